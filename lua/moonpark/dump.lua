@@ -1,0 +1,99 @@
+-- SPDX-License-Identifier: MIT
+-- dump.lua - the text a person reads: every task, where it is parked, on what, since when, and who
+-- started it; and the report of a deadlock.
+
+local core = require "moonpark.core"
+local task = require "moonpark.task"
+
+local M = {}
+
+local function seconds(s)
+  if s < 60 then return ("%.3g s"):format(s) end
+  return ("%d min %d s"):format(s / 60, s % 60)
+end
+
+local function title(info)
+  local name = task.name_of(info.task)
+  return ("task %d%s"):format(info.id, name and (" %q"):format(name) or "")
+end
+
+local function state_of(info, now)
+  if info.state == "running" then return "running" end
+  if info.state == "ready" then return ("ready after %s"):format(info.wait) end
+  local text = ("parked in %s"):format(info.wait)
+  if info.object then text = text .. " on " .. info.object end
+  text = text .. (", %s"):format(seconds(now - info.since))
+  if info.deadline then text = text .. (", deadline in %s"):format(seconds(info.deadline - now)) end
+  return text
+end
+
+local function cancellation(info)
+  if not info.canceled then return "" end
+  local reason = task.reason_of(info.task)
+  return reason and (", canceled (%s)"):format(reason) or ", canceled"
+end
+
+-- debug.traceback without its own title, indented.
+local function indented(traceback)
+  return (traceback:gsub("^[^\n]*\n?", ""):gsub("\t", "    "))
+end
+
+local function parked_at(info)
+  local lines = {}
+  if info.state == "running" then
+    lines[1] = indented(debug.traceback("", 3):gsub("^\n", ""))
+  else
+    if info.parked then
+      lines[1] = indented(debug.traceback(info.parked))
+      lines[2] = "    (a generator, resumed by)"
+    end
+    lines[#lines + 1] = indented(debug.traceback(info.thread))
+  end
+  return table.concat(lines, "\n")
+end
+
+local function created_by(info)
+  if info.creator == 0 then return "  started by moonpark.run" end
+  local at = #info.site > 0 and "\n    " .. table.concat(info.site, "\n    ") or ""
+  return ("  started by task %d at%s"):format(info.creator, at)
+end
+
+local function entry(info, now)
+  return ("%s %s%s\n%s\n%s"):format(title(info), state_of(info, now), cancellation(info), parked_at(info),
+    created_by(info))
+end
+
+--- Text of every task: name, where it is parked, on what, since when, its deadline, both tracebacks.
+---@return string
+function M.dump()
+  local tasks, now, lines = core.tasks(), core.now(), {}
+  for _, info in ipairs(tasks) do lines[#lines + 1] = entry(info, now) end
+  table.insert(lines, 1, ("moonpark: %d task%s"):format(#tasks, #tasks == 1 and "" or "s"))
+  return table.concat(lines, "\n\n") .. "\n"
+end
+
+local function first_line(info)
+  local trace = debug.traceback(info.parked or info.thread)
+  for line in trace:gmatch("\n%s*([^\n]+)") do
+    if not line:find("^%[C%]") and not line:find("moonpark/[%w_]+%.lua:%d+: in") then return line end
+  end
+  return trace:match("\n%s*([^\n]+)") or "?"
+end
+
+local function waits(info)
+  local on = info.object and (" on " .. info.object) or ""
+  return ("  %s waits in %s%s\n    at %s"):format(title(info), info.wait or "?", on, first_line(info))
+end
+
+--- Who waits for whom. Only meaningful when nothing outside can wake any task.
+---@return string
+function M.deadlock()
+  local tasks, lines = core.tasks(), {}
+  for _, info in ipairs(tasks) do lines[#lines + 1] = waits(info) end
+  table.insert(lines, 1, ("deadlock: %s parked, and nothing outside can wake %s"):format(
+    #tasks == 1 and "the only task is" or ("all %d tasks are"):format(#tasks),
+    #tasks == 1 and "it" or "any of them"))
+  return table.concat(lines, "\n")
+end
+
+return M

@@ -1,0 +1,114 @@
+-- SPDX-License-Identifier: MIT
+-- failures.lua - what becomes of a task's error: it goes to whoever joins the task; one that nobody can
+-- join any more is uncaught and is reported.
+--
+-- A failed task's handle is held weakly here. Before the loop blocks, garbage is collected once and the
+-- handles that are gone are reported; at the end of a run the rest is.
+
+local core = require "moonpark.core"
+
+local M = {}
+
+local reporter
+local kept = {}    -- [i] = {handle = weak box, text = what to report}
+local traces = setmetatable({}, { __mode = "k" }) -- [task] = {err = value, trace = text}
+local last_collection, collection_cost = 0, 0
+
+--- How many errors were reported as uncaught since the start.
+M.uncaught = 0
+
+---@param err any
+---@return string # the error as text; never raises, whatever its __tostring does
+function M.text(err)
+  local ok, text = pcall(tostring, err)
+  return ok and text or ("(error object whose __tostring failed: " .. type(err) .. ")")
+end
+
+--- Is this the error of a task that gave up because it was cancelled?
+function M.is_cancellation(err)
+  return type(err) == "string" and err:sub(-8) == "canceled"
+end
+
+--- A message handler for xpcall: keeps the traceback of an error that is raised again further up.
+function M.remember(err)
+  local task = core.current()
+  if task then
+    local before = traces[task]
+    if not (before and rawequal(before.err, err)) then
+      traces[task] = { err = err, trace = debug.traceback("", 2):gsub("^\n", "") }
+    end
+  end
+  return err
+end
+
+--- "started at" lines from a site array.
+function M.started_at(site)
+  if not site or #site == 0 then return "" end
+  return "\nstarted at:\n\t" .. table.concat(site, "\n\t")
+end
+
+--- The error, its traceback and where its task was started, as one text.
+---@param task userdata an ended task
+function M.describe(task)
+  local _, err, trace = task:results()
+  local remembered = traces[task]
+  if remembered and rawequal(remembered.err, err) then trace = remembered.trace end
+  local text = M.text(err)
+  if trace then text = text .. "\n" .. trace end
+  return text .. M.started_at(task:site())
+end
+
+--- The value to raise in another task for a child's error: strings get the child's traceback.
+function M.raised(task)
+  local _, err = task:results()
+  return type(err) == "string" and M.describe(task) or err
+end
+
+local function report(text)
+  M.uncaught = M.uncaught + 1
+  if reporter then return reporter(text) end
+  io.stderr:write("moonpark: uncaught error in a task: ", text, "\n")
+end
+
+--- Replaces where uncaught errors are written: fn(text).
+function M.on_report(fn) reporter = fn end
+
+--- An ended task whose error nobody has taken yet.
+function M.keep(task)
+  kept[#kept + 1] = { box = setmetatable({ task }, { __mode = "v" }), text = M.describe(task) }
+  core.watch_idle(true)
+end
+
+--- Its error has been handed to somebody.
+function M.claim(task)
+  for i = #kept, 1, -1 do
+    if rawequal(kept[i].box[1], task) then table.remove(kept, i) end
+  end
+end
+
+local function report_if(unreachable)
+  local left = {}
+  for _, failure in ipairs(kept) do
+    if unreachable(failure) then report(failure.text) else left[#left + 1] = failure end
+  end
+  kept = left
+  core.watch_idle(#kept > 0)
+end
+
+-- A full collection costs what the heap weighs: at most a twentieth of the time goes into it.
+core.on_idle(function()
+  local now = core.now()
+  if now - last_collection < 20 * collection_cost then return end
+  collectgarbage()
+  collectgarbage() -- what a finalizer held on to is free only now
+  last_collection = core.now()
+  collection_cost = last_collection - now
+  report_if(function(failure) return failure.box[1] == nil end)
+end)
+
+--- The run has ended: nobody will join any more.
+function M.flush()
+  report_if(function() return true end)
+end
+
+return M

@@ -1,0 +1,108 @@
+-- SPDX-License-Identifier: MIT
+-- moonpark - network servers as plain Lua scripts: tasks, time, channels, locks, and the dump.
+--
+-- require "moonpark" replaces coroutine.resume and coroutine.wrap, so that generators inside a task may
+-- wait; and raises LuaJIT's JIT limits, which are too low for servers in the stock builds.
+
+local core = require "moonpark.core"
+require("moonpark.coroutines").install()
+
+if jit and pcall(require, "jit.opt") then
+  require("jit.opt").start("maxtrace=8000", "maxrecord=16000", "maxmcode=40960", "minstitch=3")
+end
+
+local task = require "moonpark.task"
+local dump = require "moonpark.dump"
+
+local M = {
+  _VERSION = core.version,
+  run = task.run,
+  scope = task.scope,
+  timeout = task.timeout,
+  shield = task.shield,
+  dump = dump.dump,
+}
+
+--- Starts fn(...) as a task. Inside of moonpark.run only.
+---@param fn function
+---@return moonpark.task
+M.go = core.go
+
+--- The task that calls, or nil outside of one.
+---@return moonpark.task|nil
+M.current = core.current
+
+--- Parks for that many seconds; 0 and less: lets the others run once.
+---@param seconds number
+---@return true|nil
+---@return string? err "canceled"
+M.sleep = core.sleep
+
+--- Lets every task that is ready run once.
+---@return true|nil
+---@return string? err "canceled"
+M.yield = core.yield
+
+--- Seconds on the monotonic clock that deadlines are given on.
+---@return number
+M.now = core.now
+
+--- Seconds since 1970-01-01 UTC.
+---@return number
+M.time = core.time
+
+---@class moonpark.channel
+---@field send fun(self, value: any, timeout?: number): true|nil, string? "closed", "timeout", "canceled"
+---@field recv fun(self, timeout?: number): any, string? nil and "closed", "timeout", "canceled"
+---@field close fun(self): true receivers get what is held, then "closed"; senders fail at once
+---@field iter fun(self): function, moonpark.channel
+---@field is_closed fun(self): boolean
+
+--- A channel.
+---@param capacity? integer values it holds without a receiver; 0
+---@return moonpark.channel
+M.chan = core.chan
+
+--- Waits for the first of several things: {channel} receives, {channel, value} sends, {connection, "r"} or
+--- "w" waits for readiness; `timeout = seconds`. Among ready ones it picks at random.
+---@param cases table
+---@return integer|nil index which case; nil: "timeout" or "canceled"
+---@return any value what was received; true for a send and for readiness; nil for a failed case
+---@return string? err of that case: "closed", "timeout", ...
+M.select = core.select
+
+---@class moonpark.mutex
+---@field lock fun(self, timeout?: number): true|nil, string?
+---@field try_lock fun(self): boolean
+---@field unlock fun(self)
+---@field is_locked fun(self): boolean
+
+---@return moonpark.mutex
+M.mutex = core.mutex
+
+---@class moonpark.semaphore
+---@field acquire fun(self, timeout?: number): true|nil, string?
+---@field release fun(self, n?: integer)
+---@field count fun(self): integer
+
+---@param n integer
+---@return moonpark.semaphore
+M.semaphore = core.semaphore
+
+---@class moonpark.event
+---@field wait fun(self, timeout?: number): true|nil, string?
+---@field set fun(self)
+---@field clear fun(self)
+---@field is_set fun(self): boolean
+
+---@return moonpark.event
+M.event = core.event
+
+return setmetatable(M, {
+  __index = function(self, name)
+    if name ~= "net" and name ~= "netpoll" and name ~= "testing" then return nil end
+    local module = require("moonpark." .. name)
+    rawset(self, name, module)
+    return module
+  end,
+})

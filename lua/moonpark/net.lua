@@ -1,0 +1,185 @@
+-- SPDX-License-Identifier: MIT
+-- net.lua - TCP, unix streams and in-memory pairs.
+--
+-- The methods that wait are the core's; here is what is made of them: options, iterators, serve.
+
+local core = require "moonpark.core"
+local failures = require "moonpark.failures"
+local task = require "moonpark.task"
+
+local M = {}
+
+---@class moonpark.connection
+---@field read fun(self, max?: integer): string|nil, string?, integer? 1..max bytes; "eof" at the end
+---@field read_exactly fun(self, n: integer): string|nil, string?, integer? what came stays readable if it fails
+---@field read_line fun(self, max?: integer): string|nil, string?, integer? without LF or CRLF; max 65536
+---@field read_until fun(self, delimiter: string, max?: integer): string|nil, string?, integer? without it; max 1 MiB
+---@field read_all fun(self, max?: integer): string|nil, string?, integer? up to the end; max 64 MiB
+---@field write fun(self, ...: string|number): integer|nil, string?, integer?, integer? bytes; the 4th: bytes before a failure
+---@field wait_readable fun(self): true|nil, string?
+---@field wait_writable fun(self): true|nil, string?
+---@field set_deadline fun(self, t: number|nil): true|nil, string? absolute, on moonpark.now()'s clock
+---@field set_read_deadline fun(self, t: number|nil): true|nil, string?
+---@field set_write_deadline fun(self, t: number|nil): true|nil, string?
+---@field set_timeout fun(self, seconds: number|nil): true|nil, string? for each operation from now on
+---@field close_write fun(self): true|nil, string?, integer?
+---@field close fun(self): true fails everybody who waits on it with "closed"
+---@field is_closed fun(self): boolean
+---@field local_address fun(self): string|nil, string?
+---@field peer_address fun(self): string|nil, string?
+---@field fd fun(self): integer|nil
+---@field setoption fun(self, name: string, value: boolean|number): true|nil, string?, integer?
+---@field getoption fun(self, name: string): boolean|number|nil, string?, integer?
+
+---@class moonpark.listener : moonpark.connection
+---@field accept fun(self): moonpark.connection|nil, string?, integer?
+
+---@class moonpark.listener
+local Conn = core.conn_class
+
+local listen_options = { backlog = "number", reuseport = "boolean", v6only = "boolean", unlink = "boolean" }
+local dial_options = { timeout = "number", deadline = "number", local_address = "string" }
+local serve_options = { max_connections = "number", on_error = "function" }
+
+local function check_options(options, known, name)
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    error(("bad argument #2 to '%s' (table expected, got %s)"):format(name, type(options)), 3)
+  end
+  for key, value in pairs(options) do
+    if not known[key] then error(("%s: unknown option '%s'"):format(name, tostring(key)), 3) end
+    if type(value) ~= known[key] then
+      error(("%s: option '%s' must be a %s, not a %s"):format(name, key, known[key], type(value)), 3)
+    end
+  end
+  return options
+end
+
+--- Listens. ":port" means every local address; port 0 picks a free one, see listener:address().
+---@param address string "host:port", "[::1]:port", ":port", "unix:/path", "unix:@abstract"
+---@param options? {backlog?: integer, reuseport?: boolean, v6only?: boolean, unlink?: boolean}
+---@return moonpark.listener|nil
+---@return string? err
+---@return integer? errno
+function M.listen(address, options)
+  options = check_options(options, listen_options, "listen")
+  return core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false)
+end
+
+--- Connects.
+---@param address string as for listen; ":port" means this machine
+---@param options? {timeout?: number, deadline?: number, local_address?: string} seconds; the earlier counts
+---@return moonpark.connection|nil
+---@return string? err
+---@return integer? errno
+function M.dial(address, options)
+  options = check_options(options, dial_options, "dial")
+  local timeout = options.timeout
+  if options.deadline then
+    timeout = math.min(timeout or math.huge, math.max(0, options.deadline - core.now()))
+  end
+  return core.dial(address, timeout, options.local_address)
+end
+
+--- An in-memory pair with the methods and deadlines of a connection.
+---@param capacity? integer bytes held in each direction; 65536
+---@return moonpark.connection
+---@return moonpark.connection
+function M.pipe(capacity) return core.pair(capacity) end
+
+---------------------------------------------------------------------------------------------------
+-- connection
+
+--- for line in connection:lines() do ... end; ends at the end of the stream and at any failure.
+---@param max? integer
+function Conn:lines(max)
+  return function() return (self:read_line(max)) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- listener
+
+Conn.address = Conn.local_address
+
+-- Too many descriptors or no memory: they come back when clients leave.
+local passing = {
+  ["too many open files"] = true,
+  ["too many open files in system"] = true,
+  ["no buffer space available"] = true,
+  ["not enough memory"] = true,
+}
+
+local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1
+
+local function default_log(text) io.stderr:write("moonpark: ", text, "\n") end
+
+-- accept, with a pause where the system has run out of something.
+local function accept_patiently(listener, log)
+  local pause = FIRST_PAUSE
+  while true do
+    local conn, err, errno = listener:accept()
+    if conn or not passing[err] then return conn, err, errno end
+    log(("accept: %s; trying again in %g s"):format(err, pause))
+    local ok, why = core.sleep(pause)
+    if not ok then return nil, why end
+    pause = math.min(pause * 2, LONGEST_PAUSE)
+  end
+end
+
+--- for conn in listener:accepts() do ... end; ends when the listener is closed, times out or is cancelled.
+function Conn:accepts()
+  return function() return (accept_patiently(self, default_log)) end
+end
+
+local function handle(conn, handler, log)
+  local ok, text = xpcall(handler, function(err)
+    if failures.is_cancellation(err) then return nil end
+    return debug.traceback(failures.text(err), 2)
+  end, conn)
+  local peer = not ok and text and conn:peer_address()
+  conn:close()
+  if not ok and text then
+    log(("error in the handler of %s: %s"):format(peer or "a closed connection", text))
+  end
+end
+
+local function accept_loop(listener, scope, handler, log, places)
+  while true do
+    if places then
+      local ok, err = places:acquire()
+      if not ok then return nil, err end
+    end
+    local conn, err, errno = accept_patiently(listener, log)
+    if not conn then
+      if err == "closed" then return true end
+      return nil, err, errno
+    end
+    if places then
+      scope:start(function() handle(conn, handler, log) places:release() end)
+    else
+      scope:start(handle, conn, handler, log)
+    end
+  end
+end
+
+--- Accepts for ever and runs handler(connection) in a task for each; the connection is closed when the
+--- handler returns. An error in a handler is logged and ends that connection only. Returns true once the
+--- listener is closed and all handlers have ended; cancelling cancels the handlers too.
+---@param handler fun(connection: moonpark.connection)
+---@param options? {max_connections?: integer, on_error?: fun(text: string)}
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Conn:serve(handler, options)
+  if type(handler) ~= "function" then
+    error(("bad argument #1 to 'serve' (function expected, got %s)"):format(type(handler)), 2)
+  end
+  if not self:is_listener() then error("serve: listener expected, got a connection", 2) end
+  options = check_options(options, serve_options, "serve")
+  local places = options.max_connections and core.semaphore(options.max_connections)
+  return task.scope(function(scope)
+    return accept_loop(self, scope, handler, options.on_error or default_log, places)
+  end)
+end
+
+return M

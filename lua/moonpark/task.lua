@@ -1,0 +1,226 @@
+-- SPDX-License-Identifier: MIT
+-- task.lua - tasks and structured concurrency on top of the core's primitives: run, go, join, scope,
+-- timeout, shield.
+
+local core = require "moonpark.core"
+local failures = require "moonpark.failures"
+
+local M = {}
+
+local weak = { __mode = "k" }
+local names = setmetatable({}, weak)   -- [task] = name
+local reasons = setmetatable({}, weak) -- [task] = why it was cancelled
+local scopes = setmetatable({}, weak)  -- [task] = the scope it was started in
+local failed = setmetatable({}, weak)  -- [scope] = the first child that failed
+local main                             -- the running main task
+
+---@class moonpark.task
+---@field id fun(self): number a number that no other task of this process has
+---@field status fun(self): "ready"|"running"|"parked"|"done"|"failed"
+---@field is_canceled fun(self): boolean
+local Task = core.task_class
+
+---@class moonpark.scope
+---@field is_canceled fun(self): boolean
+---@field cancel fun(self) every wait of its body and its tasks returns nil, "canceled" from now on
+local Scope = core.scope_class
+
+local function check_function(fn, position, name)
+  if type(fn) ~= "function" then
+    error(("bad argument #%d to '%s' (function expected, got %s)"):format(position, name, type(fn)), 3)
+  end
+end
+
+local function check_seconds(seconds, position, name)
+  if type(seconds) ~= "number" or seconds ~= seconds then
+    error(("bad argument #%d to '%s' (number of seconds expected, got %s)")
+      :format(position, name, seconds ~= seconds and "NaN" or type(seconds)), 3)
+  end
+end
+
+---------------------------------------------------------------------------------------------------
+-- tasks
+
+local function joined(task, ok, err, trace, ...)
+  if ok then return ok, err, trace, ... end
+  failures.claim(task)
+  return nil, err, trace
+end
+
+--- Waits until the task has ended.
+---@param timeout? number seconds
+---@return true|nil ok
+---@return any ... its results; or its error and that error's traceback; or "timeout", "canceled"
+function Task:join(timeout)
+  local ok, err = self:wait(timeout)
+  if not ok then return nil, err end
+  return joined(self, self:results())
+end
+
+local cancel = Task.cancel
+
+--- Cancels the task: every wait of it returns nil, "canceled" from now on.
+---@param reason? string for the dump
+function Task:cancel(reason)
+  if reason ~= nil and reasons[self] == nil then reasons[self] = tostring(reason) end
+  cancel(self)
+end
+
+--- Gives the task a name, or tells it.
+---@param name? string
+---@return string|nil
+function Task:name(name)
+  if name ~= nil then
+    self:id() -- raises for what is no task
+    names[self] = tostring(name)
+  end
+  return names[self]
+end
+
+--- Why it was cancelled, where somebody said so.
+---@return string|nil
+function Task:cancel_reason() return reasons[self] end
+
+function Task:__tostring()
+  local name = names[self]
+  return ("task %d%s"):format(self:id(), name and (" %q"):format(name) or "")
+end
+
+M.go = core.go
+
+local function cancel_others()
+  for _, info in ipairs(core.tasks()) do
+    info.task:cancel("the main task failed")
+  end
+end
+
+-- Every task that failed comes by here, right after it ended.
+core.on_ended(function(task)
+  local _, err = task:results()
+  local scope = scopes[task]
+  if failures.is_cancellation(err) and task:is_canceled() then return end
+  if task == main then
+    cancel_others()
+  elseif scope then
+    failed[scope] = failed[scope] or task
+    scope:cancel()
+  else
+    failures.keep(task)
+  end
+end)
+
+---------------------------------------------------------------------------------------------------
+-- scopes
+
+--- Starts fn as a task that ends before the scope does.
+---@param fn function
+---@return moonpark.task
+function Scope:go(fn, ...)
+  check_function(fn, 1, "go")
+  local task = self:start(fn, ...)
+  scopes[task] = self
+  return task
+end
+
+local function leave_scope(scope, ok, ...)
+  local child = failed[scope]
+  if not ok then scope:cancel() end
+  scope:join()
+  child = child or (ok and failed[scope])
+  scope:close()
+  if child then error(failures.raised(child), 0) end
+  if not ok then error((...), 0) end
+  return ...
+end
+
+--- Runs fn(scope). The tasks that it starts with scope:go have ended when this returns. The first error,
+--- of fn or of a child, cancels all the others and is raised here.
+---@param fn fun(scope: moonpark.scope): ...
+---@return any ... what fn returned
+function M.scope(fn)
+  check_function(fn, 1, "scope")
+  local scope = core.scope_open(false)
+  return leave_scope(scope, xpcall(fn, failures.remember, scope))
+end
+
+local function leave_timeout(scope, ok, ...)
+  local canceled = scope:is_canceled()
+  local delivered = scope:close()
+  if canceled and delivered and (ok or failures.is_cancellation((...))) then return nil, "timeout" end
+  if not ok then error((...), 0) end
+  return ...
+end
+
+--- Runs fn(...). After that many seconds every wait in it returns nil, "canceled", and this returns
+--- nil, "timeout" once fn has returned.
+---@param seconds number at most; 0 and less: the first wait already fails
+---@param fn function
+---@return any ... fn's results, or nil, "timeout"
+function M.timeout(seconds, fn, ...)
+  check_seconds(seconds, 1, "timeout")
+  check_function(fn, 2, "timeout")
+  local scope = core.scope_open(false)
+  scope:deadline_in(seconds)
+  return leave_timeout(scope, xpcall(fn, failures.remember, ...))
+end
+
+local function leave_shield(scope, ok, ...)
+  scope:close()
+  if not ok then error((...), 0) end
+  return ...
+end
+
+--- Runs fn(...) out of reach of cancellation: for what must be finished, such as a farewell to a peer.
+---@param fn function
+---@return any ... fn's results
+function M.shield(fn, ...)
+  check_function(fn, 1, "shield")
+  local scope = core.scope_open(true)
+  return leave_shield(scope, xpcall(fn, failures.remember, ...))
+end
+
+---------------------------------------------------------------------------------------------------
+-- run
+
+--- Names and reasons for reports.
+function M.name_of(task) return names[task] end
+function M.reason_of(task) return reasons[task] end
+
+--- Runs fn(...) as the main task until every task has ended. For those who want to know how it ended.
+---@return "ended"|"deadlock" state
+---@return moonpark.task main
+function M.run_main(fn, ...)
+  check_function(fn, 1, "run")
+  if core.is_running() then error("moonpark.run: the loop is running already", 3) end
+  local function start(...)
+    main = core.current()
+    names[main] = names[main] or "main"
+    return fn(...)
+  end
+  local task, state = core.run(start, ...)
+  main = nil
+  return state, task
+end
+
+local function finished(task, ok, ...)
+  if not ok then error(failures.raised(task), 0) end
+  return ...
+end
+
+--- Runs fn(...) as the main task and returns when all tasks have ended. An error of fn cancels the others
+--- and is raised here with its traceback; so is a deadlock.
+---@param fn function
+---@return any ... fn's results
+function M.run(fn, ...)
+  local state, task = M.run_main(fn, ...)
+  if state == "deadlock" then
+    local text = require("moonpark.dump").deadlock()
+    core.kill_all()
+    failures.flush()
+    error(text, 0)
+  end
+  failures.flush()
+  return finished(task, task:results())
+end
+
+return M

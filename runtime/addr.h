@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* addr.h - text to socket address and back.
+ *
+ * Floor 1. "127.0.0.1:80", "[::1]:80", ":80" (every local address), "unix:/path", "unix:@abstract".
+ * Addresses are numeric: no name is looked up here. */
+#ifndef MOONPARK_ADDR_H
+#define MOONPARK_ADDR_H
+
+#include "base.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct addr {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+    };
+    socklen_t len;
+    bool wildcard; /* ":port": every local address, IPv6 and IPv4 */
+};
+
+enum { ADDR_TEXT_MAX = 128 };
+
+/* Reads n bytes of text. NULL, or in stable words what is wrong with it. */
+const char *addr_parse(struct addr *a, const char *text, size_t n);
+
+/* The same wildcard for hosts without IPv6: 0.0.0.0. */
+void addr_wildcard4(struct addr *a);
+
+/* For dialling: ":port" means this machine. */
+void addr_loopback4(struct addr *a);
+
+/* Writes the text form, always terminated; returns its length. An unnamed unix address is "unix:". */
+size_t addr_format(const struct addr *a, char text[static ADDR_TEXT_MAX]);
+
+/* The path to unlink for a named unix address, else NULL. */
+const char *addr_path(const struct addr *a);
+
+#endif

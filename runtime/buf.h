@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* buf.h - growing bytes: read at the end, consumed at the front, with a mark of what was searched.
+ *
+ * Floor 1; belongs to its owner. Holds no memory while empty and released, because ten thousand idle
+ * connections each have one. */
+#ifndef MOONPARK_BUF_H
+#define MOONPARK_BUF_H
+
+#include "base.h"
+
+struct buf {
+    char *bytes;
+    size_t start, end; /* what is held: bytes[start..end) */
+    size_t capacity;
+    size_t searched; /* bytes from start in which buf_find found nothing */
+};
+
+static inline size_t buf_len(const struct buf *b) { return b->end - b->start; }
+static inline const char *buf_at(const struct buf *b) { return b->bytes + b->start; }
+
+/* Room for n more bytes at the end; where to write, or NULL: no memory, nothing changed. */
+char *buf_reserve(struct buf *b, size_t n);
+
+/* How many bytes may be written behind the end without another reserve. */
+static inline size_t buf_room(const struct buf *b) { return b->capacity - b->end; }
+
+/* n bytes were written behind the end. */
+void buf_commit(struct buf *b, size_t n);
+
+/* Copies n bytes in; 0 or -ENOMEM. */
+int buf_append(struct buf *b, const char *bytes, size_t n);
+
+/* Drops n bytes at the front. */
+void buf_consume(struct buf *b, size_t n);
+
+/* Where `what` (n > 0 bytes) begins, counted from the front, or -1. Does not search twice what it
+ * has searched; call buf_rewind before looking for something else. */
+ptrdiff_t buf_find(struct buf *b, const char *what, size_t n);
+static inline void buf_rewind(struct buf *b) { b->searched = 0; }
+
+/* Gives the memory back where nothing is held. */
+void buf_release(struct buf *b);
+
+/* Gives the memory back whatever is held. */
+void buf_fini(struct buf *b);
+
+void buf_check(const struct buf *b);
+
+#endif

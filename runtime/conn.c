@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/* conn.c - every operation is a small function that is called until it no longer says "again"; the
+ * frame around it (lock, deadline, cancel, park) is the same for all and stands once. */
+#define _GNU_SOURCE
+#include "conn.h"
+
+#include "errors.h"
+#include "hard.h"
+#include "socket.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { WRITE_VECTOR = 1024, GO_ON = 2 }; /* GO_ON: a piece of work is done, call again */
+
+struct operation_row {
+    struct wait_kind kind;
+    uint8_t side;
+    int (*step)(struct conn *c, struct task *t); /* 0: done; GO_ON; -EAGAIN; or why not */
+};
+
+static const struct operation_row rows[];
+
+/* ---- the parts of an operation ---- */
+
+/* After a short read nothing is there until an edge has been reported: say so without asking. */
+static bool nothing_there(const struct conn *c)
+{
+    const struct pollDesc *pd = c->stream.pd;
+    return c->drained && c->stream.ops->drains && pd && !pd->hangup;
+}
+
+static ssize_t receive(struct conn *c, void *to, size_t n)
+{
+    c->stream.again = POLL_R;
+    if (nothing_there(c))
+        return -EAGAIN;
+    ssize_t got = c->stream.ops->read(&c->stream, to, n);
+    c->drained = got > 0 && (size_t)got < n;
+    c->ended = got == 0;
+    return got;
+}
+
+/* One read from the stream into `in`. GO_ON, -EAGAIN, or why not. */
+static int fill(struct conn *c)
+{
+    if (c->ended)
+        return ERR_EOF;
+    char *to = buf_reserve(&c->in, 1);
+    if (!to)
+        return -ENOMEM;
+    ssize_t got = receive(c, to, buf_room(&c->in));
+    if (got > 0)
+        buf_commit(&c->in, (size_t)got);
+    if (got < 0)
+        return (int)got;
+    return got ? GO_ON : ERR_EOF;
+}
+
+static int step_read(struct conn *c, struct task *t)
+{
+    t->op.flag = buf_len(&c->in) > 0;
+    if (t->op.flag) {
+        t->op.length = t->op.total = base_min(buf_len(&c->in), t->op.limit);
+        return 0;
+    }
+    if (c->ended)
+        return ERR_EOF;
+    ssize_t got = receive(c, c->loop->scratch, base_min(limits.scratch, t->op.limit));
+    if (got <= 0)
+        return got ? (int)got : ERR_EOF;
+    t->op.length = t->op.total = (size_t)got;
+    return 0;
+}
+
+static int step_exactly(struct conn *c, struct task *t)
+{
+    if (buf_len(&c->in) < t->op.limit)
+        return fill(c);
+    t->op.length = t->op.total = t->op.limit;
+    return 0;
+}
+
+static int found(struct task *t, size_t length, size_t delimiter)
+{
+    if (length > t->op.limit)
+        return ERR_TOO_LONG;
+    t->op.length = length;
+    t->op.total = length + delimiter;
+    return 0;
+}
+
+static int step_until(struct conn *c, struct task *t)
+{
+    ptrdiff_t at = buf_find(&c->in, t->op.bytes, t->op.from);
+    if (at >= 0)
+        return found(t, (size_t)at, t->op.from);
+    if (buf_len(&c->in) >= t->op.limit + t->op.from)
+        return ERR_TOO_LONG;
+    return fill(c);
+}
+
+/* A line ends at LF or CRLF; the last one may end with the stream. */
+static int step_line(struct conn *c, struct task *t)
+{
+    ptrdiff_t at = buf_find(&c->in, "\n", 1);
+    if (at >= 0) {
+        size_t cr = at > 0 && buf_at(&c->in)[at - 1] == '\r';
+        return found(t, (size_t)at - cr, 1 + cr);
+    }
+    if (buf_len(&c->in) >= t->op.limit + 2) /* room for a CRLF behind the longest line */
+        return ERR_TOO_LONG;
+    int r = fill(c);
+    if (r == ERR_EOF && buf_len(&c->in) > 0)
+        return found(t, buf_len(&c->in), 0);
+    return r;
+}
+
+static int step_all(struct conn *c, struct task *t)
+{
+    if (buf_len(&c->in) > t->op.limit)
+        return ERR_TOO_LONG;
+    int r = fill(c);
+    if (r != ERR_EOF)
+        return r;
+    t->op.length = t->op.total = buf_len(&c->in);
+    return 0;
+}
+
+static int step_ready(struct conn *c, struct task *t)
+{
+    c->stream.again = rows[t->op.code].side;
+    int r = conn_ready(c, c->stream.again);
+    return r == 0 ? -EAGAIN : r < 0 ? r : 0;
+}
+
+static int step_accept(struct conn *c, struct task *t)
+{
+    struct addr peer;
+    c->stream.again = POLL_R;
+    int fd = socket_accept(c->stream.fd, &peer);
+    if (fd < 0)
+        return fd;
+    conn_open_socket(t->op.target, c->stream.ops, fd);
+    return 0;
+}
+
+static int step_write(struct conn *c, struct task *t)
+{
+    struct iovec iov[WRITE_VECTOR];
+    if (t->op.total == t->op.length)
+        return 0;
+    int count = c->face->gather(t, iov, WRITE_VECTOR);
+    ssize_t sent = c->stream.ops->write(&c->stream, iov, count);
+    if (sent < 0)
+        return (int)sent;
+    t->op.total += (size_t)sent;
+    return t->op.total == t->op.length ? 0 : GO_ON;
+}
+
+static int step_connect(struct conn *c, struct task *t)
+{
+    c->stream.again = POLL_W;
+    int r = socket_connected(c->stream.fd);
+    if (r == 0 && !t->op.flag && socket_is_self(c->stream.fd))
+        return -ECONNREFUSED; /* nobody listens: the kernel has picked the same port for our end */
+    return r == -EINPROGRESS ? -EAGAIN : r;
+}
+
+/* ---- the frame ---- */
+
+int conn_poll(struct conn *c, struct pollDesc **pd)
+{
+    int r = c->stream.pd ? 0 : netpoll_open(&c->loop->netpoll, c->stream.fd, &c->stream.pd);
+    *pd = c->stream.pd;
+    return r;
+}
+
+static bool passed(int64_t deadline, int64_t now) { return deadline > 0 && deadline <= now; }
+
+/* May the operation touch the stream now? Also takes old readiness. */
+static int admit(struct conn *c, struct task *t)
+{
+    struct pollDesc *pd = c->stream.pd;
+    int side = rows[t->op.code].side;
+    if (c->closed)
+        return ERR_CLOSED;
+    if (c->lost && side == POLL_R)
+        return -ENOMEM;
+    int64_t deadline = pd ? pd->side[side].deadline : 0;
+    if (deadline > 0 || t->op.deadline > 0) {
+        int64_t now = clock_now(&c->loop->clock);
+        if (passed(deadline, now) || passed(t->op.deadline, now))
+            return ERR_TIMEOUT;
+    }
+    if (!pd)
+        return 0;
+    if (netpoll_is_ready(pd, POLL_R))
+        c->drained = false;
+    return netpoll_reset(pd, side);
+}
+
+static int park(struct conn *c, struct task *t)
+{
+    struct pollDesc *pd;
+    int r = conn_poll(c, &pd);
+    if (r < 0)
+        return r;
+    if (c->stream.again == POLL_R)
+        buf_release(&c->in);
+    return netpoll_wait(pd, c->stream.again, t, &rows[t->op.code].kind, c, t->op.deadline);
+}
+
+/* Goes on until the operation is done, must wait, or has had its share. */
+static int work(struct conn *c, struct task *t)
+{
+    const struct operation_row *row = &rows[t->op.code];
+    for (uint32_t pieces = 0;; pieces++) {
+        int r = admit(c, t);
+        if (r < 0)
+            return r;
+        r = row->step(c, t);
+        if (r == -EAGAIN) {
+            r = park(c, t);
+            if (r != 0)
+                return r; /* 0: readiness was reported meanwhile */
+        } else if (r != GO_ON) {
+            return r;
+        } else if (pieces >= limits.operations) {
+            return sched_canceled(t) ? ERR_CANCELED : sched_again(t, &row->kind, c);
+        }
+    }
+}
+
+static void release(struct conn_side *s)
+{
+    s->holder = NULL;
+    struct list *first = list_pop(&s->queue);
+    if (!first)
+        return;
+    struct waiter *next = container_of(first, struct waiter, link);
+    s->holder = next->task;
+    sched_wake_waiter(next, 0);
+}
+
+static int finish(struct conn_side *s, int r)
+{
+    if (r != SCHED_PARKED)
+        release(s);
+    return r;
+}
+
+int conn_start(struct conn *c, struct task *t, enum conn_op op)
+{
+    struct conn_side *s = &c->side[rows[op].side];
+    t->op.code = op;
+    t->wait.object = c;
+    t->wait.extra = NULL;
+    if (c->closed)
+        return ERR_CLOSED;
+    if (sched_canceled(t))
+        return ERR_CANCELED;
+    t->op.deadline = c->timeout < 0 ? 0 : clock_add(clock_now(&c->loop->clock), c->timeout);
+    if (!s->holder) {
+        s->holder = t;
+        return finish(s, work(c, t));
+    }
+    int r = sched_park(t, &rows[op].kind, c, t->op.deadline, 0);
+    if (r < 0)
+        return r;
+    list_push(&s->queue, &t->wait.self.link);
+    return SCHED_PARKED;
+}
+
+static int attempt(struct task *t)
+{
+    struct conn *c = t->wait.object;
+    struct conn_side *s = &c->side[rows[t->op.code].side];
+    if (s->holder != t)
+        return t->wait.result; /* left the queue: timeout, closed, canceled */
+    int r = t->wait.result;
+    if (t->wait.extra) /* it stood in the poller, not in the queue */
+        r = netpoll_waited(t);
+    if (r == SCHED_PARKED)
+        return r;
+    t->wait.extra = NULL;
+    c->drained = false;
+    return finish(s, r < 0 ? r : work(c, t));
+}
+
+static void undo(struct task *t)
+{
+    list_del(&t->wait.self.link);
+    if (t->wait.extra)
+        netpoll_undo(t);
+}
+
+static int push(struct lua_State *L, struct task *t)
+{
+    return ((struct conn *)t->wait.object)->face->push(L, t);
+}
+
+size_t conn_describe(const struct conn *c, char *text, size_t n)
+{
+    char local[ADDR_TEXT_MAX] = "", peer[ADDR_TEXT_MAX] = "";
+    struct addr a;
+    if (c->closed)
+        return (size_t)snprintf(text, n, "closed connection");
+    if (c->stream.fd >= 0 && socket_local(c->stream.fd, &a) == 0)
+        addr_format(&a, local);
+    if (c->stream.fd >= 0 && !c->listening && socket_peer(c->stream.fd, &a) == 0)
+        addr_format(&a, peer);
+    return (size_t)snprintf(text, n, "%s %s%s%s%s", c->stream.ops->name,
+                            c->listening ? "listener " : "", local, peer[0] ? " to " : "", peer);
+}
+
+static void describe(const struct task *t, char *text, size_t n)
+{
+    conn_describe(t->wait.object, text, n);
+}
+
+#define KIND(name_) \
+    {.name = name_, .attempt = attempt, .push = push, .undo = undo, .describe = describe}
+
+static const struct operation_row rows[] = {
+    [CONN_READ] = {KIND("read"), POLL_R, step_read},
+    [CONN_EXACTLY] = {KIND("read_exactly"), POLL_R, step_exactly},
+    [CONN_LINE] = {KIND("read_line"), POLL_R, step_line},
+    [CONN_UNTIL] = {KIND("read_until"), POLL_R, step_until},
+    [CONN_ALL] = {KIND("read_all"), POLL_R, step_all},
+    [CONN_READABLE] = {KIND("wait_readable"), POLL_R, step_ready},
+    [CONN_ACCEPT] = {KIND("accept"), POLL_R, step_accept},
+    [CONN_WRITE] = {KIND("write"), POLL_W, step_write},
+    [CONN_WRITABLE] = {KIND("wait_writable"), POLL_W, step_ready},
+    [CONN_CONNECT] = {KIND("connect"), POLL_W, step_connect},
+};
+
+/* ---- opening and closing ---- */
+
+void conn_init(struct conn *c, struct loop *loop, const struct conn_face *face)
+{
+    c->face = face;
+    c->loop = loop;
+    c->closed = true;
+    c->timeout = -1;
+    c->stream.fd = -1;
+    list_init(&c->link);
+    list_init(&c->side[POLL_R].queue);
+    list_init(&c->side[POLL_W].queue);
+}
+
+void conn_open(struct conn *c, const struct stream *stream)
+{
+    must(c->closed);
+    c->stream = *stream;
+    c->closed = false;
+    list_push(&c->loop->conns, &c->link);
+}
+
+void conn_open_socket(struct conn *c, const struct stream_ops *ops, int fd)
+{
+    conn_open(c, &(struct stream){.ops = ops, .fd = fd});
+}
+
+void conn_fini(struct conn *c)
+{
+    conn_close(c);
+    buf_fini(&c->in);
+}
+
+static void fail_queue(struct conn_side *s)
+{
+    for (struct list *l; (l = list_pop(&s->queue));)
+        sched_wake_waiter(container_of(l, struct waiter, link), ERR_CLOSED);
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->closed)
+        return;
+    c->closed = true;
+    fail_queue(&c->side[POLL_R]);
+    fail_queue(&c->side[POLL_W]);
+    if (c->stream.pd) {
+        netpoll_unblock(c->stream.pd);
+        netpoll_close(c->stream.pd);
+        c->stream.pd = NULL;
+    }
+    c->stream.ops->close(&c->stream);
+    c->stream.fd = -1;
+    list_del(&c->link);
+    if (!c->pinned)
+        buf_fini(&c->in);
+}
+
+int conn_close_write(struct conn *c)
+{
+    return c->closed ? ERR_CLOSED : c->stream.ops->close_write(&c->stream);
+}
+
+int conn_set_deadline(struct conn *c, int64_t when, int mode)
+{
+    struct pollDesc *pd;
+    if (c->closed)
+        return ERR_CLOSED;
+    if (when == 0 && !c->stream.pd)
+        return 0;
+    int r = conn_poll(c, &pd);
+    return r < 0 ? r : netpoll_set_deadline(pd, when, mode);
+}
+
+int conn_ready(struct conn *c, int side)
+{
+    if (c->closed)
+        return ERR_CLOSED;
+    if (side == POLL_R && (buf_len(&c->in) > 0 || c->ended))
+        return 1;
+    if (c->stream.pd && c->stream.pd->side[side].deadline < 0)
+        return ERR_TIMEOUT;
+    return c->stream.ops->ready(&c->stream, side);
+}
+
+void conn_check(const struct conn *c)
+{
+    buf_check(&c->in);
+    must(c->closed ? c->stream.pd == NULL : c->stream.ops != NULL);
+    for (int side = POLL_R; side <= POLL_W; side++)
+        must(c->side[side].holder || list_empty(&c->side[side].queue));
+}

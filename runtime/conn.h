@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* conn.h - a connection (or a listener): a stream, its pollDesc, a buffer, and a queue a direction.
+ *
+ * Floor 5; calls loop, netpoll, socket. One task reads and one writes at a time; others queue in the
+ * order they came. A queued one leaves by itself when it is cancelled or its time is up.
+ *
+ *   an operation    starts     conn_start: refused, or takes its side, or queues for it
+ *                   goes on    conn's wait kinds: after a wake, before any Lua runs
+ *                   ends       its side goes to the next in the queue; the face pushes the result
+ *
+ * Bytes that were received and not handed out stay in `in`: a read that fails loses nothing.
+ * The deadline of a side is looked at when an operation begins, so a task that always finds data
+ * still times out; after limits.operations pieces of work an operation lets other tasks run. */
+#ifndef MOONPARK_CONN_H
+#define MOONPARK_CONN_H
+
+#include "addr.h"
+#include "buf.h"
+#include "loop.h"
+#include "stream.h"
+
+enum conn_op {
+    CONN_READ,     /* op.limit: most; out: op.length bytes, in scratch or, with op.flag, in `in` */
+    CONN_EXACTLY,  /* op.limit: how many; out: op.length bytes of `in` */
+    CONN_LINE,     /* op.limit: most; out: op.length bytes of `in`, op.total to consume */
+    CONN_UNTIL,    /* op.bytes, op.from: delimiter and its length; else as a line */
+    CONN_ALL,      /* op.limit: most; out: op.length bytes of `in` */
+    CONN_READABLE, /* waits only */
+    CONN_ACCEPT,   /* op.target: a closed conn, which is opened */
+    CONN_WRITE,    /* op.length: how many; out: op.total: how many were written */
+    CONN_WRITABLE, /* waits only */
+    CONN_CONNECT,  /* the outcome of a connect under way; op.flag: from a chosen local address */
+};
+
+/* What the Lua face hands down. */
+struct conn_face {
+    /* Fills iov with a write's strings from byte op.total on; returns how many. */
+    int (*gather)(struct task *t, struct iovec *iov, int max);
+    int (*push)(struct lua_State *L, struct task *t);
+};
+
+struct conn_side {
+    struct task *holder; /* whose operation it is */
+    struct list queue;   /* waiters behind it */
+};
+
+struct conn {
+    const struct conn_face *face; /* first: it also marks the userdata as ours, see face.h */
+    struct loop *loop;
+    struct stream stream;
+    struct buf in;
+    struct conn_side side[2];
+    int64_t timeout; /* ns for each operation; negative: none */
+    struct list link;        /* among the loop's open ones */
+    const struct site *site; /* where it was made; NULL where that is not recorded */
+    bool closed;
+    bool listening;
+    bool unlink;  /* a listener whose unix path goes with it */
+    bool ended;   /* the stream has ended: no need to ask again */
+    bool drained; /* the last read was short: nothing is there until readiness is reported */
+    bool pinned;  /* `in` is being read by a push: it outlives a close */
+    bool lost;    /* bytes were received that no memory could hold: the stream is broken */
+};
+
+/* Makes c (zeroed) a closed one. */
+void conn_init(struct conn *c, struct loop *loop, const struct conn_face *face);
+
+/* Opens a closed c around a stream, which it then owns. */
+void conn_open(struct conn *c, const struct stream *stream);
+
+/* The same around a socket. */
+void conn_open_socket(struct conn *c, const struct stream_ops *ops, int fd);
+
+/* Gives back what a closed one may still hold; it is not used afterwards. */
+void conn_fini(struct conn *c);
+
+/* Starts an operation of the running task t (t->op filled in). SCHED_PARKED; 0: done; or why not. */
+int conn_start(struct conn *c, struct task *t, enum conn_op op);
+
+/* Absolute ns, 0: none, negative: passed. mode: MODE_R | MODE_W. 0, ERR_CLOSED or -ENOMEM. */
+int conn_set_deadline(struct conn *c, int64_t when, int mode);
+
+/* Half-close: 0, ERR_CLOSED, or -errno. */
+int conn_close_write(struct conn *c);
+
+/* Fails everybody who waits with "closed", then gives the descriptor back: an address can be listened
+ * on again at once. Harmless twice. */
+void conn_close(struct conn *c);
+
+/* Is the side ready without waiting (buffered bytes count)? 1, 0, or a negative code. */
+int conn_ready(struct conn *c, int side);
+
+/* The pollDesc, opened where it was not yet: for select and deadlines. 0 or a negative code. */
+int conn_poll(struct conn *c, struct pollDesc **pd);
+
+/* "tcp 127.0.0.1:80 to 127.0.0.1:5000": for people. At most n bytes, terminated. */
+size_t conn_describe(const struct conn *c, char *text, size_t n);
+
+void conn_check(const struct conn *c);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* core.c - luaopen_moonpark_core: makes the context and opens the faces around it. */
+#include "face.h"
+#include "l_chan.h"
+#include "l_conn.h"
+#include "l_debug.h"
+#include "l_net.h"
+#include "l_netpoll.h"
+#include "l_run.h"
+#include "l_select.h"
+#include "l_signal.h"
+#include "l_sync.h"
+#include "l_task.h"
+#include "l_time.h"
+#include "signals.h"
+#include "sys.h"
+
+#include <string.h>
+
+#ifndef MOONPARK_VERSION
+#error "MOONPARK_VERSION comes from the Makefile"
+#endif
+
+static const char context_key = 0;
+
+/* Finalizers run newest first, so everything that points here is gone by now, save what was open. */
+static int close_context(lua_State *L)
+{
+    struct ctx *cx = lua_touserdata(L, 1);
+    if (cx->alloc)
+        lua_setallocf(L, cx->alloc, cx->alloc_data);
+    if (cx->opened) {
+        while (!list_empty(&cx->loop.conns))
+            conn_close(container_of(cx->loop.conns.next, struct conn, link));
+        signals_forget(cx->loop.poller);
+        loop_close(&cx->loop);
+        cx->opened = false;
+    }
+    sites_fini(&cx->sites);
+    sys_free(cx->threads);
+    sys_free(cx->idle);
+    cx->threads = NULL;
+    cx->idle = NULL;
+    return 0;
+}
+
+static int open_faces(lua_State *L)
+{
+    lua_newtable(L);
+    l_task_open(L);
+    l_run_open(L);
+    l_conn_open(L);
+    l_net_open(L);
+    l_netpoll_open(L);
+    l_chan_open(L);
+    l_select_open(L);
+    l_sync_open(L);
+    l_time_open(L);
+    l_signal_open(L);
+    l_debug_open(L);
+    lua_pushlightuserdata(L, (void *)&face_token);
+    lua_setfield(L, -2, "parked");
+    lua_pushliteral(L, MOONPARK_VERSION);
+    lua_setfield(L, -2, "version");
+    return 1;
+}
+
+static void push_context(lua_State *L)
+{
+    struct ctx *cx = lua_newuserdata(L, sizeof *cx);
+    memset(cx, 0, sizeof *cx);
+    lua_newtable(L);
+    lua_pushcfunction(L, close_context);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_pushlightuserdata(L, (void *)&context_key);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+__attribute__((visibility("default"))) int luaopen_moonpark_core(lua_State *L);
+
+int luaopen_moonpark_core(lua_State *L)
+{
+    lua_settop(L, 0);
+    push_context(L);
+    lua_newtable(L);
+    lua_pushcclosure(L, open_faces, 2);
+    lua_call(L, 0, 1);
+    return 1;
+}

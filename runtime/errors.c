@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* errors.c - one table of texts. strerror() is not used: it speaks the user's language, and scripts
+ * compare these words. */
+#include "errors.h"
+
+#include "base.h"
+
+#include <errno.h>
+
+struct text {
+    int code;
+    const char *words;
+};
+
+static const struct text texts[] = {
+    {ERR_EOF, "eof"},
+    {ERR_TIMEOUT, "timeout"},
+    {ERR_CLOSED, "closed"},
+    {ERR_CANCELED, "canceled"},
+    {ERR_TOO_LONG, "too long"},
+    {ERR_NOT_POLLABLE, "not pollable"},
+    {-EACCES, "permission denied"},
+    {-EADDRINUSE, "address already in use"},
+    {-EADDRNOTAVAIL, "cannot assign requested address"},
+    {-EAFNOSUPPORT, "address family not supported by protocol"},
+    {-EAGAIN, "resource temporarily unavailable"},
+    {-EALREADY, "operation already in progress"},
+    {-EBADF, "bad file descriptor"},
+    {-EBUSY, "device or resource busy"},
+    {-ECONNABORTED, "software caused connection abort"},
+    {-ECONNREFUSED, "connection refused"},
+    {-ECONNRESET, "connection reset by peer"},
+    {-EDESTADDRREQ, "destination address required"},
+    {-EDOM, "numerical argument out of domain"},
+    {-EEXIST, "file exists"},
+    {-EFAULT, "bad address"},
+    {-EHOSTDOWN, "host is down"},
+    {-EHOSTUNREACH, "no route to host"},
+    {-EINPROGRESS, "operation now in progress"},
+    {-EINTR, "interrupted system call"},
+    {-EINVAL, "invalid argument"},
+    {-EIO, "input/output error"},
+    {-EISCONN, "transport endpoint is already connected"},
+    {-EISDIR, "is a directory"},
+    {-ELOOP, "too many levels of symbolic links"},
+    {-EMFILE, "too many open files"},
+    {-EMSGSIZE, "message too long"},
+    {-ENAMETOOLONG, "file name too long"},
+    {-ENETDOWN, "network is down"},
+    {-ENETRESET, "network dropped connection on reset"},
+    {-ENETUNREACH, "network is unreachable"},
+    {-ENFILE, "too many open files in system"},
+    {-ENOBUFS, "no buffer space available"},
+    {-ENODEV, "no such device"},
+    {-ENOENT, "no such file or directory"},
+    {-ENOMEM, "not enough memory"},
+    {-ENOPROTOOPT, "protocol not available"},
+    {-ENOSPC, "no space left on device"},
+    {-ENOSYS, "function not implemented"},
+    {-ENOTCONN, "transport endpoint is not connected"},
+    {-ENOTDIR, "not a directory"},
+    {-ENOTSOCK, "socket operation on non-socket"},
+    {-EOPNOTSUPP, "operation not supported"},
+    {-EPERM, "operation not permitted"},
+    {-EPIPE, "broken pipe"},
+    {-EPROTO, "protocol error"},
+    {-EPROTONOSUPPORT, "protocol not supported"},
+    {-EPROTOTYPE, "protocol wrong type for socket"},
+    {-ERANGE, "numerical result out of range"},
+    {-EROFS, "read-only file system"},
+    {-ETIMEDOUT, "connection timed out"},
+};
+
+const char *errors_text(int code)
+{
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (texts[i].code == code)
+            return texts[i].words;
+    return "system error";
+}
+
+int errors_errno(int code)
+{
+    return code < 0 && code > -100000 ? -code : 0;
+}

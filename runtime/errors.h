@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* errors.h - every failure's code, and its text in stable, lower-case, locale-free words.
+ *
+ * Floor 0. Codes are negative: -errno for the system's, these for ours. They are apart because a
+ * passed deadline is not the kernel's ETIMEDOUT of a dead peer, and "closed" by us is not a reset. */
+#ifndef MOONPARK_ERRORS_H
+#define MOONPARK_ERRORS_H
+
+enum {
+    ERR_EOF = -100001,      /* the peer ended the stream */
+    ERR_TIMEOUT = -100002,  /* a deadline of ours passed */
+    ERR_CLOSED = -100003,   /* closed by us */
+    ERR_CANCELED = -100004, /* the task or one of its scopes was cancelled */
+    ERR_TOO_LONG = -100005, /* a line or message is longer than the bound given */
+    ERR_NOT_POLLABLE = -100006, /* the descriptor cannot be waited on (a regular file) */
+};
+
+/* The text for a negative code; never NULL. Unknown numbers give "system error". */
+const char *errors_text(int code);
+
+/* The errno behind a code, or 0 where the system gave none. */
+int errors_errno(int code);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* face.h - what every Lua face needs: the context, argument checks, results, and how a task parks.
+ *
+ * Floor 7; called by the l_*.c files. One context a Lua state, in every face function's first upvalue.
+ *
+ * Parking. A face function that must wait leaves (token, its arguments ...) as the values it yields.
+ * They stay on the suspended coroutine's stack and so keep alive what the operation uses. A generator
+ * inside the task (coroutine.wrap) passes them up to the task's own coroutine, where they are found
+ * from FACE_ARGUMENT on. The runner finishes the operation and resumes with its results. */
+#ifndef MOONPARK_FACE_H
+#define MOONPARK_FACE_H
+
+#include "conn.h"
+#include "loop.h"
+#include "site.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+enum {
+    FACE_UP_CONTEXT = 1, /* upvalues of every face function */
+    FACE_UP_ANCHORS = 2, /* table: 2*slot-1: a coroutine; 2*slot: the task in it */
+    FACE_ARGUMENT = 2,   /* where a parked function's first argument is */
+};
+
+/* Keys in the anchors. */
+enum {
+    FACE_META_TASK = -1,
+    FACE_META_SCOPE = -2,
+    FACE_META_CONN = -3,
+    FACE_META_POLL = -4,
+    FACE_META_CHAN = -5,
+    FACE_META_MUTEX = -6,
+    FACE_META_SEMAPHORE = -7,
+    FACE_META_EVENT = -8,
+    FACE_HOOK_ENDED = -20,  /* function(task): every task that ended by an error */
+    FACE_HOOK_SIGNAL = -21, /* function(number) */
+    FACE_HOOK_IDLE = -22,   /* function(): before the loop blocks */
+    FACE_NO_MEMORY = -23,   /* a string that needs no allocation when it is needed */
+};
+
+struct ctx {
+    struct loop loop;
+    lua_State *L;             /* the one that runs the loop; NULL while it does not run */
+    lua_State **threads;      /* by slot - 1: coroutines, idle ones included */
+    uint32_t *idle;           /* slots without a task */
+    uint32_t slots, idle_count, slot_capacity;
+    struct sites sites;
+    uint32_t random;
+    bool opened;              /* loop_open has succeeded */
+    bool watch_idle;          /* call the idle hook */
+    bool trace_conns;         /* remember where connections are made */
+    lua_Alloc alloc;          /* hard build: the allocator beneath ours */
+    void *alloc_data;
+    uint8_t phase;            /* the runner's: what an error of the loop's own stack interrupts */
+    uint8_t tries;            /* the runner's: how often the results in hand were built in vain */
+    bool interrupted;         /* the runner's: an error of the loop's own stack is to be dealt with */
+};
+
+static inline struct ctx *face_ctx(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(FACE_UP_CONTEXT));
+}
+
+/* The context with its loop open; raises where the poller cannot be opened. */
+struct ctx *face_loop(lua_State *L);
+
+/* The task that calls; raises outside of one, and where a C function in between forbids to wait. */
+struct task *face_task(lua_State *L, struct ctx *cx);
+
+/* The task this Lua code belongs to, or NULL. */
+static inline struct task *face_running(struct ctx *cx) { return cx->loop.sched.running; }
+
+/* Ends a face function by parking: `return face_park(L, t)`. Keeps the arguments. */
+int face_park(lua_State *L, struct task *t);
+
+/* Ends a face function with the n values on top: at once, or, where the task has used up its share
+ * of operations, after the others have run. */
+int face_return(lua_State *L, struct task *t, int n);
+
+/* Pushes nil, words, and errno where the system gave one; returns how many. */
+int face_error(lua_State *L, int code);
+
+/* Pushes true, or an error where code is negative. */
+int face_result(lua_State *L, int code);
+
+/* Takes a parked or queued t back to RUNNING as if it had not called: for what cannot yield. */
+void face_unpark(struct task *t);
+
+/* The userdata at idx whose first word is `mark`, or raises "NAME expected, got X". */
+void *face_self(lua_State *L, int idx, const void *mark, size_t size, const char *name);
+
+/* The same, or NULL. */
+void *face_test(lua_State *L, int idx, const void *mark, size_t size);
+
+/* Seconds at idx as ns. nil or none, and inf: -1, no limit. Negative: 0. NaN raises. */
+int64_t face_timeout(lua_State *L, int idx);
+
+/* The same as an absolute deadline from now: 0: none; negative: at once. */
+int64_t face_deadline_in(lua_State *L, int idx, struct ctx *cx);
+
+/* Absolute seconds on moonpark.now()'s clock at idx: ns; 0: none (nil, inf); -1: passed. */
+int64_t face_deadline_at(lua_State *L, int idx, struct ctx *cx);
+
+/* A whole number of bytes at idx, at least `least`; nil or none: `otherwise`. Raises on others. */
+size_t face_size(lua_State *L, int idx, size_t least, size_t otherwise);
+
+/* Makes the metatable of a class: its methods (context and anchors as upvalues), __index on itself.
+ * Anchors hold it under `meta`. */
+void face_class(lua_State *L, int meta, const char *name, const luaL_Reg *methods);
+
+/* A zeroed userdata of that class on top of the stack. */
+void *face_new(lua_State *L, int meta, size_t size);
+
+/* Adds functions with the upvalues to the table on top. */
+void face_functions(lua_State *L, const luaL_Reg *functions);
+
+extern const char face_token; /* its address is the parked token */
+
+static inline bool face_is_parked(lua_State *L)
+{
+    return lua_touserdata(L, 1) == (const void *)&face_token;
+}
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* hard_off.c - the numbers people run with; nothing fails but what fails by itself. */
+#include "hard.h"
+
+const struct limits limits = {
+    .scratch = 65536,
+    .buffer = 4096,
+    .operations = 64,
+    .turns_a_poll = 128,
+    .events = 256,
+    .idle_threads = 4096,
+    .false_wakes = false,
+    .hard = false,
+};
+
+int hard_syscall(int err)
+{
+    (void)err;
+    return 0;
+}
+
+bool hard_alloc(void) { return true; }
+size_t hard_trim(size_t n) { return n; }
+void hard_fail_syscall(uint64_t n) { (void)n; }
+void hard_fail_alloc(uint64_t n) { (void)n; }
+uint64_t hard_syscalls(void) { return 0; }
+uint64_t hard_allocs(void) { return 0; }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* hard_on.c - the hard build: everything small, and one chosen call that fails.
+ * The counters are the process's own, not a Lua state's: they belong to the test, not to the runtime. */
+#include "hard.h"
+
+const struct limits limits = {
+    .scratch = 1,
+    .buffer = 1,
+    .operations = 1,
+    .turns_a_poll = 1,
+    .events = 1,
+    .idle_threads = 1,
+    .false_wakes = true,
+    .hard = true,
+};
+
+static struct {
+    uint64_t count, fail_at;
+} calls, allocs;
+
+int hard_syscall(int err) { return ++calls.count == calls.fail_at ? -err : 0; }
+bool hard_alloc(void) { return ++allocs.count != allocs.fail_at; }
+size_t hard_trim(size_t n) { return base_min(n, 1); }
+
+void hard_fail_syscall(uint64_t n)
+{
+    calls.count = 0;
+    calls.fail_at = n;
+}
+
+void hard_fail_alloc(uint64_t n)
+{
+    allocs.count = 0;
+    allocs.fail_at = n;
+}
+
+uint64_t hard_syscalls(void) { return calls.count; }
+uint64_t hard_allocs(void) { return allocs.count; }

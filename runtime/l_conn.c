@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/* l_conn.c - check, call, push. Results are built either in the caller at once or, after a park, on
+ * the loop's stack: the same function does both, and takes nothing away before its last push. */
+#include "l_conn.h"
+
+#include "errors.h"
+#include "hard.h"
+#include "socket.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <limits.h>
+
+/* Bounds for reads that name none: what an unknown peer may make us hold. */
+enum { LINE_MAX_DEFAULT = 65536, UNTIL_MAX_DEFAULT = 1048576, ALL_MAX_DEFAULT = 67108864 };
+
+static const struct conn_face conn_face;
+
+struct conn *l_conn_test(lua_State *L, int idx)
+{
+    return face_test(L, idx, &conn_face, sizeof(struct conn));
+}
+
+static struct conn *self(lua_State *L)
+{
+    struct conn *c = face_self(L, 1, &conn_face, sizeof *c, "connection");
+    if (c->listening)
+        luaL_argerror(L, 1, "connection expected, got a listener");
+    return c;
+}
+
+static struct conn *listener(lua_State *L)
+{
+    struct conn *c = face_self(L, 1, &conn_face, sizeof *c, "listener");
+    if (!c->listening)
+        luaL_argerror(L, 1, "listener expected, got a connection");
+    return c;
+}
+
+static struct conn *either(lua_State *L)
+{
+    return face_self(L, 1, &conn_face, sizeof(struct conn), "connection or listener");
+}
+
+struct conn *l_conn_new(lua_State *L, struct ctx *cx)
+{
+    struct conn *c = face_new(L, FACE_META_CONN, sizeof *c);
+    conn_init(c, &cx->loop, &conn_face);
+    if (cx->trace_conns)
+        c->site = site_here(&cx->sites, L, 1, SITE_FRAMES);
+    return c;
+}
+
+/* ---- results ---- */
+
+/* A finalizer may run inside the push and close c: `in` stays while it is pinned. Bytes in the scratch
+ * would be gone if the push raised for good: then the stream is broken, and says so. */
+static int push_bytes(lua_State *L, struct conn *c, const struct operation *op)
+{
+    bool held = op->code != CONN_READ || op->flag;
+    c->pinned = held;
+    c->lost = !held;
+    lua_pushlstring(L, held ? buf_at(&c->in) : c->loop->scratch, op->length);
+    c->pinned = c->lost = false;
+    if (held)
+        buf_consume(&c->in, op->total);
+    return 1;
+}
+
+static int push_write(lua_State *L, const struct task *t, int r)
+{
+    if (r >= 0) {
+        lua_pushnumber(L, (lua_Number)t->op.total);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, errors_text(r));
+    int number = errors_errno(r);
+    if (number)
+        lua_pushinteger(L, number);
+    else
+        lua_pushnil(L);
+    lua_pushnumber(L, (lua_Number)t->op.total);
+    return 4;
+}
+
+/* The connection that was accepted or dialled: one of the arguments, made before the operation. */
+static int push_object(lua_State *L, const struct operation *op)
+{
+    lua_pushvalue(op->stack, op->base + (int)op->from);
+    if (op->stack != L)
+        lua_xmove(op->stack, L, 1);
+    return 1;
+}
+
+static int push_result(lua_State *L, struct task *t)
+{
+    struct conn *c = t->wait.object;
+    int r = t->wait.result;
+    if (t->op.code == CONN_WRITE)
+        return push_write(L, t, r);
+    if (t->op.code == CONN_CONNECT)
+        c->timeout = -1; /* the dial's, not the connection's */
+    if (t->op.code == CONN_CONNECT && r < 0)
+        conn_close(c);
+    if (r < 0)
+        return face_error(L, r);
+    switch (t->op.code) {
+    case CONN_READABLE:
+    case CONN_WRITABLE:
+        return face_result(L, 0);
+    case CONN_ACCEPT:
+    case CONN_CONNECT:
+        return push_object(L, &t->op);
+    default:
+        return push_bytes(L, c, &t->op);
+    }
+}
+
+/* The strings lie behind the first argument. op.from is the first that is not wholly written, op.limit
+ * where it begins in the whole. */
+static int gather(struct task *t, struct iovec *iov, int max)
+{
+    struct operation *op = &t->op;
+    size_t at = op->limit, n;
+    int count = 0;
+    for (size_t i = op->from; at < op->length && count < max; i++, at += n) {
+        const char *s = lua_tolstring(op->stack, op->base + 1 + (int)i, &n);
+        size_t skip = op->total > at ? base_min(op->total - at, n) : 0;
+        if (skip == n) {
+            op->from = i + 1;
+            op->limit = at + n;
+            continue;
+        }
+        iov[count++] = (struct iovec){.iov_base = (char *)s + skip, .iov_len = n - skip};
+    }
+    return count;
+}
+
+static const struct conn_face conn_face = {.gather = gather, .push = push_result};
+
+int l_conn_run(lua_State *L, struct task *t, struct conn *c, enum conn_op op)
+{
+    t->op.stack = L;
+    t->op.base = 1;
+    int r = conn_start(c, t, op);
+    if (r == SCHED_PARKED)
+        return face_park(L, t);
+    t->wait.result = r;
+    return face_return(L, t, push_result(L, t));
+}
+
+/* ---- reading ---- */
+
+/* read([max]) -> 1..max bytes | nil, err, errno */
+static int l_read(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    t->op.limit = face_size(L, 2, 1, limits.scratch);
+    return l_conn_run(L, t, c, CONN_READ);
+}
+
+/* read_exactly(n) -> n bytes | nil, err, errno */
+static int l_read_exactly(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    luaL_checknumber(L, 2);
+    t->op.limit = face_size(L, 2, 0, 0);
+    return l_conn_run(L, t, c, CONN_EXACTLY);
+}
+
+/* read_line([max]) -> the line without its end | nil, err, errno */
+static int l_read_line(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    t->op.limit = face_size(L, 2, 1, LINE_MAX_DEFAULT);
+    buf_rewind(&c->in);
+    return l_conn_run(L, t, c, CONN_LINE);
+}
+
+/* read_until(delimiter[, max]) -> what stands before it | nil, err, errno */
+static int l_read_until(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    t->op.bytes = luaL_checklstring(L, 2, &t->op.from);
+    luaL_argcheck(L, t->op.from > 0, 2, "empty delimiter");
+    t->op.limit = face_size(L, 3, 0, UNTIL_MAX_DEFAULT);
+    buf_rewind(&c->in);
+    return l_conn_run(L, t, c, CONN_UNTIL);
+}
+
+/* read_all([max]) -> everything up to the end | nil, err, errno */
+static int l_read_all(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    t->op.limit = face_size(L, 2, 0, ALL_MAX_DEFAULT);
+    return l_conn_run(L, t, c, CONN_ALL);
+}
+
+static int l_wait_readable(lua_State *L)
+{
+    struct conn *c = self(L);
+    return l_conn_run(L, face_task(L, face_ctx(L)), c, CONN_READABLE);
+}
+
+static int l_wait_writable(lua_State *L)
+{
+    struct conn *c = self(L);
+    return l_conn_run(L, face_task(L, face_ctx(L)), c, CONN_WRITABLE);
+}
+
+/* ---- writing ---- */
+
+/* write(...) -> bytes | nil, err, errno, bytes written */
+static int l_write(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    size_t n, length = 0;
+    for (int i = 2, top = lua_gettop(L); i <= top; i++) {
+        luaL_checklstring(L, i, &n);
+        length += n;
+    }
+    t->op.length = length;
+    t->op.from = t->op.limit = t->op.total = 0;
+    return l_conn_run(L, t, c, CONN_WRITE);
+}
+
+static int l_close_write(lua_State *L)
+{
+    return face_result(L, conn_close_write(self(L)));
+}
+
+/* ---- listener ---- */
+
+/* accept() -> connection | nil, err, errno */
+static int l_accept(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct conn *c = listener(L);
+    struct task *t = face_task(L, cx);
+    lua_settop(L, 1);
+    t->op.target = l_conn_new(L, cx);
+    t->op.from = 1;
+    return l_conn_run(L, t, c, CONN_ACCEPT);
+}
+
+/* ---- both ---- */
+
+static int set_deadline(lua_State *L, int mode)
+{
+    struct conn *c = either(L);
+    int64_t when = face_deadline_at(L, 2, face_ctx(L));
+    return face_result(L, conn_set_deadline(c, when, mode));
+}
+
+static int l_set_deadline(lua_State *L) { return set_deadline(L, MODE_R | MODE_W); }
+static int l_set_read_deadline(lua_State *L) { return set_deadline(L, MODE_R); }
+static int l_set_write_deadline(lua_State *L) { return set_deadline(L, MODE_W); }
+
+/* set_timeout(seconds): for each operation that begins from now on; nil: none */
+static int l_set_timeout(lua_State *L)
+{
+    struct conn *c = either(L);
+    int64_t timeout = face_timeout(L, 2);
+    if (c->closed)
+        return face_error(L, ERR_CLOSED);
+    c->timeout = timeout;
+    return face_result(L, 0);
+}
+
+/* The first close of a unix listener removes its path: later ones might remove a successor's. */
+static void forget_path(struct conn *c)
+{
+    struct addr a;
+    if (c->listening && c->unlink && socket_local(c->stream.fd, &a) == 0 && addr_path(&a))
+        (void)sys_unlink(addr_path(&a));
+}
+
+static int l_close(lua_State *L)
+{
+    struct conn *c = either(L);
+    if (!c->closed)
+        forget_path(c);
+    conn_close(c);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int l_gc(lua_State *L)
+{
+    struct conn *c = lua_touserdata(L, 1);
+    if (!c->face)
+        return 0;
+    if (!c->closed)
+        forget_path(c);
+    conn_fini(c);
+    return 0;
+}
+
+static int push_address(lua_State *L, struct conn *c, int (*ask)(int, struct addr *))
+{
+    struct addr a;
+    char text[ADDR_TEXT_MAX];
+    if (c->closed)
+        return face_error(L, ERR_CLOSED);
+    if (c->stream.fd < 0) {
+        lua_pushstring(L, c->stream.ops->name);
+        return 1;
+    }
+    int r = ask(c->stream.fd, &a);
+    if (r < 0)
+        return face_error(L, r);
+    lua_pushlstring(L, text, addr_format(&a, text));
+    return 1;
+}
+
+static int l_local_address(lua_State *L) { return push_address(L, either(L), socket_local); }
+static int l_peer_address(lua_State *L) { return push_address(L, self(L), socket_peer); }
+
+static int l_fd(lua_State *L)
+{
+    struct conn *c = either(L);
+    if (c->closed)
+        return face_error(L, ERR_CLOSED);
+    if (c->stream.fd < 0)
+        return 0;
+    lua_pushinteger(L, c->stream.fd);
+    return 1;
+}
+
+static int option_type(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 2);
+    int type = socket_option_type(name);
+    if (type < 0)
+        luaL_argerror(L, 2, lua_pushfstring(L, "unknown option '%s'", name));
+    return type;
+}
+
+static int option_value(lua_State *L, int type)
+{
+    if (type == SOCKET_BOOL) {
+        luaL_checktype(L, 3, LUA_TBOOLEAN);
+        return lua_toboolean(L, 3);
+    }
+    if (type == SOCKET_LINGER && (lua_isnil(L, 3) || (lua_isboolean(L, 3) && !lua_toboolean(L, 3))))
+        return -1;
+    lua_Number n = luaL_checknumber(L, 3);
+    luaL_argcheck(L, n >= 0 && n <= INT_MAX, 3, "out of range");
+    return (int)n;
+}
+
+/* setoption(name, value) -> true | nil, err, errno */
+static int l_setoption(lua_State *L)
+{
+    struct conn *c = either(L);
+    int value = option_value(L, option_type(L));
+    if (c->closed)
+        return face_error(L, ERR_CLOSED);
+    if (c->stream.fd < 0)
+        return face_error(L, -ENOTSOCK);
+    return face_result(L, socket_set_option(c->stream.fd, lua_tostring(L, 2), value));
+}
+
+/* getoption(name) -> value | nil, err, errno */
+static int l_getoption(lua_State *L)
+{
+    struct conn *c = either(L);
+    int type = option_type(L), value = 0;
+    if (c->closed)
+        return face_error(L, ERR_CLOSED);
+    if (c->stream.fd < 0)
+        return face_error(L, -ENOTSOCK);
+    int r = socket_get_option(c->stream.fd, lua_tostring(L, 2), &value);
+    if (r < 0)
+        return face_error(L, r);
+    if (type == SOCKET_BOOL || value < 0)
+        lua_pushboolean(L, type == SOCKET_BOOL && value);
+    else
+        lua_pushinteger(L, value);
+    return 1;
+}
+
+static int l_is_closed(lua_State *L)
+{
+    lua_pushboolean(L, either(L)->closed);
+    return 1;
+}
+
+static int l_is_listener(lua_State *L)
+{
+    lua_pushboolean(L, either(L)->listening);
+    return 1;
+}
+
+static int l_tostring(lua_State *L)
+{
+    char text[3 * ADDR_TEXT_MAX];
+    conn_describe(either(L), text, sizeof text);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"__gc", l_gc},
+    {"__tostring", l_tostring},
+    {"accept", l_accept},
+    {"close", l_close},
+    {"close_write", l_close_write},
+    {"fd", l_fd},
+    {"getoption", l_getoption},
+    {"is_closed", l_is_closed},
+    {"is_listener", l_is_listener},
+    {"local_address", l_local_address},
+    {"peer_address", l_peer_address},
+    {"read", l_read},
+    {"read_all", l_read_all},
+    {"read_exactly", l_read_exactly},
+    {"read_line", l_read_line},
+    {"read_until", l_read_until},
+    {"set_deadline", l_set_deadline},
+    {"set_read_deadline", l_set_read_deadline},
+    {"set_timeout", l_set_timeout},
+    {"set_write_deadline", l_set_write_deadline},
+    {"setoption", l_setoption},
+    {"wait_readable", l_wait_readable},
+    {"wait_writable", l_wait_writable},
+    {"write", l_write},
+    {NULL, NULL},
+};
+
+void l_conn_open(lua_State *L)
+{
+    face_class(L, FACE_META_CONN, "moonpark.connection", methods);
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_CONN);
+    lua_setfield(L, -2, "conn_class");
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* l_conn.h - the Lua face of connections and listeners: one class, since both are a conn.
+ *
+ * Floor 8. The userdata is the struct conn. It is made closed, and opened when the descriptor is
+ * there: so no descriptor is ever without an owner that closes it. */
+#ifndef MOONPARK_L_CONN_H
+#define MOONPARK_L_CONN_H
+
+#include "face.h"
+
+/* Pushes a closed one. */
+struct conn *l_conn_new(lua_State *L, struct ctx *cx);
+
+/* The conn at idx, or NULL where that is something else. */
+struct conn *l_conn_test(lua_State *L, int idx);
+
+/* Starts op on c and ends the face function with its results. */
+int l_conn_run(lua_State *L, struct task *t, struct conn *c, enum conn_op op);
+
+void l_conn_open(lua_State *L);
+
+#endif

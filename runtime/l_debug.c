@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* l_debug.c - plain tables of what there is; the Lua side makes text of them. */
+#include "l_debug.h"
+
+#include "hard.h"
+#include "l_conn.h"
+#include "l_task.h"
+#include "sys.h"
+
+static void set_string(lua_State *L, const char *name, const char *value)
+{
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void set_number(lua_State *L, const char *name, lua_Number value)
+{
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void set_site(lua_State *L, const struct site *s)
+{
+    site_push(L, s);
+    lua_setfield(L, -2, "site");
+}
+
+static void set_thread(lua_State *L, const char *name, lua_State *thread)
+{
+    lua_pushthread(thread);
+    if (thread != L)
+        lua_xmove(thread, L, 1);
+    lua_setfield(L, -2, name);
+}
+
+static int64_t deadline_of(const struct task *t)
+{
+    return t->wait.timer.slot ? t->wait.timer.when : 0;
+}
+
+static void push_task(lua_State *L, const struct ctx *cx, const struct task *t)
+{
+    static const char *const states[] = {"ready", "running", "parked", "done"};
+    char text[512] = "";
+    lua_createtable(L, 0, 12);
+    l_task_push(L, t);
+    lua_setfield(L, -2, "task");
+    set_number(L, "id", (lua_Number)t->id);
+    set_number(L, "creator", (lua_Number)t->creator);
+    set_string(L, "state", states[t->state]);
+    lua_pushboolean(L, t->canceled);
+    lua_setfield(L, -2, "canceled");
+    set_site(L, t->site);
+    set_thread(L, "thread", t->L);
+    if (t->state == TASK_RUNNING)
+        return;
+    set_string(L, "wait", t->wait.kind->name);
+    set_number(L, "since", (lua_Number)t->wait.since / 1e9);
+    if (deadline_of(t))
+        set_number(L, "deadline", (lua_Number)deadline_of(t) / 1e9);
+    if (t->state == TASK_PARKED && t->wait.kind->describe) {
+        t->wait.kind->describe(t, text, sizeof text);
+        set_string(L, "object", text);
+    }
+    lua_pushboolean(L, t->state == TASK_PARKED && t->wait.outside);
+    lua_setfield(L, -2, "outside");
+    if (t->parked && t->parked != t->L)
+        set_thread(L, "parked", t->parked);
+    (void)cx;
+}
+
+/* tasks() -> an array of tables, one for each task that has not ended */
+static int l_tasks(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    int n = 0;
+    lua_newtable(L);
+    for (uint32_t slot = 1; slot <= cx->slots; slot++) {
+        lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot));
+        struct task *t = l_task_test(L, -1);
+        lua_pop(L, 1);
+        if (!t)
+            continue;
+        push_task(L, cx, t);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
+/* conns() -> an array of {text, fd, site} of open connections and listeners */
+static int l_conns(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    char text[512];
+    int n = 0;
+    lua_newtable(L);
+    if (!cx->opened)
+        return 1;
+    for (struct list *l = cx->loop.conns.next; l != &cx->loop.conns; l = l->next) {
+        struct conn *c = container_of(l, struct conn, link);
+        lua_createtable(L, 0, 3);
+        conn_describe(c, text, sizeof text);
+        set_string(L, "text", text);
+        set_number(L, "fd", c->stream.fd);
+        set_site(L, c->site);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
+/* close_conns(): closes every open connection, as a test that leaves some behind needs it */
+static int l_close_conns(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    while (cx->opened && !list_empty(&cx->loop.conns))
+        conn_close(container_of(cx->loop.conns.next, struct conn, link));
+    return 0;
+}
+
+/* stats() -> {tasks, outside, waiters, polls, timers, blocks} */
+static int l_stats(lua_State *L)
+{
+    const struct loop *l = &face_ctx(L)->loop;
+    lua_createtable(L, 0, 8);
+    set_number(L, "tasks", l->sched.alive);
+    set_number(L, "outside", l->sched.outside);
+    set_number(L, "waiters", l->netpoll.waiters);
+    set_number(L, "polls", l->netpoll.opened);
+    set_number(L, "timers", timers_armed(&l->timers));
+    set_number(L, "timer_entries", l->timers.count);
+    set_number(L, "blocks", (lua_Number)sys_allocated());
+    set_number(L, "sites", face_ctx(L)->sites.count);
+    return 1;
+}
+
+/* check(): every invariant of the loop's parts; a broken one ends the process */
+static int l_check(lua_State *L)
+{
+    const struct ctx *cx = face_ctx(L);
+    if (!cx->opened)
+        return 0;
+    timers_check(&cx->loop.timers);
+    sched_check(&cx->loop.sched);
+    netpoll_check(&cx->loop.netpoll);
+    for (struct list *l = cx->loop.conns.next; l != &cx->loop.conns; l = l->next)
+        conn_check(container_of(l, struct conn, link));
+    return 0;
+}
+
+/* trace_conns(on): remember where connections are made */
+static int l_trace_conns(lua_State *L)
+{
+    face_ctx(L)->trace_conns = lua_toboolean(L, 1);
+    return 0;
+}
+
+/* ---- the hard build ---- */
+
+static void *counting_alloc(void *below, void *p, size_t before, size_t after)
+{
+    struct ctx *cx = below;
+    if (after > before && !hard_alloc())
+        return NULL;
+    return cx->alloc(cx->alloc_data, p, before, after);
+}
+
+static int l_fail_syscall(lua_State *L)
+{
+    hard_fail_syscall(face_size(L, 1, 0, 0));
+    return 0;
+}
+
+static int l_fail_alloc(lua_State *L)
+{
+    hard_fail_alloc(face_size(L, 1, 0, 0));
+    return 0;
+}
+
+static int l_counts(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)hard_syscalls());
+    lua_pushnumber(L, (lua_Number)hard_allocs());
+    return 2;
+}
+
+static const luaL_Reg hard_functions[] = {
+    {"counts", l_counts}, {"fail_alloc", l_fail_alloc}, {"fail_syscall", l_fail_syscall}, {NULL, NULL},
+};
+
+static void open_hard(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    if (!limits.hard)
+        return;
+    cx->alloc = lua_getallocf(L, &cx->alloc_data);
+    lua_setallocf(L, counting_alloc, cx);
+    lua_newtable(L);
+    face_functions(L, hard_functions);
+    lua_setfield(L, -2, "hard");
+}
+
+static const luaL_Reg functions[] = {
+    {"check", l_check}, {"close_conns", l_close_conns}, {"conns", l_conns},
+    {"stats", l_stats}, {"tasks", l_tasks},             {"trace_conns", l_trace_conns},
+    {NULL, NULL},
+};
+
+void l_debug_open(lua_State *L)
+{
+    face_functions(L, functions);
+    open_hard(L);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* l_netpoll.c - the seed's functions for scripts: libpq, inotify or a LuaSocket descriptor can wait here.
+ * The descriptor stays the caller's: it is neither made non-blocking nor closed. */
+#include "l_netpoll.h"
+
+#include "errors.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static const char poll_mark = 0;
+
+struct poll_face {
+    const void *mark;
+    struct pollDesc *pd; /* NULL once closed */
+};
+
+static struct poll_face *self(lua_State *L)
+{
+    return face_self(L, 1, &poll_mark, sizeof(struct poll_face), "pollDesc");
+}
+
+static int check_side(lua_State *L, int idx)
+{
+    static const char *const names[] = {"r", "w", NULL};
+    return luaL_checkoption(L, idx, NULL, names);
+}
+
+static int check_mode(lua_State *L, int idx)
+{
+    static const char *const names[] = {"r", "w", "rw", NULL};
+    static const int modes[] = {MODE_R, MODE_W, MODE_R | MODE_W};
+    return modes[luaL_checkoption(L, idx, NULL, names)];
+}
+
+static int result(lua_State *L, int r)
+{
+    if (r == -EBUSY)
+        return luaL_error(L, "double wait: another task waits there already");
+    return face_result(L, r);
+}
+
+/* ---- waiting ---- */
+
+static void describe(const struct task *t, char *text, size_t n)
+{
+    const struct poll_face *f = t->wait.object;
+    snprintf(text, n, "descriptor %d (%s)", f->pd ? f->pd->fd : -1,
+             t->wait.self.index == POLL_R ? "r" : "w");
+}
+
+static int attempt_canceled(struct task *t);
+
+static const struct wait_kind kind_wait = {
+    .name = "poll", .attempt = netpoll_waited, .undo = netpoll_undo, .describe = describe};
+static const struct wait_kind kind_wait_canceled = {
+    .name = "poll", .attempt = attempt_canceled, .undo = netpoll_undo, .describe = describe};
+
+static int attempt_canceled(struct task *t)
+{
+    struct poll_face *f = t->wait.object;
+    if (t->wait.result <= 0)
+        return t->wait.result;
+    if (!f->pd)
+        return ERR_CLOSED;
+    return netpoll_wait_canceled(f->pd, (int)t->wait.self.index, t, &kind_wait_canceled, f);
+}
+
+static int finish(lua_State *L, struct task *t, int r)
+{
+    return r == SCHED_PARKED ? face_park(L, t) : face_return(L, t, result(L, r));
+}
+
+/* wait(mode) -> true | nil, "closed" | "timeout" | "canceled" */
+static int l_wait(lua_State *L)
+{
+    struct poll_face *f = self(L);
+    int side = check_side(L, 2);
+    struct task *t = face_task(L, face_ctx(L));
+    int r = sched_canceled(t) ? ERR_CANCELED : ERR_CLOSED;
+    if (f->pd && r == ERR_CLOSED)
+        r = netpoll_wait(f->pd, side, t, &kind_wait, f, 0);
+    return finish(L, t, r);
+}
+
+/* wait_canceled(mode) -> true | nil, "canceled": readiness alone counts */
+static int l_wait_canceled(lua_State *L)
+{
+    struct poll_face *f = self(L);
+    int side = check_side(L, 2);
+    struct task *t = face_task(L, face_ctx(L));
+    int r = ERR_CLOSED;
+    if (f->pd)
+        r = netpoll_wait_canceled(f->pd, side, t, &kind_wait_canceled, f);
+    return finish(L, t, r);
+}
+
+/* ---- the others ---- */
+
+static int l_reset(lua_State *L)
+{
+    struct poll_face *f = self(L);
+    int side = check_side(L, 2);
+    return face_result(L, f->pd ? netpoll_reset(f->pd, side) : ERR_CLOSED);
+}
+
+/* set_deadline(t, mode) */
+static int l_set_deadline(lua_State *L)
+{
+    struct poll_face *f = self(L);
+    int64_t when = face_deadline_at(L, 2, face_ctx(L));
+    int mode = check_mode(L, 3);
+    if (!f->pd || f->pd->closing)
+        return face_error(L, ERR_CLOSED);
+    return face_result(L, netpoll_set_deadline(f->pd, when, mode));
+}
+
+static int l_unblock(lua_State *L)
+{
+    struct poll_face *f = self(L);
+    if (f->pd)
+        netpoll_unblock(f->pd);
+    return 0;
+}
+
+static bool parked(const struct pollDesc *pd, int side)
+{
+    return pd->side[side].g && !netpoll_is_ready(pd, side);
+}
+
+/* close(): gives the pollDesc back; raises unless unblocked first and nobody is parked */
+static int l_close(lua_State *L)
+{
+    struct poll_face *f = self(L);
+    if (!f->pd)
+        return luaL_error(L, "pollDesc is closed already");
+    if (parked(f->pd, POLL_R) || parked(f->pd, POLL_W))
+        return luaL_error(L, "pollDesc has a task parked on it: unblock it first");
+    if (!f->pd->closing)
+        return luaL_error(L, "pollDesc is closed without unblock");
+    netpoll_close(f->pd);
+    f->pd = NULL;
+    return 0;
+}
+
+static int l_gc(lua_State *L)
+{
+    struct poll_face *f = lua_touserdata(L, 1);
+    if (f->mark && f->pd) {
+        netpoll_unblock(f->pd);
+        netpoll_close(f->pd);
+        f->pd = NULL;
+    }
+    return 0;
+}
+
+/* info() -> {fd, slot, generation, closing, ready = {r, w}}: for people and specs */
+static int l_info(lua_State *L)
+{
+    struct poll_face *f = self(L);
+    if (!f->pd)
+        return face_error(L, ERR_CLOSED);
+    lua_createtable(L, 0, 6);
+    lua_pushinteger(L, f->pd->fd);
+    lua_setfield(L, -2, "fd");
+    lua_pushnumber(L, f->pd->slot);
+    lua_setfield(L, -2, "slot");
+    lua_pushnumber(L, f->pd->fdseq);
+    lua_setfield(L, -2, "generation");
+    lua_pushboolean(L, f->pd->closing);
+    lua_setfield(L, -2, "closing");
+    lua_pushboolean(L, netpoll_is_ready(f->pd, POLL_R));
+    lua_setfield(L, -2, "read_ready");
+    lua_pushboolean(L, netpoll_is_ready(f->pd, POLL_W));
+    lua_setfield(L, -2, "write_ready");
+    return 1;
+}
+
+/* netpoll_open(fd) -> pollDesc | nil, err, errno */
+static int l_open(lua_State *L)
+{
+    struct ctx *cx = face_loop(L);
+    int fd = (int)face_size(L, 1, 0, 0);
+    luaL_checknumber(L, 1);
+    struct poll_face *f = face_new(L, FACE_META_POLL, sizeof *f);
+    f->mark = &poll_mark;
+    int r = netpoll_open(&cx->loop.netpoll, fd, &f->pd);
+    return r < 0 ? face_error(L, r) : 1;
+}
+
+/* netpoll_descriptor() -> the poller's own descriptor, nil where it has none */
+static int l_descriptor(lua_State *L)
+{
+    struct poller *p = face_loop(L)->loop.poller;
+    int fd = p->ops->descriptor(p);
+    if (fd < 0)
+        return 0;
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+/* netpoll_name() -> "epoll" | "poll" */
+static int l_name(lua_State *L)
+{
+    lua_pushstring(L, face_loop(L)->loop.poller->ops->name);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"__gc", l_gc},       {"close", l_close}, {"info", l_info},
+    {"reset", l_reset},   {"set_deadline", l_set_deadline},
+    {"unblock", l_unblock}, {"wait", l_wait}, {"wait_canceled", l_wait_canceled},
+    {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
+    {"netpoll_descriptor", l_descriptor}, {"netpoll_name", l_name}, {"netpoll_open", l_open}, {NULL, NULL},
+};
+
+void l_netpoll_open(lua_State *L)
+{
+    face_class(L, FACE_META_POLL, "moonpark.pollDesc", methods);
+    face_functions(L, functions);
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/* l_run.c - the runner: attempt, push, resume, and what to do when one of them raises.
+ *
+ *   phase    an error on the loop's stack means             so
+ *   IDLE     a hook of the Lua side raised                  it is reported, the loop goes on
+ *   PUSH     the results could not be built                 they are built again, then given up as ENOMEM
+ *   ENDED    what became of an ended task was not kept      the task failed with that error */
+#include "l_run.h"
+
+#include "errors.h"
+#include "hard.h"
+#include "l_task.h"
+#include "signals.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PHASE_IDLE, PHASE_PUSH, PHASE_ENDED };
+enum { PUSH_TRIES = 3 };
+
+static struct ctx *of_loop(struct loop *l) { return container_of(l, struct ctx, loop); }
+
+static void report(const char *what, const char *message)
+{
+    fprintf(stderr, "moonpark: %s: %s\n", what, message ? message : "(error object)");
+}
+
+/* ---- ending ---- */
+
+/* Keeps a task's n results, which lie on its own stack, for whoever joins it. */
+static void keep_results(lua_State *L, struct task *t)
+{
+    int n = lua_gettop(t->L);
+    t->values = n;
+    if (n == 0)
+        return;
+    l_task_push(L, t);
+    lua_createtable(L, n, 0);
+    for (int i = n; i > 0; i--) {
+        lua_xmove(t->L, L, 1);
+        lua_rawseti(L, -2, i);
+    }
+    lua_setfenv(L, -2);
+    lua_pop(L, 1);
+}
+
+/* Keeps the error on top of the loop's stack, and the traceback of the coroutine that raised it. */
+static void keep_error(lua_State *L, struct task *t)
+{
+    l_task_push(L, t);
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, 1);
+    luaL_traceback(L, t->L, NULL, 0);
+    lua_rawseti(L, -2, 2);
+    lua_setfenv(L, -2);
+    lua_pop(L, 2);
+    t->values = 2;
+}
+
+/* function(task): the Lua side hears of failures. The ended task is on top of the stack. */
+static void call_ended_hook(lua_State *L)
+{
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_ENDED);
+    lua_insert(L, -2);
+    if (lua_isfunction(L, -2))
+        lua_call(L, 1, 0);
+    else
+        lua_pop(L, 2);
+}
+
+/* A task may have changed its thread's globals; the next one in this coroutine must not see it. */
+static void restore_globals(lua_State *L, lua_State *co)
+{
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+    lua_pushvalue(L, LUA_GLOBALSINDEX);
+    lua_setfenv(L, -2);
+    lua_pop(L, 1);
+}
+
+static void succeeded(lua_State *L, struct ctx *cx, struct task *t)
+{
+    keep_results(L, t);
+    cx->phase = PHASE_IDLE;
+    restore_globals(L, t->L);
+    l_task_drop(L, cx, t, true);
+    sched_finish(t);
+}
+
+/* The error is on top of the loop's stack. */
+static void failed(lua_State *L, struct ctx *cx, struct task *t)
+{
+    t->failed = true;
+    keep_error(L, t);
+    cx->phase = PHASE_IDLE;
+    l_task_push(L, t);
+    l_task_drop(L, cx, t, false);
+    sched_finish(t);
+    call_ended_hook(L);
+}
+
+static void raised(lua_State *L, struct ctx *cx, struct task *t)
+{
+    if (t->state != TASK_RUNNING)
+        face_unpark(t);
+    lua_xmove(t->L, L, 1);
+    failed(L, cx, t);
+}
+
+/* It yielded, but not in a wait of ours. */
+static void yielded_astray(lua_State *L, struct ctx *cx, struct task *t)
+{
+    bool waiting = t->state != TASK_RUNNING;
+    if (waiting)
+        face_unpark(t);
+    lua_pushstring(L, waiting ? "a generator's wait was not passed on: it was resumed behind moonpark's "
+                                "back (by a coroutine.resume taken before moonpark was loaded?)"
+                              : "coroutine.yield called in a task, outside of any generator: "
+                                "use moonpark.yield()");
+    failed(L, cx, t);
+}
+
+static void came_back(lua_State *L, struct ctx *cx, struct task *t, int status)
+{
+    if (status == LUA_YIELD && t->state != TASK_RUNNING && face_is_parked(t->L)) {
+        cx->phase = PHASE_IDLE;
+        cx->loop.sched.running = NULL;
+        return;
+    }
+    cx->phase = PHASE_ENDED;
+    if (status == LUA_YIELD)
+        yielded_astray(L, cx, t);
+    else if (status == 0 && t->state == TASK_RUNNING)
+        succeeded(L, cx, t);
+    else if (status == 0)
+        yielded_astray(L, cx, t);
+    else
+        raised(L, cx, t);
+}
+
+/* ---- running ---- */
+
+static int push_results(lua_State *L, struct task *t)
+{
+    if (t->wait.kind->push)
+        return t->wait.kind->push(L, t);
+    return face_result(L, t->wait.result);
+}
+
+static void resume(lua_State *L, struct ctx *cx, struct task *t, int n)
+{
+    t->values = -1;
+    cx->phase = PHASE_ENDED;
+    came_back(L, cx, t, lua_resume(t->L, n));
+}
+
+static void push_and_resume(lua_State *L, struct ctx *cx, struct task *t)
+{
+    cx->phase = PHASE_PUSH;
+    int n = push_results(L, t);
+    lua_xmove(L, t->L, n);
+    resume(L, cx, t, n);
+}
+
+static void run_task(struct loop *l, struct task *t)
+{
+    struct ctx *cx = of_loop(l);
+    if (t->values >= 0) {
+        resume(cx->L, cx, t, t->values);
+        return;
+    }
+    t->op.stack = t->L;
+    t->op.base = FACE_ARGUMENT;
+    if (t->wait.kind->attempt) {
+        int r = t->wait.kind->attempt(t);
+        if (r == SCHED_PARKED) {
+            l->sched.running = NULL;
+            return;
+        }
+        t->wait.result = r;
+    }
+    cx->tries = 0;
+    push_and_resume(cx->L, cx, t);
+}
+
+/* About to block: the Lua side may want to look at what it was told. */
+static void call_idle_hook(struct loop *l)
+{
+    struct ctx *cx = of_loop(l);
+    if (!cx->watch_idle)
+        return;
+    lua_rawgeti(cx->L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_IDLE);
+    lua_call(cx->L, 0, 0);
+}
+
+static void deliver_signals(struct loop *l)
+{
+    lua_State *L = of_loop(l)->L;
+    for (int signo; (signo = signals_take(l->poller));) {
+        lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_SIGNAL);
+        lua_pushinteger(L, signo);
+        lua_call(L, 1, 0);
+    }
+}
+
+/* ---- when the loop's own stack raises ---- */
+
+static void give_up_push(lua_State *L, struct ctx *cx, struct task *t)
+{
+    cx->phase = PHASE_IDLE;
+    lua_pushnil(L);
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_NO_MEMORY);
+    lua_pushinteger(L, ENOMEM);
+    lua_xmove(L, t->L, 3);
+    resume(L, cx, t, 3);
+}
+
+static void end_anyhow(lua_State *L, struct ctx *cx, struct task *t)
+{
+    t->failed = true;
+    if (cx->phase == PHASE_ENDED)
+        t->values = -1;
+    cx->phase = PHASE_IDLE;
+    if (t->L)
+        l_task_drop(L, cx, t, false);
+    sched_finish(t);
+}
+
+/* The message is on top of L. Called in a protected call of its own; may raise and be called again. */
+static void recover(lua_State *L, struct ctx *cx)
+{
+    struct task *t = cx->loop.sched.running;
+    const char *message = lua_tostring(L, 1);
+    uint8_t phase = cx->phase;
+    if (!t) {
+        cx->phase = PHASE_IDLE;
+        report("error in a hook or finalizer", message);
+    } else if (phase == PHASE_PUSH && ++cx->tries < PUSH_TRIES) {
+        push_and_resume(L, cx, t);
+    } else if (phase == PHASE_PUSH) {
+        give_up_push(L, cx, t);
+    } else {
+        report("error while a task ended", message);
+        end_anyhow(L, cx, t);
+    }
+}
+
+/* Runs turns until the loop has nothing more to do: -> enum loop_state or a negative code. */
+static int turns(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    cx->L = L;
+    if (cx->interrupted) {
+        cx->interrupted = false;
+        recover(L, cx);
+        lua_settop(L, 0);
+    }
+    int r;
+    while ((r = loop_turn(&cx->loop)) == LOOP_GOES_ON)
+        ;
+    lua_pushinteger(L, r);
+    return 1;
+}
+
+static int run_turns(lua_State *L, struct ctx *cx)
+{
+    lua_State *before = cx->L;
+    for (;;) {
+        lua_pushvalue(L, lua_upvalueindex(FACE_UP_CONTEXT));
+        lua_pushvalue(L, lua_upvalueindex(FACE_UP_ANCHORS));
+        lua_pushcclosure(L, turns, 2);
+        if (cx->interrupted)
+            lua_insert(L, -2); /* the message */
+        int status = lua_pcall(L, cx->interrupted, 1, 0);
+        cx->L = before;
+        if (status == 0)
+            break;
+        cx->interrupted = true;
+    }
+    int r = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return r;
+}
+
+/* run(fn, ...) -> the main task, "ended" | "deadlock"; returns when no task can go on */
+static int l_run(lua_State *L)
+{
+    static const char *const states[] = {"goes on", "ended", "deadlock"};
+    struct ctx *cx = face_loop(L);
+    if (cx->L)
+        return luaL_error(L, "moonpark.run: the loop is running already");
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    cx->loop.run = run_task;
+    cx->loop.woken = deliver_signals;
+    cx->loop.idle = call_idle_hook;
+    loop_now(&cx->loop);
+    l_task_start(L, cx, lua_gettop(L), NULL);
+    int r = run_turns(L, cx);
+    if (r < 0)
+        return luaL_error(L, "moonpark.run: the poller failed: %s", errors_text(r));
+    lua_pushstring(L, states[r]);
+    return 2;
+}
+
+/* go_on() -> "ended" | "deadlock": runs what is left after a run that ended in a deadlock */
+static int l_go_on(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    if (cx->L)
+        return luaL_error(L, "the loop is running already");
+    int r = run_turns(L, cx);
+    if (r < 0)
+        return luaL_error(L, "moonpark.run: the poller failed: %s", errors_text(r));
+    lua_pushstring(L, r == LOOP_DEADLOCK ? "deadlock" : "ended");
+    return 1;
+}
+
+static int l_is_running(lua_State *L)
+{
+    lua_pushboolean(L, face_ctx(L)->L != NULL);
+    return 1;
+}
+
+/* kill_all(): ends every task as it stands, without running it again. Outside of the loop only. */
+static int l_kill_all(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct sched *s = &cx->loop.sched;
+    if (cx->L)
+        return luaL_error(L, "the loop is running");
+    for (uint32_t slot = 1; slot <= cx->slots; slot++) {
+        lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot));
+        struct task *t = l_task_test(L, -1);
+        if (t) {
+            s->running = t;
+            face_unpark(t);
+            t->failed = true;
+            l_task_drop(L, cx, t, false);
+            sched_finish(t);
+        }
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+/* on_ended(fn): fn(task) for each task that failed */
+static int l_on_ended(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_ENDED);
+    return 0;
+}
+
+/* on_idle(fn): fn() before the loop blocks, while watch_idle is on */
+static int l_on_idle(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_IDLE);
+    return 0;
+}
+
+static int l_watch_idle(lua_State *L)
+{
+    face_ctx(L)->watch_idle = lua_toboolean(L, 1);
+    return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"go_on", l_go_on},       {"is_running", l_is_running}, {"kill_all", l_kill_all},
+    {"on_ended", l_on_ended}, {"on_idle", l_on_idle},       {"run", l_run},
+    {"watch_idle", l_watch_idle}, {NULL, NULL},
+};
+
+void l_run_open(lua_State *L)
+{
+    face_functions(L, functions);
+    lua_pushstring(L, errors_text(-ENOMEM));
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_NO_MEMORY);
+}

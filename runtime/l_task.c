@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: MIT */
+/* l_task.c - go, join, cancel, sleep, yield, and scopes as the Lua side builds on them.
+ * A finished coroutine is kept with its slot and runs the next task: half the cost of a new one. */
+#include "l_task.h"
+
+#include "errors.h"
+#include "hard.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static const char task_mark = 0, scope_mark = 0;
+
+struct task_face {
+    const void *mark;
+    struct task task;
+};
+
+struct scope_face {
+    const void *mark;
+    struct scope *scope; /* NULL once closed */
+};
+
+static struct task *self(lua_State *L, int idx)
+{
+    struct task_face *f = face_self(L, idx, &task_mark, sizeof *f, "task");
+    return &f->task;
+}
+
+struct task *l_task_test(lua_State *L, int idx)
+{
+    struct task_face *f = face_test(L, idx, &task_mark, sizeof *f);
+    return f ? &f->task : NULL;
+}
+
+static struct scope_face *scope_self(lua_State *L, int idx)
+{
+    return face_self(L, idx, &scope_mark, sizeof(struct scope_face), "scope");
+}
+
+/* ---- slots and coroutines ---- */
+
+static int grow_slots(struct ctx *cx)
+{
+    if (cx->slots < cx->slot_capacity)
+        return 0;
+    uint32_t capacity = cx->slot_capacity ? cx->slot_capacity * 2 : 64;
+    lua_State **threads = sys_realloc(cx->threads, capacity * sizeof *threads);
+    if (!threads)
+        return -ENOMEM;
+    cx->threads = threads;
+    uint32_t *idle = sys_realloc(cx->idle, capacity * sizeof *idle);
+    if (!idle)
+        return -ENOMEM;
+    cx->idle = idle;
+    cx->slot_capacity = capacity;
+    return 0;
+}
+
+/* A slot with a coroutine in it. Raises where there is no memory, with nothing taken. */
+static uint32_t take_slot(lua_State *L, struct ctx *cx)
+{
+    if (cx->idle_count == 0) {
+        if (grow_slots(cx) < 0)
+            luaL_error(L, "%s", errors_text(-ENOMEM));
+        cx->threads[cx->slots++] = NULL;
+        cx->idle[cx->idle_count++] = cx->slots;
+    }
+    uint32_t slot = cx->idle[cx->idle_count - 1];
+    if (!cx->threads[slot - 1]) {
+        lua_State *co = lua_newthread(L);
+        lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot - 1));
+        cx->threads[slot - 1] = co;
+    }
+    cx->idle_count--;
+    return slot;
+}
+
+void l_task_drop(lua_State *L, struct ctx *cx, struct task *t, bool reuse)
+{
+    uint32_t slot = t->slot;
+    if (reuse && cx->idle_count < limits.idle_threads) {
+        lua_settop(t->L, 0);
+    } else {
+        lua_pushnil(L);
+        lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot - 1));
+        cx->threads[slot - 1] = NULL;
+    }
+    t->L = t->parked = NULL;
+    lua_pushnil(L);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot));
+    cx->idle[cx->idle_count++] = slot;
+}
+
+void l_task_push(lua_State *L, const struct task *t)
+{
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * t->slot));
+}
+
+static int make_room(lua_State *co)
+{
+    luaL_checkstack(co, *(int *)lua_touserdata(co, 1) + LUA_MINSTACK, "too many arguments");
+    return 0;
+}
+
+/* Room on a coroutine that does not run yet; protected there, because nothing catches an error of it. */
+static void reserve(lua_State *L, lua_State *co, int n)
+{
+    if (n <= LUA_MINSTACK / 2)
+        return;
+    if (lua_cpcall(co, make_room, &n) != 0) {
+        lua_settop(co, 0);
+        luaL_error(L, "too many arguments");
+    }
+}
+
+struct task *l_task_start(lua_State *L, struct ctx *cx, int n, struct scope *parent)
+{
+    struct task_face *f = face_new(L, FACE_META_TASK, sizeof *f);
+    uint32_t slot = take_slot(L, cx);
+    lua_State *co = cx->threads[slot - 1];
+    cx->idle_count++; /* not ours until nothing can fail any more */
+    reserve(L, co, n);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot));
+    cx->idle_count--;
+
+    f->mark = &task_mark;
+    f->task.site = site_here(&cx->sites, L, 1, SITE_FRAMES);
+    lua_insert(L, -n - 1);
+    lua_xmove(L, co, n);
+    f->task.L = f->task.parked = co;
+    f->task.slot = slot;
+    sched_start(&cx->loop.sched, &f->task, parent);
+    f->task.values = n - 1;
+    return &f->task;
+}
+
+/* go(fn, ...) -> task */
+static int l_go(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (!cx->L) /* nobody would run it */
+        return luaL_error(L, "no loop is running: call it inside moonpark.run");
+    l_task_start(L, cx, lua_gettop(L), NULL);
+    return 1;
+}
+
+/* ---- joining ---- */
+
+static void leave_joiners(struct task *t) { list_del(&t->wait.self.link); }
+
+static int push_joined(lua_State *L, struct task *t)
+{
+    return face_result(L, t->wait.result);
+}
+
+static void describe_join(const struct task *t, char *text, size_t n)
+{
+    const struct task *target = t->wait.object;
+    snprintf(text, n, "task %llu", (unsigned long long)target->id);
+}
+
+static const struct wait_kind kind_join = {
+    .name = "join", .push = push_joined, .undo = leave_joiners, .describe = describe_join};
+
+/* wait(task[, timeout]) -> true once it has ended | nil, err */
+static int l_wait(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct task *target = self(L, 1);
+    int64_t deadline = face_deadline_in(L, 2, cx);
+    struct task *t = face_task(L, cx);
+    if (target == t)
+        return luaL_error(L, "a task cannot join itself");
+    if (target->state == TASK_DONE) {
+        lua_pushboolean(L, 1);
+        return face_return(L, t, 1);
+    }
+    int r = sched_park(t, &kind_join, target, deadline, 0);
+    if (r < 0)
+        return face_return(L, t, face_error(L, r));
+    list_push(&target->joiners, &t->wait.self.link);
+    return face_park(L, t);
+}
+
+/* results(task) -> true, results... | nil, error, traceback; only of an ended one */
+static int l_results(lua_State *L)
+{
+    struct task *t = self(L, 1);
+    luaL_argcheck(L, t->state == TASK_DONE, 1, "the task has not ended");
+    lua_settop(L, 1);
+    if (t->failed)
+        lua_pushnil(L);
+    else
+        lua_pushboolean(L, 1);
+    if (t->values > 0) {
+        lua_getfenv(L, 1);
+        luaL_checkstack(L, t->values + 1, "too many results");
+        for (int i = 1; i <= t->values; i++)
+            lua_rawgeti(L, 3, i);
+        lua_remove(L, 3);
+    } else if (t->failed) {
+        lua_pushstring(L, errors_text(-ENOMEM)); /* there was none to keep the error in */
+    }
+    return lua_gettop(L) - 1;
+}
+
+/* ---- methods ---- */
+
+static int l_cancel(lua_State *L)
+{
+    sched_cancel(self(L, 1));
+    return 0;
+}
+
+static int l_status(lua_State *L)
+{
+    static const char *const names[] = {"ready", "running", "parked", "done"};
+    struct task *t = self(L, 1);
+    lua_pushstring(L, t->failed ? "failed" : names[t->state]);
+    return 1;
+}
+
+static int l_id(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)self(L, 1)->id);
+    return 1;
+}
+
+/* site() -> {"file.lua:3", ...}: where it was started, innermost frame first */
+static int l_site(lua_State *L)
+{
+    site_push(L, self(L, 1)->site);
+    return 1;
+}
+
+/* is_canceled(task): was it, or a scope it is in, cancelled */
+static int l_is_canceled(lua_State *L)
+{
+    struct task *t = self(L, 1);
+    bool canceled = t->canceled;
+    for (struct scope *sc = t->scope; sc && !canceled; sc = sc->outer)
+        canceled = sc->canceled;
+    lua_pushboolean(L, canceled);
+    return 1;
+}
+
+/* current() -> the task that calls, or nil */
+static int l_current(lua_State *L)
+{
+    struct task *t = face_running(face_ctx(L));
+    if (!t)
+        return 0;
+    l_task_push(L, t);
+    return 1;
+}
+
+/* ---- sleep, yield ---- */
+
+static int push_slept(lua_State *L, struct task *t)
+{
+    return face_result(L, t->wait.result == ERR_TIMEOUT ? 0 : t->wait.result);
+}
+
+static const struct wait_kind kind_sleep = {.name = "sleep", .push = push_slept};
+
+static int yield_now(lua_State *L, struct task *t)
+{
+    if (sched_canceled(t))
+        return face_return(L, t, face_error(L, ERR_CANCELED));
+    t->budget = 1;
+    lua_pushboolean(L, 1);
+    return face_return(L, t, 1);
+}
+
+/* sleep(seconds) -> true | nil, "canceled" */
+static int l_sleep(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    luaL_checknumber(L, 1);
+    int64_t deadline = face_deadline_in(L, 1, cx);
+    struct task *t = face_task(L, cx);
+    if (deadline < 0)
+        return yield_now(L, t);
+    int r = sched_park(t, &kind_sleep, NULL, deadline, 0);
+    if (r < 0)
+        return face_return(L, t, face_error(L, r));
+    return face_park(L, t);
+}
+
+/* yield() -> true | nil, "canceled" */
+static int l_yield(lua_State *L)
+{
+    return yield_now(L, face_task(L, face_ctx(L)));
+}
+
+/* pass(token, ...): what a patched coroutine.resume does with a park of the generator it runs. */
+static int l_pass(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct task *t = face_running(cx);
+    if (!t || t->state == TASK_RUNNING || !face_is_parked(L))
+        return luaL_error(L, "a generator yielded moonpark's token without waiting");
+    if (!lua_isyieldable(L)) {
+        face_unpark(t);
+        return luaL_error(L, "a generator cannot wait here: attempt to yield across a C call "
+                             "(table.sort, string.gsub, a finalizer, ...)");
+    }
+    return lua_yield(L, lua_gettop(L));
+}
+
+/* ---- scopes ---- */
+
+/* scope_open(shield) -> scope */
+static int l_scope_open(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    bool shield = lua_toboolean(L, 1);
+    struct task *t = face_task(L, cx);
+    struct scope_face *f = face_new(L, FACE_META_SCOPE, sizeof *f);
+    f->mark = &scope_mark;
+    f->scope = sched_scope_open(t, shield);
+    if (!f->scope)
+        return luaL_error(L, "%s", errors_text(-ENOMEM));
+    f->scope->handle = &f->scope;
+    return 1;
+}
+
+/* scope:close() -> was a wait refused because of it */
+static int l_scope_close(lua_State *L)
+{
+    struct scope_face *f = scope_self(L, 1);
+    bool delivered = f->scope && f->scope->delivered;
+    if (f->scope)
+        sched_scope_close(f->scope);
+    lua_pushboolean(L, delivered);
+    return 1;
+}
+
+static int l_scope_gc(lua_State *L)
+{
+    struct scope_face *f = lua_touserdata(L, 1);
+    if (f->scope) {
+        sched_scope_cancel(f->scope);
+        sched_scope_close(f->scope);
+    }
+    return 0;
+}
+
+/* scope:deadline_in(seconds): cancels it then */
+static int l_scope_deadline_in(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct scope_face *f = scope_self(L, 1);
+    int64_t when = face_deadline_in(L, 2, cx);
+    luaL_argcheck(L, f->scope, 1, "the scope is closed");
+    if (when < 0)
+        sched_scope_cancel(f->scope);
+    else if (when > 0 && sched_scope_deadline(f->scope, when) < 0)
+        return luaL_error(L, "%s", errors_text(-ENOMEM));
+    return 0;
+}
+
+static int l_scope_cancel(lua_State *L)
+{
+    struct scope_face *f = scope_self(L, 1);
+    if (f->scope)
+        sched_scope_cancel(f->scope);
+    return 0;
+}
+
+static int l_scope_is_canceled(lua_State *L)
+{
+    struct scope_face *f = scope_self(L, 1);
+    lua_pushboolean(L, f->scope && f->scope->canceled);
+    return 1;
+}
+
+/* scope:start(fn, ...) -> task */
+static int l_scope_start(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct scope_face *f = scope_self(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    luaL_argcheck(L, f->scope, 1, "the scope is closed: start its tasks before it returns");
+    l_task_start(L, cx, lua_gettop(L) - 1, f->scope);
+    return 1;
+}
+
+/* scope:join(): parks until its tasks have ended; only its own task may */
+static int l_scope_join(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct scope_face *f = scope_self(L, 1);
+    struct task *t = face_task(L, cx);
+    luaL_argcheck(L, f->scope, 1, "the scope is closed");
+    luaL_argcheck(L, f->scope->owner == t, 1, "another task's scope");
+    if (sched_scope_join(f->scope) == SCHED_PARKED)
+        return face_park(L, t);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static const luaL_Reg task_methods[] = {
+    {"cancel", l_cancel}, {"id", l_id},     {"is_canceled", l_is_canceled},
+    {"results", l_results}, {"site", l_site}, {"status", l_status}, {"wait", l_wait},
+    {NULL, NULL},
+};
+
+static const luaL_Reg scope_methods[] = {
+    {"__gc", l_scope_gc},
+    {"cancel", l_scope_cancel},
+    {"close", l_scope_close},
+    {"deadline_in", l_scope_deadline_in},
+    {"is_canceled", l_scope_is_canceled},
+    {"join", l_scope_join},
+    {"start", l_scope_start},
+    {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
+    {"current", l_current}, {"go", l_go},       {"pass", l_pass}, {"scope_open", l_scope_open},
+    {"sleep", l_sleep},     {"yield", l_yield}, {NULL, NULL},
+};
+
+void l_task_open(lua_State *L)
+{
+    face_class(L, FACE_META_TASK, "moonpark.task", task_methods);
+    face_class(L, FACE_META_SCOPE, "moonpark.scope", scope_methods);
+    face_functions(L, functions);
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_TASK);
+    lua_setfield(L, -2, "task_class");
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_SCOPE);
+    lua_setfield(L, -2, "scope_class");
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* loop.c - the turn. The poller is looked at after a bounded number of tasks even when more are
+ * ready, so that a busy script still sees its sockets and its timers. */
+#include "loop.h"
+
+#include "hard.h"
+#include "sys.h"
+
+#include <errno.h>
+
+int loop_open(struct loop *l, const char *poller)
+{
+    list_init(&l->conns);
+    timers_init(&l->timers);
+    sched_init(&l->sched, &l->timers);
+    l->scratch = sys_alloc(limits.scratch);
+    l->events = sys_alloc(limits.events * sizeof *l->events);
+    int r = l->scratch && l->events ? poller_open(&l->poller, poller) : -ENOMEM;
+    if (r < 0) {
+        sys_free(l->scratch);
+        sys_free(l->events);
+        l->scratch = NULL;
+        l->events = NULL;
+        return r;
+    }
+    netpoll_init(&l->netpoll, l->poller, &l->sched);
+    l->sched.now = clock_now(&l->clock);
+    return 0;
+}
+
+void loop_close(struct loop *l)
+{
+    if (!l->poller)
+        return;
+    netpoll_fini(&l->netpoll);
+    l->poller->ops->close(l->poller);
+    l->poller = NULL;
+    timers_fini(&l->timers);
+    sys_free(l->events);
+    sys_free(l->scratch);
+}
+
+int64_t loop_now(struct loop *l)
+{
+    return l->sched.now = clock_now(&l->clock);
+}
+
+static void run_ready(struct loop *l)
+{
+    struct task *t;
+    for (uint32_t i = 0; i < limits.turns_a_poll && (t = sched_next(&l->sched)); i++)
+        l->run(l, t);
+}
+
+/* How long the poller may block: ns, negative: for ever. */
+static int64_t patience(struct loop *l)
+{
+    if (!list_empty(&l->sched.ready))
+        return 0;
+    int64_t next = timers_next(&l->timers);
+    if (next == INT64_MAX)
+        return -1;
+    if (l->clock.frozen)
+        return 0;
+    int64_t left = next - clock_now(&l->clock);
+    return left > 0 ? left : 0;
+}
+
+static int poll_events(struct loop *l)
+{
+    bool woken = false;
+    int n = l->poller->ops->wait(l->poller, l->events, (int)limits.events, patience(l));
+    for (int i = 0; i < n; i++) {
+        woken |= l->events[i].data == POLLER_WAKE;
+        netpoll_ready(&l->netpoll, &l->events[i]);
+    }
+    if (woken && l->woken)
+        l->woken(l);
+    return n;
+}
+
+/* Virtual time jumps to the next timer when nothing else can happen. */
+static void autojump(struct loop *l, int events)
+{
+    int64_t next = timers_next(&l->timers);
+    if (l->clock.frozen && events == 0 && list_empty(&l->sched.ready) && next < INT64_MAX)
+        clock_advance_to(&l->clock, next);
+}
+
+static void fire_timers(struct loop *l)
+{
+    int64_t now = loop_now(l);
+    for (struct timer *t; (t = timers_pop(&l->timers, now));)
+        t->fire(t);
+}
+
+int loop_turn(struct loop *l)
+{
+    run_ready(l);
+    if (l->sched.alive == 0)
+        return LOOP_ENDED;
+    if (l->idle && list_empty(&l->sched.ready))
+        l->idle(l);
+    if (list_empty(&l->sched.ready) && l->sched.outside == 0)
+        return LOOP_DEADLOCK;
+    int n = poll_events(l);
+    if (n < 0)
+        return n;
+    autojump(l, n);
+    fire_timers(l);
+    if (limits.false_wakes)
+        netpoll_false_wake(&l->netpoll);
+    return LOOP_GOES_ON;
+}

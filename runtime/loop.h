@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* loop.h - one turn: run ready tasks, poll, hand out readiness, fire timers.
+ *
+ * Floor 4; owns clock, timers, poller, netpoll and sched of one Lua state. Runs no Lua itself: it
+ * hands every ready task to `run`. All events of a poll are decoded before any task runs. */
+#ifndef MOONPARK_LOOP_H
+#define MOONPARK_LOOP_H
+
+#include "clock.h"
+#include "netpoll.h"
+#include "sched.h"
+#include "timers.h"
+
+enum loop_state {
+    LOOP_GOES_ON,
+    LOOP_ENDED,    /* no task is alive */
+    LOOP_DEADLOCK, /* tasks are parked, and nothing outside can wake any of them */
+};
+
+struct loop {
+    struct clock clock;
+    struct timers timers;
+    struct poller *poller;
+    struct netpoll netpoll;
+    struct sched sched;
+    struct list conns; /* open ones, by conn.link: for reports and for the end */
+    struct poller_event *events;
+    char *scratch; /* limits.scratch bytes; holds one read between its attempt and its push */
+    void (*run)(struct loop *l, struct task *t);
+    void (*idle)(struct loop *l);  /* nothing is ready: about to block */
+    void (*woken)(struct loop *l); /* the wake descriptor was signalled */
+};
+
+/* poller: a back end's name, or NULL for the best. 0 or a negative code with nothing left open. */
+int loop_open(struct loop *l, const char *poller);
+void loop_close(struct loop *l);
+
+/* One turn; may block. An enum loop_state, or the poller's -errno. */
+int loop_turn(struct loop *l);
+
+/* The clock now, ns; also what `since` will say until the next turn. */
+int64_t loop_now(struct loop *l);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* signals.h - signals as messages through the loop's wake descriptor.
+ *
+ * Floor 2; calls poller. A signal belongs to the process, so this file holds the only state that is
+ * not a context's: which poller to wake and what has come. One loop at a time watches signals. */
+#ifndef MOONPARK_SIGNALS_H
+#define MOONPARK_SIGNALS_H
+
+#include "poller.h"
+
+/* Catches signo from now on and wakes p when it comes. A second one that comes before the first was
+ * taken acts as if it were not caught: so a script that never waits can still be stopped.
+ * 0 or -errno: -EINVAL for what cannot be caught. */
+int signals_watch(struct poller *p, int signo);
+
+/* Back to what the signal did before. */
+void signals_unwatch(int signo);
+
+/* All of p's. */
+void signals_forget(struct poller *p);
+
+/* A signal that has come and was not taken yet, or 0. */
+int signals_take(struct poller *p);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* sys.c - thin wrappers: a chance to fail, the call, EINTR, -errno. Nothing else happens here. */
+#define _GNU_SOURCE
+#include "sys.h"
+
+#include "hard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FAULT(err)                        \
+    do {                                  \
+        int fault_ = hard_syscall(err);   \
+        if (fault_)                       \
+            return fault_;                \
+    } while (0)
+
+#define RETRY(r, call)                    \
+    do                                    \
+        (r) = (call);                     \
+    while ((r) < 0 && errno == EINTR);    \
+    return (r) < 0 ? -errno : (r)
+
+int sys_socket(int family, int type)
+{
+    int r;
+    FAULT(EMFILE);
+    RETRY(r, socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+int sys_bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+    int r;
+    FAULT(EADDRINUSE);
+    RETRY(r, bind(fd, address, len));
+}
+
+int sys_listen(int fd, int backlog)
+{
+    int r;
+    FAULT(EADDRINUSE);
+    RETRY(r, listen(fd, backlog));
+}
+
+int sys_accept(int fd, struct sockaddr *address, socklen_t *len)
+{
+    int r;
+    FAULT(EMFILE);
+    RETRY(r, accept4(fd, address, len, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
+/* An interrupted connect goes on in the kernel: EINTR means what EINPROGRESS means. */
+int sys_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    FAULT(ECONNREFUSED);
+    if (connect(fd, address, len) == 0)
+        return 0;
+    return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
+int sys_shutdown(int fd, int how)
+{
+    FAULT(ENOTCONN);
+    return shutdown(fd, how) < 0 ? -errno : 0;
+}
+
+int sys_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    FAULT(ENOBUFS);
+    return getsockopt(fd, level, name, value, len) < 0 ? -errno : 0;
+}
+
+int sys_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    FAULT(ENOBUFS);
+    return setsockopt(fd, level, name, value, len) < 0 ? -errno : 0;
+}
+
+int sys_getsockname(int fd, struct sockaddr *address, socklen_t *len)
+{
+    FAULT(ENOBUFS);
+    return getsockname(fd, address, len) < 0 ? -errno : 0;
+}
+
+int sys_getpeername(int fd, struct sockaddr *address, socklen_t *len)
+{
+    FAULT(ENOBUFS);
+    return getpeername(fd, address, len) < 0 ? -errno : 0;
+}
+
+ssize_t sys_recv(int fd, void *bytes, size_t n)
+{
+    ssize_t r;
+    FAULT(ECONNRESET);
+    RETRY(r, recv(fd, bytes, hard_trim(n), 0));
+}
+
+ssize_t sys_send(int fd, const struct iovec *iov, int count)
+{
+    ssize_t r;
+    FAULT(EPIPE);
+    if (count == 1 || hard_trim(2) == 1) {
+        RETRY(r, send(fd, iov->iov_base, hard_trim(iov->iov_len), MSG_NOSIGNAL));
+    }
+    struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    RETRY(r, sendmsg(fd, &m, MSG_NOSIGNAL));
+}
+
+int sys_pipe(int fds[2])
+{
+    FAULT(EMFILE);
+    return pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+ssize_t sys_read(int fd, void *bytes, size_t n)
+{
+    ssize_t r;
+    RETRY(r, read(fd, bytes, n));
+}
+
+ssize_t sys_write(int fd, const void *bytes, size_t n)
+{
+    ssize_t r;
+    RETRY(r, write(fd, bytes, n));
+}
+
+int sys_is_file(int fd)
+{
+    struct stat st;
+    FAULT(EIO);
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
+}
+
+int sys_unlink(const char *path)
+{
+    FAULT(EACCES);
+    return unlink(path) < 0 ? -errno : 0;
+}
+
+void sys_close(int fd)
+{
+    (void)close(fd);
+}
+
+int sys_poll(struct pollfd *fds, size_t count, int64_t timeout)
+{
+    struct timespec ts = {.tv_sec = timeout / NS_PER_SECOND, .tv_nsec = timeout % NS_PER_SECOND};
+    FAULT(EINTR);
+    int n = ppoll(fds, count, timeout < 0 ? NULL : &ts, NULL);
+    return n < 0 ? -errno : n;
+}
+
+static uint64_t blocks; /* of the process, for tests; no behaviour hangs on it */
+
+void *sys_alloc(size_t n)
+{
+    void *p = hard_alloc() ? calloc(1, n) : NULL;
+    blocks += p != NULL;
+    return p;
+}
+
+void *sys_realloc(void *p, size_t n)
+{
+    if (!hard_alloc())
+        return NULL;
+    void *q = realloc(p, n);
+    blocks += p == NULL && q != NULL;
+    return q;
+}
+
+void sys_free(void *p)
+{
+    blocks -= p != NULL;
+    free(p);
+}
+
+uint64_t sys_allocated(void) { return blocks; }

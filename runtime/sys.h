@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* sys.h - the system calls and the memory this runtime asks for, each able to fail in the hard build.
+ *
+ * Floor 0. All return what the system returned, or -errno. EINTR is retried here, except where a wait
+ * was interrupted: those return -EINTR, because the caller must look at its clock again. Sockets are
+ * made non-blocking and close-on-exec. Writing to a socket never raises SIGPIPE. */
+#ifndef MOONPARK_SYS_H
+#define MOONPARK_SYS_H
+
+#include "base.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+int sys_socket(int family, int type);
+int sys_bind(int fd, const struct sockaddr *address, socklen_t len);
+int sys_listen(int fd, int backlog);
+int sys_accept(int fd, struct sockaddr *address, socklen_t *len);
+int sys_connect(int fd, const struct sockaddr *address, socklen_t len);
+int sys_shutdown(int fd, int how);
+int sys_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int sys_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int sys_getsockname(int fd, struct sockaddr *address, socklen_t *len);
+int sys_getpeername(int fd, struct sockaddr *address, socklen_t *len);
+ssize_t sys_recv(int fd, void *bytes, size_t n);
+ssize_t sys_send(int fd, const struct iovec *iov, int count);
+
+int sys_pipe(int fds[2]); /* both ends non-blocking */
+ssize_t sys_read(int fd, void *bytes, size_t n);
+ssize_t sys_write(int fd, const void *bytes, size_t n);
+int sys_is_file(int fd); /* 1 for a regular file or a directory, else 0 */
+int sys_unlink(const char *path);
+
+/* Never fails and never retries: on Linux the descriptor is gone even after EINTR. */
+void sys_close(int fd);
+
+/* timeout in nanoseconds, negative: none. May return -EINTR. */
+int sys_poll(struct pollfd *fds, size_t count, int64_t timeout);
+
+void *sys_alloc(size_t n);            /* zeroed; NULL where there is no memory */
+void *sys_realloc(void *p, size_t n); /* NULL leaves p as it was */
+void sys_free(void *p);
+uint64_t sys_allocated(void); /* blocks that are not freed yet, in this process */
+
+#endif

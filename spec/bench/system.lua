@@ -1,0 +1,128 @@
+-- SPDX-License-Identifier: MIT
+-- The machine the benchmark runs on: what is installed there, which cores it takes, and the programs it builds.
+
+local process = require "process"
+
+local BUILD = "build/bench/"
+
+local M = {
+  luajit = arg[-1] or "luajit", -- the interpreter of every Lua contender
+  versions = {},                -- of what was found, by name
+  missing = {},                 -- why something was not, by name
+  cores = 1,
+  server_core = nil,            -- nil where nothing can be pinned
+  load_core = nil,
+  descriptors = 0,              -- how many a process may have
+}
+
+-- Runs a shell command; returns whether it worked, and its output.
+local function shell(command)
+  local pipe = assert(io.popen("{ " .. command .. "\n} 2>&1; echo status=$?"))
+  local output = pipe:read("*a")
+  pipe:close()
+  local text, status = output:match("^(.-)%s*status=(%d+)%s*$")
+  return status == "0", text
+end
+
+local function installed(program)
+  return (shell("command -v " .. program .. " >/dev/null"))
+end
+
+local function first_line(command, pattern)
+  local ok, output = shell(command)
+  return ok and (output:match(pattern) or output:match("^[^\n]*")) or ""
+end
+
+-- The version of a module of this interpreter, or nil where there is none. One that is there but does not load has an
+-- empty version: its contender will fail, and show why.
+local function lua_module(name, version)
+  local ok, output = shell(("%s -e 'local it = require %q; print(%s)'"):format(M.luajit, name, version))
+  if ok then return output end
+  return not output:find("module '" .. name .. "' not found", 1, true) and "" or nil
+end
+
+local function exists(path)
+  local file = io.open(path)
+  return file and file:close()
+end
+
+local function look_for_modules()
+  local moonpark = lua_module("moonpark", "it._VERSION or it.version or [[]]")
+  M.versions.moonpark = moonpark
+  if not moonpark then M.missing.moonpark = "not built, or not on LUA_PATH" end
+  local libuv = lua_module("luv", "it.version_string()")
+  M.versions.luv = libuv and "libuv " .. libuv
+  if not libuv then M.missing.luv = "luv is not installed" end
+end
+
+local function look_for_programs()
+  local commands = {
+    cc = { "cc --version", "^[^\n]*" },
+    go = { "go version", "go(%d[%w.]*)" },
+    ["redis-server"] = { "redis-server --version", "v=([%d.]+)" },
+    ["redis-benchmark"] = { "redis-benchmark --version", "([%d.]+)" },
+  }
+  for program, how in pairs(commands) do
+    if installed(program) then
+      M.versions[program] = first_line(how[1], how[2])
+    else
+      M.missing[program] = program .. " is not installed"
+    end
+  end
+end
+
+---Fills the fields above.
+function M.look_around()
+  look_for_programs()
+  look_for_modules()
+  if not exists "examples/kv.lua" then M.missing["examples/kv.lua"] = "examples/kv.lua is not there" end
+  M.descriptors = process.raise_descriptor_limit()
+  M.cores = tonumber(first_line("nproc", "%d+")) or 1
+  if M.cores > 1 and installed "taskset" then M.server_core, M.load_core = 1, 0 end
+end
+
+-- Building: a contender that cannot be built is missing, and says so.
+
+local function compile_c()
+  for _, name in ipairs { "load_echo", "limit_echo" } do
+    local ok, output = shell(("cc -std=gnu11 -O2 -o %s%s spec/bench/%s.c"):format(BUILD, name, name))
+    if not ok then error("cannot compile " .. name .. ".c:\n" .. output, 0) end
+  end
+end
+
+-- Nothing of Go's is kept outside the build folder, and nothing is fetched.
+local function compile_go()
+  if M.missing.go then return end
+  local _, here = shell "pwd"
+  local home = here .. "/" .. BUILD
+  local settings = ("HOME='%s' GOCACHE='%sgo-cache' GOPATH='%sgo' GO111MODULE=off GOFLAGS=-mod=mod GOPROXY=off "
+    .. "GOTOOLCHAIN=local CGO_ENABLED=0"):format(home, home, home)
+  for _, name in ipairs { "echo", "micro" } do
+    local ok, output = shell(("env %s go build -o %s%s_go spec/bench/%s.go"):format(settings, BUILD, name, name))
+    if not ok then M.missing.go = "go build failed: " .. output:gsub("%s+", " ") end
+  end
+end
+
+---Compiles the C and the Go. Raises where the load cannot be had.
+function M.build()
+  assert(shell("mkdir -p " .. BUILD))
+  if M.missing.cc then error("a C compiler is needed for the load", 0) end
+  compile_c()
+  compile_go()
+end
+
+---One line about the machine.
+---@return string
+function M.describe()
+  local model = first_line("grep -m1 'model name' /proc/cpuinfo", ":%s*([^\n]*)")
+  local placed = M.server_core and "servers on core " .. M.server_core .. ", load on core " .. M.load_core
+    or "nothing pinned: one core, or no taskset"
+  return ("%s, %d cores, %s; %s"):format(model, M.cores, first_line("uname -sr", "[^\n]*"), placed)
+end
+
+---@return number load average of the last minute
+function M.load()
+  return tonumber(first_line("cat /proc/loadavg", "^[%d.]+")) or 0
+end
+
+return M
