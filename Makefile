@@ -2,9 +2,9 @@
 #
 #   make run       install what is missing, build, start examples/kv.lua
 #   make test      install what is missing, run everything that CI runs
-#   make spec      build and run the busted specs alone  (SPEC=spec/net_spec.lua, MODE=asan|hard)
+#   make spec      build and run busted specs alone      (SPEC=spec/net_spec.lua, MODE=asan|hard)
 #   make bench     build and print the benchmark table   (BENCH="--only echo")
-#   make build     build the module alone                (MODE=release|asan|hard)
+#   make build     build the module alone                (MODE=release|asan|hard; V=1 shows commands)
 #   make install   copy module, library and command      (LUADIR, LIBDIR, BINDIR; luarocks calls this)
 #   make clean     remove build/
 #
@@ -40,25 +40,186 @@ OBJECTS := $(SOURCES:runtime/%.c=$(BUILD)/obj/%.o)
 UNIT_OBJECTS := $(patsubst $(BUILD)/obj/%,$(BUILD)/units/%,$(filter-out \
                 $(BUILD)/obj/l_% $(BUILD)/obj/face.o $(BUILD)/obj/site.o $(BUILD)/obj/core.o,$(OBJECTS)))
 
+QUIET := $(if $(V),,@)
+
 .PHONY: build
 build: $(SO) $(UNITS)
 
 $(SO): $(OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) -shared $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^
+	@echo 'link $@'
+	$(QUIET)$(CC) -shared $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^
 
 $(UNITS): $(UNIT_OBJECTS)
-	$(CC) -shared $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^
+	@echo 'link $@'
+	$(QUIET)$(CC) -shared $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^
 
 $(BUILD)/obj/%.o: runtime/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fvisibility=hidden -c -o $@ $<
+	@echo 'cc   $@'
+	$(QUIET)$(CC) $(ALL_CFLAGS) -fvisibility=hidden -c -o $@ $<
 
 $(BUILD)/units/%.o: runtime/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	@echo 'cc   $@'
+	$(QUIET)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
+
+# ---- what Debian has to bring ----
+
+RUN_PACKAGES   := gcc libc6-dev redis-tools
+TEST_PACKAGES  := $(RUN_PACKAGES) lua-busted lua-cjson lua-check lua5.1 liblua5.1-0-dev luarocks
+BENCH_PACKAGES := $(RUN_PACKAGES) redis-server
+
+# Installs what is missing of the packages in $(1), and a LuaJIT with headers where there is none. The two LuaJIT
+# packages exclude each other and both are fine: where the library of one is there, its kind is completed.
+define install_packages
+@has() { dpkg-query -W -f='$${Status}' "$$1" 2>/dev/null | grep -q '^install ok installed'; }; \
+command -v dpkg-query >/dev/null || { echo "No Debian: needed here are LuaJIT with headers, and $(1)"; exit 0; }; \
+missing=''; \
+for package in $(1); do has $$package || missing="$$missing $$package"; done; \
+if has libluajit-5.1-2; then kind=luajit; else kind=luajit2; fi; \
+command -v $(LUAJIT) >/dev/null || missing="$$missing $$kind"; \
+echo '#include <luajit.h>' | $(CC) $(LUA_CFLAGS) -E - >/dev/null 2>&1 || missing="$$missing lib$$kind-5.1-dev"; \
+[ -n "$$missing" ] || exit 0; \
+as_root=''; \
+if [ "$$(id -u)" != 0 ]; then as_root=sudo; command -v sudo >/dev/null || \
+	{ echo "Run this as root, then try again: apt-get update && apt-get install$$missing" >&2; exit 1; }; fi; \
+echo "Installing from Debian:$$missing"; \
+apt="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0"; \
+$$apt update && $$apt install -y --no-install-recommends --no-remove $$missing
+endef
+
+SUB_MAKE = $(MAKE) --no-print-directory
+
+# ---- running ----
+
+# What a script needs to find the modules of build $(1).
+lua_env = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/spec/?.lua;;' \
+          LUA_CPATH='$(CURDIR)/$(1)/?.so;;'
+
+.PHONY: run
+run:
+	$(call install_packages,$(RUN_PACKAGES))
+	@$(SUB_MAKE) build
+	@echo
+	@echo 'A Redis server in Lua starts. In another terminal:  redis-cli -p 6380 set greeting hello'
+	@echo '                                                    redis-cli -p 6380 get greeting'
+	@echo 'Ctrl-C ends it.'
+	@echo
+	@$(call lua_env,$(BUILD)) exec $(LUAJIT) lua/bin/moonpark examples/kv.lua 127.0.0.1:6380
+
+.PHONY: bench
+bench:
+	$(call install_packages,$(BENCH_PACKAGES))
+	@$(SUB_MAKE) build MODE=release
+	$(call lua_env,build/release) $(LUAJIT) spec/bench/bench.lua $(BENCH)
+
+# ---- testing ----
+
+# What one run of make counts is kept under this name; the makes that it calls share it.
+ifndef MOONPARK_RUN
+export MOONPARK_RUN := build/run-$(shell echo $$PPID)
+endif
+RUNNER := $(LUAJIT) spec/support/run.lua
+
+# Specs of the tree itself, the same in every build, and those that only the hard build can pass.
+TREE_SPECS := spec/floors_spec.lua spec/source_spec.lua spec/rock_spec.lua
+HARD_SPECS := $(sort $(wildcard spec/hard/*_spec.lua))
+CORE_SPECS := $(filter-out $(TREE_SPECS) spec/bench/% spec/hard/%,$(sort $(shell find spec -name '*_spec.lua')))
+SPEC       ?= $(if $(filter hard,$(MODE)),$(HARD_SPECS),$(CORE_SPECS))
+
+# LuaJIT's allocator hides pointers from LeakSanitizer, so every Lua object would be a leak to it. The specs count
+# the runtime's own blocks instead. A process that loads a sanitized module needs the sanitizer from its start.
+SANITIZER_ENV = LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so) \
+                ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+
+# $(call run_specs,NAME,BUILD,ENVIRONMENT,INTERPRETER,FILES). Specs start programs, and make itself once: what this
+# make was told must not reach them.
+run_specs = @$(RUNNER) specs $(1) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS $(call lua_env,$(2)) $(3) $(4) -- $(5)
+
+.PHONY: spec
+spec: build
+	$(call run_specs,$(MODE),$(BUILD),$(if $(SANITIZED),$(SANITIZER_ENV)),$(LUAJIT),$(SPEC))
+	@$(RUNNER) sum
+
+.PHONY: spec-hard
+spec-hard:
+	@$(SUB_MAKE) spec MODE=hard
+
+# The parts of `make test`, in order. Each is a make of its own: what it needs is there only when its turn comes.
+PARTS := test-tree test-epoll test-poll test-other test-asan test-hard
+.PHONY: test $(PARTS)
+test:
+	$(call install_packages,$(TEST_PACKAGES))
+	@mkdir -p build
+	@for part in $(PARTS); do $(SUB_MAKE) $$part || exit; done
+	@$(RUNNER) sum
+
+test-tree:
+	@$(RUNNER) check 'build' $(SUB_MAKE) build MODE=release
+	@$(RUNNER) check 'luacheck' luacheck --quiet --codes .
+	$(call run_specs,tree,build/release,,$(LUAJIT),$(TREE_SPECS))
+
+test-epoll:
+	$(call run_specs,epoll,build/release,MOONPARK_POLLER=epoll,$(LUAJIT),$(CORE_SPECS))
+
+test-poll:
+	$(call run_specs,poll,build/release,MOONPARK_POLLER=poll,$(LUAJIT),$(CORE_SPECS))
+
+test-other:
+	@$(RUNNER) check 'build with the other LuaJIT' $(SUB_MAKE) build-other
+	@$(SUB_MAKE) test-other-specs
+
+test-asan:
+	@$(RUNNER) check 'build with ASan and UBSan' $(SUB_MAKE) build MODE=asan
+	$(call run_specs,asan,build/asan,$(SANITIZER_ENV),$(LUAJIT),$(CORE_SPECS))
+
+test-hard:
+	@$(RUNNER) check 'build hard' $(SUB_MAKE) build MODE=hard
+	$(call run_specs,hard,build/hard,$(SANITIZER_ENV),$(LUAJIT),$(HARD_SPECS))
+
+# ---- the LuaJIT package that is not installed, unpacked beside the build ----
+
+OTHER      := build/other
+OTHER_LIBS := $(abspath $(firstword $(wildcard $(OTHER)/root/usr/lib/*-linux-gnu*)))
+OTHER_INC  := $(abspath $(firstword $(wildcard $(OTHER)/root/usr/include/luajit-*)))
+OTHER_JIT  := $(abspath $(OTHER)/root/usr/bin/luajit)
+
+$(OTHER)/root:
+	@rm -rf $(OTHER)/packages $(OTHER)/unpacked
+	@mkdir -p $(OTHER)/packages $(OTHER)/unpacked
+	@kind=luajit2; ! dpkg -S "$$(readlink -f "$$(command -v luajit)")" | grep -q '^luajit2:' || kind=luajit; \
+	cd $(OTHER)/packages; \
+	fetch() { apt-get -qq download $$kind lib$$kind-5.1-2 lib$$kind-5.1-common lib$$kind-5.1-dev; }; \
+	fetch || { $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get -qq update && fetch; } || exit 1; \
+	for package in *.deb; do dpkg -x $$package ../unpacked || exit 1; done
+	@mv $(OTHER)/unpacked $@
+
+.PHONY: build-other compile-other test-other-specs
+build-other: $(OTHER)/root
+	@$(SUB_MAKE) compile-other
+
+compile-other:
+	@$(SUB_MAKE) build MODE=release BUILD=$(OTHER)/release LUA_CFLAGS='-I$(OTHER_INC)'
+
+test-other-specs:
+	$(call run_specs,other,$(OTHER)/release,LD_LIBRARY_PATH='$(OTHER_LIBS)',$(OTHER_JIT),$(CORE_SPECS))
+
+# ---- installing ----
+
+PREFIX ?= /usr/local
+LUADIR ?= $(PREFIX)/share/lua/5.1
+LIBDIR ?= $(PREFIX)/lib/lua/5.1
+BINDIR ?= $(PREFIX)/bin
+
+.PHONY: install
+install: build
+	install -d '$(DESTDIR)$(LUADIR)/moonpark' '$(DESTDIR)$(LIBDIR)/moonpark' '$(DESTDIR)$(BINDIR)'
+	install -m 644 lua/moonpark/*.lua '$(DESTDIR)$(LUADIR)/moonpark'
+	install -m 755 $(SO) '$(DESTDIR)$(LIBDIR)/moonpark'
+	install -m 755 lua/bin/moonpark '$(DESTDIR)$(BINDIR)'
 
 .PHONY: clean
 clean:

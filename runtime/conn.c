@@ -375,10 +375,19 @@ static void fail_queue(struct conn_side *s)
         sched_wake_waiter(container_of(l, struct waiter, link), ERR_CLOSED);
 }
 
+/* The first close of a unix listener removes its path: later ones might remove a successor's. */
+static void forget_path(const struct conn *c)
+{
+    struct addr a;
+    if (c->listening && c->unlink && socket_local(c->stream.fd, &a) == 0 && addr_path(&a))
+        (void)sys_unlink(addr_path(&a));
+}
+
 void conn_close(struct conn *c)
 {
     if (c->closed)
         return;
+    forget_path(c);
     c->closed = true;
     fail_queue(&c->side[POLL_R]);
     fail_queue(&c->side[POLL_W]);

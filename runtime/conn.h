@@ -83,8 +83,8 @@ int conn_set_deadline(struct conn *c, int64_t when, int mode);
 /* Half-close: 0, ERR_CLOSED, or -errno. */
 int conn_close_write(struct conn *c);
 
-/* Fails everybody who waits with "closed", then gives the descriptor back: an address can be listened
- * on again at once. Harmless twice. */
+/* Fails everybody who waits with "closed", then gives the descriptor back, and a unix listener's path:
+ * an address can be listened on again at once. Harmless twice. */
 void conn_close(struct conn *c);
 
 /* Is the side ready without waiting (buffered bytes count)? 1, 0, or a negative code. */

@@ -44,9 +44,9 @@ struct task *face_task(lua_State *L, struct ctx *cx)
 
 int face_park(lua_State *L, struct task *t)
 {
+    t->parked = L;
     lua_pushlightuserdata(L, (void *)&face_token);
     lua_insert(L, 1);
-    t->parked = L;
     return lua_yield(L, lua_gettop(L));
 }
 
@@ -98,10 +98,9 @@ int face_result(lua_State *L, int code)
 
 void *face_test(lua_State *L, int idx, const void *mark, size_t size)
 {
-    if (lua_type(L, idx) != LUA_TUSERDATA || lua_objlen(L, idx) != size)
-        return NULL;
+    /* A light userdata has no length, so what passes both tests points at `size` bytes. */
     const void **p = lua_touserdata(L, idx);
-    return *p == mark ? (void *)p : NULL;
+    return p && lua_objlen(L, idx) == size && *p == mark ? (void *)p : NULL;
 }
 
 void *face_self(lua_State *L, int idx, const void *mark, size_t size, const char *name)
@@ -146,8 +145,10 @@ int64_t face_deadline_at(lua_State *L, int idx, struct ctx *cx)
     lua_Number seconds = number(L, idx);
     if (isinf(seconds) && seconds > 0)
         return 0;
+    /* The turn's clock will do: what has passed since is found when the next operation begins, or by
+     * the timer in the next turn, and no waiter runs before that anyway. */
     int64_t when = clock_ns(seconds);
-    return when <= clock_now(&cx->loop.clock) ? -1 : when;
+    return when <= cx->loop.sched.now ? -1 : when;
 }
 
 size_t face_size(lua_State *L, int idx, size_t least, size_t otherwise)

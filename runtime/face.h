@@ -33,7 +33,8 @@ enum {
     FACE_META_MUTEX = -6,
     FACE_META_SEMAPHORE = -7,
     FACE_META_EVENT = -8,
-    FACE_HOOK_ENDED = -20,  /* function(task): every task that ended by an error */
+    FACE_SCOPES = -19,      /* weak table: [scope's address] = its userdata, once it has started a task */
+    FACE_HOOK_ENDED = -20,  /* function(task, scope, connection): each task that ended by an error */
     FACE_HOOK_SIGNAL = -21, /* function(number) */
     FACE_HOOK_IDLE = -22,   /* function(): before the loop blocks */
     FACE_NO_MEMORY = -23,   /* a string that needs no allocation when it is needed */

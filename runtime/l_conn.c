@@ -6,7 +6,6 @@
 #include "errors.h"
 #include "hard.h"
 #include "socket.h"
-#include "sys.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -47,7 +46,7 @@ struct conn *l_conn_new(lua_State *L, struct ctx *cx)
     struct conn *c = face_new(L, FACE_META_CONN, sizeof *c);
     conn_init(c, &cx->loop, &conn_face);
     if (cx->trace_conns)
-        c->site = site_here(&cx->sites, L, 1, SITE_FRAMES);
+        c->site = site_here(&cx->sites, L, 1);
     return c;
 }
 
@@ -274,19 +273,9 @@ static int l_set_timeout(lua_State *L)
     return face_result(L, 0);
 }
 
-/* The first close of a unix listener removes its path: later ones might remove a successor's. */
-static void forget_path(struct conn *c)
-{
-    struct addr a;
-    if (c->listening && c->unlink && socket_local(c->stream.fd, &a) == 0 && addr_path(&a))
-        (void)sys_unlink(addr_path(&a));
-}
-
 static int l_close(lua_State *L)
 {
     struct conn *c = either(L);
-    if (!c->closed)
-        forget_path(c);
     conn_close(c);
     lua_pushboolean(L, 1);
     return 1;
@@ -297,8 +286,6 @@ static int l_gc(lua_State *L)
     struct conn *c = lua_touserdata(L, 1);
     if (!c->face)
         return 0;
-    if (!c->closed)
-        forget_path(c);
     conn_fini(c);
     return 0;
 }

@@ -7,6 +7,8 @@
 #include "l_task.h"
 #include "sys.h"
 
+#include <string.h>
+
 static void set_string(lua_State *L, const char *name, const char *value)
 {
     lua_pushstring(L, value);
@@ -154,6 +156,17 @@ static int l_trace_conns(lua_State *L)
     return 0;
 }
 
+/* trace_sites(library, deep): which files are moonpark's own; whether to keep whole call paths */
+static int l_trace_sites(lua_State *L)
+{
+    struct sites *sites = &face_ctx(L)->sites;
+    const char *library = luaL_optstring(L, 1, NULL);
+    if (library && strlen(library) < sizeof sites->library)
+        strcpy(sites->library, library);
+    sites->deep = lua_toboolean(L, 2);
+    return 0;
+}
+
 /* ---- the hard build ---- */
 
 static void *counting_alloc(void *below, void *p, size_t before, size_t after)
@@ -202,7 +215,7 @@ static void open_hard(lua_State *L)
 static const luaL_Reg functions[] = {
     {"check", l_check}, {"close_conns", l_close_conns}, {"conns", l_conns},
     {"stats", l_stats}, {"tasks", l_tasks},             {"trace_conns", l_trace_conns},
-    {NULL, NULL},
+    {"trace_sites", l_trace_sites}, {NULL, NULL},
 };
 
 void l_debug_open(lua_State *L)

@@ -31,6 +31,8 @@ static void report(const char *what, const char *message)
 /* Keeps a task's n results, which lie on its own stack, for whoever joins it. */
 static void keep_results(lua_State *L, struct task *t)
 {
+    if (t->owned)
+        lua_remove(t->L, 1); /* the connection, beneath the function */
     int n = lua_gettop(t->L);
     t->values = n;
     if (n == 0)
@@ -59,20 +61,34 @@ static void keep_error(lua_State *L, struct task *t)
     t->values = 2;
 }
 
-/* function(task): the Lua side hears of failures. The ended task is on top of the stack. */
+/* Pushes what the hook is told: the task, its scope, what it was handed. They are gone after its end. */
+static void push_ended(lua_State *L, const struct task *t)
+{
+    char text[3 * ADDR_TEXT_MAX];
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_ENDED);
+    l_task_push(L, t);
+    l_task_push_scope(L, t->parent);
+    lua_pushnil(L);
+    if (t->owned && conn_describe(t->owned, text, sizeof text)) {
+        lua_pop(L, 1);
+        lua_pushstring(L, text);
+    }
+}
+
+/* function(task, scope, connection): the Lua side hears of failures. */
 static void call_ended_hook(lua_State *L)
 {
-    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_ENDED);
-    lua_insert(L, -2);
-    if (lua_isfunction(L, -2))
-        lua_call(L, 1, 0);
+    if (lua_isfunction(L, -4))
+        lua_call(L, 3, 0);
     else
-        lua_pop(L, 2);
+        lua_pop(L, 4);
 }
 
 /* A task may have changed its thread's globals; the next one in this coroutine must not see it. */
 static void restore_globals(lua_State *L, lua_State *co)
 {
+    if (lua_topointer(co, LUA_GLOBALSINDEX) == lua_topointer(L, LUA_GLOBALSINDEX))
+        return;
     lua_pushthread(co);
     lua_xmove(co, L, 1);
     lua_pushvalue(L, LUA_GLOBALSINDEX);
@@ -94,8 +110,8 @@ static void failed(lua_State *L, struct ctx *cx, struct task *t)
 {
     t->failed = true;
     keep_error(L, t);
+    push_ended(L, t);
     cx->phase = PHASE_IDLE;
-    l_task_push(L, t);
     l_task_drop(L, cx, t, false);
     sched_finish(t);
     call_ended_hook(L);

@@ -38,6 +38,13 @@ static int l_unwatch(lua_State *L)
     return 0;
 }
 
+/* signal_ignored(name) -> boolean: whoever started this process does not want it to hear of that */
+static int l_ignored(lua_State *L)
+{
+    lua_pushboolean(L, signals_ignored(number(L)));
+    return 1;
+}
+
 static int l_number(lua_State *L)
 {
     lua_pushinteger(L, number(L));
@@ -54,8 +61,8 @@ static int l_on_signal(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"on_signal", l_on_signal}, {"signal_number", l_number}, {"signal_unwatch", l_unwatch},
-    {"signal_watch", l_watch},  {NULL, NULL},
+    {"on_signal", l_on_signal},     {"signal_ignored", l_ignored}, {"signal_number", l_number},
+    {"signal_unwatch", l_unwatch}, {"signal_watch", l_watch},     {NULL, NULL},
 };
 
 void l_signal_open(lua_State *L) { face_functions(L, functions); }

@@ -5,6 +5,7 @@
 
 #include "errors.h"
 #include "hard.h"
+#include "l_conn.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@ struct task_face {
 struct scope_face {
     const void *mark;
     struct scope *scope; /* NULL once closed */
+    bool remembered;     /* it is in FACE_SCOPES */
 };
 
 static struct task *self(lua_State *L, int idx)
@@ -80,6 +82,9 @@ static uint32_t take_slot(lua_State *L, struct ctx *cx)
 void l_task_drop(lua_State *L, struct ctx *cx, struct task *t, bool reuse)
 {
     uint32_t slot = t->slot;
+    if (t->owned)
+        conn_close(t->owned);
+    t->owned = NULL;
     if (reuse && cx->idle_count < limits.idle_threads) {
         lua_settop(t->L, 0);
     } else {
@@ -127,7 +132,7 @@ struct task *l_task_start(lua_State *L, struct ctx *cx, int n, struct scope *par
     cx->idle_count--;
 
     f->mark = &task_mark;
-    f->task.site = site_here(&cx->sites, L, 1, SITE_FRAMES);
+    f->task.site = site_here(&cx->sites, L, 1);
     lua_insert(L, -n - 1);
     lua_xmove(L, co, n);
     f->task.L = f->task.parked = co;
@@ -152,9 +157,33 @@ static int l_go(lua_State *L)
 
 static void leave_joiners(struct task *t) { list_del(&t->wait.self.link); }
 
+/* A suspended coroutine has room for a few values; of more, its joiner is told to fetch them. */
+enum { JOIN_VALUES = 8 };
+
+static int push_ended(lua_State *L, const struct task *target)
+{
+    if (target->values > JOIN_VALUES || target->failed) {
+        lua_pushlightuserdata(L, (void *)&face_token);
+        return 1;
+    }
+    lua_pushboolean(L, 1);
+    if (target->values <= 0)
+        return 1;
+    lua_getfenv(L, -2);
+    int table = lua_gettop(L);
+    for (int i = 1; i <= target->values; i++)
+        lua_rawgeti(L, table, i);
+    lua_remove(L, table);
+    return 1 + target->values;
+}
+
 static int push_joined(lua_State *L, struct task *t)
 {
-    return face_result(L, t->wait.result);
+    if (t->wait.result < 0)
+        return face_error(L, t->wait.result);
+    lua_pushvalue(t->L, FACE_ARGUMENT);
+    lua_xmove(t->L, L, 1);
+    return push_ended(L, t->wait.object);
 }
 
 static void describe_join(const struct task *t, char *text, size_t n)
@@ -166,8 +195,8 @@ static void describe_join(const struct task *t, char *text, size_t n)
 static const struct wait_kind kind_join = {
     .name = "join", .push = push_joined, .undo = leave_joiners, .describe = describe_join};
 
-/* wait(task[, timeout]) -> true once it has ended | nil, err */
-static int l_wait(lua_State *L)
+/* await(task[, timeout]) -> true, results... | nil, err | the token: fetch them with results() */
+static int l_await(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
     struct task *target = self(L, 1);
@@ -176,8 +205,8 @@ static int l_wait(lua_State *L)
     if (target == t)
         return luaL_error(L, "a task cannot join itself");
     if (target->state == TASK_DONE) {
-        lua_pushboolean(L, 1);
-        return face_return(L, t, 1);
+        lua_pushvalue(L, 1);
+        return face_return(L, t, push_ended(L, target));
     }
     int r = sched_park(t, &kind_join, target, deadline, 0);
     if (r < 0)
@@ -271,9 +300,12 @@ static int yield_now(lua_State *L, struct task *t)
 {
     if (sched_canceled(t))
         return face_return(L, t, face_error(L, ERR_CANCELED));
-    t->budget = 1;
+    sched_yield(t);
+    t->values = 1;
+    t->parked = L;
+    lua_pushlightuserdata(L, (void *)&face_token);
     lua_pushboolean(L, 1);
-    return face_return(L, t, 1);
+    return lua_yield(L, 2);
 }
 
 /* sleep(seconds) -> true | nil, "canceled" */
@@ -379,14 +411,63 @@ static int l_scope_is_canceled(lua_State *L)
     return 1;
 }
 
-/* scope:start(fn, ...) -> task */
-static int l_scope_start(lua_State *L)
+/* So that a child's end can find the scope's userdata. */
+static void remember_scope(lua_State *L, struct scope_face *f)
 {
-    struct ctx *cx = face_ctx(L);
+    if (f->remembered)
+        return;
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_SCOPES);
+    lua_pushlightuserdata(L, f->scope);
+    lua_pushvalue(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    f->remembered = true;
+}
+
+void l_task_push_scope(lua_State *L, const struct scope *sc)
+{
+    if (!sc) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_SCOPES);
+    lua_pushlightuserdata(L, (void *)sc);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+}
+
+static struct scope_face *open_scope(lua_State *L)
+{
     struct scope_face *f = scope_self(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     luaL_argcheck(L, f->scope, 1, "the scope is closed: start its tasks before it returns");
-    l_task_start(L, cx, lua_gettop(L) - 1, f->scope);
+    remember_scope(L, f);
+    return f;
+}
+
+/* scope:start(fn, ...) -> task */
+static int l_scope_start(lua_State *L)
+{
+    struct scope_face *f = open_scope(L);
+    l_task_start(L, face_ctx(L), lua_gettop(L) - 1, f->scope);
+    return 1;
+}
+
+/* scope:hand_over(fn, connection) -> task: fn(connection); when it ends, however it does, the
+ * connection is closed. It lies beneath fn on the coroutine's stack, which keeps it: no frame of a
+ * protected call is needed around fn, and that is what an idle connection's memory depends on. */
+static int l_scope_hand_over(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct scope_face *f = open_scope(L);
+    struct conn *c = l_conn_test(L, 3);
+    luaL_argcheck(L, c, 3, "connection expected");
+    lua_settop(L, 3);
+    lua_pushvalue(L, 3);
+    lua_insert(L, 2);
+    struct task *t = l_task_start(L, cx, 3, f->scope);
+    t->values = 1;
+    t->owned = c;
     return 1;
 }
 
@@ -405,8 +486,8 @@ static int l_scope_join(lua_State *L)
 }
 
 static const luaL_Reg task_methods[] = {
-    {"cancel", l_cancel}, {"id", l_id},     {"is_canceled", l_is_canceled},
-    {"results", l_results}, {"site", l_site}, {"status", l_status}, {"wait", l_wait},
+    {"await", l_await}, {"cancel", l_cancel}, {"id", l_id},     {"is_canceled", l_is_canceled},
+    {"results", l_results}, {"site", l_site}, {"status", l_status},
     {NULL, NULL},
 };
 
@@ -415,6 +496,7 @@ static const luaL_Reg scope_methods[] = {
     {"cancel", l_scope_cancel},
     {"close", l_scope_close},
     {"deadline_in", l_scope_deadline_in},
+    {"hand_over", l_scope_hand_over},
     {"is_canceled", l_scope_is_canceled},
     {"join", l_scope_join},
     {"start", l_scope_start},
@@ -431,6 +513,12 @@ void l_task_open(lua_State *L)
     face_class(L, FACE_META_TASK, "moonpark.task", task_methods);
     face_class(L, FACE_META_SCOPE, "moonpark.scope", scope_methods);
     face_functions(L, functions);
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_SCOPES);
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_TASK);
     lua_setfield(L, -2, "task_class");
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_SCOPE);

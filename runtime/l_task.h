@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_task.h - the Lua face of tasks and scopes.
  *
- * Floor 8. A task is a userdata with the C task inside; while it lives the anchors hold it and its
+ * Floor 9. A task is a userdata with the C task inside; while it lives the anchors hold it and its
  * coroutine. Its results, or its error, are in its environment table. */
 #ifndef MOONPARK_L_TASK_H
 #define MOONPARK_L_TASK_H
@@ -16,6 +16,9 @@ struct task *l_task_test(lua_State *L, int idx);
 
 /* Pushes the task's userdata while it lives. */
 void l_task_push(lua_State *L, const struct task *t);
+
+/* Pushes the scope's userdata; nil where there is none any more. */
+void l_task_push_scope(lua_State *L, const struct scope *sc);
 
 /* t's coroutine has ended or is given up: keeps the coroutine for the next task where `reuse`. */
 void l_task_drop(lua_State *L, struct ctx *cx, struct task *t, bool reuse);

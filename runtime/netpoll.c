@@ -100,6 +100,8 @@ static void arm(struct pollDesc *pd, int side, int64_t when, void (*fire)(struct
     struct timers *ts = pd->np->sched->timers;
     struct timer *t = &pd->side[side].timer;
     t->fire = fire;
+    if (when > 0 && t->slot && t->when == when)
+        return;
     if (when > 0)
         must(timers_set(ts, t, when) == 0); /* room was reserved */
     else
@@ -113,6 +115,16 @@ static void arm_timers(struct pollDesc *pd)
     bool combo = r > 0 && r == w;
     arm(pd, POLL_R, r, combo ? netpollDeadline : netpollReadDeadline);
     arm(pd, POLL_W, combo ? 0 : w, netpollWriteDeadline);
+}
+
+/* A deadline came or went under a waiter. A select, or a wait with a deadline of its own, has other ways
+ * to be woken from outside: for those it can only become true. */
+static void recount(struct pollDesc *pd, int side)
+{
+    struct waiter *w = pd->side[side].g;
+    bool only_way = w == &w->task->wait.self && !w->task->wait.timer.slot;
+    if (only_way || netpoll_outside(pd, side))
+        sched_set_outside(w->task, netpoll_outside(pd, side));
 }
 
 int netpoll_set_deadline(struct pollDesc *pd, int64_t when, int mode)
@@ -130,8 +142,8 @@ int netpoll_set_deadline(struct pollDesc *pd, int64_t when, int mode)
             continue;
         if (when < 0)
             netpollgoready(netpollunblock(pd, side, false), false);
-        else if (parked_on(&pd->side[side]) && !pd->side[side].g->task->wait.timer.slot)
-            sched_set_outside(pd->side[side].g->task, netpoll_outside(pd, side));
+        else if (parked_on(&pd->side[side]))
+            recount(pd, side);
     }
     return 0;
 }

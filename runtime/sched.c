@@ -30,6 +30,18 @@ static void make_ready(struct task *t)
     list_push(&t->sched->ready, &t->link);
 }
 
+/* Level-triggered: a child is born as cancelled as a wait of its scope's owner, there, would be refused. */
+static bool born_canceled(const struct scope *parent)
+{
+    for (const struct scope *sc = parent; sc; sc = sc->outer) {
+        if (sc->canceled)
+            return true;
+        if (sc->shield)
+            return false;
+    }
+    return parent->owner->canceled;
+}
+
 void sched_start(struct sched *s, struct task *t, struct scope *parent)
 {
     t->sched = s;
@@ -47,7 +59,7 @@ void sched_start(struct sched *s, struct task *t, struct scope *parent)
     t->parent = parent;
     if (parent) {
         list_push(&parent->children, &t->sibling);
-        t->canceled = parent->canceled;
+        t->canceled = born_canceled(parent);
     }
     s->alive++;
     make_ready(t);
@@ -150,11 +162,11 @@ static void interrupt(struct task *t)
 }
 
 /* Puts the children of t's scopes on the work list: those of `last` (NULL: the outermost) and of what
- * is inside it, except where a shield stands between. */
+ * is inside it, except where a shield stands between; a shield does not keep out its own cancelling. */
 static void gather_children(struct task *t, const struct scope *last, struct task **work)
 {
     struct scope *from = t->scope;
-    for (struct scope *sc = t->scope; sc; sc = sc == last ? NULL : sc->outer)
+    for (struct scope *sc = t->scope; sc != last; sc = sc->outer)
         if (sc->shield)
             from = sc->outer;
     for (struct scope *sc = from; sc; sc = sc == last ? NULL : sc->outer)

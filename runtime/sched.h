@@ -99,6 +99,7 @@ struct task {
     const struct site *site;  /* where it was started */
     struct lua_State *L;      /* its coroutine, NULL once it ended */
     struct lua_State *parked; /* the coroutine that called the wait: L or a generator inside it */
+    void *owned;              /* the runner's: a connection that is closed when the task ends */
     uint32_t slot;            /* the runner's: where its coroutine is anchored */
     int values;               /* ready with that many values on its own stack, or -1 */
     uint32_t budget;          /* operations left before it must yield */

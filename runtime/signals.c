@@ -13,9 +13,14 @@ static struct {
     volatile sig_atomic_t pending;
 } watched[NSIG];
 
+static bool ends(int signo)
+{
+    return signo == SIGINT || signo == SIGTERM || signo == SIGQUIT || signo == SIGPIPE;
+}
+
 static void on_signal(int signo)
 {
-    if (watched[signo].pending) {
+    if (watched[signo].pending && ends(signo)) {
         struct sigaction plain = {.sa_handler = SIG_DFL};
         sigaction(signo, &plain, NULL);
         raise(signo);
@@ -42,6 +47,12 @@ int signals_watch(struct poller *p, int signo)
     watched[signo].pending = 0;
     watched[signo].poller = p;
     return 0;
+}
+
+bool signals_ignored(int signo)
+{
+    struct sigaction sa;
+    return sigaction(signo, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN;
 }
 
 void signals_unwatch(int signo)

@@ -8,10 +8,13 @@
 
 #include "poller.h"
 
-/* Catches signo from now on and wakes p when it comes. A second one that comes before the first was
- * taken acts as if it were not caught: so a script that never waits can still be stopped.
- * 0 or -errno: -EINVAL for what cannot be caught. */
+/* Catches signo from now on and wakes p when it comes. Those that come before the first was taken are
+ * one with it; but a second SIGINT, SIGTERM, SIGQUIT or SIGPIPE then acts as if it were not caught: so a
+ * script that never waits can still be stopped. 0 or -errno: -EINVAL for what cannot be caught. */
 int signals_watch(struct poller *p, int signo);
+
+/* Was the process started with signo ignored (as a shell's background job, by nohup) and still does? */
+bool signals_ignored(int signo);
 
 /* Back to what the signal did before. */
 void signals_unwatch(int signo);

@@ -45,15 +45,25 @@ static const struct site *intern(struct sites *sites, const struct site *outer, 
     return s ? s : outer;
 }
 
-const struct site *site_here(struct sites *sites, lua_State *L, int level, int frames)
+static bool is_library(const struct sites *sites, const char *source)
+{
+    size_t n = strlen(sites->library);
+    return n > 0 && strncmp(source, sites->library, n) == 0;
+}
+
+const struct site *site_here(struct sites *sites, lua_State *L, int level)
 {
     lua_Debug ar[SITE_FRAMES];
     int n = 0;
+    bool enough = false;
     if (!sites->buckets && !(sites->buckets = sys_alloc(BUCKETS * sizeof *sites->buckets)))
         return NULL;
-    for (; n < frames && lua_getstack(L, level, &ar[n]); level++) {
+    for (; !enough && n < SITE_FRAMES && lua_getstack(L, level, &ar[n]); level++) {
         lua_getinfo(L, "Sl", &ar[n]);
-        n += ar[n].currentline > 0; /* C frames say nothing */
+        if (ar[n].currentline <= 0)
+            continue; /* C frames say nothing */
+        enough = !sites->deep && !is_library(sites, ar[n].short_src);
+        n++;
     }
     const struct site *s = NULL;
     while (n-- > 0)

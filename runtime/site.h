@@ -21,13 +21,15 @@ struct site {
 struct sites {
     struct site **buckets;
     uint32_t count;
+    bool deep;         /* keep whole paths, not only up to the first frame of the script's own */
+    char library[128]; /* short_src prefix of moonpark's own files; "" where not known */
 };
 
-enum { SITE_FRAMES = 3, SITE_NODES_MAX = 16384 };
+enum { SITE_FRAMES = 12, SITE_NODES_MAX = 16384 };
 
-/* The path of at most `frames` (<= SITE_FRAMES) Lua frames from `level` on; NULL where there is none
- * or no memory: nothing depends on it but reports. */
-const struct site *site_here(struct sites *sites, lua_State *L, int level, int frames);
+/* The path from `level` outward: to the first frame that is not moonpark's own, or the whole of it
+ * where `deep` is set. NULL where there is none or no memory: nothing depends on it but reports. */
+const struct site *site_here(struct sites *sites, lua_State *L, int level);
 
 /* Pushes {"file.lua:3", ...}, innermost first. */
 void site_push(lua_State *L, const struct site *s);

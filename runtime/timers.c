@@ -104,7 +104,8 @@ int timers_reserve(struct timers *ts, uint32_t n)
     if (ts->capacity - ts->count >= n)
         return 0;
     uint32_t capacity = ts->capacity ? ts->capacity * 2 : FIRST_CAPACITY;
-    must(capacity - ts->count >= n);
+    while (capacity - ts->count < n)
+        capacity *= 2;
     struct timer_entry *heap = sys_realloc(ts->heap, capacity * sizeof *heap);
     if (!heap)
         return -ENOMEM;

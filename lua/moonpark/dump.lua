@@ -96,4 +96,6 @@ function M.deadlock()
   return table.concat(lines, "\n")
 end
 
+task.describe_deadlocks_with(M.deadlock)
+
 return M

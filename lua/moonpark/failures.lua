@@ -24,9 +24,10 @@ function M.text(err)
   return ok and text or ("(error object whose __tostring failed: " .. type(err) .. ")")
 end
 
---- Is this the error of a task that gave up because it was cancelled?
+--- Is this the error of a task that gave up because it was cancelled? assert(conn:read()) raises the
+--- word itself; an assertion library wraps it into an object.
 function M.is_cancellation(err)
-  return type(err) == "string" and err:sub(-8) == "canceled"
+  return (type(err) == "string" or type(err) == "table") and M.text(err):sub(-8) == "canceled"
 end
 
 --- A message handler for xpcall: keeps the traceback of an error that is raised again further up.

@@ -11,6 +11,11 @@ if jit and pcall(require, "jit.opt") then
   require("jit.opt").start("maxtrace=8000", "maxrecord=16000", "maxmcode=40960", "minstitch=3")
 end
 
+-- Tasks remember where they were started: to the first frame that is not of this directory, or all of
+-- the call path where MOONPARK_TRACE is set.
+local library = debug.getinfo(1, "S").short_src:match("^(.*/)init%.lua$")
+core.trace_sites(library, (os.getenv("MOONPARK_TRACE") or "") ~= "")
+
 local task = require "moonpark.task"
 local dump = require "moonpark.dump"
 

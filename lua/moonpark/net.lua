@@ -66,6 +66,29 @@ function M.listen(address, options)
   return core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false)
 end
 
+-- A unix listener whose queue is full refuses with EAGAIN and reports nothing when there is room again.
+local function dial_patiently(address, timeout, from)
+  local deadline = timeout and core.now() + timeout
+  local pause = 0.001
+  while true do
+    local conn, err, errno = core.dial(address, timeout, from)
+    if conn or err ~= "resource temporarily unavailable" then return conn, err, errno end
+    if deadline and core.now() + pause >= deadline then return nil, "timeout" end
+    local ok, why = core.sleep(pause)
+    if not ok then return nil, why end
+    timeout = deadline and deadline - core.now()
+    pause = math.min(pause * 2, 0.05)
+  end
+end
+
+-- Seconds left by the earlier of both. NaN is looked for: math.min and math.max may lose it.
+local function dial_time(options)
+  local left = options.deadline and options.deadline - core.now()
+  if left ~= left then error("dial: option 'deadline' is not a number of seconds (NaN)", 3) end
+  if left and left < (options.timeout or math.huge) then return left end
+  return options.timeout
+end
+
 --- Connects.
 ---@param address string as for listen; ":port" means this machine
 ---@param options? {timeout?: number, deadline?: number, local_address?: string} seconds; the earlier counts
@@ -74,11 +97,7 @@ end
 ---@return integer? errno
 function M.dial(address, options)
   options = check_options(options, dial_options, "dial")
-  local timeout = options.timeout
-  if options.deadline then
-    timeout = math.min(timeout or math.huge, math.max(0, options.deadline - core.now()))
-  end
-  return core.dial(address, timeout, options.local_address)
+  return dial_patiently(address, dial_time(options), options.local_address)
 end
 
 --- An in-memory pair with the methods and deadlines of a connection.
@@ -131,15 +150,12 @@ function Conn:accepts()
   return function() return (accept_patiently(self, default_log)) end
 end
 
-local function handle(conn, handler, log)
-  local ok, text = xpcall(handler, function(err)
-    if failures.is_cancellation(err) then return nil end
-    return debug.traceback(failures.text(err), 2)
-  end, conn)
-  local peer = not ok and text and conn:peer_address()
-  conn:close()
-  if not ok and text then
-    log(("error in the handler of %s: %s"):format(peer or "a closed connection", text))
+-- The handler, and a place given back after it.
+local function limited(handler, places)
+  return function(conn)
+    local ok, err = xpcall(handler, failures.remember, conn)
+    places:release()
+    if not ok then error(err, 0) end
   end
 end
 
@@ -154,11 +170,7 @@ local function accept_loop(listener, scope, handler, log, places)
       if err == "closed" then return true end
       return nil, err, errno
     end
-    if places then
-      scope:start(function() handle(conn, handler, log) places:release() end)
-    else
-      scope:start(handle, conn, handler, log)
-    end
+    scope:hand_over(handler, conn)
   end
 end
 
@@ -176,9 +188,14 @@ function Conn:serve(handler, options)
   end
   if not self:is_listener() then error("serve: listener expected, got a connection", 2) end
   options = check_options(options, serve_options, "serve")
+  local log = options.on_error or default_log
   local places = options.max_connections and core.semaphore(options.max_connections)
+  if places then handler = limited(handler, places) end
   return task.scope(function(scope)
-    return accept_loop(self, scope, handler, options.on_error or default_log, places)
+    task.log_failures(scope, function(connection, ended)
+      log(("error in the handler of %s: %s"):format(connection, failures.describe(ended)))
+    end)
+    return accept_loop(self, scope, handler, log, places)
   end)
 end
 

@@ -10,9 +10,10 @@ local M = {}
 local weak = { __mode = "k" }
 local names = setmetatable({}, weak)   -- [task] = name
 local reasons = setmetatable({}, weak) -- [task] = why it was cancelled
-local scopes = setmetatable({}, weak)  -- [task] = the scope it was started in
+local loggers = setmetatable({}, weak) -- [scope] = fn(connection, task) for failures of handlers
 local failed = setmetatable({}, weak)  -- [scope] = the first child that failed
 local main                             -- the running main task
+local describe_deadlock                -- dump's; it stands above this file
 
 ---@class moonpark.task
 ---@field id fun(self): number a number that no other task of this process has
@@ -41,10 +42,13 @@ end
 ---------------------------------------------------------------------------------------------------
 -- tasks
 
-local function joined(task, ok, err, trace, ...)
-  if ok then return ok, err, trace, ... end
+local parked, await = core.parked, Task.await
+
+-- The token says: fetch the results, they are many, or an error that is now somebody's.
+local function joined(task, ok, ...)
+  if ok ~= parked then return ok, ... end
   failures.claim(task)
-  return nil, err, trace
+  return task:results()
 end
 
 --- Waits until the task has ended.
@@ -52,9 +56,7 @@ end
 ---@return true|nil ok
 ---@return any ... its results; or its error and that error's traceback; or "timeout", "canceled"
 function Task:join(timeout)
-  local ok, err = self:wait(timeout)
-  if not ok then return nil, err end
-  return joined(self, self:results())
+  return joined(self, await(self, timeout))
 end
 
 local cancel = Task.cancel
@@ -95,12 +97,13 @@ local function cancel_others()
 end
 
 -- Every task that failed comes by here, right after it ended.
-core.on_ended(function(task)
+core.on_ended(function(task, scope, connection)
   local _, err = task:results()
-  local scope = scopes[task]
   if failures.is_cancellation(err) and task:is_canceled() then return end
   if task == main then
     cancel_others()
+  elseif connection then
+    loggers[scope](connection, task)
   elseif scope then
     failed[scope] = failed[scope] or task
     scope:cancel()
@@ -117,10 +120,11 @@ end)
 ---@return moonpark.task
 function Scope:go(fn, ...)
   check_function(fn, 1, "go")
-  local task = self:start(fn, ...)
-  scopes[task] = self
-  return task
+  return self:start(fn, ...)
 end
+
+--- For what hands connections to tasks of this scope: log(connection, task) hears of their failures.
+function M.log_failures(scope, log) loggers[scope] = log end
 
 local function leave_scope(scope, ok, ...)
   local child = failed[scope]
@@ -207,6 +211,9 @@ local function finished(task, ok, ...)
   return ...
 end
 
+--- fn() -> the text of a deadlock's report.
+function M.describe_deadlocks_with(fn) describe_deadlock = fn end
+
 --- Runs fn(...) as the main task and returns when all tasks have ended. An error of fn cancels the others
 --- and is raised here with its traceback; so is a deadlock.
 ---@param fn function
@@ -214,7 +221,7 @@ end
 function M.run(fn, ...)
   local state, task = M.run_main(fn, ...)
   if state == "deadlock" then
-    local text = require("moonpark.dump").deadlock()
+    local text = describe_deadlock()
     core.kill_all()
     failures.flush()
     error(text, 0)

@@ -1,0 +1,10 @@
+-- SPDX-License-Identifier: MIT
+std = "luajit"
+max_line_length = 120
+include_files = { "**/*.lua", "**/*.rockspec", "lua/bin/moonpark", ".luacheckrc", ".busted" }
+exclude_files = { "build/**", "lua_modules/**" }
+
+files["spec"].std = "+busted"
+files[".busted"].ignore = { "111", "112" }
+files["rockspec"].std = "+rockspec"
+files["lua/moonpark/coroutines.lua"].globals = { "coroutine" } -- install() puts ours in place

@@ -1,0 +1,39 @@
+-- SPDX-License-Identifier: MIT
+-- echo.lua - sends back what it receives.
+--
+--   luajit examples/echo.lua [address]      or: moonpark examples/echo.lua [address]
+--
+-- Then, in another terminal: nc 127.0.0.1 7000, and type.
+--
+-- Every connection has a task of its own. conn:read() looks like a blocking call, but where no data is
+-- there yet only this task waits; the others go on.
+
+local moonpark = require "moonpark"
+local net = require "moonpark.net"
+
+local USAGE = [[
+usage: echo.lua [address]      sends back what it receives
+address: host:port or unix:/path; 127.0.0.1:7000 where none is given; port 0 picks a free one]]
+
+local function echo(conn)
+  local data = conn:read()
+  while data and conn:write(data) do
+    data = conn:read()
+  end
+end
+
+local function main(address)
+  local listener, err = net.listen(address)
+  if not listener then
+    io.stderr:write("echo: cannot listen on ", address, ": ", err, "\n")
+    os.exit(1)
+  end
+  print("listening on " .. listener:address())
+  io.stdout:flush()
+  listener:serve(echo)
+end
+
+if arg[1] == "--help" then return print(USAGE) end
+local address = arg[1] or "127.0.0.1:7000"
+-- The moonpark command runs a script as a task of its loop already; plain luajit does not.
+if moonpark.current() then main(address) else moonpark.run(main, address) end

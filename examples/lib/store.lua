@@ -1,0 +1,121 @@
+-- SPDX-License-Identifier: MIT
+-- store.lua - strings under keys, which may expire.
+--
+-- Expired keys go in two ways: whoever asks for one finds nothing and removes it; and sweep() removes
+-- those that nobody asks for. The clock is handed in (tick), so that a whole batch of commands sees
+-- one moment and no command asks for the time.
+
+local floor = math.floor
+
+local M = {}
+
+local TICKS = 10 -- a second is swept in so many parts
+
+local values    -- [key] = string
+local deadlines -- [key] = seconds, for keys that expire
+local due       -- [tick] = {[key] = true}: whose deadline lies in that tick
+local count     -- of keys, expired ones that nobody has noticed included
+local expiring  -- how many of them have a deadline
+local now = 0
+local swept = 0 -- the last tick that was swept
+
+--- Removes everything.
+function M.clear()
+  values, deadlines, due = {}, {}, {}
+  count, expiring = 0, 0
+end
+
+M.clear()
+
+--- Says what time it is, in seconds. The clock never goes back.
+function M.tick(seconds) now = seconds end
+
+local function forget_deadline(key)
+  local at = deadlines[key]
+  if not at then return end
+  local keys = due[floor(at * TICKS)]
+  if keys then keys[key] = nil end
+  deadlines[key] = nil
+  expiring = expiring - 1
+end
+
+local function remove(key)
+  forget_deadline(key)
+  values[key] = nil
+  count = count - 1
+end
+
+--- The value of a key, or nil.
+function M.get(key)
+  local at = deadlines[key]
+  if at and at <= now then
+    remove(key)
+    return nil
+  end
+  return values[key]
+end
+
+--- Sets a key for good.
+function M.set(key, value)
+  if deadlines[key] then forget_deadline(key) end
+  if values[key] == nil then count = count + 1 end
+  values[key] = value
+end
+
+--- Sets a new value; the key goes on to expire when it did.
+function M.replace(key, value)
+  if M.get(key) == nil then return M.set(key, value) end
+  values[key] = value
+end
+
+--- Removes a key. Was it there?
+function M.delete(key)
+  if M.get(key) == nil then return false end
+  remove(key)
+  return true
+end
+
+--- Lets a key that exists expire in so many seconds.
+function M.expire(key, seconds)
+  if seconds <= 0 then return remove(key) end
+  forget_deadline(key)
+  local at = now + seconds
+  local tick = floor(at * TICKS)
+  due[tick] = due[tick] or {}
+  due[tick][key] = true
+  deadlines[key] = at
+  expiring = expiring + 1
+end
+
+--- Seconds a key has left; nil where it does not expire.
+function M.time_left(key)
+  local at = deadlines[key]
+  return at and at - now
+end
+
+--- A list of the keys that matches(key) is true for.
+function M.keys(matches)
+  local list = {}
+  for key in pairs(values) do
+    local at = deadlines[key]
+    if (not at or at > now) and matches(key) then list[#list + 1] = key end
+  end
+  return list
+end
+
+--- How many keys there are, and how many of them expire.
+function M.size() return count, expiring end
+
+--- Removes what has expired since the last sweep, a tick at a time.
+function M.sweep()
+  local last = floor(now * TICKS) - 1
+  if expiring == 0 then swept = last end
+  while swept < last do
+    swept = swept + 1
+    local keys = due[swept]
+    due[swept] = nil
+    for key in pairs(keys or {}) do remove(key) end
+  end
+end
+
+return M

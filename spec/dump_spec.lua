@@ -1,0 +1,82 @@
+-- SPDX-License-Identifier: MIT
+-- The dump and the deadlock report: who is parked where, on what, since when, and who started it.
+
+local moonpark = require "moonpark"
+local net = require "moonpark.net"
+
+local function settle()
+  for _ = 1, 5 do moonpark.yield() end
+end
+
+-- The dump's part about the task of that name.
+local function entry(name)
+  for part in (moonpark.dump() .. "\n"):gmatch("(task %d+.-)\n\n") do
+    if part:find('"' .. name .. '"', 1, true) then return part end
+  end
+  error("no task named " .. name .. " in the dump:\n" .. moonpark.dump())
+end
+
+local function started(name, fn)
+  local task = moonpark.go(fn)
+  task:name(name)
+  settle()
+  return task
+end
+
+describe("dump", function()
+  it("counts the tasks and shows the one that runs", function()
+    local text = moonpark.dump()
+    assert.matches("^moonpark: 1 task\n", text)
+    assert.matches("running\n.*dump_spec.lua:%d+", text)
+  end)
+
+  it("says what a task waits for, since when, its deadline and both tracebacks", function()
+    local function sleeper() moonpark.sleep(1000) end
+    local task = started("sleeper", function() sleeper() end)
+    local text = entry("sleeper")
+    assert.matches("parked in sleep, [%d.e-]+ s, deadline in 16 min %d+ s\n", text)
+    assert.matches("dump_spec.lua:%d+: in function 'sleeper'", text)
+    assert.matches("started by task %d+ at\n +[^\n]*dump_spec.lua:%d+", text)
+    task:cancel()
+  end)
+
+  it("names the connection and the addresses of a read and an accept", function()
+    local listener = assert(net.listen("127.0.0.1:0"))
+    local accepting = started("accepting", function() return listener:accept() end)
+    assert.matches("parked in accept on tcp listener 127.0.0.1:%d+", entry("accepting"))
+    local client = assert(net.dial(listener:address()))
+    local _, server = accepting:join()
+    local reading = started("reading", function() server:read_line() end)
+    assert.matches("parked in read_line on tcp 127.0.0.1:%d+ to 127.0.0.1:%d+", entry("reading"))
+    client:close()
+    reading:join()
+    server:close()
+    listener:close()
+  end)
+
+  it("shows a generator that waits as well as the task that resumed it", function()
+    local function inner() moonpark.sleep(1000) end
+    local task = started("generating", function() coroutine.wrap(function() inner() end)() end)
+    local text = entry("generating")
+    assert.matches("in function 'inner'", text)
+    assert.matches("a generator, resumed by", text)
+    task:cancel()
+  end)
+
+  it("names the holder of a mutex, the task that is joined, and a cancel's reason", function()
+    local mutex, gate = moonpark.mutex(), moonpark.event()
+    local holder = started("holder", function()
+      mutex:lock()
+      moonpark.shield(function() gate:wait() end)
+      mutex:unlock()
+    end)
+    local locker = started("locker", function() mutex:lock() mutex:unlock() end)
+    local joiner = started("joiner", function() locker:join() end)
+    assert.matches("parked in lock on mutex held by task " .. holder:id(), entry("locker"))
+    assert.matches("parked in join on task " .. locker:id(), entry("joiner"))
+    holder:cancel("no longer wanted")
+    assert.matches("canceled %(no longer wanted%)", entry("holder"))
+    gate:set()
+    joiner:join()
+  end)
+end)

@@ -1,0 +1,187 @@
+-- SPDX-License-Identifier: MIT
+-- support/net.lua - what the specs of moonpark.net share: connected pairs of every transport, folders for
+-- unix paths, descriptors counted, a frozen clock, children.
+--
+-- Nothing here closes on failure: moonpark.testing names what a failed test has left.
+
+local ffi = require "ffi"
+local core = require "moonpark.core"
+local moonpark = require "moonpark"
+local net = require "moonpark.net"
+
+ffi.cdef [[
+  char *mkdtemp(char *template);
+  int rmdir(const char *path);
+  int fcntl(int fd, int command, ...);
+  ssize_t readlink(const char *path, char *bytes, size_t n);
+  ssize_t send(int fd, const void *bytes, size_t n, int flags);
+]]
+
+local M = {}
+
+local F_GETFD, MSG_OOB, HIGHEST_FD = 1, 1, 255
+
+--- Runs body(folder) with a fresh folder, which must be empty again afterwards.
+function M.with_folder(body)
+  local template = ffi.new("char[?]", 64, "/tmp/moonpark-spec-XXXXXX")
+  assert(ffi.C.mkdtemp(template) ~= nil)
+  local folder = ffi.string(template)
+  body(folder)
+  assert(ffi.C.rmdir(folder) == 0, "a file was left in " .. folder)
+end
+
+--- Two connected ends through a listener on that address: who dialled, who was accepted.
+function M.connected(address)
+  local listener = assert(net.listen(address))
+  local client = assert(net.dial(listener:address()))
+  local server = assert(listener:accept())
+  listener:close()
+  return client, server
+end
+
+local function unix_pair()
+  local client, server
+  M.with_folder(function(folder) client, server = M.connected("unix:" .. folder .. "/s") end)
+  return client, server
+end
+
+--- Every transport: its name and how a connected pair of it is made.
+M.transports = {
+  { name = "tcp", pair = function() return M.connected("127.0.0.1:0") end },
+  { name = "unix", pair = unix_pair },
+  { name = "pipe", pair = function() return net.pipe() end },
+}
+
+--- The body of an `it`: body(a, b) with a fresh pair of the transport, closed afterwards.
+function M.pair_of(transport, body)
+  return function()
+    local a, b = transport.pair()
+    body(a, b)
+    a:close()
+    b:close()
+    core.check()
+  end
+end
+
+local transport_of = {}
+for _, transport in ipairs(M.transports) do transport_of[transport.name] = transport end
+
+--- The same for one transport by its name.
+function M.on(name, body) return M.pair_of(assert(transport_of[name]), body) end
+
+--- The body of an `it`: body(listener) with a TCP listener, closed afterwards.
+function M.listening(body)
+  return function()
+    local listener = assert(net.listen("127.0.0.1:0"))
+    body(listener)
+    listener:close()
+    core.check()
+  end
+end
+
+--- Runs fn() on a clock that stands still and jumps to the next timer when nothing else can happen.
+--- For in-memory pairs only: the kernel does not know that clock.
+function M.with_frozen_clock(fn)
+  core.clock_freeze()
+  local ok, err = pcall(fn)
+  core.clock_thaw()
+  if not ok then error(err, 0) end
+end
+
+--- Starts fn(...) and lets it run until it parks.
+function M.parked(fn, ...)
+  local task = moonpark.go(fn, ...)
+  for _ = 1, 100 do
+    if task:status() ~= "ready" then break end
+    moonpark.yield()
+  end
+  assert(task:status() == "parked", "the task did not park but is " .. task:status())
+  return task
+end
+
+--- Goes round the loop often enough for all that is ready to be seen.
+function M.settle()
+  for _ = 1, 10 do moonpark.yield() end
+end
+
+--- Waits until that instant of moonpark.now()'s clock has passed.
+function M.wait_until(instant)
+  while moonpark.now() <= instant do moonpark.sleep(instant - moonpark.now()) end
+end
+
+--- Writes until nothing more fits (the end must not be read meanwhile); how many bytes went in.
+function M.fill(conn)
+  local chunk, total = ("f"):rep(65536), 0
+  repeat
+    conn:set_write_deadline(moonpark.now() + 0.02)
+    local n, err, _, partial = conn:write(chunk)
+    assert(n or err == "timeout", err)
+    total = total + (n or partial)
+  until not n
+  conn:set_write_deadline(nil)
+  return total
+end
+
+--- Reads to the end: how many bytes came, and why it ended.
+function M.drain(conn)
+  local total = 0
+  while true do
+    local data, err = conn:read()
+    if not data then return total, err end
+    total = total + #data
+  end
+end
+
+--- Sends back what comes, until it fails.
+function M.echo(conn)
+  while true do
+    local data = conn:read()
+    if not data or not conn:write(data) then return end
+  end
+end
+
+--- One byte of urgent data.
+function M.send_urgent(conn, byte)
+  assert(ffi.C.send(conn:fd(), byte, 1, MSG_OOB) == 1)
+end
+
+--- n bytes that differ from run to run of the generator but not from run to run of the test.
+function M.random_bytes(n, seed)
+  local bytes, x = {}, seed or 1
+  for i = 1, n do
+    x = (x * 16807) % 2147483647
+    bytes[i] = string.char(x % 251)
+  end
+  return table.concat(bytes)
+end
+
+--- How many descriptors this process has open.
+function M.descriptors()
+  local n = 0
+  for fd = 0, HIGHEST_FD do
+    if ffi.C.fcntl(fd, F_GETFD) ~= -1 then n = n + 1 end
+  end
+  return n
+end
+
+local function interpreter()
+  local bytes = ffi.new("char[?]", 4096)
+  local n = ffi.C.readlink("/proc/self/exe", bytes, 4096)
+  return n > 0 and ffi.string(bytes, n) or "luajit"
+end
+
+--- Runs a script in a process of its own: what it printed (errors too) and its exit status.
+function M.child(script)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(script)
+  file:close()
+  local pipe = assert(io.popen(("'%s' '%s' 2>&1; echo \"status $?\""):format(interpreter(), path)))
+  local text = pipe:read("*a")
+  pipe:close()
+  os.remove(path)
+  local output, status = text:match("^(.*)status (%d+)\n$")
+  return output, tonumber(status)
+end
+
+return M

@@ -1,0 +1,136 @@
+-- SPDX-License-Identifier: MIT
+-- support/run.lua - runs spec files and other checks one after another, and counts. The Makefile calls it:
+--
+--   run.lua specs NAME COMMAND... -- FILE...   busted on each file, in a process of its own: NAME says in which
+--                                              build, COMMAND is what runs a Lua script there
+--   run.lua check NAME COMMAND...              a command that must exit with 0: counts as one
+--   run.lua sum                                adds up all that ran since the last sum: "N passed, N failed"
+--
+-- Only what was seen to pass counts as passed. A process that crashes, hangs, ends without a word or runs no test
+-- is a failure, whatever its status. `specs` and `check` exit with 0 so that the next part runs; `sum` exits with 1
+-- where anything failed.
+
+local RUN = assert(os.getenv "MOONPARK_RUN", "MOONPARK_RUN is not set: where this run keeps its files")
+local RESULTS = RUN .. ".results" -- a line for each part: passed, failed, pending
+local TALLY = RUN .. ".tally"     -- of the spec file that runs now
+local OUTPUT = RUN .. ".output"   -- of the check that runs now
+local LIMIT = 300                 -- seconds a spec file may take
+
+local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
+
+local function quote_all(words)
+  local quoted = {}
+  for i, word in ipairs(words) do quoted[i] = quote(word) end
+  return table.concat(quoted, " ")
+end
+
+local function read(path)
+  local file = io.open(path)
+  local text = file and file:read("*a") or ""
+  if file then file:close() end
+  return text
+end
+
+-- The status of a shell command; a signal's is 128 and its number. Interrupted, this program ends too.
+local function execute(command)
+  local raw = os.execute(command)
+  local status = raw % 256 == 0 and raw / 256 or 128 + raw % 128
+  if status == 130 then os.exit(status) end
+  return status
+end
+
+local function record(passed, failed, pending)
+  local file = assert(io.open(RESULTS, "a"))
+  file:write(("%d %d %d\n"):format(passed, failed, pending))
+  file:close()
+end
+
+---------------------------------------------------------------------------------------------------
+-- specs
+
+local counts = { success = "passed", failure = "failed", error = "failed", pending = "pending" }
+
+-- What the tally says: counts, the test that was running when it stopped, and whether it came to its end.
+local function read_tally(text)
+  local seen = { passed = 0, failed = 0, pending = 0, ended = false, running = nil }
+  for what, name in text:gmatch("(%w+)\t([^\n]*)\n") do
+    local kind = counts[what]
+    if kind then
+      seen[kind] = seen[kind] + 1
+      if name == seen.running then seen.running = nil end
+    end
+    if what == "start" then seen.running = name end
+    seen.ended = what == "end"
+  end
+  return seen
+end
+
+-- Why a file failed as a whole, or nil.
+local function complaint(seen, status)
+  if status == 124 or status == 137 then return ("still running after %d s"):format(LIMIT) end
+  if status > 128 then return ("ended by signal %d"):format(status - 128) end
+  if not seen.ended then return ("ended early with status %d"):format(status) end
+  if status ~= 0 and seen.failed == 0 then return ("status %d, though no test failed"):format(status) end
+  if seen.passed + seen.failed + seen.pending == 0 then return "no test ran" end
+end
+
+local function run_file(name, command, path)
+  io.stdout:write(("%-8s %-34s "):format(name, path))
+  io.stdout:flush()
+  os.remove(TALLY)
+  local status = execute(("MOONPARK_TALLY=%s timeout --foreground -k 10 %d %s /usr/bin/busted --helper=moonpark.testing "
+    .. "--output=spec/support/tally.lua %s </dev/null"):format(quote(TALLY), LIMIT, quote_all(command), quote(path)))
+  local seen = read_tally(read(TALLY))
+  local why = complaint(seen, status)
+  if why then
+    seen.failed = seen.failed + 1
+    print(("\nFAILED: %s %s: %s%s"):format(name, path, why, seen.running and ", in: " .. seen.running or ""))
+  end
+  record(seen.passed, seen.failed, seen.pending)
+  print(("%4d passed%s%s"):format(seen.passed, seen.failed > 0 and (", %d failed"):format(seen.failed) or "",
+    seen.pending > 0 and (", %d pending"):format(seen.pending) or ""))
+end
+
+local function specs(name, ...)
+  local command, files = {}, {}
+  local into = command
+  for _, word in ipairs { ... } do
+    if word == "--" then into = files else into[#into + 1] = word end
+  end
+  for _, path in ipairs(files) do run_file(name, command, path) end
+  if #files == 0 then
+    print(("%-8s FAILED: no spec files"):format(name))
+    record(0, 1, 0)
+  end
+end
+
+---------------------------------------------------------------------------------------------------
+-- checks and the sum
+
+local function check(name, ...)
+  io.stdout:write(("%-43s "):format(name))
+  io.stdout:flush()
+  local status = execute(("%s >%s 2>&1 </dev/null"):format(quote_all { ... }, quote(OUTPUT)))
+  if status == 0 then
+    print("   1 passed")
+    return record(1, 0, 0)
+  end
+  print(("FAILED with status %d:\n%s"):format(status, read(OUTPUT)))
+  record(0, 1, 0)
+end
+
+local function sum()
+  local passed, failed, pending = 0, 0, 0
+  for p, f, q in read(RESULTS):gmatch("(%d+) (%d+) (%d+)\n") do
+    passed, failed, pending = passed + p, failed + f, pending + q
+  end
+  for _, path in ipairs { RESULTS, TALLY, OUTPUT } do os.remove(path) end
+  if passed == 0 then failed = failed + 1 end -- where nothing passed, nothing ran
+  if pending > 0 then print(("%d pending (not counted)"):format(pending)) end
+  print(("%d passed, %d failed"):format(passed, failed))
+  os.exit(failed == 0 and 0 or 1)
+end
+
+local parts = { specs = specs, check = check, sum = sum }
+local part = parts[arg[1]] or error("specs, check or sum expected")
+part(unpack(arg, 2))
