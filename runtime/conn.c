@@ -389,10 +389,11 @@ void conn_close(struct conn *c)
         return;
     forget_path(c);
     c->closed = true;
+    if (c->stream.pd)
+        netpoll_unblock(c->stream.pd); /* those who hold a side came before those who queue */
     fail_queue(&c->side[POLL_R]);
     fail_queue(&c->side[POLL_W]);
     if (c->stream.pd) {
-        netpoll_unblock(c->stream.pd);
         netpoll_close(c->stream.pd);
         c->stream.pd = NULL;
     }
@@ -403,9 +404,13 @@ void conn_close(struct conn *c)
         buf_fini(&c->in);
 }
 
+/* A unix socket does not report its own half-close: a parked writer is told to look. */
 int conn_close_write(struct conn *c)
 {
-    return c->closed ? ERR_CLOSED : c->stream.ops->close_write(&c->stream);
+    int r = c->closed ? ERR_CLOSED : c->stream.ops->close_write(&c->stream);
+    if (r == 0 && c->stream.pd)
+        netpoll_report(c->stream.pd, POLL_W);
+    return r;
 }
 
 int conn_set_deadline(struct conn *c, int64_t when, int mode)

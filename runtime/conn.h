@@ -53,6 +53,7 @@ struct conn {
     int64_t timeout; /* ns for each operation; negative: none */
     struct list link;        /* among the loop's open ones */
     const struct site *site; /* where it was made; NULL where that is not recorded */
+    uint64_t id, creator;    /* its own and the making task's; recorded where site is */
     bool closed;
     bool listening;
     bool unlink;  /* a listener whose unix path goes with it */

@@ -50,7 +50,9 @@ struct ctx {
     uint32_t random;
     bool opened;              /* loop_open has succeeded */
     bool watch_idle;          /* call the idle hook */
-    bool trace_conns;         /* remember where connections are made */
+    bool trace_conns;         /* remember where connections and pollDescs are made, and by whom */
+    uint64_t last_id;         /* of one of those */
+    struct list polls;        /* the scripts' open pollDescs */
     lua_Alloc alloc;          /* hard build: the allocator beneath ours */
     void *alloc_data;
     uint8_t phase;            /* the runner's: what an error of the loop's own stack interrupts */
@@ -71,6 +73,12 @@ struct task *face_task(lua_State *L, struct ctx *cx);
 
 /* The task this Lua code belongs to, or NULL. */
 static inline struct task *face_running(struct ctx *cx) { return cx->loop.sched.running; }
+
+/* Its id, or 0. */
+static inline uint64_t face_running_id(struct ctx *cx)
+{
+    return face_running(cx) ? face_running(cx)->id : 0;
+}
 
 /* Ends a face function by parking: `return face_park(L, t)`. Keeps the arguments. */
 int face_park(lua_State *L, struct task *t);

@@ -45,8 +45,11 @@ struct conn *l_conn_new(lua_State *L, struct ctx *cx)
 {
     struct conn *c = face_new(L, FACE_META_CONN, sizeof *c);
     conn_init(c, &cx->loop, &conn_face);
-    if (cx->trace_conns)
+    if (cx->trace_conns) {
         c->site = site_here(&cx->sites, L, 1);
+        c->id = ++cx->last_id;
+        c->creator = face_running_id(cx);
+    }
     return c;
 }
 

@@ -89,7 +89,14 @@ static int l_tasks(lua_State *L)
     return 1;
 }
 
-/* conns() -> an array of {text, fd, site} of open connections and listeners */
+static void set_deadline(lua_State *L, const char *name, const struct conn *c, int side)
+{
+    if (c->stream.pd && c->stream.pd->side[side].deadline > 0)
+        set_number(L, name, (lua_Number)c->stream.pd->side[side].deadline / 1e9);
+}
+
+/* conns() -> an array of {text, fd, id, creator, read_deadline, write_deadline, site} of open
+ * connections and listeners */
 static int l_conns(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -100,17 +107,42 @@ static int l_conns(lua_State *L)
         return 1;
     for (struct list *l = cx->loop.conns.next; l != &cx->loop.conns; l = l->next) {
         struct conn *c = container_of(l, struct conn, link);
-        lua_createtable(L, 0, 3);
+        lua_createtable(L, 0, 7);
         conn_describe(c, text, sizeof text);
         set_string(L, "text", text);
         set_number(L, "fd", c->stream.fd);
+        set_number(L, "id", (lua_Number)c->id);
+        set_number(L, "creator", (lua_Number)c->creator);
+        set_deadline(L, "read_deadline", c, POLL_R);
+        set_deadline(L, "write_deadline", c, POLL_W);
         set_site(L, c->site);
         lua_rawseti(L, -2, ++n);
     }
     return 1;
 }
 
-/* close_conns(): closes every open connection, as a test that leaves some behind needs it */
+static struct conn *conn_of_id(struct ctx *cx, lua_Number id)
+{
+    for (struct list *l = cx->loop.conns.next; l != &cx->loop.conns; l = l->next) {
+        struct conn *c = container_of(l, struct conn, link);
+        if ((lua_Number)c->id == id)
+            return c;
+    }
+    return NULL;
+}
+
+/* close_conn(id): closes that one, as a test that leaves it behind needs it */
+static int l_close_conn(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    lua_Number id = luaL_checknumber(L, 1);
+    struct conn *c = cx->opened ? conn_of_id(cx, id) : NULL;
+    if (c)
+        conn_close(c);
+    return 0;
+}
+
+/* close_conns(): closes every open connection */
 static int l_close_conns(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -213,7 +245,7 @@ static void open_hard(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"check", l_check}, {"close_conns", l_close_conns}, {"conns", l_conns},
+    {"check", l_check}, {"close_conn", l_close_conn}, {"close_conns", l_close_conns}, {"conns", l_conns},
     {"stats", l_stats}, {"tasks", l_tasks},             {"trace_conns", l_trace_conns},
     {"trace_sites", l_trace_sites}, {NULL, NULL},
 };

@@ -13,6 +13,9 @@ static const char poll_mark = 0;
 struct poll_face {
     const void *mark;
     struct pollDesc *pd; /* NULL once closed */
+    struct list link;    /* among the context's open ones */
+    const struct site *site;
+    uint64_t id, creator; /* as struct conn's */
 };
 
 static struct poll_face *self(lua_State *L)
@@ -123,6 +126,13 @@ static int l_unblock(lua_State *L)
     return 0;
 }
 
+static void give_back(struct poll_face *f)
+{
+    list_del(&f->link);
+    netpoll_close(f->pd);
+    f->pd = NULL;
+}
+
 static bool parked(const struct pollDesc *pd, int side)
 {
     return pd->side[side].g && !netpoll_is_ready(pd, side);
@@ -138,8 +148,7 @@ static int l_close(lua_State *L)
         return luaL_error(L, "pollDesc has a task parked on it: unblock it first");
     if (!f->pd->closing)
         return luaL_error(L, "pollDesc is closed without unblock");
-    netpoll_close(f->pd);
-    f->pd = NULL;
+    give_back(f);
     return 0;
 }
 
@@ -148,8 +157,7 @@ static int l_gc(lua_State *L)
     struct poll_face *f = lua_touserdata(L, 1);
     if (f->mark && f->pd) {
         netpoll_unblock(f->pd);
-        netpoll_close(f->pd);
-        f->pd = NULL;
+        give_back(f);
     }
     return 0;
 }
@@ -185,7 +193,57 @@ static int l_open(lua_State *L)
     struct poll_face *f = face_new(L, FACE_META_POLL, sizeof *f);
     f->mark = &poll_mark;
     int r = netpoll_open(&cx->loop.netpoll, fd, &f->pd);
-    return r < 0 ? face_error(L, r) : 1;
+    if (r < 0)
+        return face_error(L, r);
+    list_push(&cx->polls, &f->link);
+    if (cx->trace_conns) {
+        f->site = site_here(&cx->sites, L, 1);
+        f->id = ++cx->last_id;
+        f->creator = face_running_id(cx);
+    }
+    return 1;
+}
+
+static void push_poll(lua_State *L, const struct poll_face *f)
+{
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, f->pd->fd);
+    lua_setfield(L, -2, "fd");
+    lua_pushnumber(L, (lua_Number)f->id);
+    lua_setfield(L, -2, "id");
+    lua_pushnumber(L, (lua_Number)f->creator);
+    lua_setfield(L, -2, "creator");
+    site_push(L, f->site);
+    lua_setfield(L, -2, "site");
+}
+
+/* polls() -> an array of {fd, id, creator, site} of the open pollDescs that scripts have made */
+static int l_polls(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    int n = 0;
+    lua_newtable(L);
+    for (struct list *l = cx->polls.next; l != &cx->polls; l = l->next) {
+        push_poll(L, container_of(l, struct poll_face, link));
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
+/* close_poll(id): unblocks and closes that one */
+static int l_close_poll(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    lua_Number id = luaL_checknumber(L, 1);
+    for (struct list *l = cx->polls.next; l != &cx->polls; l = l->next) {
+        struct poll_face *f = container_of(l, struct poll_face, link);
+        if ((lua_Number)f->id != id)
+            continue;
+        netpoll_unblock(f->pd);
+        give_back(f);
+        break;
+    }
+    return 0;
 }
 
 /* netpoll_descriptor() -> the poller's own descriptor, nil where it has none */
@@ -214,11 +272,13 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"netpoll_descriptor", l_descriptor}, {"netpoll_name", l_name}, {"netpoll_open", l_open}, {NULL, NULL},
+    {"close_poll", l_close_poll}, {"netpoll_descriptor", l_descriptor}, {"netpoll_name", l_name},
+    {"netpoll_open", l_open},     {"polls", l_polls},                   {NULL, NULL},
 };
 
 void l_netpoll_open(lua_State *L)
 {
+    list_init(&face_ctx(L)->polls);
     face_class(L, FACE_META_POLL, "moonpark.pollDesc", methods);
     face_functions(L, functions);
 }

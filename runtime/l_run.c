@@ -211,14 +211,17 @@ static void call_idle_hook(struct loop *l)
     lua_call(cx->L, 0, 0);
 }
 
-static void deliver_signals(struct loop *l)
+/* One a turn: should the hook raise, the others are not lost with it. */
+static void deliver_signal(struct loop *l)
 {
     lua_State *L = of_loop(l)->L;
-    for (int signo; (signo = signals_take(l->poller));) {
-        lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_SIGNAL);
-        lua_pushinteger(L, signo);
-        lua_call(L, 1, 0);
-    }
+    int signo = signals_take(l->poller);
+    if (!signo)
+        return;
+    l->poller->ops->wake(l->poller);
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_SIGNAL);
+    lua_pushinteger(L, signo);
+    lua_call(L, 1, 0);
 }
 
 /* ---- when the loop's own stack raises ---- */
@@ -300,16 +303,18 @@ static int run_turns(lua_State *L, struct ctx *cx)
     return r;
 }
 
-/* run(fn, ...) -> the main task, "ended" | "deadlock"; returns when no task can go on */
+static const char *const states[] = {"goes on", "ended", "deadlock", "stopped"};
+
+/* run(fn, ...) -> the main task, "ended" | "deadlock" | "stopped"; returns when no task can go on, or
+ * when it is told to */
 static int l_run(lua_State *L)
 {
-    static const char *const states[] = {"goes on", "ended", "deadlock"};
     struct ctx *cx = face_loop(L);
     if (cx->L)
         return luaL_error(L, "moonpark.run: the loop is running already");
     luaL_checktype(L, 1, LUA_TFUNCTION);
     cx->loop.run = run_task;
-    cx->loop.woken = deliver_signals;
+    cx->loop.woken = deliver_signal;
     cx->loop.idle = call_idle_hook;
     loop_now(&cx->loop);
     l_task_start(L, cx, lua_gettop(L), NULL);
@@ -320,7 +325,7 @@ static int l_run(lua_State *L)
     return 2;
 }
 
-/* go_on() -> "ended" | "deadlock": runs what is left after a run that ended in a deadlock */
+/* go_on() -> as run: runs what is left after a run that did not end by itself */
 static int l_go_on(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -329,8 +334,24 @@ static int l_go_on(lua_State *L)
     int r = run_turns(L, cx);
     if (r < 0)
         return luaL_error(L, "moonpark.run: the poller failed: %s", errors_text(r));
-    lua_pushstring(L, r == LOOP_DEADLOCK ? "deadlock" : "ended");
+    lua_pushstring(L, states[r]);
     return 1;
+}
+
+/* stop(): this turn is the last: run or go_on returns "stopped", whatever is parked */
+static int l_stop(lua_State *L)
+{
+    face_ctx(L)->loop.until = 1;
+    return 0;
+}
+
+/* limit([seconds]): the same when that much real time has passed, however virtual time runs; nil: never */
+static int l_limit(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    int64_t timeout = face_timeout(L, 1);
+    cx->loop.until = timeout < 0 ? 0 : clock_add(clock_real(), timeout);
+    return 0;
 }
 
 static int l_is_running(lua_State *L)
@@ -339,23 +360,40 @@ static int l_is_running(lua_State *L)
     return 1;
 }
 
-/* kill_all(): ends every task as it stands, without running it again. Outside of the loop only. */
+static void kill_task(lua_State *L, struct ctx *cx, struct task *t)
+{
+    cx->loop.sched.running = t;
+    face_unpark(t);
+    t->failed = true;
+    t->values = 0;
+    l_task_drop(L, cx, t, false);
+    sched_finish(t);
+}
+
+/* kill(task): ends it as it stands, without running it again. Outside of the loop only. */
+static int l_kill(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct task *t = l_task_test(L, 1);
+    luaL_argcheck(L, t, 1, "task expected");
+    if (cx->L)
+        return luaL_error(L, "the loop is running");
+    if (t->state != TASK_DONE)
+        kill_task(L, cx, t);
+    return 0;
+}
+
+/* kill_all(): the same with every task */
 static int l_kill_all(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
-    struct sched *s = &cx->loop.sched;
     if (cx->L)
         return luaL_error(L, "the loop is running");
     for (uint32_t slot = 1; slot <= cx->slots; slot++) {
         lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot));
         struct task *t = l_task_test(L, -1);
-        if (t) {
-            s->running = t;
-            face_unpark(t);
-            t->failed = true;
-            l_task_drop(L, cx, t, false);
-            sched_finish(t);
-        }
+        if (t)
+            kill_task(L, cx, t);
         lua_pop(L, 1);
     }
     return 0;
@@ -386,8 +424,9 @@ static int l_watch_idle(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"go_on", l_go_on},       {"is_running", l_is_running}, {"kill_all", l_kill_all},
-    {"on_ended", l_on_ended}, {"on_idle", l_on_idle},       {"run", l_run},
+    {"go_on", l_go_on},       {"is_running", l_is_running}, {"kill", l_kill},
+    {"kill_all", l_kill_all}, {"limit", l_limit},           {"on_ended", l_on_ended},
+    {"on_idle", l_on_idle},   {"run", l_run},               {"stop", l_stop},
     {"watch_idle", l_watch_idle}, {NULL, NULL},
 };
 

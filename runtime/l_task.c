@@ -232,7 +232,8 @@ static int l_results(lua_State *L)
             lua_rawgeti(L, 3, i);
         lua_remove(L, 3);
     } else if (t->failed) {
-        lua_pushstring(L, errors_text(-ENOMEM)); /* there was none to keep the error in */
+        /* An error that no memory could keep has no values, not even none. */
+        lua_pushstring(L, t->values < 0 ? errors_text(-ENOMEM) : "killed");
     }
     return lua_gettop(L) - 1;
 }

@@ -52,7 +52,7 @@ static void run_ready(struct loop *l)
         l->run(l, t);
 }
 
-/* How long the poller may block: ns, negative: for ever. */
+/* How long until something is due: ns, negative: for ever. */
 static int64_t patience(struct loop *l)
 {
     if (!list_empty(&l->sched.ready))
@@ -66,10 +66,24 @@ static int64_t patience(struct loop *l)
     return left > 0 ? left : 0;
 }
 
+/* How long the poller may block. */
+static int64_t bounded_patience(struct loop *l)
+{
+    int64_t wait = patience(l);
+    if (l->until == 0 || wait == 0)
+        return wait;
+    int64_t left = l->until - clock_real();
+    if (left <= 0)
+        return 0;
+    return wait < 0 || left < wait ? left : wait;
+}
+
+static bool is_last(const struct loop *l) { return l->until && clock_real() >= l->until; }
+
 static int poll_events(struct loop *l)
 {
     bool woken = false;
-    int n = l->poller->ops->wait(l->poller, l->events, (int)limits.events, patience(l));
+    int n = l->poller->ops->wait(l->poller, l->events, (int)limits.events, bounded_patience(l));
     for (int i = 0; i < n; i++) {
         woken |= l->events[i].data == POLLER_WAKE;
         netpoll_ready(&l->netpoll, &l->events[i]);
@@ -106,9 +120,11 @@ int loop_turn(struct loop *l)
     int n = poll_events(l);
     if (n < 0)
         return n;
-    autojump(l, n);
+    bool last = is_last(l);
+    if (!last)
+        autojump(l, n);
     fire_timers(l);
     if (limits.false_wakes)
         netpoll_false_wake(&l->netpoll);
-    return LOOP_GOES_ON;
+    return last ? LOOP_STOPPED : LOOP_GOES_ON;
 }

@@ -2,7 +2,8 @@
 /* loop.h - one turn: run ready tasks, poll, hand out readiness, fire timers.
  *
  * Floor 4; owns clock, timers, poller, netpoll and sched of one Lua state. Runs no Lua itself: it
- * hands every ready task to `run`. All events of a poll are decoded before any task runs. */
+ * hands every ready task to `run`. All events of a poll are decoded before any task runs.
+ * `until` bounds in real time how long it runs: a test's limit must hold in virtual time too. */
 #ifndef MOONPARK_LOOP_H
 #define MOONPARK_LOOP_H
 
@@ -15,6 +16,7 @@ enum loop_state {
     LOOP_GOES_ON,
     LOOP_ENDED,    /* no task is alive */
     LOOP_DEADLOCK, /* tasks are parked, and nothing outside can wake any of them */
+    LOOP_STOPPED,  /* `until` has come; the tasks are as they were */
 };
 
 struct loop {
@@ -23,6 +25,7 @@ struct loop {
     struct poller *poller;
     struct netpoll netpoll;
     struct sched sched;
+    int64_t until;     /* clock_real ns from which on a turn is the last and does not block; 0: never */
     struct list conns; /* open ones, by conn.link: for reports and for the end */
     struct poller_event *events;
     char *scratch; /* limits.scratch bytes; holds one read between its attempt and its push */

@@ -364,7 +364,6 @@ void netpoll_unblock(struct pollDesc *pd)
     if (pd->closing)
         return;
     pd->closing = true;
-    pd->fdseq++;
     for (int side = POLL_R; side <= POLL_W; side++) {
         netpollgoready(netpollunblock(pd, side, false), false);
         timers_del(pd->np->sched->timers, &pd->side[side].timer);
@@ -377,6 +376,7 @@ void netpoll_close(struct pollDesc *pd)
     must(!parked_on(&pd->side[POLL_R]) && !parked_on(&pd->side[POLL_W]));
     if (pd->fd >= 0)
         pd->np->poller->ops->del(pd->np->poller, pd->fd);
+    pd->fdseq++;
     pd->np->opened--;
     cache_free(&pd->np->cache, pd);
 }

@@ -64,7 +64,8 @@ void netpoll_fini(struct netpoll *np);
  * the descriptor is a regular file; -EEXIST, -ENOMEM, -ENOSPC, ... The descriptor stays the caller's. */
 int netpoll_open(struct netpoll *np, int fd, struct pollDesc **out);
 
-/* pollClose: gives pd back. Only after netpoll_unblock and with nobody parked; else it aborts. */
+/* pollClose: gives pd back, the generation moves on. Only after netpoll_unblock and with nobody parked;
+ * else it aborts. */
 void netpoll_close(struct pollDesc *pd);
 
 /* pollReset: forgets old readiness. 0, or ERR_CLOSED, ERR_TIMEOUT, ERR_NOT_POLLABLE. */
@@ -96,7 +97,8 @@ void netpoll_unwatch(struct pollDesc *pd, int side, struct waiter *w); /* harmle
  * the waiter now. Does nothing once closing. 0 or -ENOMEM with everything as it was. */
 int netpoll_set_deadline(struct pollDesc *pd, int64_t when, int mode);
 
-/* pollUnblock: closing from now on; wakes both sides, stops the timers, moves the generation on. */
+/* pollUnblock: closing from now on; wakes both sides, stops the timers. Readiness is still reported, as
+ * pollWaitCanceled needs it. */
 void netpoll_unblock(struct pollDesc *pd);
 
 /* netpollready: a poller's event becomes readiness. Stale events are dropped. Wakes, runs nothing. */

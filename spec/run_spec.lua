@@ -50,11 +50,27 @@ describe("run", function()
     assert.matches("true\n$", out)
   end)
 
-  it("refuses to run inside itself", function()
+  it("called in a task runs the function right there", function()
     local out = run_script(PRELUDE .. [[
-      moonpark.run(function() print(pcall(moonpark.run, print)) end)
+      moonpark.run(function()
+        print(moonpark.run(function(...) moonpark.yield() return moonpark.current():name(), ... end, "x"))
+        print(pcall(moonpark.run, error, "raised"))
+      end)
     ]])
-    assert.matches("loop is running already", out)
+    assert.equal("main\tx\nfalse\traised\n", out)
+  end)
+
+  it("survives an endless recursion in a scope, and says what it was", function()
+    local out = run_script(PRELUDE .. [[
+      moonpark.run(function()
+        local function deeper() return 1 + deeper() end
+        print(pcall(moonpark.scope, deeper))
+        print(pcall(moonpark.timeout, 1, deeper))
+        print(moonpark.go(deeper):join() == nil, moonpark.yield())
+      end)
+    ]])
+    assert.matches("^false\t[^\n]+stack overflow[^\n]*\nfalse\t[^\n]+stack overflow", out)
+    assert.matches("true\ttrue\n$", out)
   end)
 
   it("reports a deadlock exactly, at once, and can run again", function()

@@ -13,9 +13,10 @@ local OUTSIDE, SHIELDED = C.WAIT_OUTSIDE, C.WAIT_SHIELDED
 local TIMEOUT, CANCELED = C.ERR_TIMEOUT, C.ERR_CANCELED
 
 local undone -- what `undo` saw
-local undo = ffi.cast("void (*)(struct task *)", function(t)
+local function note(t)
   undone[#undone + 1] = { id = tonumber(t.id), state = t.state, outside = t.sched.outside }
-end)
+end
+local undo = ffi.cast("void (*)(struct task *)", note)
 local plain = ffi.new("struct wait_kind", { name = "plain" })
 local watched = ffi.new("struct wait_kind", { name = "watched", undo = undo })
 
@@ -24,6 +25,7 @@ describe("sched", function()
 
   before_each(function()
     undone = {}
+    undo:set(note)
     w = units.world()
     s = w.sched
   end)

@@ -44,7 +44,8 @@ end
 local function compile(pattern)
   local tokens, at = {}, 1
   while at <= #pattern do
-    local c, token = pattern:sub(at, at), nil
+    local c = pattern:sub(at, at)
+    local token
     if c == "*" then
       token = STAR
     elseif c == "?" then

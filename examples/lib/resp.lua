@@ -2,8 +2,8 @@
 -- resp.lua - Redis' protocol: received bytes to requests, answers to bytes to send.
 --
 -- A request is an array of strings, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", or one line of words, "GET k\r\n".
--- A reader keeps what has come of an unfinished request, at most LONGEST_REQUEST bytes; it does not
--- look at any byte twice. Answers are collected as pieces and sent with one write.
+-- A reader keeps what has come of an unfinished request, at most LONGEST_REQUEST bytes, and goes on
+-- where it stopped. Answers are collected as pieces and sent with one write.
 
 local byte, find, sub, concat = string.byte, string.find, string.sub, table.concat
 
@@ -14,16 +14,16 @@ local LONGEST_BULK = 512 * 1024 * 1024
 local LONGEST_REQUEST = LONGEST_BULK + 64 * 1024 * 1024
 local MOST_WORDS = 1024 * 1024
 local LONGEST_LINE = 64 * 1024
-local INCOMPLETE = -1 -- no number in this protocol is negative, but *-1, which is the same as *0
+local MOST_KEPT = 64 * 1024 -- bytes that an idle connection's tables may hold on to
 
 ---------------------------------------------------------------------------------------------------
 -- lines
 
--- The number of the header line at `at` ("*12\r\n", "$5\r\n"), and where the line ends. INCOMPLETE where
--- it has not come yet; nil where it is no number.
+-- The number of the header line at `at` ("*12\r\n", "$5\r\n"), and where the line ends. nil where that is
+-- no number; false where the line has not come to its end.
 local function long_number(bytes, at)
   local last = find(bytes, "\r", at, true)
-  if not last or last == #bytes then return INCOMPLETE end
+  if not last or last == #bytes then return false end
   local digits = sub(bytes, at + 1, last - 1)
   if byte(bytes, last + 1) ~= LF or #digits > 15 or not find(digits, "^%-?%d+$") then return nil end
   return tonumber(digits), last + 1
@@ -95,7 +95,7 @@ function M.reader()
   return setmetatable({
     bytes = "", at = 1, -- what was received, and the first byte of it that was not used yet
     args = {},          -- of the request that is being read; the table is used again for the next one
-    count = 0,          -- how many of them are complete
+    count = 0,          -- how many of them have come
     want = 0,           -- how many it will be; 0: between two requests
     length = -1,        -- of the argument that is being read; -1: its header is still to come
     size = 0,           -- bytes in the arguments so far
@@ -113,9 +113,9 @@ function Reader:feed(bytes)
   self.at, self.missing = 1, 0
 end
 
--- Looks at a header line that has not come to its end, or is wrong.
+-- What next() returns for a header line that is wrong (value is not false) or not complete.
 local function bad_header(self, at, value, wrong, too_long)
-  if value ~= INCOMPLETE then return nil, wrong end
+  if value ~= false then return nil, wrong end
   if #self.bytes - at >= LONGEST_LINE then return nil, too_long end
   self.at = at
   return nil
@@ -142,10 +142,16 @@ local function open(self, at)
   if not last or want > MOST_WORDS then
     return bad_header(self, at, want, "invalid multibulk length", "too big mbulk count string")
   end
-  if self.size > LONGEST_LINE then self.args = {} end -- large values are not kept
   self.at, self.count, self.size = last + 1, 0, 0
   self.want = want > 0 and want or 0
   return true
+end
+
+-- All bytes are used: it may be long until the next ones come.
+local function let_go(self)
+  self.bytes, self.at = "", 1
+  if self.size > MOST_KEPT or self.count > MOST_KEPT / 16 then self.args, self.count, self.size = {}, 0, 0 end
+  return nil
 end
 
 --- The next request.
@@ -155,7 +161,7 @@ function Reader:next()
   local bytes = self.bytes
   while self.want == 0 do
     local mark = byte(bytes, self.at)
-    if not mark then return nil end
+    if not mark then return let_go(self) end
     if mark ~= STAR then return inline(self, self.at) end
     local ok, err = open(self, self.at)
     if not ok then return nil, err end
@@ -182,7 +188,7 @@ function Reader:next()
     args[count] = sub(bytes, at, at + length - 1)
     at, length = at + length + 2, -1
   end
-  self.at, self.want, self.count, self.length = at, 0, 0, -1
+  self.at, self.want, self.count, self.length = at, 0, count, -1
   return args, want
 end
 
@@ -239,8 +245,8 @@ function Answers:send(conn)
   local pieces, n, size = self.pieces, self.n, self.size
   if n == 0 then return 0 end
   self.n, self.size = 0, 0
+  if size > MOST_KEPT then self.pieces = {} end
   if size <= BIG then return conn:write(concat(pieces, "", 1, n)) end
-  self.pieces = {} -- large values are not kept
   local ok, err
   for i = 1, n, PIECES_AT_ONCE do
     ok, err = conn:write(unpack(pieces, i, math.min(i + PIECES_AT_ONCE - 1, n)))

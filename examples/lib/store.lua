@@ -14,6 +14,7 @@ local TICKS = 10 -- a second is swept in so many parts
 local values    -- [key] = string
 local deadlines -- [key] = seconds, for keys that expire
 local due       -- [tick] = {[key] = true}: whose deadline lies in that tick
+local due_count -- [tick] = how many
 local count     -- of keys, expired ones that nobody has noticed included
 local expiring  -- how many of them have a deadline
 local now = 0
@@ -21,7 +22,7 @@ local swept = 0 -- the last tick that was swept
 
 --- Removes everything.
 function M.clear()
-  values, deadlines, due = {}, {}, {}
+  values, deadlines, due, due_count = {}, {}, {}, {}
   count, expiring = 0, 0
 end
 
@@ -30,11 +31,21 @@ M.clear()
 --- Says what time it is, in seconds. The clock never goes back.
 function M.tick(seconds) now = seconds end
 
+local function set_deadline(key, at)
+  local tick = floor(at * TICKS)
+  if expiring == 0 then swept = floor(now * TICKS) - 1 end
+  if not due[tick] then due[tick], due_count[tick] = {}, 0 end
+  due[tick][key], due_count[tick] = true, due_count[tick] + 1
+  deadlines[key] = at
+  expiring = expiring + 1
+end
+
 local function forget_deadline(key)
   local at = deadlines[key]
   if not at then return end
-  local keys = due[floor(at * TICKS)]
-  if keys then keys[key] = nil end
+  local tick = floor(at * TICKS)
+  due[tick][key], due_count[tick] = nil, due_count[tick] - 1
+  if due_count[tick] == 0 then due[tick], due_count[tick] = nil, nil end
   deadlines[key] = nil
   expiring = expiring - 1
 end
@@ -79,12 +90,7 @@ end
 function M.expire(key, seconds)
   if seconds <= 0 then return remove(key) end
   forget_deadline(key)
-  local at = now + seconds
-  local tick = floor(at * TICKS)
-  due[tick] = due[tick] or {}
-  due[tick][key] = true
-  deadlines[key] = at
-  expiring = expiring + 1
+  set_deadline(key, now + seconds)
 end
 
 --- Seconds a key has left; nil where it does not expire.
@@ -106,15 +112,12 @@ end
 --- How many keys there are, and how many of them expire.
 function M.size() return count, expiring end
 
---- Removes what has expired since the last sweep, a tick at a time.
+--- Removes what has expired since the last sweep.
 function M.sweep()
   local last = floor(now * TICKS) - 1
-  if expiring == 0 then swept = last end
-  while swept < last do
+  while swept < last and expiring > 0 do
     swept = swept + 1
-    local keys = due[swept]
-    due[swept] = nil
-    for key in pairs(keys or {}) do remove(key) end
+    for key in pairs(due[swept] or {}) do remove(key) end
   end
 end
 

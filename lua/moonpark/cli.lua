@@ -162,7 +162,7 @@ end
 local own_file = debug.getinfo(1, "S").short_src
 
 local function is_frame_of_command(line, site)
-  if line:find "^\t%[C%]: in function 'xpcall'$" or line == "started at:" then return true end
+  if line == "started at:" then return true end
   for _, place in ipairs(site) do
     if line == "\t" .. place then return true end
   end
@@ -251,20 +251,16 @@ local function wait_for_others()
   end
 end
 
-local function wind_down(after)
+local function wind_down()
   core.current():name "the end"
-  task.shield(function()
-    if after then after:await() end
-    tell_main()
-    wait_for_others()
-  end)
+  task.shield(wait_for_others)
 end
 
--- after: a task that is about to end anyway.
-local function start_ending(reason, status, grace, after)
+-- On the loop's own stack.
+local function start_ending(reason, status, grace)
   if ending then return end
   ending = { reason = reason, status = status, grace = grace }
-  core.go(wind_down, after)
+  core.go(wind_down)
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -291,12 +287,11 @@ local function signal_handlers(grace)
   return handlers
 end
 
--- Whoever started us may want INT ignored (a shell's background job) or PIPE: then they stay ignored.
+-- Whoever started us may want PIPE ignored: then it stays so. (INT too, for a shell's background job; but
+-- luajit has caught that one before we come, and nobody can tell any more.)
 local function watched()
-  local names = { "QUIT", "USR1", "TERM" }
-  for _, name in ipairs { "INT", "PIPE" } do
-    if not core.signal_ignored(name) then table.insert(names, name) end
-  end
+  local names = { "QUIT", "USR1", "INT", "TERM" }
+  if not core.signal_ignored "PIPE" then table.insert(names, "PIPE") end
   return names
 end
 
@@ -311,29 +306,32 @@ end
 ---------------------------------------------------------------------------------------------------
 -- running
 
--- The main task: a failure of it ends the program, without waiting for tasks that may never end.
-local function main_task(chunks, grace)
+local function main_task(chunks)
   main = core.current()
-  for _, chunk in ipairs(chunks) do
-    local ok, err = xpcall(chunk, failures.remember, unpack(arg))
-    if not ok then
-      start_ending("the main task failed", FAILED, grace, main)
-      error(err, 0)
-    end
-  end
+  for i = 1, #chunks do chunks[i](unpack(arg)) end
+end
+
+-- A failure of the main task ends the program, without waiting for tasks that may never end.
+local function watch_main(grace)
+  task.on_main_failed(function()
+    tell_main()
+    start_ending("the main task failed", FAILED, grace)
+  end)
 end
 
 local function run(chunks, grace)
   watch_signals(grace)
+  watch_main(grace)
   os.exit = leave -- luacheck: ignore 122
-  local locked = task.run_main(main_task, chunks, grace) == "deadlock"
+  local locked = task.run_main(main_task, chunks) == "deadlock"
   if locked then
     say(dump.deadlock())
     tell_main()
+    told = true -- what is killed now has not failed
     core.kill_all()
   end
   settle()
-  return ending and ending.status or locked and DEADLOCK or failures.uncaught > 0 and FAILED or OK
+  return ending and ending.status or locked and DEADLOCK or (told or failures.uncaught > 0) and FAILED or OK
 end
 
 local function version()

@@ -27,6 +27,11 @@ local function state_of(info, now)
   return text
 end
 
+--- One line: which task, and where it is parked, on what, since when, until when.
+---@param info table an entry of core.tasks()
+---@return string
+function M.line(info) return title(info) .. " " .. state_of(info, core.now()) end
+
 local function cancellation(info)
   if not info.canceled then return "" end
   local reason = task.reason_of(info.task)

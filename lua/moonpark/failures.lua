@@ -30,16 +30,24 @@ function M.is_cancellation(err)
   return (type(err) == "string" or type(err) == "table") and M.text(err):sub(-8) == "canceled"
 end
 
---- A message handler for xpcall: keeps the traceback of an error that is raised again further up.
-function M.remember(err)
+local function remember(err)
   local task = core.current()
   if task then
     local before = traces[task]
     if not (before and rawequal(before.err, err)) then
-      traces[task] = { err = err, trace = debug.traceback("", 2):gsub("^\n", "") }
+      traces[task] = { err = err, trace = debug.traceback("", 3):gsub("^\n", "") }
     end
   end
   return err
+end
+
+local find = string.find
+
+--- A message handler for xpcall: keeps the traceback of an error that is raised again further up.
+--- After a stack overflow there is hardly room for the handler itself: it does nothing then.
+function M.remember(err)
+  if type(err) == "string" and find(err, "stack overflow", 1, true) then return err end
+  return (remember(err))
 end
 
 --- "started at" lines from a site array.
@@ -96,15 +104,24 @@ local function report_if(unreachable)
   core.watch_idle(#kept > 0)
 end
 
+local function report_unreachable()
+  collectgarbage()
+  collectgarbage() -- what a finalizer held on to is free only now
+  report_if(function(failure) return failure.box[1] == nil end)
+end
+
+--- Reports now what nobody can join any more.
+function M.collect()
+  if #kept > 0 then report_unreachable() end
+end
+
 -- A full collection costs what the heap weighs: at most a twentieth of the time goes into it.
 core.on_idle(function()
   local now = core.now()
   if now - last_collection < 20 * collection_cost then return end
-  collectgarbage()
-  collectgarbage() -- what a finalizer held on to is free only now
+  report_unreachable()
   last_collection = core.now()
   collection_cost = last_collection - now
-  report_if(function(failure) return failure.box[1] == nil end)
 end)
 
 --- The run has ended: nobody will join any more.

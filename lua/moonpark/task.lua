@@ -90,18 +90,21 @@ end
 
 M.go = core.go
 
-local function cancel_others()
+local function main_failed()
   for _, info in ipairs(core.tasks()) do
     info.task:cancel("the main task failed")
   end
 end
+
+--- Replaces what a failure of the main task does to the others: fn(), on the loop's own stack.
+function M.on_main_failed(fn) main_failed = fn end
 
 -- Every task that failed comes by here, right after it ended.
 core.on_ended(function(task, scope, connection)
   local _, err = task:results()
   if failures.is_cancellation(err) and task:is_canceled() then return end
   if task == main then
-    cancel_others()
+    main_failed()
   elseif connection then
     loggers[scope](connection, task)
   elseif scope then
@@ -216,12 +219,15 @@ function M.describe_deadlocks_with(fn) describe_deadlock = fn end
 
 --- Runs fn(...) as the main task and returns when all tasks have ended. An error of fn cancels the others
 --- and is raised here with its traceback; so is a deadlock.
+--- Called in a task, as by a script that the moonpark command runs, it calls fn(...) there: the loop runs.
 ---@param fn function
 ---@return any ... fn's results
 function M.run(fn, ...)
+  check_function(fn, 1, "run")
+  if core.current() then return fn(...) end
   local state, task = M.run_main(fn, ...)
   if state == "deadlock" then
-    local text = describe_deadlock()
+    local text = require("moonpark.dump").deadlock()
     core.kill_all()
     failures.flush()
     error(text, 0)

@@ -1,0 +1,93 @@
+-- SPDX-License-Identifier: MIT
+-- kv.lua - a key-value server that speaks Redis' protocol.
+--
+--   luajit examples/kv.lua [address]      or: moonpark examples/kv.lua [address]
+--
+-- Then, in another terminal: redis-cli -p 7002, and for example: set greeting hello
+--
+-- This file serves the clients. In lib/, resp.lua knows the protocol, commands.lua the commands, store.lua
+-- the keys and when they expire, integer.lua counts with 64 bits, glob.lua matches KEYS' patterns.
+--
+-- A client may send many requests without waiting for the answers. All that one read has brought are
+-- answered with one write. A client that does not read its answers waits in that write, alone.
+
+package.path = (arg[0]:match("^.*/") or "") .. "lib/?.lua;" .. package.path
+
+local moonpark = require "moonpark"
+local net = require "moonpark.net"
+local commands = require "commands"
+local resp = require "resp"
+local store = require "store"
+
+local USAGE = [[
+usage: kv.lua [address]      a key-value server for redis-cli and other Redis clients
+address: host:port or unix:/path; 127.0.0.1:7002 where none is given; port 0 picks a free one]]
+
+local MOST_UNSENT = 1024 * 1024 -- bytes of answers that are collected before they are sent
+local SWEEP = 0.1               -- seconds between two looks for expired keys
+local LINGER = 1                -- seconds for a client to take its last answer
+
+-- Answers every request that has come completely. nil where the connection is to end.
+local function answer_batch(conn, reader, answers)
+  store.tick(moonpark.now())
+  local args, count = reader:next()
+  while args do
+    commands.execute(answers, args, count)
+    if answers.size > MOST_UNSENT then
+      if not answers:send(conn) then return nil end
+      store.tick(moonpark.now())
+    end
+    args, count = reader:next()
+  end
+  if count then answers:error("Protocol error: " .. count) end
+  return answers:send(conn) and not count
+end
+
+-- Closing while bytes are still to be read would take the last answer away from the client.
+local function hang_up(conn)
+  conn:close_write()
+  conn:set_read_deadline(moonpark.now() + LINGER)
+  while conn:read() do end
+end
+
+-- Where it is known how much of a value is still missing, all of that is read at once.
+local function read_more(conn, missing)
+  if missing > 0 then return conn:read_exactly(missing) end
+  return conn:read()
+end
+
+local function serve(conn)
+  local reader, answers = resp.reader(), resp.answers()
+  commands.stats.clients = commands.stats.clients + 1
+  repeat
+    local bytes = read_more(conn, reader.missing)
+    if bytes then reader:feed(bytes) end
+  until not bytes or not answer_batch(conn, reader, answers)
+  hang_up(conn)
+  commands.stats.clients = commands.stats.clients - 1
+end
+
+local function sweep()
+  while moonpark.sleep(SWEEP) do
+    store.tick(moonpark.now())
+    store.sweep()
+  end
+end
+
+local function main(address)
+  local listener, err = net.listen(address)
+  if not listener then
+    io.stderr:write("kv: cannot listen on ", address, ": ", err, "\n")
+    os.exit(1)
+  end
+  print("listening on " .. listener:address())
+  io.stdout:flush()
+  local sweeper = moonpark.go(sweep)
+  listener:serve(serve)
+  sweeper:cancel()
+end
+
+if arg[1] == "--help" then return print(USAGE) end
+local address = arg[1] or "127.0.0.1:7002"
+-- The moonpark command runs a script as a task of its loop already; plain luajit does not.
+if moonpark.current() then main(address) else moonpark.run(main, address) end

@@ -1,0 +1,320 @@
+-- SPDX-License-Identifier: MIT
+-- hard/life.lua - a short server life: every kind of wait, every call to the system, a few bytes each.
+--
+-- Stages follow each other in one run. One that fails has met the fault: it says so, leaves what it had open
+-- to the garbage collector, and the next goes on. Whoever may wait for another stands in a scope with it, so a
+-- failure on one side ends the other side's wait. What arrives is compared: a fault may cost an operation,
+-- never a byte of one that succeeded.
+
+local ffi = require "ffi"
+local core = require "moonpark.core"
+local moonpark = require "moonpark"
+local net = require "moonpark.net"
+local netpoll = require "moonpark.netpoll"
+
+ffi.cdef [[
+int life_pipe2(int *fds, int flags) __asm__("pipe2");
+long life_write(int fd, const void *bytes, size_t n) __asm__("write");
+int life_close(int fd) __asm__("close");
+int life_unlink(const char *path) __asm__("unlink");
+]]
+local O_NONBLOCK, O_CLOEXEC = 0x800, 0x80000
+
+-- What marks a broken promise, which no fault excuses.
+local WRONG = "WRONG: "
+
+local function expect(expected, got, err)
+  if got == nil then error(err, 0) end
+  if got ~= expected then error(("%s%q expected, got %q"):format(WRONG, tostring(expected), tostring(got)), 0) end
+  return got
+end
+
+-- Ends with one of these words, or met the fault.
+local function expect_failure(words, got, err)
+  if got ~= nil then error(WRONG .. words .. " expected, got success", 0) end
+  if err ~= words then error(err, 0) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- sockets
+
+local function tcp_server(listener)
+  local conn = expect("tcp listener", (tostring(listener):match("^tcp listener"))) and assert(listener:accept())
+  expect("a", conn:read_line())
+  expect("bc", conn:read_exactly(2))
+  expect("d", conn:read_until("--"))
+  assert(conn:write("e", "fg", "", "\n"))
+  expect("h", conn:read_all())
+  assert(conn:write("i"))
+  conn:close()
+end
+
+local function tcp()
+  local listener = assert(net.listen("127.0.0.1:0"))
+  moonpark.scope(function(scope)
+    scope:go(tcp_server, listener)
+    local conn = assert(net.dial(listener:address(), { timeout = 30 }))
+    expect(conn:peer_address(), listener:local_address())
+    assert(conn:setoption("linger", false))
+    expect(true, conn:getoption("nodelay"))
+    assert(conn:wait_writable())
+    expect(7, conn:write("a\r\n", "bcd", "-"))
+    expect(2, conn:write("-h"))
+    assert(conn:wait_readable())
+    expect("e", conn:read(1))
+    expect("fg", conn:read_line())
+    assert(conn:close_write())
+    expect("i", conn:read())
+    expect_failure("eof", conn:read())
+    conn:close()
+  end)
+  listener:close()
+end
+
+local function refused()
+  local listener = assert(net.listen("127.0.0.1:0"))
+  local address = assert(listener:address())
+  listener:close()
+  expect_failure("connection refused", net.dial(address))
+end
+
+local function serve(path)
+  local listener = assert(net.listen("unix:" .. path))
+  local log = {}
+  moonpark.scope(function(scope)
+    scope:go(function()
+      local ok, err = listener:serve(function(conn)
+        local line = assert(conn:read_line())
+        if line == "x" then error("as asked", 0) end
+        assert(conn:write(line, "\n"))
+      end, { max_connections = 1, on_error = function(text) log[#log + 1] = text end })
+      if not ok then error(err, 0) end
+    end)
+    for _, word in ipairs { "x", "y" } do
+      local conn = assert(net.dial("unix:" .. path))
+      expect(2, conn:write(word, "\n"))
+      local answer, err = conn:read_line()
+      if word == "y" then expect("y", answer, err) end
+      conn:close()
+    end
+    listener:close()
+  end)
+  expect(true, log[1] ~= nil)
+end
+
+-- Closing under those who wait, and a descriptor's deadline.
+local function interrupted()
+  local listener = assert(net.listen("127.0.0.1:0"))
+  moonpark.scope(function(scope)
+    local first = scope:go(listener.accept, listener)
+    local second = scope:go(listener.accept, listener)
+    assert(moonpark.yield())
+    second:cancel()
+    local joined, _, err = second:join()
+    if joined then expect("canceled", err) end
+    assert(listener:set_deadline(moonpark.now() + 0.0001))
+    joined, _, err = first:join()
+    if joined then expect("timeout", err) end
+    assert(listener:set_deadline(nil))
+    local third = scope:go(listener.accept, listener)
+    assert(moonpark.yield())
+    listener:close()
+    joined, _, err = third:join()
+    if joined then expect("closed", err) end
+  end)
+end
+
+local function raw(ends)
+  local pd = assert(netpoll.open(ends[0]))
+  moonpark.scope(function(scope)
+    local waiter = scope:go(function()
+      assert(pd:reset("r"))
+      return pd:wait("r")
+    end)
+    assert(moonpark.yield())
+    ffi.C.life_write(ends[1], "r", 1)
+    local ok, ready, err = waiter:join()
+    if ok then expect(true, ready, err) end
+    assert(pd:reset("r"))
+    assert(pd:set_deadline(moonpark.now() + 0.0001, "rw"))
+    expect_failure("timeout", pd:wait("r"))
+    assert(pd:set_deadline(nil, "rw"))
+    local blocked = scope:go(pd.wait, pd, "r")
+    assert(moonpark.yield())
+    pd:unblock()
+    ok, ready, err = blocked:join()
+    if ok then expect_failure("closed", ready, err) end
+  end)
+  pd:close()
+end
+
+---------------------------------------------------------------------------------------------------
+-- in memory; on a clock that jumps
+
+local function pair()
+  local a, b = assert(net.pipe(3))
+  moonpark.scope(function(scope)
+    scope:go(function()
+      expect(8, a:write("abc", "def\n", "g"))
+      a:close()
+    end)
+    expect("abcdef", b:read_line())
+    expect("g", b:read_all())
+    expect_failure("broken pipe", b:write("h"))
+  end)
+  b:close()
+end
+
+local function deadlines()
+  local a, b = assert(net.pipe())
+  assert(a:set_deadline(moonpark.now() + 1))
+  expect_failure("timeout", a:read())
+  assert(a:set_read_deadline(nil))
+  assert(a:set_timeout(1))
+  expect_failure("timeout", a:read_exactly(1))
+  assert(b:write("z"))
+  expect("z", a:read_exactly(1))
+  a:close()
+  expect_failure("closed", a:read())
+  b:close()
+end
+
+local function tasks()
+  local sleeper = moonpark.go(moonpark.sleep, 3600)
+  assert(moonpark.yield())
+  sleeper:cancel("no longer needed")
+  local ok, slept, err = sleeper:join()
+  if ok then expect_failure("canceled", slept, err) end
+  expect_failure("timeout", moonpark.timeout(1, function() return moonpark.sleep(3600) end))
+  expect(7, moonpark.shield(function()
+    assert(moonpark.sleep(1))
+    return 7
+  end))
+  local many = moonpark.go(function() return 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 end)
+  expect(11, select("#", many:join()))
+  local generator = coroutine.wrap(function()
+    assert(moonpark.sleep(1))
+    coroutine.yield("from a generator")
+  end)
+  expect("from a generator", generator())
+  local failing = moonpark.go(error, "as asked", 0)
+  ok, err = failing:join()
+  if ok ~= nil then error(WRONG .. "an error was expected", 0) end
+  if err ~= "as asked" then error(err, 0) end
+  expect(true, moonpark.dump():find("deadlock", 1, true) == nil)
+end
+
+local function scopes()
+  local ok, err = pcall(moonpark.scope, function(scope)
+    scope:go(moonpark.sleep, 3600)
+    scope:go(function()
+      moonpark.scope(function(inner)
+        inner:go(moonpark.sleep, 3600)
+        error("as asked", 0)
+      end)
+    end)
+  end)
+  if ok then error(WRONG .. "the scope's error was lost", 0) end
+  if not err:find("as asked", 1, true) then error(err, 0) end
+end
+
+local function channels()
+  local plain, held = moonpark.chan(), moonpark.chan(1)
+  local a, b = assert(net.pipe())
+  moonpark.scope(function(scope)
+    scope:go(function()
+      assert(plain:send("p"))
+      assert(held:send("q"))
+      assert(held:send("r"))
+      assert(b:write("s"))
+      local n, err = moonpark.select { { held, "t" }, timeout = 3600 }
+      expect(1, n, err)
+      held:close()
+    end)
+    expect("p", plain:recv())
+    expect("q", held:recv())
+    expect("r", held:recv())
+    local n, ready, err = moonpark.select { { plain }, { a, "r" }, timeout = 3600 }
+    expect(2, n, ready)
+    expect(true, ready, err)
+    expect("s", a:read())
+    local got
+    n, got, err = moonpark.select { { plain }, { held } }
+    expect(2, n, got)
+    expect("t", got, err)
+    expect_failure("closed", held:recv())
+    expect_failure("timeout", moonpark.select { { plain }, timeout = 1 })
+    expect_failure("timeout", plain:recv(1))
+    for _ in held:iter() do error(WRONG .. "a closed channel has no values") end
+  end)
+  a:close()
+  b:close()
+end
+
+local function locks()
+  local mutex, semaphore, event = moonpark.mutex(), moonpark.semaphore(0), moonpark.event()
+  moonpark.scope(function(scope)
+    assert(mutex:lock())
+    local waiter = scope:go(function()
+      assert(mutex:lock())
+      mutex:unlock()
+      assert(semaphore:acquire())
+      assert(event:wait())
+      return "through"
+    end)
+    assert(moonpark.yield())
+    mutex:unlock()
+    assert(moonpark.yield())
+    semaphore:release()
+    assert(moonpark.yield())
+    event:set()
+    local ok, word = waiter:join()
+    if ok then expect("through", word) end
+  end)
+  expect_failure("timeout", semaphore:acquire(1))
+end
+
+---------------------------------------------------------------------------------------------------
+
+local virtual = { pair, deadlines, tasks, scopes, channels, locks }
+
+local M = {}
+
+--- What a life is given from outside: an empty folder, and a pipe of its own for raw waits.
+function M.prepare(folder)
+  local ends = ffi.new "int[2]"
+  assert(ffi.C.life_pipe2(ends, O_NONBLOCK + O_CLOEXEC) == 0)
+  return { path = folder .. "/s", ends = ends }
+end
+
+function M.clean_up(given)
+  ffi.C.life_close(given.ends[0])
+  ffi.C.life_close(given.ends[1])
+  ffi.C.life_unlink(given.path)
+end
+
+local function attempt(stage, given)
+  local ok, err = pcall(stage, given)
+  if not ok then given.errors[#given.errors + 1] = err end
+end
+
+--- Lives. -> what failed on the way, as an array of errors.
+function M.live(given)
+  given.errors = {}
+  local ok, err = pcall(moonpark.run, function()
+    attempt(tcp)
+    attempt(refused)
+    attempt(serve, given.path)
+    attempt(interrupted)
+    attempt(raw, given.ends)
+    core.clock_freeze()
+    for _, stage in ipairs(virtual) do attempt(stage) end
+  end)
+  core.clock_thaw()
+  if not ok then given.errors[#given.errors + 1] = err end
+  return given.errors
+end
+
+M.WRONG = WRONG
+
+return M

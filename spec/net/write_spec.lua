@@ -1,0 +1,188 @@
+-- SPDX-License-Identifier: MIT
+-- Writing: any number of strings in one call, wholly or with a count of what went out.
+
+local core = require "moonpark.core"
+local moonpark = require "moonpark"
+local net = require "moonpark.net"
+local support = require "support.net"
+
+-- n strings of one byte each, all different from their neighbours.
+local function single_bytes(n)
+  local bytes = {}
+  for i = 1, n do bytes[i] = string.char(i % 251) end
+  return bytes
+end
+
+for _, transport in ipairs(support.transports) do
+  local function with_pair(body) return support.pair_of(transport, body) end
+
+  describe("write over " .. transport.name, function()
+    for _, n in ipairs { 0, 1, 10, 1023, 1024, 1025, 3000 } do
+      it(("sends %d strings in one call, in their order"):format(n), with_pair(function(a, b)
+        local bytes = single_bytes(n)
+        assert.equal(n, a:write(unpack(bytes)))
+        a:close()
+        assert.is_true(table.concat(bytes) == b:read_all())
+      end))
+    end
+
+    it("passes over empty strings, wherever they stand", with_pair(function(a, b)
+      local parts = {}
+      for i = 1, 1200 do parts[i] = "" end
+      parts[600], parts[1100] = "one", "two"
+      assert.equal(6, a:write(unpack(parts)))
+      assert.equal(0, a:write(""))
+      assert.equal(0, a:write())
+      assert.equal(0, a:write("", "", ""))
+      a:close()
+      assert.equal("onetwo", b:read_all())
+    end))
+
+    it("of nothing at all tells the peer nothing", with_pair(function(a, b)
+      local reader = support.parked(function() return b:read() end)
+      assert.equal(0, a:write(""))
+      support.settle()
+      assert.equal("parked", reader:status())
+      assert.equal(1, a:write("x"))
+      assert.same({ true, "x" }, { reader:join() })
+    end))
+
+    it("takes numbers as Lua prints them", with_pair(function(a, b)
+      assert.equal(7, a:write(12, " ", 0.5, "\n"))
+      assert.equal("12 0.5", b:read_line())
+    end))
+
+    it("sends ten megabytes to a slow reader, unchanged", with_pair(function(a, b)
+      local data = support.random_bytes(2 ^ 20):rep(10)
+      local writer = moonpark.go(function()
+        local n = a:write(data)
+        a:close()
+        return n
+      end)
+      local got = {}
+      repeat
+        local piece = b:read()
+        got[#got + 1] = piece
+        if #got % 16 == 0 then moonpark.yield() end
+      until not piece
+      assert.same({ true, #data }, { writer:join() })
+      assert.is_true(table.concat(got) == data)
+    end))
+
+    it("that the peer ends half-way says how much it had sent", with_pair(function(a, b)
+      local data = ("x"):rep(10 * 2 ^ 20)
+      local writer = support.parked(function() return a:write("head", data) end)
+      assert.equal("head", b:read_exactly(4))
+      b:close()
+      local _, n, err, errno, sent = writer:join()
+      assert.is_nil(n)
+      assert.is_true(err == "broken pipe" or err == "connection reset by peer", err)
+      assert.is_number(errno)
+      assert.is_true(sent >= 4 and sent < 4 + #data)
+    end))
+
+    it("that is cancelled half-way says how much it had sent", with_pair(function(a, b)
+      local data = ("x"):rep(10 * 2 ^ 20)
+      local writer = support.parked(function() return a:write(data) end)
+      writer:cancel()
+      local _, n, err, errno, sent = writer:join()
+      assert.same({ nil, "canceled", nil }, { n, err, errno })
+      assert.is_true(sent > 0 and sent < #data)
+      local drained = moonpark.go(support.drain, b)
+      a:close()
+      assert.same({ true, sent, "eof" }, { drained:join() })
+    end))
+
+    it("that we close half-way says how much it had sent", with_pair(function(a, b)
+      local data = ("x"):rep(10 * 2 ^ 20)
+      local writer = support.parked(function() return a:write(data) end)
+      a:close()
+      local _, n, err, errno, sent = writer:join()
+      assert.same({ nil, "closed", nil }, { n, err, errno })
+      assert.same({ sent, "eof" }, { support.drain(b) })
+    end))
+
+    it("of one task is not mixed with another's: they queue in the order they came", with_pair(function(a, b)
+      local n = 2 ^ 20
+      local writers = {}
+      for i, letter in ipairs { "a", "b", "c" } do
+        writers[i] = moonpark.go(function() return a:write(letter:rep(n / 2), letter:rep(n / 2)) end)
+      end
+      local closer = moonpark.go(function()
+        for _, writer in ipairs(writers) do assert.same({ true, n }, { writer:join() }) end
+        a:close()
+      end)
+      local data = b:read_all()
+      assert.is_true(data == ("a"):rep(n) .. ("b"):rep(n) .. ("c"):rep(n))
+      assert.is_true(closer:join())
+    end))
+
+    it("does not wait for a read of the same end, nor the read for it", with_pair(function(a, b)
+      local reader = support.parked(function() return a:read() end)
+      assert.equal(4, a:write("ping"))
+      assert.equal("ping", b:read())
+      b:write("pong")
+      assert.same({ true, "pong" }, { reader:join() })
+    end))
+
+    it("wait_writable waits until something fits", with_pair(function(a, b)
+      assert.is_true(a:wait_writable())
+      support.fill(a)
+      local waiter = support.parked(function() return a:wait_writable() end)
+      local drained = moonpark.go(support.drain, b)
+      assert.same({ true, true }, { waiter:join() })
+      a:close()
+      assert.is_true(drained:join())
+    end))
+
+    it("refuses what is neither string nor number before anything is sent", with_pair(function(a, b)
+      for _, value in ipairs { true, {}, print, a } do
+        assert.error_matches(function() a:write("sent?", value) end, "bad argument #2 to 'write'")
+      end
+      assert.error_matches(function() a:write("sent?", nil, "x") end, "bad argument #2 to 'write'")
+      a:close()
+      assert.equal("", b:read_all())
+    end))
+  end)
+end
+
+describe("an in-memory pair", function()
+  it("holds as many bytes in each direction as it was made for", function()
+    local a, b = net.pipe(10)
+    local writer = support.parked(function() return a:write("0123456789abc") end)
+    assert.equal("0123456789", b:read())
+    assert.equal("abc", b:read())
+    assert.same({ true, 13 }, { writer:join() })
+    a:close()
+    b:close()
+  end)
+
+  it("may hold one byte, and still everything passes in order", function()
+    local a, b = net.pipe(1)
+    local writer = moonpark.go(function()
+      a:write("one by one\n")
+      a:close()
+    end)
+    assert.equal("one by one", b:read_line())
+    assert.is_true(writer:join())
+    b:close()
+  end)
+
+  it("has no descriptor and needs no kernel", function()
+    local before = support.descriptors()
+    local a, b = net.pipe()
+    assert.is_nil(a:fd())
+    assert.equal("pipe", a:local_address())
+    assert.equal("pipe", b:peer_address())
+    assert.equal(before, support.descriptors())
+    a:close()
+    b:close()
+    core.check()
+  end)
+
+  it("of no whole positive capacity is a mistake", function()
+    for _, capacity in ipairs { 0, -1, 1.5, 0 / 0, "much", {} } do
+      assert.error_matches(function() net.pipe(capacity) end, "bad argument")
+    end
+  end)
+end)
