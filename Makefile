@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-#   make run       install what is missing, build, start examples/kv.lua
+#   make run       install what is missing, build, start examples/kv.lua   (ADDRESS=127.0.0.1:7002)
 #   make test      install what is missing, run everything that CI runs
 #   make spec      build and run busted specs alone      (SPEC=spec/net_spec.lua, MODE=asan|hard)
 #   make bench     build and print the benchmark table   (BENCH="--only echo")
@@ -22,7 +22,7 @@ CC         ?= cc
 CFLAGS     ?= -O2 -g
 LUA_CFLAGS ?= $(shell pkg-config --cflags luajit 2>/dev/null || echo -I/usr/include/luajit-2.1)
 WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Werror
-ALL_CFLAGS  = -std=gnu11 -fPIC -fno-strict-aliasing $(WARNINGS) $(CFLAGS) $(MODE_CFLAGS) \
+ALL_CFLAGS  = -std=gnu11 -fPIC -fno-plt -fno-strict-aliasing $(WARNINGS) $(CFLAGS) $(MODE_CFLAGS) \
               -DMOONPARK_VERSION='"$(VERSION)"' $(LUA_CFLAGS) -MMD -MP
 
 HARD := hard_off
@@ -92,6 +92,7 @@ $$apt update && $$apt install -y --no-install-recommends --no-remove $$missing
 endef
 
 SUB_MAKE = $(MAKE) --no-print-directory
+COMPILE  = $(SUB_MAKE) build -j$(shell nproc 2>/dev/null || echo 1)
 
 # ---- running ----
 
@@ -99,21 +100,24 @@ SUB_MAKE = $(MAKE) --no-print-directory
 lua_env = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/spec/?.lua;;' \
           LUA_CPATH='$(CURDIR)/$(1)/?.so;;'
 
+ADDRESS ?= 127.0.0.1:7002
+
 .PHONY: run
 run:
 	$(call install_packages,$(RUN_PACKAGES))
-	@$(SUB_MAKE) build
+	@$(COMPILE)
 	@echo
-	@echo 'A Redis server in Lua starts. In another terminal:  redis-cli -p 6380 set greeting hello'
-	@echo '                                                    redis-cli -p 6380 get greeting'
+	@echo 'A Redis server in Lua starts. Then, in another terminal:'
+	@echo '    redis-cli -p $(lastword $(subst :, ,$(ADDRESS))) set greeting hello'
+	@echo '    redis-cli -p $(lastword $(subst :, ,$(ADDRESS))) get greeting'
 	@echo 'Ctrl-C ends it.'
 	@echo
-	@$(call lua_env,$(BUILD)) exec $(LUAJIT) lua/bin/moonpark examples/kv.lua 127.0.0.1:6380
+	@$(call lua_env,$(BUILD)) exec $(LUAJIT) lua/bin/moonpark examples/kv.lua $(ADDRESS)
 
 .PHONY: bench
 bench:
 	$(call install_packages,$(BENCH_PACKAGES))
-	@$(SUB_MAKE) build MODE=release
+	@$(COMPILE) MODE=release
 	$(call lua_env,build/release) $(LUAJIT) spec/bench/bench.lua $(BENCH)
 
 # ---- testing ----
@@ -158,8 +162,8 @@ test:
 	@$(RUNNER) sum
 
 test-tree:
-	@$(RUNNER) check 'build' $(SUB_MAKE) build MODE=release
-	@$(RUNNER) check 'luacheck' luacheck --quiet --codes .
+	@$(RUNNER) check 'build' $(COMPILE) MODE=release
+	@$(RUNNER) check 'luacheck' luacheck --quiet --codes --no-color .
 	$(call run_specs,tree,build/release,,$(LUAJIT),$(TREE_SPECS))
 
 test-epoll:
@@ -173,11 +177,11 @@ test-other:
 	@$(SUB_MAKE) test-other-specs
 
 test-asan:
-	@$(RUNNER) check 'build with ASan and UBSan' $(SUB_MAKE) build MODE=asan
+	@$(RUNNER) check 'build with ASan and UBSan' $(COMPILE) MODE=asan
 	$(call run_specs,asan,build/asan,$(SANITIZER_ENV),$(LUAJIT),$(CORE_SPECS))
 
 test-hard:
-	@$(RUNNER) check 'build hard' $(SUB_MAKE) build MODE=hard
+	@$(RUNNER) check 'build hard' $(COMPILE) MODE=hard
 	$(call run_specs,hard,build/hard,$(SANITIZER_ENV),$(LUAJIT),$(HARD_SPECS))
 
 # ---- the LuaJIT package that is not installed, unpacked beside the build ----
@@ -202,7 +206,7 @@ build-other: $(OTHER)/root
 	@$(SUB_MAKE) compile-other
 
 compile-other:
-	@$(SUB_MAKE) build MODE=release BUILD=$(OTHER)/release LUA_CFLAGS='-I$(OTHER_INC)'
+	@$(COMPILE) MODE=release BUILD=$(OTHER)/release LUA_CFLAGS='-I$(OTHER_INC)'
 
 test-other-specs:
 	$(call run_specs,other,$(OTHER)/release,LD_LIBRARY_PATH='$(OTHER_LIBS)',$(OTHER_JIT),$(CORE_SPECS))

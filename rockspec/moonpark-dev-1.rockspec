@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- luarocks --lua-version 5.1 make rockspec/moonpark-dev-1.rockspec
--- The Makefile does the work, here as everywhere. Debian's libluajit2-5.1-dev (or libluajit-5.1-dev) brings the headers.
+-- The Makefile does the work, here as everywhere. The headers come from Debian's libluajit2-5.1-dev or
+-- libluajit-5.1-dev.
 rockspec_format = "3.0"
 package = "moonpark"
 version = "dev-1"

@@ -87,7 +87,7 @@ ptrdiff_t buf_find(struct buf *b, const char *what, size_t n)
 
 void buf_release(struct buf *b)
 {
-    if (b->start == b->end)
+    if (b->bytes && b->start == b->end)
         buf_fini(b);
 }
 

@@ -37,7 +37,7 @@ static ssize_t receive(struct conn *c, void *to, size_t n)
     if (nothing_there(c))
         return -EAGAIN;
     ssize_t got = c->stream.ops->read(&c->stream, to, n);
-    c->drained = got > 0 && (size_t)got < n;
+    c->drained = got > 0 && (size_t)got < hard_trim(n);
     c->ended = got == 0;
     return got;
 }

@@ -12,6 +12,7 @@
 #include "l_sync.h"
 #include "l_task.h"
 #include "l_time.h"
+#include "l_watchdog.h"
 #include "signals.h"
 #include "sys.h"
 
@@ -58,6 +59,7 @@ static int open_faces(lua_State *L)
     l_time_open(L);
     l_signal_open(L);
     l_debug_open(L);
+    l_watchdog_open(L);
     lua_pushlightuserdata(L, (void *)&face_token);
     lua_setfield(L, -2, "parked");
     lua_pushliteral(L, MOONPARK_VERSION);

@@ -38,6 +38,7 @@ enum {
     FACE_HOOK_SIGNAL = -21, /* function(number) */
     FACE_HOOK_IDLE = -22,   /* function(): before the loop blocks */
     FACE_NO_MEMORY = -23,   /* a string that needs no allocation when it is needed */
+    FACE_TURNS = -24,       /* the runner's protected function, made before it is needed */
 };
 
 struct ctx {

@@ -129,11 +129,12 @@ static int gather(struct task *t, struct iovec *iov, int max)
     for (size_t i = op->from; at < op->length && count < max; i++, at += n) {
         const char *s = lua_tolstring(op->stack, op->base + 1 + (int)i, &n);
         size_t skip = op->total > at ? base_min(op->total - at, n) : 0;
-        if (skip == n) {
+        if (skip == n && count == 0) { /* an empty one behind bytes to be written is not past yet */
             op->from = i + 1;
             op->limit = at + n;
-            continue;
         }
+        if (skip == n)
+            continue;
         iov[count++] = (struct iovec){.iov_base = (char *)s + skip, .iov_len = n - skip};
     }
     return count;

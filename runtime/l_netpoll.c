@@ -252,8 +252,9 @@ static int l_descriptor(lua_State *L)
     struct poller *p = face_loop(L)->loop.poller;
     int fd = p->ops->descriptor(p);
     if (fd < 0)
-        return 0;
-    lua_pushinteger(L, fd);
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, fd);
     return 1;
 }
 

@@ -283,13 +283,12 @@ static int turns(lua_State *L)
     return 1;
 }
 
+/* The same, protected, and again after every error. Allocates nothing: a task that was started runs. */
 static int run_turns(lua_State *L, struct ctx *cx)
 {
     lua_State *before = cx->L;
     for (;;) {
-        lua_pushvalue(L, lua_upvalueindex(FACE_UP_CONTEXT));
-        lua_pushvalue(L, lua_upvalueindex(FACE_UP_ANCHORS));
-        lua_pushcclosure(L, turns, 2);
+        lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_TURNS);
         if (cx->interrupted)
             lua_insert(L, -2); /* the message */
         int status = lua_pcall(L, cx->interrupted, 1, 0);
@@ -433,6 +432,10 @@ static const luaL_Reg functions[] = {
 void l_run_open(lua_State *L)
 {
     face_functions(L, functions);
+    lua_pushvalue(L, lua_upvalueindex(FACE_UP_CONTEXT));
+    lua_pushvalue(L, lua_upvalueindex(FACE_UP_ANCHORS));
+    lua_pushcclosure(L, turns, 2);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_TURNS);
     lua_pushstring(L, errors_text(-ENOMEM));
     lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_NO_MEMORY);
 }

@@ -149,9 +149,12 @@ static void delist(struct selection *s)
     for (uint32_t i = 0; i < s->count; i++) {
         struct select_case *sc = &s->cases[i];
         struct conn *c = sc->object;
-        if (sc->type != CASE_CONN)
+        if (sc->type != CASE_CONN) {
             list_del(&sc->waiter.link);
-        else if (c->stream.pd)
+            continue;
+        }
+        c->drained = false; /* the report of what has come since may have gone to us: ask again */
+        if (c->stream.pd)
             netpoll_unwatch(c->stream.pd, sc->side, &sc->waiter);
     }
 }

@@ -204,6 +204,8 @@ static int l_await(lua_State *L)
     struct task *t = face_task(L, cx);
     if (target == t)
         return luaL_error(L, "a task cannot join itself");
+    if (sched_canceled(t))
+        return face_return(L, t, face_error(L, ERR_CANCELED));
     if (target->state == TASK_DONE) {
         lua_pushvalue(L, 1);
         return face_return(L, t, push_ended(L, target));

@@ -16,6 +16,13 @@ static int l_time(lua_State *L)
     return 1;
 }
 
+/* real() -> seconds on the system's monotonic clock, whatever virtual time says */
+static int l_real(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)clock_real() / 1e9);
+    return 1;
+}
+
 static int l_freeze(lua_State *L)
 {
     clock_freeze(&face_ctx(L)->loop.clock);
@@ -41,7 +48,8 @@ static int l_advance(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"clock_advance", l_advance}, {"clock_freeze", l_freeze}, {"clock_thaw", l_thaw},
-    {"now", l_now},               {"time", l_time},           {NULL, NULL},
+    {"now", l_now},               {"real", l_real},           {"time", l_time},
+    {NULL, NULL},
 };
 
 void l_time_open(lua_State *L) { face_functions(L, functions); }

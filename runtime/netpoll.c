@@ -131,7 +131,8 @@ int netpoll_set_deadline(struct pollDesc *pd, int64_t when, int mode)
 {
     if (pd->closing)
         return 0;
-    if (when > 0 && timers_reserve(pd->np->sched->timers, 2) < 0)
+    bool shared = pd->side[POLL_R].timer.slot && !pd->side[POLL_W].timer.slot; /* may be split now */
+    if ((when > 0 || shared) && timers_reserve(pd->np->sched->timers, 2) < 0)
         return -ENOMEM;
     for (int side = POLL_R; side <= POLL_W; side++)
         if (mode & modes[side])
@@ -376,8 +377,8 @@ void netpoll_close(struct pollDesc *pd)
     must(!parked_on(&pd->side[POLL_R]) && !parked_on(&pd->side[POLL_W]));
     if (pd->fd >= 0)
         pd->np->poller->ops->del(pd->np->poller, pd->fd);
-    pd->fdseq++;
     pd->np->opened--;
+    pd->fdseq++; /* not before: netpoll_wait_canceled still takes readiness while closing */
     cache_free(&pd->np->cache, pd);
 }
 

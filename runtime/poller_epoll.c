@@ -117,10 +117,10 @@ static int milliseconds(int64_t ns)
 static int kernel_wait(struct epoll_poller *e, int max, int64_t timeout)
 {
     struct timespec ts = {.tv_sec = timeout / NS_PER_SECOND, .tv_nsec = timeout % NS_PER_SECOND};
-    if (timeout == 0)
-        return epoll_wait(e->epoll, e->events, max, 0);
+    if (timeout <= 0)
+        return epoll_wait(e->epoll, e->events, max, timeout < 0 ? -1 : 0);
     if (!e->coarse) {
-        int n = epoll_pwait2(e->epoll, e->events, max, timeout < 0 ? NULL : &ts, NULL);
+        int n = epoll_pwait2(e->epoll, e->events, max, &ts, NULL);
         if (n >= 0 || (errno != ENOSYS && errno != EPERM))
             return n;
         e->coarse = true;

@@ -13,8 +13,11 @@
 static int stream_fd_ready(struct stream *s, int side)
 {
     struct pollfd f = {.fd = s->fd, .events = side ? POLLOUT : POLLIN};
-    int n = sys_poll(&f, 1, 0);
-    return n == -EINTR ? 0 : n;
+    int n;
+    do /* "not ready" without having looked would sleep through an edge that is gone */
+        n = sys_poll(&f, 1, 0);
+    while (n == -EINTR);
+    return n;
 }
 
 static ssize_t socket_read(struct stream *s, void *bytes, size_t n)

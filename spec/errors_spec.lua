@@ -57,13 +57,15 @@ describe("errors", function()
   end)
 
   it("have words for every number", function()
-    for _, code in ipairs { -134, -4095, -99999, -100000, -100999, 0, 5 } do assert.equal("system error", text(code)) end
+    for _, code in ipairs { -134, -4095, -99999, -100000, -100999, 0, 5 } do
+      assert.equal("system error", text(code))
+    end
   end)
 
   it("have words of one kind: lower-case, one line, no space at either end, no full stop", function()
     for _, code in codes() do
       local words = text(code)
-      if words ~= words:lower() or not words:find("^[a-z][a-z /-]*[a-z]$") then error(("%d: %q"):format(code, words)) end
+      if not words:find("^[a-z][a-z /-]*[a-z]$") then error(("%d: %q"):format(code, words)) end
     end
   end)
 

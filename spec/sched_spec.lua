@@ -668,7 +668,8 @@ describe("sched", function()
       local what = random(10)
       if what <= 5 then
         local refused = lib.sched_canceled(t)
-        local r = park(t, random(2) == 1 and OUTSIDE or 0, random(3) == 1 and tonumber(s.now) + random(50) or 0, watched)
+        local deadline = random(3) == 1 and tonumber(s.now) + random(50) or 0
+        local r = park(t, random(2) == 1 and OUTSIDE or 0, deadline, watched)
         assert((r == CANCELED) == refused)
         if r == 0 then
           me.parked = true

@@ -25,7 +25,7 @@ local function long_number(bytes, at)
   local last = find(bytes, "\r", at, true)
   if not last or last == #bytes then return false end
   local digits = sub(bytes, at + 1, last - 1)
-  if byte(bytes, last + 1) ~= LF or #digits > 15 or not find(digits, "^%-?%d+$") then return nil end
+  if byte(bytes, last + 1) ~= LF or #digits > 15 or not find(digits, "^%-?[1-9]%d*$") then return nil end
   return tonumber(digits), last + 1
 end
 

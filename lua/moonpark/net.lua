@@ -51,8 +51,24 @@ local function check_options(options, known, name)
     if type(value) ~= known[key] then
       error(("%s: option '%s' must be a %s, not a %s"):format(name, key, known[key], type(value)), 3)
     end
+    if value ~= value then error(("%s: option '%s' is not a number (NaN)"):format(name, key), 3) end
   end
   return options
+end
+
+local function check_whole(value, least, key, name)
+  if value and (value < least or value ~= math.floor(value)) then
+    error(("%s: option '%s' must be a whole number of at least %d"):format(name, key, least), 3)
+  end
+end
+
+-- Says of whom the mistake is: the core knows only us.
+local function check_address(address, name)
+  if type(address) ~= "string" then
+    error(("bad argument #1 to '%s' (string expected, got %s)"):format(name, type(address)), 3)
+  end
+  local ok, err = pcall(core.check_address, address)
+  if not ok then error(("%s: %s"):format(name, err:match("%((.*)%)$") or err), 3) end
 end
 
 --- Listens. ":port" means every local address; port 0 picks a free one, see listener:address().
@@ -62,7 +78,9 @@ end
 ---@return string? err
 ---@return integer? errno
 function M.listen(address, options)
+  check_address(address, "listen")
   options = check_options(options, listen_options, "listen")
+  check_whole(options.backlog, 0, "backlog", "listen")
   return core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false)
 end
 
@@ -81,10 +99,9 @@ local function dial_patiently(address, timeout, from)
   end
 end
 
--- Seconds left by the earlier of both. NaN is looked for: math.min and math.max may lose it.
+-- Seconds left by the earlier of both.
 local function dial_time(options)
   local left = options.deadline and options.deadline - core.now()
-  if left ~= left then error("dial: option 'deadline' is not a number of seconds (NaN)", 3) end
   if left and left < (options.timeout or math.huge) then return left end
   return options.timeout
 end
@@ -96,7 +113,9 @@ end
 ---@return string? err
 ---@return integer? errno
 function M.dial(address, options)
+  check_address(address, "dial")
   options = check_options(options, dial_options, "dial")
+  if options.local_address then check_address(options.local_address, "dial") end
   return dial_patiently(address, dial_time(options), options.local_address)
 end
 
@@ -150,12 +169,21 @@ function Conn:accepts()
   return function() return (accept_patiently(self, default_log)) end
 end
 
--- The handler, and a place given back after it.
+-- The handler, and a place given back after it; after a failure the scope's log does that.
 local function limited(handler, places)
   return function(conn)
-    local ok, err = xpcall(handler, failures.remember, conn)
+    handler(conn)
     places:release()
-    if not ok then error(err, 0) end
+  end
+end
+
+-- An on_error that raises must not end the server: then both errors go where they go without it.
+local function careful(log)
+  return function(text)
+    local ok, err = pcall(log, text)
+    if ok then return end
+    default_log(text)
+    default_log("error in on_error: " .. failures.text(err))
   end
 end
 
@@ -188,11 +216,14 @@ function Conn:serve(handler, options)
   end
   if not self:is_listener() then error("serve: listener expected, got a connection", 2) end
   options = check_options(options, serve_options, "serve")
-  local log = options.on_error or default_log
+  check_whole(options.max_connections, 1, "max_connections", "serve")
+  local log = options.on_error and careful(options.on_error) or default_log
   local places = options.max_connections and core.semaphore(options.max_connections)
   if places then handler = limited(handler, places) end
   return task.scope(function(scope)
-    task.log_failures(scope, function(connection, ended)
+    task.log_failures(scope, function(connection, ended, gave_up)
+      if places then places:release() end
+      if gave_up then return end
       log(("error in the handler of %s: %s"):format(connection, failures.describe(ended)))
     end)
     return accept_loop(self, scope, handler, log, places)

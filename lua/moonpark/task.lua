@@ -102,11 +102,13 @@ function M.on_main_failed(fn) main_failed = fn end
 -- Every task that failed comes by here, right after it ended.
 core.on_ended(function(task, scope, connection)
   local _, err = task:results()
-  if failures.is_cancellation(err) and task:is_canceled() then return end
-  if task == main then
+  local gave_up = failures.is_cancellation(err) and task:is_canceled()
+  if connection then
+    loggers[scope](connection, task, gave_up)
+  elseif gave_up then
+    return
+  elseif task == main then
     main_failed()
-  elseif connection then
-    loggers[scope](connection, task)
   elseif scope then
     failed[scope] = failed[scope] or task
     scope:cancel()
@@ -126,7 +128,8 @@ function Scope:go(fn, ...)
   return self:start(fn, ...)
 end
 
---- For what hands connections to tasks of this scope: log(connection, task) hears of their failures.
+--- For what hands connections to tasks of this scope: log(connection, task, gave_up) hears of their
+--- failures; gave_up: it was cancelled, and that is all.
 function M.log_failures(scope, log) loggers[scope] = log end
 
 local function leave_scope(scope, ok, ...)
@@ -227,7 +230,7 @@ function M.run(fn, ...)
   if core.current() then return fn(...) end
   local state, task = M.run_main(fn, ...)
   if state == "deadlock" then
-    local text = require("moonpark.dump").deadlock()
+    local text = describe_deadlock()
     core.kill_all()
     failures.flush()
     error(text, 0)

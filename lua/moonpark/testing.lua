@@ -1,20 +1,181 @@
 -- SPDX-License-Identifier: MIT
--- testing.lua - busted --helper=moonpark.testing: each `it` runs as a task.
+-- testing.lua - tests of servers: `busted --helper=moonpark.testing` makes each test a task with a time limit,
+-- and fails one that leaves a task, a timer or a descriptor behind. Beside it, with or without the helper: a
+-- virtual clock, and in-memory pairs that hand out their bytes in chosen pieces.
+
+local core = require "moonpark.core"
 local moonpark = require "moonpark"
 
 local M = {}
 
-local ok, busted = pcall(require, "busted")
-if ok then
-  local wrapped = setmetatable({}, { __mode = "k" })
-  busted.subscribe({ "test", "start" }, function(element)
-    if not wrapped[element] then
-      wrapped[element] = true
-      local run = element.run
-      element.run = function(...) return moonpark.run(run, ...) end
+local DEFAULT_LIMIT = 10 -- seconds
+
+local helper -- testing_busted, where this is busted's helper
+
+---------------------------------------------------------------------------------------------------
+-- clock
+
+---@class moonpark.testing.clock
+local Clock = {}
+Clock.__index = Clock
+
+--- From now on time is virtual: it stands still, and jumps to the next timer as soon as every task waits and no
+--- descriptor has anything to report. It ends with the test, or by clock:resume().
+---
+--- The jump does not wait for the kernel: what is still on its way through a socket comes after it. In-memory pairs
+--- have no such way.
+---@return moonpark.testing.clock
+function M.clock()
+  core.clock_freeze()
+  return setmetatable({ started = core.now() }, Clock)
+end
+
+local function check_running(clock)
+  if getmetatable(clock) ~= Clock then error("clock expected; call it with a colon", 3) end
+  if clock.ended then error("this virtual clock has ended", 3) end
+end
+
+--- Virtual seconds since the clock was made, to the microsecond: so that they can be compared for equality.
+---@return number
+function Clock:now()
+  check_running(self)
+  return math.floor((core.now() - self.started) * 1e6 + 0.5) / 1e6
+end
+
+--- Lets that much virtual time pass: timers fire in their order, each at its own time, and what they wake runs
+--- until it waits again.
+---@param seconds number
+---@return true|nil
+---@return string? err "canceled"
+function Clock:advance(seconds)
+  check_running(self)
+  if type(seconds) ~= "number" or not (seconds >= 0 and seconds < math.huge) then
+    error("advance: a finite number of seconds from 0 on expected, got " .. tostring(seconds), 2)
+  end
+  if not core.current() then
+    core.clock_advance(seconds)
+    return true
+  end
+  local ok, err = core.sleep(seconds)
+  if not ok then return nil, err end
+  return core.yield() -- those whose timer was due at the same instant have run
+end
+
+--- Time is real again. It goes on from where it stands: moonpark.now() never goes back.
+function Clock:resume()
+  check_running(self)
+  self.ended = true
+  core.clock_thaw()
+end
+
+---------------------------------------------------------------------------------------------------
+-- pair
+
+local pair_options = { fragments = "table", capacity = "number" }
+
+local function check_options(options)
+  for name, value in pairs(options) do
+    if not pair_options[name] then error(("pair: unknown option '%s'"):format(tostring(name)), 3) end
+    if type(value) ~= pair_options[name] then
+      error(("pair: option '%s' must be a %s, not a %s"):format(name, pair_options[name], type(value)), 3)
     end
-    return nil, true
-  end)
+  end
+end
+
+local function check_fragments(sizes)
+  if #sizes < 1 or #sizes > 256 then error("pair: option 'fragments' has 1 to 256 sizes", 3) end
+  for _, size in ipairs(sizes) do
+    if type(size) ~= "number" or size < 1 or size % 1 ~= 0 then
+      error(("pair: option 'fragments' has whole numbers of bytes from 1 on, not %s"):format(tostring(size)), 3)
+    end
+  end
+end
+
+--- Two ends of an in-memory stream, with all methods of a connection. The first read of an end gives at most
+--- fragments[1] bytes, the second fragments[2], and so on round and round: however the peer has written, and
+--- whatever the reading method asks for.
+---@param options? {fragments?: integer[], capacity?: integer} capacity: bytes held in each direction; 65536
+---@return moonpark.connection
+---@return moonpark.connection
+function M.pair(options)
+  options = options or {}
+  if type(options) ~= "table" then error("pair: table of options expected, got " .. type(options), 2) end
+  check_options(options)
+  if options.fragments then check_fragments(options.fragments) end
+  local a, b = core.pair(options.capacity)
+  if options.fragments and a then
+    assert(core.fragment(a, options.fragments))
+    assert(core.fragment(b, options.fragments))
+  end
+  return a, b
+end
+
+---------------------------------------------------------------------------------------------------
+-- under busted
+
+--- How long a test may take, in real time and counted from its start. In an `it` or before_each: this test; in the
+--- body of a describe or of a file: each function of it, if nobody further in says otherwise.
+---@param seconds number math.huge: no limit
+function M.timeout(seconds)
+  if type(seconds) ~= "number" or not (seconds > 0) then
+    error("timeout: a number of seconds above 0 expected, got " .. tostring(seconds), 2)
+  end
+  if not (helper and helper.set_timeout(seconds < math.huge and seconds)) then
+    error("timeout: only in a spec, under busted --helper=moonpark.testing", 2)
+  end
+end
+
+--- Takes the uncaught errors of tasks so far, as texts with their tracebacks: for tests that expect some. They do
+--- not fail the test then.
+---@return string[]
+function M.uncaught()
+  if not helper then error("uncaught: only under busted --helper=moonpark.testing", 2) end
+  return helper.uncaught()
+end
+
+local function quoted(path) return "'" .. path:gsub("'", "'\\''") .. "'" end
+
+--- A new folder; removed with all that is in it when the test has ended, or, if made in `setup`, the block.
+---@return string path
+function M.tempdir()
+  local parent = os.getenv("TMPDIR") or "/tmp"
+  local pipe = assert(io.popen("mktemp -d " .. quoted(parent .. "/moonpark-XXXXXXXX")))
+  local path = pipe:read("*l")
+  pipe:close()
+  if not path then error("tempdir: cannot make a folder in " .. parent, 2) end
+  if helper then helper.at_end(function() os.execute("rm -rf -- " .. quoted(path)) end) end
+  return path
+end
+
+---------------------------------------------------------------------------------------------------
+-- the helper
+
+local function default_limit()
+  local text = os.getenv("MOONPARK_TEST_TIMEOUT")
+  if not text or text == "" then return DEFAULT_LIMIT end
+  local seconds = tonumber(text)
+  if not seconds or not (seconds >= 0) then
+    error("MOONPARK_TEST_TIMEOUT: seconds expected (0: no limit), got '" .. text .. "'", 0)
+  end
+  return seconds > 0 and seconds < math.huge and seconds
+end
+
+-- Is busted loading its helper? A spec that requires this file without the helper must be left alone.
+local function is_helper()
+  local level = 2
+  local info = debug.getinfo(level, "S")
+  while info do
+    if info.source:find("helper_loader%.lua$") then return package.loaded.busted ~= nil end
+    level = level + 1
+    info = debug.getinfo(level, "S")
+  end
+  return false
+end
+
+if is_helper() then
+  helper = require "moonpark.testing_busted"
+  local _ = moonpark.net, moonpark.netpoll -- loaded before busted begins to isolate files from each other
+  helper.install(default_limit())
 end
 
 return M

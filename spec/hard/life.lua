@@ -15,6 +15,7 @@ local netpoll = require "moonpark.netpoll"
 ffi.cdef [[
 int life_pipe2(int *fds, int flags) __asm__("pipe2");
 long life_write(int fd, const void *bytes, size_t n) __asm__("write");
+long life_read(int fd, void *bytes, size_t n) __asm__("read");
 int life_close(int fd) __asm__("close");
 int life_unlink(const char *path) __asm__("unlink");
 ]]
@@ -54,7 +55,7 @@ local function tcp()
   moonpark.scope(function(scope)
     scope:go(tcp_server, listener)
     local conn = assert(net.dial(listener:address(), { timeout = 30 }))
-    expect(conn:peer_address(), listener:local_address())
+    expect(assert(conn:peer_address()), listener:local_address())
     assert(conn:setoption("linger", false))
     expect(true, conn:getoption("nodelay"))
     assert(conn:wait_writable())
@@ -110,19 +111,21 @@ local function interrupted()
     local second = scope:go(listener.accept, listener)
     assert(moonpark.yield())
     second:cancel()
-    local joined, _, err = second:join()
-    if joined then expect("canceled", err) end
+    local joined, conn, err = second:join()
+    if joined then expect_failure("canceled", conn, err) end
     assert(listener:set_deadline(moonpark.now() + 0.0001))
-    joined, _, err = first:join()
-    if joined then expect("timeout", err) end
+    joined, conn, err = first:join()
+    if joined then expect_failure("timeout", conn, err) end
     assert(listener:set_deadline(nil))
     local third = scope:go(listener.accept, listener)
     assert(moonpark.yield())
     listener:close()
-    joined, _, err = third:join()
-    if joined then expect("closed", err) end
+    joined, conn, err = third:join()
+    if joined then expect_failure("closed", conn, err) end
   end)
 end
+
+local byte = ffi.new "char[1]"
 
 local function raw(ends)
   local pd = assert(netpoll.open(ends[0]))
@@ -135,6 +138,7 @@ local function raw(ends)
     ffi.C.life_write(ends[1], "r", 1)
     local ok, ready, err = waiter:join()
     if ok then expect(true, ready, err) end
+    ffi.C.life_read(ends[0], byte, 1)
     assert(pd:reset("r"))
     assert(pd:set_deadline(moonpark.now() + 0.0001, "rw"))
     expect_failure("timeout", pd:wait("r"))
@@ -293,15 +297,14 @@ function M.clean_up(given)
   ffi.C.life_unlink(given.path)
 end
 
-local function attempt(stage, given)
-  local ok, err = pcall(stage, given)
-  if not ok then given.errors[#given.errors + 1] = err end
-end
-
 --- Lives. -> what failed on the way, as an array of errors.
 function M.live(given)
-  given.errors = {}
-  local ok, err = pcall(moonpark.run, function()
+  local errors = {}
+  local function attempt(stage, ...)
+    local ok, err = pcall(stage, ...)
+    if not ok then errors[#errors + 1] = err end
+  end
+  attempt(moonpark.run, function()
     attempt(tcp)
     attempt(refused)
     attempt(serve, given.path)
@@ -311,8 +314,7 @@ function M.live(given)
     for _, stage in ipairs(virtual) do attempt(stage) end
   end)
   core.clock_thaw()
-  if not ok then given.errors[#given.errors + 1] = err end
-  return given.errors
+  return errors
 end
 
 M.WRONG = WRONG

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- support/net.lua - what the specs of moonpark.net share: connected pairs of every transport, folders for
--- unix paths, descriptors counted, a frozen clock, children.
+-- unix paths, descriptors counted and used up, a frozen clock.
 --
 -- Nothing here closes on failure: moonpark.testing names what a failed test has left.
 
@@ -13,13 +13,16 @@ ffi.cdef [[
   char *mkdtemp(char *template);
   int rmdir(const char *path);
   int fcntl(int fd, int command, ...);
-  ssize_t readlink(const char *path, char *bytes, size_t n);
+  int close(int fd);
+  struct net_spec_rlimit { unsigned long now, most; };
+  int getrlimit(int resource, struct net_spec_rlimit *limit);
+  int setrlimit(int resource, const struct net_spec_rlimit *limit);
   ssize_t send(int fd, const void *bytes, size_t n, int flags);
 ]]
 
 local M = {}
 
-local F_GETFD, MSG_OOB, HIGHEST_FD = 1, 1, 255
+local F_DUPFD, F_GETFD, MSG_OOB, RLIMIT_NOFILE, HIGHEST_FD = 0, 1, 1, 7, 255
 
 --- Runs body(folder) with a fresh folder, which must be empty again afterwards.
 function M.with_folder(body)
@@ -164,24 +167,27 @@ function M.descriptors()
   return n
 end
 
-local function interpreter()
-  local bytes = ffi.new("char[?]", 4096)
-  local n = ffi.C.readlink("/proc/self/exe", bytes, 4096)
-  return n > 0 and ffi.string(bytes, n) or "luajit"
+local function highest_descriptor()
+  for fd = HIGHEST_FD, 0, -1 do
+    if ffi.C.fcntl(fd, F_GETFD) ~= -1 then return fd end
+  end
 end
 
---- Runs a script in a process of its own: what it printed (errors too) and its exit status.
-function M.child(script)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write(script)
-  file:close()
-  local pipe = assert(io.popen(("'%s' '%s' 2>&1; echo \"status $?\""):format(interpreter(), path)))
-  local text = pipe:read("*a")
-  pipe:close()
-  os.remove(path)
-  local output, status = text:match("^(.*)status (%d+)\n$")
-  return output, tonumber(status)
+--- Lets no descriptor be opened from now on; a function that takes that back.
+function M.use_up_descriptors()
+  local before, now = ffi.new("struct net_spec_rlimit"), ffi.new("struct net_spec_rlimit")
+  assert(ffi.C.getrlimit(RLIMIT_NOFILE, before) == 0)
+  now.now, now.most = highest_descriptor() + 1, before.most
+  assert(ffi.C.setrlimit(RLIMIT_NOFILE, now) == 0)
+  local fillers = {}
+  repeat
+    local fd = ffi.C.fcntl(2, F_DUPFD, ffi.new("int", 0))
+    fillers[#fillers + 1] = fd
+  until fd == -1
+  return function()
+    for i = 1, #fillers - 1 do ffi.C.close(fillers[i]) end
+    assert(ffi.C.setrlimit(RLIMIT_NOFILE, before) == 0)
+  end
 end
 
 return M

@@ -11,10 +11,14 @@
 -- where anything failed.
 
 local RUN = assert(os.getenv "MOONPARK_RUN", "MOONPARK_RUN is not set: where this run keeps its files")
-local RESULTS = RUN .. ".results" -- a line for each part: passed, failed, pending
+local RESULTS = RUN .. ".results" -- a line for each part: passed, failed, pending, and its name
 local TALLY = RUN .. ".tally"     -- of the spec file that runs now
 local OUTPUT = RUN .. ".output"   -- of the check that runs now
 local LIMIT = 300                 -- seconds a spec file may take
+
+-- In the foreground, so that Ctrl-C reaches it.
+local BUSTED = "MOONPARK_TALLY=%s timeout --foreground -k 10 %d "
+  .. "%s /usr/bin/busted --helper=moonpark.testing --output=spec/support/tally.lua %s </dev/null"
 
 local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
 
@@ -39,9 +43,9 @@ local function execute(command)
   return status
 end
 
-local function record(passed, failed, pending)
+local function record(name, passed, failed, pending)
   local file = assert(io.open(RESULTS, "a"))
-  file:write(("%d %d %d\n"):format(passed, failed, pending))
+  file:write(("%d %d %d %s\n"):format(passed, failed, pending, name))
   file:close()
 end
 
@@ -67,7 +71,7 @@ end
 
 -- Why a file failed as a whole, or nil.
 local function complaint(seen, status)
-  if status == 124 or status == 137 then return ("still running after %d s"):format(LIMIT) end
+  if status == 124 then return ("still running after %d s"):format(LIMIT) end
   if status > 128 then return ("ended by signal %d"):format(status - 128) end
   if not seen.ended then return ("ended early with status %d"):format(status) end
   if status ~= 0 and seen.failed == 0 then return ("status %d, though no test failed"):format(status) end
@@ -78,15 +82,14 @@ local function run_file(name, command, path)
   io.stdout:write(("%-8s %-34s "):format(name, path))
   io.stdout:flush()
   os.remove(TALLY)
-  local status = execute(("MOONPARK_TALLY=%s timeout --foreground -k 10 %d %s /usr/bin/busted --helper=moonpark.testing "
-    .. "--output=spec/support/tally.lua %s </dev/null"):format(quote(TALLY), LIMIT, quote_all(command), quote(path)))
+  local status = execute(BUSTED:format(quote(TALLY), LIMIT, quote_all(command), quote(path)))
   local seen = read_tally(read(TALLY))
   local why = complaint(seen, status)
   if why then
     seen.failed = seen.failed + 1
     print(("\nFAILED: %s %s: %s%s"):format(name, path, why, seen.running and ", in: " .. seen.running or ""))
   end
-  record(seen.passed, seen.failed, seen.pending)
+  record(name .. " " .. path, seen.passed, seen.failed, seen.pending)
   print(("%4d passed%s%s"):format(seen.passed, seen.failed > 0 and (", %d failed"):format(seen.failed) or "",
     seen.pending > 0 and (", %d pending"):format(seen.pending) or ""))
 end
@@ -100,7 +103,7 @@ local function specs(name, ...)
   for _, path in ipairs(files) do run_file(name, command, path) end
   if #files == 0 then
     print(("%-8s FAILED: no spec files"):format(name))
-    record(0, 1, 0)
+    record(name, 0, 1, 0)
   end
 end
 
@@ -113,19 +116,20 @@ local function check(name, ...)
   local status = execute(("%s >%s 2>&1 </dev/null"):format(quote_all { ... }, quote(OUTPUT)))
   if status == 0 then
     print("   1 passed")
-    return record(1, 0, 0)
+    return record(name, 1, 0, 0)
   end
   print(("FAILED with status %d:\n%s"):format(status, read(OUTPUT)))
-  record(0, 1, 0)
+  record(name, 0, 1, 0)
 end
 
 local function sum()
   local passed, failed, pending = 0, 0, 0
-  for p, f, q in read(RESULTS):gmatch("(%d+) (%d+) (%d+)\n") do
+  for p, f, q, name in read(RESULTS):gmatch("(%d+) (%d+) (%d+) ([^\n]*)\n") do
     passed, failed, pending = passed + p, failed + f, pending + q
+    if f ~= "0" then print(("%s of %s failed"):format(f, name)) end
   end
   for _, path in ipairs { RESULTS, TALLY, OUTPUT } do os.remove(path) end
-  if passed == 0 then failed = failed + 1 end -- where nothing passed, nothing ran
+  if passed + failed == 0 then failed = 1 end -- nothing ran
   if pending > 0 then print(("%d pending (not counted)"):format(pending)) end
   print(("%d passed, %d failed"):format(passed, failed))
   os.exit(failed == 0 and 0 or 1)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* l_watchdog.c - processor time, not real time: a timer's signal sets a hook, and the hook raises in the
+ * task that runs. Nothing is paid until then.
+ *
+ * Compiled code does not look at hooks. It leaves itself at calls of C functions, which is where most
+ * endless loops go by; one that only computes cannot be stopped. After GRACE more ticks the process ends,
+ * so that whoever waits for it learns why. */
+#include "l_watchdog.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum { TICK_US = 100000, GRACE = 20, EXIT_STATUS = 70 };
+
+/* The timer and its signal belong to the process: one at a time. */
+static struct {
+    lua_State *L;
+    struct ctx *cx;
+    int ticks;
+    bool barked;
+    char last_words[512];
+    struct sigaction before;
+} dog;
+
+static void bark(lua_State *L, lua_Debug *ar)
+{
+    if (!face_running(dog.cx) || L == dog.cx->L)
+        return; /* the loop itself runs: the hook stays until a task does */
+    lua_sethook(L, NULL, 0, 0);
+    dog.barked = true;
+    luaL_where(L, lua_getinfo(L, "S", ar) && *ar->what == 'C' ? 1 : 0);
+    lua_pushstring(L, "stopped: it ran too long without waiting");
+    lua_concat(L, 2);
+    lua_error(L);
+}
+
+static void tick(int signo)
+{
+    int saved = errno;
+    (void)signo;
+    if (++dog.ticks > GRACE) {
+        (void)!write(STDERR_FILENO, dog.last_words, strlen(dog.last_words));
+        _exit(EXIT_STATUS);
+    }
+    lua_sethook(dog.L, bark, LUA_MASKCALL | LUA_MASKCOUNT, 1);
+    errno = saved;
+}
+
+static void arm(lua_Number seconds)
+{
+    struct itimerval timer = {.it_interval = {.tv_usec = seconds > 0 ? TICK_US : 0}};
+    timer.it_value.tv_sec = (time_t)seconds;
+    timer.it_value.tv_usec = (suseconds_t)((seconds - (lua_Number)(time_t)seconds) * 1e6);
+    must(setitimer(ITIMER_VIRTUAL, &timer, NULL) == 0);
+}
+
+/* watchdog(seconds, last words): a task that computes for that long of processor time from now on gets an
+ * error raised, again and again; one that cannot be stopped so ends the process with the last words. */
+static int l_watchdog(lua_State *L)
+{
+    lua_Number seconds = luaL_checknumber(L, 1);
+    luaL_argcheck(L, seconds >= 1e-6 && seconds < 1e9, 1, "out of range");
+    strncpy(dog.last_words, luaL_checkstring(L, 2), sizeof dog.last_words - 1);
+    struct sigaction action = {.sa_handler = tick, .sa_flags = SA_RESTART};
+    dog.cx = face_ctx(L);
+    dog.L = dog.cx->L ? dog.cx->L : L; /* not a task's: that may be gone */
+    dog.ticks = 0;
+    dog.barked = false;
+    must(sigaction(SIGVTALRM, &action, &dog.before) == 0);
+    arm(seconds);
+    return 0;
+}
+
+/* watchdog_end() -> was an error raised */
+static int l_watchdog_end(lua_State *L)
+{
+    bool armed = dog.L != NULL;
+    arm(0);
+    if (armed) {
+        must(sigaction(SIGVTALRM, &dog.before, NULL) == 0);
+        lua_sethook(L, NULL, 0, 0);
+        dog.L = NULL;
+    }
+    lua_pushboolean(L, armed && dog.barked);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"watchdog", l_watchdog}, {"watchdog_end", l_watchdog_end}, {NULL, NULL},
+};
+
+void l_watchdog_open(lua_State *L) { face_functions(L, functions); }

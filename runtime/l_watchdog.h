@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* l_watchdog.h - stops Lua code that computes without end, for tests. Floor 8. */
+#ifndef MOONPARK_L_WATCHDOG_H
+#define MOONPARK_L_WATCHDOG_H
+
+#include "face.h"
+
+void l_watchdog_open(lua_State *L);
+
+#endif
