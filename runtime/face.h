@@ -57,7 +57,7 @@ struct ctx {
     lua_Alloc alloc;          /* hard build: the allocator beneath ours */
     void *alloc_data;
     uint8_t phase;            /* the runner's: what an error of the loop's own stack interrupts */
-    uint8_t tries;            /* the runner's: how often the results in hand were built in vain */
+    uint8_t tries;            /* the runner's: how often the step in hand was tried in vain */
     bool interrupted;         /* the runner's: an error of the loop's own stack is to be dealt with */
 };
 

@@ -287,10 +287,9 @@ static int l_close(lua_State *L)
 
 static int l_gc(lua_State *L)
 {
-    struct conn *c = lua_touserdata(L, 1);
-    if (!c->face)
-        return 0;
-    conn_fini(c);
+    struct conn *c = l_conn_test(L, 1); /* NULL: not made to the end, or not ours */
+    if (c)
+        conn_fini(c);
     return 0;
 }
 

@@ -154,8 +154,8 @@ static int l_close(lua_State *L)
 
 static int l_gc(lua_State *L)
 {
-    struct poll_face *f = lua_touserdata(L, 1);
-    if (f->mark && f->pd) {
+    struct poll_face *f = face_test(L, 1, &poll_mark, sizeof *f);
+    if (f && f->pd) {
         netpoll_unblock(f->pd);
         give_back(f);
     }

@@ -4,7 +4,8 @@
  *   phase    an error on the loop's stack means             so
  *   IDLE     a hook of the Lua side raised                  it is reported, the loop goes on
  *   PUSH     the results could not be built                 they are built again, then given up as ENOMEM
- *   ENDED    what became of an ended task was not kept      the task failed with that error */
+ *   ENDED    what became of an ended task was not kept      the task failed with that error, and whoever
+ *                                                           waits for it hears of that one */
 #include "l_run.h"
 
 #include "errors.h"
@@ -17,7 +18,7 @@
 #include <string.h>
 
 enum { PHASE_IDLE, PHASE_PUSH, PHASE_ENDED };
-enum { PUSH_TRIES = 3 };
+enum { TRIES = 3 };
 
 static struct ctx *of_loop(struct loop *l) { return container_of(l, struct ctx, loop); }
 
@@ -59,6 +60,7 @@ static void keep_error(lua_State *L, struct task *t)
     lua_setfenv(L, -2);
     lua_pop(L, 2);
     t->values = 2;
+    t->failed = true;
 }
 
 /* Pushes what the hook is told: the task, its scope, what it was handed. They are gone after its end. */
@@ -105,16 +107,21 @@ static void succeeded(lua_State *L, struct ctx *cx, struct task *t)
     sched_finish(t);
 }
 
-/* The error is on top of the loop's stack. */
-static void failed(lua_State *L, struct ctx *cx, struct task *t)
+/* The task's error has been kept. */
+static void end_failed(lua_State *L, struct ctx *cx, struct task *t)
 {
-    t->failed = true;
-    keep_error(L, t);
     push_ended(L, t);
     cx->phase = PHASE_IDLE;
     l_task_drop(L, cx, t, false);
     sched_finish(t);
     call_ended_hook(L);
+}
+
+/* The error is on top of the loop's stack. */
+static void failed(lua_State *L, struct ctx *cx, struct task *t)
+{
+    keep_error(L, t);
+    end_failed(L, cx, t);
 }
 
 static void raised(lua_State *L, struct ctx *cx, struct task *t)
@@ -168,6 +175,7 @@ static int push_results(lua_State *L, struct task *t)
 static void resume(lua_State *L, struct ctx *cx, struct task *t, int n)
 {
     t->values = -1;
+    cx->tries = 0;
     cx->phase = PHASE_ENDED;
     came_back(L, cx, t, lua_resume(t->L, n));
 }
@@ -256,10 +264,14 @@ static void recover(lua_State *L, struct ctx *cx)
     if (!t) {
         cx->phase = PHASE_IDLE;
         report("error in a hook or finalizer", message);
-    } else if (phase == PHASE_PUSH && ++cx->tries < PUSH_TRIES) {
+    } else if (phase == PHASE_PUSH && ++cx->tries < TRIES) {
         push_and_resume(L, cx, t);
     } else if (phase == PHASE_PUSH) {
         give_up_push(L, cx, t);
+    } else if (phase == PHASE_ENDED && ++cx->tries < TRIES) {
+        if (!t->failed)
+            keep_error(L, t); /* this one stands for what could not be kept */
+        end_failed(L, cx, t);
     } else {
         report("error while a task ended", message);
         end_anyhow(L, cx, t);

@@ -377,8 +377,8 @@ static int l_scope_close(lua_State *L)
 
 static int l_scope_gc(lua_State *L)
 {
-    struct scope_face *f = lua_touserdata(L, 1);
-    if (f->scope) {
+    struct scope_face *f = face_test(L, 1, &scope_mark, sizeof *f);
+    if (f && f->scope) {
         sched_scope_cancel(f->scope);
         sched_scope_close(f->scope);
     }

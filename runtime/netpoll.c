@@ -117,14 +117,16 @@ static void arm_timers(struct pollDesc *pd)
     arm(pd, POLL_W, combo ? 0 : w, netpollWriteDeadline);
 }
 
-/* A deadline came or went under a waiter. A select, or a wait with a deadline of its own, has other ways
- * to be woken from outside: for those it can only become true. */
+/* A deadline came or went under a waiter. A select, or a wait with a deadline of its own, may have other
+ * ways to be woken from outside: it is told to look, and counts anew when it parks again. */
 static void recount(struct pollDesc *pd, int side)
 {
     struct waiter *w = pd->side[side].g;
     bool only_way = w == &w->task->wait.self && !w->task->wait.timer.slot;
     if (only_way || netpoll_outside(pd, side))
         sched_set_outside(w->task, netpoll_outside(pd, side));
+    else
+        netpollgoready(netpollunblock(pd, side, false), false);
 }
 
 int netpoll_set_deadline(struct pollDesc *pd, int64_t when, int mode)

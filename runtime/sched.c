@@ -258,6 +258,7 @@ void sched_scope_cancel(struct scope *sc)
     sc->canceled = true;
     interrupt(sc->owner);
     gather_children(sc->owner, sc, &work);
+    sc->delivered |= work != NULL;
     cancel_all(work);
 }
 

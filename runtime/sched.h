@@ -116,7 +116,7 @@ struct scope {
     struct list children;  /* tasks started in it, by `sibling` */
     struct timer timer;    /* timeout(): cancels when it fires */
     bool canceled;
-    bool delivered; /* a wait inside was refused or ended because of it */
+    bool delivered; /* a wait inside was refused or ended, or a child cancelled, because of it */
     bool shield;    /* keeps out what comes from outside */
     bool joining;   /* its owner is parked until the children have ended */
 };

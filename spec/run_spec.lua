@@ -120,6 +120,21 @@ describe("run", function()
   end)
 end)
 
+describe("a deadlock around a select", function()
+  it("is found when the deadline that kept it alive is cleared", function()
+    local out = run_script(PRELUDE .. [[
+      local a, b = require("moonpark.net").pipe()
+      print(select(2, pcall(moonpark.run, function()
+        b:set_read_deadline(moonpark.now() + 1000)
+        moonpark.go(function() moonpark.select { { b, "r" } } end)
+        moonpark.yield()
+        b:set_read_deadline(nil)
+      end)))
+    ]])
+    assert.matches("^deadlock: the only task is parked.*waits in select on 1 cases", out)
+  end)
+end)
+
 describe("an error that nobody can join any more", function()
   it("is reported while the program goes on", function()
     local out, status = run_script(PRELUDE .. [[

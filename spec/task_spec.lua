@@ -389,6 +389,13 @@ describe("timeout", function()
     assert.same({ "outer" }, outer)
   end)
 
+  it("around a scope counts when it cancels the scope's tasks", function()
+    assert.same({ nil, "timeout" }, { moonpark.timeout(0.001, function()
+      moonpark.scope(function(scope) scope:go(forever) end)
+      return "as if nothing had happened"
+    end) })
+  end)
+
   it("of zero or less refuses the first wait", function()
     for _, seconds in ipairs { 0, -1, -math.huge } do
       assert.same({ nil, "timeout" }, { moonpark.timeout(seconds, forever) })

@@ -19,6 +19,11 @@ core.trace_sites(library, (os.getenv("MOONPARK_TRACE") or "") ~= "")
 local task = require "moonpark.task"
 local dump = require "moonpark.dump"
 
+---@class moonpark
+---@field net moonpark.net
+---@field netpoll moonpark.netpoll
+---@field testing table
+---@field _VERSION string
 local M = {
   _VERSION = core.version,
   run = task.run,
@@ -29,78 +34,75 @@ local M = {
 }
 
 --- Starts fn(...) as a task. Inside of moonpark.run only.
----@param fn function
----@return moonpark.task
+---@type fun(fn: function, ...: any): moonpark.task
 M.go = core.go
 
 --- The task that calls, or nil outside of one.
----@return moonpark.task|nil
+---@type fun(): moonpark.task|nil
 M.current = core.current
 
---- Parks for that many seconds; 0 and less: lets the others run once.
----@param seconds number
----@return true|nil
----@return string? err "canceled"
+--- Parks for that many seconds; 0 and less: lets the others run once. true, or nil and "canceled".
+---@type fun(seconds: number): true|nil, string?
 M.sleep = core.sleep
 
---- Lets every task that is ready run once.
----@return true|nil
----@return string? err "canceled"
+--- Lets every task that is ready run once. true, or nil and "canceled".
+---@type fun(): true|nil, string?
 M.yield = core.yield
 
 --- Seconds on the monotonic clock that deadlines are given on.
----@return number
+---@type fun(): number
 M.now = core.now
 
 --- Seconds since 1970-01-01 UTC.
----@return number
+---@type fun(): number
 M.time = core.time
 
 ---@class moonpark.channel
 ---@field send fun(self, value: any, timeout?: number): true|nil, string? "closed", "timeout", "canceled"
 ---@field recv fun(self, timeout?: number): any, string? nil and "closed", "timeout", "canceled"
 ---@field close fun(self): true receivers get what is held, then "closed"; senders fail at once
----@field iter fun(self): function, moonpark.channel
+---@field iter fun(self): function, moonpark.channel for value in ch:iter(); ends when it is closed and empty
 ---@field is_closed fun(self): boolean
+---@operator len: integer
 
---- A channel.
----@param capacity? integer values it holds without a receiver; 0
----@return moonpark.channel
+--- A channel. capacity: values it holds without a receiver; 0.
+---@type fun(capacity?: integer): moonpark.channel
 M.chan = core.chan
 
 --- Waits for the first of several things: {channel} receives, {channel, value} sends, {connection, "r"} or
---- "w" waits for readiness; `timeout = seconds`. Among ready ones it picks at random.
----@param cases table
----@return integer|nil index which case; nil: "timeout" or "canceled"
----@return any value what was received; true for a send and for readiness; nil for a failed case
----@return string? err of that case: "closed", "timeout", ...
+--- "w" waits for readiness; `timeout = seconds`. Among ready ones it picks at random. Returns the number of the
+--- case, then what was received, or true for a send and for readiness, or nil and "closed", "timeout", ... of
+--- that case; or nil and "timeout" or "canceled" where no case was ready.
+---@type fun(cases: table): integer|nil, any, string?, integer?
 M.select = core.select
 
 ---@class moonpark.mutex
----@field lock fun(self, timeout?: number): true|nil, string?
+---@field lock fun(self, timeout?: number): true|nil, string? "timeout", "canceled"; raises if this task has it
 ---@field try_lock fun(self): boolean
----@field unlock fun(self)
+---@field unlock fun(self) raises if this task does not have it
 ---@field is_locked fun(self): boolean
 
----@return moonpark.mutex
+--- Held by one task; waiters get it in the order they came.
+---@type fun(): moonpark.mutex
 M.mutex = core.mutex
 
 ---@class moonpark.semaphore
----@field acquire fun(self, timeout?: number): true|nil, string?
----@field release fun(self, n?: integer)
----@field count fun(self): integer
+---@field acquire fun(self, timeout?: number): true|nil, string? "timeout", "canceled"
+---@field release fun(self, n?: integer) gives n places back; 1
+---@field count fun(self): integer places left
 
----@param n integer
----@return moonpark.semaphore
+--- A semaphore with n places.
+---@type fun(n: integer): moonpark.semaphore
 M.semaphore = core.semaphore
 
 ---@class moonpark.event
----@field wait fun(self, timeout?: number): true|nil, string?
----@field set fun(self)
+---@field wait fun(self, timeout?: number): true|nil, string? "timeout", "canceled"
+---@field set fun(self) wakes all who wait; it stays set
 ---@field clear fun(self)
 ---@field is_set fun(self): boolean
 
----@return moonpark.event
+--- An event, not set.
+---@type fun(): moonpark.event
 M.event = core.event
 
 return setmetatable(M, {

@@ -7,34 +7,46 @@ local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local task = require "moonpark.task"
 
+---@class moonpark.net
 local M = {}
 
+--- What fails returns nil, a message, and errno where the system gave one; see docs/net.md.
 ---@class moonpark.connection
----@field read fun(self, max?: integer): string|nil, string?, integer? 1..max bytes; "eof" at the end
+---@field read fun(self, max?: integer): string|nil, string?, integer? 1..max bytes; "eof" at the end; max 65536
 ---@field read_exactly fun(self, n: integer): string|nil, string?, integer? what came stays readable if it fails
 ---@field read_line fun(self, max?: integer): string|nil, string?, integer? without LF or CRLF; max 65536
 ---@field read_until fun(self, delimiter: string, max?: integer): string|nil, string?, integer? without it; max 1 MiB
 ---@field read_all fun(self, max?: integer): string|nil, string?, integer? up to the end; max 64 MiB
----@field write fun(self, ...: string|number): integer|nil, string?, integer?, integer? bytes; the 4th: bytes before a failure
----@field wait_readable fun(self): true|nil, string?
----@field wait_writable fun(self): true|nil, string?
----@field set_deadline fun(self, t: number|nil): true|nil, string? absolute, on moonpark.now()'s clock
+---@field lines fun(self, max?: integer): fun(): string|nil ends with the stream and at any failure
+---@field write fun(self, ...: string|number): integer|nil, string?, integer?, integer? bytes; 4th: before a failure
+---@field wait_readable fun(self): true|nil, string?, integer?
+---@field wait_writable fun(self): true|nil, string?, integer?
+---@field set_deadline fun(self, t: number|nil): true|nil, string? absolute seconds, on moonpark.now()'s clock
 ---@field set_read_deadline fun(self, t: number|nil): true|nil, string?
 ---@field set_write_deadline fun(self, t: number|nil): true|nil, string?
 ---@field set_timeout fun(self, seconds: number|nil): true|nil, string? for each operation from now on
----@field close_write fun(self): true|nil, string?, integer?
+---@field close_write fun(self): true|nil, string?, integer? half-close
 ---@field close fun(self): true fails everybody who waits on it with "closed"
 ---@field is_closed fun(self): boolean
----@field local_address fun(self): string|nil, string?
----@field peer_address fun(self): string|nil, string?
----@field fd fun(self): integer|nil
----@field setoption fun(self, name: string, value: boolean|number): true|nil, string?, integer?
+---@field is_listener fun(self): false
+---@field local_address fun(self): string|nil, string?, integer?
+---@field peer_address fun(self): string|nil, string?, integer?
+---@field fd fun(self): integer|nil, string? nil alone: it has none
+---@field setoption fun(self, name: string, value: boolean|number|nil): true|nil, string?, integer?
 ---@field getoption fun(self, name: string): boolean|number|nil, string?, integer?
 
----@class moonpark.listener : moonpark.connection
----@field accept fun(self): moonpark.connection|nil, string?, integer?
-
 ---@class moonpark.listener
+---@field accept fun(self): moonpark.connection|nil, string?, integer? "timeout", "closed", "too many open files", ...
+---@field address fun(self): string|nil, string?, integer? where it listens, with the port that was picked
+---@field local_address fun(self): string|nil, string?, integer? the same
+---@field set_deadline fun(self, t: number|nil): true|nil, string? of accepting; absolute seconds
+---@field set_timeout fun(self, seconds: number|nil): true|nil, string? of each accept from now on
+---@field close fun(self): true fails everybody who accepts with "closed"
+---@field is_closed fun(self): boolean
+---@field is_listener fun(self): true
+---@field fd fun(self): integer|nil, string?
+---@field setoption fun(self, name: string, value: boolean|number|nil): true|nil, string?, integer?
+---@field getoption fun(self, name: string): boolean|number|nil, string?, integer?
 local Conn = core.conn_class
 
 local listen_options = { backlog = "number", reuseport = "boolean", v6only = "boolean", unlink = "boolean" }
@@ -121,15 +133,18 @@ end
 
 --- An in-memory pair with the methods and deadlines of a connection.
 ---@param capacity? integer bytes held in each direction; 65536
----@return moonpark.connection
----@return moonpark.connection
+---@return moonpark.connection|nil
+---@return moonpark.connection|string other the other end; or "not enough memory"
+---@return integer? errno
 function M.pipe(capacity) return core.pair(capacity) end
 
 ---------------------------------------------------------------------------------------------------
 -- connection
 
 --- for line in connection:lines() do ... end; ends at the end of the stream and at any failure.
+---@param self moonpark.connection
 ---@param max? integer
+---@return fun(): string|nil
 function Conn:lines(max)
   return function() return (self:read_line(max)) end
 end
@@ -165,6 +180,7 @@ local function accept_patiently(listener, log)
 end
 
 --- for conn in listener:accepts() do ... end; ends when the listener is closed, times out or is cancelled.
+---@return fun(): moonpark.connection|nil
 function Conn:accepts()
   return function() return (accept_patiently(self, default_log)) end
 end

@@ -4,34 +4,33 @@
 
 local core = require "moonpark.core"
 
+---@class moonpark.netpoll
 local M = {}
 
 ---@class moonpark.pollDesc
 ---@field wait fun(self, mode: "r"|"w"): true|nil, string? "closed", "timeout", "canceled"; a second waiter raises
----@field wait_canceled fun(self, mode: "r"|"w"): true|nil, string? for readiness alone
----@field reset fun(self, mode: "r"|"w"): true|nil, string? forgets old readiness; "closed", "timeout"
----@field set_deadline fun(self, t: number|nil, mode: "r"|"w"|"rw"): true|nil, string? absolute; nil: none
+---@field wait_canceled fun(self, mode: "r"|"w"): true|nil, string? for readiness alone; "canceled"
+---@field reset fun(self, mode: "r"|"w"): true|nil, string? forgets old readiness; "closed", "timeout", "not pollable"
+---@field set_deadline fun(self, t: number|nil, mode: "r"|"w"|"rw"): true|nil, string? absolute; nil: none; "closed"
 ---@field unblock fun(self) closing from now on: wakes both sides
 ---@field close fun(self) after unblock, with nobody parked; else it raises
 ---@field info fun(self): table fd, slot, generation, closing, read_ready, write_ready
 
---- pollOpen: registers fd, edge-triggered, in both directions.
----@param fd integer
----@return moonpark.pollDesc|nil
----@return string? err "not pollable" for a regular file
----@return integer? errno
+--- pollOpen: registers fd, edge-triggered, in both directions. Or nil, words and errno: "not pollable" for a regular
+--- file, "file exists" where it is registered already.
+---@type fun(fd: integer): moonpark.pollDesc|nil, string?, integer?
 M.open = core.netpoll_open
 
 --- pollServerDescriptor: the poller's own descriptor; nil where it has none (poll).
----@return integer|nil
+---@type fun(): integer|nil
 M.descriptor = core.netpoll_descriptor
 
 --- The back end in use: "epoll" or "poll" (environment MOONPARK_POLLER).
----@return string
+---@type fun(): "epoll"|"poll"
 M.name = core.netpoll_name
 
 --- Counts: tasks, outside (parked and to be woken from outside), waiters, polls, timers.
----@return table<string, number>
+---@type fun(): table<string, number>
 M.stats = core.stats
 
 return M

@@ -18,7 +18,9 @@ local describe_deadlock                -- dump's; it stands above this file
 ---@class moonpark.task
 ---@field id fun(self): number a number that no other task of this process has
 ---@field status fun(self): "ready"|"running"|"parked"|"done"|"failed"
----@field is_canceled fun(self): boolean
+---@field is_canceled fun(self): boolean it, or a scope that it has open
+---@field results fun(self): true|nil, ... as join, of an ended task; its error stays nobody's; raises before the end
+---@field site fun(self): string[] where it was started, "file.lua:3", innermost frame first
 local Task = core.task_class
 
 ---@class moonpark.scope
@@ -102,7 +104,7 @@ function M.on_main_failed(fn) main_failed = fn end
 -- Every task that failed comes by here, right after it ended.
 core.on_ended(function(task, scope, connection)
   local _, err = task:results()
-  local gave_up = failures.is_cancellation(err) and task:is_canceled()
+  local gave_up = task:is_canceled() and failures.is_cancellation(err)
   if connection then
     loggers[scope](connection, task, gave_up)
   elseif gave_up then
@@ -110,8 +112,8 @@ core.on_ended(function(task, scope, connection)
   elseif task == main then
     main_failed()
   elseif scope then
+    scope:cancel() -- first: what follows needs memory
     failed[scope] = failed[scope] or task
-    scope:cancel()
   else
     failures.keep(task)
   end
@@ -120,8 +122,9 @@ end)
 ---------------------------------------------------------------------------------------------------
 -- scopes
 
---- Starts fn as a task that ends before the scope does.
+--- Starts fn(...) as a task that ends before the scope does.
 ---@param fn function
+---@param ... any
 ---@return moonpark.task
 function Scope:go(fn, ...)
   check_function(fn, 1, "go")
@@ -165,6 +168,7 @@ end
 --- nil, "timeout" once fn has returned.
 ---@param seconds number at most; 0 and less: the first wait already fails
 ---@param fn function
+---@param ... any
 ---@return any ... fn's results, or nil, "timeout"
 function M.timeout(seconds, fn, ...)
   check_seconds(seconds, 1, "timeout")
@@ -182,6 +186,7 @@ end
 
 --- Runs fn(...) out of reach of cancellation: for what must be finished, such as a farewell to a peer.
 ---@param fn function
+---@param ... any
 ---@return any ... fn's results
 function M.shield(fn, ...)
   check_function(fn, 1, "shield")
@@ -197,7 +202,8 @@ function M.name_of(task) return names[task] end
 function M.reason_of(task) return reasons[task] end
 
 --- Runs fn(...) as the main task until every task has ended. For those who want to know how it ended.
----@return "ended"|"deadlock" state
+---@param fn function
+---@return "ended"|"deadlock"|"stopped" state
 ---@return moonpark.task main
 function M.run_main(fn, ...)
   check_function(fn, 1, "run")
@@ -224,6 +230,7 @@ function M.describe_deadlocks_with(fn) describe_deadlock = fn end
 --- and is raised here with its traceback; so is a deadlock.
 --- Called in a task, as by a script that the moonpark command runs, it calls fn(...) there: the loop runs.
 ---@param fn function
+---@param ... any
 ---@return any ... fn's results
 function M.run(fn, ...)
   check_function(fn, 1, "run")

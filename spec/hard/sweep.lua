@@ -2,6 +2,7 @@
 -- hard/sweep.lua - one life for every call that can fail.
 --
 --   luajit spec/hard/sweep.lua syscall|alloc [PART PARTS]
+--   luajit spec/hard/sweep.lua syscall|alloc only N         that child alone, in this process: for a debugger
 --
 -- For n = 1, 2, ... a forked child lives with its n-th system call (allocation) failing, is looked at, lives once
 -- more without a fault, and is looked at again; until a life makes fewer than n calls. Every child starts before
@@ -13,7 +14,7 @@
 -- Exits with 0 and prints one line, or prints what broke and exits with 1.
 
 local ffi = require "ffi"
-local kind, part, parts = arg[1], tonumber(arg[2] or 1), tonumber(arg[3] or 1)
+local kind, part, parts = arg[1], arg[2] or 1, tonumber(arg[3] or 1)
 assert(kind == "syscall" or kind == "alloc", "syscall or alloc expected")
 if kind == "alloc" then require("jit").off() end -- LuaJIT's compiler does not survive a failed allocation
 
@@ -37,10 +38,11 @@ int sweep_rmdir(const char *path) __asm__("rmdir");
 ]]
 local C = ffi.C
 
-local PATIENCE = 20     -- seconds a life may take; one takes a few milliseconds
+local PATIENCE = tonumber(os.getenv "SWEEP_PATIENCE") or 20     -- seconds a life may take; one takes a few milliseconds
 local ENOUGH = 10       -- broken lives after which a sweep gives up
 local BROKEN, NOT_REACHED = 1, 77
 local HIGHEST_FD, F_GETFD = 255, 1
+local SHOW = os.getenv "SWEEP_SHOW" -- print how every life ended
 
 ---------------------------------------------------------------------------------------------------
 -- in the child
@@ -71,13 +73,15 @@ local function look(which)
   for _, conn in ipairs(core.conns()) do broken("%s: left open: %s", which, conn.text) end
 end
 
-local function live(which, given)
+-- n: which call fails, 0: none.
+local function live(which, given, n)
   C.sweep_alarm(PATIENCE + 10)
   core.limit(PATIENCE)
-  local ok, errors = pcall(life.live, given)
+  local body, fail = life.live, hard["fail_" .. kind]
+  fail(n)
+  local ok, errors = pcall(body, given)
   local calls, allocs = hard.counts()
-  hard.fail_syscall(0)
-  hard.fail_alloc(0)
+  fail(0)
   core.limit(nil)
   if not ok then errors = { errors } end
   if core.stats().tasks > 0 then
@@ -89,7 +93,7 @@ end
 
 -- A clean life makes caches and remembers call paths: what is there after it is compared, but for the paths.
 local function measure(given)
-  local errors = live("a life without a fault", given)
+  local errors = live("a life without a fault", given, 0)
   if errors[1] then broken("a life without a fault: %s", table.concat(errors, "; ")) end
   local stats = core.stats()
   return stats.blocks - stats.sites, descriptors()
@@ -105,25 +109,22 @@ end
 
 local function first_child(given)
   measure(given)
-  hard["fail_" .. kind](0)
-  local _, count = live("a life", given)
+  local _, count = live("a life", given, 0)
   io.stderr:write(("%d %d %d"):format(count, measure(given)))
   C.sweep_exit(0)
 end
 
-local function child(n, given, blocks, fds)
-  hard["fail_" .. kind](n)
-  local errors, count = live("the life", given)
+local function child(given, n, blocks, fds)
+  local errors, count = live("the life", given, n)
   if count < n then C.sweep_exit(NOT_REACHED) end
   for _, err in ipairs(errors) do
     if not is_clean(err) then broken("the life met: %s", tostring(err)) end
   end
   C.life_unlink(given.path) -- the fault may have kept it
   local blocks_now, fds_now = measure(given)
-  if blocks_now ~= blocks then broken("%d blocks of memory, %d expected", blocks_now, blocks) end
-  if fds_now ~= fds then broken("%d descriptors, %d expected", fds_now, fds) end
-  io.stderr:write(errors[1] and "failed" or "unharmed")
-  if os.getenv "SWEEP_SHOW" then for _, e in ipairs(errors) do io.stderr:write("\n", e) end end
+  if blocks and blocks_now ~= blocks then broken("%d blocks of memory, %d expected", blocks_now, blocks) end
+  if fds and fds_now ~= fds then broken("%d descriptors, %d expected", fds_now, fds) end
+  io.stderr:write(errors[1] and "failed: " or "unharmed", table.concat(errors, "; "))
   C.sweep_exit(0)
 end
 
@@ -133,7 +134,8 @@ end
 local output = assert(io.tmpfile())
 
 -- Runs fn(...) in a child that writes to the output -> its status as a shell says it, and what it wrote.
-local function in_child(fn, ...)
+local function in_child(fn, given, ...)
+  C.life_unlink(given.path) -- the life before may have kept it
   local fd, status = C.sweep_fileno(output), ffi.new "int[1]"
   C.sweep_ftruncate(fd, 0)
   C.sweep_lseek(fd, 0, 0)
@@ -143,7 +145,7 @@ local function in_child(fn, ...)
   if pid == 0 then
     C.sweep_dup2(fd, 1)
     C.sweep_dup2(fd, 2)
-    local _, err = pcall(fn, ...)
+    local _, err = pcall(fn, given, ...)
     broken("the driver failed: %s", tostring(err))
   end
   C.sweep_waitpid(pid, status, 0)
@@ -155,8 +157,8 @@ end
 local tally = { lives = 0, failed = 0, broken = 0 }
 
 local function sweep(given, blocks, fds)
-  for n = part, math.huge, parts do
-    local status, text = in_child(child, n, given, blocks, fds)
+  for n = tonumber(part), math.huge, parts do
+    local status, text = in_child(child, given, n, blocks, fds)
     if status == NOT_REACHED then return end
     tally.lives = tally.lives + 1
     if status ~= 0 then
@@ -166,13 +168,15 @@ local function sweep(given, blocks, fds)
     elseif text:find("failed", 1, true) then
       tally.failed = tally.failed + 1
     end
-    if os.getenv "SWEEP_SHOW" then print(n, text) end
+    if SHOW then print(n, text) end
   end
 end
 
 local template = ffi.new("char[?]", 64, "/tmp/moonpark-hard-XXXXXX")
 assert(C.sweep_mkdtemp(template) ~= nil)
 local given = life.prepare(ffi.string(template))
+given.log_may_fail = kind == "alloc"
+if part == "only" then child(given, parts) end
 local status, text = in_child(first_child, given)
 local count, blocks, fds = text:match("(%d+) (%d+) (%d+)")
 if status == 0 then

@@ -317,7 +317,7 @@ describe("a server without descriptors", function()
 
     local late = server.dial() -- in the queue: nothing has let the server run since
     local give_back = support.use_up_descriptors()
-    local ok, err = gone:wait(20)
+    local ok, err = gone:wait(5)
     assert(witness:write("still there?\n"))
     local answer = witness:read_line()
     give_back()

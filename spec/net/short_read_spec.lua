@@ -6,7 +6,7 @@
 local moonpark = require "moonpark"
 local support = require "support.net"
 
-local LONG = 20 -- seconds: only a lost wake-up takes so long
+local LONG = 5 -- seconds: only a lost wake-up takes so long
 
 -- body(a, b): a has parked once and then read short, so its next read goes straight to the poller.
 local function after_a_short_read(transport, body)
