@@ -320,8 +320,15 @@ static void describe(const struct task *t, char *text, size_t n)
     conn_describe(t->wait.object, text, n);
 }
 
-#define KIND(name_) \
-    {.name = name_, .attempt = attempt, .push = push, .undo = undo, .describe = describe}
+static int64_t deadline(const struct task *t)
+{
+    const struct conn *c = t->wait.object;
+    return netpoll_deadline(c->stream.pd, rows[t->op.code].side);
+}
+
+#define KIND(name_)                                                       \
+    {.name = name_, .attempt = attempt, .push = push, .undo = undo,       \
+     .deadline = deadline, .describe = describe}
 
 static const struct operation_row rows[] = {
     [CONN_READ] = {KIND("read"), POLL_R, step_read},

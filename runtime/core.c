@@ -42,6 +42,8 @@ static int close_context(lua_State *L)
     sys_free(cx->idle);
     cx->threads = NULL;
     cx->idle = NULL;
+    cx->slots = cx->slot_capacity = cx->idle_count = 0;
+    cx->ended = true; /* finalizers of objects older than this one may still call us */
     return 0;
 }
 

@@ -18,6 +18,8 @@ struct ctx *face_loop(lua_State *L)
     struct ctx *cx = face_ctx(L);
     if (cx->opened)
         return cx;
+    if (cx->ended)
+        luaL_error(L, "the Lua state is being closed");
     const char *name = getenv("MOONPARK_POLLER");
     int r = loop_open(&cx->loop, name);
     if (r == -EINVAL)

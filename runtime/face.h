@@ -50,6 +50,7 @@ struct ctx {
     struct sites sites;
     uint32_t random;
     bool opened;              /* loop_open has succeeded */
+    bool ended;               /* the Lua state is being closed: no loop any more */
     bool watch_idle;          /* call the idle hook */
     bool trace_conns;         /* remember where connections and pollDescs are made, and by whom */
     uint64_t last_id;         /* of one of those */

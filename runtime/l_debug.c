@@ -35,9 +35,13 @@ static void set_thread(lua_State *L, const char *name, lua_State *thread)
     lua_setfield(L, -2, name);
 }
 
+/* The earlier of the wait's own deadline and its object's; 0: neither. */
 static int64_t deadline_of(const struct task *t)
 {
-    return t->wait.timer.slot ? t->wait.timer.when : 0;
+    int64_t own = t->wait.timer.slot ? t->wait.timer.when : 0, object = 0;
+    if (t->state == TASK_PARKED && t->wait.kind->deadline)
+        object = t->wait.kind->deadline(t);
+    return own && object ? (own < object ? own : object) : own + object;
 }
 
 static void push_task(lua_State *L, const struct ctx *cx, const struct task *t)

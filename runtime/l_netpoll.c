@@ -6,6 +6,7 @@
 #include "errors.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 
 static const char poll_mark = 0;
@@ -52,10 +53,16 @@ static void describe(const struct task *t, char *text, size_t n)
              t->wait.self.index == POLL_R ? "r" : "w");
 }
 
+static int64_t deadline(const struct task *t)
+{
+    const struct poll_face *f = t->wait.object;
+    return netpoll_deadline(f->pd, (int)t->wait.self.index);
+}
+
 static int attempt_canceled(struct task *t);
 
-static const struct wait_kind kind_wait = {
-    .name = "poll", .attempt = netpoll_waited, .undo = netpoll_undo, .describe = describe};
+static const struct wait_kind kind_wait = {.name = "poll", .attempt = netpoll_waited,
+    .undo = netpoll_undo, .deadline = deadline, .describe = describe};
 static const struct wait_kind kind_wait_canceled = {
     .name = "poll", .attempt = attempt_canceled, .undo = netpoll_undo, .describe = describe};
 
@@ -188,8 +195,8 @@ static int l_info(lua_State *L)
 static int l_open(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
-    int fd = (int)face_size(L, 1, 0, 0);
     luaL_checknumber(L, 1);
+    int fd = (int)base_min(face_size(L, 1, 0, 0), INT_MAX); /* which no descriptor is */
     struct poll_face *f = face_new(L, FACE_META_POLL, sizeof *f);
     f->mark = &poll_mark;
     int r = netpoll_open(&cx->loop.netpoll, fd, &f->pd);

@@ -151,6 +151,11 @@ int netpoll_set_deadline(struct pollDesc *pd, int64_t when, int mode)
     return 0;
 }
 
+int64_t netpoll_deadline(const struct pollDesc *pd, int side)
+{
+    return pd && pd->side[side].deadline > 0 ? pd->side[side].deadline : 0;
+}
+
 /* ---- waiting ---- */
 
 static int netpollcheckerr(const struct pollDesc *pd, int side)

@@ -110,6 +110,9 @@ void netpoll_report(struct pollDesc *pd, int side);
 /* Would somebody parked on that side be woken from outside, by the kernel or a deadline? */
 bool netpoll_outside(const struct pollDesc *pd, int side);
 
+/* When the side's deadline passes: ns, 0: none. For reports. */
+int64_t netpoll_deadline(const struct pollDesc *pd, int side);
+
 /* Is readiness known and not taken? */
 bool netpoll_is_ready(const struct pollDesc *pd, int side);
 

@@ -53,6 +53,9 @@ struct wait_kind {
     /* Takes the node out of its queues; must be harmless when called twice. */
     void (*undo)(struct task *t);
 
+    /* When the object's own deadline passes: ns, 0: it has none. NULL: there is no such thing. */
+    int64_t (*deadline)(const struct task *t);
+
     /* What is waited for, in words for a person; NULL: the name says it all. */
     void (*describe)(const struct task *t, char *text, size_t n);
 };

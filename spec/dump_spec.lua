@@ -54,6 +54,18 @@ describe("dump", function()
     listener:close()
   end)
 
+  it("tells the deadline that stands on a connection", function()
+    local a, b = net.pipe()
+    b:set_read_deadline(moonpark.now() + 1000)
+    local reading = started("reading", function() b:read() end)
+    assert.matches("parked in read on pipe[^\n]*, deadline in 16 min %d+ s", entry("reading"))
+    b:set_read_deadline(nil)
+    assert.not_matches("deadline", entry("reading"))
+    a:close()
+    reading:join()
+    b:close()
+  end)
+
   it("shows a generator that waits as well as the task that resumed it", function()
     local function inner() moonpark.sleep(1000) end
     local task = started("generating", function() coroutine.wrap(function() inner() end)() end)
