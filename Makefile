@@ -45,10 +45,11 @@ QUIET := $(if $(V),,@)
 .PHONY: build
 build: $(SO) $(UNITS)
 
+# nodelete: as a Lua state closes, finalizers older than the module may call it after Lua has unloaded it.
 $(SO): $(OBJECTS)
 	@mkdir -p $(@D)
 	@echo 'link $@'
-	$(QUIET)$(CC) -shared $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^
+	$(QUIET)$(CC) -shared $(MODE_CFLAGS) $(LDFLAGS) -Wl,-z,nodelete -o $@ $^
 
 $(UNITS): $(UNIT_OBJECTS)
 	@echo 'link $@'

@@ -23,6 +23,7 @@
 #endif
 
 static const char context_key = 0;
+enum { FIRST_SLOTS = 128 }; /* places in the anchors for 64 tasks: more make it grow */
 
 /* Finalizers run newest first, so everything that points here is gone by now, save what was open. */
 static int close_context(lua_State *L)
@@ -88,7 +89,7 @@ int luaopen_moonpark_core(lua_State *L)
 {
     lua_settop(L, 0);
     push_context(L);
-    lua_newtable(L);
+    lua_createtable(L, FACE_KEYS + FIRST_SLOTS, 0);
     lua_pushcclosure(L, open_faces, 2);
     lua_call(L, 0, 1);
     return 1;

@@ -19,27 +19,34 @@
 
 enum {
     FACE_UP_CONTEXT = 1, /* upvalues of every face function */
-    FACE_UP_ANCHORS = 2, /* table: 2*slot-1: a coroutine; 2*slot: the task in it */
+    FACE_UP_ANCHORS = 2, /* table: keeps what C points at; see FACE_META_TASK ... and face_thread_key */
     FACE_ARGUMENT = 2,   /* where a parked function's first argument is */
 };
 
-/* Keys in the anchors. */
+/* Keys in the anchors. All are small and positive, and those of the slots follow without gaps: so the
+ * table is an array and nothing else, and growing it either works or leaves it whole. (Where a table of
+ * LuaJIT's has a hash part too, a failed allocation in the middle of growing hides entries of it.) */
 enum {
-    FACE_META_TASK = -1,
-    FACE_META_SCOPE = -2,
-    FACE_META_CONN = -3,
-    FACE_META_POLL = -4,
-    FACE_META_CHAN = -5,
-    FACE_META_MUTEX = -6,
-    FACE_META_SEMAPHORE = -7,
-    FACE_META_EVENT = -8,
-    FACE_SCOPES = -19,      /* weak table: [scope's address] = its userdata, once it has started a task */
-    FACE_HOOK_ENDED = -20,  /* function(task, scope, connection): each task that ended by an error */
-    FACE_HOOK_SIGNAL = -21, /* function(number) */
-    FACE_HOOK_IDLE = -22,   /* function(): before the loop blocks */
-    FACE_NO_MEMORY = -23,   /* a string that needs no allocation when it is needed */
-    FACE_TURNS = -24,       /* the runner's protected function, made before it is needed */
+    FACE_META_TASK = 1,
+    FACE_META_SCOPE,
+    FACE_META_CONN,
+    FACE_META_POLL,
+    FACE_META_CHAN,
+    FACE_META_MUTEX,
+    FACE_META_SEMAPHORE,
+    FACE_META_EVENT,
+    FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
+    FACE_HOOK_ENDED,  /* function(task, scope, connection): each task that ended by an error */
+    FACE_HOOK_SIGNAL, /* function(number) */
+    FACE_HOOK_IDLE,   /* function(): before the loop blocks */
+    FACE_NO_MEMORY,   /* a string that needs no allocation when it is needed */
+    FACE_TURNS,       /* the runner's protected function, made before it is needed */
+    FACE_KEYS,        /* how many there are, and one: slots begin here */
 };
+
+/* Where a slot (1 ...) has its coroutine, and the task in it. */
+static inline int face_thread_key(uint32_t slot) { return (int)(FACE_KEYS + 2 * slot - 2); }
+static inline int face_task_key(uint32_t slot) { return (int)(FACE_KEYS + 2 * slot - 1); }
 
 struct ctx {
     struct loop loop;

@@ -37,6 +37,9 @@ size_t hard_trim(size_t n);
 void hard_fail_syscall(uint64_t n);
 void hard_fail_alloc(uint64_t n);
 
+/* How many calls in a row fail when one does; 1. */
+void hard_fail_times(uint64_t n);
+
 /* System calls (allocations) since the last hard_fail_*; 0 in a plain build. */
 uint64_t hard_syscalls(void);
 uint64_t hard_allocs(void);

@@ -23,5 +23,6 @@ bool hard_alloc(void) { return true; }
 size_t hard_trim(size_t n) { return n; }
 void hard_fail_syscall(uint64_t n) { (void)n; }
 void hard_fail_alloc(uint64_t n) { (void)n; }
+void hard_fail_times(uint64_t n) { (void)n; }
 uint64_t hard_syscalls(void) { return 0; }
 uint64_t hard_allocs(void) { return 0; }

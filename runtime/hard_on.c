@@ -14,12 +14,21 @@ const struct limits limits = {
     .hard = true,
 };
 
-static struct {
+struct counter {
     uint64_t count, fail_at;
-} calls, allocs;
+};
 
-int hard_syscall(int err) { return ++calls.count == calls.fail_at ? -err : 0; }
-bool hard_alloc(void) { return ++allocs.count != allocs.fail_at; }
+static struct counter calls, allocs;
+static uint64_t times = 1; /* how many fail in a row */
+
+static bool fails(struct counter *c)
+{
+    c->count++;
+    return c->fail_at && c->count >= c->fail_at && c->count - c->fail_at < times;
+}
+
+int hard_syscall(int err) { return fails(&calls) ? -err : 0; }
+bool hard_alloc(void) { return !fails(&allocs); }
 size_t hard_trim(size_t n) { return n > 0; }
 
 void hard_fail_syscall(uint64_t n)
@@ -33,6 +42,8 @@ void hard_fail_alloc(uint64_t n)
     allocs.count = 0;
     allocs.fail_at = n;
 }
+
+void hard_fail_times(uint64_t n) { times = n; }
 
 uint64_t hard_syscalls(void) { return calls.count; }
 uint64_t hard_allocs(void) { return allocs.count; }

@@ -82,7 +82,7 @@ static int l_tasks(lua_State *L)
     int n = 0;
     lua_newtable(L);
     for (uint32_t slot = 1; slot <= cx->slots; slot++) {
-        lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot));
+        lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(slot));
         struct task *t = l_task_test(L, -1);
         lua_pop(L, 1);
         if (!t)
@@ -93,10 +93,43 @@ static int l_tasks(lua_State *L)
     return 1;
 }
 
-static void set_deadline(lua_State *L, const char *name, const struct conn *c, int side)
+/* What is told of a connection. Copied before anything is built from it: building runs finalizers, and
+ * those take connections out of the list that is walked. */
+struct conn_row {
+    char text[3 * ADDR_TEXT_MAX];
+    int fd;
+    uint64_t id, creator;
+    int64_t deadlines[2];
+    const struct site *site;
+};
+
+static void copy_row(struct conn_row *row, const struct conn *c)
 {
-    if (c->stream.pd && c->stream.pd->side[side].deadline > 0)
-        set_number(L, name, (lua_Number)c->stream.pd->side[side].deadline / 1e9);
+    conn_describe(c, row->text, sizeof row->text);
+    row->fd = c->stream.fd;
+    row->id = c->id;
+    row->creator = c->creator;
+    row->site = c->site;
+    for (int side = POLL_R; side <= POLL_W; side++)
+        row->deadlines[side] = c->stream.pd ? c->stream.pd->side[side].deadline : 0;
+}
+
+static void set_deadline(lua_State *L, const char *name, int64_t deadline)
+{
+    if (deadline > 0)
+        set_number(L, name, (lua_Number)deadline / 1e9);
+}
+
+static void push_row(lua_State *L, const struct conn_row *row)
+{
+    lua_createtable(L, 0, 7);
+    set_string(L, "text", row->text);
+    set_number(L, "fd", row->fd);
+    set_number(L, "id", (lua_Number)row->id);
+    set_number(L, "creator", (lua_Number)row->creator);
+    set_deadline(L, "read_deadline", row->deadlines[POLL_R]);
+    set_deadline(L, "write_deadline", row->deadlines[POLL_W]);
+    set_site(L, row->site);
 }
 
 /* conns() -> an array of {text, fd, id, creator, read_deadline, write_deadline, site} of open
@@ -104,23 +137,15 @@ static void set_deadline(lua_State *L, const char *name, const struct conn *c, i
 static int l_conns(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
-    char text[512];
-    int n = 0;
-    lua_newtable(L);
-    if (!cx->opened)
-        return 1;
-    for (struct list *l = cx->loop.conns.next; l != &cx->loop.conns; l = l->next) {
-        struct conn *c = container_of(l, struct conn, link);
-        lua_createtable(L, 0, 7);
-        conn_describe(c, text, sizeof text);
-        set_string(L, "text", text);
-        set_number(L, "fd", c->stream.fd);
-        set_number(L, "id", (lua_Number)c->id);
-        set_number(L, "creator", (lua_Number)c->creator);
-        set_deadline(L, "read_deadline", c, POLL_R);
-        set_deadline(L, "write_deadline", c, POLL_W);
-        set_site(L, c->site);
-        lua_rawseti(L, -2, ++n);
+    const struct list *conns = &cx->loop.conns;
+    size_t n = 0, count = cx->opened ? list_length(conns) : 0;
+    struct conn_row *rows = lua_newuserdata(L, count * sizeof *rows);
+    for (struct list *l = conns->next; n < count && l != conns; l = l->next)
+        copy_row(&rows[n++], container_of(l, struct conn, link));
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        push_row(L, &rows[i]);
+        lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;
 }
@@ -225,6 +250,13 @@ static int l_fail_alloc(lua_State *L)
     return 0;
 }
 
+/* fail_times(n): the chosen call and those after it, n in a row; 1 */
+static int l_fail_times(lua_State *L)
+{
+    hard_fail_times(face_size(L, 1, 1, 1));
+    return 0;
+}
+
 static int l_counts(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)hard_syscalls());
@@ -233,7 +265,8 @@ static int l_counts(lua_State *L)
 }
 
 static const luaL_Reg hard_functions[] = {
-    {"counts", l_counts}, {"fail_alloc", l_fail_alloc}, {"fail_syscall", l_fail_syscall}, {NULL, NULL},
+    {"counts", l_counts},             {"fail_alloc", l_fail_alloc}, {"fail_syscall", l_fail_syscall},
+    {"fail_times", l_fail_times}, {NULL, NULL},
 };
 
 static void open_hard(lua_State *L)

@@ -211,28 +211,40 @@ static int l_open(lua_State *L)
     return 1;
 }
 
-static void push_poll(lua_State *L, const struct poll_face *f)
+struct poll_row {
+    int fd;
+    uint64_t id, creator;
+    const struct site *site;
+};
+
+static void push_row(lua_State *L, const struct poll_row *row)
 {
     lua_createtable(L, 0, 4);
-    lua_pushinteger(L, f->pd->fd);
+    lua_pushinteger(L, row->fd);
     lua_setfield(L, -2, "fd");
-    lua_pushnumber(L, (lua_Number)f->id);
+    lua_pushnumber(L, (lua_Number)row->id);
     lua_setfield(L, -2, "id");
-    lua_pushnumber(L, (lua_Number)f->creator);
+    lua_pushnumber(L, (lua_Number)row->creator);
     lua_setfield(L, -2, "creator");
-    site_push(L, f->site);
+    site_push(L, row->site);
     lua_setfield(L, -2, "site");
 }
 
-/* polls() -> an array of {fd, id, creator, site} of the open pollDescs that scripts have made */
+/* polls() -> an array of {fd, id, creator, site} of the open pollDescs that scripts have made. Copied
+ * first: building tables runs finalizers, and those take pollDescs out of the list. */
 static int l_polls(lua_State *L)
 {
-    struct ctx *cx = face_ctx(L);
-    int n = 0;
-    lua_newtable(L);
-    for (struct list *l = cx->polls.next; l != &cx->polls; l = l->next) {
-        push_poll(L, container_of(l, struct poll_face, link));
-        lua_rawseti(L, -2, ++n);
+    const struct list *polls = &face_ctx(L)->polls;
+    size_t n = 0, count = list_length(polls);
+    struct poll_row *rows = lua_newuserdata(L, count * sizeof *rows);
+    for (struct list *l = polls->next; n < count && l != polls; l = l->next) {
+        const struct poll_face *f = container_of(l, struct poll_face, link);
+        rows[n++] = (struct poll_row){f->pd->fd, f->id, f->creator, f->site};
+    }
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        push_row(L, &rows[i]);
+        lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;
 }

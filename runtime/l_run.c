@@ -52,11 +52,13 @@ static void keep_results(lua_State *L, struct task *t)
 static void keep_error(lua_State *L, struct task *t)
 {
     l_task_push(L, t);
-    lua_createtable(L, 2, 0);
+    lua_createtable(L, ENDED_TASK, 0);
     lua_pushvalue(L, -3);
     lua_rawseti(L, -2, 1);
     luaL_traceback(L, t->L, NULL, 0);
     lua_rawseti(L, -2, 2);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, ENDED_TASK);
     lua_setfenv(L, -2);
     lua_pop(L, 2);
     t->values = 2;
@@ -401,7 +403,7 @@ static int l_kill_all(lua_State *L)
     if (cx->L)
         return luaL_error(L, "the loop is running");
     for (uint32_t slot = 1; slot <= cx->slots; slot++) {
-        lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot));
+        lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(slot));
         struct task *t = l_task_test(L, -1);
         if (t)
             kill_task(L, cx, t);

@@ -60,9 +60,12 @@ static int grow_slots(struct ctx *cx)
     return 0;
 }
 
-/* A slot with a coroutine in it. Raises where there is no memory, with nothing taken. */
+/* A slot with a coroutine in it. Raises where there is no memory, with nothing taken. A finalizer that
+ * runs in lua_newthread may start tasks too: so that comes first, and only then a slot is looked for. */
 static uint32_t take_slot(lua_State *L, struct ctx *cx)
 {
+    bool has_thread = cx->idle_count > 0 && cx->threads[cx->idle[cx->idle_count - 1] - 1];
+    lua_State *spare = has_thread ? NULL : lua_newthread(L);
     if (cx->idle_count == 0) {
         if (grow_slots(cx) < 0)
             luaL_error(L, "%s", errors_text(-ENOMEM));
@@ -71,10 +74,12 @@ static uint32_t take_slot(lua_State *L, struct ctx *cx)
     }
     uint32_t slot = cx->idle[cx->idle_count - 1];
     if (!cx->threads[slot - 1]) {
-        lua_State *co = lua_newthread(L);
-        lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot - 1));
-        cx->threads[slot - 1] = co;
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_thread_key(slot));
+        cx->threads[slot - 1] = spare;
     }
+    if (spare)
+        lua_pop(L, 1);
     cx->idle_count--;
     return slot;
 }
@@ -89,18 +94,18 @@ void l_task_drop(lua_State *L, struct ctx *cx, struct task *t, bool reuse)
         lua_settop(t->L, 0);
     } else {
         lua_pushnil(L);
-        lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot - 1));
+        lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_thread_key(slot));
         cx->threads[slot - 1] = NULL;
     }
     t->L = t->parked = NULL;
     lua_pushnil(L);
-    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot));
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(slot));
     cx->idle[cx->idle_count++] = slot;
 }
 
 void l_task_push(lua_State *L, const struct task *t)
 {
-    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * t->slot));
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(t->slot));
 }
 
 static int make_room(lua_State *co)
@@ -128,7 +133,7 @@ struct task *l_task_start(lua_State *L, struct ctx *cx, int n, struct scope *par
     cx->idle_count++; /* not ours until nothing can fail any more */
     reserve(L, co, n);
     lua_pushvalue(L, -1);
-    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), (int)(2 * slot));
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(slot));
     cx->idle_count--;
 
     f->mark = &task_mark;
@@ -364,10 +369,11 @@ static int l_scope_open(lua_State *L)
     return 1;
 }
 
-/* scope:close() -> was a wait refused because of it */
+/* scope:close() -> was a wait refused because of it; only its own task may: it may be parked in join */
 static int l_scope_close(lua_State *L)
 {
     struct scope_face *f = scope_self(L, 1);
+    luaL_argcheck(L, !f->scope || f->scope->owner == face_running(face_ctx(L)), 1, "another task's scope");
     bool delivered = f->scope && f->scope->delivered;
     if (f->scope)
         sched_scope_close(f->scope);
@@ -378,10 +384,8 @@ static int l_scope_close(lua_State *L)
 static int l_scope_gc(lua_State *L)
 {
     struct scope_face *f = face_test(L, 1, &scope_mark, sizeof *f);
-    if (f && f->scope) {
-        sched_scope_cancel(f->scope);
-        sched_scope_close(f->scope);
-    }
+    if (f && f->scope)
+        sched_scope_abandon(f->scope);
     return 0;
 }
 
@@ -412,6 +416,34 @@ static int l_scope_is_canceled(lua_State *L)
     struct scope_face *f = scope_self(L, 1);
     lua_pushboolean(L, f->scope && f->scope->canceled);
     return 1;
+}
+
+/* The task that the scope's environment tells of, on top of the stack; else what is no task. */
+static void push_blamed(lua_State *L)
+{
+    lua_getfenv(L, 1);
+    lua_rawgeti(L, -1, ENDED_TASK);
+}
+
+/* scope:blame(task): it failed; the first one counts. Needs no memory: the scope shares the task's environment. */
+static int l_scope_blame(lua_State *L)
+{
+    scope_self(L, 1);
+    self(L, 2);
+    push_blamed(L);
+    if (!l_task_test(L, -1)) {
+        lua_getfenv(L, 2);
+        lua_setfenv(L, 1);
+    }
+    return 0;
+}
+
+/* scope:blamed() -> the first of its tasks that failed, or nil */
+static int l_scope_blamed(lua_State *L)
+{
+    scope_self(L, 1);
+    push_blamed(L);
+    return l_task_test(L, -1) ? 1 : 0;
 }
 
 /* So that a child's end can find the scope's userdata. */
@@ -496,6 +528,8 @@ static const luaL_Reg task_methods[] = {
 
 static const luaL_Reg scope_methods[] = {
     {"__gc", l_scope_gc},
+    {"blame", l_scope_blame},
+    {"blamed", l_scope_blamed},
     {"cancel", l_scope_cancel},
     {"close", l_scope_close},
     {"deadline_in", l_scope_deadline_in},

@@ -8,6 +8,9 @@
 
 #include "face.h"
 
+/* A failed task's environment: the error, its traceback, and here the task: for the scope it is blamed on. */
+enum { ENDED_TASK = 3 };
+
 /* Starts the function and arguments in the top n values (taken off) and pushes the task. */
 struct task *l_task_start(lua_State *L, struct ctx *cx, int n, struct scope *parent);
 

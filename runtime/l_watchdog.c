@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* l_watchdog.c - processor time, not real time: a timer's signal sets a hook, and the hook raises in the
- * task that runs. Nothing is paid until then.
+ * task that runs, at each instruction, so that no pcall holds it up. Nothing is paid until then.
  *
  * Compiled code does not look at hooks. It leaves itself at calls of C functions, which is where most
  * endless loops go by; one that only computes cannot be stopped. After GRACE more ticks the process ends,
@@ -13,7 +13,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { TICK_US = 100000, GRACE = 20, EXIT_STATUS = 70 };
+enum { TICK_US = 100000, GRACE = 10, EXIT_STATUS = 70 };
 
 /* The timer and its signal belong to the process: one at a time. */
 static struct {
@@ -21,15 +21,16 @@ static struct {
     struct ctx *cx;
     int ticks;
     bool barked;
+    lua_State *victim; /* the coroutine that is being stopped; others go on */
     char last_words[512];
     struct sigaction before;
 } dog;
 
 static void bark(lua_State *L, lua_Debug *ar)
 {
-    if (!face_running(dog.cx) || L == dog.cx->L)
-        return; /* the loop itself runs: the hook stays until a task does */
-    lua_sethook(L, NULL, 0, 0);
+    if (!face_running(dog.cx) || L == dog.cx->L || (dog.victim && L != dog.victim))
+        return; /* the loop itself runs, or another task: the hook stays */
+    dog.victim = L;
     dog.barked = true;
     luaL_where(L, lua_getinfo(L, "S", ar) && *ar->what == 'C' ? 1 : 0);
     lua_pushstring(L, "stopped: it ran too long without waiting");
@@ -45,6 +46,7 @@ static void tick(int signo)
         (void)!write(STDERR_FILENO, dog.last_words, strlen(dog.last_words));
         _exit(EXIT_STATUS);
     }
+    dog.victim = NULL;
     lua_sethook(dog.L, bark, LUA_MASKCALL | LUA_MASKCOUNT, 1);
     errno = saved;
 }
@@ -57,8 +59,8 @@ static void arm(lua_Number seconds)
     must(setitimer(ITIMER_VIRTUAL, &timer, NULL) == 0);
 }
 
-/* watchdog(seconds, last words): a task that computes for that long of processor time from now on gets an
- * error raised, again and again; one that cannot be stopped so ends the process with the last words. */
+/* watchdog(seconds, last words): in a task that computes for that long of processor time from now on an
+ * error is raised until watchdog_end; one that cannot be stopped so ends the process with the last words. */
 static int l_watchdog(lua_State *L)
 {
     lua_Number seconds = luaL_checknumber(L, 1);
@@ -68,6 +70,7 @@ static int l_watchdog(lua_State *L)
     dog.cx = face_ctx(L);
     dog.L = dog.cx->L ? dog.cx->L : L; /* not a task's: that may be gone */
     dog.ticks = 0;
+    dog.victim = NULL;
     dog.barked = false;
     must(sigaction(SIGVTALRM, &action, &dog.before) == 0);
     arm(seconds);

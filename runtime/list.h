@@ -15,6 +15,14 @@ struct list {
 static inline void list_init(struct list *l) { l->prev = l->next = l; }
 static inline bool list_empty(const struct list *l) { return l->next == l; }
 
+static inline size_t list_length(const struct list *l)
+{
+    size_t n = 0;
+    for (const struct list *at = l->next; at != l; at = at->next)
+        n++;
+    return n;
+}
+
 /* Puts `link` at the end of `head`; it must be in no list. */
 static inline void list_push(struct list *head, struct list *link)
 {

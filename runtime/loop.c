@@ -32,6 +32,8 @@ void loop_close(struct loop *l)
 {
     if (!l->poller)
         return;
+    while (timers_pop(&l->timers, INT64_MAX))
+        ; /* not fired, but disarmed: their owners may outlive us */
     netpoll_fini(&l->netpoll);
     l->poller->ops->close(l->poller);
     l->poller = NULL;

@@ -280,12 +280,26 @@ void sched_scope_close(struct scope *sc)
     sys_free(sc);
 }
 
+void sched_scope_abandon(struct scope *sc)
+{
+    for (struct list *l = sc->children.next; l != &sc->children; l = l->next)
+        sched_cancel(container_of(l, struct task, sibling));
+    sched_scope_close(sc);
+}
+
 static void stop_joining(struct task *t)
 {
     ((struct scope *)t->wait.object)->joining = false;
 }
 
-static const struct wait_kind kind_children = {.name = "children", .undo = stop_joining};
+/* Another task may have started one more in it between the wake and now. */
+static int join_again(struct task *t)
+{
+    return t->wait.result < 0 ? t->wait.result : sched_scope_join(t->wait.object);
+}
+
+static const struct wait_kind kind_children = {
+    .name = "children", .attempt = join_again, .undo = stop_joining};
 
 int sched_scope_join(struct scope *sc)
 {

@@ -177,6 +177,10 @@ int sched_scope_deadline(struct scope *sc, int64_t when);
 void sched_scope_cancel(struct scope *sc);
 void sched_scope_close(struct scope *sc); /* frees it; children it still has go on without it */
 
+/* Closes one that its owner can never come back to (a generator that was dropped): its children are
+ * cancelled, but not the owner, which is long somewhere else. */
+void sched_scope_abandon(struct scope *sc);
+
 /* Parks the running task, the owner, until sc has no children: SCHED_PARKED, or 0 where it has none. */
 int sched_scope_join(struct scope *sc);
 

@@ -61,9 +61,10 @@ local function set_options(args, count)
   while i <= count do
     local word = args[i]:upper()
     if word == "EX" or word == "PX" then
-      if options.time or options.KEEPTTL or i == count then return nil end
+      local unit = word == "EX" and 1 or 0.001
+      if options.KEEPTTL or i == count or (options.unit or unit) ~= unit then return nil end
       i = i + 1
-      options.time, options.unit = args[i], word == "EX" and 1 or 0.001
+      options.time, options.unit = args[i], unit
     elseif word == "NX" or word == "XX" or word == "GET" or (word == "KEEPTTL" and not options.time) then
       options[word] = true
     else

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- integer.lua - 64-bit integers as text, as Redis counts.
+-- integer.lua - 64-bit integers, as Redis counts.
 --
 -- Lua's numbers are doubles, exact and written in full up to 14 digits: enough for nearly every
--- counter, and fast. Longer ones go the slow way, through int64_t.
+-- counter, and fast. Longer ones go the slow way, through int64_t, and are kept as text.
 
 local ffi = require "ffi"
 
@@ -29,21 +29,22 @@ local function parse_long(text)
 end
 
 --- Strictly: no blanks, no plus, no leading zeros, no exponent.
----@param text string
+---@param text string|number what add() has returned is as good
 ---@return number|ffi.cdata*|nil # a number up to 14 digits, int64_t from there on; nil: not a 64-bit integer
 function M.parse(text)
+  if type(text) == "number" then return text end
   local n = tonumber(text)
   if n and is_plain(n) and tostring(n) == text and n % 1 == 0 and text ~= "-0" then return n end
   return parse_long(text)
 end
 
---- Their sum as text; nil where it does not fit into 64 bits.
+--- Their sum; nil where it does not fit into 64 bits.
 ---@param a number|ffi.cdata*
 ---@param b number|ffi.cdata*
----@return string|nil
+---@return number|string|nil # a number up to 14 digits, text from there on
 function M.add(a, b)
   local sum = a + b
-  if type(sum) == "number" and is_plain(sum) then return tostring(sum) end
+  if type(sum) == "number" and is_plain(sum) then return sum end
   a, b = int64(a), int64(b)
   sum = a + b
   if (b < 0 and sum > a) or (b > 0 and sum < a) then return nil end

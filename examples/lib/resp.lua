@@ -197,6 +197,7 @@ end
 
 local PIECES_AT_ONCE = 200
 local BIG = 1024 * 1024
+local LONGEST_INTEGER = 24 -- bytes
 
 ---@class resp.answers
 ---@field size integer about how many bytes there are to send
@@ -221,14 +222,22 @@ function Answers:status(text) put(self, "+" .. text .. "\r\n") end
 
 function Answers:error(text) put(self, "-ERR " .. text:gsub("[\r\n]", " ") .. "\r\n") end
 
---- A number, or the text of one.
-function Answers:integer(n) put(self, ":" .. n .. "\r\n") end
+--- A number, or the text of one. As pieces: no string is made that would be garbage at once.
+function Answers:integer(n)
+  local pieces, last = self.pieces, self.n
+  pieces[last + 1] = ":"
+  pieces[last + 2] = n
+  pieces[last + 3] = "\r\n"
+  self.n = last + 3
+  self.size = self.size + LONGEST_INTEGER
+end
 
 function Answers:array(length) put(self, "*" .. length .. "\r\n") end
 
---- A string of any bytes; nil for what does not exist.
+--- A string of any bytes; nil for what does not exist. A number is sent as its text.
 function Answers:bulk(value)
   if not value then return put(self, "$-1\r\n") end
+  if type(value) == "number" then value = tostring(value) end
   local pieces, n, length = self.pieces, self.n, #value
   pieces[n + 1] = headers[length] or "$" .. length .. "\r\n"
   pieces[n + 2] = value

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- store.lua - strings under keys, which may expire.
+-- store.lua - values under keys, which may expire.
 --
+-- A value is a string, or a number where it is a counter: so that counting makes no strings.
 -- Expired keys go in two ways: whoever asks for one finds nothing and removes it; and sweep() removes
 -- those that nobody asks for. The clock is handed in (tick), so that a whole batch of commands sees
 -- one moment and no command asks for the time.
@@ -11,7 +12,7 @@ local M = {}
 
 local TICKS = 10 -- a second is swept in so many parts
 
-local values    -- [key] = string
+local values    -- [key] = string or number
 local deadlines -- [key] = seconds, for keys that expire
 local due       -- [tick] = {[key] = true}: whose deadline lies in that tick
 local due_count -- [tick] = how many

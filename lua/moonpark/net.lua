@@ -141,11 +141,22 @@ function M.pipe(capacity) return core.pair(capacity) end
 ---------------------------------------------------------------------------------------------------
 -- connection
 
+local is_listener = Conn.is_listener
+
+local function check_self(self, listening, name)
+  local ok, listens = pcall(is_listener, self)
+  local got = ok and (listens and "a listener" or "a connection") or type(self)
+  if not ok or listens ~= listening then
+    error(("bad argument #1 to '%s' (%s expected, got %s)"):format(name, listening and "listener" or "connection", got), 3)
+  end
+end
+
 --- for line in connection:lines() do ... end; ends at the end of the stream and at any failure.
 ---@param self moonpark.connection
 ---@param max? integer
 ---@return fun(): string|nil
 function Conn:lines(max)
+  check_self(self, false, "lines")
   return function() return (self:read_line(max)) end
 end
 
@@ -182,6 +193,7 @@ end
 --- for conn in listener:accepts() do ... end; ends when the listener is closed, times out or is cancelled.
 ---@return fun(): moonpark.connection|nil
 function Conn:accepts()
+  check_self(self, true, "accepts")
   return function() return (accept_patiently(self, default_log)) end
 end
 
@@ -227,10 +239,10 @@ end
 ---@return string? err
 ---@return integer? errno
 function Conn:serve(handler, options)
+  check_self(self, true, "serve")
   if type(handler) ~= "function" then
     error(("bad argument #1 to 'serve' (function expected, got %s)"):format(type(handler)), 2)
   end
-  if not self:is_listener() then error("serve: listener expected, got a connection", 2) end
   options = check_options(options, serve_options, "serve")
   check_whole(options.max_connections, 1, "max_connections", "serve")
   local log = options.on_error and careful(options.on_error) or default_log

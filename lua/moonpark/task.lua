@@ -11,7 +11,6 @@ local weak = { __mode = "k" }
 local names = setmetatable({}, weak)   -- [task] = name
 local reasons = setmetatable({}, weak) -- [task] = why it was cancelled
 local loggers = setmetatable({}, weak) -- [scope] = fn(connection, task) for failures of handlers
-local failed = setmetatable({}, weak)  -- [scope] = the first child that failed
 local main                             -- the running main task
 local describe_deadlock                -- dump's; it stands above this file
 
@@ -61,11 +60,18 @@ function Task:join(timeout)
   return joined(self, await(self, timeout))
 end
 
-local cancel = Task.cancel
+local cancel, id = Task.cancel, Task.id
+
+local function check_task(self, name)
+  if not pcall(id, self) then
+    error(("bad argument #1 to '%s' (task expected, got %s)"):format(name, type(self)), 3)
+  end
+end
 
 --- Cancels the task: every wait of it returns nil, "canceled" from now on.
 ---@param reason? string for the dump
 function Task:cancel(reason)
+  check_task(self, "cancel")
   if reason ~= nil and reasons[self] == nil then reasons[self] = tostring(reason) end
   cancel(self)
 end
@@ -74,20 +80,22 @@ end
 ---@param name? string
 ---@return string|nil
 function Task:name(name)
-  if name ~= nil then
-    self:id() -- raises for what is no task
-    names[self] = tostring(name)
-  end
+  check_task(self, "name")
+  if name ~= nil then names[self] = tostring(name) end
   return names[self]
 end
 
 --- Why it was cancelled, where somebody said so.
 ---@return string|nil
-function Task:cancel_reason() return reasons[self] end
+function Task:cancel_reason()
+  check_task(self, "cancel_reason")
+  return reasons[self]
+end
 
 function Task:__tostring()
+  check_task(self, "__tostring")
   local name = names[self]
-  return ("task %d%s"):format(self:id(), name and (" %q"):format(name) or "")
+  return ("task %d%s"):format(id(self), name and (" %q"):format(name) or "")
 end
 
 M.go = core.go
@@ -112,8 +120,8 @@ core.on_ended(function(task, scope, connection)
   elseif task == main then
     main_failed()
   elseif scope then
-    scope:cancel() -- first: what follows needs memory
-    failed[scope] = failed[scope] or task
+    scope:blame(task)
+    scope:cancel()
   else
     failures.keep(task)
   end
@@ -122,13 +130,15 @@ end)
 ---------------------------------------------------------------------------------------------------
 -- scopes
 
+local start = Scope.start
+
 --- Starts fn(...) as a task that ends before the scope does.
 ---@param fn function
 ---@param ... any
 ---@return moonpark.task
 function Scope:go(fn, ...)
   check_function(fn, 1, "go")
-  return self:start(fn, ...)
+  return start(self, fn, ...)
 end
 
 --- For what hands connections to tasks of this scope: log(connection, task, gave_up) hears of their
@@ -136,10 +146,10 @@ end
 function M.log_failures(scope, log) loggers[scope] = log end
 
 local function leave_scope(scope, ok, ...)
-  local child = failed[scope]
+  local child = scope:blamed()
   if not ok then scope:cancel() end
   scope:join()
-  child = child or (ok and failed[scope])
+  child = child or (ok and scope:blamed())
   scope:close()
   if child then error(failures.raised(child), 0) end
   if not ok then error((...), 0) end

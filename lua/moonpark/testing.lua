@@ -4,7 +4,7 @@
 -- virtual clock, and in-memory pairs that hand out their bytes in chosen pieces.
 
 local core = require "moonpark.core"
-local moonpark = require "moonpark"
+require "moonpark"
 
 local M = {}
 
@@ -30,6 +30,10 @@ function M.clock()
   return setmetatable({ started = core.now() }, Clock)
 end
 
+local function is_length(seconds)
+  return type(seconds) == "number" and seconds >= 0 and seconds < math.huge
+end
+
 local function check_running(clock)
   if getmetatable(clock) ~= Clock then error("clock expected; call it with a colon", 3) end
   if clock.ended then error("this virtual clock has ended", 3) end
@@ -49,7 +53,7 @@ end
 ---@return string? err "canceled"
 function Clock:advance(seconds)
   check_running(self)
-  if type(seconds) ~= "number" or not (seconds >= 0 and seconds < math.huge) then
+  if not is_length(seconds) then
     error("advance: a finite number of seconds from 0 on expected, got " .. tostring(seconds), 2)
   end
   if not core.current() then
@@ -117,7 +121,7 @@ end
 --- body of a describe or of a file: each function of it, if nobody further in says otherwise.
 ---@param seconds number math.huge: no limit
 function M.timeout(seconds)
-  if type(seconds) ~= "number" or not (seconds > 0) then
+  if type(seconds) ~= "number" or seconds ~= seconds or seconds <= 0 then
     error("timeout: a number of seconds above 0 expected, got " .. tostring(seconds), 2)
   end
   if not (helper and helper.set_timeout(seconds < math.huge and seconds)) then
@@ -154,7 +158,7 @@ local function default_limit()
   local text = os.getenv("MOONPARK_TEST_TIMEOUT")
   if not text or text == "" then return DEFAULT_LIMIT end
   local seconds = tonumber(text)
-  if not seconds or not (seconds >= 0) then
+  if not seconds or seconds ~= seconds or seconds < 0 then
     error("MOONPARK_TEST_TIMEOUT: seconds expected (0: no limit), got '" .. text .. "'", 0)
   end
   return seconds > 0 and seconds < math.huge and seconds
@@ -174,7 +178,8 @@ end
 
 if is_helper() then
   helper = require "moonpark.testing_busted"
-  local _ = moonpark.net, moonpark.netpoll -- loaded before busted begins to isolate files from each other
+  require "moonpark.net" -- before busted begins to isolate files from each other
+  require "moonpark.netpoll"
   helper.install(default_limit())
 end
 

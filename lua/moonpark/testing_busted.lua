@@ -230,7 +230,9 @@ after.lazy_teardown = pass_on
 
 local of_block = { strict_setup = true, lazy_setup = true, strict_teardown = true, lazy_teardown = true }
 
+-- `setup` stands for strict_setup; its name then says so.
 local function name_of(kind, element)
+  if of_block[kind] then return element.name or kind end
   return kind .. (element.name and " " .. element.name or "")
 end
 

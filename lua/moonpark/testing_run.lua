@@ -158,7 +158,7 @@ end
 ---@param fn function
 ---@return moonpark.testing.outcome
 function M.call(name, limit, fn)
-  local outcome
+  local outcome, stopped
   failures.on_report(function(text) reports[#reports + 1] = text end)
   running = { name = name, started = core.real() }
   set_limit(limit)
@@ -166,6 +166,7 @@ function M.call(name, limit, fn)
     core.current():name(name)
     local trace
     local ok, err = xpcall(fn, function(err)
+      stopped = core.watchdog_end() -- now: it would go on in here
       trace = trace_here(err)
       return err
     end)
@@ -173,7 +174,8 @@ function M.call(name, limit, fn)
     core.stop()
   end)
   outcome = outcome or not_done(main, state)
-  if core.watchdog_end() and not outcome.gave_up then outcome = stopped_by_watchdog(outcome) end
+  stopped = core.watchdog_end() or stopped
+  if stopped and not outcome.gave_up then outcome = stopped_by_watchdog(outcome) end
   core.limit(nil)
   running = nil
   return outcome
