@@ -43,6 +43,7 @@ local function deliver()
         member.mailbox:send(message.text .. "\n")
       end
     end
+    moonpark.yield() -- all writers have a turn: a mailbox fills only while its connection takes no more
   end
 end
 

@@ -7,6 +7,7 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <luajit.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,9 @@ struct task *face_task(lua_State *L, struct ctx *cx)
     if (!lua_isyieldable(L))
         luaL_error(L, "cannot wait here: attempt to yield across a C call "
                       "(table.sort, string.gsub, a finalizer, ...)");
+    if (L != t->L)
+        (void)luaJIT_setmode(L, 0, LUAJIT_MODE_DEBUG); /* does nothing, but raises in a finalizer: a
+            generator that one runs says it is yieldable, and its yield would then get lost */
     if (t->state != TASK_RUNNING)
         luaL_error(L, "this task is already waiting: a coroutine of it was resumed behind "
                       "moonpark's back (by a coroutine.resume taken before moonpark was loaded?)");

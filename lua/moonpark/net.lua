@@ -145,10 +145,10 @@ local is_listener = Conn.is_listener
 
 local function check_self(self, listening, name)
   local ok, listens = pcall(is_listener, self)
+  if ok and listens == listening then return end
+  local wanted = listening and "listener" or "connection"
   local got = ok and (listens and "a listener" or "a connection") or type(self)
-  if not ok or listens ~= listening then
-    error(("bad argument #1 to '%s' (%s expected, got %s)"):format(name, listening and "listener" or "connection", got), 3)
-  end
+  error(("bad argument #1 to '%s' (%s expected, got %s)"):format(name, wanted, got), 3)
 end
 
 --- for line in connection:lines() do ... end; ends at the end of the stream and at any failure.

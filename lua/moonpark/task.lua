@@ -130,7 +130,7 @@ end)
 ---------------------------------------------------------------------------------------------------
 -- scopes
 
-local start = Scope.start
+local start_in = Scope.start
 
 --- Starts fn(...) as a task that ends before the scope does.
 ---@param fn function
@@ -138,7 +138,7 @@ local start = Scope.start
 ---@return moonpark.task
 function Scope:go(fn, ...)
   check_function(fn, 1, "go")
-  return start(self, fn, ...)
+  return start_in(self, fn, ...)
 end
 
 --- For what hands connections to tasks of this scope: log(connection, task, gave_up) hears of their

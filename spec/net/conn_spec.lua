@@ -96,7 +96,8 @@ for _, transport in ipairs(support.transports) do
       end)
     end))
 
-    it("lets ten tasks read against a short deadline and fails them with nothing but timeout", with_pair(function(c1, c2)
+    it("lets ten tasks read against a short deadline and fails them with nothing but timeout",
+      with_pair(function(c1, c2)
       local pattern = support.random_bytes(CHUNK)
       local twice = pattern .. pattern
       local writer = moonpark.go(function() repeat until not c2:write(pattern) end)
@@ -189,7 +190,8 @@ for _, transport in ipairs(support.transports) do
       end)
     end))
 
-    it("times out in a read and a write when a future deadline comes, and is usable afterwards", with_pair(function(c1, c2)
+    it("times out in a read and a write when a future deadline comes, and is usable afterwards",
+      with_pair(function(c1, c2)
       local deadline = moonpark.now() + 0.02
       assert(c1:set_deadline(deadline))
       moonpark.scope(function(scope)

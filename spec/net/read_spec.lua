@@ -57,7 +57,8 @@ for _, delivery in ipairs(deliveries) do
       assert.equal("0123456789", conn:read_exactly(10))
     end))
 
-    it("read_line takes LF and CRLF away, and nothing else", given("lf\ncrlf\r\n\n\r\ncr\rin it\r\r\n\0zero\n", function(conn)
+    it("read_line takes LF and CRLF away, and nothing else", given("lf\ncrlf\r\n\n\r\ncr\rin it\r\r\n\0zero\n",
+      function(conn)
       for _, line in ipairs { "lf", "crlf", "", "", "cr\rin it\r", "\0zero" } do
         assert.equal(line, conn:read_line())
       end
@@ -79,7 +80,8 @@ for _, delivery in ipairs(deliveries) do
       assert.same({ nil, "eof" }, { conn:read_line(5) })
     end))
 
-    it("read_line refuses a longer one as too long, again and again, and keeps it", given("123456\r\nnext\n", function(conn)
+    it("read_line refuses a longer one as too long, again and again, and keeps it", given("123456\r\nnext\n",
+      function(conn)
       assert.same({ nil, "too long" }, { conn:read_line(5) })
       assert.same({ nil, "too long" }, { conn:read_line(5) })
       assert.equal("123456", conn:read_line(6))

@@ -276,7 +276,8 @@ end)
 
 -- One long life with everything mixed: what arrives must be what was sent, in full.
 for _, transport in ipairs(support.transports) do
-  it("any order of writes, looks and reads over " .. transport.name .. " loses nothing", support.pair_of(transport, function(a, b)
+  local name = "any order of writes, looks and reads over " .. transport.name .. " loses nothing"
+  it(name, support.pair_of(transport, function(a, b)
     local seed = 20240229
     local function random(n)
       seed = (seed * 16807) % 2147483647
