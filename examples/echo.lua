@@ -35,5 +35,4 @@ end
 
 if arg[1] == "--help" then return print(USAGE) end
 local address = arg[1] or "127.0.0.1:7000"
--- The moonpark command runs a script as a task of its loop already; plain luajit does not.
-if moonpark.current() then main(address) else moonpark.run(main, address) end
+moonpark.run(main, address)

@@ -2,7 +2,8 @@
 /* l_chan.h - channels, as select sees them.
  *
  * Floor 8. A value travels from stack to stack: a parked sender's lies on its own stack, a parked
- * receiver gets it pushed on its own. Only a channel with a capacity has a table, its environment. */
+ * receiver gets it pushed on its own: behind the case's number where it waits in a select (its waiter's
+ * index). Only a channel with a capacity has a table, its environment. */
 #ifndef MOONPARK_L_CHAN_H
 #define MOONPARK_L_CHAN_H
 
@@ -14,8 +15,6 @@ struct chan {
     uint32_t capacity, count, head;
     bool closed;
 };
-
-/* A waiter of a select has its case's number as index; its results begin with it. */
 
 /* The channel at idx, or NULL. */
 struct chan *l_chan_test(lua_State *L, int idx);

@@ -44,7 +44,7 @@ static int64_t deadline_of(const struct task *t)
     return own && object ? (own < object ? own : object) : own + object;
 }
 
-static void push_task(lua_State *L, const struct ctx *cx, const struct task *t)
+static void push_task(lua_State *L, const struct task *t)
 {
     static const char *const states[] = {"ready", "running", "parked", "done"};
     char text[512] = "";
@@ -72,7 +72,6 @@ static void push_task(lua_State *L, const struct ctx *cx, const struct task *t)
     lua_setfield(L, -2, "outside");
     if (t->parked && t->parked != t->L)
         set_thread(L, "parked", t->parked);
-    (void)cx;
 }
 
 /* tasks() -> an array of tables, one for each task that has not ended */
@@ -87,7 +86,7 @@ static int l_tasks(lua_State *L)
         lua_pop(L, 1);
         if (!t)
             continue;
-        push_task(L, cx, t);
+        push_task(L, t);
         lua_rawseti(L, -2, ++n);
     }
     return 1;

@@ -65,18 +65,22 @@ static void keep_error(lua_State *L, struct task *t)
     t->failed = true;
 }
 
-/* Pushes what the hook is told: the task, its scope, what it was handed. They are gone after its end. */
+/* Pushes the hook and what it is told first: the task and its scope. They are gone after its end. */
 static void push_ended(lua_State *L, const struct task *t)
 {
-    char text[3 * ADDR_TEXT_MAX];
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_ENDED);
     l_task_push(L, t);
     l_task_push_scope(L, t->parent);
-    lua_pushnil(L);
-    if (t->owned && conn_describe(t->owned, text, sizeof text)) {
-        lua_pop(L, 1);
+}
+
+/* Pushes the rest: what was handed over to it, in words. */
+static void push_handed(lua_State *L, const struct task *t)
+{
+    char text[3 * ADDR_TEXT_MAX];
+    if (t->owned && conn_describe(t->owned, text, sizeof text))
         lua_pushstring(L, text);
-    }
+    else
+        lua_pushnil(L);
 }
 
 /* function(task, scope, connection): the Lua side hears of failures. */
@@ -113,6 +117,7 @@ static void succeeded(lua_State *L, struct ctx *cx, struct task *t)
 static void end_failed(lua_State *L, struct ctx *cx, struct task *t)
 {
     push_ended(L, t);
+    push_handed(L, t);
     cx->phase = PHASE_IDLE;
     l_task_drop(L, cx, t, false);
     sched_finish(t);
@@ -246,15 +251,25 @@ static void give_up_push(lua_State *L, struct ctx *cx, struct task *t)
     resume(L, cx, t, 3);
 }
 
+/* Without memory the hook is still called: others may be waiting for what this task held. */
 static void end_anyhow(lua_State *L, struct ctx *cx, struct task *t)
 {
+    bool tell = cx->phase == PHASE_ENDED;
+    if (tell) {
+        push_ended(L, t);
+        if (t->owned)
+            lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_NO_MEMORY);
+        else
+            lua_pushnil(L);
+        t->values = t->failed ? t->values : -1;
+    }
     t->failed = true;
-    if (cx->phase == PHASE_ENDED)
-        t->values = -1;
     cx->phase = PHASE_IDLE;
     if (t->L)
         l_task_drop(L, cx, t, false);
     sched_finish(t);
+    if (tell)
+        call_ended_hook(L);
 }
 
 /* The message is on top of L. Called in a protected call of its own; may raise and be called again. */
@@ -292,7 +307,7 @@ static int turns(lua_State *L)
     }
     int r;
     while ((r = loop_turn(&cx->loop)) == LOOP_GOES_ON)
-        ;
+        must(lua_gettop(L) == 0); /* what a push leaves behind here is kept for as long as the loop runs */
     lua_pushinteger(L, r);
     return 1;
 }
@@ -412,7 +427,7 @@ static int l_kill_all(lua_State *L)
     return 0;
 }
 
-/* on_ended(fn): fn(task) for each task that failed */
+/* on_ended(fn): fn(task, scope, connection) for each task that failed */
 static int l_on_ended(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);

@@ -10,6 +10,7 @@
 #include "l_chan.h"
 #include "l_conn.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 enum case_type { CASE_RECV, CASE_SEND, CASE_CONN };
@@ -169,6 +170,8 @@ static int enlist_conn(struct select_case *sc, bool *outside)
         r = netpoll_reset(pd, sc->side);
     if (r == 0)
         r = netpoll_watch(pd, sc->side, &sc->waiter);
+    if (r == -EBUSY && pd->side[sc->side].g->task == sc->waiter.task)
+        r = 0; /* an earlier case of ours stands there; after a wake all are looked at */
     *outside |= r == 0 && netpoll_outside(pd, sc->side);
     return r;
 }

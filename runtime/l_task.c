@@ -22,6 +22,7 @@ struct scope_face {
     const void *mark;
     struct scope *scope; /* NULL once closed */
     bool remembered;     /* it is in FACE_SCOPES */
+    bool broken;         /* a task of it failed, and there was no memory to say how */
 };
 
 static struct task *self(lua_State *L, int idx)
@@ -188,7 +189,9 @@ static int push_joined(lua_State *L, struct task *t)
         return face_error(L, t->wait.result);
     lua_pushvalue(t->L, FACE_ARGUMENT);
     lua_xmove(t->L, L, 1);
-    return push_ended(L, t->wait.object);
+    int n = push_ended(L, t->wait.object);
+    lua_remove(L, -n - 1);
+    return n;
 }
 
 static void describe_join(const struct task *t, char *text, size_t n)
@@ -369,11 +372,11 @@ static int l_scope_open(lua_State *L)
     return 1;
 }
 
-/* scope:close() -> was a wait refused because of it; only its own task may: it may be parked in join */
+/* scope:close() -> was a wait refused because of it */
 static int l_scope_close(lua_State *L)
 {
     struct scope_face *f = scope_self(L, 1);
-    luaL_argcheck(L, !f->scope || f->scope->owner == face_running(face_ctx(L)), 1, "another task's scope");
+    luaL_argcheck(L, !f->scope || !sched_scope_joined(f->scope), 1, "its task waits for its children");
     bool delivered = f->scope && f->scope->delivered;
     if (f->scope)
         sched_scope_close(f->scope);
@@ -428,22 +431,25 @@ static void push_blamed(lua_State *L)
 /* scope:blame(task): it failed; the first one counts. Needs no memory: the scope shares the task's environment. */
 static int l_scope_blame(lua_State *L)
 {
-    scope_self(L, 1);
-    self(L, 2);
+    struct scope_face *f = scope_self(L, 1);
+    const struct task *t = self(L, 2);
+    f->broken |= t->values <= 0;
     push_blamed(L);
-    if (!l_task_test(L, -1)) {
+    if (t->values > 0 && !l_task_test(L, -1)) {
         lua_getfenv(L, 2);
         lua_setfenv(L, 1);
     }
     return 0;
 }
 
-/* scope:blamed() -> the first of its tasks that failed, or nil */
+/* scope:blamed() -> the first of its tasks that failed; or true where its error is not known; or false */
 static int l_scope_blamed(lua_State *L)
 {
-    scope_self(L, 1);
+    struct scope_face *f = scope_self(L, 1);
     push_blamed(L);
-    return l_task_test(L, -1) ? 1 : 0;
+    if (!l_task_test(L, -1))
+        lua_pushboolean(L, f->broken);
+    return 1;
 }
 
 /* So that a child's end can find the scope's userdata. */

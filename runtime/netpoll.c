@@ -129,9 +129,24 @@ static void recount(struct pollDesc *pd, int side)
         netpollgoready(netpollunblock(pd, side, false), false);
 }
 
+/* What nearly every call is: one side's own timer moves later. It needs no room and wakes nobody. */
+static bool move_later(struct pollDesc *pd, int64_t when, int mode)
+{
+    if (mode == (MODE_R | MODE_W))
+        return false;
+    int side = mode == MODE_W;
+    struct pollSide *s = &pd->side[side];
+    bool own = s->timer.slot && s->timer.fire != netpollDeadline;
+    if (!own || when < s->timer.when || when == pd->side[!side].deadline)
+        return false;
+    s->deadline = when;
+    (void)timers_set(pd->np->sched->timers, &s->timer, when);
+    return true;
+}
+
 int netpoll_set_deadline(struct pollDesc *pd, int64_t when, int mode)
 {
-    if (pd->closing)
+    if (pd->closing || move_later(pd, when, mode))
         return 0;
     bool shared = pd->side[POLL_R].timer.slot && !pd->side[POLL_W].timer.slot; /* may be split now */
     if ((when > 0 || shared) && timers_reserve(pd->np->sched->timers, 2) < 0)

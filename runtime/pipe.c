@@ -92,8 +92,9 @@ static ssize_t pipe_write(struct stream *s, const struct iovec *iov, int count)
     s->again = POLL_W;
     if (!to || to->ended)
         return -EPIPE;
+    count = (int)hard_trim((size_t)count);
     for (int i = 0; i < count && buf_len(&to->inbound) < to->capacity; i++) {
-        size_t n = base_min(iov[i].iov_len, to->capacity - buf_len(&to->inbound));
+        size_t n = hard_trim(base_min(iov[i].iov_len, to->capacity - buf_len(&to->inbound)));
         if (buf_append(&to->inbound, iov[i].iov_base, n) < 0)
             return done ? (ssize_t)done : -ENOMEM;
         done += n;

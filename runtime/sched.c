@@ -262,9 +262,41 @@ void sched_scope_cancel(struct scope *sc)
     cancel_all(work);
 }
 
+static void stop_joining(struct task *t)
+{
+    ((struct scope *)t->wait.object)->joining = false;
+}
+
+/* Another task may have started one more in it between the wake and now. */
+static int join_again(struct task *t)
+{
+    return t->wait.result < 0 ? t->wait.result : sched_scope_join(t->wait.object);
+}
+
+static const struct wait_kind kind_children = {
+    .name = "children", .attempt = join_again, .undo = stop_joining};
+
+bool sched_scope_joined(const struct scope *sc)
+{
+    const struct task *t = sc->owner;
+    return (t->state == TASK_PARKED || t->state == TASK_READY) && t->wait.kind == &kind_children &&
+           t->wait.object == sc;
+}
+
+/* Its owner waits in it and would never be told: it goes on now. */
+static void end_join(struct scope *sc)
+{
+    if (!sched_scope_joined(sc))
+        return;
+    if (sc->owner->state == TASK_PARKED)
+        sched_wake(sc->owner, ERR_CLOSED);
+    sc->owner->wait.result = ERR_CLOSED;
+}
+
 void sched_scope_close(struct scope *sc)
 {
     struct task *t = sc->owner;
+    end_join(sc);
     if (sc->timer.slot) {
         timers_del(t->sched->timers, &sc->timer);
         t->sched->outside--;
@@ -286,20 +318,6 @@ void sched_scope_abandon(struct scope *sc)
         sched_cancel(container_of(l, struct task, sibling));
     sched_scope_close(sc);
 }
-
-static void stop_joining(struct task *t)
-{
-    ((struct scope *)t->wait.object)->joining = false;
-}
-
-/* Another task may have started one more in it between the wake and now. */
-static int join_again(struct task *t)
-{
-    return t->wait.result < 0 ? t->wait.result : sched_scope_join(t->wait.object);
-}
-
-static const struct wait_kind kind_children = {
-    .name = "children", .attempt = join_again, .undo = stop_joining};
 
 int sched_scope_join(struct scope *sc)
 {

@@ -7,7 +7,7 @@
  *   state     means                                  leaves by
  *   READY     in the ready queue                     the runner takes it: RUNNING
  *   RUNNING   on the processor (at most one)         sched_park, sched_yield, sched_finish
- *   PARKED    its wait node stands somewhere         sched_wake, sched_interrupt: READY
+ *   PARKED    its wait node stands somewhere         sched_wake, sched_cancel: READY
  *   DONE      ended; only its handle may be left     never
  *
  * Every park is one wait node. Whoever ends a park calls `undo`, which takes the node out of every
@@ -176,6 +176,7 @@ struct scope *sched_scope_open(struct task *t, bool shield);
 int sched_scope_deadline(struct scope *sc, int64_t when);
 void sched_scope_cancel(struct scope *sc);
 void sched_scope_close(struct scope *sc); /* frees it; children it still has go on without it */
+bool sched_scope_joined(const struct scope *sc); /* its owner is in sched_scope_join */
 
 /* Closes one that its owner can never come back to (a generator that was dropped): its children are
  * cancelled, but not the owner, which is long somewhere else. */

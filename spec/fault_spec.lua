@@ -70,6 +70,24 @@ describe("a wait across a C call", function()
     assert.matches("cannot wait here", err)
   end))
 
+  it("in a generator that a finalizer runs is refused too: such a yield once got lost, and the task with it",
+    lives_on(function()
+      local err
+      do
+        local box = newproxy(true)
+        getmetatable(box).__gc = function()
+          local _
+          _, err = pcall(coroutine.wrap(function() return moonpark.sleep(0) end))
+        end
+      end
+      coroutine.wrap(function()
+        collectgarbage()
+        collectgarbage()
+      end)()
+      assert.matches("in __gc", err)
+      assert.is_true(moonpark.sleep(0))
+    end))
+
   it("is none through pcall, metamethods and iterators: there a wait is fine", lives_on(function()
     local function wait(...)
       assert(moonpark.sleep(0.0001))
@@ -355,6 +373,72 @@ describe("finalizers that call moonpark", function()
       core.check()
     ]])
     assert.equal("true\ttrue\ntrue\n", result.out, result.err)
+    assert.equal(0, result.status)
+  end)
+
+  it("may start a task while one is being started: both once got the same coroutine", function()
+    local result = run_script([[
+      local moonpark = require "moonpark"
+      local started, ran = 0, 0
+      local function litter()
+        local box = newproxy(true)
+        getmetatable(box).__gc = function()
+          started = started + 1
+          moonpark.go(function()
+            moonpark.sleep(0.001)
+            ran = ran + 1
+          end)
+        end
+      end
+      collectgarbage("setpause", 100)
+      collectgarbage("setstepmul", 1000)
+      moonpark.run(function()
+        local tasks, wrong = {}, 0
+        for i = 1, 2000 do
+          litter()
+          tasks[i] = moonpark.go(function(n)
+            moonpark.sleep(0.001)
+            return n
+          end, i)
+        end
+        for i = 1, 2000 do
+          if select(2, tasks[i]:join()) ~= i then wrong = wrong + 1 end
+        end
+        collectgarbage()
+        collectgarbage()
+        print(wrong)
+      end)
+      print(started == 2000, started == ran)
+    ]])
+    assert.equal("0\ntrue\ttrue\n", result.out, result.err)
+    assert.equal(0, result.status)
+  end)
+
+  it("may close connections and pollDescs while they are listed: the walk once followed one that was gone", function()
+    local result = run_script([[
+      local moonpark = require "moonpark"
+      local core = require "moonpark.core"
+      moonpark.run(function()
+        local listener = assert(moonpark.net.listen("127.0.0.1:0"))
+        for _ = 1, 20 do
+          for _ = 1, 300 do moonpark.net.pipe() end
+          assert(#core.conns() > 0)
+        end
+        for _ = 1, 20 do
+          local conns = {}
+          for i = 1, 100 do
+            conns[i] = assert(moonpark.net.listen("127.0.0.1:0"))
+            moonpark.netpoll.open(conns[i]:fd())
+          end
+          assert(core.polls())
+          for i = 1, 100 do conns[i]:close() end
+        end
+        listener:close()
+        print "listed"
+      end)
+      core.check()
+    ]])
+    assert.equal("listed\n", result.out, result.err)
     assert.equal(0, result.status)
   end)
 end)

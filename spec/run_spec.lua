@@ -69,7 +69,8 @@ describe("run", function()
         print(moonpark.go(deeper):join() == nil, moonpark.yield())
       end)
     ]])
-    assert.matches("^false\t[^\n]+stack overflow[^\n]*\nfalse\t[^\n]+stack overflow", out)
+    -- Where the stack ended in a C function there is no line to name.
+    assert.matches("^false\t[^\n]*stack overflow[^\n]*\nfalse\t[^\n]*stack overflow", out)
     assert.matches("true\ttrue\n$", out)
   end)
 

@@ -10,7 +10,7 @@ require("jit").off(true, true) -- `undo` is called back from C, which compiled c
 local C = ffi.C
 local READY, RUNNING, PARKED, DONE = C.TASK_READY, C.TASK_RUNNING, C.TASK_PARKED, C.TASK_DONE
 local OUTSIDE, SHIELDED = C.WAIT_OUTSIDE, C.WAIT_SHIELDED
-local TIMEOUT, CANCELED = C.ERR_TIMEOUT, C.ERR_CANCELED
+local TIMEOUT, CANCELED, CLOSED = C.ERR_TIMEOUT, C.ERR_CANCELED, C.ERR_CLOSED
 
 local undone -- what `undo` saw
 local function note(t)
@@ -521,6 +521,46 @@ describe("sched", function()
       assert.equal(b, w.turn())
       lib.sched_finish(b)
       assert.is_false(sc.joining)
+      goes_on(t, 0)
+    end)
+
+    it("is joined until the child that came after the last one's end has ended too", function()
+      local first = w.task(sc)
+      lib.sched_scope_join(sc)
+      w.parked()
+      w.turn()
+      lib.sched_finish(first)
+      local late = w.task(sc)
+      assert.equal(t, w.turn())
+      assert.equal(C.SCHED_PARKED, t.wait.kind.attempt(t))
+      w.parked()
+      assert.equal(late, w.turn())
+      lib.sched_finish(late)
+      goes_on(t, 0)
+    end)
+
+    it("lets its task go when it is closed under a join", function()
+      local child = w.task(sc)
+      lib.sched_scope_join(sc)
+      w.parked()
+      assert.is_true(lib.sched_scope_joined(sc))
+      lib.sched_scope_close(sc)
+      assert.equal(READY, t.state)
+      assert.is_true(child.parent == nil)
+      assert.equal(child, w.turn())
+      lib.sched_finish(child)
+      goes_on(t, CLOSED)
+    end)
+
+    it("cancels its children and not its task when it is abandoned", function()
+      local child = w.task(sc)
+      park(t, OUTSIDE)
+      w.turn()
+      park(child, OUTSIDE)
+      lib.sched_scope_abandon(sc)
+      assert.equal(PARKED, t.state)
+      goes_on(child, CANCELED)
+      lib.sched_wake(t, 0)
       goes_on(t, 0)
     end)
 

@@ -24,6 +24,22 @@ describe("select", function()
     assert.same({ 2, "value" }, { moonpark.select { { a }, { b } } })
   end)
 
+  it("takes the same connection, and the same channel, in several cases", function()
+    local client, server = tcp_pair()
+    local ch = moonpark.chan()
+    local cases = { { client, "r" }, { client, "r" }, { ch }, { ch }, { ch, "own" }, timeout = 5 }
+    local task = moonpark.go(function() return moonpark.select(cases) end)
+    settle()
+    server:write("x")
+    local _, number, ready = task:join()
+    assert.is_true(number == 1 or number == 2)
+    assert.is_true(ready)
+    assert.equal("x", client:read())
+    assert.equal(0, core.stats().waiters)
+    client:close()
+    server:close()
+  end)
+
   it("waits for the first one, and leaves the others alone", function()
     local a, b = moonpark.chan(), moonpark.chan()
     local got

@@ -133,6 +133,29 @@ describe("join", function()
     assert.same({ "x", "x", "x", "x", "x" }, got)
   end)
 
+  it("does not keep the ended task, as the loop's stack once did", function()
+    local gone = setmetatable({}, { __mode = "v" })
+    gone[1] = moonpark.go(function() return {} end)
+    gone[2] = select(2, gone[1]:join())
+    settle()
+    collectgarbage()
+    collectgarbage()
+    assert.same({}, gone)
+  end)
+
+  it("does not keep a task whose error object knows it, as its traceback once did", function()
+    local gone = setmetatable({}, { __mode = "v" })
+    local task
+    task = moonpark.go(function() moonpark.shield(function() error { task = task } end) end)
+    gone[1] = task
+    assert.is_nil((task:join()))
+    task = nil -- luacheck: ignore
+    settle()
+    collectgarbage()
+    collectgarbage()
+    assert.same({}, gone)
+  end)
+
   it("of oneself raises", function()
     assert.error_matches(function() moonpark.current():join() end, "cannot join itself")
   end)
@@ -350,6 +373,47 @@ describe("scope", function()
     collectgarbage()
     collectgarbage()
     assert.same({ true, nil, "canceled" }, { child:join() })
+  end)
+
+  it("that a generator left behind does not end what its task waits for by then, as it once did", function()
+    local generator = coroutine.wrap(function() moonpark.scope(coroutine.yield) end)
+    generator()
+    generator = nil -- luacheck: ignore
+    local gate = moonpark.event()
+    moonpark.go(function()
+      collectgarbage()
+      collectgarbage()
+      gate:set()
+    end)
+    assert.same({ true }, { gate:wait() })
+  end)
+
+  it("waits for a task that another one starts in it right after the last child has ended", function()
+    local scope, ended
+    local channel = moonpark.chan()
+    local late = moonpark.go(function()
+      channel:recv()
+      scope:go(function()
+        settle()
+        ended = true
+      end)
+    end)
+    moonpark.yield()
+    moonpark.scope(function(s)
+      scope = s
+      s:go(function() channel:send("I end now") end)
+    end)
+    assert.is_true(ended)
+    assert.is_true(late:join())
+  end)
+
+  it("cannot be closed under its task, which once waited for ever then", function()
+    local ok, err
+    moonpark.scope(function(scope)
+      scope:go(function() ok, err = pcall(scope.close, scope) end)
+    end)
+    assert.is_false(ok)
+    assert.matches("waits for its children", err)
   end)
 end)
 

@@ -11,7 +11,7 @@ local M = {}
 
 local CR, LF, STAR, DOLLAR, ZERO, NINE = 13, 10, 42, 36, 48, 57
 local LONGEST_BULK = 512 * 1024 * 1024
-local LONGEST_REQUEST = LONGEST_BULK + 64 * 1024 * 1024
+local LONGEST_REQUEST = LONGEST_BULK + 1024 * 1024
 local MOST_WORDS = 1024 * 1024
 local LONGEST_LINE = 64 * 1024
 local MOST_KEPT = 64 * 1024 -- bytes that an idle connection's tables may hold on to

@@ -10,8 +10,9 @@ local core = require "moonpark.core"
 local M = {}
 
 local reporter
-local kept = {}    -- [i] = {handle = weak box, text = what to report}
+local kept = {}    -- [i] = {box = the handle, held weakly; text = what to report}
 local traces = setmetatable({}, { __mode = "k" }) -- [task] = {err = value, trace = text}
+local holds_weakly = { __mode = "v" } -- of such an entry: an error that knows its task would keep both for ever
 local last_collection, collection_cost = 0, 0
 
 --- How many errors were reported as uncaught since the start.
@@ -36,7 +37,7 @@ local function remember(err)
   if task then
     local before = traces[task]
     if not (before and rawequal(before.err, err)) then
-      traces[task] = { err = err, trace = debug.traceback("", 3):gsub("^\n", "") }
+      traces[task] = setmetatable({ err = err, trace = debug.traceback("", 3):gsub("^\n", "") }, holds_weakly)
     end
   end
   return err

@@ -113,8 +113,9 @@ function M.on_main_failed(fn) main_failed = fn end
 core.on_ended(function(task, scope, connection)
   local _, err = task:results()
   local gave_up = task:is_canceled() and failures.is_cancellation(err)
-  if connection then
-    loggers[scope](connection, task, gave_up)
+  local log = connection and scope and loggers[scope] -- its scope may have been dropped with a generator
+  if log then
+    log(connection, task, gave_up)
   elseif gave_up then
     return
   elseif task == main then
@@ -151,7 +152,7 @@ local function leave_scope(scope, ok, ...)
   scope:join()
   child = child or (ok and scope:blamed())
   scope:close()
-  if child then error(failures.raised(child), 0) end
+  if child then error(child == true and "not enough memory" or failures.raised(child), 0) end
   if not ok then error((...), 0) end
   return ...
 end

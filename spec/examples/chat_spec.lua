@@ -134,15 +134,16 @@ describe("examples/chat.lua", function()
 
   -- Reads the talker's lines, checks that none is missing, and calls left() when the slow one is told to have left.
   local function follow(conn, left)
-    local expected, last = 1, nil
+    local expected = 1
     for line in conn:lines() do
       if line == "* slow has left" then
         left()
       elseif line == "ann: done" then
         return expected - 1
       else
-        last = tonumber(line:match "^ann: (%d+) %.+$")
-        if last ~= expected then error(("line %d expected, got: %s"):format(expected, line:sub(1, 60)), 0) end
+        if tonumber(line:match "^ann: (%d+) %.+$") ~= expected then
+          error(("line %d expected, got: %s"):format(expected, line:sub(1, 60)), 0)
+        end
         expected = expected + 1
       end
     end
