@@ -140,13 +140,14 @@ SPEC       ?= $(if $(filter hard,$(MODE)),$(HARD_SPECS),$(CORE_SPECS))
 SANITIZER_ENV = LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so) \
                 ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 
-# $(call run_specs,NAME,BUILD,ENVIRONMENT,INTERPRETER,FILES). Specs start programs, and make itself once: what this
-# make was told must not reach them.
-run_specs = @$(RUNNER) specs $(1) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS $(call lua_env,$(2)) $(3) $(4) -- $(5)
+# $(call run_specs,NAME,BUILD,ENVIRONMENT,INTERPRETER,FILES,LIMIT): a file may take LIMIT seconds. Specs start
+# programs, and make itself once: what this make was told must not reach them.
+run_specs = @SPEC_LIMIT=$(or $(6),120) $(RUNNER) specs $(1) \
+            env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS $(call lua_env,$(2)) $(3) $(4) -- $(5)
 
 .PHONY: spec
 spec: build
-	$(call run_specs,$(MODE),$(BUILD),$(if $(SANITIZED),$(SANITIZER_ENV)),$(LUAJIT),$(SPEC))
+	$(call run_specs,$(MODE),$(BUILD),$(if $(SANITIZED),$(SANITIZER_ENV)),$(LUAJIT),$(SPEC),600)
 	@$(RUNNER) sum
 
 .PHONY: spec-hard
@@ -154,7 +155,9 @@ spec-hard:
 	@$(SUB_MAKE) spec MODE=hard
 
 # The parts of `make test`, in order. Each is a make of its own: what it needs is there only when its turn comes.
+# One that is run alone prints its own sum.
 PARTS := test-tree test-epoll test-poll test-other test-asan test-hard
+SUM    = $(if $(filter 0,$(MAKELEVEL)),@$(RUNNER) sum)
 .PHONY: test $(PARTS)
 test:
 	$(call install_packages,$(TEST_PACKAGES))
@@ -166,24 +169,30 @@ test-tree:
 	@$(RUNNER) check 'build' $(COMPILE) MODE=release
 	@$(RUNNER) check 'luacheck' luacheck --quiet --codes --no-color .
 	$(call run_specs,tree,build/release,,$(LUAJIT),$(TREE_SPECS))
+	$(SUM)
 
 test-epoll:
 	$(call run_specs,epoll,build/release,MOONPARK_POLLER=epoll,$(LUAJIT),$(CORE_SPECS))
+	$(SUM)
 
 test-poll:
 	$(call run_specs,poll,build/release,MOONPARK_POLLER=poll,$(LUAJIT),$(CORE_SPECS))
+	$(SUM)
 
 test-other:
 	@$(RUNNER) check 'build with the other LuaJIT' $(SUB_MAKE) build-other
 	@$(SUB_MAKE) test-other-specs
+	$(SUM)
 
 test-asan:
 	@$(RUNNER) check 'build with ASan and UBSan' $(COMPILE) MODE=asan
 	$(call run_specs,asan,build/asan,$(SANITIZER_ENV),$(LUAJIT),$(CORE_SPECS))
+	$(SUM)
 
 test-hard:
 	@$(RUNNER) check 'build hard' $(COMPILE) MODE=hard
-	$(call run_specs,hard,build/hard,$(SANITIZER_ENV),$(LUAJIT),$(HARD_SPECS))
+	$(call run_specs,hard,build/hard,$(SANITIZER_ENV),$(LUAJIT),$(HARD_SPECS),600)
+	$(SUM)
 
 # ---- the LuaJIT package that is not installed, unpacked beside the build ----
 

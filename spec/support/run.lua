@@ -14,7 +14,7 @@ local RUN = assert(os.getenv "MOONPARK_RUN", "MOONPARK_RUN is not set: where thi
 local RESULTS = RUN .. ".results" -- a line for each part: passed, failed, pending, and its name
 local TALLY = RUN .. ".tally"     -- of the spec file that runs now
 local OUTPUT = RUN .. ".output"   -- of the check that runs now
-local LIMIT = 120                 -- seconds a spec file may take
+local LIMIT = tonumber(os.getenv "SPEC_LIMIT") or 120 -- seconds a spec file may take
 
 -- In the foreground, so that Ctrl-C reaches it.
 local BUSTED = "MOONPARK_TALLY=%s timeout --foreground -k 10 %d "
