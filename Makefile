@@ -113,7 +113,7 @@ run:
 	@echo '    redis-cli -p $(lastword $(subst :, ,$(ADDRESS))) get greeting'
 	@echo 'Ctrl-C ends it.'
 	@echo
-	@$(call lua_env,$(BUILD)) exec $(LUAJIT) lua/bin/moonpark examples/kv.lua $(ADDRESS)
+	@$(call lua_env,$(BUILD)) $(LUAJIT) lua/bin/moonpark examples/kv.lua $(ADDRESS) || [ $$? -eq 130 ]
 
 .PHONY: bench
 bench:

@@ -3,7 +3,9 @@
 --
 --   luajit spec/hard/sweep.lua syscall|alloc [PART PARTS [TIMES]]
 --   luajit spec/hard/sweep.lua syscall|alloc only N         that child alone, in this process: for a debugger
---   ... TIMES                                               so many calls in a row fail, from the n-th on
+--
+-- TIMES: so many calls in a row fail, from the n-th on. In the environment: SWEEP_SHOW prints how each life ended,
+-- SWEEP_PATIENCE is how many seconds one may take, MOONPARK_POLLER as ever.
 --
 -- For n = 1, 2, ... a forked child lives with its n-th system call (allocation) failing, is looked at, lives once
 -- more without a fault, and is looked at again; until a life makes fewer than n calls. Every child starts before

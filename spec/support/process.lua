@@ -58,6 +58,7 @@ local F_SETFD, F_GETFL, F_SETFL, FD_CLOEXEC = 2, 3, 4, 1
 local WNOHANG, PR_SET_PDEATHSIG, SIGKILL = 1, 1, 9
 local PATIENCE = 60   -- seconds; nothing in a spec takes as long, so whoever does hangs
 local PAUSE = 0.002   -- seconds between two looks
+local LAST_READS = 4096 -- after the child's end, of 64 KiB each
 
 local M = {}
 
@@ -197,22 +198,20 @@ end
 
 local bytes = ffi.new "char[65536]"
 
--- Takes what is there. -> did anything come or end?
+-- Takes what one read gives: a child that writes without end must not keep us reading. -> did anything come or end?
 local function drain_one(self, stream)
-  local fd, moved = self.fds[stream], false
-  while fd do
-    local n = tonumber(C.process_read(fd, bytes, 65536))
-    if n > 0 then
-      self.text[stream] = self.text[stream] .. ffi.string(bytes, n)
-    elseif n == 0 or (ffi.errno() ~= EAGAIN and ffi.errno() ~= EINTR) then
-      C.process_close(fd)
-      fd, self.fds[stream] = nil, nil
-    else
-      return moved
-    end
-    moved = true
+  local fd = self.fds[stream]
+  if not fd then return false end
+  local n = tonumber(C.process_read(fd, bytes, 65536))
+  if n > 0 then
+    self.text[stream] = self.text[stream] .. ffi.string(bytes, n)
+  elseif n == 0 or (ffi.errno() ~= EAGAIN and ffi.errno() ~= EINTR) then
+    C.process_close(fd)
+    self.fds[stream] = nil
+  else
+    return false
   end
-  return moved
+  return true
 end
 
 local function drain(self)
@@ -289,7 +288,9 @@ end
 ---@return string err
 function Child:wait()
   wait_for(self, "end", function() return reap(self) end)
-  drain(self) -- not to the end of the pipes: something it started may hold them open
+  for _ = 1, LAST_READS do -- not to the end of the pipes: something it started may hold them open
+    if not drain(self) then break end
+  end
   release(self)
   return self.status, self.text.out, self.text.err
 end
