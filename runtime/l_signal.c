@@ -32,12 +32,6 @@ static int l_watch(lua_State *L)
     return face_result(L, signals_watch(cx->loop.poller, number(L)));
 }
 
-static int l_unwatch(lua_State *L)
-{
-    signals_unwatch(number(L));
-    return 0;
-}
-
 /* signal_ignored(name) -> boolean: whoever started this process does not want it to hear of that */
 static int l_ignored(lua_State *L)
 {
@@ -62,7 +56,7 @@ static int l_on_signal(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"on_signal", l_on_signal},     {"signal_ignored", l_ignored}, {"signal_number", l_number},
-    {"signal_unwatch", l_unwatch}, {"signal_watch", l_watch},     {NULL, NULL},
+    {"signal_watch", l_watch},      {NULL, NULL},
 };
 
 void l_signal_open(lua_State *L) { face_functions(L, functions); }

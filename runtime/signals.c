@@ -55,10 +55,8 @@ bool signals_ignored(int signo)
     return sigaction(signo, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN;
 }
 
-void signals_unwatch(int signo)
+static void unwatch(int signo)
 {
-    if (signo <= 0 || signo >= NSIG || !watched[signo].poller)
-        return;
     sigaction(signo, &watched[signo].before, NULL);
     watched[signo].poller = NULL;
 }
@@ -67,7 +65,7 @@ void signals_forget(struct poller *p)
 {
     for (int signo = 1; signo < NSIG; signo++)
         if (watched[signo].poller == p)
-            signals_unwatch(signo);
+            unwatch(signo);
 }
 
 int signals_take(struct poller *p)

@@ -16,10 +16,7 @@ int signals_watch(struct poller *p, int signo);
 /* Was the process started with signo ignored (as a shell's background job, by nohup) and still does? */
 bool signals_ignored(int signo);
 
-/* Back to what the signal did before. */
-void signals_unwatch(int signo);
-
-/* All of p's. */
+/* What p watched does again what it did before. */
 void signals_forget(struct poller *p);
 
 /* A signal that has come and was not taken yet, or 0. */

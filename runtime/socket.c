@@ -41,8 +41,8 @@ static void socket_close(struct stream *s) { sys_close(s->fd); }
     {.name = name_, .drains = drains_, .read = socket_read, .write = socket_write,      \
      .ready = stream_fd_ready, .close_write = socket_close_write, .close = socket_close}
 
-const struct stream_ops socket_tcp = SOCKET_OPS("tcp", true);
-const struct stream_ops socket_unix = SOCKET_OPS("unix", false);
+static const struct stream_ops socket_tcp = SOCKET_OPS("tcp", true);
+static const struct stream_ops socket_unix = SOCKET_OPS("unix", false);
 
 const struct stream_ops *socket_ops(const struct addr *a)
 {

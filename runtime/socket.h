@@ -9,9 +9,7 @@
 #include "addr.h"
 #include "stream.h"
 
-extern const struct stream_ops socket_tcp;
-extern const struct stream_ops socket_unix;
-
+/* The stream of a socket of that family. */
 const struct stream_ops *socket_ops(const struct addr *a);
 
 struct socket_listen_options {

@@ -57,6 +57,15 @@ describe("a channel with a capacity", function()
     assert.same({ 1, 2, 3, 4, 5 }, got)
   end)
 
+  it("tells how many it holds", function()
+    local ch = moonpark.chan(3)
+    ch:send("a")
+    ch:send("b")
+    assert.equal(2, #ch)
+    ch:recv()
+    assert.equal(1, #ch)
+  end)
+
   it("keeps the order through many turns of its ring", function()
     local ch, got = moonpark.chan(7), {}
     moonpark.go(function()
