@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* addr.h - text to socket address and back.
  *
- * Floor 1. "127.0.0.1:80", "[::1]:80", ":80" (every local address), "unix:/path", "unix:@abstract".
- * Addresses are numeric: no name is looked up here. */
+ * Floor 1. Streams: "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", ":80" (every local address),
+ * "unix:/path", "unix:@abstract". Datagrams: the same behind "udp:", and "unixgram:/path", "unixgram:@abstract",
+ * "unixgram:" (a socket without a name). A host may be a name, which is told but not looked up here. */
 #ifndef MOONPARK_ADDR_H
 #define MOONPARK_ADDR_H
 
@@ -21,11 +22,25 @@ struct addr {
     };
     socklen_t len;
     bool wildcard; /* ":port": every local address, IPv6 and IPv4 */
+    bool dgram;
 };
 
-enum { ADDR_TEXT_MAX = 128 };
+enum { ADDR_TEXT_MAX = 128, ADDR_NAME_MAX = 253 };
 
-/* Reads n bytes of text. NULL, or in stable words what is wrong with it. */
+/* A text taken apart: host and path point into it. */
+struct addr_parts {
+    const char *host; /* without brackets; or the unix path */
+    size_t length;
+    int port;         /* -1: unix */
+    bool dgram;
+    bool bracketed;
+    bool name;        /* the host is to be looked up */
+};
+
+/* Takes n bytes of text apart. NULL, or in stable words what is wrong with it. */
+const char *addr_split(struct addr_parts *parts, const char *text, size_t n);
+
+/* Reads n bytes of text. NULL, or in stable words what is wrong with it; a name is "not a numeric address". */
 const char *addr_parse(struct addr *a, const char *text, size_t n);
 
 /* The same wildcard for hosts without IPv6: 0.0.0.0. */

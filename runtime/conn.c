@@ -4,6 +4,8 @@
 #define _GNU_SOURCE
 #include "conn.h"
 
+#include "conn_read.h"
+#include "conn_write.h"
 #include "errors.h"
 #include "hard.h"
 #include "socket.h"
@@ -12,121 +14,15 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { WRITE_VECTOR = 1024, GO_ON = 2 }; /* GO_ON: a piece of work is done, call again */
-
 struct operation_row {
     struct wait_kind kind;
     uint8_t side;
-    int (*step)(struct conn *c, struct task *t); /* 0: done; GO_ON; -EAGAIN; or why not */
+    int (*step)(struct conn *c, struct task *t); /* see conn.h */
 };
 
 static const struct operation_row rows[];
 
-/* ---- the parts of an operation ---- */
-
-/* After a short read nothing is there until an edge has been reported: say so without asking. */
-static bool nothing_there(const struct conn *c)
-{
-    const struct pollDesc *pd = c->stream.pd;
-    return c->drained && c->stream.ops->drains && pd && !pd->hangup;
-}
-
-static ssize_t receive(struct conn *c, void *to, size_t n)
-{
-    c->stream.again = POLL_R;
-    if (nothing_there(c))
-        return -EAGAIN;
-    ssize_t got = c->stream.ops->read(&c->stream, to, n);
-    c->drained = got > 0 && (size_t)got < hard_trim(n);
-    c->ended = got == 0;
-    return got;
-}
-
-/* One read from the stream into `in`. GO_ON, -EAGAIN, or why not. */
-static int fill(struct conn *c)
-{
-    if (c->ended)
-        return ERR_EOF;
-    char *to = buf_reserve(&c->in, 1);
-    if (!to)
-        return -ENOMEM;
-    ssize_t got = receive(c, to, buf_room(&c->in));
-    if (got > 0)
-        buf_commit(&c->in, (size_t)got);
-    if (got < 0)
-        return (int)got;
-    return got ? GO_ON : ERR_EOF;
-}
-
-static int step_read(struct conn *c, struct task *t)
-{
-    t->op.flag = buf_len(&c->in) > 0;
-    if (t->op.flag) {
-        t->op.length = t->op.total = base_min(buf_len(&c->in), t->op.limit);
-        return 0;
-    }
-    if (c->ended)
-        return ERR_EOF;
-    ssize_t got = receive(c, c->loop->scratch, base_min(limits.scratch, t->op.limit));
-    if (got <= 0)
-        return got ? (int)got : ERR_EOF;
-    t->op.length = t->op.total = (size_t)got;
-    return 0;
-}
-
-static int step_exactly(struct conn *c, struct task *t)
-{
-    if (buf_len(&c->in) < t->op.limit)
-        return fill(c);
-    t->op.length = t->op.total = t->op.limit;
-    return 0;
-}
-
-static int found(struct task *t, size_t length, size_t delimiter)
-{
-    if (length > t->op.limit)
-        return ERR_TOO_LONG;
-    t->op.length = length;
-    t->op.total = length + delimiter;
-    return 0;
-}
-
-static int step_until(struct conn *c, struct task *t)
-{
-    ptrdiff_t at = buf_find(&c->in, t->op.bytes, t->op.from);
-    if (at >= 0)
-        return found(t, (size_t)at, t->op.from);
-    if (buf_len(&c->in) >= t->op.limit + t->op.from)
-        return ERR_TOO_LONG;
-    return fill(c);
-}
-
-/* A line ends at LF or CRLF; the last one may end with the stream. */
-static int step_line(struct conn *c, struct task *t)
-{
-    ptrdiff_t at = buf_find(&c->in, "\n", 1);
-    if (at >= 0) {
-        size_t cr = at > 0 && buf_at(&c->in)[at - 1] == '\r';
-        return found(t, (size_t)at - cr, 1 + cr);
-    }
-    if (buf_len(&c->in) >= t->op.limit + 2) /* room for a CRLF behind the longest line */
-        return ERR_TOO_LONG;
-    int r = fill(c);
-    if (r == ERR_EOF && buf_len(&c->in) > 0)
-        return found(t, buf_len(&c->in), 0);
-    return r;
-}
-
-static int step_all(struct conn *c, struct task *t)
-{
-    if (buf_len(&c->in) > t->op.limit)
-        return ERR_TOO_LONG;
-    int r = fill(c);
-    if (r != ERR_EOF)
-        return r;
-    t->op.length = t->op.total = buf_len(&c->in);
-    return 0;
-}
+/* ---- steps that are not reads or writes ---- */
 
 static int step_ready(struct conn *c, struct task *t)
 {
@@ -144,19 +40,6 @@ static int step_accept(struct conn *c, struct task *t)
         return fd;
     conn_open_socket(t->op.target, c->stream.ops, fd);
     return 0;
-}
-
-static int step_write(struct conn *c, struct task *t)
-{
-    struct iovec iov[WRITE_VECTOR];
-    if (t->op.total == t->op.length)
-        return 0;
-    int count = c->face->gather(t, iov, WRITE_VECTOR);
-    ssize_t sent = c->stream.ops->write(&c->stream, iov, count);
-    if (sent < 0)
-        return (int)sent;
-    t->op.total += (size_t)sent;
-    return t->op.total == t->op.length ? 0 : GO_ON;
 }
 
 static int step_connect(struct conn *c, struct task *t)
@@ -225,7 +108,7 @@ static int work(struct conn *c, struct task *t)
             r = park(c, t);
             if (r != 0)
                 return r; /* 0: readiness was reported meanwhile */
-        } else if (r != GO_ON) {
+        } else if (r != CONN_GO_ON) {
             return r;
         } else if (pieces >= limits.operations) {
             return sched_canceled(t) ? ERR_CANCELED : sched_again(t, &row->kind, c);
@@ -309,10 +192,10 @@ size_t conn_describe(const struct conn *c, char *text, size_t n)
         return (size_t)snprintf(text, n, "closed connection");
     if (c->stream.fd >= 0 && socket_local(c->stream.fd, &a) == 0)
         addr_format(&a, local);
-    if (c->stream.fd >= 0 && !c->listening && socket_peer(c->stream.fd, &a) == 0)
+    if (c->stream.fd >= 0 && c->kind != CONN_LISTENER && socket_peer(c->stream.fd, &a) == 0)
         addr_format(&a, peer);
     return (size_t)snprintf(text, n, "%s %s%s%s%s", c->stream.ops->name,
-                            c->listening ? "listener " : "", local, peer[0] ? " to " : "", peer);
+                            c->kind == CONN_LISTENER ? "listener " : "", local, peer[0] ? " to " : "", peer);
 }
 
 static void describe(const struct task *t, char *text, size_t n)
@@ -331,14 +214,14 @@ static int64_t deadline(const struct task *t)
      .deadline = deadline, .describe = describe}
 
 static const struct operation_row rows[] = {
-    [CONN_READ] = {KIND("read"), POLL_R, step_read},
-    [CONN_EXACTLY] = {KIND("read_exactly"), POLL_R, step_exactly},
-    [CONN_LINE] = {KIND("read_line"), POLL_R, step_line},
-    [CONN_UNTIL] = {KIND("read_until"), POLL_R, step_until},
-    [CONN_ALL] = {KIND("read_all"), POLL_R, step_all},
+    [CONN_READ] = {KIND("read"), POLL_R, conn_read_some},
+    [CONN_EXACTLY] = {KIND("read_exactly"), POLL_R, conn_read_exactly},
+    [CONN_LINE] = {KIND("read_line"), POLL_R, conn_read_line},
+    [CONN_UNTIL] = {KIND("read_until"), POLL_R, conn_read_until},
+    [CONN_ALL] = {KIND("read_all"), POLL_R, conn_read_all},
     [CONN_READABLE] = {KIND("wait_readable"), POLL_R, step_ready},
     [CONN_ACCEPT] = {KIND("accept"), POLL_R, step_accept},
-    [CONN_WRITE] = {KIND("write"), POLL_W, step_write},
+    [CONN_WRITE] = {KIND("write"), POLL_W, conn_write_strings},
     [CONN_WRITABLE] = {KIND("wait_writable"), POLL_W, step_ready},
     [CONN_CONNECT] = {KIND("connect"), POLL_W, step_connect},
 };
@@ -386,7 +269,7 @@ static void fail_queue(struct conn_side *s)
 static void forget_path(const struct conn *c)
 {
     struct addr a;
-    if (c->listening && c->unlink && socket_local(c->stream.fd, &a) == 0 && addr_path(&a))
+    if (c->kind == CONN_LISTENER && c->unlink && socket_local(c->stream.fd, &a) == 0 && addr_path(&a))
         (void)sys_unlink(addr_path(&a));
 }
 

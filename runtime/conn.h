@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* conn.h - a connection (or a listener): a stream, its pollDesc, a buffer, and a queue a direction.
  *
- * Floor 5; calls loop, netpoll, socket. One task reads and one writes at a time; others queue in the
- * order they came. A queued one leaves by itself when it is cancelled or its time is up.
+ * Floor 5: this header; the steps of the operations (conn_*.c) are on 6, their frame (conn.c) on 7.
+ * One task reads and one writes at a time; others queue in the order they came. A queued one leaves by
+ * itself when it is cancelled or its time is up.
  *
  *   an operation    starts     conn_start: refused, or takes its side, or queues for it
  *                   goes on    conn's wait kinds: after a wake, before any Lua runs
@@ -32,12 +33,18 @@ enum conn_op {
     CONN_CONNECT,  /* the outcome of a connect under way; op.flag: from a chosen local address */
 };
 
+/* A step does one piece of an operation without waiting: 0: done; CONN_GO_ON: call again; -EAGAIN: park on
+ * side stream.again first; or why not. Its parameters and its result are in t->op. */
+enum { CONN_GO_ON = 2 };
+
 /* What the Lua face hands down. */
 struct conn_face {
     /* Fills iov with a write's strings from byte op.total on; returns how many. */
     int (*gather)(struct task *t, struct iovec *iov, int max);
     int (*push)(struct lua_State *L, struct task *t);
 };
+
+enum conn_kind { CONN_STREAM, CONN_LISTENER, CONN_PACKET };
 
 struct conn_side {
     struct task *holder; /* whose operation it is */
@@ -55,7 +62,7 @@ struct conn {
     const struct site *site; /* where it was made; NULL where that is not recorded */
     uint64_t id, creator;    /* its own and the making task's; recorded where site is */
     bool closed;
-    bool listening;
+    uint8_t kind; /* enum conn_kind */
     bool unlink;  /* a listener whose unix path goes with it */
     bool ended;   /* the stream has ended: no need to ask again */
     bool drained; /* the last read was short: nothing is there until readiness is reported */

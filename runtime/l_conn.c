@@ -23,7 +23,7 @@ struct conn *l_conn_test(lua_State *L, int idx)
 static struct conn *self(lua_State *L)
 {
     struct conn *c = face_self(L, 1, &conn_face, sizeof *c, "connection");
-    if (c->listening)
+    if (c->kind == CONN_LISTENER)
         luaL_argerror(L, 1, "connection expected, got a listener");
     return c;
 }
@@ -31,7 +31,7 @@ static struct conn *self(lua_State *L)
 static struct conn *listener(lua_State *L)
 {
     struct conn *c = face_self(L, 1, &conn_face, sizeof *c, "listener");
-    if (!c->listening)
+    if (c->kind != CONN_LISTENER)
         luaL_argerror(L, 1, "listener expected, got a connection");
     return c;
 }
@@ -385,7 +385,7 @@ static int l_is_closed(lua_State *L)
 
 static int l_is_listener(lua_State *L)
 {
-    lua_pushboolean(L, either(L)->listening);
+    lua_pushboolean(L, either(L)->kind == CONN_LISTENER);
     return 1;
 }
 

@@ -17,6 +17,8 @@ static void parse(lua_State *L, int idx, struct addr *a)
     size_t n;
     const char *text = luaL_checklstring(L, idx, &n);
     const char *wrong = addr_parse(a, text, n);
+    if (!wrong && a->dgram)
+        wrong = "not a stream address";
     if (wrong)
         luaL_argerror(L, idx, lua_pushfstring(L, "%s: '%s'", wrong, text));
 }
@@ -37,7 +39,7 @@ static int l_listen(lua_State *L)
     if (fd < 0)
         return face_error(L, fd);
     conn_open_socket(c, socket_ops(&a), fd);
-    c->listening = true;
+    c->kind = CONN_LISTENER;
     c->unlink = lua_toboolean(L, 5) && addr_path(&a);
     return 1;
 }

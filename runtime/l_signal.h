@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_signal.h - the Lua face of signals. Floor 8. */
+/* l_signal.h - the Lua face of signals. Floor 9. */
 #ifndef MOONPARK_L_SIGNAL_H
 #define MOONPARK_L_SIGNAL_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_watchdog.h - stops Lua code that computes without end, for tests. Floor 8. */
+/* l_watchdog.h - stops Lua code that computes without end, for tests. Floor 9. */
 #ifndef MOONPARK_L_WATCHDOG_H
 #define MOONPARK_L_WATCHDOG_H
 

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -126,6 +128,51 @@ ssize_t sys_write(int fd, const void *bytes, size_t n)
 {
     ssize_t r;
     RETRY(r, write(fd, bytes, n));
+}
+
+ssize_t sys_read_some(int fd, void *bytes, size_t n)
+{
+    ssize_t r;
+    FAULT(EIO);
+    RETRY(r, read(fd, bytes, hard_trim(n)));
+}
+
+/* No flag of writev keeps SIGPIPE away: it is blocked meanwhile, and one that we have caused is taken back. */
+ssize_t sys_writev(int fd, const struct iovec *iov, int count)
+{
+    struct iovec one = {.iov_base = iov->iov_base, .iov_len = hard_trim(iov->iov_len)};
+    bool whole = hard_trim(2) > 1;
+    sigset_t pipe, before, pending;
+    FAULT(EPIPE);
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    ssize_t r;
+    do
+        r = writev(fd, whole ? iov : &one, whole ? count : 1);
+    while (r < 0 && errno == EINTR);
+    int err = errno;
+    if (r < 0 && err == EPIPE && !sigismember(&pending, SIGPIPE))
+        sigtimedwait(&pipe, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r < 0 ? -err : r;
+}
+
+int sys_set_nonblocking(int fd, bool on)
+{
+    FAULT(EBADF);
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -errno;
+    flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+    return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
+}
+
+int sys_set_cloexec(int fd)
+{
+    FAULT(EBADF);
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
 }
 
 int sys_is_file(int fd)

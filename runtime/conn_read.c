@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* conn_read.c - each step takes what it needs from `in`, or asks the stream once and says "again".
+ * What was received stays in `in` until it is handed out: a read that fails loses nothing. */
+#include "conn_read.h"
+
+#include "errors.h"
+#include "hard.h"
+#include "sched.h"
+
+#include <errno.h>
+
+/* After a short read nothing is there until an edge has been reported: say so without asking. */
+static bool nothing_there(const struct conn *c)
+{
+    const struct pollDesc *pd = c->stream.pd;
+    return c->drained && c->stream.ops->drains && pd && !pd->hangup;
+}
+
+static ssize_t receive(struct conn *c, void *to, size_t n)
+{
+    c->stream.again = POLL_R;
+    if (nothing_there(c))
+        return -EAGAIN;
+    ssize_t got = c->stream.ops->read(&c->stream, to, n);
+    c->drained = got > 0 && (size_t)got < hard_trim(n);
+    c->ended = got == 0;
+    return got;
+}
+
+/* One read from the stream into `in`. CONN_GO_ON, -EAGAIN, or why not. */
+static int fill(struct conn *c)
+{
+    if (c->ended)
+        return ERR_EOF;
+    char *to = buf_reserve(&c->in, 1);
+    if (!to)
+        return -ENOMEM;
+    ssize_t got = receive(c, to, buf_room(&c->in));
+    if (got > 0)
+        buf_commit(&c->in, (size_t)got);
+    if (got < 0)
+        return (int)got;
+    return got ? CONN_GO_ON : ERR_EOF;
+}
+
+int conn_read_some(struct conn *c, struct task *t)
+{
+    t->op.flag = buf_len(&c->in) > 0;
+    if (t->op.flag) {
+        t->op.length = t->op.total = base_min(buf_len(&c->in), t->op.limit);
+        return 0;
+    }
+    if (c->ended)
+        return ERR_EOF;
+    ssize_t got = receive(c, c->loop->scratch, base_min(limits.scratch, t->op.limit));
+    if (got <= 0)
+        return got ? (int)got : ERR_EOF;
+    t->op.length = t->op.total = (size_t)got;
+    return 0;
+}
+
+int conn_read_exactly(struct conn *c, struct task *t)
+{
+    if (buf_len(&c->in) < t->op.limit)
+        return fill(c);
+    t->op.length = t->op.total = t->op.limit;
+    return 0;
+}
+
+static int found(struct task *t, size_t length, size_t delimiter)
+{
+    if (length > t->op.limit)
+        return ERR_TOO_LONG;
+    t->op.length = length;
+    t->op.total = length + delimiter;
+    return 0;
+}
+
+int conn_read_until(struct conn *c, struct task *t)
+{
+    ptrdiff_t at = buf_find(&c->in, t->op.bytes, t->op.from);
+    if (at >= 0)
+        return found(t, (size_t)at, t->op.from);
+    if (buf_len(&c->in) >= t->op.limit + t->op.from)
+        return ERR_TOO_LONG;
+    return fill(c);
+}
+
+/* A line ends at LF or CRLF; the last one may end with the stream. */
+int conn_read_line(struct conn *c, struct task *t)
+{
+    ptrdiff_t at = buf_find(&c->in, "\n", 1);
+    if (at >= 0) {
+        size_t cr = at > 0 && buf_at(&c->in)[at - 1] == '\r';
+        return found(t, (size_t)at - cr, 1 + cr);
+    }
+    if (buf_len(&c->in) >= t->op.limit + 2) /* room for a CRLF behind the longest line */
+        return ERR_TOO_LONG;
+    int r = fill(c);
+    if (r == ERR_EOF && buf_len(&c->in) > 0)
+        return found(t, buf_len(&c->in), 0);
+    return r;
+}
+
+int conn_read_all(struct conn *c, struct task *t)
+{
+    if (buf_len(&c->in) > t->op.limit)
+        return ERR_TOO_LONG;
+    int r = fill(c);
+    if (r != ERR_EOF)
+        return r;
+    t->op.length = t->op.total = buf_len(&c->in);
+    return 0;
+}

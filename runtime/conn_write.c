@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* conn_write.c - the strings of a call leave as one vector, as often as the stream has room. */
+#include "conn_write.h"
+
+#include "sched.h"
+
+enum { WRITE_VECTOR = 1024 };
+
+int conn_write_strings(struct conn *c, struct task *t)
+{
+    struct iovec iov[WRITE_VECTOR];
+    if (t->op.total == t->op.length)
+        return 0;
+    int count = c->face->gather(t, iov, WRITE_VECTOR);
+    ssize_t sent = c->stream.ops->write(&c->stream, iov, count);
+    if (sent < 0)
+        return (int)sent;
+    t->op.total += (size_t)sent;
+    return t->op.total == t->op.length ? 0 : CONN_GO_ON;
+}
