@@ -71,7 +71,7 @@ $(BUILD)/units/%.o: runtime/%.c Makefile
 
 RUN_PACKAGES   := gcc libc6-dev redis-tools
 TEST_PACKAGES  := $(RUN_PACKAGES) lua-busted lua-cjson lua-check lua5.1 liblua5.1-0-dev luarocks
-BENCH_PACKAGES := $(RUN_PACKAGES) redis-server
+BENCH_PACKAGES := $(RUN_PACKAGES) redis-server haproxy nginx-light
 
 # Installs what is missing of the packages in $(1), and a LuaJIT with headers where there is none. The two LuaJIT
 # packages exclude each other and both are fine: where the library of one is there, its kind is completed.

@@ -14,12 +14,14 @@ local process = require "process"
 local report = require "report"
 local system = require "system"
 local make_cases = require "cases"
+local make_network_cases = require "network_cases"
 
 local ROUNDS = 7
 local USAGE = [[
 usage: luajit spec/bench/bench.lua [options], from the top of the tree
   --rounds N        rounds of each case, 7 if not given; a median of fewer than 5 says little
-  --only A,B,...    these cases only: echo, kv, deadline, spawn, channel, yield, memory, allocations
+  --only A,B,...    these cases only: echo, kv, deadline, spawn, channel, yield, memory, allocations,
+                    udp, relay, relay-blocks, dial, lookup, sendfile
   --markdown FILE   write the tables to FILE as well, in Markdown
   --help            this text
 ]]
@@ -72,6 +74,11 @@ local function choose(cases, only)
   end
   if next(only) then quit(2, "no case is called " .. next(only) .. "\n" .. USAGE) end
   return chosen
+end
+
+local function joined(some, more)
+  for _, case in ipairs(more) do table.insert(some, case) end
+  return some
 end
 
 -- Measuring ----------------------------------------------------------------------------------------------------------
@@ -184,7 +191,7 @@ local function main(options)
   system.look_around()
   progress("building in build/bench")
   system.build()
-  local cases = choose(make_cases(), options.only)
+  local cases = choose(joined(make_cases(), make_network_cases()), options.only)
   warn_of_noise()
   for _, case in ipairs(cases) do
     measure(case, options.rounds)

@@ -8,32 +8,18 @@
 local process = require "process"
 local system = require "system"
 
-local HERE, BUILD = "spec/bench/", "build/bench/"
+local start = require "start"
+
+local BUILD, GO = start.BUILD, start.GO
 local CONNECTIONS, MESSAGE = 64, 64
 local ECHO_WARM_UP, ECHO_OPERATIONS = 40000, 60000
 local KV_WARM_UP, KV_OPERATIONS, PIPELINE = 100000, 400000, 16
 local IDLE_CONNECTIONS = 10000
-local GO = { "GOMAXPROCS=1" }
 
-local function server(name, options)
-  options.name, options.core, options.log = name, system.server_core, BUILD .. name:gsub("%W+", "-") .. ".log"
-  return process.start(options)
-end
-
-local function load_of(name, argv)
-  return process.start { name = "the load on " .. name, core = system.load_core, argv = argv,
-    log = BUILD .. name:gsub("%W+", "-") .. "-load.log" }
-end
-
-local function contender(name, needs, open)
-  return { name = name, version = system.versions[needs] or "", missing = system.missing[needs], open = open }
-end
+local server, load_of, contender = start.server, start.load, start.contender
+local luajit_script, run_load, micro = start.luajit_script, start.run_load, start.micro
 
 -- Servers of the echo --------------------------------------------------------------------------------------------
-
-local function luajit_script(script, ...)
-  return { argv = { system.luajit, HERE .. script, ... } }
-end
 
 local servers = {
   moonpark = function() return luajit_script "echo_moonpark.lua" end,
@@ -57,33 +43,13 @@ local function start_load(name, port, connections)
   return load
 end
 
--- Where the load fails because the server did, the server's words are the ones to show.
-local function run_load(load, child, operations)
-  load:write_line(tostring(operations))
-  local ok, took = pcall(load.expect, load, "^done %d+ ([%d.]+)$")
-  if ok then return tonumber(took) end
-  child:cpu()
-  error(took, 0)
-end
-
 -- Echo: CPU time of the server between the first message of a slice and the last ---------------------------------
 
 local function open_echo(name)
   local child, port = start_echo(name)
   local load = start_load(name, port, CONNECTIONS)
   run_load(load, child, ECHO_WARM_UP)
-  local echo = {}
-  function echo.slice()
-    local before = child:cpu()
-    local took = run_load(load, child, ECHO_OPERATIONS)
-    local spent = child:cpu() - before
-    return { echo = { cost = spent / ECHO_OPERATIONS * 1e6, rate = ECHO_OPERATIONS / took } }
-  end
-  function echo.stop()
-    load:stop()
-    child:stop()
-  end
-  return echo
+  return start.cpu_per_operation("echo", child, load, ECHO_OPERATIONS)
 end
 
 local function echo_contender(name, needs)
@@ -163,33 +129,6 @@ local function kv_contender(name, needs)
   it.missing = it.missing or system.missing["redis-benchmark"]
     or name == "moonpark" and system.missing["examples/kv.lua"] or nil
   return it
-end
-
--- Single operations: the process measures itself -------------------------------------------------------------------
-
-local micros = {
-  moonpark = function(operation) return luajit_script("micro_moonpark.lua", operation) end,
-  Go = function(operation) return { argv = { BUILD .. "micro_go", operation }, env = GO } end,
-}
-
-local function slice_micro(name, operation)
-  local child = server(operation .. " " .. name, micros[name](operation))
-  local output = child:finish()
-  child:stop()
-  local cpu, wall = output:match "^([%d.]+) ([%d.]+)\n$"
-  if not cpu then error(name .. " printed no figures; it wrote:\n" .. output, 0) end
-  return { [operation] = { cost = tonumber(cpu), rate = 1e9 / tonumber(wall) } }
-end
-
-local function micro(operation, title, at_most)
-  local function one(name, needs)
-    return contender(name, needs, function()
-      return { slice = function() return slice_micro(name, operation) end, stop = function() end }
-    end)
-  end
-  return { name = operation, title = title, unit = "ns CPU", format = "%.1f", slices = 1, metrics = { operation },
-    contenders = { one("moonpark", "moonpark"), one("Go", "go") },
-    goals = { { beside = { "Go" }, at_most = at_most } } }
 end
 
 -- Bytes on Lua's heap ----------------------------------------------------------------------------------------------

@@ -5,57 +5,15 @@
  * This is a yardstick, not a server: a short write ends the connection, any surprise ends the process.
  * Level-triggered: edge-triggered measured the same here, and recv and send the same as read and write. */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "bench.h"
 
-enum { EVENTS = 128, BUFFER = 65536, BACKLOG = 4096 };
+enum { BUFFER = 65536 };
 
 static char buffer[BUFFER];
 
-static void die(const char *what)
+static void add(int poller, int fd)
 {
-    perror(what);
-    exit(1);
-}
-
-static int check(int result, const char *what)
-{
-    if (result < 0)
-        die(what);
-    return result;
-}
-
-static int listen_on(int port)
-{
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int yes = 1;
-    int fd = check(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
-    check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), "SO_REUSEADDR");
-    check(bind(fd, (struct sockaddr *)&name, sizeof name), "bind");
-    check(listen(fd, BACKLOG), "listen");
-    return fd;
-}
-
-static void announce(int listener)
-{
-    struct sockaddr_in name;
-    socklen_t length = sizeof name;
-    check(getsockname(listener, (struct sockaddr *)&name, &length), "getsockname");
-    printf("listening %d\n", ntohs(name.sin_port));
-    fflush(stdout);
-}
-
-static void watch(int poller, int fd, unsigned events)
-{
-    struct epoll_event event = {.events = events, .data.fd = fd};
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
     check(epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
 }
 
@@ -64,10 +22,10 @@ static void accept_all(int poller, int listener)
     int fd, yes = 1;
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         check(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), "TCP_NODELAY");
-        watch(poller, fd, EPOLLIN);
+        add(poller, fd);
     }
     if (errno != EAGAIN && errno != ECONNABORTED)
-        die("accept");
+        die("accept: %s", strerror(errno));
 }
 
 static void echo(int fd)
@@ -81,13 +39,13 @@ static void echo(int fd)
 
 int main(int argc, char **argv)
 {
-    struct epoll_event events[EVENTS];
-    int listener = listen_on(argc > 1 ? atoi(argv[1]) : 0);
+    struct epoll_event events[BENCH_EVENTS];
+    int listener = serve_on(SOCK_STREAM, argc > 1 ? atoi(argv[1]) : 0);
     int poller = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-    watch(poller, listener, EPOLLIN);
+    add(poller, listener);
     announce(listener);
     for (;;) {
-        int count = epoll_wait(poller, events, EVENTS, -1);
+        int count = epoll_wait(poller, events, BENCH_EVENTS, -1);
         for (int i = 0; i < count; i++) {
             if (events[i].data.fd == listener)
                 accept_all(poller, listener);

@@ -8,22 +8,9 @@
  * In a run each connection sends a message, waits for the whole echo, and sends the next one. Any surprise ends
  * the process with a message on stderr and status 1. */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+#include "bench.h"
 
-enum { EVENTS = 128, LARGEST = 65536, SPEAK_EVERY = 64 };
+enum { LARGEST = 65536, SPEAK_EVERY = 64 };
 
 struct connection {
     int fd;
@@ -38,37 +25,10 @@ static size_t message_size;
 static int poller;
 static char incoming[LARGEST];
 
-static void die(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("load_echo: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    exit(1);
-}
-
-static int check(int result, const char *what)
-{
-    if (result < 0)
-        die("%s: %s", what, strerror(errno));
-    return result;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec / 1e9;
-}
-
 /* No two messages of a connection are equal, nor the tails of two connections. */
 static void fill(struct connection *c, long index)
 {
-    c->message = malloc(message_size);
-    if (!c->message)
-        die("out of memory");
+    c->message = allocate(1, message_size);
     for (size_t i = 0; i < message_size; i++)
         c->message[i] = 'a' + (index * 7 + i) % 26;
 }
@@ -108,7 +68,7 @@ static int finish(struct connection *c, int flags)
 
 static void run(long operations)
 {
-    struct epoll_event events[EVENTS];
+    struct epoll_event events[BENCH_EVENTS];
     double begin = now();
     for (long i = 0; i < connection_count; i++) {
         struct connection *c = &connections[i];
@@ -116,32 +76,18 @@ static void run(long operations)
         if (c->left > 0)
             start(c);
     }
-    for (long done = 0; done < operations;) {
-        int count = epoll_wait(poller, events, EVENTS, -1);
+    for (long finished = 0; finished < operations;) {
+        int count = epoll_wait(poller, events, BENCH_EVENTS, -1);
         for (int i = 0; i < count; i++) {
             struct connection *c = events[i].data.ptr;
             if (!finish(c, MSG_DONTWAIT))
                 continue;
-            done++;
+            finished++;
             if (c->left > 0)
                 start(c);
         }
     }
-    printf("done %ld %.6f\n", operations, now() - begin);
-    fflush(stdout);
-}
-
-static int dial(int port)
-{
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct linger reset = {.l_onoff = 1, .l_linger = 0}; /* leave no TIME_WAIT behind for the next round */
-    int yes = 1;
-    int fd = check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-    check(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), "TCP_NODELAY");
-    check(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), "SO_LINGER");
-    check(connect(fd, (struct sockaddr *)&name, sizeof name), "connect");
-    return fd;
+    done(operations, begin);
 }
 
 /* One exchange, waited for. */
@@ -155,9 +101,7 @@ static void speak(struct connection *c)
 /* Some connections speak at once: the server keeps up with the queue, and with the last one has seen them all. */
 static void open_all(int port)
 {
-    connections = calloc(connection_count, sizeof *connections);
-    if (!connections)
-        die("out of memory");
+    connections = allocate(connection_count, sizeof *connections);
     for (long i = 0; i < connection_count; i++) {
         struct connection *c = &connections[i];
         c->fd = dial(port);
@@ -172,22 +116,13 @@ static void watch_all(void)
     poller = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     for (long i = 0; i < connection_count; i++) {
         struct connection *c = &connections[i];
-        struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = c};
-        check(epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event), "epoll_ctl");
+        watch(poller, c->fd, EPOLLIN | EPOLLET, c);
     }
-}
-
-static void raise_limit(void)
-{
-    struct rlimit limit;
-    check(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
-    limit.rlim_cur = limit.rlim_max;
-    check(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
 }
 
 int main(int argc, char **argv)
 {
-    char line[64];
+    long operations;
     if (argc < 4)
         die("usage: load_echo PORT CONNECTIONS SIZE [OPERATIONS...]");
     connection_count = atol(argv[2]);
@@ -201,7 +136,7 @@ int main(int argc, char **argv)
     fflush(stdout);
     for (int i = 4; i < argc; i++)
         run(atol(argv[i]));
-    while (argc == 4 && fgets(line, sizeof line, stdin))
-        run(atol(line));
+    while (argc == 4 && next_order(&operations))
+        run(operations);
     return 0;
 }

@@ -2,11 +2,13 @@
 
 // What single operations cost in Go, each the twin of one in micro_moonpark.lua.
 //
-// usage: micro CASE [PASSES]; after an unmeasured pass prints "NANOSECONDS_CPU NANOSECONDS" of each pass, for one
-// operation, CPU time of the whole process first. The cases: deadline, spawn, channel, yield.
+// usage: micro CASE [PASSES [PORT]]; after an unmeasured pass prints "NANOSECONDS_CPU NANOSECONDS" of each pass, for one
+// operation, CPU time of the whole process first. The cases: deadline, spawn, channel, yield; dial, with the port of a
+// listener that keeps connections open; lookup, with that of a DNS server.
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
@@ -110,6 +112,53 @@ func yield() pass {
 	}
 }
 
+// Connections to a listener that stays silent, one after another; they are closed in between the passes.
+func dials() pass {
+	var open []net.Conn
+	return func(count int) {
+		for i := 0; i < count; i++ {
+			conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+			if err != nil {
+				log.Fatal(err)
+			}
+			open = append(open, conn)
+		}
+		closing = func() {
+			for _, conn := range open {
+				conn.(*net.TCPConn).SetLinger(0)
+				conn.Close()
+			}
+			open = nil
+		}
+	}
+}
+
+// Many names at once, each looked up for A and AAAA.
+func lookups() pass {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "udp", "127.0.0.1:"+port)
+	}
+	resolver := &net.Resolver{PreferGo: true, Dial: dial}
+	return func(count int) {
+		var group sync.WaitGroup
+		group.Add(count)
+		for i := 0; i < count; i++ {
+			go func(i int) {
+				defer group.Done()
+				found, err := resolver.LookupHost(context.Background(), fmt.Sprintf("host%d.bench.", i))
+				if err != nil || found[0] != "127.0.0.1" {
+					log.Fatal(found, err)
+				}
+			}(i)
+		}
+		group.Wait()
+	}
+}
+
+var port string
+var closing = func() {}
+
 var cases = map[string]struct {
 	prepare func() pass
 	count   int
@@ -118,6 +167,8 @@ var cases = map[string]struct {
 	"spawn":    {spawn, 2000000},
 	"channel":  {channel, 2000000},
 	"yield":    {yield, 4000000},
+	"dial":     {dials, 10000},
+	"lookup":   {lookups, 1000},
 }
 
 func measure(run pass, count int) {
@@ -125,19 +176,24 @@ func measure(run pass, count int) {
 	run(count)
 	spent, elapsed := cpuTime()-cpu, time.Since(wall)
 	fmt.Printf("%.2f %.2f\n", float64(spent)/float64(count), float64(elapsed)/float64(count))
+	closing()
 }
 
 func main() {
 	if len(os.Args) < 2 || cases[os.Args[1]].prepare == nil {
-		log.Fatal("usage: micro deadline|spawn|channel|yield [PASSES]")
+		log.Fatal("usage: micro deadline|spawn|channel|yield|dial|lookup [PASSES [PORT]]")
 	}
 	passes := 1
 	if len(os.Args) > 2 {
 		passes, _ = strconv.Atoi(os.Args[2])
 	}
+	if len(os.Args) > 3 {
+		port = os.Args[3]
+	}
 	chosen := cases[os.Args[1]]
 	run := chosen.prepare()
 	run(chosen.count / 4)
+	closing()
 	for i := 0; i < passes; i++ {
 		measure(run, chosen.count)
 	}

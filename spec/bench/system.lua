@@ -60,6 +60,8 @@ local function look_for_programs()
     cc = { "cc --version", "^[^\n]*" },
     go = { "go version", "go(%d[%w.]*)" },
     ["redis-server"] = { "redis-server --version", "v=([%d.]+)" },
+    haproxy = { "haproxy -v", "version ([%d.]+)" },
+    nginx = { "nginx -v", "nginx/([%d.]+)" },
     ["redis-benchmark"] = { "redis-benchmark --version", "([%d.]+)" },
   }
   for program, how in pairs(commands) do
@@ -83,8 +85,10 @@ end
 
 -- Building: a contender that cannot be built is missing, and says so.
 
+local programs = { "load_echo", "limit_echo", "load_udp", "limit_udp", "load_relay", "load_fetch", "sink", "dns_server" }
+
 local function compile_c()
-  for _, name in ipairs { "load_echo", "limit_echo" } do
+  for _, name in ipairs(programs) do
     local ok, output = shell(("cc -std=gnu11 -O2 -o %s%s spec/bench/%s.c"):format(BUILD, name, name))
     if not ok then error("cannot compile " .. name .. ".c:\n" .. output, 0) end
   end
