@@ -201,6 +201,28 @@ static void set_ipv4(struct addr *a, uint32_t host)
 void addr_wildcard4(struct addr *a) { set_ipv4(a, INADDR_ANY); }
 void addr_loopback4(struct addr *a) { set_ipv4(a, INADDR_LOOPBACK); }
 
+void addr_map(struct addr *a)
+{
+    uint8_t four[4];
+    in_port_t port = a->in.sin_port;
+    if (a->any.sa_family != AF_INET)
+        return;
+    memcpy(four, &a->in.sin_addr, sizeof four);
+    memset(&a->in6, 0, sizeof a->in6);
+    set_inet6(a, port);
+    memset(&a->in6.sin6_addr.s6_addr[10], 0xff, 2);
+    memcpy(&a->in6.sin6_addr.s6_addr[12], four, sizeof four);
+}
+
+void addr_unmap(struct addr *a)
+{
+    uint32_t four;
+    if (a->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
+        return;
+    memcpy(&four, &a->in6.sin6_addr.s6_addr[12], sizeof four);
+    set_ipv4(a, ntohl(four));
+}
+
 static size_t put(char *to, const char *words)
 {
     size_t n = strlen(words);

@@ -49,6 +49,10 @@ void addr_wildcard4(struct addr *a);
 /* For dialling: ":port" means this machine. */
 void addr_loopback4(struct addr *a);
 
+/* An IPv4 address as one of IPv6 sockets (::ffff:127.0.0.1), and back; others stay as they are. */
+void addr_map(struct addr *a);
+void addr_unmap(struct addr *a);
+
 /* Writes the text form, always terminated; returns its length. An unnamed unix address is "unix:". */
 size_t addr_format(const struct addr *a, char text[static ADDR_TEXT_MAX]);
 

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "conn.h"
 
+#include "conn_packet.h"
 #include "conn_read.h"
 #include "conn_write.h"
 #include "errors.h"
@@ -13,6 +14,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+
+const char conn_mark = 0;
 
 struct operation_row {
     struct wait_kind kind;
@@ -95,6 +99,23 @@ static int park(struct conn *c, struct task *t)
     return netpoll_wait(pd, c->stream.again, t, &rows[t->op.code].kind, c, t->op.deadline);
 }
 
+/* Lets time pass, in the side's own queue so that a close finds it; work looks at the deadlines then. */
+static int rest(struct conn *c, struct task *t)
+{
+    const struct operation_row *row = &rows[t->op.code];
+    int64_t until = clock_add(clock_now(&c->loop->clock), (int64_t)t->op.limit);
+    int64_t own = netpoll_deadline(c->stream.pd, row->side);
+    if (t->op.deadline > 0 && t->op.deadline < until)
+        until = t->op.deadline;
+    if (own > 0 && own < until)
+        until = own;
+    int r = sched_park(t, &row->kind, c, until, 0);
+    if (r < 0)
+        return r;
+    list_push(&c->side[row->side].queue, &t->wait.self.link);
+    return SCHED_PARKED;
+}
+
 /* Goes on until the operation is done, must wait, or has had its share. */
 static int work(struct conn *c, struct task *t)
 {
@@ -108,6 +129,8 @@ static int work(struct conn *c, struct task *t)
             r = park(c, t);
             if (r != 0)
                 return r; /* 0: readiness was reported meanwhile */
+        } else if (r == CONN_LATER) {
+            return rest(c, t);
         } else if (r != CONN_GO_ON) {
             return r;
         } else if (pieces >= limits.operations) {
@@ -165,6 +188,8 @@ static int attempt(struct task *t)
     int r = t->wait.result;
     if (t->wait.extra) /* it stood in the poller, not in the queue */
         r = netpoll_waited(t);
+    else if (r == ERR_TIMEOUT)
+        r = 0; /* its rest is over */
     if (r == SCHED_PARKED)
         return r;
     t->wait.extra = NULL;
@@ -184,16 +209,26 @@ static int push(struct lua_State *L, struct task *t)
     return ((struct conn *)t->wait.object)->face->push(L, t);
 }
 
+/* A packet socket's kind is in its name already: "udp 127.0.0.1:53", "unixgram /path". */
+static void describe_address(const struct conn *c, int (*ask)(int, struct addr *), char *text)
+{
+    struct addr a;
+    if (c->stream.fd < 0 || ask(c->stream.fd, &a) < 0)
+        return;
+    if (c->kind == CONN_PACKET)
+        addr_unmap(&a);
+    size_t n = addr_format(&a, text), scheme = c->kind == CONN_PACKET && a.any.sa_family == AF_UNIX ? 5 : 0;
+    memmove(text, text + scheme, n - scheme + 1);
+}
+
 size_t conn_describe(const struct conn *c, char *text, size_t n)
 {
     char local[ADDR_TEXT_MAX] = "", peer[ADDR_TEXT_MAX] = "";
-    struct addr a;
     if (c->closed)
         return (size_t)snprintf(text, n, "closed connection");
-    if (c->stream.fd >= 0 && socket_local(c->stream.fd, &a) == 0)
-        addr_format(&a, local);
-    if (c->stream.fd >= 0 && c->kind != CONN_LISTENER && socket_peer(c->stream.fd, &a) == 0)
-        addr_format(&a, peer);
+    describe_address(c, socket_local, local);
+    if (c->kind != CONN_LISTENER)
+        describe_address(c, socket_peer, peer);
     return (size_t)snprintf(text, n, "%s %s%s%s%s", c->stream.ops->name,
                             c->kind == CONN_LISTENER ? "listener " : "", local, peer[0] ? " to " : "", peer);
 }
@@ -224,12 +259,17 @@ static const struct operation_row rows[] = {
     [CONN_WRITE] = {KIND("write"), POLL_W, conn_write_strings},
     [CONN_WRITABLE] = {KIND("wait_writable"), POLL_W, step_ready},
     [CONN_CONNECT] = {KIND("connect"), POLL_W, step_connect},
+    [CONN_RECV_FROM] = {KIND("recv_from"), POLL_R, conn_recv_from},
+    [CONN_RECV_MANY] = {KIND("recv_many"), POLL_R, conn_recv_many},
+    [CONN_SEND_TO] = {KIND("send_to"), POLL_W, conn_send_to},
+    [CONN_SEND_MANY] = {KIND("send_many"), POLL_W, conn_send_many},
 };
 
 /* ---- opening and closing ---- */
 
 void conn_init(struct conn *c, struct loop *loop, const struct conn_face *face)
 {
+    c->mark = &conn_mark;
     c->face = face;
     c->loop = loop;
     c->closed = true;
@@ -265,11 +305,11 @@ static void fail_queue(struct conn_side *s)
         sched_wake_waiter(container_of(l, struct waiter, link), ERR_CLOSED);
 }
 
-/* The first close of a unix listener removes its path: later ones might remove a successor's. */
+/* The first close of a unix socket removes its path: later ones might remove a successor's. */
 static void forget_path(const struct conn *c)
 {
     struct addr a;
-    if (c->kind == CONN_LISTENER && c->unlink && socket_local(c->stream.fd, &a) == 0 && addr_path(&a))
+    if (c->kind != CONN_STREAM && c->unlink && socket_local(c->stream.fd, &a) == 0 && addr_path(&a))
         (void)sys_unlink(addr_path(&a));
 }
 

@@ -31,18 +31,29 @@ enum conn_op {
     CONN_WRITE,    /* op.length: how many; out: op.total: how many were written */
     CONN_WRITABLE, /* waits only */
     CONN_CONNECT,  /* the outcome of a connect under way; op.flag: from a chosen local address */
+    CONN_RECV_FROM, /* op.limit: most; out: op.length bytes in datagrams, op.total: its whole length */
+    CONN_RECV_MANY, /* op.limit: most of each, op.from: how many; out: op.length datagrams */
+    CONN_SEND_TO,   /* op.bytes, op.length; op.target, op.from: the address's text, or NULL */
+    CONN_SEND_MANY, /* op.length: how many; out: op.total: how many were sent */
 };
 
 /* A step does one piece of an operation without waiting: 0: done; CONN_GO_ON: call again; -EAGAIN: park on
- * side stream.again first; or why not. Its parameters and its result are in t->op. */
-enum { CONN_GO_ON = 2 };
+ * side stream.again first; CONN_LATER; or why not. Its parameters and its result are in t->op. */
+enum {
+    CONN_GO_ON = 2,
+    CONN_LATER = 3, /* nothing will report that it can go on: call again after op.limit ns */
+};
 
 /* What the Lua face hands down. */
 struct conn_face {
     /* Fills iov with a write's strings from byte op.total on; returns how many. */
     int (*gather)(struct task *t, struct iovec *iov, int max);
     int (*push)(struct lua_State *L, struct task *t);
+    /* The string at place `index` (1 ...) of a CONN_SEND_MANY, and where it goes: its length, or NULL. */
+    const char *(*datagram)(struct task *t, size_t index, size_t *n, const char **address, size_t *length);
 };
+
+extern const char conn_mark; /* its address marks every conn, of whatever class */
 
 enum conn_kind { CONN_STREAM, CONN_LISTENER, CONN_PACKET };
 
@@ -52,7 +63,8 @@ struct conn_side {
 };
 
 struct conn {
-    const struct conn_face *face; /* first: it also marks the userdata as ours, see face.h */
+    const void *mark; /* first: &conn_mark, which marks the userdata as ours, see face.h */
+    const struct conn_face *face;
     struct loop *loop;
     struct stream stream;
     struct buf in;
@@ -63,7 +75,7 @@ struct conn {
     uint64_t id, creator;    /* its own and the making task's; recorded where site is */
     bool closed;
     uint8_t kind; /* enum conn_kind */
-    bool unlink;  /* a listener whose unix path goes with it */
+    bool unlink;  /* its unix path goes with it */
     bool ended;   /* the stream has ended: no need to ask again */
     bool drained; /* the last read was short: nothing is there until readiness is reported */
     bool pinned;  /* `in` is being read by a push: it outlives a close */

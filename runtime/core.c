@@ -6,6 +6,7 @@
 #include "l_debug.h"
 #include "l_net.h"
 #include "l_netpoll.h"
+#include "l_packet.h"
 #include "l_run.h"
 #include "l_select.h"
 #include "l_signal.h"
@@ -54,6 +55,7 @@ static int open_faces(lua_State *L)
     l_task_open(L);
     l_run_open(L);
     l_conn_open(L);
+    l_packet_open(L);
     l_net_open(L);
     l_netpoll_open(L);
     l_chan_open(L);

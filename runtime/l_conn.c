@@ -17,40 +17,49 @@ static const struct conn_face conn_face;
 
 struct conn *l_conn_test(lua_State *L, int idx)
 {
-    return face_test(L, idx, &conn_face, sizeof(struct conn));
+    return face_test(L, idx, &conn_mark, sizeof(struct conn));
 }
 
-static struct conn *self(lua_State *L)
+static struct conn *of_kind(lua_State *L, enum conn_kind kind, const char *name)
 {
-    struct conn *c = face_self(L, 1, &conn_face, sizeof *c, "connection");
-    if (c->kind == CONN_LISTENER)
-        luaL_argerror(L, 1, "connection expected, got a listener");
+    static const char *const kinds[] = {"a connection", "a listener", "a packet socket"};
+    struct conn *c = face_self(L, 1, &conn_mark, sizeof *c, name);
+    if (c->kind != kind)
+        luaL_argerror(L, 1, lua_pushfstring(L, "%s expected, got %s", name, kinds[c->kind]));
     return c;
 }
 
-static struct conn *listener(lua_State *L)
+static struct conn *self(lua_State *L) { return of_kind(L, CONN_STREAM, "connection"); }
+static struct conn *listener(lua_State *L) { return of_kind(L, CONN_LISTENER, "listener"); }
+struct conn *l_conn_packet(lua_State *L) { return of_kind(L, CONN_PACKET, "packet socket"); }
+
+static struct conn *any(lua_State *L)
 {
-    struct conn *c = face_self(L, 1, &conn_face, sizeof *c, "listener");
-    if (c->kind != CONN_LISTENER)
-        luaL_argerror(L, 1, "listener expected, got a connection");
-    return c;
+    return face_self(L, 1, &conn_mark, sizeof(struct conn), "connection or listener");
 }
 
-static struct conn *either(lua_State *L)
+/* What has a peer: all but listeners. */
+static struct conn *peered(lua_State *L)
 {
-    return face_self(L, 1, &conn_face, sizeof(struct conn), "connection or listener");
+    struct conn *c = l_conn_test(L, 1);
+    return c && c->kind == CONN_PACKET ? c : self(L);
 }
 
-struct conn *l_conn_new(lua_State *L, struct ctx *cx)
+struct conn *l_conn_new_of(lua_State *L, struct ctx *cx, int meta, const struct conn_face *face)
 {
-    struct conn *c = face_new(L, FACE_META_CONN, sizeof *c);
-    conn_init(c, &cx->loop, &conn_face);
+    struct conn *c = face_new(L, meta, sizeof *c);
+    conn_init(c, &cx->loop, face);
     if (cx->trace_conns) {
         c->site = site_here(&cx->sites, L, 1);
         c->id = ++cx->last_id;
         c->creator = face_running_id(cx);
     }
     return c;
+}
+
+struct conn *l_conn_new(lua_State *L, struct ctx *cx)
+{
+    return l_conn_new_of(L, cx, FACE_META_CONN, &conn_face);
 }
 
 /* ---- results ---- */
@@ -150,7 +159,7 @@ int l_conn_run(lua_State *L, struct task *t, struct conn *c, enum conn_op op)
     if (r == SCHED_PARKED)
         return face_park(L, t);
     t->wait.result = r;
-    return face_return(L, t, push_result(L, t));
+    return face_return(L, t, c->face->push(L, t));
 }
 
 /* ---- reading ---- */
@@ -207,13 +216,13 @@ static int l_read_all(lua_State *L)
 
 static int l_wait_readable(lua_State *L)
 {
-    struct conn *c = self(L);
+    struct conn *c = peered(L);
     return l_conn_run(L, face_task(L, face_ctx(L)), c, CONN_READABLE);
 }
 
 static int l_wait_writable(lua_State *L)
 {
-    struct conn *c = self(L);
+    struct conn *c = peered(L);
     return l_conn_run(L, face_task(L, face_ctx(L)), c, CONN_WRITABLE);
 }
 
@@ -257,7 +266,7 @@ static int l_accept(lua_State *L)
 
 static int set_deadline(lua_State *L, int mode)
 {
-    struct conn *c = either(L);
+    struct conn *c = any(L);
     int64_t when = face_deadline_at(L, 2, face_ctx(L));
     return face_result(L, conn_set_deadline(c, when, mode));
 }
@@ -269,7 +278,7 @@ static int l_set_write_deadline(lua_State *L) { return set_deadline(L, MODE_W); 
 /* set_timeout(seconds): for each operation that begins from now on; nil: none */
 static int l_set_timeout(lua_State *L)
 {
-    struct conn *c = either(L);
+    struct conn *c = any(L);
     int64_t timeout = face_timeout(L, 2);
     if (c->closed)
         return face_error(L, ERR_CLOSED);
@@ -279,7 +288,7 @@ static int l_set_timeout(lua_State *L)
 
 static int l_close(lua_State *L)
 {
-    struct conn *c = either(L);
+    struct conn *c = any(L);
     conn_close(c);
     lua_pushboolean(L, 1);
     return 1;
@@ -306,16 +315,19 @@ static int push_address(lua_State *L, struct conn *c, int (*ask)(int, struct add
     int r = ask(c->stream.fd, &a);
     if (r < 0)
         return face_error(L, r);
+    a.dgram = c->kind == CONN_PACKET;
+    if (a.dgram)
+        addr_unmap(&a);
     lua_pushlstring(L, text, addr_format(&a, text));
     return 1;
 }
 
-static int l_local_address(lua_State *L) { return push_address(L, either(L), socket_local); }
-static int l_peer_address(lua_State *L) { return push_address(L, self(L), socket_peer); }
+static int l_local_address(lua_State *L) { return push_address(L, any(L), socket_local); }
+static int l_peer_address(lua_State *L) { return push_address(L, peered(L), socket_peer); }
 
 static int l_fd(lua_State *L)
 {
-    struct conn *c = either(L);
+    struct conn *c = any(L);
     if (c->closed)
         return face_error(L, ERR_CLOSED);
     if (c->stream.fd < 0)
@@ -349,7 +361,7 @@ static int option_value(lua_State *L, int type)
 /* setoption(name, value) -> true | nil, err, errno */
 static int l_setoption(lua_State *L)
 {
-    struct conn *c = either(L);
+    struct conn *c = any(L);
     int value = option_value(L, option_type(L));
     if (c->closed)
         return face_error(L, ERR_CLOSED);
@@ -361,7 +373,7 @@ static int l_setoption(lua_State *L)
 /* getoption(name) -> value | nil, err, errno */
 static int l_getoption(lua_State *L)
 {
-    struct conn *c = either(L);
+    struct conn *c = any(L);
     int type = option_type(L), value = 0;
     if (c->closed)
         return face_error(L, ERR_CLOSED);
@@ -379,41 +391,33 @@ static int l_getoption(lua_State *L)
 
 static int l_is_closed(lua_State *L)
 {
-    lua_pushboolean(L, either(L)->closed);
+    lua_pushboolean(L, any(L)->closed);
     return 1;
 }
 
 static int l_is_listener(lua_State *L)
 {
-    lua_pushboolean(L, either(L)->kind == CONN_LISTENER);
+    lua_pushboolean(L, any(L)->kind == CONN_LISTENER);
     return 1;
 }
 
 static int l_tostring(lua_State *L)
 {
     char text[3 * ADDR_TEXT_MAX];
-    conn_describe(either(L), text, sizeof text);
+    conn_describe(any(L), text, sizeof text);
     lua_pushstring(L, text);
     return 1;
 }
 
-static const luaL_Reg methods[] = {
+const luaL_Reg l_conn_common[] = {
     {"__gc", l_gc},
     {"__tostring", l_tostring},
-    {"accept", l_accept},
     {"close", l_close},
-    {"close_write", l_close_write},
     {"fd", l_fd},
     {"getoption", l_getoption},
     {"is_closed", l_is_closed},
-    {"is_listener", l_is_listener},
     {"local_address", l_local_address},
     {"peer_address", l_peer_address},
-    {"read", l_read},
-    {"read_all", l_read_all},
-    {"read_exactly", l_read_exactly},
-    {"read_line", l_read_line},
-    {"read_until", l_read_until},
     {"set_deadline", l_set_deadline},
     {"set_read_deadline", l_set_read_deadline},
     {"set_timeout", l_set_timeout},
@@ -421,6 +425,18 @@ static const luaL_Reg methods[] = {
     {"setoption", l_setoption},
     {"wait_readable", l_wait_readable},
     {"wait_writable", l_wait_writable},
+    {NULL, NULL},
+};
+
+static const luaL_Reg methods[] = {
+    {"accept", l_accept},
+    {"close_write", l_close_write},
+    {"is_listener", l_is_listener},
+    {"read", l_read},
+    {"read_all", l_read_all},
+    {"read_exactly", l_read_exactly},
+    {"read_line", l_read_line},
+    {"read_until", l_read_until},
     {"write", l_write},
     {NULL, NULL},
 };
@@ -429,5 +445,6 @@ void l_conn_open(lua_State *L)
 {
     face_class(L, FACE_META_CONN, "moonpark.connection", methods);
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_CONN);
+    face_functions(L, l_conn_common);
     lua_setfield(L, -2, "conn_class");
 }

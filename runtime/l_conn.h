@@ -17,6 +17,15 @@ struct conn *l_conn_test(lua_State *L, int idx);
 /* Starts op on c and ends the face function with its results. */
 int l_conn_run(lua_State *L, struct task *t, struct conn *c, enum conn_op op);
 
+/* A closed one of another class, which pushes its own results. */
+struct conn *l_conn_new_of(lua_State *L, struct ctx *cx, int meta, const struct conn_face *face);
+
+/* The packet socket at 1; raises on others. */
+struct conn *l_conn_packet(lua_State *L);
+
+/* The methods that connections, listeners and packet sockets share. */
+extern const luaL_Reg l_conn_common[];
+
 void l_conn_open(lua_State *L);
 
 #endif

@@ -40,6 +40,7 @@ void loop_close(struct loop *l)
     timers_fini(&l->timers);
     sys_free(l->events);
     sys_free(l->scratch);
+    sys_free(l->datagrams);
 }
 
 int64_t loop_now(struct loop *l)

@@ -12,6 +12,8 @@
 #include "sched.h"
 #include "timers.h"
 
+struct dgrams;
+
 enum loop_state {
     LOOP_GOES_ON,
     LOOP_ENDED,    /* no task is alive */
@@ -29,6 +31,7 @@ struct loop {
     struct list conns; /* open ones, by conn.link: for reports and for the end */
     struct poller_event *events;
     char *scratch; /* limits.scratch bytes; holds one read between its attempt and its push */
+    struct dgrams *datagrams; /* where datagrams are received; NULL until there is a packet socket */
     void (*run)(struct loop *l, struct task *t);
     void (*idle)(struct loop *l);  /* nothing is ready: about to block */
     void (*woken)(struct loop *l); /* the wake descriptor was signalled */

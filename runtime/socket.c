@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static int stream_fd_ready(struct stream *s, int side)
+int socket_ready(struct stream *s, int side)
 {
     struct pollfd f = {.fd = s->fd, .events = side ? POLLOUT : POLLIN};
     int n;
@@ -39,7 +39,7 @@ static void socket_close(struct stream *s) { sys_close(s->fd); }
  * stops where the sender's credentials change, so there a short read proves nothing. */
 #define SOCKET_OPS(name_, drains_)                                                      \
     {.name = name_, .drains = drains_, .read = socket_read, .write = socket_write,      \
-     .ready = stream_fd_ready, .close_write = socket_close_write, .close = socket_close}
+     .ready = socket_ready, .close_write = socket_close_write, .close = socket_close}
 
 static const struct stream_ops socket_tcp = SOCKET_OPS("tcp", true);
 static const struct stream_ops socket_unix = SOCKET_OPS("unix", false);

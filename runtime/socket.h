@@ -12,6 +12,9 @@
 /* The stream of a socket of that family. */
 const struct stream_ops *socket_ops(const struct addr *a);
 
+/* The `ready` of every stream of a descriptor, see stream.h. */
+int socket_ready(struct stream *s, int side);
+
 struct socket_listen_options {
     int backlog;    /* 0: the system's most */
     bool reuseport;

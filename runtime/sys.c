@@ -112,6 +112,34 @@ ssize_t sys_send(int fd, const struct iovec *iov, int count)
     RETRY(r, sendmsg(fd, &m, MSG_NOSIGNAL));
 }
 
+ssize_t sys_recv_from(int fd, void *bytes, size_t n, struct sockaddr *address, socklen_t *len)
+{
+    ssize_t r;
+    FAULT(ENOBUFS);
+    RETRY(r, recvfrom(fd, bytes, n, MSG_TRUNC, address, len));
+}
+
+ssize_t sys_send_to(int fd, const void *bytes, size_t n, const struct sockaddr *address, socklen_t len)
+{
+    ssize_t r;
+    FAULT(ENOBUFS);
+    RETRY(r, sendto(fd, bytes, n, MSG_NOSIGNAL, address, len));
+}
+
+int sys_recv_many(int fd, struct mmsghdr *messages, unsigned count)
+{
+    int r;
+    FAULT(ENOBUFS);
+    RETRY(r, recvmmsg(fd, messages, count, MSG_TRUNC, NULL));
+}
+
+int sys_send_many(int fd, struct mmsghdr *messages, unsigned count)
+{
+    int r;
+    FAULT(ENOBUFS);
+    RETRY(r, sendmmsg(fd, messages, count, MSG_NOSIGNAL));
+}
+
 int sys_pipe(int fds[2])
 {
     FAULT(EMFILE);

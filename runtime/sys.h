@@ -14,6 +14,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+struct mmsghdr;
+
 int sys_socket(int family, int type);
 int sys_bind(int fd, const struct sockaddr *address, socklen_t len);
 int sys_listen(int fd, int backlog);
@@ -26,6 +28,13 @@ int sys_getsockname(int fd, struct sockaddr *address, socklen_t *len);
 int sys_getpeername(int fd, struct sockaddr *address, socklen_t *len);
 ssize_t sys_recv(int fd, void *bytes, size_t n);
 ssize_t sys_send(int fd, const struct iovec *iov, int count);
+
+/* Datagrams are never cut short in the hard build. Receiving returns a datagram's whole length, more than n
+ * where it did not fit; the rest is gone. address may be NULL. */
+ssize_t sys_recv_from(int fd, void *bytes, size_t n, struct sockaddr *address, socklen_t *len);
+ssize_t sys_send_to(int fd, const void *bytes, size_t n, const struct sockaddr *address, socklen_t len);
+int sys_recv_many(int fd, struct mmsghdr *messages, unsigned count); /* how many; msg_len as above */
+int sys_send_many(int fd, struct mmsghdr *messages, unsigned count); /* how many, or why not the first */
 
 int sys_pipe(int fds[2]); /* both ends non-blocking */
 ssize_t sys_read(int fd, void *bytes, size_t n);

@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- net.lua - TCP, unix streams and in-memory pairs.
+-- net.lua - TCP, unix streams and in-memory pairs; datagrams are in packet.lua.
 --
 -- The methods that wait are the core's; here is what is made of them: options, iterators, serve.
 
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
+local packet = require "moonpark.packet"
 local task = require "moonpark.task"
 
 ---@class moonpark.net
@@ -130,6 +131,8 @@ function M.dial(address, options)
   if options.local_address then check_address(options.local_address, "dial") end
   return dial_patiently(address, dial_time(options), options.local_address)
 end
+
+M.packet = packet.packet
 
 --- An in-memory pair with the methods and deadlines of a connection.
 ---@param capacity? integer bytes held in each direction; 65536

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/* l_packet.c - check, call, push. The text of an address is read once to say what is wrong with it, and again
+ * where it is used: that costs nothing, since the last one read is remembered, and no address need be kept
+ * while a task is parked. */
+#include "l_packet.h"
+
+#include "dgram.h"
+#include "errors.h"
+#include "l_conn.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { SEND_MOST = 1024 }; /* datagrams of one send_many: their strings lie on the stack */
+
+/* ---- results ---- */
+
+static void push_sender(lua_State *L, struct dgrams *ds, const struct dgram *d)
+{
+    size_t n;
+    const char *text = dgram_text(ds, &d->from, &n);
+    lua_pushlstring(L, text, n);
+}
+
+static int push_one(lua_State *L, struct dgrams *ds, const struct operation *op)
+{
+    int results = 1;
+    lua_pushlstring(L, ds->bytes, op->length);
+    if (op->flag) {
+        push_sender(L, ds, &ds->got[0]);
+        results++;
+    }
+    if (op->total > op->length) {
+        lua_pushnumber(L, (lua_Number)op->total);
+        results++;
+    }
+    return results;
+}
+
+/* Data, senders, and the whole lengths of those that were cut, or nil. */
+static int push_many(lua_State *L, struct dgrams *ds, const struct operation *op)
+{
+    int count = (int)op->length, top = lua_gettop(L);
+    lua_createtable(L, count, 0);
+    lua_createtable(L, count, 0);
+    lua_pushnil(L);
+    for (int i = 0; i < count; i++) {
+        const struct dgram *d = &ds->got[i];
+        lua_pushlstring(L, d->at, base_min(d->length, op->limit));
+        lua_rawseti(L, top + 1, i + 1);
+        push_sender(L, ds, d);
+        lua_rawseti(L, top + 2, i + 1);
+        if (d->length <= op->limit)
+            continue;
+        if (lua_isnil(L, top + 3)) {
+            lua_newtable(L);
+            lua_replace(L, top + 3);
+        }
+        lua_pushnumber(L, (lua_Number)d->length);
+        lua_rawseti(L, top + 3, i + 1);
+    }
+    return 3;
+}
+
+/* A number, or what l_conn's write says: nil, words, errno or nil, and how many came before. */
+static int push_sent(lua_State *L, const struct task *t, int r)
+{
+    if (r < 0) {
+        if (face_error(L, r) == 2)
+            lua_pushnil(L);
+    }
+    lua_pushnumber(L, (lua_Number)t->op.total);
+    return r < 0 ? 4 : 1;
+}
+
+static int push_result(lua_State *L, struct task *t)
+{
+    struct dgrams *ds = ((struct conn *)t->wait.object)->loop->datagrams;
+    int r = t->wait.result;
+    if (t->op.code == CONN_SEND_MANY)
+        return push_sent(L, t, r);
+    if (r < 0)
+        return face_error(L, r);
+    switch (t->op.code) {
+    case CONN_RECV_FROM: return push_one(L, ds, &t->op);
+    case CONN_RECV_MANY: return push_many(L, ds, &t->op);
+    case CONN_SEND_TO: lua_pushnumber(L, (lua_Number)t->op.length); return 1;
+    default: return face_result(L, 0);
+    }
+}
+
+/* Behind the socket lie the datagrams, then, for each, its address or nil. */
+static const char *datagram(struct task *t, size_t index, size_t *n, const char **address, size_t *length)
+{
+    const struct operation *op = &t->op;
+    *address = lua_tolstring(op->stack, op->base + (int)(op->length + index), length);
+    return lua_tolstring(op->stack, op->base + (int)index, n);
+}
+
+static const struct conn_face packet_face = {.push = push_result, .datagram = datagram};
+
+/* ---- receiving ---- */
+
+static int receive(lua_State *L, bool with_sender)
+{
+    struct conn *c = l_conn_packet(L);
+    struct task *t = face_task(L, face_ctx(L));
+    t->op.limit = base_min(face_size(L, 2, 1, DGRAM_MAX), DGRAM_BYTES);
+    t->op.flag = with_sender;
+    return l_conn_run(L, t, c, CONN_RECV_FROM);
+}
+
+/* recv_from([max]) -> data, address[, whole length] | nil, err, errno */
+static int l_recv_from(lua_State *L) { return receive(L, true); }
+
+/* recv([max]) -> data[, whole length] | nil, err, errno */
+static int l_recv(lua_State *L) { return receive(L, false); }
+
+/* recv_many(count[, max]) -> {data}, {address}[, {[i] = whole length}] | nil, err, errno */
+static int l_recv_many(lua_State *L)
+{
+    struct conn *c = l_conn_packet(L);
+    struct task *t = face_task(L, face_ctx(L));
+    luaL_checknumber(L, 2);
+    t->op.from = face_size(L, 2, 1, 1);
+    t->op.limit = base_min(face_size(L, 3, 1, DGRAM_MAX), DGRAM_BYTES);
+    return l_conn_run(L, t, c, CONN_RECV_MANY);
+}
+
+/* ---- sending ---- */
+
+static void check_address(lua_State *L, int idx, struct conn *c, const char *text, size_t n)
+{
+    struct addr a;
+    const char *wrong = dgram_parse(&c->stream, c->loop->datagrams, &a, text, n);
+    if (wrong)
+        luaL_argerror(L, idx, lua_pushfstring(L, "%s: '%s'", wrong, text));
+}
+
+/* send_to(data, address) -> bytes | nil, err, errno */
+static int l_send_to(lua_State *L)
+{
+    struct conn *c = l_conn_packet(L);
+    struct task *t = face_task(L, face_ctx(L));
+    t->op.bytes = luaL_checklstring(L, 2, &t->op.length);
+    t->op.target = (void *)luaL_checklstring(L, 3, &t->op.from);
+    if (!c->closed)
+        check_address(L, 3, c, t->op.target, t->op.from);
+    t->op.limit = 0;
+    return l_conn_run(L, t, c, CONN_SEND_TO);
+}
+
+/* send(data) -> bytes | nil, err, errno */
+static int l_send(lua_State *L)
+{
+    struct conn *c = l_conn_packet(L);
+    struct task *t = face_task(L, face_ctx(L));
+    t->op.bytes = luaL_checklstring(L, 2, &t->op.length);
+    t->op.target = NULL;
+    t->op.limit = 0;
+    return l_conn_run(L, t, c, CONN_SEND_TO);
+}
+
+static void check_datagram(lua_State *L, int i)
+{
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_argerror(L, 2, lua_pushfstring(L, "datagram %d is a %s, not a string", i, luaL_typename(L, -1)));
+}
+
+/* The address of datagram i, from argument 3, on top. */
+static void push_target(lua_State *L, struct conn *c, int i)
+{
+    size_t n;
+    if (lua_istable(L, 3))
+        lua_rawgeti(L, 3, i);
+    else
+        lua_pushvalue(L, 3);
+    if (lua_isnil(L, 3))
+        return;
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_argerror(L, 3, lua_pushfstring(L, "address %d is a %s, not a string", i, luaL_typename(L, -1)));
+    const char *text = lua_tolstring(L, -1, &n);
+    if (!c->closed)
+        check_address(L, 3, c, text, n);
+}
+
+/* send_many({data}[, address | {address}]) -> how many | nil, err, errno, how many before */
+static int l_send_many(lua_State *L)
+{
+    struct conn *c = l_conn_packet(L);
+    struct task *t = face_task(L, face_ctx(L));
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 3);
+    size_t count = lua_objlen(L, 2);
+    luaL_argcheck(L, count <= SEND_MOST, 2, "more than 1024 datagrams");
+    luaL_argcheck(L, lua_isnil(L, 3) || lua_istable(L, 3) || lua_type(L, 3) == LUA_TSTRING, 3,
+                  "string or table expected");
+    luaL_checkstack(L, 2 * (int)count + LUA_MINSTACK, "too many datagrams");
+    for (int i = 1; i <= (int)count; i++) {
+        lua_rawgeti(L, 2, i);
+        check_datagram(L, i);
+    }
+    for (int i = 1; i <= (int)count; i++)
+        push_target(L, c, i);
+    lua_remove(L, 3);
+    lua_remove(L, 2);
+    t->op.length = count;
+    t->op.total = t->op.limit = 0;
+    return l_conn_run(L, t, c, CONN_SEND_MANY);
+}
+
+/* ---- groups ---- */
+
+static int with_group(lua_State *L, bool grouped, int (*change)(struct stream *, const struct dgram_group *))
+{
+    struct conn *c = l_conn_packet(L);
+    struct dgram_group g;
+    const char *group = grouped ? luaL_checkstring(L, 2) : NULL;
+    const char *interface = grouped ? luaL_optstring(L, 3, NULL) : luaL_checkstring(L, 2);
+    const char *wrong = dgram_parse_group(&g, group, interface);
+    if (wrong && strcmp(wrong, "no such interface") == 0)
+        return face_error(L, -ENODEV); /* it may come and go: no mistake of the script */
+    if (wrong)
+        luaL_argerror(L, 2, lua_pushfstring(L, "%s: '%s'", wrong, group));
+    if (c->closed)
+        return face_error(L, ERR_CLOSED);
+    return face_result(L, change(&c->stream, &g));
+}
+
+/* join_group(group[, interface]) -> true | nil, err, errno */
+static int l_join_group(lua_State *L) { return with_group(L, true, dgram_join); }
+static int l_leave_group(lua_State *L) { return with_group(L, true, dgram_leave); }
+
+/* set_multicast_interface(interface) -> true | nil, err, errno */
+static int l_set_multicast_interface(lua_State *L) { return with_group(L, false, dgram_set_interface); }
+
+static const luaL_Reg methods[] = {
+    {"join_group", l_join_group},
+    {"leave_group", l_leave_group},
+    {"recv", l_recv},
+    {"recv_from", l_recv_from},
+    {"recv_many", l_recv_many},
+    {"send", l_send},
+    {"send_many", l_send_many},
+    {"send_to", l_send_to},
+    {"set_multicast_interface", l_set_multicast_interface},
+    {NULL, NULL},
+};
+
+/* ---- making ---- */
+
+static void parse(lua_State *L, int idx, struct addr *a)
+{
+    size_t n;
+    const char *text = luaL_checklstring(L, idx, &n);
+    const char *wrong = addr_parse(a, text, n);
+    if (!wrong && !a->dgram)
+        wrong = "not a datagram address";
+    if (wrong)
+        luaL_argerror(L, idx, lua_pushfstring(L, "%s: '%s'", wrong, text));
+}
+
+static int open_packet(struct conn *c, struct addr *local, struct addr *peer, const struct dgram_options *o)
+{
+    struct stream s = {.fd = -1};
+    if (!c->loop->datagrams)
+        c->loop->datagrams = sys_alloc(sizeof *c->loop->datagrams);
+    if (!c->loop->datagrams)
+        return -ENOMEM;
+    int r = dgram_open(&s, local, peer, o);
+    if (r < 0)
+        return r;
+    conn_open(c, &s);
+    c->kind = CONN_PACKET;
+    return 0;
+}
+
+/* packet(address or nil, peer or nil, reuseaddr, reuseport, v6only, broadcast, unlink) -> packet socket | nil, err,
+ * errno */
+static int l_packet(lua_State *L)
+{
+    struct ctx *cx = face_loop(L);
+    struct addr local, peer;
+    bool bound = !lua_isnil(L, 1), connected = !lua_isnoneornil(L, 2);
+    if (bound)
+        parse(L, 1, &local);
+    if (connected)
+        parse(L, 2, &peer);
+    if (connected && peer.wildcard)
+        addr_loopback4(&peer);
+    struct dgram_options options = {
+        .reuseaddr = lua_toboolean(L, 3),
+        .reuseport = lua_toboolean(L, 4),
+        .v6only = lua_toboolean(L, 5),
+        .broadcast = lua_toboolean(L, 6),
+    };
+    bool unlink = lua_toboolean(L, 7);
+    struct conn *c = l_conn_new_of(L, cx, FACE_META_PACKET, &packet_face);
+    int r = open_packet(c, bound ? &local : NULL, connected ? &peer : NULL, &options);
+    if (r < 0)
+        return face_error(L, r);
+    c->unlink = unlink && bound && addr_path(&local);
+    return 1;
+}
+
+/* check_packet_address(text): raises where packet would */
+static int l_check_packet_address(lua_State *L)
+{
+    struct addr a;
+    parse(L, 1, &a);
+    return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"check_packet_address", l_check_packet_address}, {"packet", l_packet}, {NULL, NULL},
+};
+
+void l_packet_open(lua_State *L)
+{
+    face_class(L, FACE_META_PACKET, "moonpark.packet", methods);
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_PACKET);
+    face_functions(L, l_conn_common);
+    lua_setfield(L, -2, "packet_class");
+    face_functions(L, functions);
+}
