@@ -10,6 +10,7 @@
 
 #include "errors.h"
 #include "hard.h"
+#include "l_signal.h"
 #include "l_task.h"
 #include "signals.h"
 
@@ -226,7 +227,7 @@ static void call_idle_hook(struct loop *l)
     lua_call(cx->L, 0, 0);
 }
 
-/* One a turn: should the hook raise, the others are not lost with it. */
+/* One a turn: should the hook raise, the others are not lost with it. A script's subscriptions come before the hook. */
 static void deliver_signal(struct loop *l)
 {
     lua_State *L = of_loop(l)->L;
@@ -234,6 +235,8 @@ static void deliver_signal(struct loop *l)
     if (!signo)
         return;
     l->poller->ops->wake(l->poller);
+    if (l_signal_deliver(of_loop(l), signo))
+        return;
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_SIGNAL);
     lua_pushinteger(L, signo);
     lua_call(L, 1, 0);

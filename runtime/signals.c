@@ -10,6 +10,8 @@
 static struct {
     struct poller *poller;
     struct sigaction before;
+    uint32_t users;
+    volatile sig_atomic_t keepers; /* those users for whom no second one ends the process */
     volatile sig_atomic_t pending;
 } watched[NSIG];
 
@@ -20,7 +22,7 @@ static bool ends(int signo)
 
 static void on_signal(int signo)
 {
-    if (watched[signo].pending && ends(signo)) {
+    if (watched[signo].pending && !watched[signo].keepers && ends(signo)) {
         struct sigaction plain = {.sa_handler = SIG_DFL};
         sigaction(signo, &plain, NULL);
         raise(signo);
@@ -32,19 +34,32 @@ static void on_signal(int signo)
         p->ops->wake(p);
 }
 
-int signals_watch(struct poller *p, int signo)
+static void forget_users(int signo)
+{
+    watched[signo].poller = NULL;
+    watched[signo].users = 0;
+    watched[signo].keepers = 0;
+}
+
+static int catch(int signo)
 {
     struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigfillset(&sa.sa_mask);
+    watched[signo].pending = 0;
+    return sigaction(signo, &sa, &watched[signo].before) < 0 ? -errno : 0;
+}
+
+int signals_watch(struct poller *p, int signo, bool kept)
+{
     if (signo <= 0 || signo >= NSIG)
         return -EINVAL;
-    if (watched[signo].poller) {
-        watched[signo].poller = p;
-        return 0;
-    }
-    sigfillset(&sa.sa_mask);
-    if (sigaction(signo, &sa, &watched[signo].before) < 0)
-        return -errno;
-    watched[signo].pending = 0;
+    int r = watched[signo].poller ? 0 : catch(signo);
+    if (r < 0)
+        return r;
+    if (watched[signo].poller != p)
+        forget_users(signo);
+    watched[signo].users++;
+    watched[signo].keepers += kept;
     watched[signo].poller = p;
     return 0;
 }
@@ -55,17 +70,31 @@ bool signals_ignored(int signo)
     return sigaction(signo, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN;
 }
 
-static void unwatch(int signo)
+static void restore(int signo)
 {
     sigaction(signo, &watched[signo].before, NULL);
-    watched[signo].poller = NULL;
+    forget_users(signo);
+}
+
+void signals_unwatch(struct poller *p, int signo, bool kept)
+{
+    if (watched[signo].poller != p)
+        return;
+    watched[signo].keepers -= kept;
+    if (--watched[signo].users > 0)
+        return;
+    restore(signo);
+    if (watched[signo].pending) {
+        watched[signo].pending = 0;
+        raise(signo);
+    }
 }
 
 void signals_forget(struct poller *p)
 {
     for (int signo = 1; signo < NSIG; signo++)
         if (watched[signo].poller == p)
-            unwatch(signo);
+            restore(signo);
 }
 
 int signals_take(struct poller *p)

@@ -8,10 +8,15 @@
 
 #include "poller.h"
 
-/* Catches signo from now on and wakes p when it comes. Those that come before the first was taken are
- * one with it; but a second SIGINT, SIGTERM, SIGQUIT or SIGPIPE then acts as if it were not caught: so a
- * script that never waits can still be stopped. 0 or -errno: -EINVAL for what cannot be caught. */
-int signals_watch(struct poller *p, int signo);
+/* Catches signo from now on and wakes p when it comes; once more for each call. Those that come before the
+ * first was taken are one with it. But while nobody watches it with `kept`, a second SIGINT, SIGTERM, SIGQUIT
+ * or SIGPIPE that comes before acts as if it were not caught: so a script that never waits can still be
+ * stopped. Another loop's poller takes the signal over. 0 or -errno: -EINVAL for what cannot be caught. */
+int signals_watch(struct poller *p, int signo, bool kept);
+
+/* Takes one such call back. After the last, signo does again what it did before; one that has come and was
+ * not taken yet comes again, and so is never lost. Harmless where p does not watch it. */
+void signals_unwatch(struct poller *p, int signo, bool kept);
 
 /* Was the process started with signo ignored (as a shell's background job, by nohup) and still does? */
 bool signals_ignored(int signo);

@@ -35,6 +35,7 @@ local function make_objects()
     mutex = { moonpark.mutex(), nothing },
     semaphore = { moonpark.semaphore(1), nothing },
     event = { moonpark.event(), nothing },
+    signals = { moonpark.signals "HUP", function(signals) signals:close() end },
     pollDesc = { assert(netpoll.open(near:fd())), function(pd)
       pd:unblock()
       pd:close()

@@ -105,6 +105,17 @@ M.semaphore = core.semaphore
 ---@type fun(): moonpark.event
 M.event = core.event
 
+---@class moonpark.signals
+---@field next fun(self, timeout?: number): string|nil, string? "HUP"; or nil and "closed", "timeout", "canceled"
+---@field close fun(self): true its signals do again what they did before; who waits gets "closed"
+---@operator call: string|nil
+
+--- Subscribes to signals by their POSIX names, with "SIG" or without: for name in moonpark.signals("HUP", "TERM") do
+--- ... end. While it is open their default action is gone, and the command's own handling too. Raises for a name
+--- that is unknown or a signal that cannot be caught. After os/signal's Notify of Go.
+---@type fun(name: string, ...: string): moonpark.signals
+M.signals = core.signals
+
 return setmetatable(M, {
   __index = function(self, name)
     if name ~= "net" and name ~= "netpoll" and name ~= "testing" then return nil end
