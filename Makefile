@@ -22,7 +22,7 @@ CC         ?= cc
 CFLAGS     ?= -O2 -g
 LUA_CFLAGS ?= $(shell pkg-config --cflags luajit 2>/dev/null || echo -I/usr/include/luajit-2.1)
 WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Werror
-ALL_CFLAGS  = -std=gnu11 -fPIC -fno-plt -fno-strict-aliasing $(WARNINGS) $(CFLAGS) $(MODE_CFLAGS) \
+ALL_CFLAGS  = -std=gnu11 -pthread -fPIC -fno-plt -fno-strict-aliasing $(WARNINGS) $(CFLAGS) $(MODE_CFLAGS) \
               -DMOONPARK_VERSION='"$(VERSION)"' $(LUA_CFLAGS) -MMD -MP
 
 HARD := hard_off
@@ -49,11 +49,11 @@ build: $(SO) $(UNITS)
 $(SO): $(OBJECTS)
 	@mkdir -p $(@D)
 	@echo 'link $@'
-	$(QUIET)$(CC) -shared $(MODE_CFLAGS) $(LDFLAGS) -Wl,-z,nodelete -o $@ $^
+	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -Wl,-z,nodelete -o $@ $^
 
 $(UNITS): $(UNIT_OBJECTS)
 	@echo 'link $@'
-	$(QUIET)$(CC) -shared $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^
+	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^
 
 $(BUILD)/obj/%.o: runtime/%.c Makefile
 	@mkdir -p $(@D)

@@ -23,27 +23,25 @@ static uint64_t times = 1; /* how many fail in a row */
 
 static bool fails(struct counter *c)
 {
-    c->count++;
-    return c->fail_at && c->count >= c->fail_at && c->count - c->fail_at < times;
+    uint64_t count = __atomic_add_fetch(&c->count, 1, __ATOMIC_RELAXED); /* helper threads count too */
+    uint64_t fail_at = __atomic_load_n(&c->fail_at, __ATOMIC_RELAXED);
+    return fail_at && count >= fail_at && count - fail_at < __atomic_load_n(&times, __ATOMIC_RELAXED);
 }
 
 int hard_syscall(int err) { return fails(&calls) ? -err : 0; }
 bool hard_alloc(void) { return !fails(&allocs); }
 size_t hard_trim(size_t n) { return n > 0; }
 
-void hard_fail_syscall(uint64_t n)
+static void aim(struct counter *c, uint64_t n)
 {
-    calls.count = 0;
-    calls.fail_at = n;
+    __atomic_store_n(&c->fail_at, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->count, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->fail_at, n, __ATOMIC_RELAXED);
 }
 
-void hard_fail_alloc(uint64_t n)
-{
-    allocs.count = 0;
-    allocs.fail_at = n;
-}
+void hard_fail_syscall(uint64_t n) { aim(&calls, n); }
+void hard_fail_alloc(uint64_t n) { aim(&allocs, n); }
+void hard_fail_times(uint64_t n) { __atomic_store_n(&times, n, __ATOMIC_RELAXED); }
 
-void hard_fail_times(uint64_t n) { times = n; }
-
-uint64_t hard_syscalls(void) { return calls.count; }
-uint64_t hard_allocs(void) { return allocs.count; }
+uint64_t hard_syscalls(void) { return __atomic_load_n(&calls.count, __ATOMIC_RELAXED); }
+uint64_t hard_allocs(void) { return __atomic_load_n(&allocs.count, __ATOMIC_RELAXED); }

@@ -32,6 +32,9 @@ void loop_close(struct loop *l)
 {
     if (!l->poller)
         return;
+    if (l->pool)
+        pool_close(l->pool);
+    l->pool = NULL;
     while (timers_pop(&l->timers, INT64_MAX))
         ; /* not fired, but disarmed: their owners may outlive us */
     netpoll_fini(&l->netpoll);
@@ -41,6 +44,13 @@ void loop_close(struct loop *l)
     sys_free(l->events);
     sys_free(l->scratch);
     sys_free(l->datagrams);
+}
+
+int loop_submit(struct loop *l, struct job *j, struct job **owner)
+{
+    if (!l->pool)
+        l->pool = pool_open(l->poller);
+    return l->pool ? pool_submit(l->pool, j, owner) : -ENOMEM;
 }
 
 int64_t loop_now(struct loop *l)
@@ -64,7 +74,7 @@ static int64_t patience(struct loop *l)
     if (next == INT64_MAX)
         return -1;
     if (l->clock.frozen)
-        return 0;
+        return pool_awaited(l->pool) ? -1 : 0;
     int64_t left = next - clock_now(&l->clock);
     return left > 0 ? left : 0;
 }
@@ -91,6 +101,8 @@ static int poll_events(struct loop *l)
         woken |= l->events[i].data == POLLER_WAKE;
         netpoll_ready(&l->netpoll, &l->events[i]);
     }
+    if (woken)
+        pool_collect(l->pool);
     if (woken && l->woken)
         l->woken(l);
     return n;
@@ -100,7 +112,8 @@ static int poll_events(struct loop *l)
 static void autojump(struct loop *l, int events)
 {
     int64_t next = timers_next(&l->timers);
-    if (l->clock.frozen && events == 0 && list_empty(&l->sched.ready) && next < INT64_MAX)
+    bool idle = events == 0 && list_empty(&l->sched.ready) && !pool_awaited(l->pool);
+    if (l->clock.frozen && idle && next < INT64_MAX)
         clock_advance_to(&l->clock, next);
 }
 

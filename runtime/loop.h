@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "netpoll.h"
+#include "pool.h"
 #include "sched.h"
 #include "timers.h"
 
@@ -25,6 +26,7 @@ struct loop {
     struct clock clock;
     struct timers timers;
     struct poller *poller;
+    struct pool *pool; /* NULL until the first job */
     struct netpoll netpoll;
     struct sched sched;
     int64_t until;     /* clock_real ns from which on a turn is the last and does not block; 0: never */
@@ -43,6 +45,9 @@ void loop_close(struct loop *l);
 
 /* One turn; may block. An enum loop_state, or the poller's -errno. */
 int loop_turn(struct loop *l);
+
+/* Hands j to the helper threads: as pool_submit. Virtual time stands still while a job is waited for. */
+int loop_submit(struct loop *l, struct job *j, struct job **owner);
 
 /* The clock now, ns; also what `since` will say until the next turn. */
 int64_t loop_now(struct loop *l);
