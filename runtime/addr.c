@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* addr.c - splits at the last colon, then lets inet_pton judge: it takes no short or octal forms. */
+/* addr.c - splits at the last colon, then lets inet_pton judge: it takes no short or octal forms.
+ * One pass takes a text apart and fills in the address, because every dial begins with it. */
 #include "addr.h"
+
+#include "sys.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -35,12 +38,26 @@ static bool is_name_byte(unsigned char c)
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
 
-/* Letters, digits, '-', '_' in labels of 1 to 63 bytes. What ends in a
- * label of digits would be an IPv4 address, and is not one of those that inet_pton takes. */
+static bool is_hex_digit(unsigned char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* "127", "0x7f": what resolvers of old take for a part of an IPv4 address. */
+static bool is_number(const char *label, size_t n)
+{
+    bool hex = n >= 2 && label[0] == '0' && (label[1] == 'x' || label[1] == 'X');
+    for (size_t i = hex ? 2 : 0; i < n; i++)
+        if (hex ? !is_hex_digit((unsigned char)label[i]) : !is_digit((unsigned char)label[i]))
+            return false;
+    return true;
+}
+
+/* Letters, digits, '-', '_' in labels of 1 to 63 bytes. What ends in a number
+ * would be an IPv4 address, and is not one of those that inet_pton takes. */
 static bool is_name(const char *host, size_t n)
 {
     size_t label = 0;
-    bool digits = true;
     if (n > 0 && host[n - 1] == '.')
         n--; /* the root */
     if (n == 0 || n > ADDR_NAME_MAX)
@@ -49,12 +66,11 @@ static bool is_name(const char *host, size_t n)
         unsigned char c = (unsigned char)host[i];
         if (c == '.' ? label == 0 : !is_name_byte(c))
             return false;
-        digits = c == '.' ? true : digits && is_digit(c);
         label = c == '.' ? 0 : label + 1;
         if (label > 63)
             return false;
     }
-    return label > 0 && !digits;
+    return label > 0 && !is_number(host + n - label, label);
 }
 
 /* A copy that ends: inet_pton wants one. False where it is too long for any numeric address. */
@@ -73,39 +89,100 @@ static bool is_numeric4(const char *host, size_t n, struct in_addr *to)
     return terminated(text, sizeof text, host, n) && inet_pton(AF_INET, text, to) == 1;
 }
 
-/* "fe80::1%eth0" or "fe80::1%2": the zone is an interface of this machine. */
+/* A whole number up to INT32_MAX, or 0. */
+static int read_index(const char *zone, size_t n)
+{
+    int64_t index = 0;
+    for (size_t i = 0; i < n && n <= 10; i++) {
+        if (!is_digit((unsigned char)zone[i]))
+            return 0;
+        index = index * 10 + (zone[i] - '0');
+    }
+    return index <= INT32_MAX ? (int)index : 0;
+}
+
+/* What follows the '%': an interface's name or its number. An interface that is not there is not the
+ * text's fault: it gets a number that none has, and the kernel says so to who uses the address. */
+static bool read_zone(const char *zone, size_t n, uint32_t *index)
+{
+    char name[IF_NAMESIZE];
+    if (n == 0 || memchr(zone, '/', n) || !terminated(name, sizeof name, zone, n))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (zone[i] <= ' ' || zone[i] > '~')
+            return false;
+    int number = read_index(zone, n);
+    if (number == 0)
+        number = sys_if_index(name);
+    *index = number > 0 ? (uint32_t)number : INT32_MAX;
+    return true;
+}
+
+/* "::1", "fe80::1%eth0", "fe80::1%2". */
 static bool is_numeric6(const char *host, size_t n, struct sockaddr_in6 *to)
 {
-    char text[INET6_ADDRSTRLEN + 1], zone[IF_NAMESIZE];
+    char text[INET6_ADDRSTRLEN];
     const char *percent = memchr(host, '%', n);
     size_t length = percent ? (size_t)(percent - host) : n;
     if (!terminated(text, sizeof text, host, length) || inet_pton(AF_INET6, text, &to->sin6_addr) != 1)
         return false;
-    if (!percent)
-        return true;
-    if (!terminated(zone, sizeof zone, percent + 1, n - length - 1))
-        return false;
-    int index = read_port(zone, strlen(zone));
-    to->sin6_scope_id = index > 0 ? (uint32_t)index : if_nametoindex(zone);
-    return to->sin6_scope_id != 0;
+    return !percent || read_zone(percent + 1, n - length - 1, &to->sin6_scope_id);
 }
 
-static const char *split_unix(struct addr_parts *p, const char *path, size_t n)
+static const char *read_unix(struct addr_parts *p, struct addr *a, const char *path, size_t n)
 {
     if (n == 0 && !p->dgram)
         return "missing unix path";
-    if (n >= sizeof(struct sockaddr_un) - offsetof(struct sockaddr_un, sun_path))
+    if (n >= sizeof a->un.sun_path)
         return "unix path too long";
     p->host = path;
     p->length = n;
     p->port = -1;
+    a->un.sun_family = AF_UNIX;
+    memcpy(a->un.sun_path, path, n);
+    bool abstract = n > 0 && path[0] == '@';
+    a->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (n > 0 && !abstract));
+    if (abstract)
+        a->un.sun_path[0] = '\0';
     return NULL;
 }
 
-static const char *split_host(struct addr_parts *p, const char *text, size_t n)
+static void set_inet6(struct addr *a, int port)
 {
-    struct sockaddr_in6 six;
-    struct in_addr four;
+    a->in6.sin6_family = AF_INET6;
+    a->in6.sin6_port = htons((uint16_t)port);
+    a->len = sizeof a->in6;
+}
+
+static void set_inet(struct addr *a, int port)
+{
+    a->in.sin_family = AF_INET;
+    a->in.sin_port = htons((uint16_t)port);
+    a->len = sizeof a->in;
+}
+
+/* The host of p, whose port is known. */
+static const char *read_host(struct addr_parts *p, struct addr *a)
+{
+    a->wildcard = p->length == 0 && !p->bracketed;
+    if (p->bracketed && !is_numeric6(p->host, p->length, &a->in6))
+        return "not a numeric address";
+    if (p->bracketed || a->wildcard) {
+        set_inet6(a, p->port);
+        return NULL;
+    }
+    if (is_numeric4(p->host, p->length, &a->in.sin_addr)) {
+        set_inet(a, p->port);
+        return NULL;
+    }
+    p->name = true;
+    if (p->length > ADDR_NAME_MAX + (p->host[p->length - 1] == '.'))
+        return "host name too long";
+    return is_name(p->host, p->length) ? NULL : "invalid host name";
+}
+
+static const char *read_inet(struct addr_parts *p, struct addr *a, const char *text, size_t n)
+{
     size_t colon = n;
     while (colon > 0 && text[colon - 1] != ':')
         colon--;
@@ -120,69 +197,37 @@ static const char *split_host(struct addr_parts *p, const char *text, size_t n)
         return "missing ]";
     p->host = text + from;
     p->length = to - from;
-    if (p->bracketed)
-        return is_numeric6(p->host, p->length, &six) ? NULL : "not a numeric address";
-    p->name = p->length > 0 && !is_numeric4(p->host, p->length, &four);
-    if (p->name && p->length > ADDR_NAME_MAX + (p->host[p->length - 1] == '.'))
-        return "host name too long";
-    return !p->name || is_name(p->host, p->length) ? NULL : "invalid host name";
+    return read_host(p, a);
 }
 
-const char *addr_split(struct addr_parts *p, const char *text, size_t n)
+static const char *read_text(struct addr_parts *p, struct addr *a, const char *text, size_t n)
 {
     memset(p, 0, sizeof *p);
+    memset(a, 0, sizeof *a);
     if (memchr(text, 0, n))
         return "zero byte in address";
     if (starts(text, n, "unix:"))
-        return split_unix(p, text + 5, n - 5);
-    p->dgram = true;
+        return read_unix(p, a, text + 5, n - 5);
+    p->dgram = a->dgram = true;
     if (starts(text, n, "unixgram:"))
-        return split_unix(p, text + 9, n - 9);
+        return read_unix(p, a, text + 9, n - 9);
     if (starts(text, n, "udp:"))
-        return split_host(p, text + 4, n - 4);
-    p->dgram = false;
-    return split_host(p, text, n);
+        return read_inet(p, a, text + 4, n - 4);
+    p->dgram = a->dgram = false;
+    return read_inet(p, a, text, n);
 }
 
-static void set_unix(struct addr *a, const char *path, size_t n)
+const char *addr_split(struct addr_parts *parts, const char *text, size_t n)
 {
-    a->un.sun_family = AF_UNIX;
-    memcpy(a->un.sun_path, path, n);
-    a->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (n > 0 && path[0] != '@'));
-    if (n > 0 && path[0] == '@')
-        a->un.sun_path[0] = '\0';
-}
-
-static void set_inet6(struct addr *a, in_port_t port)
-{
-    a->in6.sin6_family = AF_INET6;
-    a->in6.sin6_port = port;
-    a->len = sizeof a->in6;
+    struct addr a;
+    return read_text(parts, &a, text, n);
 }
 
 const char *addr_parse(struct addr *a, const char *text, size_t n)
 {
     struct addr_parts p;
-    memset(a, 0, sizeof *a);
-    const char *wrong = addr_split(&p, text, n);
-    if (wrong || p.name)
-        return wrong ? wrong : "not a numeric address";
-    a->dgram = p.dgram;
-    if (p.port < 0) {
-        set_unix(a, p.host, p.length);
-        return NULL;
-    }
-    a->wildcard = p.length == 0 && !p.bracketed;
-    if (p.bracketed || a->wildcard) {
-        (void)(a->wildcard || is_numeric6(p.host, p.length, &a->in6));
-        set_inet6(a, htons((uint16_t)p.port));
-        return NULL;
-    }
-    (void)is_numeric4(p.host, p.length, &a->in.sin_addr);
-    a->in.sin_family = AF_INET;
-    a->in.sin_port = htons((uint16_t)p.port);
-    a->len = sizeof a->in;
-    return NULL;
+    const char *wrong = read_text(&p, a, text, n);
+    return !wrong && p.name ? "not a numeric address" : wrong;
 }
 
 static void set_ipv4(struct addr *a, uint32_t host)
@@ -236,6 +281,7 @@ static size_t format_unix(const struct addr *a, char *text)
     size_t n = a->len > offsetof(struct sockaddr_un, sun_path)
                    ? a->len - offsetof(struct sockaddr_un, sun_path)
                    : 0;
+    n = base_min(n, sizeof a->un.sun_path); /* the kernel counts a zero that has no room there */
     bool abstract = n > 0 && a->un.sun_path[0] == '\0';
     if (!abstract)
         n = strnlen(a->un.sun_path, n);
@@ -274,11 +320,12 @@ static size_t format_inet(const struct addr *a, char *text)
 
 static size_t format_inet6(const struct addr *a, char *text)
 {
-    char host[INET6_ADDRSTRLEN] = "", zone[IF_NAMESIZE + 1] = "";
+    char host[INET6_ADDRSTRLEN] = "", zone[IF_NAMESIZE + 1] = "%";
     inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof host);
-    if (a->in6.sin6_scope_id && !if_indextoname(a->in6.sin6_scope_id, zone + 1))
+    if (a->in6.sin6_scope_id == 0)
+        zone[0] = '\0';
+    else if (sys_if_name(a->in6.sin6_scope_id, zone + 1) < 0)
         snprintf(zone + 1, sizeof zone - 1, "%u", a->in6.sin6_scope_id);
-    zone[0] = a->in6.sin6_scope_id ? '%' : '\0';
     return (size_t)snprintf(text, ADDR_TEXT_MAX, "%s[%s%s]:%u", a->dgram ? "udp:" : "", host, zone,
                             ntohs(a->in6.sin6_port));
 }

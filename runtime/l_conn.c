@@ -45,15 +45,20 @@ static struct conn *peered(lua_State *L)
     return c && c->kind == CONN_PACKET ? c : self(L);
 }
 
+void l_conn_made_here(lua_State *L, struct ctx *cx, struct conn *c)
+{
+    if (!cx->trace_conns)
+        return;
+    c->site = site_here(&cx->sites, L, 1);
+    c->creator = face_running_id(cx);
+}
+
 struct conn *l_conn_new_of(lua_State *L, struct ctx *cx, int meta, const struct conn_face *face)
 {
     struct conn *c = face_new(L, meta, sizeof *c);
     conn_init(c, &cx->loop, face);
-    if (cx->trace_conns) {
-        c->site = site_here(&cx->sites, L, 1);
-        c->id = ++cx->last_id;
-        c->creator = face_running_id(cx);
-    }
+    c->id = ++cx->last_id;
+    l_conn_made_here(L, cx, c);
     return c;
 }
 

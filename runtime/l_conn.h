@@ -11,6 +11,9 @@
 /* Pushes a closed one. */
 struct conn *l_conn_new(lua_State *L, struct ctx *cx);
 
+/* For reports: the calling task made c, on the line that runs. */
+void l_conn_made_here(lua_State *L, struct ctx *cx, struct conn *c);
+
 /* The conn at idx, or NULL where that is something else. */
 struct conn *l_conn_test(lua_State *L, int idx);
 

@@ -12,23 +12,28 @@
 
 enum { DIAL_TRIES = 3 }; /* the kernel at times finds no free local port though there are some */
 
-static void parse(lua_State *L, int idx, struct addr *a)
+/* A stream's address at idx. False: it is none, or its host is a name: split_address tells which, and
+ * lua/moonpark/addresses.lua what to do then. So the common case, a numeric address, is read once. */
+static bool parse(lua_State *L, int idx, struct addr *a)
 {
     size_t n;
     const char *text = luaL_checklstring(L, idx, &n);
-    const char *wrong = addr_parse(a, text, n);
-    if (!wrong && a->dgram)
-        wrong = "not a stream address";
-    if (wrong)
-        luaL_argerror(L, idx, lua_pushfstring(L, "%s: '%s'", wrong, text));
+    return !addr_parse(a, text, n) && !a->dgram;
 }
 
-/* listen(address, backlog, reuseport, v6only, unlink) -> listener | nil, err, errno */
+static int not_numeric(lua_State *L)
+{
+    lua_pushboolean(L, 0);
+    return 1;
+}
+
+/* listen(address, backlog, reuseport, v6only, unlink) -> listener | nil, err, errno | false: no numeric address */
 static int l_listen(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
     struct addr a;
-    parse(L, 1, &a);
+    if (!parse(L, 1, &a))
+        return not_numeric(L);
     struct socket_listen_options options = {
         .backlog = (int)base_min(face_size(L, 2, 0, 0), INT32_MAX),
         .reuseport = lua_toboolean(L, 3),
@@ -55,18 +60,19 @@ static int start_connect(struct conn *c, const struct addr *a, const struct addr
     return 0;
 }
 
-/* dial(address, timeout, local) -> connection | nil, err, errno */
+/* dial(address, timeout, local) -> connection | nil, err, errno | false: an address is not numeric */
 static int l_dial(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
     struct addr a, local;
     bool bound = !lua_isnoneornil(L, 3);
-    parse(L, 1, &a);
+    int64_t timeout = face_timeout(L, 2);
+    if (!parse(L, 1, &a) || (bound && !parse(L, 3, &local)))
+        return not_numeric(L);
     if (a.wildcard)
         addr_loopback4(&a);
-    int64_t timeout = face_timeout(L, 2);
-    if (bound)
-        parse(L, 3, &local);
+    if (bound && local.wildcard && a.any.sa_family == AF_INET)
+        addr_wildcard4(&local);
     struct task *t = face_task(L, cx);
     if (sched_canceled(t))
         return face_return(L, t, face_error(L, ERR_CANCELED));
@@ -83,6 +89,15 @@ static int l_dial(lua_State *L)
     t->op.from = 0;
     t->op.flag = bound;
     return l_conn_run(L, t, c, CONN_CONNECT);
+}
+
+/* made_here(connection): another task has dialled it for the calling one */
+static int l_made_here(lua_State *L)
+{
+    struct conn *c = l_conn_test(L, 1);
+    luaL_argcheck(L, c, 1, "connection expected");
+    l_conn_made_here(L, face_ctx(L), c);
+    return 0;
 }
 
 /* pair(capacity) -> connection, connection */
@@ -116,17 +131,29 @@ static int l_fragment(lua_State *L)
     return face_result(L, pipe_fragment(&c->stream, sizes, n));
 }
 
-/* check_address(text): raises where listen and dial would */
-static int l_check_address(lua_State *L)
+/* split_address(text) -> datagram, host, port; host: nil where there is nothing to look up | nil, what is wrong */
+static int l_split_address(lua_State *L)
 {
-    struct addr a;
-    parse(L, 1, &a);
-    return 0;
+    size_t n;
+    struct addr_parts p;
+    const char *text = luaL_checklstring(L, 1, &n);
+    const char *wrong = addr_split(&p, text, n);
+    if (wrong) {
+        lua_pushnil(L);
+        lua_pushstring(L, wrong);
+        return 2;
+    }
+    lua_pushboolean(L, p.dgram);
+    if (!p.name)
+        return 1;
+    lua_pushlstring(L, p.host, p.length);
+    lua_pushinteger(L, p.port);
+    return 3;
 }
 
 static const luaL_Reg functions[] = {
-    {"check_address", l_check_address},
-    {"dial", l_dial}, {"fragment", l_fragment}, {"listen", l_listen}, {"pair", l_pair}, {NULL, NULL},
+    {"dial", l_dial}, {"fragment", l_fragment}, {"listen", l_listen}, {"made_here", l_made_here},
+    {"pair", l_pair}, {"split_address", l_split_address}, {NULL, NULL},
 };
 
 void l_net_open(lua_State *L) { face_functions(L, functions); }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -216,6 +217,19 @@ int sys_unlink(const char *path)
 {
     FAULT(EACCES);
     return unlink(path) < 0 ? -errno : 0;
+}
+
+int sys_if_index(const char *name)
+{
+    FAULT(EMFILE); /* it opens a socket to ask */
+    unsigned index = if_nametoindex(name);
+    return index ? (int)index : -errno;
+}
+
+int sys_if_name(unsigned index, char *name)
+{
+    FAULT(ENXIO);
+    return if_indextoname(index, name) ? 0 : -errno;
 }
 
 void sys_close(int fd)

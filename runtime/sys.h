@@ -46,6 +46,9 @@ int sys_set_cloexec(int fd);
 int sys_is_file(int fd); /* 1 for a regular file or a directory, else 0 */
 int sys_unlink(const char *path);
 
+int sys_if_index(const char *name);            /* the number of a network interface */
+int sys_if_name(unsigned index, char *name);   /* its name: IF_NAMESIZE bytes */
+
 /* Never fails and never retries: on Linux the descriptor is gone even after EINTR. */
 void sys_close(int fd);
 

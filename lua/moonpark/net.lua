@@ -3,7 +3,9 @@
 --
 -- The methods that wait are the core's; here is what is made of them: options, iterators, serve.
 
+local addresses = require "moonpark.addresses"
 local core = require "moonpark.core"
+local dial = require "moonpark.dial"
 local failures = require "moonpark.failures"
 local packet = require "moonpark.packet"
 local task = require "moonpark.task"
@@ -51,11 +53,13 @@ local M = {}
 local Conn = core.conn_class
 
 local listen_options = { backlog = "number", reuseport = "boolean", v6only = "boolean", unlink = "boolean" }
-local dial_options = { timeout = "number", deadline = "number", local_address = "string" }
+local dial_options = { timeout = "number", deadline = "number", local_address = "string", fallback_delay = "number" }
 local serve_options = { max_connections = "number", on_error = "function" }
 
+local none = {} -- shared: nobody writes into options
+
 local function check_options(options, known, name)
-  if options == nil then return {} end
+  if options == nil then return none end
   if type(options) ~= "table" then
     error(("bad argument #2 to '%s' (table expected, got %s)"):format(name, type(options)), 3)
   end
@@ -75,41 +79,41 @@ local function check_whole(value, least, key, name)
   end
 end
 
--- Says of whom the mistake is: the core knows only us.
-local function check_address(address, name)
+local function check_string(address, name)
   if type(address) ~= "string" then
     error(("bad argument #1 to '%s' (string expected, got %s)"):format(name, type(address)), 3)
   end
-  local ok, err = pcall(core.check_address, address)
-  if not ok then error(("%s: %s"):format(name, err:match("%((.*)%)$") or err), 3) end
+end
+
+-- The first of the name's addresses that can be listened on, or why the first one cannot.
+local function listen_by_name(address, options)
+  local list, err = addresses.numeric(address, false, "listen", 3)
+  if not list then return nil, err end
+  local errno
+  for i, one in ipairs(list) do
+    local listener, why, number =
+      core.listen(one, options.backlog, options.reuseport, options.v6only, options.unlink ~= false)
+    if listener then return listener end
+    if i == 1 then err, errno = why, number end
+  end
+  return nil, err, errno
 end
 
 --- Listens. ":port" means every local address; port 0 picks a free one, see listener:address().
+--- Where the host is a name it is looked up, in a task: its addresses are tried in turn until one can be listened on.
 ---@param address string "host:port", "[::1]:port", ":port", "unix:/path", "unix:@abstract"
 ---@param options? {backlog?: integer, reuseport?: boolean, v6only?: boolean, unlink?: boolean}
 ---@return moonpark.listener|nil
 ---@return string? err
 ---@return integer? errno
 function M.listen(address, options)
-  check_address(address, "listen")
+  check_string(address, "listen")
   options = check_options(options, listen_options, "listen")
   check_whole(options.backlog, 0, "backlog", "listen")
-  return core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false)
-end
-
--- A unix listener whose queue is full refuses with EAGAIN and reports nothing when there is room again.
-local function dial_patiently(address, timeout, from)
-  local deadline = timeout and core.now() + timeout
-  local pause = 0.001
-  while true do
-    local conn, err, errno = core.dial(address, timeout, from)
-    if conn or err ~= "resource temporarily unavailable" then return conn, err, errno end
-    if deadline and core.now() + pause >= deadline then return nil, "timeout" end
-    local ok, why = core.sleep(pause)
-    if not ok then return nil, why end
-    timeout = deadline and deadline - core.now()
-    pause = math.min(pause * 2, 0.05)
-  end
+  local listener, err, errno =
+    core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false)
+  if listener == false then listener, err, errno = listen_by_name(address, options) end
+  return listener, err, errno
 end
 
 -- Seconds left by the earlier of both.
@@ -119,17 +123,23 @@ local function dial_time(options)
   return options.timeout
 end
 
---- Connects.
+--- Connects. Where the host is a name it is looked up and its addresses are tried, those of the first one's family
+--- first; the other family's begin fallback_delay later (0.3), or as soon as those have failed. A negative
+--- fallback_delay: all in turn. The time left is shared among addresses; the error is the first one's.
+--- Go: net.Dialer.DialContext; RFC 6555.
 ---@param address string as for listen; ":port" means this machine
----@param options? {timeout?: number, deadline?: number, local_address?: string} seconds; the earlier counts
+---@param options? {timeout?: number, deadline?: number, local_address?: string, fallback_delay?: number} seconds; of
+--- timeout and deadline the earlier counts
 ---@return moonpark.connection|nil
----@return string? err
+---@return string? err "timeout", "canceled", "connection refused", ...; of a name also "no such host", "server failure"
 ---@return integer? errno
 function M.dial(address, options)
-  check_address(address, "dial")
+  check_string(address, "dial")
   options = check_options(options, dial_options, "dial")
-  if options.local_address then check_address(options.local_address, "dial") end
-  return dial_patiently(address, dial_time(options), options.local_address)
+  local timeout = dial_time(options)
+  local conn, err, errno = dial.attempt(address, timeout, options.local_address)
+  if conn == false then conn, err, errno = dial.by_name(address, options, timeout, 2) end
+  return conn, err, errno
 end
 
 M.packet = packet.packet

@@ -1,0 +1,89 @@
+-- SPDX-License-Identifier: MIT
+-- addresses.lua - from the text that a script gives to the numeric addresses that the core takes: where the host is
+-- a name it is looked up. What is malformed is the script's mistake and raises; a name that is not known is not.
+
+local core = require "moonpark.core"
+
+local M = {}
+
+--- Specs put a function of their own in its place.
+---@type fun(host: string, deadline: number|nil): string[]|nil, string? numeric hosts; or nil, "no such host", ...
+function M.lookup(host, deadline) return require("moonpark.resolve").lookup(host, deadline) end
+
+local SHOWN = 100 -- bytes of a text that somebody got wrong
+
+-- Whatever was in the text, one line of an error message.
+local function shown(text)
+  local head = text:sub(1, SHOWN):gsub("%c", function(c) return ("\\%d"):format(c:byte()) end)
+  return #text > SHOWN and head .. "..." or head
+end
+
+--- Raises unless text is an address of that kind: "NAME: what is wrong: 'text'".
+---@param text any
+---@param datagram boolean
+---@param name string whose argument it is
+---@param level integer of the script's line, as for error() in the function that calls this
+---@return string|nil host to be looked up; nil: the text can be used as it is
+---@return integer|nil port
+function M.check(text, datagram, name, level)
+  if type(text) ~= "string" then
+    error(("bad argument #1 to '%s' (string expected, got %s)"):format(name, type(text)), level + 1)
+  end
+  local is_datagram, host, port = core.split_address(text)
+  local wrong = is_datagram == nil and host or nil
+  if not wrong and is_datagram ~= datagram then
+    wrong = datagram and "not a datagram address" or "not a stream address"
+  end
+  if wrong then error(("%s: %s: '%s'"):format(name, wrong, shown(text)), level + 1) end
+  return host, port
+end
+
+local function join(host, port, datagram)
+  local form = host:find(":", 1, true) and "%s[%s]:%d" or "%s%s:%d"
+  return form:format(datagram and "udp:" or "", host, port)
+end
+
+--- The numeric addresses of a text that was checked, in the order in which they are to be tried. Waits where there
+--- is a host to look up.
+---@param text string
+---@param host string|nil what M.check returned
+---@param port integer|nil
+---@param datagram boolean
+---@param deadline number|nil absolute seconds
+---@return string[]|nil
+---@return string? err "no such host", "timeout", "server failure", "canceled"
+function M.expand(text, host, port, datagram, deadline)
+  if not host then return { text } end
+  local hosts, err = M.lookup(host, deadline)
+  if not hosts then return nil, err end
+  local list = {}
+  for i, one in ipairs(hosts) do list[i] = join(one, port, datagram) end
+  if not list[1] then return nil, "no such host" end
+  return list
+end
+
+--- Both in one: text to numeric addresses.
+---@param text string
+---@param datagram boolean
+---@param name string
+---@param level integer
+---@param deadline number|nil
+---@return string[]|nil
+---@return string? err
+function M.numeric(text, datagram, name, level, deadline)
+  local host, port = M.check(text, datagram, name, level + 1)
+  return M.expand(text, host, port, datagram, deadline)
+end
+
+local function starts(text, prefix) return text:sub(1, #prefix) == prefix end
+
+--- Which addresses can be connected with each other.
+---@param address string a numeric one
+---@return "unix"|"inet6"|"inet"|"any" any: ":port"
+function M.family(address)
+  if starts(address, "unix") then return "unix" end
+  local host = starts(address, "udp:") and address:sub(5) or address
+  return starts(host, "[") and "inet6" or starts(host, ":") and "any" or "inet"
+end
+
+return M
