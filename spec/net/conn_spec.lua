@@ -2,6 +2,7 @@
 -- What every connection does, whatever carries it: eleven behaviours, the same for each transport.
 
 local moonpark = require "moonpark"
+local names = require "support.names"
 local support = require "support.net"
 
 local CHUNK = 1024
@@ -55,7 +56,9 @@ local function read_until_error(conn)
   return err
 end
 
-for _, transport in ipairs(support.transports) do
+local transports = { { name = "tcp, dialled by name", pair = names.connected }, unpack(support.transports) }
+
+for _, transport in ipairs(transports) do
   local function with_pair(body) return support.pair_of(transport, body) end
 
   describe("a connection over " .. transport.name, function()
