@@ -160,8 +160,8 @@ describe("addr", function()
     end)
 
     it("names, and says that they are to be looked up", function()
-      for _, host in ipairs { "localhost", "LOCALHOST", "a", "a.b", "example.com.", "_dns._udp.example", "xn--caf-dma.fr",
-        "1.2.3.a", "1a", "a-1", "-a-", "0xg", "0x1.a", "x", "a.0x1g" } do
+      for _, host in ipairs { "localhost", "LOCALHOST", "a", "a.b", "example.com.", "_dns._udp.example",
+        "xn--caf-dma.fr", "1.2.3.a", "1a", "a-1", "-a-", "0xg", "0x1.a", "x", "a.0x1g" } do
         assert.same({ host, 80, "name" }, { split(host .. ":80") })
         assert.same({ host, 80, "name", "dgram" }, { split("udp:" .. host .. ":80") })
       end
@@ -197,8 +197,8 @@ describe("addr", function()
 
     it("any bytes at all so that what it accepts reads again as the same", function()
       local random, kinds = units.random(11), { "", "", "udp:", "unix:", "unixgram:" }
-      local pieces = { "[", "]", ":", ":", "%", ".", "127.0.0.1", "::1", "fe80::1", "lo", "80", "0", "65536", "a", "host",
-        "0x7f", "-", "/", "@", " ", "\0", "\255", ("l"):rep(63), "1" }
+      local pieces = { "[", "]", ":", ":", "%", ".", "127.0.0.1", "::1", "fe80::1", "lo", "80", "0", "65536", "a",
+        "host", "0x7f", "-", "/", "@", " ", "\0", "\255", ("l"):rep(63), "1" }
       local seen = { refused = 0, name = 0, numeric = 0 }
       for _ = 1, 20000 do
         local words = { kinds[random(#kinds)] }

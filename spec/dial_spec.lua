@@ -21,6 +21,7 @@ local world -- of the test that runs
 local function near(seconds) return math.floor(seconds * 1000 + 0.5) / 1000 end
 
 -- What stands for dial.attempt: hosts[host] = {seconds[, err[, errno]]}; after so many seconds it connects, or fails.
+-- {event}: it connects when the event is set.
 local function attempt(address, timeout, from)
   if select(2, core.split_address(address)) then return false end
   local host = address:match("^%[(.*)%]:1$") or address:match("^(.*):1$")
@@ -28,7 +29,8 @@ local function attempt(address, timeout, from)
   table.insert(world.tries, try)
   local wait, err, errno = unpack(world.hosts[host])
   local late = timeout and timeout < wait
-  local ok, why = moonpark.sleep(late and timeout or wait)
+  local ok, why
+  if type(wait) == "number" then ok, why = moonpark.sleep(late and timeout or wait) else ok, why = wait:wait() end
   try.ended = near(world.clock:now())
   try.outcome = not ok and why or late and "timeout" or err or "connected"
   if not ok or late or err then return nil, try.outcome, not late and ok and errno or nil end
@@ -91,7 +93,8 @@ describe("a dial by name", function()
     { "IPv6 where that is first", { A6, A }, { [A] = GOOD, [A6] = GOOD }, "::1 at 0", 0.01 },
     { "the next of a family where the first is refused", { A, B }, { [A] = REFUSED, [B] = GOOD },
       "127.0.0.1 at 0, 127.0.0.2 at 0", 0.01 },
-    { "the other family after the head start", { A, A6 }, { [A] = DEAD, [A6] = GOOD }, "127.0.0.1 at 0, ::1 at 0.3", 0.31 },
+    { "the other family after the head start", { A, A6 }, { [A] = DEAD, [A6] = GOOD }, "127.0.0.1 at 0, ::1 at 0.3",
+      0.31 },
     { "the other family at once where the first is refused", { A6, A }, { [A6] = REFUSED, [A] = GOOD },
       "::1 at 0, 127.0.0.1 at 0", 0.01 },
     { "the other family when all of the first have failed", { A, A6, B }, { [A] = { 0.1, "x" }, [B] = { 0.1, "y" },
@@ -190,7 +193,8 @@ end)
 
 describe("the time of a dial by name", function()
   -- What Go's TestPartialDeadline expects: seconds, addresses, the share of the first.
-  for _, case in ipairs { { 12, 1, 12 }, { 12, 2, 6 }, { 12, 3, 4 }, { 12, 999, 2 }, { 1.9, 999, 1.9 }, { 0.001, 5, 0.001 } } do
+  for _, case in ipairs { { 12, 1, 12 }, { 12, 2, 6 }, { 12, 3, 4 }, { 12, 999, 2 }, { 1.9, 999, 1.9 },
+    { 0.001, 5, 0.001 } } do
     local seconds, n, share = unpack(case)
     it(("of %g s, for %d addresses, gives the first %g s"):format(seconds, n, share), function()
       local list, hosts = {}, {}
@@ -279,6 +283,27 @@ describe("a dial by name that is cancelled", function()
     assert.equal("canceled", outcome_of(A6))
     assert.equal(0.5, world.clock:now())
   end))
+
+  it("says so, whatever the tries before have said", in_world({ [A] = { 0.1, "x" }, [B] = DEAD }, { A, B }, function()
+    local task = moonpark.go(net.dial, "name:1")
+    moonpark.sleep(0.2)
+    task:cancel()
+    assert.same({ true, nil, "canceled" }, { task:join() })
+  end))
+
+  it("in the turn in which it succeeds is cancelled, since another try was", in_world({ [A6] = DEAD }, { A, A6 },
+    function()
+      local go_on = moonpark.event()
+      world.hosts[A] = { go_on }
+      local task = moonpark.go(net.dial, "name:1")
+      moonpark.sleep(0.5)
+      go_on:set()
+      task:cancel()
+      assert.same({ true, nil, "canceled" }, { task:join() })
+      assert.equal("canceled", outcome_of(A6))
+      assert.equal(1, #world.conns)
+      assert_closed_but(nil)
+    end))
 
   it("fails in a task or scope that is cancelled already", in_world(hosts, list, function()
     local task = moonpark.go(function() return net.dial("name:1") end)
