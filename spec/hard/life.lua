@@ -10,6 +10,7 @@ local ffi = require "ffi"
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
+local names = require "support.names"
 local netpoll = require "moonpark.netpoll"
 
 ffi.cdef [[
@@ -77,6 +78,28 @@ local function refused()
   local address = assert(listener:address())
   listener:close()
   expect_failure("connection refused", net.dial(address))
+end
+
+-- Both families at once: the one refuses, or the other connects first.
+local function named()
+  local listener = assert(net.listen("127.0.0.1:0"))
+  local port = assert(listener:address()):match("%d+$")
+  local hosts = { name = { "::1", "127.0.0.1" }, twice = { "127.0.0.1", "::1" } }
+  for _, options in ipairs { { timeout = 30 }, { fallback_delay = 0 }, { fallback_delay = -1 } } do
+    for _, name in ipairs { "name", "twice" } do
+      local conn, err = names.known(hosts, net.dial, name .. ":" .. port, options)
+      -- The error is the first address's: what the other has met is not told.
+      if err == "connection refused" then err = "not enough memory, or what else the listener's address met" end
+      if not conn then error(err, 0) end
+      expect(port, assert(conn:peer_address()):match("%d+$"))
+      local server = assert(listener:accept())
+      expect(1, server:write("a"))
+      expect("a", conn:read())
+      server:close()
+      conn:close()
+    end
+  end
+  listener:close()
 end
 
 local function serve(given)
@@ -310,6 +333,7 @@ function M.live(given)
   attempt(moonpark.run, function()
     attempt(tcp)
     attempt(refused)
+    attempt(named)
     attempt(serve, given)
     attempt(interrupted)
     attempt(raw, given.ends)

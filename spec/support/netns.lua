@@ -45,8 +45,8 @@ function M.missing(commands)
   return result.status ~= 0 and "no such network here: " .. result.err:gsub("%s+$", "") or nil
 end
 
---- Runs a Lua script in a namespace that commands have furnished. It finds `moonpark`, `net`, `names`, `support` (net.lua of
---- spec/support), and is a task.
+--- Runs a Lua script in a namespace that commands have furnished. It is a task and finds `moonpark`, `net`, and of
+--- spec/support `names` and, as `support`, net.lua.
 ---@param commands string[] for sh, each of which must succeed
 ---@param script string
 ---@return {status: integer, out: string, err: string}
