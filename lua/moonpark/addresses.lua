@@ -7,7 +7,7 @@ local core = require "moonpark.core"
 local M = {}
 
 --- Specs put a function of their own in its place.
----@type fun(host: string, deadline: number|nil): string[]|nil, string? numeric hosts; or nil, "no such host", ...
+---@type fun(host: string, deadline: number|nil): string[]|nil, string?, integer? numeric hosts; or why not
 function M.lookup(host, deadline) return require("moonpark.resolve").lookup(host, deadline) end
 
 local SHOWN = 100 -- bytes of a text that somebody got wrong
@@ -52,10 +52,11 @@ end
 ---@param deadline number|nil absolute seconds
 ---@return string[]|nil
 ---@return string? err "no such host", "timeout", "server failure", "canceled"
+---@return integer? errno
 function M.expand(text, host, port, datagram, deadline)
   if not host then return { text } end
-  local hosts, err = M.lookup(host, deadline)
-  if not hosts then return nil, err end
+  local hosts, err, errno = M.lookup(host, deadline)
+  if not hosts then return nil, err, errno end
   local list = {}
   for i, one in ipairs(hosts) do list[i] = join(one, port, datagram) end
   if not list[1] then return nil, "no such host" end
@@ -70,6 +71,7 @@ end
 ---@param deadline number|nil
 ---@return string[]|nil
 ---@return string? err
+---@return integer? errno
 function M.numeric(text, datagram, name, level, deadline)
   local host, port = M.check(text, datagram, name, level + 1)
   return M.expand(text, host, port, datagram, deadline)

@@ -162,11 +162,11 @@ function M.by_name(address, options, timeout, level)
   if source then source_host, source_port = addresses.check(source, false, "dial", level + 1) end
 
   local deadline = timeout and timeout < math.huge and core.now() + timeout or nil
-  local to, err = addresses.expand(address, host, port, false, deadline)
-  if not to then return nil, err end
+  local to, err, errno = addresses.expand(address, host, port, false, deadline)
+  if not to then return nil, err, errno end
   local from
-  if source then from, err = addresses.expand(source, source_host, source_port, false, deadline) end
-  if source and not from then return nil, err end
+  if source then from, err, errno = addresses.expand(source, source_host, source_port, false, deadline) end
+  if source and not from then return nil, err, errno end
 
   local targets, delay = pair_up(to, from), options.fallback_delay or HEAD_START
   local primaries, fallbacks = partition(targets)

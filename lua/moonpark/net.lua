@@ -87,9 +87,8 @@ end
 
 -- The first of the name's addresses that can be listened on, or why the first one cannot.
 local function listen_by_name(address, options)
-  local list, err = addresses.numeric(address, false, "listen", 3)
-  if not list then return nil, err end
-  local errno
+  local list, err, errno = addresses.numeric(address, false, "listen", 3)
+  if not list then return nil, err, errno end
   for i, one in ipairs(list) do
     local listener, why, number =
       core.listen(one, options.backlog, options.reuseport, options.v6only, options.unlink ~= false)
