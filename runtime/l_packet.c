@@ -304,16 +304,8 @@ static int l_packet(lua_State *L)
     return 1;
 }
 
-/* check_packet_address(text): raises where packet would */
-static int l_check_packet_address(lua_State *L)
-{
-    struct addr a;
-    parse(L, 1, &a);
-    return 0;
-}
-
 static const luaL_Reg functions[] = {
-    {"check_packet_address", l_check_packet_address}, {"packet", l_packet}, {NULL, NULL},
+    {"packet", l_packet}, {NULL, NULL},
 };
 
 void l_packet_open(lua_State *L)

@@ -23,7 +23,7 @@ local function near(seconds) return math.floor(seconds * 1000 + 0.5) / 1000 end
 -- What stands for dial.attempt: hosts[host] = {seconds[, err[, errno]]}; after so many seconds it connects, or fails.
 -- {event}: it connects when the event is set.
 local function attempt(address, timeout, from)
-  if select(2, core.split_address(address)) then return false end
+  if select(2, core.split_address(address)) or from and select(2, core.split_address(from)) then return false end
   local host = address:match("^%[(.*)%]:1$") or address:match("^(.*):1$")
   local try = { host = host, at = near(world.clock:now()), share = timeout and near(timeout), from = from }
   table.insert(world.tries, try)
@@ -621,57 +621,4 @@ describe("on loopback, a dial by name", function()
     dial.attempt = real
     assert.equal(before, support.descriptors())
   end))
-end)
-
-describe("a listen by name", function()
-  local hosts = { far = { "203.0.113.1", "127.0.0.1" }, nowhere = { "203.0.113.1", "::2" }, name = { A6, A } }
-
-  it("takes the first address that it can have", names.with(hosts, function()
-    local listener = assert(net.listen("far:0"))
-    assert.matches("^127%.0%.0%.1:%d+$", listener:address())
-    listener:close()
-  end))
-
-  it("says why the first one cannot be had", names.with(hosts, function()
-    local before = support.descriptors()
-    assert.same({ nil, "cannot assign requested address", 99 }, { net.listen("nowhere:0") })
-    assert.same({ nil, "no such host" }, { net.listen("nobody:0") })
-    assert.equal(before, support.descriptors())
-  end))
-
-  it("has the options of every listen", names.with(hosts, function()
-    local first = assert(net.listen("far:0", { reuseport = true }))
-    local second = assert(net.listen("far:" .. names.port_of(first), { reuseport = true }))
-    first:close()
-    second:close()
-  end))
-end)
-
-describe("a malformed address beside a name", function()
-  it("raises on the script's line before anything is looked up", function()
-    local looked = false
-    names.known({ name = function() looked = true end }, function()
-      for _, call in ipairs {
-        function() net.dial("name:99999") end,
-        function() net.listen("na me:1") end,
-        function() net.dial("name:1", { local_address = "na me:1" }) end,
-        function() net.dial("127.0.0.1:1", { local_address = "127.0.0.1" }) end,
-        function() net.dial("name:1", { local_address = "udp:name:1" }) end,
-        function() net.dial("udp:name:1") end,
-        function() net.listen("udp:name:1") end,
-      } do
-        local ok, err = pcall(call)
-        assert.is_false(ok)
-        assert.matches("^[^:]*dial_spec%.lua:%d+: %l+: %l", err)
-      end
-    end)
-    assert.is_false(looked)
-  end)
-
-  it("is shown on one line, and not whole where it is long", function()
-    local _, err = pcall(net.dial, "a\nb" .. ("x"):rep(5000) .. ":1")
-    assert.is_true(#err < 200)
-    assert.is_nil(err:find("\n", 1, true))
-    assert.truthy(err:find("a\\10b", 1, true))
-  end)
 end)

@@ -88,4 +88,24 @@ function M.family(address)
   return starts(host, "[") and "inet6" or starts(host, ":") and "any" or "inet"
 end
 
+local function fits(to, from)
+  local a, b = M.family(to), M.family(from)
+  return a == b or b == "any" and a ~= "unix" or a == "any" and b == "inet"
+end
+
+--- Each address with the first to come from that is of its family. If there is none at all, the first two: the system
+--- says what is wrong with them.
+---@param to string[] numeric addresses
+---@param from string[]|nil
+---@return {to: string, from: string|nil}[]
+function M.pair_up(to, from)
+  local pairs_found = {}
+  for _, address in ipairs(to) do
+    local source
+    for _, one in ipairs(from or {}) do source = source or fits(address, one) and one end
+    if source or not from then pairs_found[#pairs_found + 1] = { to = address, from = source } end
+  end
+  return pairs_found[1] and pairs_found or { { to = to[1], from = from[1] } }
+end
+
 return M

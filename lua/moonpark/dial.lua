@@ -129,23 +129,6 @@ end
 ---------------------------------------------------------------------------------------------------
 -- names
 
-local function fits(to, from)
-  local a, b = addresses.family(to), addresses.family(from)
-  return a == b or b == "any" and a ~= "unix" or a == "any" and b == "inet"
-end
-
--- Each address with the first to come from that is of its family. If there is none at all, the first two: the
--- system says what is wrong with them.
-local function pair_up(to, from)
-  local targets = {}
-  for _, address in ipairs(to) do
-    local source
-    for _, one in ipairs(from or {}) do source = source or fits(address, one) and one end
-    if source or not from then targets[#targets + 1] = { to = address, from = source } end
-  end
-  return targets[1] and targets or { { to = to[1], from = from[1] } }
-end
-
 --- Connects to what core.dial does not take: the address, or the local address, is a name, or malformed, which
 --- raises.
 ---@param address string
@@ -168,7 +151,7 @@ function M.by_name(address, options, timeout, level)
   if source then from, err, errno = addresses.expand(source, source_host, source_port, false, deadline) end
   if source and not from then return nil, err, errno end
 
-  local targets, delay = pair_up(to, from), options.fallback_delay or HEAD_START
+  local targets, delay = addresses.pair_up(to, from), options.fallback_delay or HEAD_START
   local primaries, fallbacks = partition(targets)
   if delay < 0 or not fallbacks[1] then return serial(targets, deadline) end
   return parallel(primaries, fallbacks, deadline, delay)

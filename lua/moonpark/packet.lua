@@ -3,6 +3,7 @@
 --
 -- The methods that wait are the core's; here is what is made of them: options, and the annotations.
 
+local addresses = require "moonpark.addresses"
 local core = require "moonpark.core"
 
 ---@class moonpark.packet_module
@@ -64,17 +65,26 @@ local function check_options(options, known, name, level)
   return options
 end
 
--- Says of whom the mistake is: the core knows only us.
-local function check_address(address, name, level)
-  if type(address) ~= "string" then
-    error(("bad argument #1 to '%s' (string expected, got %s)"):format(name, type(address)), level)
+-- Where to bind, each with the peer to connect to: {from =, to = or nil}, in the order in which they are to be tried.
+local function places(address, peer, level)
+  local host, port = addresses.check(address, true, "packet", level + 1)
+  local peer_host, peer_port
+  if peer then peer_host, peer_port = addresses.check(peer, true, "packet", level + 1) end
+  local from, err, errno = addresses.expand(address, host, port, true)
+  if not from then return nil, err, errno end
+  if peer then
+    local to
+    to, err, errno = addresses.expand(peer, peer_host, peer_port, true)
+    return to and addresses.pair_up(to, from), err, errno
   end
-  local ok, err = pcall(core.check_packet_address, address)
-  if not ok then error(("%s: %s"):format(name, err:match("%((.*)%)$") or err), level) end
+  local list = {}
+  for i, one in ipairs(from) do list[i] = { from = one } end
+  return list
 end
 
 --- A packet socket bound to that address. "udp::port" means every local address; port 0 picks a free one, see
---- packet:address(). With `peer` only that one's datagrams come, and send() goes to it.
+--- packet:address(). With `peer` only that one's datagrams come, and send() goes to it. Where a host is a name it is
+--- looked up, in a task; the first of its addresses that works is taken.
 ---@param address string "udp:host:port", "udp:[::1]:port", "udp::port", "unixgram:/path", "unixgram:@name", "unixgram:"
 ---@param options? {peer?: string, reuseaddr?: boolean, reuseport?: boolean, v6only?: boolean, broadcast?: boolean,
 ---unlink?: boolean}
@@ -82,11 +92,15 @@ end
 ---@return string? err
 ---@return integer? errno
 function M.packet(address, options)
-  check_address(address, "packet", 3)
   options = check_options(options, packet_options, "packet", 3)
-  if options.peer then check_address(options.peer, "packet", 3) end
-  return core.packet(address, options.peer, options.reuseaddr, options.reuseport, options.v6only, options.broadcast,
-    options.unlink ~= false)
+  local list, err, errno = places(address, options.peer, 2)
+  for i, place in ipairs(list or {}) do
+    local socket, why, number = core.packet(place.from, place.to, options.reuseaddr, options.reuseport, options.v6only,
+      options.broadcast, options.unlink ~= false)
+    if socket then return socket end
+    if i == 1 then err, errno = why, number end
+  end
+  return nil, err, errno
 end
 
 return M
