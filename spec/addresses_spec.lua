@@ -4,6 +4,7 @@
 local addresses = require "moonpark.addresses"
 local names = require "support.names"
 local net = require "moonpark.net"
+local process = require "support.process"
 local support = require "support.net"
 
 local function numeric(...) return addresses.numeric(...) end -- of this file's line
@@ -132,7 +133,7 @@ describe("a listen by name", function()
   end))
 end)
 
-describe("a malformed address beside a name", function()
+describe("an address that cannot be used", function()
   it("raises on the script's line before anything is looked up", function()
     local looked = false
     names.known({ name = function() looked = true end }, function()
@@ -155,6 +156,20 @@ describe("a malformed address beside a name", function()
       end
     end)
     assert.is_false(looked)
+  end)
+
+  it("raises outside of a task, where a look-up could not wait", function()
+    local result = process.run({ process.interpreter, "-e", [[
+      local net = require "moonpark.net"
+      for _, call in ipairs { net.dial, net.listen, net.packet } do
+        print(pcall(function()
+          local made = call(call == net.packet and "udp:name:1" or "name:1")
+          return made
+        end))
+      end
+    ]] })
+    local line = "false\t[^\n]*:5: %l+: a name must be looked up in a task [^\n]*\n"
+    assert.matches("^" .. line .. line .. line .. "$", result.out .. result.err)
   end)
 
   it("is shown on one line, and not whole where it is long", function()

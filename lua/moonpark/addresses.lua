@@ -18,7 +18,7 @@ local function shown(text)
   return #text > SHOWN and head .. "..." or head
 end
 
---- Raises unless text is an address of that kind: "NAME: what is wrong: 'text'".
+--- Raises unless text is an address of that kind, "NAME: what is wrong: 'text'", and where a look-up cannot wait.
 ---@param text any
 ---@param datagram boolean
 ---@param name string whose argument it is
@@ -35,6 +35,9 @@ function M.check(text, datagram, name, level)
     wrong = datagram and "not a datagram address" or "not a stream address"
   end
   if wrong then error(("%s: %s: '%s'"):format(name, wrong, shown(text)), level + 1) end
+  if host and not core.current() then
+    error(("%s: a name must be looked up in a task (inside moonpark.run): '%s'"):format(name, shown(text)), level + 1)
+  end
   return host, port
 end
 
