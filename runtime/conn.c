@@ -226,6 +226,8 @@ size_t conn_describe(const struct conn *c, char *text, size_t n)
     char local[ADDR_TEXT_MAX] = "", peer[ADDR_TEXT_MAX] = "";
     if (c->closed)
         return (size_t)snprintf(text, n, "closed connection");
+    if (c->stream.ops->describe)
+        return c->stream.ops->describe(&c->stream, text, n);
     describe_address(c, socket_local, local);
     if (c->kind != CONN_LISTENER)
         describe_address(c, socket_peer, peer);

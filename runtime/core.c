@@ -4,6 +4,7 @@
 #include "l_chan.h"
 #include "l_conn.h"
 #include "l_debug.h"
+#include "l_fs.h"
 #include "l_net.h"
 #include "l_netpoll.h"
 #include "l_packet.h"
@@ -13,6 +14,7 @@
 #include "l_sync.h"
 #include "l_task.h"
 #include "l_time.h"
+#include "l_watch.h"
 #include "l_watchdog.h"
 #include "signals.h"
 #include "sys.h"
@@ -58,6 +60,8 @@ static int open_faces(lua_State *L)
     l_packet_open(L);
     l_net_open(L);
     l_netpoll_open(L);
+    l_fs_open(L);
+    l_watch_open(L);
     l_chan_open(L);
     l_select_open(L);
     l_sync_open(L);

@@ -37,6 +37,8 @@ enum {
     FACE_META_SEMAPHORE,
     FACE_META_EVENT,
     FACE_META_SIGNALS,
+    FACE_META_CALL,
+    FACE_META_FILE,
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): each task that ended by an error */
     FACE_HOOK_SIGNAL, /* function(number) */
@@ -65,6 +67,7 @@ struct ctx {
     uint64_t last_id;         /* of one of those */
     struct list polls;        /* the scripts' open pollDescs */
     struct list signals;      /* its open subscriptions to signals */
+    struct list files;        /* and their open files */
     lua_Alloc alloc;          /* hard build: the allocator beneath ours */
     void *alloc_data;
     uint8_t phase;            /* the runner's: what an error of the loop's own stack interrupts */

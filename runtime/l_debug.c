@@ -179,11 +179,11 @@ static int l_close_conns(lua_State *L)
     return 0;
 }
 
-/* stats() -> {tasks, outside, waiters, polls, timers, blocks} */
+/* stats() -> {tasks, outside, waiters, polls, timers, blocks, jobs} */
 static int l_stats(lua_State *L)
 {
     const struct loop *l = &face_ctx(L)->loop;
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 9);
     set_number(L, "tasks", l->sched.alive);
     set_number(L, "outside", l->sched.outside);
     set_number(L, "waiters", l->netpoll.waiters);
@@ -191,6 +191,7 @@ static int l_stats(lua_State *L)
     set_number(L, "timers", timers_armed(&l->timers));
     set_number(L, "timer_entries", l->timers.count);
     set_number(L, "blocks", (lua_Number)sys_allocated());
+    set_number(L, "jobs", pool_jobs(l->pool));
     set_number(L, "sites", face_ctx(L)->sites.count);
     return 1;
 }
@@ -204,6 +205,7 @@ static int l_check(lua_State *L)
     timers_check(&cx->loop.timers);
     sched_check(&cx->loop.sched);
     netpoll_check(&cx->loop.netpoll);
+    pool_check(cx->loop.pool);
     for (struct list *l = cx->loop.conns.next; l != &cx->loop.conns; l = l->next)
         conn_check(container_of(l, struct conn, link));
     return 0;

@@ -25,6 +25,9 @@ struct stream_ops {
     /* Would the side (0 read, 1 write) get further now? 1, 0 or -errno. */
     int (*ready)(struct stream *s, int side);
 
+    /* What it is, in words for a person, where its addresses do not say it; or NULL. */
+    size_t (*describe)(const struct stream *s, char *text, size_t n);
+
     int (*close_write)(struct stream *s); /* the peer reads an end after what was written */
     void (*close)(struct stream *s);      /* gives everything back; called once */
 };

@@ -3,9 +3,8 @@
 #define _GNU_SOURCE
 #include "sys.h"
 
-#include "hard.h"
+#include "sys_call.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <pthread.h>
@@ -14,19 +13,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#define FAULT(err)                        \
-    do {                                  \
-        int fault_ = hard_syscall(err);   \
-        if (fault_)                       \
-            return fault_;                \
-    } while (0)
-
-#define RETRY(r, call)                    \
-    do                                    \
-        (r) = (call);                     \
-    while ((r) < 0 && errno == EINTR);    \
-    return (r) < 0 ? -errno : (r)
 
 int sys_socket(int family, int type)
 {

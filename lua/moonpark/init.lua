@@ -20,6 +20,7 @@ local task = require "moonpark.task"
 local dump = require "moonpark.dump"
 
 ---@class moonpark
+---@field fs moonpark.fs
 ---@field net moonpark.net
 ---@field netpoll moonpark.netpoll
 ---@field testing table
@@ -116,9 +117,11 @@ M.event = core.event
 ---@type fun(name: string, ...: string): moonpark.signals
 M.signals = core.signals
 
+local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["testing"] = true }
+
 return setmetatable(M, {
   __index = function(self, name)
-    if name ~= "net" and name ~= "netpoll" and name ~= "testing" then return nil end
+    if not modules[name] then return nil end
     local module = require("moonpark." .. name)
     rawset(self, name, module)
     return module

@@ -1,0 +1,301 @@
+-- SPDX-License-Identifier: MIT
+-- fs.lua - files: read, write, list, watch. What blocks runs on a few helper threads: a slow disk parks a task, not
+-- the loop.
+--
+-- The core does the work; here the arguments are checked. Calls end in `return core...`, so that what the core
+-- raises is said of whoever called us.
+
+local core = require "moonpark.core"
+
+---@class moonpark.fs
+local M = {}
+
+--- What fails returns nil, a message, and errno where the system gave one; see docs/fs.md.
+---@class moonpark.file
+---@field read fun(self, n?: integer): string|nil, string?, integer? 1..n bytes; "eof" at the end; n 65536
+---@field read_at fun(self, offset: integer, n: integer): string|nil, string?, integer? fewer at the end alone; "eof"
+---@field write fun(self, data: string|number): integer|nil, string?, integer?, integer? bytes; 4th: before a failure
+---@field write_at fun(self, offset: integer, data: string|number): integer|nil, string?, integer?, integer?
+---@field size fun(self): integer|nil, string?, integer?
+---@field seek fun(self, whence?: "set"|"cur"|"end", offset?: integer): integer|nil, string?, integer? from the start
+---@field sync fun(self): true|nil, string?, integer? fsync(2): what was written is on the disk
+---@field close fun(self): true|nil, string?, integer? harmless twice; what is under way ends first
+---@field is_closed fun(self): boolean
+---@field fd fun(self): integer|nil, string?
+
+---------------------------------------------------------------------------------------------------
+-- arguments
+
+-- Level 4: who called the public function that called check_*.
+local function bad(position, name, text)
+  error(("bad argument #%d to '%s' (%s)"):format(position, name, text), 4)
+end
+
+local function check_path(path, position, name)
+  if type(path) ~= "string" then bad(position, name, "path expected, got " .. type(path)) end
+  if path:find("\0", 1, true) then bad(position, name, "path contains a zero byte") end
+end
+
+local function check_data(data, name)
+  if type(data) ~= "string" and type(data) ~= "number" then
+    bad(2, name, "string expected, got " .. type(data))
+  end
+end
+
+local none = {}
+
+local function check_options(options, known, position, name)
+  if options == nil then return none end
+  if type(options) ~= "table" then bad(position, name, "table expected, got " .. type(options)) end
+  for key, value in pairs(options) do
+    local wanted = known[key]
+    if not wanted then error(("%s: unknown option '%s'"):format(name, tostring(key)), 3) end
+    if wanted ~= "mode" and type(value) ~= wanted then
+      error(("%s: option '%s' must be a %s, not a %s"):format(name, key, wanted, type(value)), 3)
+    end
+  end
+  return options
+end
+
+-- Permission bits: a number, or octal digits as chmod(1) takes them.
+local function check_mode(mode, name)
+  if mode == nil then return nil end
+  local bits = mode
+  if type(mode) == "string" then bits = mode:find("^[0-7]+$") and tonumber(mode, 8) end
+  if type(bits) ~= "number" or not (bits >= 0 and bits <= 4095) or bits ~= math.floor(bits) then
+    error(("%s: option 'mode' must be permission bits, as \"644\", not %s"):format(name, tostring(mode)), 3)
+  end
+  return bits
+end
+
+---------------------------------------------------------------------------------------------------
+-- whole files
+
+--- All that is in a file.
+---@param path string
+---@param max? integer bytes; "too long" where there are more; 64 MiB
+---@return string|nil data
+---@return string? err "no such file or directory", "is a directory", "permission denied", "too long", ...
+---@return integer? errno
+function M.read(path, max)
+  check_path(path, 1, "read")
+  return core.fs_read(path, max)
+end
+
+local write_options = { mode = "mode", atomic = "boolean" }
+
+--- Makes the file hold these bytes. atomic: writes another file beside it, syncs and renames it, so that whoever opens
+--- the path finds the old bytes or the new ones; on failure the old ones stay.
+---@param path string
+---@param data string|number
+---@param options? {mode?: integer|string, atomic?: boolean} mode: permission bits of a new file, less the umask; "644"
+---@return true|nil
+---@return string? err "no space left on device", "is a directory", "permission denied", ...
+---@return integer? errno
+function M.write(path, data, options)
+  check_path(path, 1, "write")
+  check_data(data, "write")
+  options = check_options(options, write_options, 3, "write")
+  local mode = check_mode(options.mode, "write")
+  return core.fs_write(path, data, mode, options.atomic)
+end
+
+local append_options = { mode = "mode" }
+
+--- Adds the bytes at the end of the file, which is made where it is not there.
+---@param path string
+---@param data string|number
+---@param options? {mode?: integer|string}
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function M.append(path, data, options)
+  check_path(path, 1, "append")
+  check_data(data, "append")
+  options = check_options(options, append_options, 3, "append")
+  local mode = check_mode(options.mode, "append")
+  return core.fs_append(path, data, mode)
+end
+
+---------------------------------------------------------------------------------------------------
+-- names
+
+---@class moonpark.fs.stat
+---@field type "file"|"directory"|"link"|"socket"|"fifo"|"device"
+---@field size number bytes
+---@field mtime number seconds since 1970-01-01 UTC
+---@field mode integer permission bits
+---@field inode number
+---@field uid number
+---@field gid number
+
+local stat_options = { follow = "boolean" }
+
+--- What the path leads to; with follow = false the link itself, where it is one.
+---@param path string
+---@param options? {follow?: boolean}
+---@return moonpark.fs.stat|nil
+---@return string? err
+---@return integer? errno
+function M.stat(path, options)
+  check_path(path, 1, "stat")
+  options = check_options(options, stat_options, 2, "stat")
+  return core.fs_stat(path, options.follow ~= false)
+end
+
+local list_options = { types = "boolean" }
+
+--- The names in a directory, without "." and "..", in the order of their bytes; with types = true an array of
+--- {name =, type =}, links not followed.
+---@param path string
+---@param options? {types?: boolean}
+---@return string[]|{name: string, type: string|nil}[]|nil
+---@return string? err "not a directory", ...
+---@return integer? errno
+function M.list(path, options)
+  check_path(path, 1, "list")
+  options = check_options(options, list_options, 2, "list")
+  return core.fs_list(path, options.types)
+end
+
+--- Gives a file or directory another name in the same file system; a file that has it is replaced.
+---@param from string
+---@param to string
+---@return true|nil
+---@return string? err "invalid cross-device link", ...
+---@return integer? errno
+function M.rename(from, to)
+  check_path(from, 1, "rename")
+  check_path(to, 2, "rename")
+  return core.fs_rename(from, to)
+end
+
+local remove_options = { recursive = "boolean" }
+
+--- Removes a file, a link (not what it leads to) or an empty directory; with recursive = true also what is in it.
+---@param path string
+---@param options? {recursive?: boolean}
+---@return true|nil
+---@return string? err "directory not empty", "no such file or directory", ...
+---@return integer? errno
+function M.remove(path, options)
+  check_path(path, 1, "remove")
+  options = check_options(options, remove_options, 2, "remove")
+  return core.fs_remove(path, options.recursive)
+end
+
+local mkdir_options = { parents = "boolean", mode = "mode" }
+
+--- Makes a directory; with parents = true also those above it, and then it is no error that it is there.
+---@param path string
+---@param options? {parents?: boolean, mode?: integer|string} mode: permission bits, less the umask; "755"
+---@return true|nil
+---@return string? err "file exists", "no such file or directory", ...
+---@return integer? errno
+function M.mkdir(path, options)
+  check_path(path, 1, "mkdir")
+  options = check_options(options, mkdir_options, 2, "mkdir")
+  local mode = check_mode(options.mode, "mkdir")
+  return core.fs_mkdir(path, mode, options.parents)
+end
+
+---------------------------------------------------------------------------------------------------
+-- open files
+
+local open_modes = { r = true, ["r+"] = true, w = true, ["w+"] = true, a = true, ["a+"] = true, wx = true, ["w+x"] = true }
+local open_options = { mode = "mode" }
+
+--- Opens a file for what is too big for read and write. how: as io.open's; with "x" the file must not be there yet.
+---@param path string
+---@param how? "r"|"r+"|"w"|"w+"|"a"|"a+"|"wx"|"w+x" "r"
+---@param options? {mode?: integer|string} permission bits of a new file, less the umask; "644"
+---@return moonpark.file|nil
+---@return string? err
+---@return integer? errno
+function M.open(path, how, options)
+  check_path(path, 1, "open")
+  if how ~= nil and not open_modes[how] then
+    error(("bad argument #2 to 'open' (no way of opening is called '%s')"):format(tostring(how)), 2)
+  end
+  options = check_options(options, open_options, 3, "open")
+  local mode = check_mode(options.mode, "open")
+  return core.fs_open(path, how, mode)
+end
+
+---------------------------------------------------------------------------------------------------
+-- watching
+
+---@class moonpark.fs.event
+---@field event "created"|"modified"|"removed"|"moved"|"attributes"|"overflow"
+---@field name string|nil in the directory that is watched; nil: it happened to what is watched itself
+---@field direction "from"|"to"|"self"|nil of "moved": name was or is now its name; self: what is watched was moved
+---@field cookie number|nil of "moved": both halves of one have the same
+---@field directory boolean it happened to a directory
+
+---@class moonpark.watcher
+---@operator call: moonpark.fs.event|nil
+local Watcher = {}
+Watcher.__index = Watcher
+
+local kinds = { "created", "modified", "removed", "moved", "attributes" }
+for _, kind in ipairs(kinds) do kinds[kind] = true end
+
+local function check_watcher(self, name)
+  if getmetatable(self) ~= Watcher then
+    error(("bad argument #1 to '%s' (watcher expected, got %s)"):format(name, type(self)), 3)
+  end
+end
+
+--- The next event. Several tasks may wait; each event goes to one of them.
+---@param timeout? number seconds
+---@return moonpark.fs.event|nil
+---@return string? err "eof" once what is watched is gone, "timeout", "closed", "canceled"
+---@return integer? errno
+function Watcher:next(timeout)
+  check_watcher(self, "next")
+  local conn = self.conn
+  conn:set_timeout(timeout)
+  local record, err, errno = conn:read_exactly(core.watch_record)
+  if not record then return nil, err, errno end
+  return core.watch_event(record)
+end
+
+--- for event in watcher do ... end; ends where next gives none.
+function Watcher:__call() return (self:next()) end
+
+--- Who waits gets nil, "closed".
+---@return true
+function Watcher:close()
+  check_watcher(self, "close")
+  return self.conn:close()
+end
+
+function Watcher:__tostring() return tostring(self.conn) end
+
+local watch_options = { events = "table" }
+
+local function check_events(events)
+  if events == nil then return kinds end
+  for _, kind in ipairs(events) do
+    if not kinds[kind] then error(("watch: no event is called '%s'"):format(tostring(kind)), 3) end
+  end
+  if #events == 0 then error("watch: option 'events' is empty", 3) end
+  return events
+end
+
+--- Watches a file, or a directory and what is directly in it. events: which ones; all.
+---@param path string
+---@param options? {events?: string[]}
+---@return moonpark.watcher|nil
+---@return string? err "no such file or directory", "no space left on device" (too many watches), "too many open files"
+---@return integer? errno
+function M.watch(path, options)
+  check_path(path, 1, "watch")
+  options = check_options(options, watch_options, 2, "watch")
+  local events = check_events(options.events)
+  local conn, err, errno = core.watch_open(path, unpack(events))
+  if not conn then return nil, err, errno end
+  return setmetatable({ conn = conn }, Watcher)
+end
+
+return M
