@@ -179,11 +179,11 @@ static int l_close_conns(lua_State *L)
     return 0;
 }
 
-/* stats() -> {tasks, outside, waiters, polls, timers, blocks, jobs} */
+/* stats() -> {tasks, outside, waiters, polls, timers, blocks, jobs, queued} */
 static int l_stats(lua_State *L)
 {
     const struct loop *l = &face_ctx(L)->loop;
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 10);
     set_number(L, "tasks", l->sched.alive);
     set_number(L, "outside", l->sched.outside);
     set_number(L, "waiters", l->netpoll.waiters);
@@ -192,6 +192,7 @@ static int l_stats(lua_State *L)
     set_number(L, "timer_entries", l->timers.count);
     set_number(L, "blocks", (lua_Number)sys_allocated());
     set_number(L, "jobs", pool_jobs(l->pool));
+    set_number(L, "queued", pool_queued(l->pool));
     set_number(L, "sites", face_ctx(L)->sites.count);
     return 1;
 }

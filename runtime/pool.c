@@ -208,6 +208,16 @@ void pool_collect(struct pool *p)
 uint32_t pool_awaited(const struct pool *p) { return p ? p->awaited : 0; }
 uint32_t pool_jobs(const struct pool *p) { return p ? p->jobs : 0; }
 
+uint32_t pool_queued(struct pool *p)
+{
+    if (!p)
+        return 0;
+    pthread_mutex_lock(&p->lock);
+    uint32_t n = p->waiting;
+    pthread_mutex_unlock(&p->lock);
+    return n;
+}
+
 static void free_all(struct list *jobs)
 {
     for (struct list *l; (l = list_pop(jobs));) {

@@ -57,6 +57,9 @@ uint32_t pool_awaited(const struct pool *p);
 /* Jobs that are not collected yet, released ones included. */
 uint32_t pool_jobs(const struct pool *p);
 
+/* Of those, which no thread has begun with. */
+uint32_t pool_queued(struct pool *p);
+
 void pool_check(struct pool *p);
 
 #endif

@@ -4,6 +4,7 @@
 
 local alive = require "support.alive"
 local core = require "moonpark.core"
+local fs = require "moonpark.fs"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local netpoll = require "moonpark.netpoll"
@@ -36,6 +37,7 @@ local function make_objects()
     semaphore = { moonpark.semaphore(1), nothing },
     event = { moonpark.event(), nothing },
     signals = { moonpark.signals "HUP", function(signals) signals:close() end },
+    file = { assert(fs.open("/dev/null")), function(file) file:close() end },
     pollDesc = { assert(netpoll.open(near:fd())), function(pd)
       pd:unblock()
       pd:close()

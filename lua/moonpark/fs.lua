@@ -246,18 +246,31 @@ local function check_watcher(self, name)
   end
 end
 
+local AT_ONCE = 1 -- seconds: reading what is there takes none of it, but other tasks may run meanwhile
+
+local function event_of(record, ...)
+  if not record then return nil, ... end
+  return core.watch_event(record)
+end
+
 --- The next event. Several tasks may wait; each event goes to one of them.
----@param timeout? number seconds
+---@param timeout? number seconds; 0: what has come already
 ---@return moonpark.fs.event|nil
 ---@return string? err "eof" once what is watched is gone, "timeout", "closed", "canceled"
 ---@return integer? errno
 function Watcher:next(timeout)
   check_watcher(self, "next")
   local conn = self.conn
+  if timeout ~= nil and (type(timeout) ~= "number" or timeout ~= timeout) then
+    error(("bad argument #1 to 'next' (number of seconds expected, got %s)"):format(tostring(timeout)), 2)
+  end
+  if timeout and timeout <= 0 then
+    local ready, err, errno = core.select { { conn, "r" }, timeout = 0 }
+    if not ready then return nil, err, errno end
+    timeout = AT_ONCE
+  end
   conn:set_timeout(timeout)
-  local record, err, errno = conn:read_exactly(core.watch_record)
-  if not record then return nil, err, errno end
-  return core.watch_event(record)
+  return event_of(conn:read_exactly(core.watch_record))
 end
 
 --- for event in watcher do ... end; ends where next gives none.

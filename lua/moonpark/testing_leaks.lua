@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- testing_leaks.lua - tasks, connections and pollDescs that are there, whose each is, and what is left behind.
+-- testing_leaks.lua - tasks, connections, open files and pollDescs that are there, whose each is, and what is left behind.
 --
 -- What is made while a test runs is the test's and has no owner here. What `setup` makes belongs to its block, and so
 -- does what a task makes that belongs to it: a server from `setup` may accept connections during a test.
@@ -9,12 +9,12 @@ local dump = require "moonpark.dump"
 
 local M = {}
 
-local owners = { task = {}, connection = {}, pollDesc = {} } -- [kind][id] = whose it is
+local owners = { task = {}, connection = {}, file = {}, pollDesc = {} } -- [kind][id] = whose it is
 
 ---@class moonpark.testing.thing
----@field kind "task"|"connection"|"pollDesc"
+---@field kind "task"|"connection"|"file"|"pollDesc"
 ---@field id number
----@field info table an entry of core.tasks(), core.conns() or core.polls()
+---@field info table an entry of core.tasks(), core.conns(), core.files() or core.polls()
 ---@field owner any the block whose it is; nil: the test's
 
 local function add(things, kind, infos)
@@ -36,6 +36,7 @@ end
 local function everything()
   local things = tasks()
   add(things, "connection", core.conns())
+  add(things, "file", core.files())
   add(things, "pollDesc", core.polls())
   return things
 end
@@ -90,6 +91,9 @@ local describe = {
   pollDesc = function(info)
     return ("pollDesc of descriptor %d\n    opened at %s"):format(info.fd, place(info.site))
   end,
+  file = function(info)
+    return ("%s, descriptor %d\n    opened at %s"):format(info.text, info.fd, place(info.site))
+  end,
   connection = function(info)
     local parts = timers_of(info)
     if info.fd >= 0 then table.insert(parts, 1, ("descriptor %d"):format(info.fd)) end
@@ -106,13 +110,13 @@ end
 local function counted(n, noun) return n > 0 and ("%d %s%s"):format(n, noun, n == 1 and "" or "s") or nil end
 
 local function headline(things)
-  local n, timers = { task = 0, connection = 0, pollDesc = 0 }, 0
+  local n, timers = { task = 0, connection = 0, file = 0, pollDesc = 0 }, 0
   for _, thing in ipairs(things) do
     n[thing.kind] = n[thing.kind] + 1
     timers = timers + timer_count(thing)
   end
   local parts = {}
-  for _, noun in ipairs { "task", "connection", "pollDesc" } do parts[#parts + 1] = counted(n[noun], noun) end
+  for _, noun in ipairs { "task", "connection", "file", "pollDesc" } do parts[#parts + 1] = counted(n[noun], noun) end
   parts[#parts + 1] = counted(timers, "timer")
   return table.concat(parts, ", ")
 end
@@ -144,6 +148,7 @@ end
 local function close(things)
   for _, thing in ipairs(things) do
     if thing.kind == "connection" then core.close_conn(thing.id) end
+    if thing.kind == "file" then core.close_file(thing.id) end
     if thing.kind == "pollDesc" then core.close_poll(thing.id) end
   end
 end
