@@ -64,6 +64,9 @@ local left_out = {
     "does not wait for a read of the same end",             -- pieces, and so on
     "an in-memory pair holds as many bytes in each direction",
   },
+  ["examples/tail"] = {
+    "tells a client that is too slow",                      -- volume
+  },
   ["examples/kv"] = {
     "answers all requests of one read with one write",      -- pieces
     "takes values that are longer than any read",           -- volume
