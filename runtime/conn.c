@@ -4,13 +4,14 @@
 #define _GNU_SOURCE
 #include "conn.h"
 
+#include "conn_fds.h"
 #include "conn_packet.h"
 #include "conn_read.h"
 #include "conn_write.h"
 #include "errors.h"
 #include "hard.h"
 #include "socket.h"
-#include "sys.h"
+#include "unix_listen.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -265,6 +266,8 @@ static const struct operation_row rows[] = {
     [CONN_RECV_MANY] = {KIND("recv_many"), POLL_R, conn_recv_many},
     [CONN_SEND_TO] = {KIND("send_to"), POLL_W, conn_send_to},
     [CONN_SEND_MANY] = {KIND("send_many"), POLL_W, conn_send_many},
+    [CONN_SEND_FDS] = {KIND("send_fds"), POLL_W, conn_send_fds},
+    [CONN_RECV_FDS] = {KIND("recv_fds"), POLL_R, conn_recv_fds},
 };
 
 /* ---- opening and closing ---- */
@@ -307,19 +310,9 @@ static void fail_queue(struct conn_side *s)
         sched_wake_waiter(container_of(l, struct waiter, link), ERR_CLOSED);
 }
 
-/* The first close of a unix socket removes its path: later ones might remove a successor's. */
-static void forget_path(const struct conn *c)
+/* Everything that closing is, but for the descriptor and a listener's path. */
+static void shut(struct conn *c)
 {
-    struct addr a;
-    if (c->kind != CONN_STREAM && c->unlink && socket_local(c->stream.fd, &a) == 0 && addr_path(&a))
-        (void)sys_unlink(addr_path(&a));
-}
-
-void conn_close(struct conn *c)
-{
-    if (c->closed)
-        return;
-    forget_path(c);
     c->closed = true;
     if (c->stream.pd)
         netpoll_unblock(c->stream.pd); /* those who hold a side came before those who queue */
@@ -329,11 +322,34 @@ void conn_close(struct conn *c)
         netpoll_close(c->stream.pd);
         c->stream.pd = NULL;
     }
-    c->stream.ops->close(&c->stream);
-    c->stream.fd = -1;
     list_del(&c->link);
     if (!c->pinned)
         buf_fini(&c->in);
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->closed)
+        return;
+    unix_path_remove(c->path); /* while it listens: so nobody takes the path over meanwhile */
+    c->path = NULL;
+    shut(c);
+    c->stream.ops->close(&c->stream);
+    c->stream.fd = -1;
+}
+
+int conn_detach(struct conn *c)
+{
+    int fd = c->stream.fd;
+    if (c->closed)
+        return ERR_CLOSED;
+    if (fd < 0 || c->stream.own)
+        return -EOPNOTSUPP;
+    unix_path_forget(c->path);
+    c->path = NULL;
+    shut(c);
+    c->stream.fd = -1;
+    return fd;
 }
 
 /* A unix socket does not report its own half-close: a parked writer is told to look. */

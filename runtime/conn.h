@@ -35,6 +35,8 @@ enum conn_op {
     CONN_RECV_MANY, /* op.limit: most of each, op.from: how many; out: op.length datagrams */
     CONN_SEND_TO,   /* op.bytes, op.length; op.target, op.from: the address's text, or NULL */
     CONN_SEND_MANY, /* op.length: how many; out: op.total: how many were sent */
+    CONN_SEND_FDS,  /* op.target: a conn_fds; op.bytes, op.length: go with it; out: op.total */
+    CONN_RECV_FDS,  /* op.target: an empty conn_fds; op.limit: most; out: op.length bytes of `in`, the conn_fds */
 };
 
 /* A step does one piece of an operation without waiting: 0: done; CONN_GO_ON: call again; -EAGAIN: park on
@@ -70,12 +72,12 @@ struct conn {
     struct buf in;
     struct conn_side side[2];
     int64_t timeout; /* ns for each operation; negative: none */
+    struct unix_path *path;  /* of a listener or packet socket, and goes with it; or NULL */
     struct list link;        /* among the loop's open ones */
     const struct site *site; /* where it was made; NULL where that is not recorded */
     uint64_t id, creator;    /* its own and the making task's; recorded where site is */
     bool closed;
     uint8_t kind; /* enum conn_kind */
-    bool unlink;  /* its unix path goes with it */
     bool ended;   /* the stream has ended: no need to ask again */
     bool drained; /* the last read was short: nothing is there until readiness is reported */
     bool pinned;  /* `in` is being read by a push: it outlives a close */
@@ -106,6 +108,10 @@ int conn_close_write(struct conn *c);
 /* Fails everybody who waits with "closed", then gives the descriptor back, and a unix listener's path:
  * an address can be listened on again at once. Harmless twice. */
 void conn_close(struct conn *c);
+
+/* Closes c, but its descriptor stays open, is returned, and belongs to the caller; so does a unix listener's
+ * path. ERR_CLOSED; -EOPNOTSUPP: there is more to the stream than a descriptor. */
+int conn_detach(struct conn *c);
 
 /* Is the side ready without waiting (buffered bytes count)? 1, 0, or a negative code. */
 int conn_ready(struct conn *c, int side);

@@ -5,6 +5,7 @@
 #include "l_conn.h"
 #include "l_debug.h"
 #include "l_fs.h"
+#include "l_fd.h"
 #include "l_net.h"
 #include "l_netpoll.h"
 #include "l_packet.h"
@@ -15,6 +16,7 @@
 #include "l_task.h"
 #include "l_time.h"
 #include "l_watch.h"
+#include "l_unix.h"
 #include "l_watchdog.h"
 #include "signals.h"
 #include "sys.h"
@@ -57,7 +59,9 @@ static int open_faces(lua_State *L)
     l_task_open(L);
     l_run_open(L);
     l_conn_open(L);
+    l_fd_open(L);
     l_packet_open(L);
+    l_unix_open(L);
     l_net_open(L);
     l_netpoll_open(L);
     l_fs_open(L);

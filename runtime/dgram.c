@@ -24,7 +24,7 @@ static const struct stream_ops dgram_unix = DGRAM_OPS("unixgram");
 
 bool dgram_is_unix(const struct stream *s) { return s->ops == &dgram_unix; }
 
-static const struct stream_ops *ops_of(int family)
+const struct stream_ops *dgram_ops(int family)
 {
     return family == AF_UNIX ? &dgram_unix : family == AF_INET6 ? &dgram_udp6 : &dgram_udp4;
 }
@@ -85,7 +85,7 @@ int dgram_open(struct stream *s, struct addr *local, const struct addr *peer, co
     }
     if (fd < 0)
         return fd;
-    s->ops = ops_of((local ? local : peer)->any.sa_family);
+    s->ops = dgram_ops((local ? local : peer)->any.sa_family);
     s->fd = fd;
     return 0;
 }

@@ -44,6 +44,9 @@ struct dgram_options {
  * ":port" both families, or IPv4 alone where there is no IPv6. */
 int dgram_open(struct stream *s, struct addr *local, const struct addr *peer, const struct dgram_options *o);
 
+/* The stream of a datagram socket of that family. */
+const struct stream_ops *dgram_ops(int family);
+
 /* Receives one of at most n bytes into ds->got[0]. -EAGAIN: none is there. */
 int dgram_receive(struct stream *s, struct dgrams *ds, size_t n);
 

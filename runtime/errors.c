@@ -19,6 +19,10 @@ static const struct text texts[] = {
     {ERR_CANCELED, "canceled"},
     {ERR_TOO_LONG, "too long"},
     {ERR_NOT_POLLABLE, "not pollable"},
+    {ERR_NOT_UNIX, "not a unix socket"},
+    {ERR_FDS_LOST, "descriptors lost"},
+    {ERR_IN_USE, "descriptor in use"},
+    {ERR_WRONG_KIND, "wrong kind of descriptor"},
     {-EACCES, "permission denied"},
     {-EADDRINUSE, "address already in use"},
     {-EADDRNOTAVAIL, "cannot assign requested address"},
@@ -79,6 +83,7 @@ static const struct text texts[] = {
     {-ETIMEDOUT, "connection timed out"},
     {-ETXTBSY, "text file busy"},
     {-EXDEV, "invalid cross-device link"},
+    {-ETOOMANYREFS, "too many references"},
 };
 
 const char *errors_text(int code)

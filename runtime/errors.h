@@ -13,6 +13,10 @@ enum {
     ERR_CANCELED = -100004, /* the task or one of its scopes was cancelled */
     ERR_TOO_LONG = -100005, /* a line or message is longer than the bound given */
     ERR_NOT_POLLABLE = -100006, /* the descriptor cannot be waited on (a regular file) */
+    ERR_NOT_UNIX = -100030,   /* only a unix socket can do that */
+    ERR_FDS_LOST = -100031,   /* descriptors were sent, and the kernel could not give them all to us */
+    ERR_IN_USE = -100032,     /* the descriptor belongs to a connection, or to the runtime itself */
+    ERR_WRONG_KIND = -100033, /* the descriptor is not what was asked for, or nothing we can use */
 };
 
 /* The text for a negative code; never NULL. Unknown numbers give "system error". */

@@ -39,6 +39,8 @@ enum {
     FACE_META_SIGNALS,
     FACE_META_CALL,
     FACE_META_FILE,
+    FACE_META_FD,
+    FACE_META_FDS,
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): each task that ended by an error */
     FACE_HOOK_SIGNAL, /* function(number) */

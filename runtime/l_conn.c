@@ -3,6 +3,7 @@
  * the loop's stack: the same function does both, and takes nothing away before its last push. */
 #include "l_conn.h"
 
+#include "conn_fds.h"
 #include "errors.h"
 #include "hard.h"
 #include "socket.h"
@@ -71,7 +72,7 @@ struct conn *l_conn_new(lua_State *L, struct ctx *cx)
 
 /* A finalizer may run inside the push and close c: `in` stays while it is pinned. Bytes in the scratch
  * would be gone if the push raised for good: then the stream is broken, and says so. */
-static int push_bytes(lua_State *L, struct conn *c, const struct operation *op)
+int l_conn_push_bytes(lua_State *L, struct conn *c, const struct operation *op)
 {
     bool held = op->code != CONN_READ || op->flag;
     c->pinned = held;
@@ -113,7 +114,7 @@ static int push_result(lua_State *L, struct task *t)
 {
     struct conn *c = t->wait.object;
     int r = t->wait.result;
-    if (t->op.code == CONN_WRITE)
+    if (t->op.code == CONN_WRITE || t->op.code == CONN_SEND_FDS)
         return push_write(L, t, r);
     if (t->op.code == CONN_CONNECT)
         c->timeout = -1; /* the dial's, not the connection's */
@@ -128,8 +129,10 @@ static int push_result(lua_State *L, struct task *t)
     case CONN_ACCEPT:
     case CONN_CONNECT:
         return push_object(L, &t->op);
+    case CONN_RECV_FDS:
+        return ((struct conn_fds *)t->op.target)->push(L, t);
     default:
-        return push_bytes(L, c, &t->op);
+        return l_conn_push_bytes(L, c, &t->op);
     }
 }
 
@@ -165,6 +168,14 @@ int l_conn_run(lua_State *L, struct task *t, struct conn *c, enum conn_op op)
         return face_park(L, t);
     t->wait.result = r;
     return face_return(L, t, c->face->push(L, t));
+}
+
+int l_conn_fail(lua_State *L, struct task *t, struct conn *c, enum conn_op op, int code)
+{
+    t->op.code = op;
+    t->wait.object = c;
+    t->wait.result = code;
+    return face_return(L, t, push_result(L, t));
 }
 
 /* ---- reading ---- */

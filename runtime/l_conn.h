@@ -28,6 +28,11 @@ struct conn *l_conn_packet(lua_State *L);
 
 /* The methods that connections, listeners and packet sockets share. */
 extern const luaL_Reg l_conn_common[];
+/* The same for one that could not even be started. */
+int l_conn_fail(lua_State *L, struct task *t, struct conn *c, enum conn_op op, int code);
+
+/* Pushes op's bytes, and only then takes them away. */
+int l_conn_push_bytes(lua_State *L, struct conn *c, const struct operation *op);
 
 void l_conn_open(lua_State *L);
 

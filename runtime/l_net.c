@@ -7,6 +7,7 @@
 #include "pipe.h"
 #include "socket.h"
 #include "sys.h"
+#include "unix_listen.h"
 
 #include <errno.h>
 
@@ -27,25 +28,24 @@ static int not_numeric(lua_State *L)
     return 1;
 }
 
-/* listen(address, backlog, reuseport, v6only, unlink) -> listener | nil, err, errno | false: no numeric address */
+/* listen(address, backlog, reuseport, v6only, unlink, mode) -> listener | nil, err, errno | false: no numeric address */
 static int l_listen(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
     struct addr a;
     if (!parse(L, 1, &a))
         return not_numeric(L);
-    struct socket_listen_options options = {
-        .backlog = (int)base_min(face_size(L, 2, 0, 0), INT32_MAX),
-        .reuseport = lua_toboolean(L, 3),
-        .v6only = lua_toboolean(L, 4),
-    };
+    int backlog = (int)base_min(face_size(L, 2, 0, 0), INT32_MAX);
+    bool reuseport = lua_toboolean(L, 3);
+    struct socket_listen_options inet = {.backlog = backlog, .reuseport = reuseport, .v6only = lua_toboolean(L, 4)};
+    struct unix_listen_options local = {.backlog = backlog, .reuseport = reuseport, .unlink = lua_toboolean(L, 5),
+                                        .mode = luaL_optint(L, 6, -1)};
     struct conn *c = l_conn_new(L, cx);
-    int fd = socket_listen(&a, &options);
+    int fd = a.any.sa_family == AF_UNIX ? unix_listen(&a, &local, &c->path) : socket_listen(&a, &inet);
     if (fd < 0)
         return face_error(L, fd);
     conn_open_socket(c, socket_ops(&a), fd);
     c->kind = CONN_LISTENER;
-    c->unlink = lua_toboolean(L, 5) && addr_path(&a);
     return 1;
 }
 

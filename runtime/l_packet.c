@@ -8,6 +8,7 @@
 #include "errors.h"
 #include "l_conn.h"
 #include "sys.h"
+#include "unix_listen.h"
 
 #include <errno.h>
 #include <string.h>
@@ -261,13 +262,17 @@ static void parse(lua_State *L, int idx, struct addr *a)
         luaL_argerror(L, idx, lua_pushfstring(L, "%s: '%s'", wrong, text));
 }
 
+struct conn *l_packet_new(lua_State *L, struct ctx *cx)
+{
+    struct conn *c = l_conn_new_of(L, cx, FACE_META_PACKET, &packet_face);
+    if (!cx->loop.datagrams)
+        cx->loop.datagrams = sys_alloc(sizeof *cx->loop.datagrams);
+    return cx->loop.datagrams ? c : NULL;
+}
+
 static int open_packet(struct conn *c, struct addr *local, struct addr *peer, const struct dgram_options *o)
 {
     struct stream s = {.fd = -1};
-    if (!c->loop->datagrams)
-        c->loop->datagrams = sys_alloc(sizeof *c->loop->datagrams);
-    if (!c->loop->datagrams)
-        return -ENOMEM;
     int r = dgram_open(&s, local, peer, o);
     if (r < 0)
         return r;
@@ -295,12 +300,19 @@ static int l_packet(lua_State *L)
         .v6only = lua_toboolean(L, 5),
         .broadcast = lua_toboolean(L, 6),
     };
-    bool unlink = lua_toboolean(L, 7);
-    struct conn *c = l_conn_new_of(L, cx, FACE_META_PACKET, &packet_face);
-    int r = open_packet(c, bound ? &local : NULL, connected ? &peer : NULL, &options);
-    if (r < 0)
+    bool named = bound && addr_path(&local), unlink = named && lua_toboolean(L, 7);
+    struct conn *c = l_packet_new(L, cx);
+    struct unix_path *path = c && unlink ? unix_path_new(&local) : NULL;
+    int r = !c || (unlink && !path) ? -ENOMEM : 0;
+    if (r == 0)
+        r = open_packet(c, bound ? &local : NULL, connected ? &peer : NULL, &options);
+    if (r < 0) {
+        unix_path_forget(path);
         return face_error(L, r);
-    c->unlink = unlink && bound && addr_path(&local);
+    }
+    if (path)
+        (void)unix_path_bound(path, -1);
+    c->path = path;
     return 1;
 }
 

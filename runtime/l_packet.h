@@ -8,6 +8,9 @@
 
 #include "face.h"
 
+/* Pushes a closed one. NULL: no memory for what it receives. */
+struct conn *l_packet_new(lua_State *L, struct ctx *cx);
+
 void l_packet_open(lua_State *L);
 
 #endif

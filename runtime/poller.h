@@ -36,6 +36,7 @@ struct poller_ops {
     int (*open)(struct poller **p);
     void (*close)(struct poller *p);
     int (*descriptor)(const struct poller *p); /* the poller's own, or -1 where there is none */
+    bool (*owns)(const struct poller *p, int fd); /* does the poller itself use that descriptor? */
 
     /* Watches fd. 0, -EPERM where it cannot be watched, -EEXIST, -ENOMEM, ... */
     int (*add)(struct poller *p, int fd, uint64_t data);

@@ -75,6 +75,11 @@ static int epoll_open(struct poller **p)
 
 static int epoll_descriptor(const struct poller *p) { return self(p)->epoll; }
 
+static bool epoll_owns(const struct poller *p, int fd)
+{
+    return fd == self(p)->epoll || fd == self(p)->wake;
+}
+
 static int epoll_add(struct poller *p, int fd, uint64_t data)
 {
     const uint32_t both = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
@@ -164,6 +169,7 @@ const struct poller_ops poller_epoll = {
     .open = epoll_open,
     .close = epoll_close,
     .descriptor = epoll_descriptor,
+    .owns = epoll_owns,
     .add = epoll_add,
     .del = epoll_del,
     .arm = epoll_arm,

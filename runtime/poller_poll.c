@@ -113,6 +113,11 @@ static int poll_descriptor(const struct poller *p)
     return -1;
 }
 
+static bool poll_owns(const struct poller *p, int fd)
+{
+    return fd == self(p)->wake[0] || fd == self(p)->wake[1];
+}
+
 static int poll_add(struct poller *p, int fd, uint64_t data)
 {
     struct poll_poller *w = self(p);
@@ -236,6 +241,7 @@ const struct poller_ops poller_poll = {
     .open = poll_open,
     .close = poll_close,
     .descriptor = poll_descriptor,
+    .owns = poll_owns,
     .add = poll_add,
     .del = poll_del,
     .arm = poll_arm,

@@ -49,6 +49,8 @@ const struct stream_ops *socket_ops(const struct addr *a)
     return a->any.sa_family == AF_UNIX ? &socket_unix : &socket_tcp;
 }
 
+bool socket_is_unix(const struct stream_ops *ops) { return ops == &socket_unix; }
+
 /* ---- options ---- */
 
 struct option {
@@ -109,7 +111,7 @@ int socket_get_option(int fd, const char *name, int *value)
     return r;
 }
 
-static int set_defaults(int fd, int family)
+int socket_set_defaults(int fd, int family)
 {
     static const struct {
         const char *name;
@@ -132,7 +134,7 @@ static int set_defaults(int fd, int family)
 static int listen_options(int fd, const struct addr *a, const struct socket_listen_options *o)
 {
     int family = a->any.sa_family;
-    int r = set_defaults(fd, family);
+    int r = socket_set_defaults(fd, family);
     if (r == 0 && family != AF_UNIX)
         r = socket_set_option(fd, "reuseaddr", 1);
     if (r == 0 && o->reuseport)
@@ -186,7 +188,7 @@ int socket_connect(const struct addr *a, const struct addr *local)
     int fd = sys_socket(a->any.sa_family, SOCK_STREAM);
     if (fd < 0)
         return fd;
-    int r = set_defaults(fd, a->any.sa_family);
+    int r = socket_set_defaults(fd, a->any.sa_family);
     if (r == 0 && local)
         r = sys_bind(fd, &local->any, local->len);
     if (r == 0)

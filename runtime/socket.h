@@ -15,6 +15,11 @@ const struct stream_ops *socket_ops(const struct addr *a);
 /* The `ready` of every stream of a descriptor, see stream.h. */
 int socket_ready(struct stream *s, int side);
 
+bool socket_is_unix(const struct stream_ops *ops);
+
+/* Gives a stream socket of that family the defaults above, but for what listeners have. */
+int socket_set_defaults(int fd, int family);
+
 struct socket_listen_options {
     int backlog;    /* 0: the system's most */
     bool reuseport;

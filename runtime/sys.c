@@ -9,7 +9,10 @@
 #include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -216,6 +219,140 @@ int sys_if_name(unsigned index, char *name)
 {
     FAULT(ENXIO);
     return if_indextoname(index, name) ? 0 : -errno;
+}
+
+int sys_dup(int fd)
+{
+    FAULT(EMFILE);
+    int r = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return r < 0 ? -errno : r;
+}
+
+static int put_file(int r, const struct stat *st, struct sys_file *f)
+{
+    if (r < 0)
+        return -errno;
+    *f = (struct sys_file){.dev = st->st_dev, .ino = st->st_ino, .mode = st->st_mode};
+    return 0;
+}
+
+int sys_file_at(const char *path, struct sys_file *f)
+{
+    struct stat st;
+    FAULT(EACCES);
+    return put_file(lstat(path, &st), &st, f);
+}
+
+int sys_file_of(int fd, struct sys_file *f)
+{
+    struct stat st;
+    FAULT(EIO);
+    return put_file(fstat(fd, &st), &st, f);
+}
+
+int sys_open_path(const char *path)
+{
+    int r;
+    FAULT(EMFILE);
+    RETRY(r, open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+}
+
+int sys_open_folder(const char *path)
+{
+    int r;
+    FAULT(EMFILE);
+    RETRY(r, open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+/* fchmod(2) refuses what was opened with O_PATH; its entry in /proc leads to the same file, whatever has
+ * become of the path. */
+int sys_chmod(int fd, uint32_t mode)
+{
+    char path[32];
+    FAULT(EPERM);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return chmod(path, mode) < 0 ? -errno : 0;
+}
+
+int sys_fchmod(int fd, uint32_t mode)
+{
+    FAULT(EPERM);
+    return fchmod(fd, mode) < 0 ? -errno : 0;
+}
+
+int sys_lock(int fd)
+{
+    int r;
+    FAULT(EWOULDBLOCK);
+    RETRY(r, flock(fd, LOCK_EX | LOCK_NB));
+}
+
+/* The kernel finds the socket behind the path before it compares types: a datagram socket that asks
+ * learns of a listener (EPROTOTYPE) without being queued there. */
+int sys_unix_alive(const struct sockaddr *address, socklen_t len)
+{
+    FAULT(EMFILE);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int err = connect(fd, address, len) < 0 ? errno : 0;
+    close(fd);
+    if (err == ECONNREFUSED)
+        return 0;
+    return err == 0 || err == EPROTOTYPE ? 1 : -err;
+}
+
+union fds_control {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(SYS_FDS_MAX * sizeof(int)) + CMSG_SPACE(256)]; /* and what SO_PASSCRED and its like add */
+};
+
+ssize_t sys_send_fds(int fd, const void *bytes, size_t n, const int *fds, int count)
+{
+    ssize_t r;
+    union fds_control control = {0};
+    size_t size = (size_t)count * sizeof *fds;
+    struct iovec iov = {.iov_base = (void *)bytes, .iov_len = hard_trim(n)};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(size)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    FAULT(EPIPE);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(c), fds, size);
+    RETRY(r, sendmsg(fd, &m, MSG_NOSIGNAL));
+}
+
+static int take_fds(struct msghdr *m, int fds[static SYS_FDS_MAX])
+{
+    int count = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t size = c->cmsg_len - CMSG_LEN(0); /* one such block a call, of at most SCM_MAX_FD: so they fit */
+        memcpy(fds + count, CMSG_DATA(c), size);
+        count += (int)(size / sizeof *fds);
+    }
+    return count;
+}
+
+ssize_t sys_recv_fds(int fd, void *bytes, size_t n, int fds[static SYS_FDS_MAX], int *count, bool *lost)
+{
+    ssize_t r;
+    union fds_control control;
+    struct iovec iov = {.iov_base = bytes, .iov_len = hard_trim(n)};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    *count = 0;
+    *lost = false;
+    FAULT(ECONNRESET);
+    do
+        r = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return -errno;
+    *count = take_fds(&m, fds);
+    *lost = (m.msg_flags & MSG_CTRUNC) != 0;
+    return r;
 }
 
 void sys_close(int fd)

@@ -45,6 +45,33 @@ int sys_set_nonblocking(int fd, bool on);
 int sys_set_cloexec(int fd);
 int sys_is_file(int fd); /* 1 for a regular file or a directory, else 0 */
 int sys_unlink(const char *path);
+int sys_dup(int fd); /* close-on-exec */
+
+/* Which file it is; two are the same where dev and ino are. */
+struct sys_file {
+    uint64_t dev, ino;
+    uint32_t mode; /* type and permission bits */
+};
+
+int sys_file_at(const char *path, struct sys_file *f); /* a symbolic link is itself */
+int sys_file_of(int fd, struct sys_file *f);
+int sys_open_path(const char *path);   /* for sys_file_of and sys_chmod alone; follows no link */
+int sys_open_folder(const char *path); /* for sys_lock */
+int sys_chmod(int fd, uint32_t mode);  /* of what sys_open_path has opened */
+int sys_fchmod(int fd, uint32_t mode);
+int sys_lock(int fd);                  /* exclusive, until fd is closed; -EWOULDBLOCK: somebody else has it */
+
+/* Is a socket, of whatever type, bound at that unix address by a process that lives? 1, 0 or -errno.
+ * A listener does not notice. */
+int sys_unix_alive(const struct sockaddr *address, socklen_t len);
+
+/* The descriptors go with the first of the n > 0 bytes. As sys_send. */
+ssize_t sys_send_fds(int fd, const void *bytes, size_t n, const int *fds, int count);
+
+/* As sys_recv; *count descriptors, at most SYS_FDS_MAX, come with the bytes: they are the caller's, and
+ * close-on-exec. *lost: there were more, which the kernel has closed. */
+enum { SYS_FDS_MAX = 253 }; /* SCM_MAX_FD */
+ssize_t sys_recv_fds(int fd, void *bytes, size_t n, int fds[static SYS_FDS_MAX], int *count, bool *lost);
 
 int sys_if_index(const char *name);            /* the number of a network interface */
 int sys_if_name(unsigned index, char *name);   /* its name: IF_NAMESIZE bytes */

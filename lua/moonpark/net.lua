@@ -7,6 +7,7 @@ local addresses = require "moonpark.addresses"
 local core = require "moonpark.core"
 local dial = require "moonpark.dial"
 local failures = require "moonpark.failures"
+local inherit = require "moonpark.inherit"
 local packet = require "moonpark.packet"
 local task = require "moonpark.task"
 
@@ -35,6 +36,10 @@ local M = {}
 ---@field local_address fun(self): string|nil, string?, integer?
 ---@field peer_address fun(self): string|nil, string?, integer?
 ---@field fd fun(self): integer|nil, string? nil alone: it has none
+---@field peer_credentials fun(self): {pid: integer, uid: integer, gid: integer}|nil, string?, integer? unix(7)
+---@field send_fds fun(self, data: string, fds: table): integer|nil, string?, integer?, integer? as write
+---@field recv_fds fun(self, max?: integer): string|nil, moonpark.descriptor[]|string, integer?
+---@field detach fun(self): moonpark.descriptor|nil, string?, integer? and the bytes that were received and not read
 ---@field setoption fun(self, name: string, value: boolean|number|nil): true|nil, string?, integer?
 ---@field getoption fun(self, name: string): boolean|number|nil, string?, integer?
 
@@ -47,12 +52,21 @@ local M = {}
 ---@field close fun(self): true fails everybody who accepts with "closed"
 ---@field is_closed fun(self): boolean
 ---@field is_listener fun(self): true
+---@field detach fun(self): moonpark.descriptor|nil, string?, integer? its unix path stays
 ---@field fd fun(self): integer|nil, string?
 ---@field setoption fun(self, name: string, value: boolean|number|nil): true|nil, string?, integer?
 ---@field getoption fun(self, name: string): boolean|number|nil, string?, integer?
 local Conn = core.conn_class
 
-local listen_options = { backlog = "number", reuseport = "boolean", v6only = "boolean", unlink = "boolean" }
+-- A descriptor that is no connection yet, or no longer. What a script drops, the collector closes.
+---@class moonpark.descriptor
+---@field number fun(self): integer|nil, string? it stays the object's; "closed"
+---@field release fun(self): integer|nil, string? the number, which is the caller's from now on: nobody else closes it
+---@field close fun(self): true harmless twice
+---@field is_closed fun(self): boolean closed, released or taken by from_fd
+
+local listen_options = { backlog = "number", reuseport = "boolean", v6only = "boolean", unlink = "boolean",
+  mode = "number" }
 local dial_options = { timeout = "number", deadline = "number", local_address = "string", fallback_delay = "number" }
 local serve_options = { max_connections = "number", on_error = "function" }
 
@@ -98,19 +112,37 @@ local function listen_by_name(address, options)
   return nil, err, errno
 end
 
+-- "0660" or a number -> the number. Written 0660, Lua reads a decimal number: that is out of range, and so found.
+local function permissions(mode, address)
+  local bits = type(mode) == "string" and mode:match("^0?[0-7][0-7][0-7]$") and tonumber(mode, 8) or mode
+  if type(bits) ~= "number" or bits < 0 or bits > 511 or bits ~= math.floor(bits) then
+    error("listen: option 'mode' must be permission bits: \"0660\", or a number from 0 to 511", 3)
+  end
+  if not address:find("^unix:[^@]") then error("listen: option 'mode' is for unix paths only", 3) end
+  return bits
+end
+
+local function with_permissions(options, address)
+  if type(options) ~= "table" or options.mode == nil then return options end
+  local copy = {}
+  for key, value in pairs(options) do copy[key] = value end
+  copy.mode = permissions(options.mode, address)
+  return copy
+end
+
 --- Listens. ":port" means every local address; port 0 picks a free one, see listener:address().
 --- Where the host is a name it is looked up, in a task: its addresses are tried in turn until one can be listened on.
 ---@param address string "host:port", "[::1]:port", ":port", "unix:/path", "unix:@abstract"
----@param options? {backlog?: integer, reuseport?: boolean, v6only?: boolean, unlink?: boolean}
+---@param options? {backlog?: integer, reuseport?: boolean, v6only?: boolean, unlink?: boolean, mode?: string|integer}
 ---@return moonpark.listener|nil
 ---@return string? err
 ---@return integer? errno
 function M.listen(address, options)
   check_string(address, "listen")
-  options = check_options(options, listen_options, "listen")
+  options = check_options(with_permissions(options, address), listen_options, "listen")
   check_whole(options.backlog, 0, "backlog", "listen")
   local listener, err, errno =
-    core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false)
+    core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false, options.mode)
   if listener == false then listener, err, errno = listen_by_name(address, options) end
   return listener, err, errno
 end
@@ -149,6 +181,15 @@ M.packet = packet.packet
 ---@return moonpark.connection|string other the other end; or "not enough memory"
 ---@return integer? errno
 function M.pipe(capacity) return core.pair(capacity) end
+
+--- Makes a connection or listener of a descriptor: a stream socket (TCP, unix), a pipe, a FIFO, a terminal, a device.
+--- It owns the descriptor from then on, and makes it close-on-exec and non-blocking, which all copies of it share.
+--- Where it fails the descriptor stays the caller's: "bad file descriptor", "not pollable" (a file), "descriptor in
+--- use" (by a connection, a pollDesc or the poller), "wrong kind of descriptor", "transport endpoint is not connected".
+---@type fun(fd: integer|moonpark.descriptor, kind?: "connection"|"listener"|"packet"): any, string?, integer?
+M.from_fd = core.from_fd
+
+M.inherited = inherit.inherited
 
 ---------------------------------------------------------------------------------------------------
 -- connection
