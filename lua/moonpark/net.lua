@@ -113,20 +113,22 @@ local function listen_by_name(address, options)
 end
 
 -- "0660" or a number -> the number. Written 0660, Lua reads a decimal number: that is out of range, and so found.
-local function permissions(mode, address)
+local function permissions(mode)
   local bits = type(mode) == "string" and mode:match("^0?[0-7][0-7][0-7]$") and tonumber(mode, 8) or mode
-  if type(bits) ~= "number" or bits < 0 or bits > 511 or bits ~= math.floor(bits) then
-    error("listen: option 'mode' must be permission bits: \"0660\", or a number from 0 to 511", 3)
-  end
-  if not address:find("^unix:[^@]") then error("listen: option 'mode' is for unix paths only", 3) end
-  return bits
+  local fit = type(bits) == "number" and bits >= 0 and bits <= 511 and bits == math.floor(bits)
+  return fit and bits or nil
 end
 
+-- The options with `mode` as a number.
 local function with_permissions(options, address)
   if type(options) ~= "table" or options.mode == nil then return options end
   local copy = {}
   for key, value in pairs(options) do copy[key] = value end
-  copy.mode = permissions(options.mode, address)
+  copy.mode = permissions(options.mode)
+  if not copy.mode then
+    error("listen: option 'mode' must be permission bits: \"0660\", or a number from 0 to 511", 3)
+  end
+  if not address:find("^unix:[^@]") then error("listen: option 'mode' is for unix paths only", 3) end
   return copy
 end
 
