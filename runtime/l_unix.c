@@ -81,12 +81,15 @@ static int number_of(lua_State *L, int idx, int item)
 {
     struct conn *c = l_conn_test(L, idx);
     int *owned = l_fd_test(L, idx);
-    lua_Number n = lua_type(L, idx) == LUA_TNUMBER ? lua_tonumber(L, idx) : -1;
     if (c || owned)
         return c ? c->stream.fd : *owned;
-    if (!(n >= 0 && n <= INT_MAX && n == (int)n))
-        luaL_argerror(L, 3, lua_pushfstring(L, "descriptor %d is %s, not a descriptor's number, descriptor or "
-                                            "connection", item, n < 0 ? luaL_typename(L, idx) : "no such number"));
+    bool number = lua_type(L, idx) == LUA_TNUMBER;
+    lua_Number n = number ? lua_tonumber(L, idx) : -1;
+    if (!(n >= 0 && n <= INT_MAX && n == (int)n)) {
+        const char *got = number ? "no whole number" : luaL_typename(L, idx);
+        luaL_argerror(L, 3, lua_pushfstring(L, "number, descriptor or connection expected as descriptor %d, got %s",
+                                            item, got));
+    }
     return (int)n;
 }
 
@@ -196,19 +199,21 @@ static int l_from_fd(lua_State *L)
     return 1;
 }
 
-/* detach() -> descriptor, bytes that were received and not read | nil, err, errno */
+/* detach() -> descriptor[, bytes that were received and not read] | nil, err, errno */
 static int l_detach(lua_State *L)
 {
     struct conn *c = l_conn_test(L, 1);
     luaL_argcheck(L, c, 1, "connection, listener or packet socket expected");
     lua_settop(L, 1);
     int *owned = l_fd_new(L);
-    lua_pushlstring(L, buf_len(&c->in) ? buf_at(&c->in) : "", buf_len(&c->in));
+    bool unread = buf_len(&c->in) > 0;
+    if (unread)
+        lua_pushlstring(L, buf_at(&c->in), buf_len(&c->in));
     int fd = conn_detach(c);
     if (fd < 0)
         return face_error(L, fd);
     *owned = fd;
-    return 2;
+    return unread ? 2 : 1; /* nothing behind the one: from_fd(c:detach()) is right */
 }
 
 /* ---- inherited ---- */

@@ -39,7 +39,7 @@ local M = {}
 ---@field peer_credentials fun(self): {pid: integer, uid: integer, gid: integer}|nil, string?, integer? unix(7)
 ---@field send_fds fun(self, data: string, fds: table): integer|nil, string?, integer?, integer? as write
 ---@field recv_fds fun(self, max?: integer): string|nil, moonpark.descriptor[]|string, integer?
----@field detach fun(self): moonpark.descriptor|nil, string?, integer? and the bytes that were received and not read
+---@field detach fun(self): moonpark.descriptor|nil, string?, integer? 2nd: bytes received and not read, or nil
 ---@field setoption fun(self, name: string, value: boolean|number|nil): true|nil, string?, integer?
 ---@field getoption fun(self, name: string): boolean|number|nil, string?, integer?
 
