@@ -150,6 +150,37 @@ local function interrupted()
   end)
 end
 
+-- Descriptors go through a socket, and are used at the other end: a listener, a connection, a pipe.
+local function passing(given)
+  local path = "unix:" .. given.stale_path
+  assert(net.listen(path, { unlink = false })):close() -- as a server that was killed
+  local listener = assert(net.listen(path, { mode = "0666" }))
+  moonpark.scope(function(scope)
+    scope:go(function()
+      local conn = assert(net.dial(path))
+      expect(2, conn:send_fds("ab", { listener, conn, given.ends[0] }))
+      expect("c", conn:read())
+      conn:close()
+    end)
+    local conn = assert(listener:accept())
+    assert(conn:peer_credentials())
+    local data, list = conn:recv_fds()
+    expect("a", data, list)
+    expect(3, #list)
+    local again, other, pipe = assert(net.from_fd(list[1], "listener")), net.from_fd(list[2]), net.from_fd(list[3])
+    expect("b", conn:read())
+    assert(other and pipe)
+    assert(pipe:set_deadline(moonpark.now() + 0.0001))
+    local read, err = pipe:read()
+    if read ~= "r" then expect_failure("timeout", read, err) end -- an earlier life may have stopped before it read
+    conn = assert(net.from_fd(assert(conn:detach())))
+    expect(1, conn:write("c"))
+    expect_failure("not a unix socket", pipe:recv_fds())
+    for _, socket in ipairs { conn, other, pipe, again } do socket:close() end
+  end)
+  listener:close()
+end
+
 local byte = ffi.new "char[1]"
 
 local function raw(ends)
@@ -379,7 +410,7 @@ local M = {}
 function M.prepare(folder)
   local ends = ffi.new "int[2]"
   assert(ffi.C.life_pipe2(ends, O_NONBLOCK + O_CLOEXEC) == 0)
-  return { folder = folder, path = folder .. "/s", ends = ends }
+  return { folder = folder, path = folder .. "/s", stale_path = folder .. "/t", ends = ends }
 end
 
 function M.clean_up(given)
@@ -387,6 +418,7 @@ function M.clean_up(given)
   ffi.C.life_close(given.ends[1])
   ffi.C.life_unlink(given.path)
   os.execute("rm -rf " .. given.folder .. "/files")
+  ffi.C.life_unlink(given.stale_path)
 end
 
 --- Lives. -> what failed on the way, as an array of errors.
@@ -401,6 +433,7 @@ function M.live(given)
     attempt(refused)
     attempt(named)
     attempt(serve, given)
+    attempt(passing, given)
     attempt(interrupted)
     attempt(raw, given.ends)
     attempt(files, given)

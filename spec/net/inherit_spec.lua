@@ -90,7 +90,7 @@ describe("inherited", function()
       ]]))
     end))
 
-  it("gives them once; the variables are gone, and children do not get the descriptors", with_listener(function(_, number)
+  it("gives them once; children get neither variables nor descriptors", with_listener(function(_, number)
     assert.equal("1\n0\t0\nunset,unset,unset\nclosed\n", output({ number }, "web", [[
       print(#net.inherited())
       local again, names = net.inherited()

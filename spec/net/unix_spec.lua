@@ -124,7 +124,9 @@ describe("an abstract name", function()
     return ("unix:@moonpark-%d-%d-%s"):format(fds.process(), count, rest)
   end
 
-  for what, bytes in pairs { spaces = "a b", slashes = "/a/b", colons = "a:b:c", ["every byte but zero"] = "\1\127\128\255\n" } do
+  for what, bytes in pairs {
+    spaces = "a b", slashes = "/a/b", colons = "a:b:c", ["every byte but zero"] = "\1\127\128\255\n",
+  } do
     it("may have " .. what, function()
       local address = name(bytes)
       local listener = assert(net.listen(address))
@@ -218,10 +220,10 @@ describe("the option mode", function()
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+typedef int bind_t(int fd, const struct sockaddr *a, socklen_t n);
 int bind(int fd, const struct sockaddr *a, socklen_t n)
 {
-    int (*real)(int, const struct sockaddr *, socklen_t) = (int (*)(int, const struct sockaddr *, socklen_t))dlsym(RTLD_NEXT, "bind");
-    int r = real(fd, a, n);
+    int r = ((bind_t *)dlsym(RTLD_NEXT, "bind"))(fd, a, n);
     struct stat st;
     if (r == 0 && a->sa_family == AF_UNIX && stat(((const struct sockaddr_un *)a)->sun_path, &st) == 0)
         fprintf(stderr, "bound with %o\n", (unsigned)st.st_mode & 0777);
