@@ -41,11 +41,11 @@ local function script(text, ...)
     moonpark.run(function() ]] .. text .. [[ end)]], "-", ... }
 end
 
--- A child without any rights, and without any module of ours, which it might not be able to read: dials, says
+-- A child without any rights, and without anything of this tree, which it might not be able to read: dials, says
 -- "connected" or the errno, and waits for the end.
 local function dial_as_nobody(path)
   return process.start({ "setpriv", "--reuid=" .. NOBODY, "--regid=" .. NOBODY, "--clear-groups",
-    process.interpreter, "-e", [[
+    "luajit", "-e", [[
       local ffi = require "ffi"
       ffi.cdef [=[
         struct un { unsigned short family; char path[108]; };
@@ -58,7 +58,7 @@ local function dial_as_nobody(path)
       local r = ffi.C.connect(fd, address, ffi.sizeof(address))
       print(r == 0 and "connected" or ffi.errno())
       ffi.C.read(fd, ffi.new "char[1]", 1)
-    ]], "-", path }, { env = { LUA_PATH = false, LUA_CPATH = false, LUA_INIT = false } })
+    ]], "-", path }, { env = { LUA_PATH = false, LUA_CPATH = false, LD_PRELOAD = false, LD_LIBRARY_PATH = false } })
 end
 
 describe("peer_credentials", function()
