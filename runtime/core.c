@@ -9,6 +9,7 @@
 #include "l_net.h"
 #include "l_netpoll.h"
 #include "l_packet.h"
+#include "l_process.h"
 #include "l_run.h"
 #include "l_select.h"
 #include "l_signal.h"
@@ -39,6 +40,7 @@ static int close_context(lua_State *L)
     if (cx->opened) {
         while (!list_empty(&cx->loop.conns))
             conn_close(container_of(cx->loop.conns.next, struct conn, link));
+        l_process_close(cx);
         signals_forget(cx->loop.poller);
         loop_close(&cx->loop);
         cx->opened = false;
@@ -71,6 +73,7 @@ static int open_faces(lua_State *L)
     l_sync_open(L);
     l_time_open(L);
     l_signal_open(L);
+    l_process_open(L);
     l_debug_open(L);
     l_watchdog_open(L);
     lua_pushlightuserdata(L, (void *)&face_token);

@@ -23,6 +23,7 @@ static const struct text texts[] = {
     {ERR_FDS_LOST, "descriptors lost"},
     {ERR_IN_USE, "descriptor in use"},
     {ERR_WRONG_KIND, "wrong kind of descriptor"},
+    {-E2BIG, "argument list too long"},
     {-EACCES, "permission denied"},
     {-EADDRINUSE, "address already in use"},
     {-EADDRNOTAVAIL, "cannot assign requested address"},
@@ -31,6 +32,7 @@ static const struct text texts[] = {
     {-EALREADY, "operation already in progress"},
     {-EBADF, "bad file descriptor"},
     {-EBUSY, "device or resource busy"},
+    {-ECHILD, "no child processes"},
     {-ECONNABORTED, "software caused connection abort"},
     {-ECONNREFUSED, "connection refused"},
     {-ECONNRESET, "connection reset by peer"},
@@ -60,6 +62,7 @@ static const struct text texts[] = {
     {-ENOBUFS, "no buffer space available"},
     {-ENODEV, "no such device"},
     {-ENOENT, "no such file or directory"},
+    {-ENOEXEC, "exec format error"},
     {-ENOMEM, "not enough memory"},
     {-ENOPROTOOPT, "protocol not available"},
     {-ENOSPC, "no space left on device"},
@@ -79,11 +82,12 @@ static const struct text texts[] = {
     {-ERANGE, "numerical result out of range"},
     {-EROFS, "read-only file system"},
     {-ESPIPE, "illegal seek"},
+    {-ESRCH, "no such process"},
     {-ESTALE, "stale file handle"},
     {-ETIMEDOUT, "connection timed out"},
+    {-ETOOMANYREFS, "too many references"},
     {-ETXTBSY, "text file busy"},
     {-EXDEV, "invalid cross-device link"},
-    {-ETOOMANYREFS, "too many references"},
 };
 
 const char *errors_text(int code)

@@ -41,6 +41,7 @@ enum {
     FACE_META_FILE,
     FACE_META_FD,
     FACE_META_FDS,
+    FACE_META_PROCESS,
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): each task that ended by an error */
     FACE_HOOK_SIGNAL, /* function(number) */
@@ -70,6 +71,8 @@ struct ctx {
     struct list polls;        /* the scripts' open pollDescs */
     struct list signals;      /* its open subscriptions to signals */
     struct list files;        /* and their open files */
+    struct list processes;    /* child processes that were not reaped yet, but for detached ones */
+    struct list orphans;      /* those: l_process.c */
     lua_Alloc alloc;          /* hard build: the allocator beneath ours */
     void *alloc_data;
     uint8_t phase;            /* the runner's: what an error of the loop's own stack interrupts */

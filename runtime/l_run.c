@@ -10,6 +10,7 @@
 
 #include "errors.h"
 #include "hard.h"
+#include "l_process.h"
 #include "l_signal.h"
 #include "l_task.h"
 #include "signals.h"
@@ -235,11 +236,15 @@ static void deliver_signal(struct loop *l)
     if (!signo)
         return;
     l->poller->ops->wake(l->poller);
+    l_process_signaled(of_loop(l), signo);
     if (l_signal_deliver(of_loop(l), signo))
         return;
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_SIGNAL);
     lua_pushinteger(L, signo);
-    lua_call(L, 1, 0);
+    if (lua_isfunction(L, -2))
+        lua_call(L, 1, 0);
+    else
+        lua_pop(L, 2);
 }
 
 /* ---- when the loop's own stack raises ---- */

@@ -159,6 +159,18 @@ static int l_go(lua_State *L)
     return 1;
 }
 
+/* go_inside(fn, ...) -> task: in the innermost scope that the caller has open or, where it has none, was started in */
+static int l_go_inside(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct task *t = face_running(cx);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (!t)
+        return luaL_error(L, "must be called in a task (inside moonpark.run)");
+    l_task_start(L, cx, lua_gettop(L), t->scope ? t->scope : t->parent);
+    return 1;
+}
+
 /* ---- joining ---- */
 
 static void leave_joiners(struct task *t) { list_del(&t->wait.self.link); }
@@ -547,7 +559,7 @@ static const luaL_Reg scope_methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"current", l_current}, {"go", l_go},       {"pass", l_pass}, {"scope_open", l_scope_open},
+    {"current", l_current}, {"go", l_go},       {"go_inside", l_go_inside}, {"pass", l_pass}, {"scope_open", l_scope_open},
     {"sleep", l_sleep},     {"yield", l_yield}, {NULL, NULL},
 };
 

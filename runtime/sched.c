@@ -293,6 +293,21 @@ static void end_join(struct scope *sc)
     sc->owner->wait.result = ERR_CLOSED;
 }
 
+/* To the next scope outward, as if they had been started there; where there is none they are nobody's. */
+static void pass_children_on(struct scope *sc)
+{
+    struct scope *heir = sc->outer ? sc->outer : sc->owner->parent;
+    bool canceled = heir && born_canceled(heir);
+    for (struct list *l; (l = list_pop(&sc->children));) {
+        struct task *child = container_of(l, struct task, sibling);
+        child->parent = heir;
+        if (heir)
+            list_push(&heir->children, l);
+        if (canceled)
+            sched_cancel(child);
+    }
+}
+
 void sched_scope_close(struct scope *sc)
 {
     struct task *t = sc->owner;
@@ -301,8 +316,7 @@ void sched_scope_close(struct scope *sc)
         timers_del(t->sched->timers, &sc->timer);
         t->sched->outside--;
     }
-    for (struct list *l; (l = list_pop(&sc->children));)
-        container_of(l, struct task, sibling)->parent = NULL;
+    pass_children_on(sc);
     struct scope **at = &t->scope;
     while (*at != sc)
         at = &(*at)->outer;

@@ -192,11 +192,12 @@ local function tell_main()
 end
 
 -- The end: nobody will join any more. The system closes what is open when a process ends, but it leaves
--- the paths of unix listeners.
+-- the paths of unix listeners, and children: those have had their time where the program winds down.
 local function settle()
   tell_main()
   failures.flush()
   core.close_conns()
+  core.process_signal_all(ending and "KILL" or "TERM")
 end
 
 local function leave(status, close)

@@ -23,6 +23,7 @@ local dump = require "moonpark.dump"
 ---@field fs moonpark.fs
 ---@field net moonpark.net
 ---@field netpoll moonpark.netpoll
+---@field process moonpark.process
 ---@field testing table
 ---@field _VERSION string
 local M = {
@@ -117,7 +118,7 @@ M.event = core.event
 ---@type fun(name: string, ...: string): moonpark.signals
 M.signals = core.signals
 
-local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["testing"] = true }
+local modules = { fs = true, net = true, netpoll = true, process = true, testing = true }
 
 return setmetatable(M, {
   __index = function(self, name)

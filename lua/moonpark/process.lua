@@ -1,0 +1,259 @@
+-- SPDX-License-Identifier: MIT
+-- process.lua - child processes: spawn with pipes that are connections, and run to the end.
+--
+-- Each child that is not detached has a keeper: a task in the innermost scope that was open where it was spawned. It waits
+-- for the child's end and reaps it; cancelled, it ends the child first. So a child never outlives its scope.
+
+local core = require "moonpark.core"
+require "moonpark.net" -- the pipes are connections, with all of its methods
+local task = require "moonpark.task"
+
+---@class moonpark.process
+local M = {}
+
+---@class moonpark.child
+---@field stdin moonpark.connection|nil where "pipe" was asked for; close() is the end of its input
+---@field stdout moonpark.connection|nil
+---@field stderr moonpark.connection|nil
+---@field pid fun(self): integer
+---@field wait fun(self, timeout?: number): string|nil, integer|string, integer? "exited", status; "signaled", "KILL"
+---@field kill fun(self, name?: string): true|nil, string?, integer? "TERM"; "no such process" once it has ended
+---@field is_running fun(self): boolean
+
+local GRACE = 5               -- seconds between TERM and KILL
+local PAUSE = 0.01            -- before another try, where waiting itself has failed
+local MAX = 64 * 1024 * 1024  -- bytes that run() takes of each output
+
+---------------------------------------------------------------------------------------------------
+-- the keeper
+
+-- -> true once it has ended | nil, "canceled" or "timeout". Without memory it tries again.
+local function await(child, timeout)
+  while true do
+    local ended, err = core.process_await(child, timeout)
+    if ended or err == "canceled" or err == "timeout" then return ended, err end
+    if not core.sleep(PAUSE) then core.yield() end
+  end
+end
+
+-- One that is stopped takes TERM only when it goes on.
+local function end_it(child, grace)
+  local told = child:kill "TERM"
+  child:kill "CONT"
+  if not (told and await(child, grace)) then
+    repeat child:kill "KILL" until await(child, 1)
+  end
+  core.process_kill_rest(child)
+end
+
+local function watch(child, grace)
+  if not await(child) then task.shield(end_it, child, grace) end
+end
+
+local function entitle(child, program)
+  core.current():name(("process %d: %s"):format(child:pid(), program:match "[^/]*$"))
+end
+
+-- Errors here are of memory alone: then the child ends at once, and nothing of it is left all the same.
+local function keep(child, program, grace)
+  pcall(entitle, child, program)
+  if pcall(watch, child, grace) then core.process_reap(child) else core.process_kill_now(child) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- what is asked for
+
+local function is_seconds(n) return type(n) == "number" and n >= 0 end
+local function is_boolean(b) return type(b) == "boolean" end
+local function is_size(n) return type(n) == "number" and n >= 0 and n == math.floor(n) end
+local function is_text(s) return type(s) == "string" end
+local function is_path(s) return type(s) == "string" and s ~= "" and not s:find("\0", 1, true) end
+
+local words = { inherit = true, pipe = true, null = true }
+local is_listener = core.conn_class.is_listener
+
+local function is_stream(v)
+  if type(v) == "number" then return v >= 0 and v == math.floor(v) and v < 2 ^ 31 end
+  if words[v] then return true end
+  local ok, listens = pcall(is_listener, v)
+  if not ok or listens then return false end
+  local fd, err = v:fd()
+  return fd ~= nil or err == "closed"
+end
+
+local function is_error_stream(v) return v == "stdout" or is_stream(v) end
+
+local function is_environment(env)
+  if type(env) ~= "table" then return false end
+  for name, value in pairs(env) do
+    if type(name) ~= "string" or name == "" or name:find("[=%z]") then return false end
+    if value ~= false and (type(value) ~= "string" or value:find("\0", 1, true)) then return false end
+  end
+  return true
+end
+
+local stream_words = 'must be "inherit", "pipe", "null", a connection with a descriptor, or a descriptor'
+local spawn_options = {
+  stdin = { is_stream, stream_words },
+  stdout = { is_stream, stream_words },
+  stderr = { is_error_stream, stream_words .. ', or "stdout"' },
+  env = { is_environment, "must be a table of names without '=' and strings, or false, without NUL bytes" },
+  clear_env = { is_boolean, "must be a boolean" },
+  cwd = { is_path, "must be a path" },
+  group = { is_boolean, "must be a boolean" },
+  detach = { is_boolean, "must be a boolean" },
+  grace = { is_seconds, "must be a number of seconds" },
+}
+
+local run_options = setmetatable({
+  stdin = { is_text, "must be a string: what the child reads" },
+  timeout = { is_seconds, "must be a number of seconds" },
+  max = { is_size, "must be a whole number of bytes" },
+  detach = { function() return false end, "does not go with run" },
+}, { __index = spawn_options })
+
+local function check_options(options, known, name)
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    error(("bad argument #2 to '%s' (table expected, got %s)"):format(name, type(options)), 3)
+  end
+  for key, value in pairs(options) do
+    local row = known[key]
+    if not row then error(("%s: unknown option '%s'"):format(name, tostring(key)), 3) end
+    if not row[1](value) then error(("%s: option '%s' %s"):format(name, key, row[2]), 3) end
+  end
+  return options
+end
+
+local function check_argv(argv, name)
+  if type(argv) ~= "table" then
+    error(("bad argument #1 to '%s' (array of strings expected, got %s)"):format(name, type(argv)), 3)
+  end
+  if #argv == 0 then error(("bad argument #1 to '%s' (no program: the array is empty)"):format(name), 3) end
+  for i = 1, #argv do
+    local word = argv[i]
+    if type(word) ~= "string" then
+      error(("bad argument #1 to '%s' (word %d: string expected, got %s)"):format(name, i, type(word)), 3)
+    end
+    if word:find("\0", 1, true) then error(("bad argument #1 to '%s' (word %d has a NUL byte)"):format(name, i), 3) end
+  end
+end
+
+-- -> {"NAME=value", ...}
+local function environment(options)
+  local list, env = {}, options.env or {}
+  for _, entry in ipairs(options.clear_env and {} or core.process_environment()) do
+    if env[entry:match "^[^=]*"] == nil then list[#list + 1] = entry end
+  end
+  for name, value in pairs(env) do
+    if value then list[#list + 1] = name .. "=" .. value end
+  end
+  return list
+end
+
+---------------------------------------------------------------------------------------------------
+-- spawn
+
+local function spawn(argv, options, stdin, stdout, stderr)
+  local child, err, errno = core.process_spawn(argv, environment(options), options.cwd, stdin, stdout, stderr,
+    options.group, options.detach)
+  if not child or options.detach then return child, err, errno end
+  local ok, why = pcall(core.go_inside, keep, child, argv[1], options.grace or GRACE)
+  if not ok then
+    core.process_kill_now(child)
+    error(why, 0)
+  end
+  return child
+end
+
+--- Starts a program, which is looked up in PATH. In a task only. The child belongs to the innermost scope that is open, or to
+--- the one that this task was started in: that waits for its end, and where it is cancelled, ends it. After
+--- os/exec of Go; posix_spawn(3), pidfd_open(2).
+---@param argv string[] the program and its arguments
+---@param options? table stdin, stdout, stderr, env, clear_env, cwd, group, detach, grace: see docs/process.md
+---@return moonpark.child|nil
+---@return string? err "no such file or directory", "permission denied", "too many open files", "canceled", ...
+---@return integer? errno
+function M.spawn(argv, options)
+  check_argv(argv, "spawn")
+  options = check_options(options, spawn_options, "spawn")
+  return spawn(argv, options, options.stdin or "inherit", options.stdout or "inherit", options.stderr or "inherit")
+end
+
+---------------------------------------------------------------------------------------------------
+-- run
+
+-- A child that does not read it all has its reasons.
+local function feed(stdin, text)
+  stdin:write(text)
+  stdin:close()
+end
+
+-- -> {text} | {nil, err, errno}; what went wrong ends the other readers and the child.
+local function collect(scope, child, stream, max)
+  local text, err, errno = stream:read_all(max)
+  stream:close()
+  if not text then
+    if err ~= "canceled" then child:kill "KILL" end
+    scope:cancel()
+  end
+  return { text, err, errno }
+end
+
+-- -> the readers of the outputs that are pipes
+local function start_readers(scope, child, max)
+  local readers = {}
+  for _, name in ipairs { "stdout", "stderr" } do
+    local stream = child[name]
+    if stream then readers[name] = scope:go(collect, scope, child, stream, max) end
+  end
+  return readers
+end
+
+-- The readers' failure first: it is why the others were cancelled.
+local function outputs(readers)
+  local result, failed = {}, nil
+  for name, reader in pairs(readers) do
+    local ok, got = task.shield(reader.join, reader)
+    if not ok then return nil, { nil, got } end
+    result[name] = got[1]
+    if not got[1] and (not failed or failed[2] == "canceled") then failed = got end
+  end
+  return not failed and result or nil, failed
+end
+
+local function finish(child, readers)
+  local result, failed = outputs(readers)
+  if not result then return nil, failed[2], failed[3] end
+  local how, value, errno = child:wait()
+  if not how then return nil, value, errno end
+  result[how == "exited" and "code" or "signal"] = value
+  return result
+end
+
+local function run(argv, options)
+  return task.scope(function(scope)
+    local child, err, errno = spawn(argv, options, options.stdin and "pipe" or "null", options.stdout or "pipe",
+      options.stderr or "pipe")
+    if not child then return nil, err, errno end
+    if child.stdin then scope:go(feed, child.stdin, options.stdin) end
+    return finish(child, start_readers(scope, child, options.max or MAX))
+  end)
+end
+
+--- Runs a program to its end, feeding its input and taking both outputs at once. In a task only. Options: those of spawn but
+--- for detach; stdin is the text that it reads, or nothing; outputs are pipes where nothing else is asked for;
+--- timeout = seconds; max = bytes of each output, 64 MiB, beyond which it is killed.
+---@param argv string[] the program and its arguments
+---@param options? table
+---@return {code: integer?, signal: string?, stdout: string?, stderr: string?}|nil
+---@return string? err why it could not be started; "timeout", "canceled", "too long"
+---@return integer? errno
+function M.run(argv, options)
+  check_argv(argv, "run")
+  options = check_options(options, run_options, "run")
+  if options.timeout then return task.timeout(options.timeout, run, argv, options) end
+  return run(argv, options)
+end
+
+return M
