@@ -183,52 +183,57 @@ end
 ---------------------------------------------------------------------------------------------------
 -- run
 
--- A child that does not read it all has its reasons.
-local function feed(stdin, text)
-  stdin:write(text)
-  stdin:close()
+-- Broken off: the child is killed, and what the other tasks of the scope wait for is cancelled.
+local function broken_off(scope, child, err, errno)
+  if err ~= "canceled" then child:kill "KILL" end
+  scope:cancel()
+  return { nil, err, errno }
 end
 
--- -> {text} | {nil, err, errno}; what went wrong ends the other readers and the child.
+-- A child that does not read it all has its reasons, and "closed" is said when it has ended.
+local function feed(scope, child, text)
+  local written, err, errno = child.stdin:write(text)
+  child.stdin:close()
+  if written or err == "broken pipe" or err == "closed" then return { true } end
+  return broken_off(scope, child, err, errno)
+end
+
 local function collect(scope, child, stream, max)
   local text, err, errno = stream:read_all(max)
   stream:close()
-  if not text then
-    if err ~= "canceled" then child:kill "KILL" end
-    scope:cancel()
-  end
-  return { text, err, errno }
+  if text then return { text } end
+  return broken_off(scope, child, err, errno)
 end
 
--- -> the readers of the outputs that are pipes
-local function start_readers(scope, child, max)
-  local readers = {}
+-- -> the tasks that move its bytes, by the names of the streams
+local function start_movers(scope, child, options)
+  local movers, max = {}, options.max or MAX
+  if child.stdin then movers.stdin = scope:go(feed, scope, child, options.stdin) end
   for _, name in ipairs { "stdout", "stderr" } do
     local stream = child[name]
-    if stream then readers[name] = scope:go(collect, scope, child, stream, max) end
+    if stream then movers[name] = scope:go(collect, scope, child, stream, max) end
   end
-  return readers
+  return movers
 end
 
--- The readers' failure first: it is why the others were cancelled.
-local function outputs(readers)
-  local result, failed = {}, nil
-  for name, reader in pairs(readers) do
-    local ok, got = task.shield(reader.join, reader)
-    if not ok then return nil, { nil, got } end
-    result[name] = got[1]
-    if not got[1] and (not failed or failed[2] == "canceled") then failed = got end
-  end
-  return not failed and result or nil, failed
+-- What a mover returned; nil where it failed and the scope will say how.
+local function moved(movers, name)
+  if not movers[name] then return {} end
+  local ok, got = task.shield(movers[name].join, movers[name])
+  return ok and got or { nil, "canceled" }
 end
 
-local function finish(child, readers)
-  local result, failed = outputs(readers)
-  if not result then return nil, failed[2], failed[3] end
+-- How it went, once the outputs have ended.
+local function outcome(child, movers)
+  local out, err = moved(movers, "stdout"), moved(movers, "stderr")
   local how, value, errno = child:wait()
-  if not how then return nil, value, errno end
-  result[how == "exited" and "code" or "signal"] = value
-  return result
+  if child.stdin then child.stdin:close() end -- something it has started may hold the other end
+  local fed = moved(movers, "stdin")
+  for _, got in ipairs { out, err, fed } do -- why it was broken off
+    if got[2] and got[2] ~= "canceled" then return nil, got[2], got[3] end
+  end
+  if not how or out[2] or err[2] or fed[2] then return nil, how and "canceled" or value, errno end
+  return { [how == "exited" and "code" or "signal"] = value, stdout = out[1], stderr = err[1] }
 end
 
 local function run(argv, options)
@@ -236,8 +241,7 @@ local function run(argv, options)
     local child, err, errno = spawn(argv, options, options.stdin and "pipe" or "null", options.stdout or "pipe",
       options.stderr or "pipe")
     if not child then return nil, err, errno end
-    if child.stdin then scope:go(feed, child.stdin, options.stdin) end
-    return finish(child, start_readers(scope, child, options.max or MAX))
+    return outcome(child, start_movers(scope, child, options))
   end)
 end
 

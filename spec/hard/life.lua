@@ -13,12 +13,14 @@ local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local names = require "support.names"
 local netpoll = require "moonpark.netpoll"
+local process = require "moonpark.process"
 
 ffi.cdef [[
 int life_pipe2(int *fds, int flags) __asm__("pipe2");
 long life_write(int fd, const void *bytes, size_t n) __asm__("write");
 long life_read(int fd, void *bytes, size_t n) __asm__("read");
 int life_close(int fd) __asm__("close");
+int life_raise(int signal) __asm__("raise");
 int life_unlink(const char *path) __asm__("unlink");
 ]]
 local O_NONBLOCK, O_CLOEXEC = 0x800, 0x80000
@@ -212,7 +214,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- files
 
-local function names(folder)
+local function paths(folder)
   assert(fs.mkdir(folder .. "/b/c", { parents = true }))
   assert(fs.write(folder .. "/b/c/a", "12"))
   assert(fs.append(folder .. "/b/c/a", "3", { mode = "600" }))
@@ -269,8 +271,45 @@ local function files(given)
   local folder = given.folder .. "/files"
   fs.remove(folder, { recursive = true }) -- an earlier life may have kept it
   assert(fs.mkdir(folder))
-  for _, stage in ipairs { names, file, watch, abandoned } do stage(folder) end
+  for _, stage in ipairs { paths, file, watch, abandoned } do stage(folder) end
   assert(fs.remove(folder, { recursive = true }))
+end
+
+---------------------------------------------------------------------------------------------------
+-- signals and processes
+
+local function signals()
+  local one, two = moonpark.signals("USR2", "HUP"), moonpark.signals "USR2"
+  moonpark.scope(function(scope)
+    local waiter = scope:go(one.next, one)
+    assert(moonpark.yield())
+    ffi.C.life_raise(core.signal_number "USR2")
+    local ok, name, err = waiter:join()
+    if ok then expect("USR2", name, err) end
+    expect("USR2", two:next())
+    expect_failure("timeout", two:next(0))
+  end)
+  one:close()
+  two:close()
+end
+
+-- Without our environment: the sanitizer's library makes their start slow.
+local function processes()
+  local result, err = process.run({ "cat" }, { stdin = "ab", clear_env = true, timeout = 30 })
+  if not result then error(err, 0) end
+  if #result.stdout < 2 then error("broken pipe", 0) end -- it did not get it all
+  expect("ab", result.stdout)
+  local child
+  moonpark.scope(function(scope)
+    child, err = process.spawn({ "sleep", "600" }, { clear_env = true, group = true, grace = 0.05 })
+    if not child then error(err, 0) end
+    expect_failure("timeout", child:wait(0))
+    scope:cancel()
+  end)
+  local how, name = child:wait()
+  expect("signaled", how, name)
+  expect_failure("no such process", child:kill())
+  expect_failure("no such file or directory", process.spawn { "/nowhere" })
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -424,6 +463,7 @@ end
 --- Lives. -> what failed on the way, as an array of errors.
 function M.live(given)
   local errors = {}
+  core.clock_thaw() -- a life without memory may not have come to that
   local function attempt(stage, ...)
     local ok, err = pcall(stage, ...)
     if not ok then errors[#errors + 1] = err end
@@ -437,6 +477,8 @@ function M.live(given)
     attempt(interrupted)
     attempt(raw, given.ends)
     attempt(files, given)
+    attempt(signals)
+    attempt(processes)
     core.clock_freeze()
     for _, stage in ipairs(virtual) do attempt(stage) end
   end)

@@ -67,6 +67,9 @@ local left_out = {
   ["examples/tail"] = {
     "tells a client that is too slow",                      -- volume
   },
+  ["process"] = {
+    "hands no connection over that holds bytes already",    -- pieces: nothing is read ahead
+  },
   ["examples/kv"] = {
     "answers all requests of one read with one write",      -- pieces
     "takes values that are longer than any read",           -- volume

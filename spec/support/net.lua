@@ -173,19 +173,22 @@ local function highest_descriptor()
   end
 end
 
---- Lets no descriptor be opened from now on; a function that takes that back.
-function M.use_up_descriptors()
+--- Lets no descriptor be opened from now on, or no more than `spare`; a function that takes that back.
+function M.use_up_descriptors(spare)
+  spare = spare or 0
   local before, now = ffi.new("struct net_spec_rlimit"), ffi.new("struct net_spec_rlimit")
   assert(ffi.C.getrlimit(RLIMIT_NOFILE, before) == 0)
-  now.now, now.most = highest_descriptor() + 1, before.most
+  now.now, now.most = highest_descriptor() + 1 + spare, before.most
   assert(ffi.C.setrlimit(RLIMIT_NOFILE, now) == 0)
   local fillers = {}
   repeat
     local fd = ffi.C.fcntl(2, F_DUPFD, ffi.new("int", 0))
     fillers[#fillers + 1] = fd
   until fd == -1
+  fillers[#fillers] = nil
+  for _ = 1, spare do ffi.C.close(table.remove(fillers)) end
   return function()
-    for i = 1, #fillers - 1 do ffi.C.close(fillers[i]) end
+    for _, fd in ipairs(fillers) do ffi.C.close(fd) end
     assert(ffi.C.setrlimit(RLIMIT_NOFILE, before) == 0)
   end
 end
