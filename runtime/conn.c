@@ -9,6 +9,7 @@
 #include "conn_read.h"
 #include "conn_write.h"
 #include "errors.h"
+#include "fdstream.h"
 #include "hard.h"
 #include "socket.h"
 #include "unix_listen.h"
@@ -232,6 +233,8 @@ size_t conn_describe(const struct conn *c, char *text, size_t n)
     describe_address(c, socket_local, local);
     if (c->kind != CONN_LISTENER)
         describe_address(c, socket_peer, peer);
+    if (c->stream.ops == &fdstream_ops)
+        snprintf(local, sizeof local, "%d", c->stream.fd);
     return (size_t)snprintf(text, n, "%s %s%s%s%s", c->stream.ops->name,
                             c->kind == CONN_LISTENER ? "listener " : "", local, peer[0] ? " to " : "", peer);
 }

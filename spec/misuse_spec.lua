@@ -38,6 +38,10 @@ local function make_objects()
     event = { moonpark.event(), nothing },
     signals = { moonpark.signals "HUP", function(signals) signals:close() end },
     file = { assert(fs.open("/dev/null")), function(file) file:close() end },
+    process = { assert(moonpark.process.spawn({ "cat" }, { stdin = "pipe" })), function(child)
+      child.stdin:close()
+      child:wait()
+    end },
     pollDesc = { assert(netpoll.open(near:fd())), function(pd)
       pd:unblock()
       pd:close()

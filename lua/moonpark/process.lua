@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- process.lua - child processes: spawn with pipes that are connections, and run to the end.
 --
--- Each child that is not detached has a keeper: a task in the innermost scope that was open where it was spawned. It waits
--- for the child's end and reaps it; cancelled, it ends the child first. So a child never outlives its scope.
+-- Each child that is not detached has a keeper: a task in the innermost scope that was open where it was spawned.
+-- It waits for the child's end and reaps it; cancelled, it ends the child first. So a child never outlives its scope.
 
 local core = require "moonpark.core"
 require "moonpark.net" -- the pipes are connections, with all of its methods
@@ -166,9 +166,9 @@ local function spawn(argv, options, stdin, stdout, stderr)
   return child
 end
 
---- Starts a program, which is looked up in PATH. In a task only. The child belongs to the innermost scope that is open, or to
---- the one that this task was started in: that waits for its end, and where it is cancelled, ends it. After
---- os/exec of Go; posix_spawn(3), pidfd_open(2).
+--- Starts a program, which is looked up in PATH. In a task only. The child belongs to the innermost scope that is
+--- open, or to the one that this task was started in: that waits for its end, and where it is cancelled, ends it.
+--- After os/exec of Go; posix_spawn(3), pidfd_open(2).
 ---@param argv string[] the program and its arguments
 ---@param options? table stdin, stdout, stderr, env, clear_env, cwd, group, detach, grace: see docs/process.md
 ---@return moonpark.child|nil
@@ -245,9 +245,9 @@ local function run(argv, options)
   end)
 end
 
---- Runs a program to its end, feeding its input and taking both outputs at once. In a task only. Options: those of spawn but
---- for detach; stdin is the text that it reads, or nothing; outputs are pipes where nothing else is asked for;
---- timeout = seconds; max = bytes of each output, 64 MiB, beyond which it is killed.
+--- Runs a program to its end, feeding its input and taking both outputs at once. In a task only. Options: those of
+--- spawn but for detach; stdin is the text that it reads, or nothing; outputs are pipes where nothing else is asked
+--- for; timeout = seconds; max = bytes of each output, 64 MiB, beyond which it is killed.
 ---@param argv string[] the program and its arguments
 ---@param options? table
 ---@return {code: integer?, signal: string?, stdout: string?, stderr: string?}|nil

@@ -56,7 +56,7 @@ end)
 describe("every example", function()
   after_each(process.stop_all)
 
-  for _, name in ipairs { "echo.lua", "chat.lua", "kv.lua" } do
+  for _, name in ipairs { "echo.lua", "chat.lua", "kv.lua", "pipeline.lua" } do
     it("explains itself: " .. name .. " --help", function()
       local r = process.run(example.plain(name, "--help"))
       assert.same({ 0, "" }, { r.status, r.err })
