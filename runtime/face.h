@@ -42,6 +42,7 @@ enum {
     FACE_META_FD,
     FACE_META_FDS,
     FACE_META_PROCESS,
+    FACE_META_KEPT,
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): each task that ended by an error */
     FACE_HOOK_SIGNAL, /* function(number) */

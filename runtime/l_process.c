@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char process_mark = 0;
+static const char process_mark = 0, child_mark = 0;
 
 struct process {
     const void *mark;
@@ -32,9 +32,22 @@ struct orphan {
     pid_t pid;
 };
 
+/* What a script has. Its environment has the streams, and the process: its keeper, which has the process alone,
+ * keeps no pipe open that nobody else knows. */
+struct child_face {
+    const void *mark;
+    struct process *process;
+};
+
+static struct process *kept(lua_State *L)
+{
+    return face_self(L, 1, &process_mark, sizeof(struct process), "kept process");
+}
+
 static struct process *self(lua_State *L)
 {
-    return face_self(L, 1, &process_mark, sizeof(struct process), "process");
+    struct child_face *f = face_self(L, 1, &child_mark, sizeof *f, "process");
+    return f->process;
 }
 
 /* ---- detached ones ---- */
@@ -202,31 +215,34 @@ static int start(struct ctx *cx, struct process *p, struct sys_spawn *s, struct 
 
 static struct process *make(lua_State *L)
 {
-    struct process *p = face_new(L, FACE_META_PROCESS, sizeof *p);
+    struct process *p = face_new(L, FACE_META_KEPT, sizeof *p);
     p->child.pidfd = -1;
     p->mark = &process_mark;
     list_init(&p->waiters);
     list_init(&p->link);
-    lua_createtable(L, 0, 4);
-    lua_setfenv(L, -2);
     return p;
 }
 
-/* The process is on top; its connections are where the arguments were. */
-static void keep_streams(lua_State *L, const struct end ends[3])
+/* Pushes the child of p, which is on top; its connections are where the arguments were. */
+static void make_face(lua_State *L, struct process *p, const struct end ends[3])
 {
     static const char *const names[] = {"stdin", "stdout", "stderr"};
-    lua_getfenv(L, -1);
+    struct child_face *f = face_new(L, FACE_META_PROCESS, sizeof *f);
+    lua_createtable(L, 1, 4);
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, 1);
     for (int i = 0; i < 3; i++) {
         if (!ends[i].ours)
             continue;
         lua_pushvalue(L, END_FIRST + i);
         lua_setfield(L, -2, names[i]);
     }
-    lua_pop(L, 1);
+    lua_setfenv(L, -2);
+    f->process = p;
+    f->mark = &child_mark;
 }
 
-/* process_spawn(argv, environment, cwd or nil, stdin, stdout, stderr, group, session) -> process | nil, err, errno */
+/* process_spawn(argv, environment, cwd or nil, stdin, stdout, stderr, group, session) -> what is kept, child | nil, err, errno */
 static int l_spawn(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
@@ -244,13 +260,13 @@ static int l_spawn(lua_State *L)
     for (int i = 0; i < 3; i++)
         read_end(L, cx, i, &ends[i]);
     struct process *p = make(L);
-    keep_streams(L, ends);
+    make_face(L, p, ends);
     int r = start(cx, p, &s, ends);
     if (r < 0)
         return face_error(L, r);
     if (!s.session)
         list_push(&cx->processes, &p->link);
-    return 1;
+    return 2;
 }
 
 /* process_environment() -> {"NAME=value", ...}: ours */
@@ -296,7 +312,7 @@ static int attempt_end(struct task *t)
 static int l_await_end(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
-    struct process *p = self(L);
+    struct process *p = kept(L);
     struct task *t = face_task(L, cx);
     t->op.deadline = face_deadline_in(L, 2, cx);
     int r = sched_canceled(t) ? ERR_CANCELED : 0;
@@ -327,7 +343,7 @@ static void reaped(struct process *p)
 /* process_reap(process): it has ended */
 static int l_reap(lua_State *L)
 {
-    struct process *p = self(L);
+    struct process *p = kept(L);
     luaL_argcheck(L, child_ended(&p->child), 1, "the process has not ended");
     close_poll(p);
     child_reap(&p->child);
@@ -345,15 +361,22 @@ static void kill_now(struct process *p)
 /* process_kill_now(process): KILL, and reaps it */
 static int l_kill_now(lua_State *L)
 {
-    kill_now(self(L));
+    kill_now(kept(L));
     return 0;
 }
 
 /* process_kill_rest(process): what is left of an ended one's group */
 static int l_kill_rest(lua_State *L)
 {
-    child_kill_rest(&self(L)->child);
+    child_kill_rest(&kept(L)->child);
     return 0;
+}
+
+/* process_kill(process, name) -> true | nil, err, errno */
+static int l_kill_kept(lua_State *L)
+{
+    struct process *p = kept(L);
+    return face_result(L, child_kill(&p->child, l_signal_number(L, 2)));
 }
 
 /* process_signal_all(name): to all that are kept: the program ends */
@@ -435,7 +458,7 @@ static int l_is_running(lua_State *L)
     return 1;
 }
 
-/* Methods, and its streams. */
+/* Methods, and its streams: what has a name. */
 static int l_index(lua_State *L)
 {
     (void)self(L);
@@ -443,7 +466,7 @@ static int l_index(lua_State *L)
     lua_getmetatable(L, 1);
     lua_pushvalue(L, 2);
     lua_rawget(L, -2);
-    if (lua_isnil(L, -1)) {
+    if (lua_isnil(L, -1) && lua_type(L, 2) == LUA_TSTRING) {
         lua_getfenv(L, 1);
         lua_pushvalue(L, 2);
         lua_rawget(L, -2);
@@ -470,12 +493,15 @@ static int l_gc(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"__gc", l_gc},     {"__tostring", l_tostring}, {"is_running", l_is_running}, {"kill", l_kill}, {"pid", l_pid},
+    {"__tostring", l_tostring}, {"is_running", l_is_running}, {"kill", l_kill}, {"pid", l_pid},
     {"wait", l_wait},   {NULL, NULL},
 };
 
+static const luaL_Reg kept_methods[] = {{"__gc", l_gc}, {NULL, NULL}};
+
 static const luaL_Reg functions[] = {
-    {"process_await", l_await_end},   {"process_environment", l_environment}, {"process_kill_now", l_kill_now},
+    {"process_await", l_await_end},   {"process_environment", l_environment}, {"process_kill", l_kill_kept},
+    {"process_kill_now", l_kill_now},
     {"process_kill_rest", l_kill_rest}, {"process_reap", l_reap},             {"process_signal_all", l_signal_all},
     {"process_spawn", l_spawn},       {NULL, NULL},
 };
@@ -485,6 +511,7 @@ void l_process_open(lua_State *L)
     struct ctx *cx = face_ctx(L);
     list_init(&cx->processes);
     list_init(&cx->orphans);
+    face_class(L, FACE_META_KEPT, "moonpark.kept", kept_methods);
     face_class(L, FACE_META_PROCESS, "moonpark.process", methods);
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_PROCESS);
     lua_pushcfunction(L, l_index);

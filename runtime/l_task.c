@@ -559,8 +559,8 @@ static const luaL_Reg scope_methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"current", l_current}, {"go", l_go},       {"go_inside", l_go_inside}, {"pass", l_pass}, {"scope_open", l_scope_open},
-    {"sleep", l_sleep},     {"yield", l_yield}, {NULL, NULL},
+    {"current", l_current}, {"go", l_go},       {"go_inside", l_go_inside}, {"pass", l_pass},
+    {"scope_open", l_scope_open}, {"sleep", l_sleep}, {"yield", l_yield}, {NULL, NULL},
 };
 
 void l_task_open(lua_State *L)

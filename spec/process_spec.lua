@@ -485,6 +485,15 @@ describe("process", function()
       assert.same({ "signaled", "TERM" }, { child:wait() })
     end)
 
+    it("waits for no child that only waits for pipes which nobody refers to", function()
+      moonpark.scope(function()
+        do spawn({ "cat" }, { stdin = "pipe", stdout = "null" }) end
+        moonpark.yield()
+        collectgarbage()
+        collectgarbage()
+      end)
+    end)
+
     it("reaps a child that nobody refers to", function()
       moonpark.scope(function()
         spawn { "sleep", "0.01" }

@@ -28,36 +28,41 @@ local MAX = 64 * 1024 * 1024  -- bytes that run() takes of each output
 -- the keeper
 
 -- -> true once it has ended | nil, "canceled" or "timeout". Without memory it tries again.
-local function await(child, timeout)
+local function await(kept, timeout)
   while true do
-    local ended, err = core.process_await(child, timeout)
+    local ended, err = core.process_await(kept, timeout)
     if ended or err == "canceled" or err == "timeout" then return ended, err end
     if not core.sleep(PAUSE) then core.yield() end
   end
 end
 
 -- One that is stopped takes TERM only when it goes on.
-local function end_it(child, grace)
-  local told = child:kill "TERM"
-  child:kill "CONT"
-  if not (told and await(child, grace)) then
-    repeat child:kill "KILL" until await(child, 1)
+local function end_it(kept, grace)
+  local told = core.process_kill(kept, "TERM")
+  core.process_kill(kept, "CONT")
+  if not (told and await(kept, grace)) then
+    repeat core.process_kill(kept, "KILL") until await(kept, 1)
   end
-  core.process_kill_rest(child)
+  core.process_kill_rest(kept)
 end
 
-local function watch(child, grace)
-  if not await(child) then task.shield(end_it, child, grace) end
+-- Cancelled and ended at once: then the rest of its group is ended all the same.
+local function watch(kept, grace)
+  if not await(kept) then
+    task.shield(end_it, kept, grace)
+  elseif core.current():is_canceled() then
+    core.process_kill_rest(kept)
+  end
 end
 
-local function entitle(child, program)
-  core.current():name(("process %d: %s"):format(child:pid(), program:match "[^/]*$"))
+local function entitle(pid, program)
+  core.current():name(("process %d: %s"):format(pid, program:match "[^/]*$"))
 end
 
 -- Errors here are of memory alone: then the child ends at once, and nothing of it is left all the same.
-local function keep(child, program, grace)
-  pcall(entitle, child, program)
-  if pcall(watch, child, grace) then core.process_reap(child) else core.process_kill_now(child) end
+local function keep(kept, pid, program, grace)
+  pcall(entitle, pid, program)
+  if pcall(watch, kept, grace) then core.process_reap(kept) else core.process_kill_now(kept) end
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -155,12 +160,13 @@ end
 -- spawn
 
 local function spawn(argv, options, stdin, stdout, stderr)
-  local child, err, errno = core.process_spawn(argv, environment(options), options.cwd, stdin, stdout, stderr,
+  local kept, child, errno = core.process_spawn(argv, environment(options), options.cwd, stdin, stdout, stderr,
     options.group, options.detach)
-  if not child or options.detach then return child, err, errno end
-  local ok, why = pcall(core.go_inside, keep, child, argv[1], options.grace or GRACE)
+  if not kept then return nil, child, errno end
+  if options.detach then return child end
+  local ok, why = pcall(core.go_inside, keep, kept, child:pid(), argv[1], options.grace or GRACE)
   if not ok then
-    core.process_kill_now(child)
+    core.process_kill_now(kept)
     error(why, 0)
   end
   return child
