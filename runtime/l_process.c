@@ -242,7 +242,8 @@ static void make_face(lua_State *L, struct process *p, const struct end ends[3])
     f->mark = &child_mark;
 }
 
-/* process_spawn(argv, environment, cwd or nil, stdin, stdout, stderr, group, session) -> what is kept, child | nil, err, errno */
+/* process_spawn(argv, environment, cwd or nil, stdin, stdout, stderr, group, session) -> what is kept, child, or
+ * nil, err, errno */
 static int l_spawn(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
