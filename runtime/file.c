@@ -283,7 +283,7 @@ static void run_job(struct job *job)
     j->result = runs[j->op](j);
 }
 
-static void free_job(struct job *job) { file_job_free(of_job(job)); }
+static void drop_job(struct job *job) { file_job_free(of_job(job)); }
 
 static struct file_job *new_job(enum file_op op, size_t text)
 {
@@ -291,7 +291,7 @@ static struct file_job *new_job(enum file_op op, size_t text)
     if (!j)
         return NULL;
     j->job.run = run_job;
-    j->job.free = free_job;
+    j->job.drop = drop_job;
     j->op = op;
     return j;
 }

@@ -6,14 +6,12 @@
 #include "errors.h"
 #include "file.h"
 #include "folder.h"
-#include "sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { READ_MAX_DEFAULT = 67108864, PIECE_DEFAULT = 65536, NEW_FILE = 0644 };
 
@@ -184,7 +182,7 @@ static void describe(const struct task *t, char *text, size_t n)
 static void leave(struct task *t)
 {
     struct call *c = t->wait.object;
-    if (c->job && c->job->state != JOB_DONE)
+    if (c->job && c->job->under_way)
         pool_release(c->loop->pool, c->job);
 }
 
@@ -376,7 +374,7 @@ static int l_open(lua_State *L)
 
 /* ---- on open files ---- */
 
-/* A job on the file, and its call on top; where it is closed NULL and false. */
+/* A job on the file (NULL: no memory), and its call on top. False where the file is closed. */
 static bool file_job(lua_State *L, struct file_face *f, enum file_op op, struct call **c, struct file_job **j)
 {
     if (!f->file)
@@ -388,7 +386,7 @@ static bool file_job(lua_State *L, struct file_face *f, enum file_op op, struct 
 
 static int closed(lua_State *L, struct task *t) { return face_return(L, t, face_error(L, ERR_CLOSED)); }
 
-static int get(lua_State *L, enum file_op op, int64_t offset, size_t limit)
+static int ask(lua_State *L, enum file_op op, int64_t offset, size_t limit, int whence)
 {
     struct file_face *f = self(L);
     struct task *t = face_task(L, face_ctx(L));
@@ -399,6 +397,7 @@ static int get(lua_State *L, enum file_op op, int64_t offset, size_t limit)
     if (j) {
         j->offset = offset;
         j->limit = limit;
+        j->whence = whence;
     }
     return order(L, t, c, j);
 }
@@ -414,7 +413,7 @@ static int64_t check_offset(lua_State *L)
 static int l_file_read(lua_State *L)
 {
     (void)self(L);
-    return get(L, FILE_GET, 0, face_size(L, 2, 1, PIECE_DEFAULT));
+    return ask(L, FILE_GET, 0, face_size(L, 2, 1, PIECE_DEFAULT), 0);
 }
 
 /* read_at(offset, n) -> n bytes, fewer at the end of the file alone | nil, err, errno */
@@ -422,7 +421,7 @@ static int l_file_read_at(lua_State *L)
 {
     int64_t offset = check_offset(L);
     luaL_checknumber(L, 3);
-    return get(L, FILE_GET_AT, offset, face_size(L, 3, 1, 1));
+    return ask(L, FILE_GET_AT, offset, face_size(L, 3, 1, 1), 0);
 }
 
 static int put(lua_State *L, enum file_op op, int idx, int64_t offset)
@@ -449,28 +448,19 @@ static int l_file_write_at(lua_State *L)
     return put(L, FILE_PUT_AT, 3, offset);
 }
 
-static int l_file_size(lua_State *L) { return get(L, FILE_SIZE, 0, 0); } /* size() -> bytes | nil, err, errno */
-static int l_file_sync(lua_State *L) { return get(L, FILE_SYNC, 0, 0); } /* sync() -> true | nil, err, errno */
+static int l_file_size(lua_State *L) { return ask(L, FILE_SIZE, 0, 0, 0); } /* size() -> bytes | nil, err, errno */
+static int l_file_sync(lua_State *L) { return ask(L, FILE_SYNC, 0, 0, 0); } /* sync() -> true | nil, err, errno */
 
 /* seek([whence[, offset]]) -> where the file stands now | nil, err, errno */
 static int l_file_seek(lua_State *L)
 {
     static const char *const names[] = {"set", "cur", "end", NULL};
     static const int whences[] = {SEEK_SET, SEEK_CUR, SEEK_END};
-    struct file_face *f = self(L);
+    (void)self(L);
     int whence = whences[luaL_checkoption(L, 2, "cur", names)];
     lua_Number offset = luaL_optnumber(L, 3, 0);
     luaL_argcheck(L, offset == floor(offset) && fabs(offset) <= 9e15, 3, "whole number expected");
-    struct task *t = face_task(L, face_ctx(L));
-    struct call *c;
-    struct file_job *j;
-    if (!file_job(L, f, FILE_SEEK, &c, &j))
-        return closed(L, t);
-    if (j) {
-        j->whence = whence;
-        j->offset = (int64_t)offset;
-    }
-    return order(L, t, c, j);
+    return ask(L, FILE_SEEK, (int64_t)offset, 0, whence);
 }
 
 static void let_go(struct file_face *f)

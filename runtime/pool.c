@@ -60,7 +60,7 @@ static void run_job(struct pool *p, struct job *j)
     pthread_mutex_lock(&p->lock);
     list_del(&j->link);
     if (p->ending) { /* the loop is gone, or goes */
-        j->free(j);
+        j->drop(j);
         return;
     }
     j->state = JOB_FINISHED;
@@ -144,6 +144,7 @@ int pool_submit(struct pool *p, struct job *j, struct job **owner)
     if (r < 0)
         return r;
     *owner = j;
+    j->under_way = true;
     p->jobs++;
     p->awaited++;
     return 0;
@@ -172,14 +173,14 @@ static void disown(struct job *j)
 void pool_release(struct pool *p, struct job *j)
 {
     disown(j);
-    if (j->state == JOB_DONE || j->state == JOB_NEW) { /* no thread changes these */
-        j->free(j);
+    if (!j->under_way) {
+        j->drop(j);
         return;
     }
     p->awaited--;
     if (withdraw(p, j)) {
         p->jobs--;
-        j->free(j);
+        j->drop(j);
     }
 }
 
@@ -196,10 +197,11 @@ void pool_collect(struct pool *p)
     for (struct job *j; p && (j = take_finished(p));) {
         p->jobs--;
         if (!j->owner) {
-            j->free(j);
+            j->drop(j);
             continue;
         }
         p->awaited--;
+        j->under_way = false;
         j->state = JOB_DONE;
         j->done(j);
     }
@@ -223,7 +225,7 @@ static void free_all(struct list *jobs)
     for (struct list *l; (l = list_pop(jobs));) {
         struct job *j = container_of(l, struct job, link);
         disown(j);
-        j->free(j);
+        j->drop(j);
     }
 }
 

@@ -11,7 +11,7 @@
  *
  * An owner may release its job in any state. One that no thread has begun with is freed at once; one that
  * is under way goes on in its thread and is freed when it is collected. So who waits can leave at any
- * moment, and whatever a job has opened is closed by its `free`. Threads block all signals. */
+ * moment, and whatever a job has opened is closed by its `drop`. Threads block all signals. */
 #ifndef MOONPARK_POOL_H
 #define MOONPARK_POOL_H
 
@@ -28,8 +28,9 @@ struct job {
     struct job **owner;          /* points at it until it is freed; NULL: nobody wants it any more */
     void (*run)(struct job *j);  /* in a helper thread */
     void (*done)(struct job *j); /* on the loop's thread, where somebody still wants it */
-    void (*free)(struct job *j); /* gives everything back, itself included; in any thread */
-    uint8_t state;               /* enum job_state; the pool's */
+    void (*drop)(struct job *j); /* gives everything back, itself included; in any thread */
+    uint8_t state;               /* enum job_state; the pool's, under its lock */
+    bool under_way;              /* submitted and not collected; the loop's thread alone looks at it */
 };
 
 struct pool;

@@ -202,7 +202,8 @@ end
 ---------------------------------------------------------------------------------------------------
 -- open files
 
-local open_modes = { r = true, ["r+"] = true, w = true, ["w+"] = true, a = true, ["a+"] = true, wx = true, ["w+x"] = true }
+local open_modes = {}
+for _, how in ipairs { "r", "r+", "w", "w+", "a", "a+", "wx", "w+x" } do open_modes[how] = true end
 local open_options = { mode = "mode" }
 
 --- Opens a file for what is too big for read and write. how: as io.open's; with "x" the file must not be there yet.

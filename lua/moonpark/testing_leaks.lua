@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- testing_leaks.lua - tasks, connections, open files and pollDescs that are there, whose each is, and what is left behind.
+-- testing_leaks.lua - tasks, connections, files and pollDescs that are there, whose each is, and what is left behind.
 --
 -- What is made while a test runs is the test's and has no owner here. What `setup` makes belongs to its block, and so
 -- does what a task makes that belongs to it: a server from `setup` may accept connections during a test.

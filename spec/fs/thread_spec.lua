@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What the helper threads behind moonpark.fs promise: the loop goes on while they hang, who waits for them may leave, and
--- nothing is lost. What hangs here is the opening of a FIFO that nobody writes.
+-- What the helper threads behind moonpark.fs promise: the loop goes on while they hang, who waits for them may
+-- leave, and nothing is lost. What hangs here is the opening of a FIFO that nobody writes.
 
 local core = require "moonpark.core"
 local fs = require "moonpark.fs"

@@ -100,7 +100,8 @@ end
 
 local function specs()
   local files = {}
-  local command = ("cd '%s/spec' && ls *_spec.lua net/*_spec.lua fs/*_spec.lua examples/*_spec.lua"):format(process.root)
+  local command = ("cd '%s/spec' && ls *_spec.lua net/*_spec.lua fs/*_spec.lua examples/*_spec.lua")
+    :format(process.root)
   local list = assert(io.popen(command))
   for line in list:lines() do
     local file = line:match("^(.*)_spec%.lua$")
