@@ -70,12 +70,6 @@ int sys_fsync(int fd)
     RETRY(r, fsync(fd));
 }
 
-int sys_fchmod(int fd, unsigned permissions)
-{
-    FAULT(EPERM);
-    return fchmod(fd, permissions) < 0 ? -errno : 0;
-}
-
 int sys_fstat(int fd, struct stat *st)
 {
     FAULT(EIO);

@@ -21,7 +21,6 @@ ssize_t sys_pread(int fd, void *bytes, size_t n, int64_t offset);
 ssize_t sys_pwrite(int fd, const void *bytes, size_t n, int64_t offset);
 int64_t sys_lseek(int fd, int64_t offset, int whence);
 int sys_fsync(int fd);
-int sys_fchmod(int fd, unsigned permissions);
 int sys_fstat(int fd, struct stat *st);
 int sys_fstatat(int dir, const char *path, struct stat *st, int flags);
 int sys_rename(const char *from, const char *to);

@@ -214,7 +214,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- files
 
-local function paths(folder)
+local function tree(folder)
   assert(fs.mkdir(folder .. "/b/c", { parents = true }))
   assert(fs.write(folder .. "/b/c/a", "12"))
   assert(fs.append(folder .. "/b/c/a", "3", { mode = "600" }))
@@ -271,7 +271,7 @@ local function files(given)
   local folder = given.folder .. "/files"
   fs.remove(folder, { recursive = true }) -- an earlier life may have kept it
   assert(fs.mkdir(folder))
-  for _, stage in ipairs { paths, file, watch, abandoned } do stage(folder) end
+  for _, stage in ipairs { tree, file, watch, abandoned } do stage(folder) end
   assert(fs.remove(folder, { recursive = true }))
 end
 
