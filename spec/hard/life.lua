@@ -11,7 +11,7 @@ local core = require "moonpark.core"
 local fs = require "moonpark.fs"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
-local names = require "support.names"
+local name_table = require "support.names"
 local netpoll = require "moonpark.netpoll"
 local process = require "moonpark.process"
 
@@ -102,7 +102,7 @@ local function named()
   local hosts = { name = { silent, host }, twice = { host, silent } }
   for _, options in ipairs { { timeout = 30 }, { fallback_delay = 0 }, { fallback_delay = -1 } } do
     for _, name in ipairs { "name", "twice" } do
-      local conn, err = names.known(hosts, net.dial, name .. ":" .. port, options)
+      local conn, err = name_table.known(hosts, net.dial, name .. ":" .. port, options)
       -- The error is the first address's: what the other has met is not told.
       if err == "connection refused" then err = "not enough memory, or what else the listener's address met" end
       if not conn then error(err, 0) end
