@@ -28,7 +28,8 @@ static int not_numeric(lua_State *L)
     return 1;
 }
 
-/* listen(address, backlog, reuseport, v6only, unlink, mode) -> listener | nil, err, errno | false: no numeric address */
+/* listen(address, backlog, reuseport, v6only, unlink, mode) -> listener | nil, err, errno
+ * | false: no numeric address */
 static int l_listen(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
