@@ -133,7 +133,9 @@ describe("process", function()
 
     it("takes a descriptor's number, in any place", scoped(function()
       local script = [[local p = require "moonpark.process"
-        require("moonpark").run(function() p.run({ "sh", "-c", "echo out; echo err >&2" }, { stdout = 2, stderr = 1 }) end)]]
+        require("moonpark").run(function()
+          p.run({ "sh", "-c", "echo out; echo err >&2" }, { stdout = 2, stderr = 1 })
+        end)]]
       local r = outside.run { outside.interpreter, "-e", script }
       assert.same({ 0, "err\n", "out\n" }, { r.status, r.out, r.err })
     end))
@@ -160,7 +162,8 @@ describe("process", function()
       local far, near = support.connected("127.0.0.1:0")
       far:write "a line\nand more"
       near:read_line()
-      assert.same({ nil, "device or resource busy", 16 }, { process.spawn({ "cat" }, { stdin = near, stdout = "null" }) })
+      assert.same({ nil, "device or resource busy", 16 },
+        { process.spawn({ "cat" }, { stdin = near, stdout = "null" }) })
       assert.equal("and more", near:read_exactly(8))
       near:close()
       far:close()
@@ -175,7 +178,8 @@ describe("process", function()
     end))
 
     it("leaves the child's ends blocking, and those it inherits as they are", scoped(function()
-      local r = assert(process.run({ "sh", "-c", "grep flags /proc/self/fdinfo/0 /proc/self/fdinfo/1" }, { stdin = "x" }))
+      local command = { "sh", "-c", "grep flags /proc/self/fdinfo/0 /proc/self/fdinfo/1" }
+      local r = assert(process.run(command, { stdin = "x" }))
       local flags = {}
       for octal in r.stdout:gmatch "flags:%s*(%d+)" do table.insert(flags, tonumber(octal, 8)) end
       assert.equal(2, #flags)
@@ -643,7 +647,8 @@ describe("the program's end", function()
   end)
 
   it("by an error of the main task ends them, in plain luajit too", function()
-    local code = script(([[moonpark.run(function() %s; error "enough" end)]]):format(waiting:gsub("; print%(child:wait.*", "")))
+    local waits = waiting:gsub("; print%(child:wait.*", "")
+    local code = script(([[moonpark.run(function() %s; error "enough" end)]]):format(waits))
     local command, pid = started { outside.interpreter, "-e", code }
     assert.equal(1, (command:wait()))
     gone(pid)

@@ -133,8 +133,8 @@ describe("signals()", function()
   end)
 
   it("takes every POSIX name but those that cannot be caught", function()
-    for _, name in ipairs { "ALRM", "CHLD", "CONT", "HUP", "INT", "PIPE", "POLL", "QUIT", "TERM", "TSTP", "TTIN", "TTOU",
-      "URG", "USR1", "USR2", "WINCH", "XCPU", "XFSZ" } do
+    for _, name in ipairs { "ALRM", "CHLD", "CONT", "HUP", "INT", "PIPE", "POLL", "QUIT", "TERM", "TSTP", "TTIN",
+      "TTOU", "URG", "USR1", "USR2", "WINCH", "XCPU", "XFSZ" } do
       local signals = moonpark.signals(name)
       send(name)
       assert.equal(name, signals:next(10))

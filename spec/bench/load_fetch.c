@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* load_fetch.c - fetches a file over one keep-alive HTTP connection and throws it away.
  *
- * usage: load_fetch PORT PATH; prints "connected 1", then fetches as often as each number that arrives on stdin says and
+ * usage: load_fetch PORT PATH; prints "connected 1", then fetches as often as each number on stdin says, and
  * prints "done FETCHES SECONDS". The bytes are dropped in the kernel: what is measured is who sends them. */
 #define _GNU_SOURCE
 #include "bench.h"

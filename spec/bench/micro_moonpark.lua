@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- What single operations cost in moonpark, each the twin of one in micro.go.
 --
--- usage: luajit micro_moonpark.lua CASE [PASSES [PORT]]; after an unmeasured pass prints "NANOSECONDS_CPU NANOSECONDS" of
--- each pass, for one operation, CPU time of the whole process first. The cases: deadline, spawn, channel,
+-- usage: luajit micro_moonpark.lua CASE [PASSES [PORT]]; after an unmeasured pass prints "NANOSECONDS_CPU NANOSECONDS"
+-- of each pass, for one operation, CPU time of the whole process first. The cases: deadline, spawn, channel,
 -- yield; dial, with the port of a listener that keeps connections open; lookup, with that of a DNS server.
 
 local moonpark = require "moonpark"

@@ -169,11 +169,11 @@ return function()
       goals = { { beside = { "C loop" }, at_most = 1.15 } },
     },
     relay_case({
-      name = "relay", title = "examples/proxy.lua, 64 connections, 64-byte messages there and back: its CPU per message",
+      name = "relay", title = "examples/proxy.lua, 64 connections, 64-byte messages there and back, CPU per message",
       unit = "µs CPU", format = "%.2f", goals = { { beside = { "HAProxy" }, at_most = 1.15 } },
     }, 64, 64, 60000),
     relay_case({
-      name = "relay-blocks", title = "examples/proxy.lua, 8 connections, 1 MiB blocks there and back: its CPU per block",
+      name = "relay-blocks", title = "examples/proxy.lua, 8 connections, 1 MiB blocks there and back, CPU per block",
       unit = "µs CPU", format = "%.0f", goals = { { beside = { "HAProxy" }, at_most = 1.0 } },
     }, 8, 1048576, 1500),
     with_peer("sink", "dial", "10,000 dials to a local listener", 1),

@@ -85,7 +85,8 @@ end
 
 -- Building: a contender that cannot be built is missing, and says so.
 
-local programs = { "load_echo", "limit_echo", "load_udp", "limit_udp", "load_relay", "load_fetch", "sink", "dns_server" }
+local programs = { "load_echo", "limit_echo", "load_udp", "limit_udp", "load_relay", "load_fetch", "sink",
+  "dns_server" }
 
 local function compile_c()
   for _, name in ipairs(programs) do

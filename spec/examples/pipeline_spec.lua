@@ -33,7 +33,9 @@ end
 describe("examples/pipeline.lua", function()
   local server
 
-  local function start(...) server = example.start("pipeline.lua", example.plain("pipeline.lua", "127.0.0.1:0", ...)) end
+  local function start(...)
+    server = example.start("pipeline.lua", example.plain("pipeline.lua", "127.0.0.1:0", ...))
+  end
 
   -- No program outlives its connection.
   local function stop()
