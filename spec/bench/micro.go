@@ -3,8 +3,8 @@
 // What single operations cost in Go, each the twin of one in micro_moonpark.lua.
 //
 // usage: micro CASE [PASSES [PORT]]; after an unmeasured pass prints "NANOSECONDS_CPU NANOSECONDS" of each pass, for
-// one operation, CPU time of the whole process first. The cases: deadline, spawn, channel, yield; dial, with the port of a
-// listener that keeps connections open; lookup, with that of a DNS server.
+// one operation, CPU time of the whole process first. The cases: deadline, spawn, channel, yield; dial, with the port
+// of a listener that keeps connections open; lookup, with that of a DNS server.
 package main
 
 import (
