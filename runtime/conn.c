@@ -6,6 +6,7 @@
 
 #include "conn_fds.h"
 #include "conn_packet.h"
+#include "conn_move.h"
 #include "conn_read.h"
 #include "conn_write.h"
 #include "errors.h"
@@ -264,6 +265,9 @@ static const struct operation_row rows[] = {
     [CONN_ACCEPT] = {KIND("accept"), POLL_R, step_accept},
     [CONN_WRITE] = {KIND("write"), POLL_W, conn_write_strings},
     [CONN_WRITABLE] = {KIND("wait_writable"), POLL_W, step_ready},
+    [CONN_SENDFILE] = {KIND("sendfile"), POLL_W, conn_sendfile},
+    [CONN_SPLICE_IN] = {KIND("copy (read)"), POLL_R, conn_splice_in},
+    [CONN_SPLICE_OUT] = {KIND("copy (write)"), POLL_W, conn_splice_out},
     [CONN_CONNECT] = {KIND("connect"), POLL_W, step_connect},
     [CONN_RECV_FROM] = {KIND("recv_from"), POLL_R, conn_recv_from},
     [CONN_RECV_MANY] = {KIND("recv_many"), POLL_R, conn_recv_many},

@@ -30,6 +30,9 @@ enum conn_op {
     CONN_ACCEPT,   /* op.target: a closed conn, which is opened */
     CONN_WRITE,    /* op.length: how many; out: op.total: how many were written */
     CONN_WRITABLE, /* waits only */
+    CONN_SENDFILE, /* op.target: struct conn_file; out: op.total, as a write's; see conn_move.h */
+    CONN_SPLICE_IN,  /* op.target: struct conn_hose; op.limit: most; out: op.total, 0: read() is next */
+    CONN_SPLICE_OUT, /* op.target: struct conn_hose; out: op.total, as a write's */
     CONN_CONNECT,  /* the outcome of a connect under way; op.flag: from a chosen local address */
     CONN_RECV_FROM, /* op.limit: most; out: op.length bytes in datagrams, op.total: its whole length */
     CONN_RECV_MANY, /* op.limit: most of each, op.from: how many; out: op.length datagrams */

@@ -24,6 +24,8 @@ static const struct text texts[] = {
     {ERR_IN_USE, "descriptor in use"},
     {ERR_WRONG_KIND, "wrong kind of descriptor"},
     {-E2BIG, "argument list too long"},
+    {ERR_UNEXPECTED_EOF, "unexpected eof"},
+    {ERR_NOT_A_FILE, "not a regular file"},
     {-EACCES, "permission denied"},
     {-EADDRINUSE, "address already in use"},
     {-EADDRNOTAVAIL, "cannot assign requested address"},

@@ -17,6 +17,8 @@ enum {
     ERR_FDS_LOST = -100031,   /* descriptors were sent, and the kernel could not give them all to us */
     ERR_IN_USE = -100032,     /* the descriptor belongs to a connection, or to the runtime itself */
     ERR_WRONG_KIND = -100033, /* the descriptor is not what was asked for, or nothing we can use */
+    ERR_UNEXPECTED_EOF = -100010, /* a file ends before what was to be sent of it */
+    ERR_NOT_A_FILE = -100011,     /* a FIFO, a device, a socket where a regular file is needed */
 };
 
 /* The text for a negative code; never NULL. Unknown numbers give "system error". */

@@ -11,6 +11,7 @@
 #define MOONPARK_FACE_H
 
 #include "conn.h"
+#include "kpipe.h"
 #include "loop.h"
 #include "site.h"
 
@@ -32,6 +33,8 @@ enum {
     FACE_META_CONN,
     FACE_META_PACKET,
     FACE_META_POLL,
+    FACE_META_SENDFILE,
+    FACE_META_HOSE,
     FACE_META_CHAN,
     FACE_META_MUTEX,
     FACE_META_SEMAPHORE,
@@ -69,6 +72,7 @@ struct ctx {
     bool watch_idle;          /* call the idle hook */
     bool trace_conns;         /* remember where connections and pollDescs are made, and by whom */
     uint64_t last_id;         /* of one of those */
+    struct kpipes kpipes;     /* for copies that splice */
     struct list polls;        /* the scripts' open pollDescs */
     struct list signals;      /* its open subscriptions to signals */
     struct list files;        /* and their open files */

@@ -3,6 +3,7 @@
 #include "fdstream.h"
 
 #include "sys.h"
+#include "sys_move.h"
 
 #include <errno.h>
 
@@ -38,6 +39,7 @@ static void fd_close(struct stream *s) { sys_close(s->fd); }
 
 const struct stream_ops fdstream_ops = {
     .name = "fd",
+    .plain = true,
     .drains = false,
     .read = fd_read,
     .write = fd_write,

@@ -4,6 +4,7 @@
 #include "l_conn.h"
 
 #include "conn_fds.h"
+#include "conn_move.h"
 #include "errors.h"
 #include "hard.h"
 #include "socket.h"
@@ -114,7 +115,10 @@ static int push_result(lua_State *L, struct task *t)
 {
     struct conn *c = t->wait.object;
     int r = t->wait.result;
-    if (t->op.code == CONN_WRITE || t->op.code == CONN_SEND_FDS)
+    if (t->op.code == CONN_SENDFILE)
+        conn_file_close(t->op.target); /* however it ended; harmless twice */
+    if (t->op.code == CONN_WRITE || t->op.code == CONN_SEND_FDS || t->op.code == CONN_SENDFILE ||
+        t->op.code == CONN_SPLICE_OUT)
         return push_write(L, t, r);
     if (t->op.code == CONN_CONNECT)
         c->timeout = -1; /* the dial's, not the connection's */
@@ -123,6 +127,8 @@ static int push_result(lua_State *L, struct task *t)
     if (r < 0)
         return face_error(L, r);
     switch (t->op.code) {
+    case CONN_SPLICE_IN:
+        return push_write(L, t, r);
     case CONN_READABLE:
     case CONN_WRITABLE:
         return face_result(L, 0);

@@ -16,6 +16,7 @@ struct stream;
 
 struct stream_ops {
     const char *name; /* "tcp", "unix", "pipe" */
+    bool plain;       /* the descriptor's bytes are the stream's: sendfile and splice may move them */
     bool drains;      /* a short read proves that nothing is left: the next read may park untried */
 
     /* Bytes moved; read: 0 at the end of the stream; -EAGAIN; or another -errno. */

@@ -155,28 +155,6 @@ ssize_t sys_read_some(int fd, void *bytes, size_t n)
     RETRY(r, read(fd, bytes, hard_trim(n)));
 }
 
-/* No flag of writev keeps SIGPIPE away: it is blocked meanwhile, and one that we have caused is taken back. */
-ssize_t sys_writev(int fd, const struct iovec *iov, int count)
-{
-    struct iovec one = {.iov_base = iov->iov_base, .iov_len = hard_trim(iov->iov_len)};
-    bool whole = hard_trim(2) > 1;
-    sigset_t pipe, before, pending;
-    FAULT(EPIPE);
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &pipe, &before);
-    ssize_t r;
-    do
-        r = writev(fd, whole ? iov : &one, whole ? count : 1);
-    while (r < 0 && errno == EINTR);
-    int err = errno;
-    if (r < 0 && err == EPIPE && !sigismember(&pending, SIGPIPE))
-        sigtimedwait(&pipe, NULL, &(struct timespec){0});
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return r < 0 ? -err : r;
-}
-
 int sys_set_nonblocking(int fd, bool on)
 {
     FAULT(EBADF);

@@ -40,7 +40,6 @@ int sys_pipe(int fds[2]); /* both ends non-blocking */
 ssize_t sys_read(int fd, void *bytes, size_t n);
 ssize_t sys_write(int fd, const void *bytes, size_t n);
 ssize_t sys_read_some(int fd, void *bytes, size_t n); /* as sys_recv: may fail and be cut short in the hard build */
-ssize_t sys_writev(int fd, const struct iovec *iov, int count); /* the same; -EPIPE without SIGPIPE */
 int sys_set_nonblocking(int fd, bool on);
 int sys_set_cloexec(int fd);
 int sys_is_file(int fd); /* 1 for a regular file or a directory, else 0 */

@@ -6,6 +6,7 @@
 local addresses = require "moonpark.addresses"
 local core = require "moonpark.core"
 local dial = require "moonpark.dial"
+local copy = require "moonpark.copy"
 local failures = require "moonpark.failures"
 local inherit = require "moonpark.inherit"
 local packet = require "moonpark.packet"
@@ -23,6 +24,7 @@ local M = {}
 ---@field read_all fun(self, max?: integer): string|nil, string?, integer? up to the end; max 64 MiB
 ---@field lines fun(self, max?: integer): fun(): string|nil ends with the stream and at any failure
 ---@field write fun(self, ...: string|number): integer|nil, string?, integer?, integer? bytes; 4th: before a failure
+---@field sendfile fun(self, file: string|integer|table, offset?: integer, length?: integer): integer|nil, string?, integer?, integer? a path, a descriptor or what has fd(); "unexpected eof", "is a directory"; 4th: bytes before a failure
 ---@field wait_readable fun(self): true|nil, string?, integer?
 ---@field wait_writable fun(self): true|nil, string?, integer?
 ---@field set_deadline fun(self, t: number|nil): true|nil, string? absolute seconds, on moonpark.now()'s clock
@@ -192,6 +194,8 @@ function M.pipe(capacity) return core.pair(capacity) end
 M.from_fd = core.from_fd
 
 M.inherited = inherit.inherited
+M.copy = copy.copy
+M.relay = copy.relay
 
 ---------------------------------------------------------------------------------------------------
 -- connection
