@@ -37,7 +37,7 @@ static int l_file_gc(lua_State *L)
 
 static int check_descriptor(lua_State *L, int idx)
 {
-    lua_Number n = lua_tonumber(L, idx);
+    lua_Number n = lua_type(L, idx) == LUA_TNUMBER ? lua_tonumber(L, idx) : -1;
     if (!(n >= 0 && n <= INT_MAX && n == (int)n))
         luaL_argerror(L, 2, "descriptor: whole number of at least 0 expected");
     return (int)n;

@@ -43,6 +43,15 @@ local left_out = {
     "puts a CRLF together that comes in two pieces",        -- pieces, sight
     "wait_readable knows of bytes that are buffered",       -- pieces
   },
+  ["net/sendfile"] = {
+    "sends a large file unchanged",                         -- volume, and so on: see spec/hard/moving_spec.lua
+    "is not mixed with another task's writes",
+    "goes on when it is closed meanwhile",
+    "half-way,",
+    "waits for its turn behind a write",
+    "lets other tasks run after its share",
+    "keeps its memory",
+  },
   ["net/timeout"] = {
     "that comes while nobody reads fails a write",          -- volume
     "cleared again leaves a write waiting",                 -- volume
