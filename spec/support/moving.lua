@@ -90,6 +90,18 @@ function M.counted(body)
   end
 end
 
+--- Waits until these tasks are parked and stay so, however often the loop turns.
+function M.stand_still(...)
+  local still = 0
+  while still < 20 do
+    moonpark.sleep(0.0002)
+    still = still + 1
+    for _, task in ipairs { ... } do
+      if task:status() ~= "parked" then still = 0 end
+    end
+  end
+end
+
 --- Whole numbers 1 .. n, the same in every run.
 function M.random(seed)
   return function(n)
