@@ -83,6 +83,10 @@ local left_out = {
   ["process"] = {
     "hands no connection over that holds bytes already",    -- pieces: nothing is read ahead
   },
+  ["examples/proxy"] = {
+    "carries a megabyte unchanged",                         -- volume, and so on
+    "lets a slow reader wait alone",
+  },
   ["examples/kv"] = {
     "answers all requests of one read with one write",      -- pieces
     "takes values that are longer than any read",           -- volume
