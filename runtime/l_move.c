@@ -142,7 +142,7 @@ static int l_splices(lua_State *L)
     return 1;
 }
 
-/* splice_in(connection, hose, most) -> bytes, 0: read() is next | nil, err, errno, 0 */
+/* splice_in(connection, hose, most) -> bytes, 0: read() is next | nil, err, errno */
 static int l_splice_in(lua_State *L)
 {
     struct conn *c = connection(L, 1);

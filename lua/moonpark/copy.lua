@@ -14,6 +14,8 @@ local LARGE = core.largest_read -- bytes: a read that brings so many may have le
 local RUN = 2                   -- large reads in a row before splicing pays; small splices before it no longer does
 local PIECE = 2 ^ 20            -- bytes asked of one splice
 
+local NO_HALF_CLOSE = "socket operation on non-socket"
+
 local is_listener = core.conn_class.is_listener
 local splice_in, splice_out = core.splice_in, core.splice_out
 
@@ -134,7 +136,7 @@ end
 ---@field scope moonpark.scope
 ---@field running integer directions that have not ended
 ---@field watcher? moonpark.task
----@field hung_up? boolean a stream without half-close was closed: reading it ends so
+---@field hung_up? boolean one without half-close was closed: so the other direction may end with "closed"
 ---@field err? string
 ---@field errno? integer
 
@@ -144,10 +146,11 @@ local function give_up(relay, err, errno)
   relay.scope:cancel()
 end
 
--- A peer that is gone altogether needs no half-close.
+-- As a half-close, or as a close to what has none.
 local function pass_on_end(relay, dst)
-  local ok, err = dst:close_write()
-  if ok or err ~= "socket operation on non-socket" then return end
+  local ok, err, errno = dst:close_write()
+  if ok then return end
+  if err ~= NO_HALF_CLOSE then return give_up(relay, err, errno) end
   relay.hung_up = true
   dst:close()
 end

@@ -23,8 +23,9 @@ int life_close(int fd) __asm__("close");
 int life_raise(int signal) __asm__("raise");
 int life_unlink(const char *path) __asm__("unlink");
 int life_getpid(void) __asm__("getpid");
+int life_open(const char *path, int flags, ...) __asm__("open");
 ]]
-local O_NONBLOCK, O_CLOEXEC = 0x800, 0x80000
+local O_WRONLY, O_CREAT, O_NONBLOCK, O_CLOEXEC = 1, 0x40, 0x800, 0x80000
 
 -- Addresses of this process alone: another one that lives beside it takes over ports that are closed here, and may be
 -- dialled, or dial, by mistake. `silent` is a second one, where nobody listens, and IPv6 to the dial.
@@ -140,6 +141,50 @@ local function serve(given)
     listener:close()
   end)
   if not log[1] then error(given.log_may_fail and "no log: not enough memory" or WRONG .. "nothing was logged", 0) end
+end
+
+local function connected()
+  local listener = assert(net.listen(host .. ":0"))
+  local client = assert(net.dial(listener:address()))
+  local server = assert(listener:accept())
+  listener:close()
+  return client, server
+end
+
+-- The file holds "a file".
+local function send_file(given)
+  for _, pair in ipairs { connected, net.pipe } do
+    local a, b = pair()
+    if not a then error(b, 0) end
+    expect(6, a:sendfile(given.file))
+    expect(2, a:sendfile(given.file, 2, 2))
+    expect_failure("unexpected eof", a:sendfile(given.file, 7))
+    expect_failure("no such file or directory", a:sendfile(given.file .. "x"))
+    a:close()
+    expect("a filefi", b:read_all())
+    b:close()
+  end
+end
+
+-- So few bytes are spliced here already. A failure ends all, for nobody may wait for it.
+local function relay()
+  local a, left = connected()
+  local right, b = connected()
+  moonpark.scope(function(scope)
+    scope:go(function()
+      local there, back, errno, sent = net.relay(left, right, { idle_timeout = 30 })
+      if not there then error(back, 0) end
+      if there ~= 8 or back ~= 5 then error(WRONG .. "other numbers of bytes", 0) end
+      if errno or sent then error(WRONG .. "success with an error", 0) end
+    end)
+    expect(8, a:write("question"))
+    assert(a:close_write())
+    expect("question", b:read_all())
+    expect(5, b:write("reply"))
+    assert(b:close_write())
+    expect("reply", a:read_all())
+  end)
+  for _, conn in ipairs { a, left, right, b } do conn:close() end
 end
 
 -- Closing under those who wait, and a descriptor's deadline.
@@ -457,11 +502,15 @@ local virtual = { pair, deadlines, tasks, scopes, channels, locks }
 
 local M = {}
 
---- What a life is given from outside: an empty folder, and a pipe of its own for raw waits.
+--- What a life is given from outside: a folder with a file, and a pipe of its own for raw waits.
 function M.prepare(folder)
   local ends = ffi.new "int[2]"
   assert(ffi.C.life_pipe2(ends, O_NONBLOCK + O_CLOEXEC) == 0)
-  return { folder = folder, path = folder .. "/s", stale_path = folder .. "/t", ends = ends }
+  local file = folder .. "/file"
+  local fd = ffi.C.life_open(file, O_WRONLY + O_CREAT + O_CLOEXEC, ffi.new("int", 384))
+  assert(ffi.C.life_write(fd, "a file", 6) == 6)
+  ffi.C.life_close(fd)
+  return { folder = folder, path = folder .. "/s", stale_path = folder .. "/t", ends = ends, file = file }
 end
 
 function M.clean_up(given)
@@ -470,6 +519,7 @@ function M.clean_up(given)
   ffi.C.life_unlink(given.path)
   os.execute("rm -rf " .. given.folder .. "/files")
   ffi.C.life_unlink(given.stale_path)
+  ffi.C.life_unlink(given.file)
 end
 
 --- Lives. -> what failed on the way, as an array of errors.
@@ -487,6 +537,8 @@ function M.live(given)
     attempt(named)
     attempt(serve, given)
     attempt(passing, given)
+    attempt(send_file, given)
+    attempt(relay)
     attempt(interrupted)
     attempt(raw, given.ends)
     attempt(files, given)
