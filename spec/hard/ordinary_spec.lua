@@ -74,6 +74,7 @@ local left_out = {
     "that we close half-way",
     "of one task is not mixed with another's",
     "wait_writable waits until something fits",
+    "one write is one system call",                         -- pieces
     "does not wait for a read of the same end",             -- pieces, and so on
     "an in-memory pair holds as many bytes in each direction",
   },

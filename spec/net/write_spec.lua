@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Writing: any number of strings in one call, wholly or with a count of what went out.
 
+local ffi = require "ffi"
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
@@ -185,4 +186,58 @@ describe("an in-memory pair", function()
       assert.error_matches(function() net.pipe(capacity) end, "bad argument")
     end
   end)
+end)
+
+---------------------------------------------------------------------------------------------------
+-- system calls
+
+ffi.cdef [[
+int write_spec_socketpair(int family, int type, int protocol, int *fds) __asm__("socketpair");
+int write_spec_dup2(int from, int to) __asm__("dup2");
+int write_spec_close(int fd) __asm__("close");
+long write_spec_recv(int fd, void *bytes, size_t n, int flags) __asm__("recv");
+]]
+
+local AF_UNIX, SOCK_SEQPACKET, SOCK_NONBLOCK, SOCK_CLOEXEC = 1, 5, 0x800, 0x80000
+
+-- body(conn, records): what conn writes goes to a socket that keeps apart what single system calls have sent;
+-- records() -> those that have come.
+local function with_records(body)
+  return support.on("unix", function(a)
+    local fds, bytes = ffi.new "int[2]", ffi.new "char[65536]"
+    assert(ffi.C.write_spec_socketpair(AF_UNIX, SOCK_SEQPACKET + SOCK_NONBLOCK + SOCK_CLOEXEC, 0, fds) == 0)
+    assert(ffi.C.write_spec_dup2(fds[0], a:fd()) >= 0)
+    ffi.C.write_spec_close(fds[0])
+    body(a, function()
+      local list = {}
+      for n in function() return tonumber(ffi.C.write_spec_recv(fds[1], bytes, 65536, 0)) end do
+        if n <= 0 then return list end
+        list[#list + 1] = ffi.string(bytes, n)
+      end
+    end)
+    ffi.C.write_spec_close(fds[1])
+  end)
+end
+
+describe("one write is one system call", function()
+  it("for one string and for many", with_records(function(conn, records)
+    assert.equal(3, conn:write("one"))
+    assert.equal(11, conn:write("two", "", " and ", 3, 4, "5"))
+    local many = single_bytes(1024)
+    assert.equal(1024, conn:write(unpack(many)))
+    assert.same({ "one", "two and 345", table.concat(many) }, records())
+  end))
+
+  it("for each 1024 strings, which is all that the system takes", with_records(function(conn, records)
+    local many = single_bytes(2500)
+    assert.equal(2500, conn:write(unpack(many)))
+    local sizes = {}
+    for i, record in ipairs(records()) do sizes[i] = #record end
+    assert.same({ 1024, 1024, 452 }, sizes)
+  end))
+
+  it("and none for nothing", with_records(function(conn, records)
+    assert.equal(0, conn:write("", ""))
+    assert.same({}, records())
+  end))
 end)
