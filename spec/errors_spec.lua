@@ -28,7 +28,8 @@ local ours = {
 
 local system = { -- Linux
   [1] = "operation not permitted", [2] = "no such file or directory", [4] = "interrupted system call",
-  [5] = "input/output error", [6] = "no such device or address", [9] = "bad file descriptor", [11] = "resource temporarily unavailable",
+  [5] = "input/output error", [6] = "no such device or address", [9] = "bad file descriptor",
+  [11] = "resource temporarily unavailable",
   [12] = "not enough memory", [13] = "permission denied", [14] = "bad address", [16] = "device or resource busy",
   [17] = "file exists", [19] = "no such device", [20] = "not a directory", [21] = "is a directory",
   [22] = "invalid argument", [23] = "too many open files in system", [24] = "too many open files",

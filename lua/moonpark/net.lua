@@ -24,7 +24,7 @@ local M = {}
 ---@field read_all fun(self, max?: integer): string|nil, string?, integer? up to the end; max 64 MiB
 ---@field lines fun(self, max?: integer): fun(): string|nil ends with the stream and at any failure
 ---@field write fun(self, ...: string|number): integer|nil, string?, integer?, integer? bytes; 4th: before a failure
----@field sendfile fun(self, file: string|integer|table, offset?: integer, length?: integer): integer|nil, string?, integer?, integer? a path, a descriptor or what has fd(); "unexpected eof", "is a directory"; 4th: bytes before a failure
+---@field sendfile fun(self, file: string|integer|table, offset?: integer, length?: integer): integer|nil, string? ...
 ---@field wait_readable fun(self): true|nil, string?, integer?
 ---@field wait_writable fun(self): true|nil, string?, integer?
 ---@field set_deadline fun(self, t: number|nil): true|nil, string? absolute seconds, on moonpark.now()'s clock
@@ -124,14 +124,14 @@ end
 -- The options with `mode` as a number.
 local function with_permissions(options, address)
   if type(options) ~= "table" or options.mode == nil then return options end
-  local copy = {}
-  for key, value in pairs(options) do copy[key] = value end
-  copy.mode = permissions(options.mode)
-  if not copy.mode then
+  local changed = {}
+  for key, value in pairs(options) do changed[key] = value end
+  changed.mode = permissions(options.mode)
+  if not changed.mode then
     error("listen: option 'mode' must be permission bits: \"0660\", or a number from 0 to 511", 3)
   end
   if not address:find("^unix:[^@]") then error("listen: option 'mode' is for unix paths only", 3) end
-  return copy
+  return changed
 end
 
 --- Listens. ":port" means every local address; port 0 picks a free one, see listener:address().

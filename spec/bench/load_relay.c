@@ -4,7 +4,8 @@
  * usage: load_relay CONNECTIONS SIZE
  * Prints "listening PORT": where the relay must connect to. Reads the relay's port from stdin, a line, connects through
  * it and runs one operation on each connection. Then it runs each number of operations that arrives. Each time it
- * prints "done OPERATIONS SECONDS". An operation is SIZE bytes to the server, and SIZE bytes back once they have all come. */
+ * prints "done OPERATIONS SECONDS". An operation is SIZE bytes to the server, and SIZE
+ * bytes back once they have all come. */
 #define _GNU_SOURCE
 #include "bench.h"
 

@@ -506,11 +506,11 @@ local M = {}
 function M.prepare(folder)
   local ends = ffi.new "int[2]"
   assert(ffi.C.life_pipe2(ends, O_NONBLOCK + O_CLOEXEC) == 0)
-  local file = folder .. "/file"
-  local fd = ffi.C.life_open(file, O_WRONLY + O_CREAT + O_CLOEXEC, ffi.new("int", 384))
+  local sent = folder .. "/file"
+  local fd = ffi.C.life_open(sent, O_WRONLY + O_CREAT + O_CLOEXEC, ffi.new("int", 384))
   assert(ffi.C.life_write(fd, "a file", 6) == 6)
   ffi.C.life_close(fd)
-  return { folder = folder, path = folder .. "/s", stale_path = folder .. "/t", ends = ends, file = file }
+  return { folder = folder, path = folder .. "/s", stale_path = folder .. "/t", ends = ends, file = sent }
 end
 
 function M.clean_up(given)

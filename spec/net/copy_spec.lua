@@ -181,7 +181,8 @@ for _, way in ipairs { { "tcp", "tcp" }, { "tcp", "unix" }, { "unix", "tcp" }, {
         end)
       end
 
-      for what, before in pairs { ["for its first byte"] = "", ["after few"] = "abc", ["after many"] = ("m"):rep(LARGE) } do
+      local befores = { ["for its first byte"] = "", ["after few"] = "abc", ["after many"] = ("m"):rep(LARGE) }
+    for what, before in pairs(befores) do
         local function fails(words, copier)
           assert.same({ nil, words, nil, #before, "read" }, { unpack(results_of(copier), 1, 5) })
         end

@@ -63,7 +63,8 @@ for _, transport in ipairs(support.transports) do
     it("carries both directions at once, unchanged", relayed(nil, function(a, b, relay)
       local n = core.hard and 1000 or 400000
       local one, two = support.random_bytes(n, 1), support.random_bytes(n, 2)
-      local readers = { moonpark.go(moving.read_fragmented, b, 3, 65536), moonpark.go(moving.read_fragmented, a, 4, 65536) }
+      local readers = { moonpark.go(moving.read_fragmented, b, 3, 65536),
+        moonpark.go(moving.read_fragmented, a, 4, 65536) }
       moonpark.scope(function(scope)
         for conn, bytes in pairs { [a] = one, [b] = two } do
           scope:go(function()
