@@ -131,6 +131,15 @@ static int l_recv_many(lua_State *L)
 
 /* ---- sending ---- */
 
+/* The task may go on with a CONN_SEND_TO whose data and address are those at 2 and 3. */
+static int send_to(lua_State *L, struct conn *c, struct task *t)
+{
+    t->op.bytes = lua_tolstring(L, 2, &t->op.length);
+    t->op.target = (void *)lua_tolstring(L, 3, &t->op.from);
+    t->op.limit = 0;
+    return l_conn_run(L, t, c, CONN_SEND_TO);
+}
+
 static void check_address(lua_State *L, int idx, struct conn *c, const char *text, size_t n)
 {
     struct addr a;
@@ -144,12 +153,32 @@ static int l_send_to(lua_State *L)
 {
     struct conn *c = l_conn_packet(L);
     struct task *t = face_task(L, face_ctx(L));
-    t->op.bytes = luaL_checklstring(L, 2, &t->op.length);
-    t->op.target = (void *)luaL_checklstring(L, 3, &t->op.from);
+    size_t n;
+    luaL_checkstring(L, 2);
+    const char *text = luaL_checklstring(L, 3, &n);
     if (!c->closed)
-        check_address(L, 3, c, t->op.target, t->op.from);
-    t->op.limit = 0;
-    return l_conn_run(L, t, c, CONN_SEND_TO);
+        check_address(L, 3, c, text, n);
+    lua_settop(L, 3);
+    return send_to(L, c, t);
+}
+
+/* try_send_to(data, address): the same, but false where that one would raise: the address may be a name, and
+ * whatever else is wrong is the mistake of our caller's caller. */
+static int l_try_send_to(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct conn *c = l_conn_test(L, 1);
+    struct addr a;
+    size_t n;
+    bool fine = c && c->kind == CONN_PACKET && face_running(cx) && lua_isstring(L, 2) && lua_isstring(L, 3);
+    if (fine && !c->closed) {
+        const char *text = lua_tolstring(L, 3, &n);
+        fine = !dgram_parse(&c->stream, c->loop->datagrams, &a, text, n);
+    }
+    if (fine)
+        return send_to(L, c, face_task(L, cx));
+    lua_pushboolean(L, 0);
+    return 1;
 }
 
 /* send(data) -> bytes | nil, err, errno */
@@ -205,7 +234,7 @@ static int l_send_many(lua_State *L)
     for (int i = 1; i <= (int)count; i++)
         push_target(L, c, i);
     lua_remove(L, 3);
-    lua_remove(L, 2);
+    lua_remove(L, 2); /* the socket keeps its place, and behind it what `datagram` finds */
     t->op.length = count;
     t->op.total = t->op.limit = 0;
     return l_conn_run(L, t, c, CONN_SEND_MANY);
@@ -246,6 +275,7 @@ static const luaL_Reg methods[] = {
     {"send_many", l_send_many},
     {"send_to", l_send_to},
     {"set_multicast_interface", l_set_multicast_interface},
+    {"try_send_to", l_try_send_to},
     {NULL, NULL},
 };
 

@@ -66,11 +66,14 @@ static const struct option options[] = {
     {"keepalive_idle", SOCKET_SECONDS, IPPROTO_TCP, TCP_KEEPIDLE},
     {"keepalive_interval", SOCKET_SECONDS, IPPROTO_TCP, TCP_KEEPINTVL},
     {"linger", SOCKET_LINGER, SOL_SOCKET, SO_LINGER},
+    {"multicast_loop", SOCKET_BOOL, IPPROTO_IP, IP_MULTICAST_LOOP},
+    {"multicast_ttl", SOCKET_INT, IPPROTO_IP, IP_MULTICAST_TTL},
     {"nodelay", SOCKET_BOOL, IPPROTO_TCP, TCP_NODELAY},
     {"rcvbuf", SOCKET_INT, SOL_SOCKET, SO_RCVBUF},
     {"reuseaddr", SOCKET_BOOL, SOL_SOCKET, SO_REUSEADDR},
     {"reuseport", SOCKET_BOOL, SOL_SOCKET, SO_REUSEPORT},
     {"sndbuf", SOCKET_INT, SOL_SOCKET, SO_SNDBUF},
+    {"ttl", SOCKET_INT, IPPROTO_IP, IP_TTL},
     {"v6only", SOCKET_BOOL, IPPROTO_IPV6, IPV6_V6ONLY},
 };
 
@@ -88,10 +91,42 @@ int socket_option_type(const char *name)
     return o ? o->type : -1;
 }
 
+/* What an option of IP is called on an IPv6 socket. */
+static int name6(const struct option *o)
+{
+    switch (o->level == IPPROTO_IP ? o->id : 0) {
+    case IP_MULTICAST_LOOP: return IPV6_MULTICAST_LOOP;
+    case IP_MULTICAST_TTL: return IPV6_MULTICAST_HOPS;
+    case IP_TTL: return IPV6_UNICAST_HOPS;
+    default: return 0;
+    }
+}
+
+/* 1 where that name is to be used, 0, or -errno. */
+static int is_ipv6(int fd, const struct option *o)
+{
+    int family = 0;
+    socklen_t len = sizeof family;
+    int r = name6(o) ? sys_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) : 0;
+    return r < 0 ? r : family == AF_INET6;
+}
+
+/* An IPv6 socket may send to both families. One that is for IPv6 only may refuse what is IPv4's. */
+static int set_both(int fd, const struct option *o, int value)
+{
+    int r = sys_setsockopt(fd, IPPROTO_IPV6, name6(o), &value, sizeof value);
+    if (r == 0)
+        (void)sys_setsockopt(fd, o->level, o->id, &value, sizeof value);
+    return r;
+}
+
 int socket_set_option(int fd, const char *name, int value)
 {
     const struct option *o = find_option(name);
     must(o != NULL);
+    int six = is_ipv6(fd, o);
+    if (six)
+        return six < 0 ? six : set_both(fd, o, value);
     if (o->type != SOCKET_LINGER)
         return sys_setsockopt(fd, o->level, o->id, &value, sizeof value);
     struct linger linger = {.l_onoff = value >= 0, .l_linger = value < 0 ? 0 : value};
@@ -105,7 +140,10 @@ int socket_get_option(int fd, const char *name, int *value)
     struct linger linger = {0};
     void *at = o->type == SOCKET_LINGER ? (void *)&linger : (void *)value;
     socklen_t len = o->type == SOCKET_LINGER ? sizeof linger : sizeof *value;
-    int r = sys_getsockopt(fd, o->level, o->id, at, &len);
+    int six = is_ipv6(fd, o);
+    if (six < 0)
+        return six;
+    int r = sys_getsockopt(fd, six ? IPPROTO_IPV6 : o->level, six ? name6(o) : o->id, at, &len);
     if (r == 0 && o->type == SOCKET_LINGER)
         *value = linger.l_onoff ? linger.l_linger : -1;
     return r;

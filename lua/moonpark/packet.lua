@@ -39,7 +39,14 @@ local Packet = core.packet_class
 Packet.address = Packet.local_address
 
 local setoption, set_multicast_interface = Packet.setoption, Packet.set_multicast_interface
-Packet.set_multicast_interface = nil
+local send_to, try_send_to = Packet.send_to, Packet.try_send_to
+Packet.set_multicast_interface, Packet.try_send_to = nil, nil
+
+function Packet:send_to(data, address)
+  local sent, err, errno = try_send_to(self, data, address)
+  if sent ~= false then return sent, err, errno end
+  return send_to(self, data, address) -- a tail call: so what it raises names our caller's line
+end
 
 function Packet:setoption(name, value)
   if name == "multicast_interface" then return set_multicast_interface(self, value) end
