@@ -64,6 +64,8 @@ int conn_poll(struct conn *c, struct pollDesc **pd)
 {
     int r = c->stream.pd ? 0 : netpoll_open(&c->loop->netpoll, c->stream.fd, &c->stream.pd);
     *pd = c->stream.pd;
+    if (r == 0)
+        c->stream.pd->tells = c->kind == CONN_PACKET;
     return r;
 }
 

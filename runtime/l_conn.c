@@ -37,7 +37,7 @@ struct conn *l_conn_packet(lua_State *L) { return of_kind(L, CONN_PACKET, "packe
 
 static struct conn *any(lua_State *L)
 {
-    return face_self(L, 1, &conn_mark, sizeof(struct conn), "connection or listener");
+    return face_self(L, 1, &conn_mark, sizeof(struct conn), "connection, listener or packet socket");
 }
 
 /* What has a peer: all but listeners. */
@@ -419,7 +419,10 @@ static int l_is_closed(lua_State *L)
 
 static int l_is_listener(lua_State *L)
 {
-    lua_pushboolean(L, any(L)->kind == CONN_LISTENER);
+    struct conn *c = any(L);
+    if (c->kind == CONN_PACKET)
+        return luaL_argerror(L, 1, "connection or listener expected, got a packet socket");
+    lua_pushboolean(L, c->kind == CONN_LISTENER);
     return 1;
 }
 

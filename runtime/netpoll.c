@@ -297,7 +297,7 @@ void netpoll_report(struct pollDesc *pd, int side)
 static void netpollready(struct pollDesc *pd, uint32_t events)
 {
     pd->hangup |= (events & POLLER_HANGUP) != 0;
-    pd->event_err = (events & POLLER_ERROR) != 0;
+    pd->event_err = (events & POLLER_ERROR) && !pd->tells;
     if (events & POLLER_READ)
         netpoll_report(pd, POLL_R);
     if (events & POLLER_WRITE)

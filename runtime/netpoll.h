@@ -39,6 +39,7 @@ struct pollDesc {
     bool open;
     bool closing;
     bool event_err; /* a bare EPOLLERR: the descriptor cannot be watched */
+    bool tells;     /* not so: the next operation tells the error (a datagram that came back), and all is well */
     bool hangup;    /* sticky: the peer ended, reset or sent urgent data */
 };
 
