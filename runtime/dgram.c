@@ -99,8 +99,10 @@ static void received(struct dgram *d, const char *at, size_t length, socklen_t l
     d->from.len = (socklen_t)base_min(len, sizeof d->from.un);
     d->from.wildcard = false;
     d->from.dgram = true;
-    if (len == 0) /* an unnamed unix sender: the kernel has written nothing */
+    if (len == 0) { /* a unix sender without a name: the kernel has written nothing */
         d->from.any.sa_family = AF_UNIX;
+        d->from.len = offsetof(struct sockaddr_un, sun_path);
+    }
     addr_unmap(&d->from);
 }
 
@@ -137,12 +139,14 @@ int dgram_receive_many(struct stream *s, struct dgrams *ds, size_t count, size_t
 
 /* ---- sending ---- */
 
-/* Is it an address of the socket's family? IPv4 becomes mapped on an IPv6 socket. */
-static bool fits(const struct stream *s, struct addr *a)
+/* 0, or why nothing can be sent from s to that address. IPv4 becomes mapped on an IPv6 socket. */
+static int fit(const struct stream *s, struct addr *a)
 {
     if (s->ops == &dgram_udp6)
         addr_map(a);
-    return dgram_is_unix(s) == (a->any.sa_family == AF_UNIX);
+    if (dgram_is_unix(s) != (a->any.sa_family == AF_UNIX))
+        return -EAFNOSUPPORT;
+    return is_unnamed(a) ? -EDESTADDRREQ : 0; /* a sender without a name cannot be answered */
 }
 
 int dgram_send(struct stream *s, const void *bytes, size_t n, const struct addr *to)
@@ -150,8 +154,9 @@ int dgram_send(struct stream *s, const void *bytes, size_t n, const struct addr 
     struct addr a = {0};
     if (to)
         a = *to;
-    if (to && !fits(s, &a))
-        return -EAFNOSUPPORT;
+    int r = to ? fit(s, &a) : 0;
+    if (r < 0)
+        return r;
     ssize_t sent = sys_send_to(s->fd, bytes, n, to ? &a.any : NULL, a.len);
     return sent < 0 ? (int)sent : 0;
 }
@@ -160,14 +165,18 @@ int dgram_send_many(struct stream *s, struct dgram_out *out, size_t count)
 {
     struct mmsghdr messages[DGRAM_MANY];
     size_t n = 0;
+    int r = 0;
     memset(messages, 0, sizeof messages);
-    for (; n < count && (out[n].to.len == 0 || fits(s, &out[n].to)); n++) {
+    for (; n < count; n++) {
+        r = out[n].to.len ? fit(s, &out[n].to) : 0;
+        if (r < 0)
+            break;
         messages[n].msg_hdr.msg_iov = &out[n].bytes;
         messages[n].msg_hdr.msg_iovlen = 1;
         messages[n].msg_hdr.msg_name = out[n].to.len ? &out[n].to.any : NULL;
         messages[n].msg_hdr.msg_namelen = out[n].to.len;
     }
-    return n == 0 ? -EAFNOSUPPORT : sys_send_many(s->fd, messages, (unsigned)n);
+    return n == 0 ? r : sys_send_many(s->fd, messages, (unsigned)n);
 }
 
 /* ---- addresses as text ---- */
@@ -203,8 +212,6 @@ const char *dgram_parse(const struct stream *s, struct dgrams *ds, struct addr *
         return wrong;
     if (!a->dgram && (a->any.sa_family == AF_UNIX || dgram_is_unix(s)))
         return "not a datagram address";
-    if (is_unnamed(a))
-        return "missing unix path";
     if (a->wildcard)
         addr_loopback4(a);
     a->dgram = true;
