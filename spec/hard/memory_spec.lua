@@ -165,6 +165,55 @@ for _, name in ipairs { "tcp", "unix" } do
   end)
 end
 
+describe("a datagram that no memory could hold", function()
+  local function pair()
+    return assert(net.packet("udp:127.0.0.1:0")), assert(net.packet("udp:127.0.0.1:0"))
+  end
+
+  for _, method in ipairs { "recv_from", "recv_many" } do
+    it("is lost with a word, and the next is not: " .. method, function()
+      for_each_call(function(n)
+        local a, b = pair()
+        a:send_to(string.char(FRESH + 30, FRESH + 31), b:address())
+        a:send_to("next", b:address())
+        collectgarbage()
+        local reached
+        local ok, data, err = without_memory(n, 1, function()
+          local got, why = b[method](b, method == "recv_many" and 1 or nil)
+          reached = allocations()
+          return got, why
+        end)
+        local failed = not (ok and data)
+        if failed then assert.is_truthy(tostring(err or data):find(NO_MEMORY, 1, true)) end
+        assert.equal("next", b:recv())
+        a:close()
+        b:close()
+        return failed or reached >= n
+      end)
+    end)
+  end
+
+  it("is tried again by a receive that waits", function()
+    local a, b = pair()
+    local woken = parked(b.recv_from, b)
+    a:send_to(string.char(FRESH + 40, FRESH + 41), b:address())
+    assert.equal(string.char(FRESH + 40, FRESH + 41), woken(1))
+    a:close()
+    b:close()
+  end)
+
+  it("fails a receive that waits and never finds any, and only that", function()
+    local a, b = pair()
+    local woken = parked(b.recv_from, b)
+    a:send_to(string.char(FRESH + 42, FRESH + 43), b:address())
+    assert.same({ nil, NO_MEMORY, ENOMEM }, { woken(MANY) })
+    a:send_to("next", b:address())
+    assert.equal("next", b:recv())
+    a:close()
+    b:close()
+  end)
+end)
+
 describe("a write whose system call fails", function()
   for _, name in ipairs { "tcp", "unix" } do
     it("says how much of it is out, over " .. name, function()
