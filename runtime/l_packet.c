@@ -162,7 +162,23 @@ static int l_send_to(lua_State *L)
     return send_to(L, c, t);
 }
 
-/* try_send_to(data, address): the same, but false where that one would raise: the address may be a name, and
+/* false, and where the address has a name that this socket can send to: the host and the port. */
+static int not_numeric(lua_State *L, const struct conn *c)
+{
+    size_t n;
+    struct addr_parts p;
+    lua_pushboolean(L, 0);
+    if (!c)
+        return 1;
+    const char *text = lua_tolstring(L, 3, &n);
+    if (addr_split(&p, text, n) || !p.name || dgram_is_unix(&c->stream))
+        return 1;
+    lua_pushlstring(L, p.host, p.length);
+    lua_pushinteger(L, p.port);
+    return 3;
+}
+
+/* try_send_to(data, address): the same, but false where that one would raise: the address may have a name, and
  * whatever else is wrong is the mistake of our caller's caller. */
 static int l_try_send_to(lua_State *L)
 {
@@ -170,14 +186,27 @@ static int l_try_send_to(lua_State *L)
     struct conn *c = l_conn_test(L, 1);
     struct addr a;
     size_t n;
-    bool fine = c && c->kind == CONN_PACKET && face_running(cx) && lua_isstring(L, 2) && lua_isstring(L, 3);
-    if (fine && !c->closed) {
-        const char *text = lua_tolstring(L, 3, &n);
-        fine = !dgram_parse(&c->stream, c->loop->datagrams, &a, text, n);
-    }
-    if (fine)
-        return send_to(L, c, face_task(L, cx));
-    lua_pushboolean(L, 0);
+    if (!c || c->kind != CONN_PACKET || !face_running(cx) || !lua_isstring(L, 2) || !lua_isstring(L, 3))
+        return not_numeric(L, NULL);
+    const char *text = lua_tolstring(L, 3, &n);
+    if (!c->closed && dgram_parse(&c->stream, c->loop->datagrams, &a, text, n))
+        return not_numeric(L, c);
+    return send_to(L, c, face_task(L, cx));
+}
+
+/* send_limit() -> when a send that began now would time out, absolute seconds | nil: never */
+static int l_send_limit(lua_State *L)
+{
+    struct conn *c = l_conn_packet(L);
+    const struct pollDesc *pd = c->stream.pd;
+    int64_t now = loop_now(c->loop), limit = pd ? pd->side[POLL_W].deadline : 0;
+    if (limit < 0)
+        limit = now;
+    if (c->timeout >= 0 && (limit == 0 || clock_add(now, c->timeout) < limit))
+        limit = clock_add(now, c->timeout);
+    if (limit == 0)
+        return 0;
+    lua_pushnumber(L, (lua_Number)limit / 1e9);
     return 1;
 }
 
@@ -272,6 +301,7 @@ static const luaL_Reg methods[] = {
     {"recv_from", l_recv_from},
     {"recv_many", l_recv_many},
     {"send", l_send},
+    {"send_limit", l_send_limit},
     {"send_many", l_send_many},
     {"send_to", l_send_to},
     {"set_multicast_interface", l_set_multicast_interface},
@@ -346,9 +376,7 @@ static int l_packet(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"packet", l_packet}, {NULL, NULL},
-};
+static const luaL_Reg functions[] = {{"packet", l_packet}, {NULL, NULL}};
 
 void l_packet_open(lua_State *L)
 {

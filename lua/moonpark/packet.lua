@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- packet.lua - UDP and unix datagrams.
 --
--- The methods that wait are the core's; here is what is made of them: options, and the annotations.
+-- The methods that wait are the core's; here is what is made of them: options, names looked up, and the annotations.
 
 local addresses = require "moonpark.addresses"
 local core = require "moonpark.core"
@@ -39,74 +39,126 @@ local Packet = core.packet_class
 Packet.address = Packet.local_address
 
 local setoption, set_multicast_interface = Packet.setoption, Packet.set_multicast_interface
-local send_to, try_send_to = Packet.send_to, Packet.try_send_to
-Packet.set_multicast_interface, Packet.try_send_to = nil, nil
-
-function Packet:send_to(data, address)
-  local sent, err, errno = try_send_to(self, data, address)
-  if sent ~= false then return sent, err, errno end
-  return send_to(self, data, address) -- a tail call: so what it raises names our caller's line
-end
+local send_to, try_send_to, send_limit = Packet.send_to, Packet.try_send_to, Packet.send_limit
+Packet.set_multicast_interface, Packet.try_send_to, Packet.send_limit = nil, nil, nil
 
 function Packet:setoption(name, value)
   if name == "multicast_interface" then return set_multicast_interface(self, value) end
   return setoption(self, name, value)
 end
 
+-- What an address of the other family ends with: another of the name's may do.
+local unfit = {
+  ["address family not supported by protocol"] = true,
+  ["network is unreachable"] = true,
+}
+
+-- To the first of the name's addresses that this socket can send to.
+local function send_by_name(self, data, address, host, port)
+  local list, err, errno = addresses.expand(address, host, port, true, send_limit(self))
+  if not list then return nil, err end
+  for i, one in ipairs(list) do
+    local sent, why, number = send_to(self, data, one)
+    if sent or not unfit[why] then return sent, why, number end
+    if i == 1 then err, errno = why, number end
+  end
+  return nil, err, errno
+end
+
+-- The core's, but for names. The last line is a tail call, so what it raises names our caller's line.
+function Packet:send_to(data, address)
+  local sent, err, errno = try_send_to(self, data, address)
+  if sent ~= false then return sent, err, errno end
+  if err then return send_by_name(self, data, address, err, errno) end
+  return send_to(self, data, address)
+end
+
+---------------------------------------------------------------------------------------------------
+-- making
+
 local packet_options = {
   peer = "string", reuseaddr = "boolean", reuseport = "boolean", v6only = "boolean", broadcast = "boolean",
   unlink = "boolean",
 }
+local no_options = {}
 
-local function check_options(options, known, name, level)
-  if options == nil then return {} end
+local function check_options(options, level)
+  if options == nil then return no_options end
   if type(options) ~= "table" then
-    error(("bad argument #2 to '%s' (table expected, got %s)"):format(name, type(options)), level)
+    error(("bad argument #2 to 'packet' (table expected, got %s)"):format(type(options)), level)
   end
   for key, value in pairs(options) do
-    if not known[key] then error(("%s: unknown option '%s'"):format(name, tostring(key)), level) end
-    if type(value) ~= known[key] then
-      error(("%s: option '%s' must be a %s, not a %s"):format(name, key, known[key], type(value)), level)
+    local wanted = packet_options[key]
+    if not wanted then error(("packet: unknown option '%s'"):format(tostring(key)), level) end
+    if type(value) ~= wanted then
+      error(("packet: option '%s' must be a %s, not a %s"):format(key, wanted, type(value)), level)
     end
   end
   return options
 end
 
--- Where to bind, each with the peer to connect to: {from =, to = or nil}, in the order in which they are to be tried.
-local function places(address, peer, level)
-  local host, port = addresses.check(address, true, "packet", level + 1)
-  local peer_host, peer_port
-  if peer then peer_host, peer_port = addresses.check(peer, true, "packet", level + 1) end
-  local from, err, errno = addresses.expand(address, host, port, true)
-  if not from then return nil, err, errno end
-  if peer then
-    local to
-    to, err, errno = addresses.expand(peer, peer_host, peer_port, true)
-    return to and addresses.pair_up(to, from), err, errno
+-- Where to bind and where to connect to, {from =, to =}, in the order in which they are to be tried; either text may
+-- be nil. Both are checked before anything is looked up.
+local function places(from, to, deadline, name, level)
+  local host, port, to_host, to_port, locals, peers, err, errno
+  if from then host, port = addresses.check(from, true, name, level + 1) end
+  if to then to_host, to_port = addresses.check(to, true, name, level + 1) end
+  if from then
+    locals, err, errno = addresses.expand(from, host, port, true, deadline)
+    if not locals then return nil, err, errno end
+  end
+  if to then
+    peers, err, errno = addresses.expand(to, to_host, to_port, true, deadline)
+    return peers and addresses.pair_up(peers, locals), err, errno
   end
   local list = {}
-  for i, one in ipairs(from) do list[i] = { from = one } end
+  for i, one in ipairs(locals) do list[i] = { from = one } end
   return list
 end
 
---- A packet socket bound to that address. "udp::port" means every local address; port 0 picks a free one, see
---- packet:address(). With `peer` only that one's datagrams come, and send() goes to it. Where a host is a name it is
---- looked up, in a task; the first of its addresses that works is taken.
----@param address string "udp:host:port", "udp:[::1]:port", "udp::port", "unixgram:/path", "unixgram:@name", "unixgram:"
----@param options? {peer?: string, reuseaddr?: boolean, reuseport?: boolean, v6only?: boolean, broadcast?: boolean,
----unlink?: boolean}
----@return moonpark.packet|nil
----@return string? err
----@return integer? errno
-function M.packet(address, options)
-  options = check_options(options, packet_options, "packet", 3)
-  local list, err, errno = places(address, options.peer, 2)
-  for i, place in ipairs(list or {}) do
+-- A socket at the first place that can be had, or why the first one cannot.
+local function open(list, options)
+  local err, errno
+  for i, place in ipairs(list) do
     local socket, why, number = core.packet(place.from, place.to, options.reuseaddr, options.reuseport, options.v6only,
       options.broadcast, options.unlink ~= false)
     if socket then return socket end
     if i == 1 then err, errno = why, number end
   end
+  return nil, err, errno
+end
+
+--- A packet socket bound to that address. "udp::port" means every local address; port 0 picks a free one, see
+--- packet:address(). With `peer` only that one's datagrams come, and send() goes to it. Names are looked up, in a
+--- task; of their addresses the first that can be had counts.
+---@param address string "udp:host:port", "udp:[::1]:port", "udp::port", "unixgram:/path", "unixgram:@name", "unixgram:"
+---@param options? {peer?: string, reuseaddr?: boolean, reuseport?: boolean, v6only?: boolean, broadcast?: boolean,
+---unlink?: boolean}
+---@return moonpark.packet|nil
+---@return string? err "address already in use", "connection refused" (no unix peer), ...
+---@return integer? errno
+function M.packet(address, options)
+  options = check_options(options, 3)
+  if type(address) ~= "string" then
+    error(("bad argument #1 to 'packet' (string expected, got %s)"):format(type(address)), 2)
+  end
+  local list, err, errno = places(address, options.peer, nil, "packet", 2)
+  if list then return open(list, options) end
+  return nil, err, errno
+end
+
+--- net.dial for addresses of datagrams: a packet socket connected to that address. Nothing is sent by it.
+---@param address string
+---@param options {local_address?: string}
+---@param timeout number|nil seconds, for looking names up
+---@param level integer of the script's line, as for error() in the function that calls this
+---@return moonpark.packet|nil
+---@return string? err
+---@return integer? errno
+function M.dial(address, options, timeout, level)
+  local deadline = timeout and timeout < math.huge and core.now() + timeout or nil
+  local list, err, errno = places(options.local_address, address, deadline, "dial", level + 1)
+  if list then return open(list, no_options) end
   return nil, err, errno
 end
 
