@@ -249,7 +249,7 @@ void addr_loopback4(struct addr *a) { set_ipv4(a, INADDR_LOOPBACK); }
 void addr_map(struct addr *a)
 {
     uint8_t four[4];
-    in_port_t port = a->in.sin_port;
+    int port = ntohs(a->in.sin_port);
     if (a->any.sa_family != AF_INET)
         return;
     memcpy(four, &a->in.sin_addr, sizeof four);

@@ -143,7 +143,7 @@ describe("an address that cannot be used", function()
         function() net.dial("name:1", { local_address = "na me:1" }) end,
         function() net.dial("127.0.0.1:1", { local_address = "127.0.0.1" }) end,
         function() net.dial("name:1", { local_address = "udp:name:1" }) end,
-        function() net.dial("udp:name:1") end,
+        function() net.dial("udp:name:1", { local_address = "name:1" }) end,
         function() net.listen("udp:name:1") end,
         function() net.packet("name:1") end,
         function() net.packet("udp:na me:1") end,

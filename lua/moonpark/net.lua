@@ -165,7 +165,7 @@ end
 ---@param address string as for listen; ":port" means this machine
 ---@param options? {timeout?: number, deadline?: number, local_address?: string, fallback_delay?: number} seconds; of
 --- timeout and deadline the earlier counts
----@return moonpark.connection|nil
+---@return moonpark.connection|moonpark.packet|nil a packet socket where the address is one of datagrams
 ---@return string? err "timeout", "canceled", "connection refused", ...; of a name also "no such host", "server failure"
 ---@return integer? errno
 function M.dial(address, options)
@@ -173,7 +173,9 @@ function M.dial(address, options)
   options = check_options(options, dial_options, "dial")
   local timeout = dial_time(options)
   local conn, err, errno = dial.attempt(address, timeout, options.local_address)
-  if conn == false then conn, err, errno = dial.by_name(address, options, timeout, 2) end
+  if conn ~= false then return conn, err, errno end
+  local by = core.split_address(address) and packet.dial or dial.by_name -- true: of datagrams
+  conn, err, errno = by(address, options, timeout, 2)
   return conn, err, errno
 end
 

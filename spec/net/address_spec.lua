@@ -89,11 +89,12 @@ describe("an address", function()
     { ("1"):rep(5000) .. ":80", "host name too long" },
     { "127.0.0.1\0:80", "zero byte in address" }, { "unix:/tmp/a\0b", "zero byte in address" },
     { "unix:", "missing unix path" }, { "unix:/" .. ("x"):rep(108), "unix path too long" },
-    { "udp:127.0.0.1:53", "not a stream address" }, { "unixgram:/tmp/x", "not a stream address" },
+    { "udp:127.0.0.1:53", "not a stream address", { "listen" } },
+    { "unixgram:/tmp/x", "not a stream address", { "listen" } },
   } do
     local address, words = case[1], case[2]
     it(("%q is refused, saying %q"):format(address:sub(1, 30), words), function()
-      for _, call in ipairs { "listen", "dial" } do
+      for _, call in ipairs(case[3] or { "listen", "dial" }) do
         local ok, err = pcall(function() net[call](address) end)
         assert.is_false(ok)
         assert.is_true(err:find(words, 1, true) ~= nil, err)
