@@ -104,7 +104,8 @@ static int park(struct conn *c, struct task *t)
     return netpoll_wait(pd, c->stream.again, t, &rows[t->op.code].kind, c, t->op.deadline);
 }
 
-/* Lets time pass, in the side's own queue so that a close finds it; work looks at the deadlines then. */
+/* Lets time pass, at the head of its own side's queue so that a close and a new deadline find it; work looks at
+ * the deadlines then. */
 static int rest(struct conn *c, struct task *t)
 {
     const struct operation_row *row = &rows[t->op.code];
@@ -117,8 +118,16 @@ static int rest(struct conn *c, struct task *t)
     int r = sched_park(t, &row->kind, c, until, 0);
     if (r < 0)
         return r;
-    list_push(&c->side[row->side].queue, &t->wait.self.link);
+    list_push(c->side[row->side].queue.next, &t->wait.self.link);
     return SCHED_PARKED;
+}
+
+/* Ends the rest of the holder, if it is resting. */
+static void rouse(struct conn_side *s)
+{
+    struct waiter *first = container_of(s->queue.next, struct waiter, link);
+    if (!list_empty(&s->queue) && first->task == s->holder)
+        sched_wake_waiter(first, 0);
 }
 
 /* Goes on until the operation is done, must wait, or has had its share. */
@@ -378,7 +387,11 @@ int conn_set_deadline(struct conn *c, int64_t when, int mode)
     if (when == 0 && !c->stream.pd)
         return 0;
     int r = conn_poll(c, &pd);
-    return r < 0 ? r : netpoll_set_deadline(pd, when, mode);
+    if (r == 0)
+        r = netpoll_set_deadline(pd, when, mode);
+    if (r == 0 && mode & MODE_W)
+        rouse(&c->side[POLL_W]); /* no read rests */
+    return r;
 }
 
 int conn_ready(struct conn *c, int side)

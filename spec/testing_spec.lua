@@ -154,6 +154,17 @@ describe("busted --helper=moonpark.testing", function()
         "pipe, read deadline in 100 s", "opened at one_spec.lua:4")
     end)
 
+    it("of a packet socket is named by where it receives", function()
+      local result = run [[
+
+        it("forgets two", function()
+          kept = net.packet("udp:127.0.0.1:0")
+          also = net.packet("unixgram:@moonpark-testing-spec-" .. tostring({}))
+        end)]]
+      says(result, "left behind: 2 connections", "udp 127.0.0.1:", "unixgram @moonpark-testing-spec-",
+        "opened at one_spec.lua:3", "opened at one_spec.lua:4")
+    end)
+
     it("of a pollDesc is named, with its descriptor and where it was opened", function()
       local result = run [[
 

@@ -153,6 +153,10 @@ describe("the full queue of a unix datagram socket", function()
     sending:cancel()
     assert.same({ true, nil, "canceled" }, { sending:join() })
 
+    sending = support.parked(sender.send_to, sender, "x", address)
+    assert(sender:set_write_deadline(moonpark.now() - 5))
+    assert.same({ true, nil, "timeout" }, { sending:join() })
+
     assert(sender:set_write_deadline(moonpark.now() + 0.01))
     assert.same({ nil, "timeout" }, { sender:send_to("x", address) })
     assert.same({ nil, "timeout", nil, 0 }, { sender:send_many({ "x" }, address) })
