@@ -563,7 +563,8 @@ describe("misuse of a packet socket", function()
   it("raises at the caller's line: addresses", with_one(function(a)
     for address, words in pairs {
       ["127.0.0.1"] = "missing port", ["udp:127.0.0.1:99999"] = "invalid port",
-      ["unix:/tmp/x"] = "not a datagram address", ["udp:[::1:9"] = "missing ]", ["x\0:1"] = "zero byte", [""] = "missing port",
+      ["unix:/tmp/x"] = "not a datagram address", ["udp:[::1:9"] = "missing ]",
+      ["x\0:1"] = "zero byte", [""] = "missing port",
     } do
       raises(words, function() a:send_to("x", address) end)
       raises(words, function() a:send_many({ "x" }, address) end)
