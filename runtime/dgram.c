@@ -42,6 +42,8 @@ static int set_options(int fd, const struct addr *a, const struct dgram_options 
         r = socket_set_option(fd, "broadcast", 1);
     if (r == 0 && family == AF_INET6)
         r = socket_set_option(fd, "v6only", o->v6only || !a->wildcard);
+    if (r == 0 && family == AF_UNIX && o->mode >= 0)
+        r = sys_fchmod(fd, (uint32_t)o->mode);
     return r;
 }
 
@@ -65,9 +67,12 @@ static int open_at(const struct addr *local, const struct addr *peer, const stru
     if (fd < 0)
         return fd;
     int r = set_options(fd, a, o);
+    bool late = a->any.sa_family == AF_UNIX; /* where the peer is not there, no path is left behind */
+    if (r == 0 && peer && late)
+        r = connect_to(fd, AF_UNIX, peer);
     if (r == 0 && local && !is_unnamed(local))
         r = sys_bind(fd, &local->any, local->len);
-    if (r == 0 && peer)
+    if (r == 0 && peer && !late)
         r = connect_to(fd, a->any.sa_family, peer);
     if (r == 0)
         return fd;

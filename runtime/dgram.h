@@ -38,6 +38,7 @@ struct dgrams {
 
 struct dgram_options {
     bool reuseaddr, reuseport, v6only, broadcast;
+    int mode; /* permission bits that a unix path gets at the most; negative: what the umask leaves */
 };
 
 /* Opens s (zeroed) bound to `local` and connected to `peer`, either of which may be NULL, not both. For

@@ -341,8 +341,22 @@ static int open_packet(struct conn *c, struct addr *local, struct addr *peer, co
     return 0;
 }
 
-/* packet(address or nil, peer or nil, reuseaddr, reuseport, v6only, broadcast, unlink) -> packet socket | nil, err,
- * errno */
+/* Bound: the path gets its permissions, and goes with c. 0, or why not, with c closed and the path gone. */
+static int keep_path(struct conn *c, struct unix_path *path, int mode, bool unlink)
+{
+    int r = path ? unix_path_bound(path, mode) : 0;
+    if (unlink || (r < 0 && mode >= 0))
+        c->path = path; /* one that cannot be looked at is removed by its name */
+    else
+        unix_path_forget(path);
+    if (r == 0 || mode < 0)
+        return 0;
+    conn_close(c);
+    return r;
+}
+
+/* packet(address or nil, peer or nil, reuseaddr, reuseport, v6only, broadcast, unlink, mode) -> packet socket | nil,
+ * err, errno */
 static int l_packet(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
@@ -354,26 +368,24 @@ static int l_packet(lua_State *L)
         parse(L, 2, &peer);
     if (connected && peer.wildcard)
         addr_loopback4(&peer);
+    bool named = bound && addr_path(&local), unlink = lua_toboolean(L, 7);
     struct dgram_options options = {
         .reuseaddr = lua_toboolean(L, 3),
         .reuseport = lua_toboolean(L, 4),
         .v6only = lua_toboolean(L, 5),
         .broadcast = lua_toboolean(L, 6),
+        .mode = luaL_optint(L, 8, -1),
     };
-    bool named = bound && addr_path(&local), unlink = named && lua_toboolean(L, 7);
     struct conn *c = l_packet_new(L, cx);
-    struct unix_path *path = c && unlink ? unix_path_new(&local) : NULL;
-    int r = !c || (unlink && !path) ? -ENOMEM : 0;
+    struct unix_path *path = c && named ? unix_path_new(&local) : NULL;
+    int r = !c || (named && !path) ? -ENOMEM : 0;
     if (r == 0)
         r = open_packet(c, bound ? &local : NULL, connected ? &peer : NULL, &options);
-    if (r < 0) {
+    if (r < 0)
         unix_path_forget(path);
-        return face_error(L, r);
-    }
-    if (path)
-        (void)unix_path_bound(path, -1);
-    c->path = path;
-    return 1;
+    else
+        r = keep_path(c, path, options.mode, unlink);
+    return r < 0 ? face_error(L, r) : 1;
 }
 
 static const luaL_Reg functions[] = {{"packet", l_packet}, {NULL, NULL}};

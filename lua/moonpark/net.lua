@@ -114,26 +114,6 @@ local function listen_by_name(address, options)
   return nil, err, errno
 end
 
--- "0660" or a number -> the number. Written 0660, Lua reads a decimal number: that is out of range, and so found.
-local function permissions(mode)
-  local bits = type(mode) == "string" and mode:match("^0?[0-7][0-7][0-7]$") and tonumber(mode, 8) or mode
-  local fit = type(bits) == "number" and bits >= 0 and bits <= 511 and bits == math.floor(bits)
-  return fit and bits or nil
-end
-
--- The options with `mode` as a number.
-local function with_permissions(options, address)
-  if type(options) ~= "table" or options.mode == nil then return options end
-  local changed = {}
-  for key, value in pairs(options) do changed[key] = value end
-  changed.mode = permissions(options.mode)
-  if not changed.mode then
-    error("listen: option 'mode' must be permission bits: \"0660\", or a number from 0 to 511", 3)
-  end
-  if not address:find("^unix:[^@]") then error("listen: option 'mode' is for unix paths only", 3) end
-  return changed
-end
-
 --- Listens. ":port" means every local address; port 0 picks a free one, see listener:address().
 --- Where the host is a name it is looked up, in a task: its addresses are tried in turn until one can be listened on.
 ---@param address string "host:port", "[::1]:port", ":port", "unix:/path", "unix:@abstract"
@@ -143,7 +123,7 @@ end
 ---@return integer? errno
 function M.listen(address, options)
   check_string(address, "listen")
-  options = check_options(with_permissions(options, address), listen_options, "listen")
+  options = check_options(addresses.with_permissions(options, address, "listen", 2), listen_options, "listen")
   check_whole(options.backlog, 0, "backlog", "listen")
   local listener, err, errno =
     core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false, options.mode)

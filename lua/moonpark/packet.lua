@@ -78,7 +78,7 @@ end
 
 local packet_options = {
   peer = "string", reuseaddr = "boolean", reuseport = "boolean", v6only = "boolean", broadcast = "boolean",
-  unlink = "boolean",
+  unlink = "boolean", mode = "number",
 }
 local no_options = {}
 
@@ -121,7 +121,7 @@ local function open(list, options)
   local err, errno
   for i, place in ipairs(list) do
     local socket, why, number = core.packet(place.from, place.to, options.reuseaddr, options.reuseport, options.v6only,
-      options.broadcast, options.unlink ~= false)
+      options.broadcast, options.unlink ~= false, options.mode)
     if socket then return socket end
     if i == 1 then err, errno = why, number end
   end
@@ -133,15 +133,15 @@ end
 --- task; of their addresses the first that can be had counts.
 ---@param address string "udp:host:port", "udp:[::1]:port", "udp::port", "unixgram:/path", "unixgram:@name", "unixgram:"
 ---@param options? {peer?: string, reuseaddr?: boolean, reuseport?: boolean, v6only?: boolean, broadcast?: boolean,
----unlink?: boolean}
+---unlink?: boolean, mode?: string|integer} mode: permissions of a unix path, "0660"
 ---@return moonpark.packet|nil
 ---@return string? err "address already in use", "connection refused" (no unix peer), ...
 ---@return integer? errno
 function M.packet(address, options)
-  options = check_options(options, 3)
   if type(address) ~= "string" then
     error(("bad argument #1 to 'packet' (string expected, got %s)"):format(type(address)), 2)
   end
+  options = check_options(addresses.with_permissions(options, address, "packet", 2), 3)
   local list, err, errno = places(address, options.peer, nil, "packet", 2)
   if list then return open(list, options) end
   return nil, err, errno

@@ -119,8 +119,10 @@ end
 
 -- More than the queue of a unix socket holds: the sender looks again and again.
 local function full_queue(given)
-  local to = "unixgram:@" .. given.path
-  local receiver, sender = assert(net.packet(to)), assert(net.packet("unixgram:"))
+  local path = given.path .. "d"
+  local to = "unixgram:" .. path
+  ffi.C.life_unlink(path) -- the life before may have kept it
+  local receiver, sender = assert(net.packet(to, { mode = "600" })), assert(net.packet("unixgram:"))
   moonpark.scope(function(scope)
     scope:go(function()
       for i = 1, 14 do expect(1, sender:send_to(string.char(96 + i), to)) end
@@ -560,6 +562,7 @@ function M.clean_up(given)
   ffi.C.life_close(given.ends[0])
   ffi.C.life_close(given.ends[1])
   ffi.C.life_unlink(given.path)
+  ffi.C.life_unlink(given.path .. "d")
   os.execute("rm -rf " .. given.folder .. "/files")
   ffi.C.life_unlink(given.stale_path)
   ffi.C.life_unlink(given.file)

@@ -84,6 +84,27 @@ describe("a unix datagram socket", function()
     assert(os.remove((kept:gsub("^unixgram:", ""))))
   end))
 
+  it("leaves no path behind where its peer is not there", with_two(function(_, _, address)
+    assert.same({ nil, "no such file or directory", ENOENT }, { net.packet(address .. "3", { peer = address .. "4" }) })
+    assert.is_nil((io.open((address:gsub("^unixgram:", "")) .. "3")))
+  end))
+
+  it("gives its path the permissions that it is told", with_two(function(_, _, address)
+    local other = address .. "5"
+    for _, mode in ipairs { "0620", "602", tonumber("777", 8) } do
+      local socket = assert(net.packet(other, { mode = mode }))
+      local stat = io.popen("stat -c %a " .. other:gsub("^unixgram:", ""))
+      assert.equal(type(mode) == "number" and 777 or tonumber(mode), tonumber(stat:read("*a")))
+      stat:close()
+      socket:close()
+    end
+    for _, mode in ipairs { "rw", 660, -1, 1.5, true } do
+      assert.error_matches(function() net.packet(other, { mode = mode }) end, "packet: option 'mode' must be")
+    end
+    assert.error_matches(function() net.packet("udp::0", { mode = "600" }) end, "is for unix paths only")
+    assert.error_matches(function() net.packet("unixgram:@x", { mode = "600" }) end, "is for unix paths only")
+  end))
+
   it("cannot have a path that is taken", with_two(function(_, _, address)
     assert.same({ nil, "address already in use", EADDRINUSE }, { net.packet(address) })
   end))
