@@ -20,6 +20,7 @@ UNITS := $(BUILD)/units.so
 
 CC         ?= cc
 CFLAGS     ?= -O2 -g
+CARES_LIBS ?= $(shell pkg-config --libs libcares 2>/dev/null || echo -lcares)
 LUA_CFLAGS ?= $(shell pkg-config --cflags luajit 2>/dev/null || echo -I/usr/include/luajit-2.1)
 WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Werror
 ALL_CFLAGS  = -std=gnu11 -pthread -fPIC -fno-plt -fno-strict-aliasing $(WARNINGS) $(CFLAGS) $(MODE_CFLAGS) \
@@ -49,11 +50,11 @@ build: $(SO) $(UNITS)
 $(SO): $(OBJECTS)
 	@mkdir -p $(@D)
 	@echo 'link $@'
-	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -Wl,-z,nodelete -o $@ $^
+	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -Wl,-z,nodelete -o $@ $^ $(CARES_LIBS)
 
 $(UNITS): $(UNIT_OBJECTS)
 	@echo 'link $@'
-	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^
+	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^ $(CARES_LIBS)
 
 $(BUILD)/obj/%.o: runtime/%.c Makefile
 	@mkdir -p $(@D)
@@ -69,7 +70,7 @@ $(BUILD)/units/%.o: runtime/%.c Makefile
 
 # ---- what Debian has to bring ----
 
-RUN_PACKAGES   := gcc libc6-dev redis-tools
+RUN_PACKAGES   := gcc libc6-dev libc-ares-dev redis-tools
 TEST_PACKAGES  := $(RUN_PACKAGES) lua-busted lua-cjson lua-check lua5.1 liblua5.1-0-dev luarocks iproute2 systemd \
                   netcat-openbsd util-linux mount
 BENCH_PACKAGES := $(RUN_PACKAGES) redis-server haproxy nginx-light

@@ -230,6 +230,24 @@ const char *addr_parse(struct addr *a, const char *text, size_t n)
     return !wrong && p.name ? "not a numeric address" : wrong;
 }
 
+const char *addr_host(struct addr *a, const char *host, size_t n)
+{
+    memset(a, 0, sizeof *a);
+    if (memchr(host, 0, n))
+        return "zero byte in host name";
+    if (is_numeric4(host, n, &a->in.sin_addr)) {
+        a->in.sin_family = AF_INET;
+        a->len = sizeof a->in;
+    } else if (is_numeric6(host, n, &a->in6)) {
+        set_inet6(a, 0);
+    } else if (n > ADDR_NAME_MAX + (size_t)(n > 0 && host[n - 1] == '.')) {
+        return "host name too long";
+    } else if (!is_name(host, n)) {
+        return "invalid host name";
+    }
+    return NULL;
+}
+
 static void set_ipv4(struct addr *a, uint32_t host)
 {
     in_port_t port = a->in6.sin6_port;
@@ -318,7 +336,8 @@ static size_t format_inet(const struct addr *a, char *text)
     return at;
 }
 
-static size_t format_inet6(const struct addr *a, char *text)
+/* With its zone, where it has one. */
+static size_t format_host6(const struct addr *a, char *text)
 {
     char host[INET6_ADDRSTRLEN] = "", zone[IF_NAMESIZE + 1] = "%";
     inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof host);
@@ -326,8 +345,23 @@ static size_t format_inet6(const struct addr *a, char *text)
         zone[0] = '\0';
     else if (sys_if_name(a->in6.sin6_scope_id, zone + 1) < 0)
         snprintf(zone + 1, sizeof zone - 1, "%u", a->in6.sin6_scope_id);
-    return (size_t)snprintf(text, ADDR_TEXT_MAX, "%s[%s%s]:%u", a->dgram ? "udp:" : "", host, zone,
+    return (size_t)snprintf(text, ADDR_TEXT_MAX, "%s%s", host, zone);
+}
+
+static size_t format_inet6(const struct addr *a, char *text)
+{
+    char host[ADDR_TEXT_MAX];
+    format_host6(a, host);
+    return (size_t)snprintf(text, ADDR_TEXT_MAX, "%s[%.80s]:%u", a->dgram ? "udp:" : "", host,
                             ntohs(a->in6.sin6_port));
+}
+
+size_t addr_format_host(const struct addr *a, char text[static ADDR_TEXT_MAX])
+{
+    if (a->any.sa_family == AF_INET6)
+        return format_host6(a, text);
+    inet_ntop(AF_INET, &a->in.sin_addr, text, ADDR_TEXT_MAX);
+    return strlen(text);
 }
 
 size_t addr_format(const struct addr *a, char text[static ADDR_TEXT_MAX])

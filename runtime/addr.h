@@ -42,6 +42,10 @@ struct addr_parts {
 /* Takes n bytes of text apart. NULL, or in stable words what is wrong with it. */
 const char *addr_split(struct addr_parts *parts, const char *text, size_t n);
 
+/* Looks at a host alone, without brackets and port. NULL: a's length is 0 for a name; else in stable words what is
+ * wrong with it. */
+const char *addr_host(struct addr *a, const char *host, size_t n);
+
 /* Reads n bytes of text. NULL, or in stable words what is wrong with it; a name is "not a numeric address". */
 const char *addr_parse(struct addr *a, const char *text, size_t n);
 
@@ -57,6 +61,9 @@ void addr_unmap(struct addr *a);
 
 /* Writes the text form, always terminated; returns its length. An unnamed unix address is "unix:". */
 size_t addr_format(const struct addr *a, char text[static ADDR_TEXT_MAX]);
+
+/* The host alone: "127.0.0.1", "fe80::1%eth0". */
+size_t addr_format_host(const struct addr *a, char text[static ADDR_TEXT_MAX]);
 
 /* The path to unlink for a named unix address, else NULL. */
 const char *addr_path(const struct addr *a);

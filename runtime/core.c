@@ -10,6 +10,7 @@
 #include "l_net.h"
 #include "l_netpoll.h"
 #include "l_packet.h"
+#include "l_resolver.h"
 #include "l_process.h"
 #include "l_run.h"
 #include "l_select.h"
@@ -41,6 +42,7 @@ static int close_context(lua_State *L)
     if (cx->opened) {
         while (!list_empty(&cx->loop.conns))
             conn_close(container_of(cx->loop.conns.next, struct conn, link));
+        resolver_close(&cx->resolver);
         l_process_close(cx);
         signals_forget(cx->loop.poller);
         loop_close(&cx->loop);
@@ -70,6 +72,7 @@ static int open_faces(lua_State *L)
     l_netpoll_open(L);
     l_fs_open(L);
     l_watch_open(L);
+    l_resolver_open(L);
     l_chan_open(L);
     l_select_open(L);
     l_sync_open(L);

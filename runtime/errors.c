@@ -23,6 +23,8 @@ static const struct text texts[] = {
     {ERR_FDS_LOST, "descriptors lost"},
     {ERR_IN_USE, "descriptor in use"},
     {ERR_WRONG_KIND, "wrong kind of descriptor"},
+    {ERR_NO_HOST, "no such host"},
+    {ERR_SERVER, "server failure"},
     {-E2BIG, "argument list too long"},
     {ERR_UNEXPECTED_EOF, "unexpected eof"},
     {ERR_NOT_A_FILE, "not a regular file"},

@@ -19,6 +19,8 @@ enum {
     ERR_WRONG_KIND = -100033, /* the descriptor is not what was asked for, or nothing we can use */
     ERR_UNEXPECTED_EOF = -100010, /* a file ends before what was to be sent of it */
     ERR_NOT_A_FILE = -100011,     /* a FIFO, a device, a socket where a regular file is needed */
+    ERR_NO_HOST = -100020,  /* the name has no address */
+    ERR_SERVER = -100021,   /* no name server gave an answer that can be used */
 };
 
 /* The text for a negative code; never NULL. Unknown numbers give "system error". */

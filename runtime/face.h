@@ -13,6 +13,7 @@
 #include "conn.h"
 #include "kpipe.h"
 #include "loop.h"
+#include "resolver.h"
 #include "site.h"
 
 #include <lauxlib.h>
@@ -44,6 +45,7 @@ enum {
     FACE_META_FILE,
     FACE_META_FD,
     FACE_META_FDS,
+    FACE_META_ANSWER, /* a lookup of a name that is waited for */
     FACE_META_PROCESS,
     FACE_META_KEPT,
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
@@ -66,6 +68,7 @@ struct ctx {
     uint32_t *idle;           /* slots without a task */
     uint32_t slots, idle_count, slot_capacity;
     struct sites sites;
+    struct resolver resolver;
     uint32_t random;
     bool opened;              /* loop_open has succeeded */
     bool ended;               /* the Lua state is being closed: no loop any more */

@@ -192,13 +192,26 @@ int netpoll_reset(struct pollDesc *pd, int side)
     return err;
 }
 
-/* The waiter takes the side. A back end that reports levels is told to look. */
-static void stand(struct pollDesc *pd, int side, struct waiter *w)
+void netpoll_arm(struct pollDesc *pd, int side)
 {
-    pd->side[side].g = w;
-    pd->np->waiters++;
     if (pd->fd >= 0)
         pd->np->poller->ops->arm(pd->np->poller, pd->fd, side == POLL_R ? POLLER_READ : POLLER_WRITE);
+}
+
+/* The waiter takes the side. */
+static void stand(struct pollDesc *pd, int side, struct waiter *w)
+{
+    must(!pd->notify);
+    pd->side[side].g = w;
+    pd->np->waiters++;
+    netpoll_arm(pd, side);
+}
+
+void netpoll_notify(struct pollDesc *pd, void (*notify)(struct pollDesc *, uint32_t), void *owner)
+{
+    must(!parked_on(&pd->side[POLL_R]) && !parked_on(&pd->side[POLL_W]));
+    pd->notify = notify;
+    pd->owner = owner;
 }
 
 int netpoll_watch(struct pollDesc *pd, int side, struct waiter *w)
@@ -298,6 +311,10 @@ static void netpollready(struct pollDesc *pd, uint32_t events)
 {
     pd->hangup |= (events & POLLER_HANGUP) != 0;
     pd->event_err = (events & POLLER_ERROR) && !pd->tells;
+    if (pd->notify) {
+        pd->notify(pd, events);
+        return;
+    }
     if (events & POLLER_READ)
         netpoll_report(pd, POLL_R);
     if (events & POLLER_WRITE)

@@ -13,7 +13,8 @@
  * Order of every change: write the field, then unblock. A waiter looks at closing and deadline again
  * after it wakes; where the deadline was moved meanwhile it parks again. One loop thread owns it all.
  *
- * A pollDesc without a descriptor (fd -1) serves in-memory streams: its peer reports readiness. */
+ * A pollDesc without a descriptor (fd -1) serves in-memory streams: its peer reports readiness. One with a
+ * function has no waiting tasks: the function hears of its events (the resolver's sockets). */
 #ifndef MOONPARK_NETPOLL_H
 #define MOONPARK_NETPOLL_H
 
@@ -41,6 +42,8 @@ struct pollDesc {
     bool event_err; /* a bare EPOLLERR: the descriptor cannot be watched */
     bool tells;     /* not so: the next operation tells the error (a datagram that came back), and all is well */
     bool hangup;    /* sticky: the peer ended, reset or sent urgent data */
+    void (*notify)(struct pollDesc *pd, uint32_t events); /* in place of tasks, or NULL */
+    void *owner;                                          /* notify's */
 };
 
 struct pollCache {
@@ -107,6 +110,13 @@ void netpoll_ready(struct netpoll *np, const struct poller_event *event);
 
 /* The same for a pollDesc without a descriptor. */
 void netpoll_report(struct pollDesc *pd, int side);
+
+/* From now on notify hears of pd's events (POLLER_READ ...) as they are decoded, and nobody may park on it. It may
+ * wake tasks and close pollDescs, this one too. What it has not used up it must ask for again by netpoll_arm. */
+void netpoll_notify(struct pollDesc *pd, void (*notify)(struct pollDesc *, uint32_t), void *owner);
+
+/* A back end that reports levels is told to look again, once. */
+void netpoll_arm(struct pollDesc *pd, int side);
 
 /* Would somebody parked on that side be woken from outside, by the kernel or a deadline? */
 bool netpoll_outside(const struct pollDesc *pd, int side);

@@ -73,6 +73,7 @@ ssize_t sys_recv_fds(int fd, void *bytes, size_t n, int fds[static SYS_FDS_MAX],
 
 int sys_if_index(const char *name);            /* the number of a network interface */
 int sys_if_name(unsigned index, char *name);   /* its name: IF_NAMESIZE bytes */
+int sys_fingerprint(const char *path, uint64_t *print); /* changes with the file; 0: there is none */
 
 /* Never fails and never retries: on Linux the descriptor is gone even after EINTR. */
 void sys_close(int fd);

@@ -1,0 +1,143 @@
+-- SPDX-License-Identifier: MIT
+-- resolve.lua - names to addresses, and who is asked for them.
+--
+-- The lookups are the core's (c-ares on our poller); here are options, and what is wrong with them.
+
+local core = require "moonpark.core"
+
+---@class moonpark.resolve_module
+local M = {}
+
+local resolve_options = { timeout = "number", deadline = "number", family = "string" }
+local resolver_options = {
+  servers = "table", search = "table", ndots = "number", timeout = "number", tries = "number", lookups = "string",
+}
+local families = { ip4 = true, ip6 = true }
+local orders = { f = true, b = true, fb = true, bf = true }
+local MOST_SEARCHED, MOST_DOTS, MOST_TRIES, LONGEST_TRY = 32, 15, 10, 3600
+
+local function check_options(options, known, position, name)
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    error(("bad argument #%d to '%s' (table expected, got %s)"):format(position, name, type(options)), 3)
+  end
+  for key, value in pairs(options) do
+    if not known[key] then error(("%s: unknown option '%s'"):format(name, tostring(key)), 3) end
+    if type(value) ~= known[key] then
+      error(("%s: option '%s' must be a %s, not a %s"):format(name, key, known[key], type(value)), 3)
+    end
+    if value ~= value then error(("%s: option '%s' is not a number (NaN)"):format(name, key), 3) end
+  end
+  return options
+end
+
+-- What is wrong with a host, or nil.
+local function complaint(host)
+  local ok, err = pcall(core.resolve_check, host)
+  return not ok and (err:match("%((.*)%)$") or err) or nil
+end
+
+local function check_host(host, name)
+  if type(host) ~= "string" then
+    error(("bad argument #1 to '%s' (string expected, got %s)"):format(name, type(host)), 3)
+  end
+  local wrong = complaint(host)
+  if wrong then error(("%s: %s"):format(name, wrong), 3) end
+end
+
+-- The earlier of both, absolute.
+local function deadline_of(options)
+  local by_timeout = options.timeout and core.now() + options.timeout
+  if by_timeout and options.deadline then return math.min(by_timeout, options.deadline) end
+  return by_timeout or options.deadline
+end
+
+--- Looks a host up: addresses as text, "127.0.0.1", "::1", "fe80::1%eth0", in the order in which they should be tried
+--- (RFC 6724). A numeric host stands for itself. "localhost" and what ends in ".localhost" never leaves this machine
+--- (RFC 6761). Waits; in a task only. Raises where host is no host name at all.
+---@param host string at most 253 bytes: letters, digits, "-", "_" in labels of 1 to 63, with or without the last dot
+---@param options? {timeout?: number, deadline?: number, family?: "ip4"|"ip6"} seconds; absolute seconds
+---@return string[]|nil
+---@return string? err "no such host", "timeout", "server failure", "canceled", "too many open files", ...
+---@return integer? errno
+function M.resolve(host, options)
+  check_host(host, "resolve")
+  options = check_options(options, resolve_options, 2, "resolve")
+  if options.family and not families[options.family] then
+    error(("resolve: option 'family' must be \"ip4\" or \"ip6\", not %q"):format(options.family), 2)
+  end
+  return core.resolve(host, deadline_of(options), options.family)
+end
+
+--- The same for the library's own use: host has been checked.
+---@type fun(host: string, deadline?: number, family?: "ip4"|"ip6"): string[]|nil, string?, integer?
+M.lookup = core.resolve
+
+---------------------------------------------------------------------------------------------------
+-- who is asked
+
+local function whole(options, key, least, most)
+  local value = options[key]
+  if value and (value < least or value > most or value ~= math.floor(value)) then
+    error(("set_resolver: option '%s' must be a whole number from %d to %d"):format(key, least, most), 3)
+  end
+  return value
+end
+
+local function milliseconds(seconds)
+  if seconds and not (seconds > 0 and seconds <= LONGEST_TRY) then
+    error(("set_resolver: option 'timeout' must be more than 0 and at most %d seconds"):format(LONGEST_TRY), 3)
+  end
+  return seconds and math.max(1, math.floor(seconds * 1000 + 0.5))
+end
+
+-- "address" or "address:port", as c-ares wants it; nil where it is neither.
+local function server_address(text)
+  for _, candidate in ipairs { text, text .. ":53", "[" .. text .. "]:53" } do
+    local port = candidate:match("^%d[%d.]*:(%d+)$") or candidate:match("^%[[%x:.]+%]:(%d+)$")
+    if port and tonumber(port) > 0 and pcall(core.check_address, candidate) then return candidate end
+  end
+end
+
+local function server_list(servers)
+  if not servers then return nil end
+  local list = {}
+  for i, server in ipairs(servers) do
+    list[i] = type(server) == "string" and server_address(server)
+      or error(("set_resolver: no address of a server: '%s'"):format(tostring(server)), 3)
+  end
+  if #list == 0 then error("set_resolver: option 'servers' is empty", 3) end
+  return table.concat(list, ",")
+end
+
+local function check_search(search)
+  if not search then return end
+  for _, domain in ipairs(search) do
+    if type(domain) ~= "string" or complaint(domain) or domain:find("^[%d.]+$") or domain:find(":", 1, true) then
+      error(("set_resolver: no search domain: '%s'"):format(tostring(domain)), 3)
+    end
+  end
+  if #search > MOST_SEARCHED then error(("set_resolver: more than %d search domains"):format(MOST_SEARCHED), 3) end
+end
+
+--- Says who is asked from now on; lookups that are under way go on as they began. What is not given is as the system
+--- has it (/etc/resolv.conf); nil: all of it.
+---@param options? {servers?: string[], search?: string[], ndots?: integer, timeout?: number, tries?: integer,
+---lookups?: "f"|"b"|"fb"|"bf"} servers: "address" or "address:port"; timeout: seconds of the first try, doubled with
+---each round; lookups: f hosts file, b name servers, in that order
+---@return true|nil
+---@return string? err "not enough memory"
+---@return integer? errno
+function M.set_resolver(options)
+  options = check_options(options, resolver_options, 1, "set_resolver")
+  local servers = server_list(options.servers)
+  check_search(options.search)
+  local ndots, tries = whole(options, "ndots", 0, MOST_DOTS), whole(options, "tries", 1, MOST_TRIES)
+  local timeout = milliseconds(options.timeout)
+  if options.lookups and not orders[options.lookups] then
+    error('set_resolver: option \'lookups\' must be "f", "b", "fb" or "bf"', 2)
+  end
+  return core.resolver_configure(servers, options.search, ndots, timeout, tries, options.lookups)
+end
+
+return M
