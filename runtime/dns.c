@@ -28,6 +28,7 @@ struct dns_socket {
     bool dgram;
     bool readable, writable; /* as far as is known */
     bool wants_write;        /* c-ares has something to send on a stream */
+    int failed;              /* a datagram could not be sent: told to who receives */
 };
 
 /* ---- memory ---- */
@@ -175,15 +176,18 @@ static int library_close(ares_socket_t fd, void *data)
 static ares_ssize_t receive(struct dns *d, struct dns_socket *s, void *bytes, size_t n, struct sockaddr *from,
                             socklen_t *len)
 {
-    ssize_t r = -EAGAIN;
-    while (d->budget > 0) {
+    ssize_t r = s->failed ? s->failed : -EAGAIN;
+    s->failed = 0;
+    while (r == -EAGAIN && d->budget > 0) {
         d->budget--;
         r = s->dgram ? sys_recv_from(s->fd, bytes, n, from, len) : sys_recv(s->fd, bytes, n);
         s->readable = r != -EAGAIN;
-        if (r != 0 || !s->dgram)
-            return r > (ssize_t)n ? (ssize_t)n : r; /* what did not fit is gone, and told as if it were there */
+        if (r == -EAGAIN)
+            break;
+        if (r == 0 && s->dgram)
+            r = -EAGAIN;
     }
-    return -EAGAIN;
+    return r > (ssize_t)n ? (ssize_t)n : r; /* the rest of a datagram that did not fit is gone */
 }
 
 static ares_ssize_t library_recv(ares_socket_t fd, void *bytes, size_t n, int flags, struct sockaddr *from,
@@ -194,15 +198,26 @@ static ares_ssize_t library_recv(ares_socket_t fd, void *bytes, size_t n, int fl
     return r < 0 ? blame(data, (int)r) : r;
 }
 
-/* A datagram that finds no room counts as lost on its way: it is sent again when no answer comes. */
+/* A datagram that finds no room counts as lost on its way: it is sent again when no answer comes. Another failure may
+ * be that of one sent before (nobody listens), and c-ares would move only this query to the next server: so it is told
+ * to who receives, and all move. */
+static ares_ssize_t send_datagram(struct dns_socket *s, const struct iovec *iov)
+{
+    int r = (int)sys_send_to(s->fd, iov->iov_base, iov->iov_len, NULL, 0);
+    if (r < 0 && r != -EAGAIN) {
+        s->failed = r;
+        s->readable = true;
+    }
+    return (ares_ssize_t)iov->iov_len;
+}
+
 static ares_ssize_t library_send(ares_socket_t fd, const struct iovec *iov, int count, void *data)
 {
     struct dns_socket *s = find(data, fd);
-    ssize_t r = s->dgram ? sys_send_to(fd, iov->iov_base, iov->iov_len, NULL, 0) : sys_send(fd, iov, count);
-    if (r == -EAGAIN && s->dgram)
-        return (ares_ssize_t)iov->iov_len;
-    if (r == -EAGAIN)
-        s->writable = false;
+    if (s->dgram)
+        return send_datagram(s, iov);
+    ssize_t r = sys_send(fd, iov, count);
+    s->writable = r != -EAGAIN;
     return r < 0 ? blame(data, (int)r) : r;
 }
 

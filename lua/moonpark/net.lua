@@ -10,6 +10,7 @@ local copy = require "moonpark.copy"
 local failures = require "moonpark.failures"
 local inherit = require "moonpark.inherit"
 local packet = require "moonpark.packet"
+local resolve = require "moonpark.resolve"
 local task = require "moonpark.task"
 
 ---@class moonpark.net
@@ -160,6 +161,9 @@ function M.dial(address, options)
 end
 
 M.packet = packet.packet
+
+M.resolve = resolve.resolve
+M.set_resolver = resolve.set_resolver
 
 --- An in-memory pair with the methods and deadlines of a connection.
 ---@param capacity? integer bytes held in each direction; 65536

@@ -47,6 +47,7 @@ end
 
 -- The earlier of both, absolute.
 local function deadline_of(options)
+  if options.timeout and options.timeout <= 0 then return -math.huge end
   local by_timeout = options.timeout and core.now() + options.timeout
   if by_timeout and options.deadline then return math.min(by_timeout, options.deadline) end
   return by_timeout or options.deadline
