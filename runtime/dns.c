@@ -499,10 +499,15 @@ static void nothing(struct dns *d) { (void)d; }
 /* The name, then "localhost", then what needs no file at all. */
 static void ask_local(struct dns *d, struct local *l)
 {
-    const char *names[] = {l->query.name, "localhost", l->query.family == AF_INET6 ? "::1" : "127.0.0.1"};
+    int family = l->query.family, last = family == AF_INET6 ? AF_INET6 : AF_INET;
+    const struct {
+        const char *name;
+        int family;
+    } tries[] = {{l->query.name, family}, {"localhost", family}, {last == AF_INET6 ? "::1" : "127.0.0.1", last}};
     l->code = ERR_NO_HOST;
-    for (size_t i = 0; i < ARRAY_LEN(names) && l->code != 0 && l->code != -ENOMEM; i++) {
-        l->query.name = names[i];
+    for (size_t i = 0; i < ARRAY_LEN(tries) && l->code != 0 && l->code != -ENOMEM; i++) {
+        l->query.name = tries[i].name;
+        l->query.family = tries[i].family;
         list_init(&l->query.link);
         dns_start(d, &l->query);
     }

@@ -1194,6 +1194,48 @@ describe("netpoll.c", function()
     end)
   end)
 
+  describe("netpoll_notify, for what is no task", function()
+    it("hands events to its function, and no stale ones", function()
+      require("jit").off(true, true)
+      local pd, heard, owner = open(), {}, ffi.new("int[1]")
+      local function hear(who, events)
+        heard[#heard + 1] = events
+        assert(who == pd and who.owner == owner)
+        if events == WRITE then close(pd) end -- it may
+      end
+      local callback = ffi.cast("void (*)(struct pollDesc *, uint32_t)", hear)
+      lib.netpoll_notify(pd, callback, owner)
+      ready(pd, READ + HANGUP)
+      assert.is_true(pd.hangup)
+      assert.is_false(is_ready(pd, R))
+      local data = data_of(pd)
+      happen(data, WRITE)
+      happen(data, READ)
+      assert.same({ READ + HANGUP, WRITE }, heard)
+      callback:free()
+    end)
+
+    it("hears again after netpoll_arm, whatever the back end", function()
+      require("jit").off(true, true)
+      local from, to = units.pipe()
+      local pd, count = open(from), 0
+      local callback = ffi.cast("void (*)(struct pollDesc *, uint32_t)", function() count = count + 1 end)
+      lib.netpoll_notify(pd, callback, nil)
+      local event = ffi.new("struct poller_event[1]")
+      for i = 1, 3 do
+        lib.netpoll_arm(pd, R)
+        units.write(to, "x")
+        assert.equal(1, w.poller.ops.wait(w.poller, event, 1, 1000000000LL))
+        lib.netpoll_ready(np, event)
+        assert.equal(i, count)
+        units.read(from)
+      end
+      close(pd)
+      callback:free()
+      units.close(from, to)
+    end)
+  end)
+
   describe("a false wake", function()
     it("finds everybody in turn, and they park again", function()
       local pds, tasks = {}, {}

@@ -192,6 +192,11 @@ describe("an answer", function()
     end))
   end
 
+  it("comes through a flood of datagrams that answer nothing", dns.with(function(server)
+    server:on("host.test", { a = { "127.1.2.3" }, lie = "id", lies = 400 })
+    assert.same({ "127.1.2.3" }, net.resolve("host.test", { family = "ip4" }))
+  end))
+
   it("about another name than was asked for is not believed", dns.with(function(server)
     server:on("host.test", { lie = "other", lies_only = true })
     failure("no such host", net.resolve("host.test"))

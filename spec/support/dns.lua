@@ -19,7 +19,8 @@
 --   hold = true          no answer until release
 --   drop = n             no answer to the first n queries
 --   silent = true        no answer at all
---   lie = "id" | "question" | "garbage" | "short" | "empty" | "other"    before the truth; lies_only = true: instead
+--   lie = "id" | "question" | "garbage" | "short" | "empty" | "other"    before the truth; lies_only = true: instead;
+--                        lies = n: so many times
 -- A name that nothing was said of does not exist.
 
 local moonpark = require "moonpark"
@@ -176,7 +177,7 @@ function Server:on_datagram(data, from)
   local what = self:consider(query, send)
   if not what then return end
   if what.truncate then return send(header(query.id, 0, true, 0) .. query.question) end
-  if what.lie then send(lie_to(query, what.lie)) end
+  for _ = 1, what.lie and (what.lies or 1) or 0 do send(lie_to(query, what.lie)) end
   if not what.lies_only then send(self:answer(query, what)) end
 end
 
@@ -261,14 +262,14 @@ end
 local function run(self)
   return moonpark.scope(function(scope)
     scope:go(self.serve_udp, self)
-    self.listener:serve(function(conn) self:serve_tcp(conn) end)
+    self.listener:serve(function(conn) self:serve_tcp(conn) end, { on_error = function() end })
   end)
 end
 
 -- The port that TCP got may be taken for UDP.
-local function open()
+local function open(wanted)
   for _ = 1, 20 do
-    local listener = assert(net.listen("127.0.0.1:0"))
+    local listener = assert(net.listen(wanted))
     local address = listener:address()
     local socket = net.packet("udp:" .. address)
     if socket then return listener, socket, address end
@@ -278,9 +279,10 @@ local function open()
 end
 
 --- Starts one: its tasks are the caller's to end, by stop().
+---@param wanted? string 127.0.0.1:0
 ---@return dns.server
-function M.start()
-  local listener, socket, address = open()
+function M.start(wanted)
+  local listener, socket, address = open(wanted or "127.0.0.1:0")
   socket:setoption("rcvbuf", 1048576)
   local self = setmetatable({ listener = listener, socket = socket, address = address, names = {}, held = {},
     queries = {}, asked = moonpark.event() }, Server)
