@@ -45,7 +45,8 @@ void resolver_leave(struct lookup *l);
 /* The addresses that were found, best first (RFC 6724): *at is NULL before the first. False after the last. */
 bool resolver_next(const struct lookup *l, const struct ares_addrinfo_node **at, struct addr *a);
 
-/* From now on lookups follow these settings, which are copied; NULL: the system's. 0 or -ENOMEM with nothing changed. */
+/* From now on lookups follow these settings, which are copied; NULL: the system's. 0, or -ENOMEM with nothing
+ * changed. */
 int resolver_configure(struct resolver *r, const struct dns_settings *settings);
 
 /* Everything under way ends with ERR_CLOSED. */

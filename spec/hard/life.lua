@@ -14,6 +14,7 @@ local net = require "moonpark.net"
 local name_table = require "support.names"
 local netpoll = require "moonpark.netpoll"
 local process = require "moonpark.process"
+local look_up = require "hard.life_names"
 
 ffi.cdef [[
 int life_pipe2(int *fds, int flags) __asm__("pipe2");
@@ -592,6 +593,7 @@ function M.live(given)
     attempt(files, given)
     attempt(signals)
     attempt(processes)
+    attempt(look_up, expect, expect_failure)
     core.clock_freeze()
     for _, stage in ipairs(virtual) do attempt(stage) end
   end)

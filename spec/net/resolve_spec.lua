@@ -86,7 +86,9 @@ describe("resolve", function()
 
   it("keeps localhost and what is below it on this machine", dns.with(function(server)
     for _, name in ipairs { "localhost", "LocalHost.", "a.localhost", "b.a.LOCALHOST" } do
-      for _, address in ipairs(assert(net.resolve(name))) do assert.is_truthy(address:find "^127%." or address == "::1") end
+      for _, address in ipairs(assert(net.resolve(name))) do
+        assert.is_truthy(address:find "^127%." or address == "::1")
+      end
       assert.same({ "127.0.0.1" }, net.resolve(name, { family = "ip4" }))
       assert.same({ "::1" }, net.resolve(name, { family = "ip6" }))
     end
@@ -356,14 +358,13 @@ describe("a lookup that waits", function()
 
   it("is not a deadlock: the answer comes from outside", dns.with(function(server)
     server:on("host.test", { a = { "127.1.2.3" }, hold = true })
-    support.settle()
-    local before = core.stats().outside
     local task = moonpark.go(net.resolve, "host.test")
     server:wait_for(2)
-    assert.equal(before + 1, core.stats().outside)
+    for _, info in ipairs(core.tasks()) do
+      if info.task == task then assert.is_true(info.outside) end
+    end
     server:release("host.test")
     assert.is_true(task:join())
-    assert.equal(before, core.stats().outside)
   end))
 end)
 
@@ -443,8 +444,8 @@ describe("set_resolver", function()
   end))
 
   it("takes servers with and without a port, of both families", function()
-    for _, servers in ipairs { { "127.0.0.1" }, { "127.0.0.1:5353" }, { "::1" }, { "[::1]:5353" }, { "::1", "127.0.0.1:1" } } do
-      assert(net.set_resolver { servers = servers })
+    for _, server in ipairs { "127.0.0.1", "127.0.0.1:5353", "::1", "[::1]:5353" } do
+      assert(net.set_resolver { servers = { server, "127.0.0.1:1" } })
       assert(net.resolve("localhost"))
     end
   end)
@@ -526,7 +527,8 @@ describe("a host that is none", function()
     assert.equal("resolve: unknown option 'x'", complaint("a.test", { x = 1 }))
     assert.equal("resolve: option 'timeout' must be a number, not a string", complaint("a.test", { timeout = "1" }))
     assert.equal("resolve: option 'timeout' is not a number (NaN)", complaint("a.test", { timeout = 0 / 0 }))
-    assert.equal('resolve: option \'family\' must be "ip4" or "ip6", not "ip5"', complaint("a.test", { family = "ip5" }))
+    local err = complaint("a.test", { family = "ip5" })
+    assert.equal('resolve: option \'family\' must be "ip4" or "ip6", not "ip5"', err)
     assert.equal("bad argument #2 to 'resolve' (table expected, got number)", complaint("a.test", 5))
   end)
 end)
