@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- luarocks --lua-version 5.1 make rockspec/moonpark-dev-1.rockspec
 -- The Makefile does the work, here as everywhere. The headers come from Debian's libluajit2-5.1-dev or
--- libluajit-5.1-dev.
+-- libluajit-5.1-dev, those of c-ares from libc-ares-dev.
 rockspec_format = "3.0"
 package = "moonpark"
 version = "dev-1"
@@ -23,11 +23,15 @@ dependencies = {
   "lua == 5.1", -- LuaJIT is what runs it; luarocks knows it as 5.1
 }
 
+external_dependencies = {
+  CARES = { header = "ares.h" },
+}
+
 build = {
   type = "make",
   build_target = "build",
   build_variables = {
-    CFLAGS = "$(CFLAGS) -g",
+    CFLAGS = "$(CFLAGS) -g -I$(CARES_INCDIR)",
   },
   install_variables = {
     CFLAGS = "$(CFLAGS) -g",
