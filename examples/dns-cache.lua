@@ -31,6 +31,7 @@ local MOST_TASKS = 500     -- queries by UDP that are under way; more are droppe
 local PATIENCE = 10        -- seconds for a client to say something over TCP
 
 local options = { entries = 10000, timeout = 2 }
+local known = { upstream = true, entries = true, timeout = true }
 local urandom = assert(io.open("/dev/urandom", "rb"))
 urandom:setvbuf("no")
 
@@ -248,6 +249,7 @@ local function read_arguments()
     local name = arg[i]:match("^%-%-(%a+)$")
     if not name then address = arg[i]
     else
+      if not known[name] then complain("unknown option --", name, "; see --help") end
       i = i + 1
       options[name] = name == "upstream" and arg[i] or tonumber(arg[i])
       if not options[name] then complain("no value for --", name, "; see --help") end

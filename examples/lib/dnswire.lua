@@ -33,7 +33,8 @@ local function record(bytes, at)
   if not fixed or fixed + 9 > #bytes then return nil end
   local data, length = fixed + 10, u16(bytes, fixed + 8)
   if data + length - 1 > #bytes then return nil end
-  return { type = u16(bytes, fixed), ttl_at = fixed + 4, ttl = u32(bytes, fixed + 4), data = data, next = data + length }
+  local ttl_at = fixed + 4
+  return { type = u16(bytes, fixed), ttl_at = ttl_at, ttl = u32(bytes, ttl_at), data = data, next = data + length }
 end
 
 -- A zone's own word on how long it is certain that there is nothing (RFC 2308, 5): the last field of its SOA.
@@ -53,7 +54,8 @@ local function read_records(message, bytes, at)
     else
       message.ttls[#message.ttls + 1] = rr
       if i <= answers then message.ttl = math.min(message.ttl or rr.ttl, rr.ttl) end
-      if i > answers and i <= answers + authorities and rr.type == SOA then message.negative = negative_ttl(bytes, rr) end
+      local authority = i > answers and i <= answers + authorities
+      if authority and rr.type == SOA then message.negative = negative_ttl(bytes, rr) end
     end
     at = rr.next
   end

@@ -96,7 +96,8 @@ end
 local function server_address(text)
   for _, candidate in ipairs { text, text .. ":53", "[" .. text .. "]:53" } do
     local port = candidate:match("^%d[%d.]*:(%d+)$") or candidate:match("^%[[%x:.]+%]:(%d+)$")
-    if port and tonumber(port) > 0 and pcall(core.check_address, candidate) then return candidate end
+    local is_datagram, name = core.split_address(candidate)
+    if port and tonumber(port) > 0 and is_datagram == false and not name then return candidate end
   end
 end
 

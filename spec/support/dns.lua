@@ -12,7 +12,7 @@
 --
 -- What it may say, besides a and aaaa (arrays) and cname (the next name; its addresses follow, where they are known):
 --   rcode = "servfail" | "nxdomain" | "refused" | "notimp" | "formerr"
---   ttl = seconds
+--   ttl = seconds; nothing_for = seconds that a cache may keep in mind what there is not
 --   truncate = true      by UDP only that there is more: the client is to ask by TCP
 --   close = "at once" | "inside"      by TCP: no answer, or half of one, then the end
 --   pieces = n           by TCP: the answer in pieces of so many bytes
@@ -28,7 +28,7 @@ local net = require "moonpark.net"
 
 local M = {}
 
-M.A, M.CNAME, M.AAAA = 1, 5, 28
+M.A, M.CNAME, M.SOA, M.AAAA = 1, 5, 6, 28
 local IN, NAME_AT_12 = 1, "\192\12"
 local rcodes = { ok = 0, formerr = 1, servfail = 2, nxdomain = 3, notimp = 4, refused = 5 }
 
@@ -56,7 +56,8 @@ end
 
 local function decode_query(bytes)
   local name, at = decode_name(bytes, 13)
-  return { id = bytes:sub(1, 2), name = name, type = get16(bytes, at), question = bytes:sub(13, at + 3) }
+  return { id = bytes:sub(1, 2), opcode = bit.band(bytes:byte(3), 0x78), name = name, type = get16(bytes, at),
+    question = bytes:sub(13, at + 3) }
 end
 
 --- A query, as a client sends it.
@@ -85,8 +86,15 @@ local function record(owner, type, ttl, data)
   return owner .. u16(type) .. u16(IN) .. u32(ttl) .. u16(#data) .. data
 end
 
-local function header(id, rcode, truncated, answers, questions)
-  return id .. string.char(truncated and 0x86 or 0x84, rcode) .. u16(questions or 1) .. u16(answers) .. u16(0) .. u16(0)
+local function header(query, rcode, truncated, answers, authorities)
+  local flags = string.char((truncated and 0x86 or 0x84) + query.opcode, rcode)
+  return query.id .. flags .. u16(1) .. u16(answers) .. u16(authorities or 0) .. u16(0)
+end
+
+-- The record that says how long there is nothing (RFC 2308).
+local function soa(seconds)
+  return record(encode_name("test"), M.SOA, seconds, encode_name("ns.test") .. encode_name("me.test")
+    .. u32(1) .. u32(3600) .. u32(600) .. u32(86400) .. u32(seconds))
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -117,9 +125,13 @@ function Server:records(what, wanted)
 end
 
 function Server:answer(query, what)
-  if what.rcode then return header(query.id, rcodes[what.rcode], false, 0) .. query.question end
+  local authority = what.nothing_for and soa(what.nothing_for) or ""
+  local authorities = #authority > 0 and 1 or 0
+  if what.rcode then
+    return header(query, rcodes[what.rcode], false, 0, authorities) .. query.question .. authority
+  end
   local records = self:records(what, query.type)
-  return header(query.id, 0, false, #records) .. query.question .. table.concat(records)
+  return header(query, 0, false, #records, authorities) .. query.question .. table.concat(records) .. authority
 end
 
 local function other_question(query) return encode_name("lie." .. query.name) .. query.question:sub(-4) end
@@ -129,13 +141,13 @@ local lies = {
     return string.char((query.id:byte(1) + 1) % 256) .. query.id:sub(2) .. query.question .. lie
   end,
   question = function(query, lie)
-    return header(query.id, 0, false, 1) .. other_question(query) .. lie
+    return header(query, 0, false, 1) .. other_question(query) .. lie
   end,
   other = function(query)
     local owner = encode_name("victim.test")
-    return header(query.id, 0, false, 1) .. query.question .. record(owner, M.A, 60, ipv4("10.6.6.6"))
+    return header(query, 0, false, 1) .. query.question .. record(owner, M.A, 60, ipv4("10.6.6.6"))
   end,
-  garbage = function(query) return header(query.id, 0, false, 7) .. query.question .. ("\255"):rep(40) end,
+  garbage = function(query) return header(query, 0, false, 7) .. query.question .. ("\255"):rep(40) end,
   short = function(query) return query.id .. "\132" end,
   empty = function() return "" end,
 }
@@ -176,7 +188,7 @@ function Server:on_datagram(data, from)
   self:note(query, "udp")
   local what = self:consider(query, send)
   if not what then return end
-  if what.truncate then return send(header(query.id, 0, true, 0) .. query.question) end
+  if what.truncate then return send(header(query, 0, true, 0) .. query.question) end
   for _ = 1, what.lie and (what.lies or 1) or 0 do send(lie_to(query, what.lie)) end
   if not what.lies_only then send(self:answer(query, what)) end
 end
