@@ -71,8 +71,8 @@ $(BUILD)/units/%.o: runtime/%.c Makefile
 # ---- what Debian has to bring ----
 
 RUN_PACKAGES   := gcc libc6-dev libc-ares-dev redis-tools
-TEST_PACKAGES  := $(RUN_PACKAGES) lua-busted lua-cjson lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils iproute2 systemd \
-                  netcat-openbsd util-linux mount
+TEST_PACKAGES  := $(RUN_PACKAGES) lua-busted lua-cjson lua-check lua5.1 liblua5.1-0-dev luarocks iproute2 systemd \
+                  bind9-dnsutils netcat-openbsd util-linux mount
 BENCH_PACKAGES := $(RUN_PACKAGES) redis-server haproxy nginx-light
 
 # Installs what is missing of the packages in $(1), and a LuaJIT with headers where there is none. The two LuaJIT

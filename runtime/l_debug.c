@@ -207,6 +207,7 @@ static int l_check(lua_State *L)
     sched_check(&cx->loop.sched);
     netpoll_check(&cx->loop.netpoll);
     pool_check(cx->loop.pool);
+    resolver_check(&cx->resolver);
     for (struct list *l = cx->loop.conns.next; l != &cx->loop.conns; l = l->next)
         conn_check(container_of(l, struct conn, link));
     return 0;

@@ -277,6 +277,30 @@ int resolver_configure(struct resolver *r, const struct dns_settings *settings)
     return 0;
 }
 
+static uint32_t count_wanted(const struct service *s, const struct list *queries)
+{
+    uint32_t wanted = 0;
+    for (const struct list *at = queries->next; at != queries; at = at->next) {
+        const struct lookup *l = container_of(container_of(at, struct dns_query, link), struct lookup, query);
+        must(l->service == s && !l->done && list_length(&l->waiters) <= l->wanted);
+        wanted += l->wanted;
+    }
+    return wanted;
+}
+
+void resolver_check(const struct resolver *r)
+{
+    bool current_found = !r->current;
+    for (const struct list *at = r->services.next; r->opened && at != &r->services; at = at->next) {
+        const struct service *s = container_of(at, struct service, link);
+        must(s->wanted == count_wanted(s, &s->dns.running) + count_wanted(s, &s->dns.pending));
+        must(s->wanted > 0 || s == r->current);
+        must(!s->dns.inside && !s->dns.broken);
+        current_found |= s == r->current;
+    }
+    must(current_found);
+}
+
 void resolver_close(struct resolver *r)
 {
     sys_free(r->settings);

@@ -52,4 +52,6 @@ int resolver_configure(struct resolver *r, const struct dns_settings *settings);
 /* Everything under way ends with ERR_CLOSED. */
 void resolver_close(struct resolver *r);
 
+void resolver_check(const struct resolver *r);
+
 #endif

@@ -593,7 +593,7 @@ function M.live(given)
     attempt(files, given)
     attempt(signals)
     attempt(processes)
-    attempt(look_up, expect, expect_failure)
+    attempt(look_up, expect, expect_failure, host)
     core.clock_freeze()
     for _, stage in ipairs(virtual) do attempt(stage) end
   end)

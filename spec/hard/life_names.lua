@@ -76,8 +76,8 @@ local function look_up(expect, expect_failure)
   if ok then expect_failure("canceled", addresses, err) end
 end
 
-local function live(expect, expect_failure)
-  local listener = assert(net.listen("127.0.0.1:0"))
+local function live(expect, expect_failure, host)
+  local listener = assert(net.listen(host .. ":0"))
   local address = assert(listener:address())
   local socket = assert(net.packet("udp:" .. address))
   assert(net.set_resolver { servers = { address }, search = {}, lookups = "fb", timeout = 0.05, tries = 2 })

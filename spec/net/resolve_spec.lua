@@ -394,6 +394,18 @@ describe("many lookups", function()
     assert.is_true(nothing_left())
   end, { timeout = 10 }))
 
+  it("of servers that never answer are all asked for", dns.with(function(server)
+    local tasks = {}
+    for i = 1, 250 do
+      server:on(("h%d.test"):format(i), { silent = true })
+      tasks[i] = moonpark.go(net.resolve, ("h%d.test"):format(i), { family = "ip4" })
+    end
+    server:wait_for(250)
+    for i = 1, 250 do tasks[i]:cancel() end
+    for i = 1, 250 do tasks[i]:join() end
+    assert.is_true(nothing_left())
+  end, { timeout = 60 }))
+
   it("of one name share their queries", dns.with(function(server)
     server:on("host.test", { a = { "127.1.2.3" }, hold = true })
     local tasks = {}
