@@ -252,6 +252,12 @@ int sys_chmod(int fd, uint32_t mode)
     return chmod(path, mode) < 0 ? -errno : 0;
 }
 
+int sys_fchmod(int fd, uint32_t mode)
+{
+    FAULT(EPERM);
+    return fchmod(fd, mode) < 0 ? -errno : 0;
+}
+
 int sys_lock(int fd)
 {
     int r;

@@ -57,6 +57,7 @@ int sys_file_of(int fd, struct sys_file *f);
 int sys_open_path(const char *path);   /* for sys_file_of and sys_chmod alone; follows no link */
 int sys_open_folder(const char *path); /* for sys_lock */
 int sys_chmod(int fd, uint32_t mode);  /* of what sys_open_path has opened */
+int sys_fchmod(int fd, uint32_t mode);
 int sys_lock(int fd);                  /* exclusive, until fd is closed; -EWOULDBLOCK: somebody else has it */
 
 /* Is a socket, of whatever type, bound at that unix address by a process that lives? 1, 0 or -errno.

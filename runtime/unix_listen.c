@@ -4,7 +4,6 @@
 #include "unix_listen.h"
 
 #include "sys.h"
-#include "sys_file.h"
 
 #include <errno.h>
 #include <string.h>
