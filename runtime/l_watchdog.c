@@ -4,8 +4,13 @@
  *
  * Compiled code does not look at hooks. It leaves itself at calls of C functions, which is where most
  * endless loops go by; one that only computes cannot be stopped. After GRACE more ticks the process ends,
- * so that whoever waits for it learns why. */
+ * so that whoever waits for it learns why.
+ *
+ * interrupts() puts a person in the timer's place: the second Ctrl-C that comes before the loop heard of the
+ * first sets the hook. */
 #include "l_watchdog.h"
+
+#include "signals.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -15,10 +20,12 @@
 
 enum { TICK_US = 100000, GRACE = 10, EXIT_STATUS = 70 };
 
-/* The timer and its signal belong to the process: one at a time. */
+/* The timer, the signals and the hook belong to the process: one use at a time. */
 static struct {
     lua_State *L;
     struct ctx *cx;
+    const char *what; /* the error */
+    int signo;        /* caught, while L is set */
     int ticks;
     bool barked;
     lua_State *victim; /* the coroutine that is being stopped; others go on */
@@ -33,7 +40,7 @@ static void bark(lua_State *L, lua_Debug *ar)
     dog.victim = L;
     dog.barked = true;
     luaL_where(L, lua_getinfo(L, "S", ar) && *ar->what == 'C' ? 1 : 0);
-    lua_pushstring(L, "stopped: it ran too long without waiting");
+    lua_pushstring(L, dog.what);
     lua_concat(L, 2);
     lua_error(L);
 }
@@ -51,6 +58,32 @@ static void tick(int signo)
     errno = saved;
 }
 
+static void interrupted(int signo)
+{
+    if (!signals_pending(signo)) {
+        dog.ticks = 0;
+        dog.before.sa_handler(signo);
+    } else if (dog.ticks++ == 0) {
+        dog.victim = NULL;
+        lua_sethook(dog.L, bark, LUA_MASKCALL | LUA_MASKCOUNT, 1);
+    } else {
+        dog.before.sa_handler(signo); /* compiled code: the process ends */
+    }
+}
+
+static void catch_signal(lua_State *L, int signo, void (*handler)(int), const char *what)
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    dog.cx = face_ctx(L);
+    dog.L = dog.cx->L ? dog.cx->L : L; /* not a task's: that may be gone */
+    dog.what = what;
+    dog.signo = signo;
+    dog.ticks = 0;
+    dog.victim = NULL;
+    dog.barked = false;
+    must(sigaction(signo, &action, &dog.before) == 0);
+}
+
 static void arm(lua_Number seconds)
 {
     struct itimerval timer = {.it_interval = {.tv_usec = seconds > 0 ? TICK_US : 0}};
@@ -66,14 +99,16 @@ static int l_watchdog(lua_State *L)
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, seconds >= 1e-6 && seconds < 1e9, 1, "out of range");
     strncpy(dog.last_words, luaL_checkstring(L, 2), sizeof dog.last_words - 1);
-    struct sigaction action = {.sa_handler = tick, .sa_flags = SA_RESTART};
-    dog.cx = face_ctx(L);
-    dog.L = dog.cx->L ? dog.cx->L : L; /* not a task's: that may be gone */
-    dog.ticks = 0;
-    dog.victim = NULL;
-    dog.barked = false;
-    must(sigaction(SIGVTALRM, &action, &dog.before) == 0);
+    catch_signal(L, SIGVTALRM, tick, "stopped: it ran too long without waiting");
     arm(seconds);
+    return 0;
+}
+
+/* interrupts(): after signal_watch("INT"). In a task that computes when the second SIGINT comes an error is
+ * raised until watchdog_end. The first goes to the loop, as do all while it hears of them. */
+static int l_interrupts(lua_State *L)
+{
+    catch_signal(L, SIGINT, interrupted, "interrupted");
     return 0;
 }
 
@@ -83,7 +118,7 @@ static int l_watchdog_end(lua_State *L)
     bool armed = dog.L != NULL;
     arm(0);
     if (armed) {
-        must(sigaction(SIGVTALRM, &dog.before, NULL) == 0);
+        must(sigaction(dog.signo, &dog.before, NULL) == 0);
         lua_sethook(L, NULL, 0, 0);
         dog.L = NULL;
     }
@@ -92,7 +127,7 @@ static int l_watchdog_end(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"watchdog", l_watchdog}, {"watchdog_end", l_watchdog_end}, {NULL, NULL},
+    {"interrupts", l_interrupts}, {"watchdog", l_watchdog}, {"watchdog_end", l_watchdog_end}, {NULL, NULL},
 };
 
 void l_watchdog_open(lua_State *L) { face_functions(L, functions); }

@@ -64,6 +64,8 @@ int signals_watch(struct poller *p, int signo, bool kept)
     return 0;
 }
 
+bool signals_pending(int signo) { return watched[signo].pending; }
+
 bool signals_ignored(int signo)
 {
     struct sigaction sa;

@@ -21,6 +21,9 @@ void signals_unwatch(struct poller *p, int signo, bool kept);
 /* Was the process started with signo ignored (as a shell's background job, by nohup) and still does? */
 bool signals_ignored(int signo);
 
+/* Has it come, and was it not taken yet? For signal handlers too. */
+bool signals_pending(int signo);
+
 /* What p watched does again what it did before. */
 void signals_forget(struct poller *p);
 

@@ -1,0 +1,126 @@
+-- SPDX-License-Identifier: MIT
+-- cli_run.lua - runs a program: -e, -l and the script are the main task, then comes the prompt of -i.
+
+local core = require "moonpark.core"
+local dump = require "moonpark.dump"
+local ending = require "moonpark.cli_end"
+local failures = require "moonpark.failures"
+local repl = require "moonpark.repl"
+local signals = require "moonpark.cli_signals"
+local task = require "moonpark.task"
+local tell = require "moonpark.cli_tell"
+
+local M = {}
+
+local OK, FAILED, DEADLOCK = 0, 1, 3
+
+local function load_script(path)
+  if path == "-" then return loadfile() end
+  local file, err = io.open(path)
+  local readable = file and (file:read(0) or file:seek "end") -- a folder can be opened
+  if file and not readable then err = path .. ": Is a directory" end
+  if file then file:close() end
+  if not readable then return nil, "cannot open the script: " .. err end
+  return loadfile(path)
+end
+
+-- -l name: as luajit's. -l name=module: the global, too.
+local function load_module(value)
+  local name, module = value:match "^([^=]*)=(.*)$"
+  if not name then
+    return function() require(value) end
+  end
+  return function() _G[name] = require(module) end
+end
+
+local function load_step(step)
+  if step.option == "-l" then return load_module(step.value) end
+  return loadstring(step.value, "=(command line)")
+end
+
+--- The main task's parts, in their order. Nothing has run.
+---@param program moonpark.cli.program
+---@param script string|nil
+---@return function[]|nil
+---@return string? err
+function M.load(program, script)
+  local chunks = {}
+  for _, step in ipairs(program.steps) do
+    local chunk, err = load_step(step)
+    if not chunk then return nil, err end
+    table.insert(chunks, chunk)
+  end
+  if script then
+    local chunk, err = load_script(script)
+    if not chunk then return nil, err end
+    table.insert(chunks, chunk)
+  end
+  return chunks
+end
+
+local function say_hello()
+  io.stdout:write(("moonpark %s, %s, %s; Ctrl-C cancels what runs, Ctrl-D ends\n"):format(core.version, jit.version,
+    core.netpoll_name()))
+end
+
+-- Where somebody types, Ctrl-C is the prompt's as long as there is one; and its end is the program's, whatever
+-- still runs.
+local function watch_terminal(prompt)
+  local end_program
+  end_program = signals.on("INT", function()
+    if ending.status() or not prompt:interrupt() then end_program() end
+  end)
+  prompt:take_interrupts()
+  ending.on_end(function() prompt:restore() end)
+  failures.on_report(function(text) prompt:interject("moonpark: uncaught error in a task: " .. text) end)
+  signals.on("WINCH", function() prompt:resize() end)
+  signals.on("CONT", function() prompt:continue() end)
+end
+
+local function run_prompt(grace)
+  local prompt = repl.open { describe = tell.describe }
+  if prompt.terminal then
+    say_hello()
+    watch_terminal(prompt)
+  end
+  local why = prompt:run()
+  prompt:close()
+  if prompt.terminal and why == "eof" then ending.start("the input has ended", OK, grace) end
+end
+
+local function main_task(chunks, program)
+  tell.set_main(core.current())
+  for i = 1, #chunks do chunks[i](unpack(arg)) end
+  if program.interactive then run_prompt(program.grace) end
+end
+
+-- A failure of the main task ends the program, without waiting for tasks that may never end.
+local function watch_main(grace)
+  task.on_main_failed(function()
+    tell.tell_main()
+    ending.start("the main task failed", FAILED, grace)
+  end)
+end
+
+local function report_deadlock()
+  tell.say(dump.deadlock())
+  tell.tell_main()
+  tell.hush() -- what is killed now has not failed
+  core.kill_all()
+end
+
+--- Runs them.
+---@param chunks function[]
+---@param program moonpark.cli.program
+---@return integer status
+function M.run(chunks, program)
+  signals.watch(program.grace)
+  watch_main(program.grace)
+  os.exit = ending.leave -- luacheck: ignore 122
+  local locked = task.run_main(main_task, chunks, program) == "deadlock"
+  if locked then report_deadlock() end
+  ending.settle()
+  return ending.status() or locked and DEADLOCK or tell.failed() and FAILED or OK
+end
+
+return M

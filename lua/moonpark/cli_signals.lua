@@ -1,0 +1,58 @@
+-- SPDX-License-Identifier: MIT
+-- cli_signals.lua - what signals do to a program that the command runs.
+--
+--   QUIT               prints the dump, closes all; status 2, as Go's
+--   USR1               prints the dump
+--   INT, TERM, PIPE    wind down, status 128 + signal; the second one ends at once
+
+local core = require "moonpark.core"
+local dump = require "moonpark.dump"
+local ending = require "moonpark.cli_end"
+
+local M = {}
+
+local QUIT = 2         -- the status of a SIGQUIT
+local SIGNALED = 128   -- + the signal's number, as a shell would say
+
+local handlers = {}    -- [number] = fn(), called on the loop's own stack: they do not wait
+
+local function print_dump() io.stderr:write(dump.dump()) end
+
+local function ends(name, grace)
+  local number = core.signal_number(name)
+  return function()
+    if ending.status() then ending.leave(ending.status()) end
+    ending.start("SIG" .. name, SIGNALED + number, grace)
+  end
+end
+
+--- From now on fn() is called where that signal comes, on the loop's own stack.
+---@param name string "INT"
+---@param fn fun()
+---@return fun()|nil before what was called so far
+function M.on(name, fn)
+  local number = core.signal_number(name)
+  local before = handlers[number]
+  handlers[number] = fn
+  assert(core.signal_watch(name))
+  return before
+end
+
+--- Watches. Whoever started us may want PIPE ignored: then it stays so. (INT too, for a shell's background job; but
+--- luajit has caught that one before we come, and nobody can tell any more.)
+---@param grace number seconds
+function M.watch(grace)
+  core.on_signal(function(number)
+    if handlers[number] then handlers[number]() end
+  end)
+  M.on("USR1", print_dump)
+  M.on("QUIT", function()
+    print_dump()
+    ending.leave(QUIT)
+  end)
+  M.on("INT", ends("INT", grace))
+  M.on("TERM", ends("TERM", grace))
+  if not core.signal_ignored "PIPE" then M.on("PIPE", ends("PIPE", grace)) end
+end
+
+return M

@@ -1,0 +1,259 @@
+-- SPDX-License-Identifier: MIT
+-- repl.lua - the prompt of `moonpark -i`: reads lines, runs each as a task of its own, and prints what it returns.
+--
+-- The prompt's task waits either for a line that is typed or for the line that runs. It does so in a scope of its
+-- own, which Ctrl-C cancels; so the signal never cancels the prompt itself.
+
+local core = require "moonpark.core"
+local Input = require "moonpark.repl_input"
+local moonpark = require "moonpark"
+local editor = require "moonpark.repl_editor"
+local show = require "moonpark.repl_show"
+require "moonpark.task" -- for join
+
+local M = {}
+
+local PATIENCE = 1e9 -- seconds; at a terminal somebody can always press Ctrl-C, so nothing there is a deadlock
+
+---@class moonpark.repl
+---@field input moonpark.repl.input
+---@field editor? moonpark.repl.editor
+---@field terminal boolean somebody types
+---@field describe fun(task: moonpark.task): string a failed task
+---@field line? moonpark.task what runs
+---@field scope? moonpark.scope in which the prompt waits
+local Repl = {}
+Repl.__index = Repl
+
+-- Errors are told as lua's own prompt tells them.
+local function say(text) io.stderr:write(text, "\n") end
+
+---------------------------------------------------------------------------------------------------
+-- what code in here finds without require
+
+-- moonpark and its modules, when they are first asked for.
+local function module_called(name)
+  if name == "moonpark" then return moonpark end
+  if type(name) ~= "string" then return nil end
+  local module = moonpark[name]
+  return module ~= nil and rawequal(package.loaded["moonpark." .. name], module) and module or nil
+end
+
+local function index_before(meta)
+  local before = meta.__index
+  if type(before) == "function" then return before end
+  return function(_, name) return before and before[name] end
+end
+
+-- What the script has set comes first, and its own metatable next.
+local function lend_modules()
+  local meta = getmetatable(_G)
+  if meta ~= nil and type(meta) ~= "table" then return end
+  meta = meta or {}
+  local before = index_before(meta)
+  function meta.__index(globals, name)
+    local module = module_called(name)
+    if module ~= nil then return module end
+    return before(globals, name)
+  end
+  setmetatable(_G, meta)
+end
+
+---------------------------------------------------------------------------------------------------
+-- waiting, and Ctrl-C
+
+-- fn(...) in a scope that Ctrl-C cancels. -> fn's results
+local function interruptible(self, fn, ...)
+  self.scope = core.scope_open(false)
+  local result, err = fn(...)
+  self.interrupted = self.scope:is_canceled()
+  self.scope:close()
+  self.scope = nil
+  return result, err
+end
+
+-- The second Ctrl-C while something computes raises an error in it. Once the loop runs again that is over.
+local function listen(self)
+  core.watchdog_end()
+  self.listening = true
+  core.interrupts()
+end
+
+--- Ctrl-C, on the loop's own stack: cancels the line that runs; one that goes on all the same is left alone the
+--- second time. Where none runs, what is typed is forgotten.
+---@return boolean done is there a prompt that takes it?
+function Repl:interrupt()
+  listen(self)
+  if not self.scope then return false end
+  if self.line and not self.line:is_canceled() then
+    self.line:cancel "Ctrl-C"
+  else
+    self.scope:cancel()
+  end
+  return true
+end
+
+---------------------------------------------------------------------------------------------------
+-- reading
+
+local function prompt_of(name, default)
+  local prompt = rawget(_G, name)
+  return prompt ~= nil and tostring(prompt) or default
+end
+
+local function read_plainly(self, prompt)
+  if self.terminal then
+    io.stdout:write(prompt)
+    io.stdout:flush()
+  end
+  return self.input:read_line()
+end
+
+-- -> a line | nil, "eof" | nil, "interrupted" | nil, "canceled": the program ends
+local function read_line(self, prompt)
+  local line, err
+  if self.editor then
+    line, err = interruptible(self, self.editor.read_line, self.editor, prompt)
+  else
+    line, err = interruptible(self, read_plainly, self, prompt)
+  end
+  if line then return line end
+  if core.current():is_canceled() then return nil, "canceled" end
+  if self.interrupted then return nil, "interrupted" end
+  return nil, err
+end
+
+local function is_cut_off(err) return err ~= nil and err:find "'<eof>'$" ~= nil end
+
+-- An expression's value is what is wanted; the nil before it keeps a call from being a tail call, which no traceback
+-- would show.
+---@return function|nil chunk
+---@return integer|string first number of the first result that counts; or what is wrong
+---@return boolean? more lines may make it whole
+local function compile(text)
+  local expression, explicit = text:gsub("^%s*=", "", 1)
+  local chunk, wrong = loadstring("return nil," .. expression, "=stdin")
+  if chunk then return chunk, 2 end
+  if explicit > 0 then return nil, wrong, is_cut_off(wrong) end
+  local err
+  chunk, err = loadstring(text, "=stdin")
+  if chunk then return chunk, 1 end
+  return nil, err, is_cut_off(err) or is_cut_off(wrong)
+end
+
+-- Reads until the chunk is whole. -> chunk, its first result | false: nothing to run | nil, why
+local function read_chunk(self)
+  local text, err = read_line(self, prompt_of("_PROMPT", "> "))
+  if not text then return nil, err end
+  if not text:find "%S" then return false end
+  local chunk, first, more = compile(text)
+  while more do
+    local line = read_line(self, prompt_of("_PROMPT2", ">> "))
+    if not line then break end
+    text = text .. "\n" .. line
+    chunk, first, more = compile(text)
+  end
+  if chunk then return chunk, first end
+  if self.interrupted then return nil, "interrupted" end
+  say(first)
+  return false
+end
+
+---------------------------------------------------------------------------------------------------
+-- running
+
+local function print_results(first, ...)
+  if select("#", ...) >= first then io.stdout:write(show.results(select(first, ...)), "\n") end
+end
+
+local function report(self, line, first)
+  if line:status() == "failed" then
+    say(self.describe(line))
+    return line:join() -- nobody else is to tell it
+  end
+  print_results(first, select(2, line:join()))
+end
+
+local function ended(line) return line:status() == "done" or line:status() == "failed" end
+
+local function run(self, chunk, first)
+  jit.off(chunk, true)
+  self.line = core.go(chunk)
+  self.line:name "stdin"
+  interruptible(self, self.line.await, self.line, self.terminal and PATIENCE or nil)
+  local line = self.line
+  self.line = nil
+  if ended(line) then return report(self, line, first) end
+  if self.interrupted then say(("%s goes on"):format(tostring(line))) end
+end
+
+local function fresh_line(self)
+  self.input:drop()
+  if self.terminal then io.stdout:write "\n" end
+end
+
+--- Ctrl-C is the prompt's from now on: whoever hears of the signal calls interrupt().
+function Repl:take_interrupts() listen(self) end
+
+--- Reads and runs until there are no more lines.
+---@return string why "eof", or "canceled"
+function Repl:run()
+  while not core.current():is_canceled() do
+    local chunk, why = read_chunk(self)
+    if chunk then
+      run(self, chunk, why)
+    elseif why == "interrupted" then
+      fresh_line(self)
+    elseif chunk == nil then
+      if why == "eof" and self.terminal then io.stdout:write "\n" end
+      return why
+    end
+  end
+  return "canceled"
+end
+
+--- Prints something while somebody types.
+---@param text string
+function Repl:interject(text)
+  if self.editor then return self.editor:interject(text) end
+  say(text)
+end
+
+--- The window has another size.
+function Repl:resize()
+  if self.editor then self.editor:resize() end
+end
+
+--- The process was stopped and goes on.
+function Repl:continue()
+  if self.editor then self.editor:continue() end
+end
+
+--- Puts the terminal back; for the loop's own stack too.
+function Repl:restore()
+  if self.editor then self.editor:restore() end
+end
+
+function Repl:close()
+  if self.listening then core.watchdog_end() end
+  if self.editor then self.editor:close() end
+  self.input:close()
+end
+
+--- In a task: the standard input becomes a prompt. It is one that is seen, and Ctrl-C is its, where somebody types.
+---@param options {describe: fun(task: moonpark.task): string}
+---@return moonpark.repl
+function M.open(options)
+  local terminal = Input.is_terminal(0) and Input.is_terminal(1)
+  local self = setmetatable({ input = Input.open(), terminal = terminal,
+    describe = options.describe }, Repl)
+  io.stdin:setvbuf "no" -- what the code reads itself begins behind its line
+  lend_modules()
+  if not terminal then return self end
+  local why
+  self.editor, why = editor.open(self.input)
+  if why then say("moonpark: " .. why) end
+  return self
+end
+
+return M

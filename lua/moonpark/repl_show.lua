@@ -1,0 +1,142 @@
+-- SPDX-License-Identifier: MIT
+-- repl_show.lua - a value as a short text that a person reads: of bounded depth and length, whatever is in it.
+
+local M = {}
+
+local DEPTH = 3        -- tables within tables
+local ENTRIES = 24     -- of one table
+local BUDGET = 200     -- entries in all
+local LOOKED_AT = 1000 -- keys that are sorted
+local STRING = 120     -- bytes of a string in a table
+local WIDTH = 80       -- a table that is longer stands on several lines
+
+local escapes = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\0"] = "\\0", ['"'] = '\\"', ["\\"] = "\\\\" }
+
+-- Never in the middle of a UTF-8 character.
+local function cut(text)
+  local last = STRING
+  while last > STRING - 3 and (text:byte(last + 1) or 0) >= 0x80 and text:byte(last + 1) < 0xC0 do last = last - 1 end
+  return text:sub(1, last)
+end
+
+local function quoted(text)
+  local short = #text > STRING and cut(text) or text
+  local shown = '"' .. short:gsub('[%c"\\]', function(c) return escapes[c] or ("\\%d"):format(c:byte()) end) .. '"'
+  return #text > STRING and ("%s... (%d bytes)"):format(shown, #text) or shown
+end
+
+-- tostring of anything; a __tostring may raise, or return what is no string.
+local function named(value)
+  local ok, text = pcall(tostring, value)
+  if not ok or type(text) ~= "string" then return ("<%s whose __tostring failed>"):format(type(value)) end
+  return #text > 4 * STRING and text:sub(1, 4 * STRING) .. "..." or text
+end
+
+local function speaks(value)
+  local meta = debug.getmetatable(value)
+  return type(meta) == "table" and rawget(meta, "__tostring") ~= nil
+end
+
+local order = { number = 1, string = 2, boolean = 3 }
+
+local function before(a, b)
+  local of_a, of_b = order[type(a)] or 4, order[type(b)] or 4
+  if of_a ~= of_b then return of_a < of_b end
+  if of_a <= 2 then return a < b end
+  return named(a) < named(b)
+end
+
+-- The keys beside 1..n, sorted; of a huge table the first that come.
+local function keys_beside(t, n)
+  local keys = {}
+  for key in next, t do
+    if not (type(key) == "number" and key >= 1 and key <= n and key % 1 == 0) then keys[#keys + 1] = key end
+    if #keys == LOOKED_AT then break end
+  end
+  table.sort(keys, before)
+  return keys
+end
+
+local show
+
+local function key_text(key)
+  if type(key) == "string" and key:find "^[%a_][%w_]*$" then return key end
+  return "[" .. (type(key) == "string" and quoted(key) or named(key)) .. "]"
+end
+
+local function length(t)
+  local n = 0
+  while rawget(t, n + 1) ~= nil do n = n + 1 end
+  return n
+end
+
+-- Calls add(text) for each entry until it says no.
+local function each_entry(t, state, add)
+  local n = length(t)
+  for i = 1, n do
+    if not add() then return end
+    add(show(t[i], state))
+  end
+  for _, key in ipairs(keys_beside(t, n)) do
+    if not add() then return end
+    add(key_text(key) .. " = " .. show(rawget(t, key), state))
+  end
+end
+
+local function entries(t, state)
+  local list = {}
+  each_entry(t, state, function(text)
+    if text then
+      list[#list + 1] = text
+    elseif #list >= ENTRIES or state.left <= 0 then
+      list[#list + 1] = "..."
+      return false
+    else
+      state.left = state.left - 1
+    end
+    return true
+  end)
+  return list
+end
+
+local function indented(text) return (text:gsub("\n", "\n  ")) end
+
+local function braced(list)
+  if #list == 0 then return "{}" end
+  local line = "{ " .. table.concat(list, ", ") .. " }"
+  if #line <= WIDTH and not line:find("\n", 1, true) then return line end
+  return "{\n  " .. indented(table.concat(list, ",\n")) .. "\n}"
+end
+
+local function show_table(t, state)
+  if state.path[t] then return "<cycle>" end
+  if state.depth == DEPTH then return next(t) == nil and "{}" or "{...}" end
+  state.path[t], state.depth = true, state.depth + 1
+  local text = braced(entries(t, state))
+  state.path[t], state.depth = nil, state.depth - 1
+  return text
+end
+
+function show(value, state)
+  if type(value) == "string" then return quoted(value) end
+  if type(value) ~= "table" or speaks(value) then return named(value) end
+  return show_table(value, state)
+end
+
+--- A result as the prompt prints it: a string as it is, a table by its entries, the rest as tostring has it.
+---@param value any
+---@return string
+function M.show(value)
+  if type(value) == "string" then return value end
+  return show(value, { depth = 0, left = BUDGET, path = {} })
+end
+
+--- Several results, between tabs as print does it.
+---@return string
+function M.results(...)
+  local list = {}
+  for i = 1, select("#", ...) do list[i] = M.show((select(i, ...))) end
+  return table.concat(list, "\t")
+end
+
+return M

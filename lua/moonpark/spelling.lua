@@ -1,0 +1,41 @@
+-- SPDX-License-Identifier: MIT
+-- spelling.lua - "did you mean": the word of a list that is nearest to one that nobody knows.
+
+local M = {}
+
+-- How many letters to put in, take out, replace or swap with the next one; gives up above `most`.
+local function distance(a, b, most)
+  if math.abs(#a - #b) > most then return most + 1 end
+  local before, row = nil, {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local line = { [0] = i }
+    for j = 1, #b do
+      local same = a:byte(i) == b:byte(j)
+      line[j] = math.min(row[j] + 1, line[j - 1] + 1, row[j - 1] + (same and 0 or 1))
+      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+        line[j] = math.min(line[j], before[j - 2] + 1)
+      end
+    end
+    before, row = row, line
+  end
+  return row[#b]
+end
+
+--- The word that was meant, or nil: one letter in three may be wrong, two at most; the first in the alphabet where
+--- several are as near.
+---@param word string
+---@param words string[]
+---@return string|nil
+function M.nearest(word, words)
+  local best, least = nil, math.min(2, math.floor(#word / 3)) + 1
+  local sorted = { unpack(words) }
+  table.sort(sorted)
+  for _, candidate in ipairs(sorted) do
+    local d = distance(word, candidate, least)
+    if d < least then best, least = candidate, d end
+  end
+  return best
+end
+
+return M
