@@ -13,9 +13,12 @@
 -- Its trades: cli_words.lua reads the command line, cli_run.lua runs, cli_end.lua winds down, cli_tell.lua tells
 -- failures, cli_signals.lua hears of signals.
 
+local check = require "moonpark.check"
+local completion = require "moonpark.cli_completion"
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local options = require "moonpark.cli_options"
+local project = require "moonpark.project"
 local run = require "moonpark.cli_run"
 local tell = require "moonpark.cli_tell"
 local words_of = require "moonpark.cli_words"
@@ -65,6 +68,33 @@ end
 
 -- [name] = fn(arguments) -> status | nil, what is wrong, a hint
 local performers = {}
+
+function performers.check(paths)
+  if #paths == 0 then return nil, "check: a script expected" end
+  local findings, unreadable = check.check(paths)
+  for _, finding in ipairs(findings) do io.stdout:write(finding, "\n") end
+  for _, why in ipairs(unreadable) do tell.say("cannot read " .. why) end
+  return #unreadable > 0 and USAGE or #findings > 0 and FAILED or OK
+end
+
+function performers.init(folders)
+  if #folders ~= 1 then return nil, "init: one folder expected" end
+  local written, err, misuse = project.init(folders[1])
+  if misuse then return nil, err end
+  if not written then
+    tell.say(err)
+    return FAILED
+  end
+  io.stdout:write(project.next_steps(written, folders[1]))
+  return OK
+end
+
+function performers.completion(shells)
+  local shell = #shells == 1 and completion[shells[1]]
+  if not shell then return nil, "completion: bash, zsh or fish expected" end
+  io.stdout:write(shell())
+  return OK
+end
 
 local function perform(command, words)
   local arguments, wrong, hint = words_of.arguments(words)

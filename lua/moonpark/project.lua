@@ -1,0 +1,124 @@
+-- SPDX-License-Identifier: MIT
+-- project.lua - `moonpark init`: the files of a project to start from.
+
+local ffi = require "ffi"
+local files_of = require "moonpark.project_files"
+
+ffi.cdef [[
+int moonpark_project_mkdir(const char *path, unsigned mode) __asm__("mkdir");
+int moonpark_project_access(const char *path, int mode) __asm__("access");
+int moonpark_project_rmdir(const char *path) __asm__("rmdir");
+char *moonpark_project_realpath(const char *path, char *resolved) __asm__("realpath");
+char *moonpark_project_strerror(int number) __asm__("strerror");
+]]
+
+local C = ffi.C
+local M = {}
+
+local LONGEST = 64 -- bytes of a name
+
+local function realpath(path)
+  local resolved = ffi.new "char[4096]" -- PATH_MAX
+  return C.moonpark_project_realpath(path, resolved) ~= nil and ffi.string(resolved) or nil
+end
+
+local function exists(path) return C.moonpark_project_access(path, 0) == 0 end
+
+-- What the last call of the system's said.
+local function reason() return ffi.string(C.moonpark_project_strerror(ffi.errno())) end
+
+-- The project's name is its folder's; it names a rock and a command.
+local function name_of(folder)
+  local name = (realpath(folder) or folder):gsub("/+$", ""):match "([^/]*)$"
+  if #name <= LONGEST and name:find "^%l[%l%d_-]*$" then return name end
+  return nil, ("init: '%s' cannot be a project's name: a small letter, then small letters, digits, - and _; at most %d")
+    :format(name, LONGEST)
+end
+
+-- Where this library's sources are, for an editor.
+local function library()
+  local own = debug.getinfo(1, "S").source:match "^@(.*)/moonpark/[^/]*$"
+  return own and realpath(own) or "lua"
+end
+
+local function in_the_way(folder, files)
+  local found = {}
+  for _, file in ipairs(files) do
+    if exists(folder .. "/" .. file.path) then table.insert(found, file.path) end
+  end
+  return found
+end
+
+-- Makes what is missing of a folder; tells undo about it. -> true | nil, why not
+local function make_folder(path, undo)
+  if exists(path .. "/.") then return true end
+  if C.moonpark_project_mkdir(path, 511) == 0 then -- 0777, less the umask
+    table.insert(undo, function() C.moonpark_project_rmdir(path) end)
+    return true
+  end
+  return nil, ("cannot make the folder %s: %s"):format(path, reason())
+end
+
+local function write(path, text, undo)
+  local file, err = io.open(path, "w")
+  if not file then return nil, "cannot write " .. err end
+  table.insert(undo, function() os.remove(path) end)
+  local ok, why = file:write(text)
+  local closed, late = file:close()
+  if ok and closed then return true end
+  return nil, ("cannot write %s: %s"):format(path, why or late)
+end
+
+local function write_all(folder, files, undo)
+  local ok, err = make_folder(folder, undo)
+  for _, file in ipairs(files) do
+    local inner = file.path:match "^(.*)/"
+    if ok and inner then ok, err = make_folder(folder .. "/" .. inner, undo) end
+    if ok then ok, err = write(folder .. "/" .. file.path, file.text, undo) end
+  end
+  return ok, err
+end
+
+---@class moonpark.project
+---@field name string
+---@field paths string[]
+
+--- Writes a project into that folder, all of it or nothing.
+---@param folder string
+---@return moonpark.project|nil
+---@return string err
+---@return boolean? misuse the name cannot be one
+function M.init(folder)
+  local name, wrong = name_of(folder)
+  if not name then return nil, wrong, true end
+  local files = files_of(name, library())
+  local there = in_the_way(folder, files)
+  if #there > 0 then
+    return nil, ("nothing was written: in %s there is already %s"):format(folder, table.concat(there, ", "))
+  end
+  local undo, paths = {}, {}
+  local ok, err = write_all(folder, files, undo)
+  if not ok then
+    for i = #undo, 1, -1 do undo[i]() end
+    return nil, err
+  end
+  for i, file in ipairs(files) do paths[i] = file.path end
+  return { name = name, paths = paths }
+end
+
+--- What to do next.
+---@param project moonpark.project
+---@param folder string
+---@return string
+function M.next_steps(project, folder)
+  local word = folder:find "^[%w_./-]+$" and folder or "'" .. folder:gsub("'", "'\\''") .. "'"
+  return table.concat({
+    ("wrote %s: %s"):format(project.name, table.concat(project.paths, ", ")), "",
+    "  cd " .. word,
+    "  busted                  # its spec",
+    "  moonpark server.lua     # the server; Ctrl-C ends it",
+    "  nc 127.0.0.1 7000       # in another terminal: type a line", "",
+  }, "\n")
+end
+
+return M
