@@ -5,7 +5,7 @@
 #   make spec      build and run busted specs alone      (SPEC=spec/net_spec.lua, MODE=asan|hard)
 #   make bench     build and print the benchmark table   (BENCH="--only echo")
 #   make build     build the module alone                (MODE=release|asan|hard; V=1 shows commands)
-#   make install   copy module, library and command      (LUADIR, LIBDIR, BINDIR; luarocks calls this)
+#   make install   copy module, library, command, page   (LUADIR, LIBDIR, BINDIR, MANDIR; luarocks calls this)
 #   make clean     remove build/
 #
 # This file is the only place that knows which system it is on. Everything it makes is in build/.
@@ -71,8 +71,8 @@ $(BUILD)/units/%.o: runtime/%.c Makefile
 # ---- what Debian has to bring ----
 
 RUN_PACKAGES   := gcc libc6-dev libc-ares-dev redis-tools
-TEST_PACKAGES  := $(RUN_PACKAGES) lua-busted lua-cjson lua-check lua5.1 liblua5.1-0-dev luarocks iproute2 systemd \
-                  bind9-dnsutils netcat-openbsd util-linux mount
+TEST_PACKAGES  := $(RUN_PACKAGES) lua-busted lua-cjson lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
+                  iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base
 BENCH_PACKAGES := $(RUN_PACKAGES) redis-server haproxy nginx-light
 
 # Installs what is missing of the packages in $(1), and a LuaJIT with headers where there is none. The two LuaJIT
@@ -229,13 +229,16 @@ PREFIX ?= /usr/local
 LUADIR ?= $(PREFIX)/share/lua/5.1
 LIBDIR ?= $(PREFIX)/lib/lua/5.1
 BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
 
 .PHONY: install
 install: build
 	install -d '$(DESTDIR)$(LUADIR)/moonpark' '$(DESTDIR)$(LIBDIR)/moonpark' '$(DESTDIR)$(BINDIR)'
+	install -d '$(DESTDIR)$(MANDIR)/man1'
 	install -m 644 lua/moonpark/*.lua '$(DESTDIR)$(LUADIR)/moonpark'
 	install -m 755 $(SO) '$(DESTDIR)$(LIBDIR)/moonpark'
 	install -m 755 lua/bin/moonpark '$(DESTDIR)$(BINDIR)'
+	install -m 644 docs/moonpark.1 '$(DESTDIR)$(MANDIR)/man1'
 
 .PHONY: clean
 clean:

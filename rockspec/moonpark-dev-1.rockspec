@@ -38,6 +38,7 @@ build = {
     LUADIR = "$(LUADIR)",
     LIBDIR = "$(LIBDIR)",
     BINDIR = "$(BINDIR)",
+    MANDIR = "$(PREFIX)/man", -- the rock's own folder: luarocks has no place for pages
   },
 }
 

@@ -121,9 +121,10 @@ local function candidates(all)
 end
 
 local function undefined(name, all)
+  local text = ("global '%s' is read, but nothing defines it"):format(name)
+  if name == "moonpark" then return text .. " (require \"moonpark\")" end
   local meant = spelling.nearest(name, candidates(all))
-  return ("global '%s' is read, but nothing defines it%s"):format(name,
-    meant and (" (did you mean '%s'?)"):format(meant) or name == "moonpark" and " (require \"moonpark\")" or "")
+  return meant and ("%s (did you mean '%s'?)"):format(text, meant) or text
 end
 
 --- The findings of one script.

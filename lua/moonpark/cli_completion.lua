@@ -61,7 +61,9 @@ complete -F _moonpark moonpark
 local function bash_case(command)
   local reply = '_moonpark_files "$word"'
   if command.files == "folder" then reply = 'COMPREPLY=($(compgen -d -- "$word"))' end
-  if command.words then reply = ("COMPREPLY=($(compgen -W '%s' -- \"$word\"))"):format(table.concat(command.words, " ")) end
+  if command.words then
+    reply = ("COMPREPLY=($(compgen -W '%s' -- \"$word\"))"):format(table.concat(command.words, " "))
+  end
   return ("      %s) %s; return ;;"):format(command.name, reply)
 end
 

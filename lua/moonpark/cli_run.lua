@@ -25,17 +25,10 @@ local function load_script(path)
 end
 
 -- -l name: as luajit's. -l name=module: the global, too.
-local function load_module(value)
-  local name, module = value:match "^([^=]*)=(.*)$"
-  if not name then
-    return function() require(value) end
-  end
-  return function() _G[name] = require(module) end
-end
-
-local function load_step(step)
-  if step.option == "-l" then return load_module(step.value) end
-  return loadstring(step.value, "=(command line)")
+local function code_of(step)
+  if step.option == "-e" then return step.value end
+  local name, module = step.value:match "^([^=]*)=(.*)$"
+  return name and ("_G[%q] = require %q"):format(name, module) or ("require %q"):format(step.value)
 end
 
 --- The main task's parts, in their order. Nothing has run.
@@ -46,7 +39,7 @@ end
 function M.load(program, script)
   local chunks = {}
   for _, step in ipairs(program.steps) do
-    local chunk, err = load_step(step)
+    local chunk, err = loadstring(code_of(step), "=(command line)")
     if not chunk then return nil, err end
     table.insert(chunks, chunk)
   end

@@ -34,7 +34,7 @@ function M.on(name, fn)
   local number = core.signal_number(name)
   local before = handlers[number]
   handlers[number] = fn
-  assert(core.signal_watch(name))
+  if not before then assert(core.signal_watch(name)) end
   return before
 end
 

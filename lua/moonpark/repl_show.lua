@@ -5,7 +5,7 @@ local M = {}
 
 local DEPTH = 3        -- tables within tables
 local ENTRIES = 24     -- of one table
-local BUDGET = 200     -- entries in all
+local BUDGET = 100     -- entries in all
 local LOOKED_AT = 1000 -- keys that are sorted
 local STRING = 120     -- bytes of a string in a table
 local WIDTH = 80       -- a table that is longer stands on several lines

@@ -119,9 +119,8 @@ end
 
 local function specs()
   local files = {}
-  local command = ("cd '%s/spec' && ls *_spec.lua net/*_spec.lua fs/*_spec.lua examples/*_spec.lua")
-    :format(process.root)
-  local list = assert(io.popen(command))
+  local kinds = "*_spec.lua net/*_spec.lua fs/*_spec.lua cli/*_spec.lua examples/*_spec.lua"
+  local list = assert(io.popen(("cd '%s/spec' && ls %s"):format(process.root, kinds)))
   for line in list:lines() do
     local file = line:match("^(.*)_spec%.lua$")
     if not whole[file] then files[#files + 1] = file end

@@ -5,6 +5,7 @@
 --   local r = process.run({ "redis-cli", "-p", port, "ping" })      r.status, r.out, r.err, r.signal
 --   local child = process.start(process.moonpark("server.lua"), { env = { PORT = "0" } })
 --   local line = child:line()           the next line of its stdout; child:line("err"): of its stderr
+--   local before = child:expect("text")  waits for it, in the middle of a line too
 --   child:kill("TERM")
 --   local status, out, err = child:wait()
 --   after_each(process.stop_all)        ends what a failed test left behind
@@ -280,6 +281,23 @@ function Child:line(stream)
   end
   self.from[stream] = after or self.from[stream]
   return line
+end
+
+--- Waits until it has written that text, behind what line() and expect() have handed out.
+---@param text string
+---@param stream? "out"|"err"
+---@return string before what came before it
+function Child:expect(text, stream)
+  stream = stream or "out"
+  local first, last
+  wait_for(self, ("%q on std%s"):format(text, stream), function()
+    first, last = self.text[stream]:find(text, self.from[stream], true)
+    return last or not self.fds[stream]
+  end)
+  local from = self.from[stream]
+  if not last then error(("%q was expected, but its output ended: %q"):format(text, self.text[stream]:sub(from)), 2) end
+  self.from[stream] = last + 1
+  return self.text[stream]:sub(from, first - 1)
 end
 
 --- Waits for the child's end.

@@ -1,0 +1,212 @@
+-- SPDX-License-Identifier: MIT
+-- check_spec.lua - moonpark check: what it finds, and what it leaves alone.
+
+local process = require "support.process"
+local testing = require "moonpark.testing"
+
+local function check(text) return process.run(process.moonpark("check", "-"), { stdin = text }) end
+
+-- What is found in a script, without "stdin:".
+local function found(text)
+  local r = check(text)
+  assert.equal("", r.err)
+  assert.equal(r.out == "" and 0 or 1, r.status)
+  return (r.out:gsub("stdin:(%d+: )", "%1"))
+end
+
+-- With the two modules that most scripts have; on the first line.
+local function in_script(text)
+  return found('local moonpark = require "moonpark" local net = require "moonpark.net" print(moonpark, net) ' .. text)
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+describe("moonpark check", function()
+  after_each(process.stop_all)
+
+  it("says nothing of a script without mistakes, status 0", function()
+    assert.equal("", found "local x = ... print(x)")
+    assert.equal("", found "")
+  end)
+
+  it("tells a syntax error with its line, status 1, and skips a first line with #!", function()
+    assert.equal("2: '=' expected near 'x'\n", found "#!/usr/bin/env moonpark\nx x\n")
+    assert.equal("4: 'end' expected (to close 'if' at line 1) near '<eof>'\n", found "if x then\n\n\n")
+  end)
+
+  it("names the file, and goes through several; one that cannot be read is status 2", function()
+    local folder = testing.tempdir()
+    local a, b = write(folder .. "/a.lua", "x x"), write(folder .. "/b.lua", "\nprint(nobody)")
+    local r = process.run(process.moonpark("check", a, b))
+    assert.equal(1, r.status)
+    assert.equal(("%s:1: '=' expected near 'x'\n%s:2: global 'nobody' is read, but nothing defines it\n"):format(a, b),
+      r.out)
+    r = process.run(process.moonpark("check", folder .. "/none.lua", a))
+    assert.equal(2, r.status)
+    assert.matches("^%S+/a%.lua:1: ", r.out)
+    assert.equal(("moonpark: cannot read %s/none.lua: No such file or directory\n"):format(folder), r.err)
+    assert.equal(2, process.run(process.moonpark("check", folder)).status)
+  end)
+
+  it("leaves lines out whose comment says so", function()
+    assert.equal("", found "print(nobody) -- moonpark: ignore\nprint(nobody) -- moonpark: ignore: because")
+    assert.equal("2: global 'nobody' is read, but nothing defines it\n",
+      found "-- moonpark: ignore\nprint(nobody)")
+  end)
+
+  it("without a script, or with an option that it has not, explains itself, status 2", function()
+    for _, words in ipairs { { "check" }, { "check", "--all", "x.lua" } } do
+      local r = process.run(process.moonpark(unpack(words)))
+      assert.same({ 2, "" }, { r.status, r.out })
+      assert.matches("try 'moonpark check %-%-help'\n$", r.err)
+    end
+    local r = process.run(process.moonpark("check", "--help"))
+    assert.equal(0, r.status)
+    assert.matches("^usage: moonpark check script.lua %.%.%.\n", r.out)
+  end)
+
+  describe("globals:", function()
+    it("tells one that nobody defines, and which was meant", function()
+      assert.equal("2: global 'moonprak' is read, but nothing defines it (did you mean 'moonpark'?)\n",
+        found "\nmoonprak.go(print)")
+      assert.equal("1: global 'moonpark' is read, but nothing defines it (require \"moonpark\")\n",
+        found "moonpark.go(print)")
+      assert.equal("1: global 'prnit' is read, but nothing defines it (did you mean 'print'?)\n",
+        found "local function f() return function() prnit() end end f()")
+    end)
+
+    it("knows those of LuaJIT, of the script, and arg", function()
+      assert.equal("", found "x = 1 print(x, arg, jit, bit, unpack, loadstring, _VERSION, _G, setfenv and 1)")
+      assert.equal("", found "function f() return g() end function g() return f() end")
+      assert.equal("", found "_G.x = 1 _G['y'] = 2 print(x, y)")
+    end)
+
+    it("knows those of the scripts that are checked with it", function()
+      local folder = testing.tempdir()
+      local a, b = write(folder .. "/a.lua", "shared = 1"), write(folder .. "/b.lua", "print(shared)")
+      assert.equal(0, process.run(process.moonpark("check", a, b)).status)
+      assert.equal(1, process.run(process.moonpark("check", b)).status)
+    end)
+
+    it("leaves those alone that the script asks for", function()
+      assert.equal("", found "if ngx then ngx.log() end local u = utf8 or {} local b = bit32 and bit32.band print(u, b)")
+      assert.equal("", found "if ngx == nil then print(ngx) end if not other then print(1) end")
+    end)
+
+    it("leaves scripts alone that change what a global is", function()
+      for _, text in ipairs { "setfenv(1, {}) print(x)", "module('m', package.seeall) print(x)",
+        "setmetatable(_G, {}) print(x)", "for k, v in pairs {} do _G[k] = v end print(x)" } do
+        assert.equal("", found(text))
+      end
+    end)
+
+    it("knows busted's where specs are", function()
+      local folder = testing.tempdir()
+      local spec = write(folder .. "/a_spec.lua", "describe('x', function() it('y', function() end) end)")
+      assert.equal("", process.run(process.moonpark("check", spec)).out)
+      assert.equal(1, process.run(process.moonpark("check", write(folder .. "/a.lua", "describe()"))).status)
+    end)
+
+    it("tells one that only functions assign", function()
+      assert.equal("1: global 'x' is assigned in a function (is 'local' missing?)\n", found "local function f() x = 1 end f()")
+      assert.equal("", found "x = 0 local function f() x = 1 end f()")
+      assert.equal("", found "local function f() arg = {} end f()")
+    end)
+  end)
+
+  describe("modules:", function()
+    it("tells what they do not have, and what was meant", function()
+      assert.equal("1: moonpark.net has no 'lisen' (did you mean 'listen'?)\n", in_script "net.lisen()")
+      assert.equal("1: moonpark has no 'slep' (did you mean 'sleep'?)\n", in_script "moonpark.slep(1)")
+      assert.equal("1: moonpark.net has no 'foo'\n", in_script "moonpark.net.foo()")
+      assert.equal("1: moonpark.net has no 'foo'\n", found "print(require('moonpark.net').foo)")
+      assert.equal("1: moonpark.net has no 'foo'\n", found "local m = require 'moonpark' local n = m.net print(n.foo)")
+    end)
+
+    it("leaves a name alone that is something else somewhere", function()
+      assert.equal("", in_script "local function f(net) return net.foo end f()")
+      assert.equal("", in_script "for net in pairs {} do print(net.foo) end")
+      assert.equal("", in_script "net = { foo = 1 } print(net.foo)")
+      assert.equal("", in_script "local a, net = 1, {} print(a, net.foo)")
+      assert.equal("", in_script "local x = { net = {} } print(x.net.foo, x.moonpark.foo)")
+    end)
+
+    it("leaves alone what the script adds to them", function()
+      assert.equal("", in_script "net.mine = 1 print(net.mine) function moonpark.other() end moonpark.other()")
+    end)
+
+    it("says nothing of strings and comments", function()
+      assert.equal("", in_script "print('net.lisen()', [[net.lisen()]]) -- net.lisen()\n--[[ net.lisen() ]]")
+    end)
+  end)
+
+  describe("connections:", function()
+    it("tells a method that is called with a dot", function()
+      for _, maker in ipairs { "local c = net.dial('x')", "local c = assert(net.dial('x'))",
+        "local l = net.listen('x') local c, err = l:accept() print(err)" } do
+        assert.equal("2: c.write(...) lacks its object: c:write(...)\n", in_script(maker .. "\nc.write('x')"))
+      end
+      assert.equal("1: c.read(...) lacks its object: c:read(...)\n",
+        in_script "local l = net.listen 'x' for c in l:accepts() do c.read() end")
+      assert.equal("1: c.read(...) lacks its object: c:read(...)\n",
+        in_script "local l = net.listen 'x' l:serve(function(c) c.read() end)")
+    end)
+
+    it("tells a method that there is none of", function()
+      assert.equal("1: a connection has no method 'reed' (did you mean 'read'?)\n",
+        in_script "local c = net.dial('x') c:reed()")
+    end)
+
+    it("leaves alone what is called with its object, and what may be something else", function()
+      assert.equal("", in_script "local c = net.dial('x') c.write(c, 'x') pcall(c.write, c, 'x')")
+      assert.equal("", in_script "local c = net.dial('x') c = {} c.write('x')")
+      assert.equal("", in_script "local function f(c) c.write('x') end f(net.dial('x'))")
+    end)
+  end)
+
+  describe("the loop:", function()
+    it("warns of calls for which all tasks wait", function()
+      assert.equal("1: warning: os.execute makes the whole loop wait: use moonpark.process\n", in_script "os.execute 'ls'")
+      assert.equal("1: warning: io.popen makes the whole loop wait: use moonpark.process\n", in_script "io.popen('ls')")
+      assert.matches("^1: warning: io%.read makes", in_script "io.read()")
+      assert.matches("^1: warning: io%.stdin:read makes", in_script "io.stdin:read()")
+      assert.equal("1: warning: 'socket' makes the whole loop wait: use moonpark.net\n", in_script "print(require 'socket')")
+    end)
+
+    it("does not in scripts without moonpark, nor in specs, nor of another os", function()
+      assert.equal("", found "os.execute 'ls'")
+      assert.equal("", in_script "local os = { execute = print } os.execute 'ls'")
+      assert.equal("", in_script "local x = { os = {} } x.os.execute 'ls'")
+      local spec = write(testing.tempdir() .. "/a_spec.lua", "require 'moonpark' os.execute 'ls'")
+      assert.equal("", process.run(process.moonpark("check", spec)).out)
+    end)
+
+    it("tells moonpark.go of a call that returns no function", function()
+      assert.equal("1: moonpark.go(f(...)) runs it here and starts what it returns: moonpark.go(f, ...)\n",
+        in_script "local function f() print(1) end moonpark.go(f())")
+      assert.equal("1: moonpark.go(moonpark.sleep(...)) runs it here and starts what it returns: " ..
+        "moonpark.go(moonpark.sleep, ...)\n", in_script "moonpark.go(moonpark.sleep(1))")
+      assert.equal("1: moonpark.go(l:serve(...)) runs it here and starts what it returns: moonpark.go(l.serve, l, ...)\n",
+        in_script "local l = net.listen 'x' moonpark.go(l:serve(print))")
+    end)
+
+    it("leaves alone calls that may return one", function()
+      assert.equal("", in_script "local function f() return print end moonpark.go(f())")
+      assert.equal("", in_script "local function f() if 1 then return print end end moonpark.go(f(), 1)")
+      assert.equal("", in_script "moonpark.go(coroutine.wrap(print)) moonpark.go(loadstring 'x = 1')")
+      assert.equal("", in_script "local function f() print(1) end moonpark.go(f)")
+      assert.equal("", in_script "local function f() end moonpark.go(f() or print)")
+    end)
+  end)
+
+  it("finds nothing in this repository's own examples, library and command", function()
+    local r = process.run(("cd '%s' && find examples lua spec/support -name '*.lua' | xargs '%s' lua/bin/moonpark check "
+      .. "lua/bin/moonpark"):format(process.root, process.interpreter))
+    assert.same({ 0, "", "" }, { r.status, r.out, r.err })
+  end)
+end)
