@@ -17,6 +17,7 @@ local check = require "moonpark.check"
 local completion = require "moonpark.cli_completion"
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
+local ffi = require "ffi"
 local options = require "moonpark.cli_options"
 local project = require "moonpark.project"
 local run = require "moonpark.cli_run"
@@ -26,7 +27,13 @@ require "moonpark" -- for what it does to coroutines and to the JIT's limits
 
 local M = {}
 
+ffi.cdef [[
+int moonpark_fcntl(int fd, int command, ...) __asm__("fcntl");
+int moonpark_open(const char *path, int flags, ...) __asm__("open");
+]]
+
 local OK, FAILED, USAGE = 0, 1, 2
+local F_GETFD, O_RDONLY, O_WRONLY = 1, 0, 1
 
 local function wrong_usage(text, hint, command)
   tell.say(text)
@@ -108,7 +115,15 @@ local function perform(command, words)
   return status or wrong_usage(wrong, hint, command)
 end
 
+-- A descriptor of ours must not become the standard input or one of the outputs, where such a one is closed.
+local function fill_standard_descriptors()
+  for fd = 0, 2 do
+    if ffi.C.moonpark_fcntl(fd, F_GETFD) < 0 then ffi.C.moonpark_open("/dev/null", fd == 0 and O_RDONLY or O_WRONLY) end
+  end
+end
+
 local function main(words)
+  fill_standard_descriptors()
   local command = words_of.command(words)
   if command then return perform(command, words) end
   return run_program(words)

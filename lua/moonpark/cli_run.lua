@@ -17,10 +17,10 @@ local OK, FAILED, DEADLOCK = 0, 1, 3
 local function load_script(path)
   if path == "-" then return loadfile() end
   local file, err = io.open(path)
-  local readable = file and (file:read(0) or file:seek "end") -- a folder can be opened
-  if file and not readable then err = path .. ": Is a directory" end
-  if file then file:close() end
-  if not readable then return nil, "cannot open the script: " .. err end
+  if not file then return nil, "cannot open the script: " .. err end
+  local _, why = file:read(1) -- a folder can be opened
+  file:close()
+  if why then return nil, ("cannot open the script: %s: %s"):format(path, why) end
   return loadfile(path)
 end
 

@@ -21,6 +21,10 @@ local PATIENCE = 1e9 -- seconds; at a terminal somebody can always press Ctrl-C,
 ---@field terminal boolean somebody types
 ---@field describe fun(task: moonpark.task): string a failed task
 ---@field line? moonpark.task what runs
+---@field asked? boolean it was canceled
+---@field listening? boolean Ctrl-C is the prompt's
+---@field interrupted? boolean the last wait was
+---@field closed? boolean
 ---@field scope? moonpark.scope in which the prompt waits
 local Repl = {}
 Repl.__index = Repl
@@ -83,9 +87,11 @@ end
 --- second time. Where none runs, what is typed is forgotten.
 ---@return boolean done is there a prompt that takes it?
 function Repl:interrupt()
+  if self.closed then return false end
   listen(self)
-  if not self.scope then return false end
-  if self.line and not self.line:is_canceled() then
+  if not self.scope then return true end -- between two lines
+  if self.line and not self.asked then
+    self.asked = true
     self.line:cancel "Ctrl-C"
   else
     self.scope:cancel()
@@ -178,7 +184,7 @@ local function ended(line) return line:status() == "done" or line:status() == "f
 
 local function run(self, chunk, first)
   jit.off(chunk, true)
-  self.line = core.go(chunk)
+  self.line, self.asked = core.go(chunk), false
   self.line:name "stdin"
   interruptible(self, self.line.await, self.line, self.terminal and PATIENCE or nil)
   local line = self.line
@@ -235,6 +241,7 @@ function Repl:restore()
 end
 
 function Repl:close()
+  self.closed = true
   if self.listening then core.watchdog_end() end
   if self.editor then self.editor:close() end
   self.input:close()

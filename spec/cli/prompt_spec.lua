@@ -58,7 +58,8 @@ describe("moonpark -i without a terminal", function()
 
   describe("results", function()
     it("of expressions are printed, with or without =, several, nil and none", function()
-      assert.equal("2\n3\n1\tnil\tx\nnil\n", printed "1 + 1\n= 1 + 2\n1, nil, 'x'\nnil\n(function() end)()\nlocal x = 1\n")
+      assert.equal("2\n3\n1\tnil\tx\nnil\n",
+        printed "1 + 1\n= 1 + 2\n1, nil, 'x'\nnil\n(function() end)()\nlocal x = 1\n")
     end)
 
     it("of a return are printed", function()
@@ -95,7 +96,8 @@ describe("moonpark -i without a terminal", function()
     assert.equal("true\ttrue\ttrue\n",
       printed "moonpark == require 'moonpark', net == require 'moonpark.net', netpoll == require 'moonpark.netpoll'\n")
     assert.equal("nil\n", printed "task\n")
-    local r = run("net\ngo\nother\n", "-e", "net = 'mine' setmetatable(_G, { __index = function(_, k) return k .. '!' end })")
+    local r = run("net\ngo\nother\n", "-e", "net = 'mine'", "-e",
+      "setmetatable(_G, { __index = function(_, k) return k .. '!' end })")
     assert.same({ "mine\ngo!\nother!\n", "" }, { r.out, r.err })
   end)
 

@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- terminal_spec.lua - moonpark -i where somebody types: with each library for line editing, and with none.
 
+local moonpark = require "moonpark"
 local process = require "support.process"
 local terminal = require "support.terminal"
 local testing = require "moonpark.testing"
+
+testing.timeout(60)
 
 local editors = terminal.editors()
 
@@ -103,9 +106,11 @@ for _, editor in ipairs { "readline", "edit", "off" } do
       start()
       child:write "print('star' .. 'ted') while true do end\n"
       child:expect "started\r\n"
-      child:write "\3"
-      child:expect "^C"
-      child:write "\3"
+      repeat -- two that come at once are one
+        child:write "\3"
+        moonpark.sleep(0.1)
+        child:expect "^C"
+      until child.text.out:find("interrupted", 1, true)
       child:expect "stdin:1: interrupted"
       child:write "\nprint('o' .. 'n')\n"
       child:expect "on\r\n"
@@ -140,6 +145,29 @@ for _, editor in ipairs { "readline", "edit", "off" } do
       assert.matches('the input has ended: 1 task has not ended after 0.01 s:\r\n  task %d+ "stubborn"', child.text.out)
     end)
 
+    at_terminal("goes on after it was stopped, and in a window of another size", function()
+      start(nil, "-e", GETPID)
+      child:write "print('pid' .. ' ' .. pid)\n"
+      child:expect "pid "
+      local pid = child:line():match "%d+"
+      child:expect "> "
+      child:write "print('be' .. "
+      for _, signal in ipairs { "STOP", "CONT", "WINCH" } do process.run { "kill", "-" .. signal, pid } end
+      child:write "'hind')\n"
+      child:expect "behind\r\n"
+      assert.equal(0, leave())
+    end)
+
+    at_terminal("tells an error of another task, and shows again what is typed", function()
+      start()
+      child:write "moonpark.go(function() moonpark.sleep(0.01) error('de' .. 'tached', 0) end) and nil\n"
+      child:expect "nil\r\n"
+      child:expect "moonpark: uncaught error in a task: detached\r\n"
+      child:write "print('o' .. 'n')\n"
+      child:expect "on\r\n"
+      assert.equal(0, leave())
+    end)
+
     for name, status in pairs { TERM = 143, QUIT = 2 } do
       at_terminal(("puts the terminal back when SIG%s ends it"):format(name), function()
         child = terminal.start(("stty -g; %s; echo status $?; stty -g"):format(terminal.command("-i", "-e", GETPID)),
@@ -167,7 +195,8 @@ for _, editor in ipairs { "readline", "edit", "off" } do
         child:expect "first\r\n> "
         assert.equal(0, leave())
         assert.equal("print('fir' .. 'st')\n", read(folder .. "/state/moonpark/history"))
-        local mode = process.run { "stat", "-c", "%a", folder .. "/state/moonpark/history", folder .. "/state/moonpark" }
+        local own = folder .. "/state/moonpark"
+        local mode = process.run { "stat", "-c", "%a", own .. "/history", own }
         assert.equal("600\n700\n", mode.out)
         start { XDG_STATE_HOME = folder .. "/state" }
         child:write "\16\n" -- Ctrl-P: the one before
