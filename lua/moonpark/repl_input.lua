@@ -29,13 +29,14 @@ Input.__index = Input
 ---@param fd integer
 function Input.is_terminal(fd) return C.moonpark_isatty(fd) == 1 end
 
---- The standard input.
+--- The standard input. Raises where nobody can wait for it: a script has it in its own hands.
 ---@return moonpark.repl.input
 function Input.open()
   local pd, err = netpoll.open(0)
+  if not pd and err ~= "not pollable" then error("the standard input cannot be waited for: " .. err, 0) end
   return setmetatable({
     pd = pd,
-    ended = not pd and err ~= "not pollable", -- it is closed
+    ended = false,
     query = ffi.new "struct moonpark_pollfd[1]",
     byte = ffi.new "char[1]",
     line = {},

@@ -210,8 +210,8 @@ describe("moonpark check", function()
   end)
 
   it("finds nothing in this repository's own examples, library and command", function()
-    local r = process.run(("cd '%s' && find examples lua spec/support -name '*.lua' | xargs '%s' lua/bin/moonpark check "
-      .. "lua/bin/moonpark"):format(process.root, process.interpreter))
+    local r = process.run(("cd '%s' && find examples lua spec/support -name '*.lua' "
+      .. "| xargs '%s' lua/bin/moonpark check lua/bin/moonpark"):format(process.root, process.interpreter))
     assert.same({ 0, "", "" }, { r.status, r.out, r.err })
   end)
 end)

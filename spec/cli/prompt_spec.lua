@@ -41,6 +41,14 @@ describe("moonpark -i without a terminal", function()
     assert.same({ 0, "", "" }, { r.status, r.out, r.err })
   end)
 
+  it("fails where the script waits for the standard input itself", function()
+    local child = process.start(process.moonpark("-i", "-e", "mine = require('moonpark.netpoll').open(0)"),
+      { stdin = true })
+    local status, out, err = child:wait()
+    assert.same({ 1, "" }, { status, out })
+    assert.matches("^moonpark: the standard input cannot be waited for: file exists\n", err)
+  end)
+
   it("comes after -e, -l and the script, whose globals it has", function()
     local path = testing.tempdir() .. "/script.lua"
     local file = assert(io.open(path, "w"))
