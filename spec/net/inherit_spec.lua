@@ -68,7 +68,7 @@ describe("inherited", function()
       local out = output({ unix:fd(), udp:fd(), one, fifo }, "a:b:c:d", SHOW .. [[
         sockets.c:write("through ", sockets.b:local_address())
       ]])
-      assert.equal(("4\ta b c d\na\tunix listener %s\nb\t%s\nc\tunix unix: to unix:\nd\tfd \n"):format(
+      assert.equal(("4\ta b c d\na\tunix listener %s\nb\t%s\nc\tunix unix: to unix:\nd\tfd 6\n"):format(
         unix:address(), udp:local_address():gsub(":", " ", 1)), out)
       fds.close(one)
       local conn = assert(net.from_fd(other))
