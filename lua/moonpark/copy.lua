@@ -41,6 +41,12 @@ local function check_count(n)
   return n
 end
 
+--- connection:sendfile(file[, offset[, length]]) -> bytes; 4th result: bytes sent before a failure. sendfile(2).
+--- file: a path, a descriptor's number, or what has fd(). "unexpected eof": it is too short, or has become so;
+--- "is a directory", "not a regular file", "no such file or directory", "permission denied", ...; and as write's.
+---@alias moonpark.sendfile
+---| fun(self, file: string|integer|table, offset?: integer, length?: integer): integer|nil, string?, integer?, integer?
+
 ---@class moonpark.copy.job
 ---@field dst moonpark.connection
 ---@field src moonpark.connection

@@ -6,9 +6,9 @@
 local addresses = require "moonpark.addresses"
 local core = require "moonpark.core"
 local dial = require "moonpark.dial"
-local copy = require "moonpark.copy"
 local failures = require "moonpark.failures"
 local inherit = require "moonpark.inherit"
+local moving = require "moonpark.copy"
 local packet = require "moonpark.packet"
 local resolve = require "moonpark.resolve"
 local task = require "moonpark.task"
@@ -25,7 +25,7 @@ local M = {}
 ---@field read_all fun(self, max?: integer): string|nil, string?, integer? up to the end; max 64 MiB
 ---@field lines fun(self, max?: integer): fun(): string|nil ends with the stream and at any failure
 ---@field write fun(self, ...: string|number): integer|nil, string?, integer?, integer? bytes; 4th: before a failure
----@field sendfile fun(self, file: string|integer|table, offset?: integer, length?: integer): integer|nil, string? ...
+---@field sendfile moonpark.sendfile a file or a part of it; see copy.lua
 ---@field wait_readable fun(self): true|nil, string?, integer?
 ---@field wait_writable fun(self): true|nil, string?, integer?
 ---@field set_deadline fun(self, t: number|nil): true|nil, string? absolute seconds, on moonpark.now()'s clock
@@ -180,8 +180,8 @@ function M.pipe(capacity) return core.pair(capacity) end
 M.from_fd = core.from_fd
 
 M.inherited = inherit.inherited
-M.copy = copy.copy
-M.relay = copy.relay
+M.copy = moving.copy
+M.relay = moving.relay
 
 ---------------------------------------------------------------------------------------------------
 -- connection

@@ -2,6 +2,7 @@
 -- sendfile: a file, or a part of one, to a connection.
 
 local core = require "moonpark.core"
+local fs = require "moonpark.fs"
 local moonpark = require "moonpark"
 local moving = require "support.moving"
 local net = require "moonpark.net"
@@ -171,6 +172,16 @@ for _, transport in ipairs(support.transports) do
           moving.close(object.number)
           object.number = nil
           assert.same({ nil, "closed", nil, 0 }, { a:sendfile(object) })
+        end)
+      end))
+
+      it("takes a file of moonpark.fs", with_pair(function(a, b)
+        moving.with_file("all of it", function(path)
+          local file = assert(fs.open(path))
+          assert.equal(2, a:sendfile(file, 4, 2))
+          assert.equal("of", b:read_exactly(2))
+          file:close()
+          assert.same({ nil, "closed", nil, 0 }, { a:sendfile(file) })
         end)
       end))
 
