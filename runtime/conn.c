@@ -145,9 +145,9 @@ static int work(struct conn *c, struct task *t)
                 return r; /* 0: readiness was reported meanwhile */
         } else if (r == CONN_LATER) {
             return rest(c, t);
-        } else if (r != CONN_GO_ON) {
+        } else if (r != CONN_GO_ON && r != CONN_OTHERS) {
             return r;
-        } else if (pieces >= limits.operations) {
+        } else if (r == CONN_OTHERS || pieces >= limits.operations) {
             return sched_canceled(t) ? ERR_CANCELED : sched_again(t, &row->kind, c);
         }
     }

@@ -30,7 +30,7 @@ enum conn_op {
     CONN_ACCEPT,   /* op.target: a closed conn, which is opened */
     CONN_WRITE,    /* op.length: how many; out: op.total: how many were written */
     CONN_WRITABLE, /* waits only */
-    CONN_SENDFILE, /* op.target: struct conn_file; out: op.total, as a write's; see conn_move.h */
+    CONN_SENDFILE, /* op.target: struct conn_file; op.limit: 0; out: op.total, as a write's; see conn_move.h */
     CONN_SPLICE_IN,  /* op.target: struct conn_hose; op.limit: most; out: op.total, 0: read() is next */
     CONN_SPLICE_OUT, /* op.target: struct conn_hose; out: op.total, as a write's */
     CONN_CONNECT,  /* the outcome of a connect under way; op.flag: from a chosen local address */
@@ -43,10 +43,11 @@ enum conn_op {
 };
 
 /* A step does one piece of an operation without waiting: 0: done; CONN_GO_ON: call again; -EAGAIN: park on
- * side stream.again first; CONN_LATER; or why not. Its parameters and its result are in t->op. */
+ * side stream.again first; CONN_LATER, CONN_OTHERS; or why not. Its parameters and its result are in t->op. */
 enum {
     CONN_GO_ON = 2,
     CONN_LATER = 3, /* nothing will report that it can go on: call again after op.limit ns */
+    CONN_OTHERS = 4, /* call again after other tasks have run: this was a large piece */
 };
 
 /* What the Lua face hands down. */

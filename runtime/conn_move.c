@@ -15,8 +15,8 @@
 #include <string.h>
 
 enum {
-    PIECE = 262144, /* bytes of a file in one go: others run after limits.operations of them */
-    POUR = 65536,   /* bytes taken out of a kernel pipe by hand */
+    SHARE = 2097152, /* bytes of a file until others run: a peer that keeps up would never make it wait */
+    POUR = 65536,    /* bytes taken out of a kernel pipe by hand */
 };
 
 static ssize_t write_bytes(struct conn *c, const void *bytes, size_t n)
@@ -70,7 +70,7 @@ int conn_sendfile(struct conn *c, struct task *t)
     if (r < 0 || t->op.total == t->op.length)
         return r;
     uint64_t at = f->offset + t->op.total;
-    size_t n = base_min(t->op.length - t->op.total, PIECE);
+    size_t n = base_min(t->op.length - t->op.total, SHARE);
     c->stream.again = POLL_W;
     if (!c->stream.ops->plain)
         f->by_hand = true;
@@ -82,7 +82,13 @@ int conn_sendfile(struct conn *c, struct task *t)
     if (sent <= 0)
         return sent ? (int)sent : ERR_UNEXPECTED_EOF;
     t->op.total += (size_t)sent;
-    return t->op.total == t->op.length ? 0 : CONN_GO_ON;
+    if (t->op.total == t->op.length)
+        return 0;
+    t->op.limit += (size_t)sent;
+    if (t->op.limit < SHARE)
+        return CONN_GO_ON;
+    t->op.limit = 0;
+    return CONN_OTHERS;
 }
 
 /* ---- splice ---- */

@@ -13,6 +13,8 @@
 #include <limits.h>
 #include <string.h>
 
+enum { SPLICE_COST = 15 }; /* a splice moves as much as so many reads more: others have their turn as soon */
+
 static const char file_mark = 0, hose_mark = 0;
 
 static struct conn *connection(lua_State *L, int idx)
@@ -90,7 +92,7 @@ static int l_sendfile(lua_State *L)
     struct conn_file *f = face_new(L, FACE_META_SENDFILE, sizeof *f);
     *f = (struct conn_file){.mark = &file_mark, .fd = -1, .offset = offset, .length = length};
     t->op.target = f;
-    t->op.length = t->op.total = 0;
+    t->op.length = t->op.limit = t->op.total = 0;
     int r = c->closed ? ERR_CLOSED : take_file(L, f, fd);
     if (r == 0)
         return l_conn_run(L, t, c, CONN_SENDFILE);
@@ -149,6 +151,7 @@ static int l_splice_in(lua_State *L)
     struct conn_hose *h = hose(L, 2);
     luaL_argcheck(L, conn_hose_is_empty(h), 2, "hose is not empty");
     struct task *t = face_task(L, face_ctx(L));
+    t->budget -= (uint32_t)base_min(t->budget, SPLICE_COST);
     t->op.target = h;
     t->op.limit = face_size(L, 3, 1, SIZE_MAX);
     t->op.total = 0;

@@ -262,7 +262,7 @@ end)
 
 describe("Lua of the library", function()
   it("annotates what is public", function()
-    local public = { "fs", "init", "net", "netpoll", "process", "task", "testing" }
+    local public = { "copy", "fs", "init", "net", "netpoll", "process", "task", "testing" }
     local bare = {}
     for _, name in ipairs(public) do
       local lines = lines_of(read("lua/moonpark/" .. name .. ".lua"))
