@@ -191,7 +191,8 @@ for _, way in ipairs { { "tcp", "tcp" }, { "tcp", "unix" }, { "unix", "tcp" }, {
         end)
       end
 
-      for _, case in ipairs { { "for its first byte", "" }, { "after few", "abc" }, { "after many", ("m"):rep(LARGE) } } do
+      local befores = { { "for its first byte", "" }, { "after few", "abc" }, { "after many", ("m"):rep(LARGE) } }
+      for _, case in ipairs(befores) do
         local what, before = case[1], case[2]
         local function fails(words, copier)
           assert.same({ nil, words, nil, #before, "read" }, { unpack(results_of(copier), 1, 5) })
