@@ -8,13 +8,17 @@
 
 local ffi = require "ffi"
 local core = require "moonpark.core"
-local fs = require "moonpark.fs"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local name_table = require "support.names"
 local netpoll = require "moonpark.netpoll"
 local process = require "moonpark.process"
+local files = require "hard.life_files"
+local life_expect = require "hard.life_expect"
 local look_up = require "hard.life_names"
+local virtual = require "hard.life_memory"
+
+local WRONG, expect, expect_failure = life_expect.WRONG, life_expect.expect, life_expect.expect_failure
 
 ffi.cdef [[
 int life_pipe2(int *fds, int flags) __asm__("pipe2");
@@ -38,21 +42,6 @@ local function own_hosts()
 end
 
 local host, silent
-
--- What marks a broken promise, which no fault excuses.
-local WRONG = "WRONG: "
-
-local function expect(expected, got, err)
-  if got == nil then error(err, 0) end
-  if got ~= expected then error(("%s%q expected, got %q"):format(WRONG, tostring(expected), tostring(got)), 0) end
-  return got
-end
-
--- Ends with one of these words, or met the fault.
-local function expect_failure(words, got, err)
-  if got ~= nil then error(WRONG .. words .. " expected, got success", 0) end
-  if err ~= words then error(err, 0) end
-end
 
 ---------------------------------------------------------------------------------------------------
 -- sockets
@@ -315,70 +304,6 @@ local function raw(ends)
 end
 
 ---------------------------------------------------------------------------------------------------
--- files
-
-local function tree(folder)
-  assert(fs.mkdir(folder .. "/b/c", { parents = true }))
-  assert(fs.write(folder .. "/b/c/a", "12"))
-  assert(fs.append(folder .. "/b/c/a", "3", { mode = "600" }))
-  expect("123", fs.read(folder .. "/b/c/a"))
-  assert(fs.write(folder .. "/b/a", "old"))
-  local ok, err = fs.write(folder .. "/b/a", "new", { atomic = true })
-  expect(ok and "new" or "old", fs.read(folder .. "/b/a"))
-  assert(ok, err)
-  expect(3, assert(fs.stat(folder .. "/b/a")).size)
-  assert(fs.rename(folder .. "/b/a", folder .. "/b/d"))
-  local list = assert(fs.list(folder .. "/b", { types = true }))
-  expect("c directory d file", ("%s %s %s %s"):format(list[1].name, list[1].type, list[2].name, list[2].type))
-  expect_failure("too long", fs.read(folder .. "/b/d", 2))
-  assert(fs.remove(folder .. "/b/d"))
-  assert(fs.remove(folder .. "/b", { recursive = true }))
-  expect_failure("no such file or directory", fs.stat(folder .. "/b"))
-end
-
-local function file(folder)
-  local f = assert(fs.open(folder .. "/f", "w+"))
-  expect(2, f:write("ab"))
-  expect(2, f:write_at(2, "cd"))
-  expect(4, f:size())
-  expect(0, f:seek("set", 0))
-  expect("a", f:read(1))
-  expect("bcd", f:read_at(1, 10))
-  assert(f:sync())
-  assert(f:close())
-  expect_failure("closed", f:read())
-end
-
-local function watch(folder)
-  local watcher = assert(fs.watch(folder, { events = { "created", "removed" } }))
-  assert(fs.write(folder .. "/w", ""))
-  local event, err = watcher:next(30)
-  if not event then error(err, 0) end
-  expect("created w", event.event .. " " .. event.name)
-  expect_failure("timeout", watcher:next(0))
-  watcher:close()
-end
-
--- A job that nobody waits for any more ends nevertheless.
-local function abandoned(folder)
-  local task = moonpark.go(fs.open, folder .. "/f", "w")
-  assert(moonpark.yield())
-  task:cancel()
-  local ok, opened, err = task:join()
-  if ok and not opened and err ~= "canceled" then error(err, 0) end
-  if ok and opened then opened:close() end
-  while core.stats().jobs > 0 do assert(moonpark.sleep(0.0001)) end
-end
-
-local function files(given)
-  local folder = given.folder .. "/files"
-  fs.remove(folder, { recursive = true }) -- an earlier life may have kept it
-  assert(fs.mkdir(folder))
-  for _, stage in ipairs { tree, file, watch, abandoned } do stage(folder) end
-  assert(fs.remove(folder, { recursive = true }))
-end
-
----------------------------------------------------------------------------------------------------
 -- signals and processes
 
 local function signals()
@@ -416,135 +341,6 @@ local function processes()
 end
 
 ---------------------------------------------------------------------------------------------------
--- in memory; on a clock that jumps
-
-local function pair()
-  local a, b = assert(net.pipe(3))
-  moonpark.scope(function(scope)
-    scope:go(function()
-      expect(8, a:write("abc", "def\n", "g"))
-      a:close()
-    end)
-    expect("abcdef", b:read_line())
-    expect("g", b:read_all())
-    expect_failure("broken pipe", b:write("h"))
-  end)
-  b:close()
-end
-
-local function deadlines()
-  local a, b = assert(net.pipe())
-  assert(a:set_deadline(moonpark.now() + 1))
-  expect_failure("timeout", a:read())
-  assert(a:set_read_deadline(nil))
-  assert(a:set_timeout(1))
-  expect_failure("timeout", a:read_exactly(1))
-  assert(b:write("z"))
-  expect("z", a:read_exactly(1))
-  a:close()
-  expect_failure("closed", a:read())
-  b:close()
-end
-
-local function tasks()
-  local sleeper = moonpark.go(moonpark.sleep, 3600)
-  assert(moonpark.yield())
-  sleeper:cancel("no longer needed")
-  local ok, slept, err = sleeper:join()
-  if ok then expect_failure("canceled", slept, err) end
-  expect_failure("timeout", moonpark.timeout(1, function() return moonpark.sleep(3600) end))
-  expect(7, moonpark.shield(function()
-    assert(moonpark.sleep(1))
-    return 7
-  end))
-  local many = moonpark.go(function() return 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 end)
-  local results = { many:join() }
-  if results[1] then expect(11, #results) end
-  local generator = coroutine.wrap(function()
-    assert(moonpark.sleep(1))
-    coroutine.yield("from a generator")
-  end)
-  expect("from a generator", generator())
-  local failing = moonpark.go(error, "as asked", 0)
-  ok, err = failing:join()
-  if ok ~= nil then error(WRONG .. "an error was expected", 0) end
-  if err ~= "as asked" then error(err, 0) end
-  expect(true, moonpark.dump():find("deadlock", 1, true) == nil)
-end
-
-local function scopes()
-  local ok, err = pcall(moonpark.scope, function(scope)
-    scope:go(moonpark.sleep, 3600)
-    scope:go(function()
-      moonpark.scope(function(inner)
-        inner:go(moonpark.sleep, 3600)
-        error("as asked", 0)
-      end)
-    end)
-  end)
-  if ok then error(WRONG .. "the scope's error was lost", 0) end
-  if not err:find("as asked", 1, true) then error(err, 0) end
-end
-
-local function channels()
-  local plain, held = moonpark.chan(), moonpark.chan(1)
-  local a, b = assert(net.pipe())
-  moonpark.scope(function(scope)
-    scope:go(function()
-      assert(plain:send("p"))
-      assert(held:send("q"))
-      assert(held:send("r"))
-      assert(b:write("s"))
-      local n, err = moonpark.select { { held, "t" }, timeout = 3600 }
-      expect(1, n, err)
-      held:close()
-    end)
-    expect("p", plain:recv())
-    expect("q", held:recv())
-    expect("r", held:recv())
-    local n, ready, err = moonpark.select { { plain }, { a, "r" }, timeout = 3600 }
-    expect(2, n, ready)
-    expect(true, ready, err)
-    expect("s", a:read())
-    local got
-    n, got, err = moonpark.select { { plain }, { held } }
-    expect(2, n, got)
-    expect("t", got, err)
-    expect_failure("closed", held:recv())
-    expect_failure("timeout", moonpark.select { { plain }, timeout = 1 })
-    expect_failure("timeout", plain:recv(1))
-    for _ in held:iter() do error(WRONG .. "a closed channel has no values") end
-  end)
-  a:close()
-  b:close()
-end
-
-local function locks()
-  local mutex, semaphore, event = moonpark.mutex(), moonpark.semaphore(0), moonpark.event()
-  moonpark.scope(function(scope)
-    assert(mutex:lock())
-    local waiter = scope:go(function()
-      assert(mutex:lock())
-      mutex:unlock()
-      assert(semaphore:acquire())
-      assert(event:wait())
-      return "through"
-    end)
-    assert(moonpark.yield())
-    mutex:unlock()
-    assert(moonpark.yield())
-    semaphore:release()
-    assert(moonpark.yield())
-    event:set()
-    local ok, word = waiter:join()
-    if ok then expect("through", word) end
-  end)
-  expect_failure("timeout", semaphore:acquire(1))
-end
-
----------------------------------------------------------------------------------------------------
-
-local virtual = { pair, deadlines, tasks, scopes, channels, locks }
 
 local M = {}
 
