@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- life_memory.lua - the stages of a life without a kernel, on a clock that jumps: pairs, deadlines, tasks, channels, ...
+-- life_memory.lua - the stages of a life without a kernel, on a clock that jumps: pairs, deadlines, tasks, channels, ..
 
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
