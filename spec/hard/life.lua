@@ -365,6 +365,19 @@ function M.clean_up(given)
   ffi.C.life_unlink(given.file)
 end
 
+-- LuaJIT does not survive a stack that cannot grow in the middle of a Lua call; inside a C function it does. So unpack
+-- makes the main task's stack large, and what lies on it from then on keeps the collector from making it small again.
+local GROWN, KEPT = 400, 150
+
+local function with_room(fn)
+  local function run(...) -- luacheck: ignore 212
+    fn()
+  end
+  local none = {}
+  select("#", unpack(none, 1, GROWN))
+  run(unpack(none, 1, KEPT))
+end
+
 --- Lives. -> what failed on the way, as an array of errors.
 function M.live(given)
   local errors = {}
@@ -374,7 +387,7 @@ function M.live(given)
     local ok, err = pcall(stage, ...)
     if not ok then errors[#errors + 1] = err end
   end
-  attempt(moonpark.run, function()
+  local function stages()
     attempt(tcp)
     attempt(refused)
     attempt(named)
@@ -392,7 +405,8 @@ function M.live(given)
     attempt(look_up, expect, expect_failure, host)
     core.clock_freeze()
     for _, stage in ipairs(virtual) do attempt(stage) end
-  end)
+  end
+  attempt(moonpark.run, function() attempt(with_room, stages) end)
   core.clock_thaw()
   return errors
 end
