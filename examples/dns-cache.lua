@@ -223,10 +223,11 @@ end
 -- A name in --upstream is looked up once, here; by the system's rules, so the system must not ask us for it.
 local function find_upstream()
   local host, port = options.upstream:match("^%[?(.-)%]?:(%d+)$")
-  if not host then complain("no host:port: ", options.upstream) end
+  port = tonumber(port)
+  if not port or port < 1 or port > 65535 then complain("no host:port: ", options.upstream) end
   local addresses, err = net.resolve(host)
   if not addresses then complain("cannot find ", host, ": ", err) end
-  local form = addresses[1]:find(":", 1, true) and "[%s]:%s" or "%s:%s"
+  local form = addresses[1]:find(":", 1, true) and "[%s]:%d" or "%s:%d"
   options.upstream = form:format(addresses[1], port)
 end
 
@@ -257,6 +258,11 @@ local function read_arguments()
     i = i + 1
   end
   if not options.upstream then complain("--upstream is missing; see --help") end
+  local seconds, entries = options.timeout, options.entries
+  if not (seconds > 0 and seconds < math.huge) then complain("--timeout must be a number of seconds above 0") end
+  if not (entries >= 0 and entries < math.huge and entries % 1 == 0) then
+    complain("--entries must be a whole number of at least 0")
+  end
   return address
 end
 

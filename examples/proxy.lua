@@ -20,6 +20,11 @@ local PATIENCE = 10 -- seconds for the target to accept
 
 local function log(...) io.stderr:write("proxy: ", table.concat({ ... }), "\n") end
 
+local function fail(...)
+  log(...)
+  os.exit(1)
+end
+
 local function relay(client, target)
   local from = client:peer_address() or "a client that has left"
   local server, err = net.dial(target, { timeout = PATIENCE })
@@ -33,11 +38,9 @@ end
 
 local function main(address, target)
   assert(pcall(net.dial, target, { timeout = 0 })) -- no dial: only a malformed address raises
+  if target:find("^udp:") or target:find("^unixgram:") then fail("cannot relay to datagrams: ", target) end
   local listener, err = net.listen(address)
-  if not listener then
-    log("cannot listen on ", address, ": ", err)
-    os.exit(1)
-  end
+  if not listener then fail("cannot listen on ", address, ": ", err) end
   print("listening on " .. listener:address())
   io.stdout:flush()
   listener:serve(function(client) relay(client, target) end)

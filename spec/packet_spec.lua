@@ -49,6 +49,9 @@ describe("a packet socket by name", function()
     end
     assert.same({ nil, "address family not supported by protocol", 97 }, { a:send_to("x", on("six", port)) })
     assert.same({ nil, "no such host" }, { a:send_to("x", on("unknown", port)) })
+    names.known({ peer = function() return nil, "too many open files", 24 end }, function()
+      assert.same({ nil, "too many open files", 24 }, { a:send_to("x", on("peer", port)) })
+    end)
     a:close()
   end)))
 

@@ -19,13 +19,22 @@ local NO_HALF_CLOSE = "socket operation on non-socket"
 local is_listener = core.conn_class.is_listener
 local splice_in, splice_out = core.splice_in, core.splice_out
 
--- Something that can be read or written: a connection, or whatever has the method.
-local function check_stream(value, position, method, name)
+local READ, WRITE, BOTH = { "read" }, { "write" }, { "read", "write", "close_write", "close" }
+
+local function has_all(value, methods)
+  for _, method in ipairs(methods) do
+    local found, fn = pcall(function() return value[method] end)
+    if not (found and type(fn) == "function") then return false end
+  end
+  return true
+end
+
+-- A connection, or whatever has the methods.
+local function check_stream(value, position, methods, name)
   local is_conn, listens = pcall(is_listener, value)
   if is_conn and not listens then return end
   local kind = is_conn and "a listener" or type(value)
-  local found, fn = pcall(function() return value[method] end)
-  if is_conn or not (found and type(fn) == "function") then
+  if is_conn or not has_all(value, methods) then
     error(("bad argument #%d to '%s' (connection expected, got %s)"):format(position, name, kind), 3)
   end
 end
@@ -127,8 +136,8 @@ end
 ---@return number? moved with an error: bytes that dst has taken
 ---@return "read"|"write"|nil side with an error: which side failed
 function M.copy(dst, src, n)
-  check_stream(dst, 1, "write", "copy")
-  check_stream(src, 2, "read", "copy")
+  check_stream(dst, 1, WRITE, "copy")
+  check_stream(src, 2, READ, "copy")
   local job = new_job(dst, src, check_count(n))
   run(job)
   if job.side then return nil, job.err, job.errno, job.moved, job.side end
@@ -207,8 +216,8 @@ end
 ---@return number? there with an error
 ---@return number? back with an error
 function M.relay(a, b, options)
-  check_stream(a, 1, "read", "relay")
-  check_stream(b, 2, "read", "relay")
+  check_stream(a, 1, BOTH, "relay")
+  check_stream(b, 2, BOTH, "relay")
   local idle = check_idle_timeout(options)
   local there, back = new_job(b, a, math.huge, idle), new_job(a, b, math.huge, idle)
   local relay = { running = 2 }

@@ -56,7 +56,7 @@ local unfit = {
 -- To the first of the name's addresses that this socket can send to.
 local function send_by_name(self, data, address, host, port)
   local list, err, errno = addresses.expand(address, host, port, true, send_limit(self))
-  if not list then return nil, err end
+  if not list then return nil, err, errno end
   for i, one in ipairs(list) do
     local sent, why, number = send_to(self, data, one)
     if sent or not unfit[why] then return sent, why, number end

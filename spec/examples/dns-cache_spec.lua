@@ -235,6 +235,18 @@ describe("examples/dns-cache.lua", function()
     assert.equal("dns-cache: no value for --entries; see --help\n", complaint("--entries", "many"))
     assert.equal("dns-cache: unknown option --x; see --help\n", complaint("--x", "1"))
     assert.equal("dns-cache: no host:port: nowhere\n", complaint("--upstream", "nowhere"))
+    for _, port in ipairs { "0", "65536" } do
+      local upstream = "127.0.0.1:" .. port
+      assert.equal(("dns-cache: no host:port: %s\n"):format(upstream), complaint("--upstream", upstream))
+    end
+    for _, seconds in ipairs { "0", "-1", "nan", "inf" } do
+      assert.equal("dns-cache: --timeout must be a number of seconds above 0\n",
+        complaint("--upstream", "127.0.0.1:53", "--timeout", seconds))
+    end
+    for _, count in ipairs { "-1", "1.5", "nan", "inf" } do
+      assert.equal("dns-cache: --entries must be a whole number of at least 0\n",
+        complaint("--upstream", "127.0.0.1:53", "--entries", count))
+    end
     assert.matches("^dns%-cache: cannot listen on ", complaint("--upstream", "127.0.0.1:53", "203.0.113.1:0"))
   end)
 end)

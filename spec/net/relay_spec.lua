@@ -154,6 +154,8 @@ describe("relay", function()
     end
     misuse("bad argument #1 to 'relay' (connection expected, got nil)")
     misuse("bad argument #2 to 'relay' (connection expected, got a listener)", a, listener)
+    misuse("bad argument #2 to 'relay' (connection expected, got userdata)", a, io.stdout) -- it has no close_write
+    misuse("bad argument #1 to 'relay' (connection expected, got table)", { read = print, write = print }, b)
     misuse("bad argument #3 to 'relay' (table expected, got number)", a, b, 1)
     misuse("relay: unknown option 'idle'", a, b, { idle = 1 })
     for _, seconds in ipairs { 0, -1, 0 / 0, "1" } do
