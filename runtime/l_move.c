@@ -144,6 +144,15 @@ static int l_splices(lua_State *L)
     return 1;
 }
 
+/* under_way(value) -> bytes that the write or the splice that is going on at a connection has moved so far, else 0 */
+static int l_under_way(lua_State *L)
+{
+    const struct conn *c = l_conn_test(L, 1);
+    const struct task *writer = c ? c->side[POLL_W].holder : NULL;
+    lua_pushnumber(L, writer ? (lua_Number)writer->op.total : 0);
+    return 1;
+}
+
 /* splice_in(connection, hose, most) -> bytes, 0: read() is next | nil, err, errno */
 static int l_splice_in(lua_State *L)
 {
@@ -175,7 +184,8 @@ static const luaL_Reg file_methods[] = {{"__gc", l_file_gc}, {NULL, NULL}};
 static const luaL_Reg hose_methods[] = {{"__gc", l_hose_gc}, {"close", l_hose_close}, {NULL, NULL}};
 static const luaL_Reg methods[] = {{"sendfile", l_sendfile}, {NULL, NULL}};
 static const luaL_Reg functions[] = {
-    {"hose", l_hose}, {"splice_in", l_splice_in}, {"splice_out", l_splice_out}, {"splices", l_splices}, {NULL, NULL},
+    {"hose", l_hose}, {"splice_in", l_splice_in}, {"splice_out", l_splice_out}, {"splices", l_splices},
+    {"under_way", l_under_way}, {NULL, NULL},
 };
 
 void l_move_open(lua_State *L)

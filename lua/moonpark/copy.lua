@@ -181,10 +181,17 @@ local function one_way(relay, job)
   if relay.running == 0 and relay.watcher then relay.watcher:cancel() end
 end
 
--- Gives up when nothing has gone through in either direction for so many seconds.
+-- Bytes of the pieces that are being written: a slow reader takes long for one.
+local function under_way(there, back) return core.under_way(there.dst) + core.under_way(back.dst) end
+
+-- Gives up when nothing has gone through in either direction for so many seconds. What a piece under way has moved
+-- is looked at here only: so that may be noticed late, and giving up take twice as long.
 local function watch(relay, seconds, there, back)
+  local before, changed = 0, core.now()
   while true do
-    local left = math.max(there.last, back.last) + seconds - core.now()
+    local moved = under_way(there, back)
+    if moved ~= before then before, changed = moved, core.now() end
+    local left = math.max(there.last, back.last, changed) + seconds - core.now()
     if left <= 0 then return give_up(relay, "timeout") end
     if not core.sleep(left) then return end
   end

@@ -56,6 +56,10 @@ local left_out = {
     "lets other tasks run after its share",
     "keeps its memory",
   },
+  ["net/relay"] = {
+    "does not give up on who reads slowly",                 -- volume, and so on
+    "does not give up on who reads a splice slowly",
+  },
   ["net/timeout"] = {
     "that comes while nobody reads fails a write",          -- volume
     "cleared again leaves a write waiting",                 -- volume

@@ -7,6 +7,14 @@ local moving = require "support.moving"
 local net = require "moonpark.net"
 local support = require "support.net"
 
+-- A relay that has given up closes, so that nobody reads from it for ever.
+local function relay_and_close(left, right, options)
+  local results = { net.relay(left, right, options) }
+  left:close()
+  right:close()
+  return unpack(results, 1, 5)
+end
+
 local function results_of(task) return { select(2, assert(task:join())) } end
 
 for _, transport in ipairs(support.transports) do
@@ -142,6 +150,42 @@ describe("relay", function()
     end)
     for _, conn in ipairs { a, left, right, b } do conn:close() end
   end)
+
+  it("does not give up on who reads slowly, however large the pieces are", function()
+    for _, transport in ipairs(support.transports) do
+      local a, left = transport.pair()
+      local right, b = net.pipe(1000)
+      support.with_frozen_clock(function()
+        local relay = moonpark.go(relay_and_close, left, right, { idle_timeout = 5 })
+        a:write(("x"):rep(30000))
+        for _ = 1, 30 do
+          assert(b:read_exactly(1000))
+          moonpark.sleep(3)
+        end
+        assert.same({ nil, "timeout", nil, 30000, 0 }, { unpack(results_of(relay), 1, 5) })
+      end)
+      a:close()
+      b:close()
+    end
+  end)
+
+  it("does not give up on who reads a splice slowly", moving.counted(function()
+    local large, a, left = 2000000, support.connected("unix:@" .. tostring({}))
+    local right, b = support.connected("unix:@" .. tostring({}))
+    right:setoption("sndbuf", 1)
+    local sender = moonpark.go(a.write, a, ("x"):rep(large))
+    support.with_frozen_clock(function()
+      local relay, got = moonpark.go(relay_and_close, left, right, { idle_timeout = 5 }), 0
+      while got < large do
+        got = got + #assert(b:read(65536))
+        moonpark.sleep(3)
+      end
+      assert.same({ nil, "timeout", nil, large, 0 }, { unpack(results_of(relay), 1, 5) })
+    end)
+    assert(sender:join())
+    a:close()
+    b:close()
+  end))
 
   it("raises for what is no connection and for unknown options, and says where", support.listening(function(listener)
     local a, b = net.pipe()
