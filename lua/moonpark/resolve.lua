@@ -101,8 +101,16 @@ local function server_address(text)
   end
 end
 
+-- A hole would hide what stands behind it.
+local function check_list(list, key)
+  local count = 0
+  for _ in pairs(list) do count = count + 1 end
+  if count ~= #list then error(("set_resolver: option '%s' must be a list without holes"):format(key), 4) end
+end
+
 local function server_list(servers)
   if not servers then return nil end
+  check_list(servers, "servers")
   local list = {}
   for i, server in ipairs(servers) do
     list[i] = type(server) == "string" and server_address(server)
@@ -114,6 +122,7 @@ end
 
 local function check_search(search)
   if not search then return end
+  check_list(search, "search")
   for _, domain in ipairs(search) do
     if type(domain) ~= "string" or complaint(domain) or domain:find("^[%d.]+$") or domain:find(":", 1, true) then
       error(("set_resolver: no search domain: '%s'"):format(tostring(domain)), 3)

@@ -478,6 +478,8 @@ describe("set_resolver", function()
       { { servers = { "unix:/s" } }, "set_resolver: no address of a server: 'unix:/s'" },
       { { servers = { "127.0.0.1,127.0.0.2" } }, "set_resolver: no address of a server: '127.0.0.1,127.0.0.2'" },
       { { servers = { 53 } }, "set_resolver: no address of a server: '53'" },
+      { { servers = { "127.0.0.1", nil, "::1" } }, "set_resolver: option 'servers' must be a list without holes" },
+      { { search = { "a.test", nil, {} } }, "set_resolver: option 'search' must be a list without holes" },
       { { search = { "a b" } }, "set_resolver: no search domain: 'a b'" },
       { { search = { "127.0.0.1" } }, "set_resolver: no search domain: '127.0.0.1'" },
       { { ndots = 1.5 }, "set_resolver: option 'ndots' must be a whole number from 0 to 15" },
