@@ -19,6 +19,15 @@ local function read(path)
   return text
 end
 
+-- Waits until the process has begun to handle the SIGINT that it was sent; from then on the next one is another.
+local function until_taken(pid)
+  local function is_pending()
+    local set = read(("/proc/%s/status"):format(pid)):match "ShdPnd:%s*%x*(%x)\n"
+    return bit.band(tonumber(set, 16), 2) ~= 0
+  end
+  while is_pending() do moonpark.sleep(0.001) end
+end
+
 for _, editor in ipairs { "readline", "edit", "off" } do
   describe("moonpark -i at a terminal, editing: " .. editor .. ",", function()
     local child
@@ -32,7 +41,9 @@ for _, editor in ipairs { "readline", "edit", "off" } do
       return child
     end
 
+    -- Ctrl-D is one at the prompt alone; between two lines the terminal takes it as the end of what it holds.
     local function leave()
+      while not child.text.out:find "> $" do child:expect "> " end
       child:write "\4"
       return (child:wait())
     end
@@ -92,8 +103,9 @@ for _, editor in ipairs { "readline", "edit", "off" } do
 
     at_terminal("leaves a line alone that goes on after two Ctrl-C", function()
       start(nil, "--grace=0.01")
-      child:write "moonpark.sleep(3600) print('can' .. 'celed') moonpark.shield(moonpark.sleep, 3600)\n"
-      child:expect "3600)\r\n"
+      child:write "print('star' .. 'ted') moonpark.sleep(3600) print('ca' .. 'nceled') "
+      child:write "moonpark.shield(moonpark.sleep, 3600)\n"
+      child:expect "started\r\n"
       child:write "\3"
       child:expect "canceled\r\n"
       child:write "\3"
@@ -103,16 +115,17 @@ for _, editor in ipairs { "readline", "edit", "off" } do
     end)
 
     at_terminal("raises in a line that computes without end at the second Ctrl-C", function()
-      start()
-      child:write "print('star' .. 'ted') while true do end\n"
-      child:expect "started\r\n"
-      repeat -- two that come at once are one
-        child:write "\3"
-        moonpark.sleep(0.1)
-        child:expect "^C"
-      until child.text.out:find("interrupted", 1, true)
+      start(nil, "-e", GETPID)
+      child:write "print('pid' .. ' ' .. pid) while true do end\n"
+      child:expect "pid "
+      local pid = child:line():match "%d+"
+      child:write "\3"
+      child:expect "^C" -- the terminal has sent the signal
+      until_taken(pid) -- two that come at once are one
+      child:write "\3"
       child:expect "stdin:1: interrupted"
-      child:write "\nprint('o' .. 'n')\n"
+      child:expect "> "
+      child:write "print('o' .. 'n')\n"
       child:expect "on\r\n"
       assert.equal(0, leave())
     end)
@@ -209,6 +222,14 @@ end
 
 describe("moonpark -i at a terminal", function()
   after_each(process.stop_all)
+
+  it("has its own prompt where _PROMPT cannot be told", function()
+    local child = terminal.start(terminal.command("-i", "-e", "_PROMPT = setmetatable({}, { __tostring = error })"),
+      { MOONPARK_EDITING = "off" })
+    child:expect "ends\r\n> "
+    child:write "\4"
+    assert.equal(0, (child:wait()))
+  end)
 
   it("has the prompts that _PROMPT and _PROMPT2 say", function()
     local child = terminal.start(terminal.command("-i", "-e", "_PROMPT, _PROMPT2 = 'one? ', 'two? '"),
