@@ -160,11 +160,14 @@ static int fill_temporary(struct file_job *j, int fd, int kept)
 }
 
 /* Whoever opens the path finds the old bytes or the new ones. A file that is replaced hands its permissions on,
- * and what is written is not for others to read before. */
+ * and what is written is not for others to read before. A device would be gone; a folder rename refuses itself. */
 static int write_atomically(struct file_job *j)
 {
     struct stat old;
-    bool keep = j->permissions < 0 && sys_fstatat(AT_FDCWD, j->path, &old, 0) == 0;
+    bool there = sys_fstatat(AT_FDCWD, j->path, &old, 0) == 0;
+    if (there && !S_ISREG(old.st_mode) && !S_ISDIR(old.st_mode))
+        return ERR_NOT_A_FILE;
+    bool keep = there && j->permissions < 0;
     unsigned permissions = keep ? 0600 : j->permissions < 0 ? PERMISSIONS : (unsigned)j->permissions;
     size_t size = strlen(j->path) + TEMPORARY_ROOM;
     char *name = sys_alloc(size);

@@ -244,10 +244,24 @@ static int empty(struct walk *w)
     }
 }
 
+/* Does it end in "." or ".."? The system removes no folder by such a name. */
+static bool ends_in_dots(const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 0 && path[n - 1] == '/')
+        n--;
+    size_t dots = 0;
+    while (dots < n && path[n - 1 - dots] == '.')
+        dots++;
+    return (dots == 1 || dots == 2) && (dots == n || path[n - 1 - dots] == '/');
+}
+
 static int remove_tree(const char *path)
 {
     struct walk w = {0};
     int r;
+    if (ends_in_dots(path)) /* told before anything is gone */
+        return -EINVAL;
     w.r = open_reader(AT_FDCWD, path, O_NOFOLLOW, &r);
     if (!w.r)
         return r;

@@ -9,7 +9,7 @@ local process = require "support.process"
 
 local in_folder = files.in_folder
 
-local ENOENT, EEXIST, ENOTDIR, EISDIR, EXDEV, ENOTEMPTY = 2, 17, 20, 21, 18, 39
+local ENOENT, EEXIST, ENOTDIR, EISDIR, EXDEV, EINVAL, ENOTEMPTY = 2, 17, 20, 21, 18, 22, 39
 local missing = { nil, "no such file or directory", ENOENT }
 
 local function bytes_of(path)
@@ -125,6 +125,18 @@ describe("fs.write", function()
         assert(fs.write(folder .. "/a", "", atomic))
         assert.equal("600", mode_of(folder .. "/a"))
       end)
+    end))
+
+    it("replaces nothing but files: no FIFO, device or what leads to one", in_folder(function(folder)
+      files.fifo(folder .. "/fifo")
+      files.symlink("fifo", folder .. "/link")
+      for _, name in ipairs { "fifo", "link" } do
+        assert.same({ nil, "not a regular file" }, { fs.write(folder .. "/" .. name, "x", atomic) })
+        assert.same({ nil, "not a regular file" },
+          { fs.write(folder .. "/" .. name, "x", { atomic = true, mode = "600" }) })
+      end
+      assert.equal("fifo", fs.stat(folder .. "/fifo").type)
+      assert.same({ "fifo", "link" }, fs.list(folder))
     end))
 
     it("fails where it cannot, and leaves nothing", in_folder(function(folder)
@@ -286,6 +298,20 @@ describe("fs.remove", function()
     assert(fs.write(folder .. "/d/b", ""))
     assert.same({ nil, "directory not empty", ENOTEMPTY }, { fs.remove(folder .. "/d") })
     assert.is_true(fs.remove(folder .. "/d", { recursive = true }))
+    assert.same({}, fs.list(folder))
+  end))
+
+  it("touches nothing of a tree that cannot be removed by that name", in_folder(function(folder)
+    assert(fs.mkdir(folder .. "/d/e", { parents = true }))
+    for _, name in ipairs { "/d/.", "/d/./", "/d/e/..", "/d/e/..//" } do
+      assert.same({ nil, "invalid argument", EINVAL }, { fs.remove(folder .. name, { recursive = true }) })
+    end
+    assert.same({ "e" }, fs.list(folder .. "/d"))
+    assert(fs.mkdir(folder .. "/d/..."))
+    assert(fs.mkdir(folder .. "/d/x."))
+    for _, name in ipairs { "/d/...", "/d/x.", "/d/" } do
+      assert.is_true(fs.remove(folder .. name, { recursive = true }))
+    end
     assert.same({}, fs.list(folder))
   end))
 

@@ -239,7 +239,8 @@ local Watcher = {}
 Watcher.__index = Watcher
 
 local kinds = { "created", "modified", "removed", "moved", "attributes" }
-for _, kind in ipairs(kinds) do kinds[kind] = true end
+local is_kind = {}
+for _, kind in ipairs(kinds) do is_kind[kind] = true end
 
 local function check_watcher(self, name)
   if getmetatable(self) ~= Watcher then
@@ -291,7 +292,7 @@ local watch_options = { events = "table" }
 local function check_events(events)
   if events == nil then return kinds end
   for _, kind in ipairs(events) do
-    if not kinds[kind] then error(("watch: no event is called '%s'"):format(tostring(kind)), 3) end
+    if not is_kind[kind] then error(("watch: no event is called '%s'"):format(tostring(kind)), 3) end
   end
   if #events == 0 then error("watch: option 'events' is empty", 3) end
   return events

@@ -104,7 +104,9 @@ end
 
 local function prompt_of(name, default)
   local prompt = rawget(_G, name)
-  return prompt ~= nil and tostring(prompt) or default
+  if prompt == nil then return default end
+  local ok, text = pcall(tostring, prompt)
+  return ok and text or default
 end
 
 local function read_plainly(self, prompt)
@@ -138,11 +140,11 @@ local function is_cut_off(err) return err ~= nil and err:find "'<eof>'$" ~= nil 
 ---@return boolean? more lines may make it whole
 local function compile(text)
   local expression, explicit = text:gsub("^%s*=", "", 1)
-  local chunk, wrong = loadstring("return nil," .. expression, "=stdin")
+  local chunk, wrong = loadstring("return nil," .. expression, "=stdin", "t")
   if chunk then return chunk, 2 end
   if explicit > 0 then return nil, wrong, is_cut_off(wrong) end
   local err
-  chunk, err = loadstring(text, "=stdin")
+  chunk, err = loadstring(text, "=stdin", "t")
   if chunk then return chunk, 1 end
   return nil, err, is_cut_off(err) or is_cut_off(wrong)
 end

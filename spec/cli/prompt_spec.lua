@@ -109,6 +109,12 @@ describe("moonpark -i without a terminal", function()
     assert.same({ "mine\ngo!\nother!\n", "" }, { r.out, r.err })
   end)
 
+  it("runs text alone, no bytecode", function()
+    local r = run(string.dump(function() end):gsub("\n", "") .. "\nprint 'on'\n")
+    assert.same({ 0, "on\n" }, { r.status, r.out })
+    assert.equal("attempt to load chunk with wrong mode\n", r.err)
+  end)
+
   describe("errors", function()
     it("are told with their traceback, and the next line runs", function()
       local r = run "local function f() error 'boom' end f()\nprint 'on'"

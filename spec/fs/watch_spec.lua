@@ -208,6 +208,14 @@ describe("who waits on a watcher", function()
     assert.same({ false, true }, { ok, err:find("number of seconds expected", 1, true) ~= nil })
   end))
 
+  it("raises for events that are none, and says where", function()
+    for _, events in ipairs { {}, { "x" }, { 1 }, { "created", true } } do
+      local ok, err = pcall(function() fs.watch("/", { events = events }) end)
+      assert.is_false(ok)
+      assert.matches("^spec/fs/watch_spec%.lua:%d+: watch: ", err)
+    end
+  end)
+
   it("must have a watcher", function()
     for _, name in ipairs { "next", "close" } do
       local ok, err = pcall(getmetatable(assert(fs.watch("/"))).__index[name], {})
