@@ -7,7 +7,7 @@
  * so that whoever waits for it learns why.
  *
  * interrupts() puts a person in the timer's place: the second Ctrl-C that comes before the loop heard of the
- * first sets the hook. */
+ * first sets the hook. The prompt's own task is spared, whose end would be the program's. */
 #include "l_watchdog.h"
 
 #include "signals.h"
@@ -29,13 +29,16 @@ static struct {
     int ticks;
     bool barked;
     lua_State *victim; /* the coroutine that is being stopped; others go on */
+    uint64_t spared;   /* id of a task that is never stopped; 0: none */
     char last_words[512];
     struct sigaction before;
 } dog;
 
+static bool spares(void) { return dog.spared && face_running_id(dog.cx) == dog.spared; }
+
 static void bark(lua_State *L, lua_Debug *ar)
 {
-    if (!face_running(dog.cx) || L == dog.cx->L || (dog.victim && L != dog.victim))
+    if (!face_running(dog.cx) || L == dog.cx->L || (dog.victim && L != dog.victim) || spares())
         return; /* the loop itself runs, or another task: the hook stays */
     dog.victim = L;
     dog.barked = true;
@@ -63,10 +66,12 @@ static void interrupted(int signo)
     if (!signals_pending(signo)) {
         dog.ticks = 0;
         dog.before.sa_handler(signo);
+    } else if (!face_running(dog.cx)) {
+        return; /* the loop is about to hear of it */
     } else if (dog.ticks++ == 0) {
         dog.victim = NULL;
         lua_sethook(dog.L, bark, LUA_MASKCALL | LUA_MASKCOUNT, 1);
-    } else {
+    } else if (!spares() || dog.ticks > GRACE) {
         dog.before.sa_handler(signo); /* compiled code: the process ends */
     }
 }
@@ -100,15 +105,19 @@ static int l_watchdog(lua_State *L)
     luaL_argcheck(L, seconds >= 1e-6 && seconds < 1e9, 1, "out of range");
     strncpy(dog.last_words, luaL_checkstring(L, 2), sizeof dog.last_words - 1);
     catch_signal(L, SIGVTALRM, tick, "stopped: it ran too long without waiting");
+    dog.spared = 0;
     arm(seconds);
     return 0;
 }
 
 /* interrupts(): after signal_watch("INT"). In a task that computes when the second SIGINT comes an error is
- * raised until watchdog_end. The first goes to the loop, as do all while it hears of them. */
+ * raised until watchdog_end. The first goes to the loop, as do all while it hears of them. A task that calls it is
+ * spared, also by the next calls on the loop's own stack. */
 static int l_interrupts(lua_State *L)
 {
     catch_signal(L, SIGINT, interrupted, "interrupted");
+    if (face_running(dog.cx))
+        dog.spared = face_running_id(dog.cx);
     return 0;
 }
 

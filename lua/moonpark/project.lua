@@ -60,7 +60,7 @@ local function make_folder(path, undo)
 end
 
 local function write(path, text, undo)
-  local file, err = io.open(path, "w")
+  local file, err = io.open(path, "wx") -- fopen(3): no file that is there, no link
   if not file then return nil, "cannot write " .. err end
   table.insert(undo, function() os.remove(path) end)
   local ok, why = file:write(text)

@@ -113,6 +113,16 @@ describe("moonpark init", function()
     assert.equal("mine", read(project .. "/server.lua"))
   end)
 
+  it("follows no link that leads nowhere yet", function()
+    process.run { "mkdir", project }
+    process.run { "ln", "-s", folder .. "/elsewhere", project .. "/server.lua" }
+    local r = init(project)
+    assert.same({ 1, "" }, { r.status, r.out })
+    assert.matches("^moonpark: cannot write %S+/server%.lua: File exists\n", r.err)
+    assert.equal("", files_in(project))
+    assert.equal("", files_in(folder))
+  end)
+
   it("leaves nothing behind where it cannot write everything", function()
     process.run { "mkdir", project }
     write(project .. "/spec", "a file, where a folder is to be")

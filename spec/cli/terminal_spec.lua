@@ -130,6 +130,19 @@ for _, editor in ipairs { "readline", "edit", "off" } do
       assert.equal(0, leave())
     end)
 
+    at_terminal("is not ended by Ctrl-C while it shows a result itself, however many come", function()
+      start(nil, "-e", GETPID .. " require 'ffi'.cdef 'int kill(int pid, int signal);'")
+      child:write "shown = setmetatable({}, { __tostring = function() for _ = 1, 3 do\n"
+      child:expect ">> "
+      child:write "require 'ffi'.C.kill(pid, 2) end return 'to' .. 'ld' end }) return shown\n"
+      child:expect "told\r\n"
+      child:expect "> "
+      child:expect "\n> " -- now the loop has heard of them
+      child:write "print('o' .. 'n')\n"
+      child:expect "on\r\n"
+      assert.equal(0, leave())
+    end)
+
     at_terminal("forgets what is typed with Ctrl-C, a statement of several lines too", function()
       start()
       child:write "print('gar' .. 'bage')"
