@@ -263,6 +263,13 @@ static int l_ignored(lua_State *L)
     return 1;
 }
 
+/* signal_default(name): before signal_watch; whoever caught it so far hears no more of it */
+static int l_default(lua_State *L)
+{
+    signals_default(l_signal_number(L, 1));
+    return 0;
+}
+
 static int l_number(lua_State *L)
 {
     lua_pushinteger(L, l_signal_number(L, 1));
@@ -284,8 +291,9 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"on_signal", l_on_signal},     {"signal_ignored", l_ignored}, {"signal_number", l_number},
-    {"signal_watch", l_watch},      {"signals", l_signals},        {NULL, NULL},
+    {"on_signal", l_on_signal},    {"signal_default", l_default}, {"signal_ignored", l_ignored},
+    {"signal_number", l_number},   {"signal_watch", l_watch},     {"signals", l_signals},
+    {NULL, NULL},
 };
 
 void l_signal_open(lua_State *L)

@@ -72,6 +72,12 @@ bool signals_ignored(int signo)
     return sigaction(signo, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN;
 }
 
+void signals_default(int signo)
+{
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    sigaction(signo, &plain, NULL);
+}
+
 static void restore(int signo)
 {
     sigaction(signo, &watched[signo].before, NULL);

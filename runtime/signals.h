@@ -18,6 +18,9 @@ int signals_watch(struct poller *p, int signo, bool kept);
  * not taken yet comes again, and so is never lost. Harmless where p does not watch it. */
 void signals_unwatch(struct poller *p, int signo, bool kept);
 
+/* The system's action instead of what the process had before. Not of one that is watched. */
+void signals_default(int signo);
+
 /* Was the process started with signo ignored (as a shell's background job, by nohup) and still does? */
 bool signals_ignored(int signo);
 

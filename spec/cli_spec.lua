@@ -514,6 +514,16 @@ describe("the moonpark command", function()
       assert.is_false(exists(path))
     end)
 
+    it("end a program that is already closing: luajit's own handler would meet a state that is gone", function()
+      local first = [[
+        local ffi = require "ffi"
+        ffi.cdef "int getpid(void); int kill(int pid, int signal);"
+        last = newproxy(true) -- made before the library's, so it is finalized after them
+        getmetatable(last).__gc = function() ffi.C.kill(ffi.C.getpid(), 2) print "goes on" end]]
+      local r = process.run(process.moonpark("-e", "print 'ran'"), { env = { LUA_INIT = first } })
+      assert.same({ 130, "ran\n", "" }, { r.status, r.out, r.err })
+    end)
+
     it("kill a script that never waits when the second one comes", function()
       local child = start [[
         raise "TERM"

@@ -39,7 +39,8 @@ function M.on(name, fn)
 end
 
 --- Watches. Whoever started us may want PIPE ignored: then it stays so. (INT too, for a shell's background job; but
---- luajit has caught that one before we come, and nobody can tell any more.)
+--- luajit has caught that one before we come, and nobody can tell any more. Its handler is not to be there again
+--- while the Lua state closes.)
 ---@param grace number seconds
 function M.watch(grace)
   core.on_signal(function(number)
@@ -50,6 +51,7 @@ function M.watch(grace)
     print_dump()
     ending.leave(QUIT)
   end)
+  core.signal_default "INT"
   M.on("INT", ends("INT", grace))
   M.on("TERM", ends("TERM", grace))
   if not core.signal_ignored "PIPE" then M.on("PIPE", ends("PIPE", grace)) end
