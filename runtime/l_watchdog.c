@@ -66,12 +66,12 @@ static void interrupted(int signo)
     if (!signals_pending(signo)) {
         dog.ticks = 0;
         dog.before.sa_handler(signo);
-    } else if (!face_running(dog.cx)) {
-        return; /* the loop is about to hear of it */
+    } else if (!face_running(dog.cx) || spares()) {
+        return; /* the loop is about to hear of it, however many come */
     } else if (dog.ticks++ == 0) {
         dog.victim = NULL;
         lua_sethook(dog.L, bark, LUA_MASKCALL | LUA_MASKCOUNT, 1);
-    } else if (!spares() || dog.ticks > GRACE) {
+    } else {
         dog.before.sa_handler(signo); /* compiled code: the process ends */
     }
 }
@@ -112,9 +112,14 @@ static int l_watchdog(lua_State *L)
 
 /* interrupts(): after signal_watch("INT"). In a task that computes when the second SIGINT comes an error is
  * raised until watchdog_end. The first goes to the loop, as do all while it hears of them. A task that calls it is
- * spared, also by the next calls on the loop's own stack. */
+ * spared. Called again it forgets those that came so far. */
 static int l_interrupts(lua_State *L)
 {
+    if (dog.L && dog.signo == SIGINT) { /* again: its handler stays, or those that come meanwhile would kill */
+        lua_sethook(dog.L, NULL, 0, 0);
+        dog.ticks = 0;
+        return 0;
+    }
     catch_signal(L, SIGINT, interrupted, "interrupted");
     if (face_running(dog.cx))
         dog.spared = face_running_id(dog.cx);

@@ -78,7 +78,6 @@ end
 
 -- The second Ctrl-C while something computes raises an error in it. Once the loop runs again that is over.
 local function listen(self)
-  core.watchdog_end()
   self.listening = true
   core.interrupts()
 end

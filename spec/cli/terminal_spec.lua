@@ -132,7 +132,7 @@ for _, editor in ipairs { "readline", "edit", "off" } do
 
     at_terminal("is not ended by Ctrl-C while it shows a result itself, however many come", function()
       start(nil, "-e", GETPID .. " require 'ffi'.cdef 'int kill(int pid, int signal);'")
-      child:write "shown = setmetatable({}, { __tostring = function() for _ = 1, 3 do\n"
+      child:write "shown = setmetatable({}, { __tostring = function() for _ = 1, 99 do\n"
       child:expect ">> "
       child:write "require 'ffi'.C.kill(pid, 2) end return 'to' .. 'ld' end }) return shown\n"
       child:expect "told\r\n"
