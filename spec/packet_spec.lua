@@ -200,11 +200,16 @@ describe("a group on a wire", function()
     assert(member:join_group("ff02::7777", "near"))
     assert(sender:setoption("multicast_interface", "near"))
     print((sender:send_to("x", to)))
+    member:set_timeout(0.1)
     local data, from = member:recv_from()
+    while not data do -- a wire that has just come up may lose the first
+      sender:send_to("x", to)
+      data, from = member:recv_from()
+    end
     print(data .. " " .. from:gsub(":%d+$", ""))
     assert(member:leave_group("ff02::7777%near"))
+    while member:recv_from() == "x" do end -- late ones
     sender:send_to("y", to)
-    member:set_timeout(0.02)
     print((select(2, member:recv_from())))
     member:close()
     sender:close()

@@ -69,8 +69,12 @@ describe("run", function()
         print(moonpark.go(deeper):join() == nil, moonpark.yield())
       end)
     ]])
-    -- Where the stack ended in a C function there is no line to name.
-    assert.matches("^false\t[^\n]*stack overflow[^\n]*\nfalse\t[^\n]*stack overflow", out)
+    -- Where the stack ended in a C function there is no line to name; and where it ended just before our handler of
+    -- errors, LuaJIT says "error in error handling".
+    for i = 1, 2 do
+      local line = out:match(("[^\n]*\n"):rep(i - 1) .. "(false\t[^\n]*)\n")
+      assert.is_truthy(line and (line:find "stack overflow" or line:find "error in error handling"), out)
+    end
     assert.matches("true\ttrue\n$", out)
   end)
 
