@@ -12,6 +12,7 @@
 #include "errors.h"
 #include "fdstream.h"
 #include "hard.h"
+#include "http_conn.h"
 #include "socket.h"
 #include "unix_listen.h"
 
@@ -279,6 +280,8 @@ static const struct operation_row rows[] = {
     [CONN_SENDFILE] = {KIND("sendfile"), POLL_W, conn_sendfile},
     [CONN_SPLICE_IN] = {KIND("copy (read)"), POLL_R, conn_splice_in},
     [CONN_SPLICE_OUT] = {KIND("copy (write)"), POLL_W, conn_splice_out},
+    [CONN_BODY] = {KIND("http.body"), POLL_R, http_conn_body},
+    [CONN_WHOLE] = {KIND("http.body"), POLL_R, http_conn_whole},
     [CONN_CONNECT] = {KIND("connect"), POLL_W, step_connect},
     [CONN_RECV_FROM] = {KIND("recv_from"), POLL_R, conn_recv_from},
     [CONN_RECV_MANY] = {KIND("recv_many"), POLL_R, conn_recv_many},
@@ -314,6 +317,22 @@ void conn_open(struct conn *c, const struct stream *stream)
 void conn_open_socket(struct conn *c, const struct stream_ops *ops, int fd)
 {
     conn_open(c, &(struct stream){.ops = ops, .fd = fd});
+}
+
+void conn_move(struct conn *to, struct conn *from)
+{
+    must(to->closed && !from->closed && !from->side[POLL_R].holder && !from->side[POLL_W].holder);
+    conn_open(to, &from->stream);
+    to->in = from->in;
+    to->kind = from->kind;
+    to->unlink = from->unlink;
+    to->ended = from->ended;
+    to->drained = from->drained;
+    to->lost = from->lost;
+    from->in = (struct buf){0};
+    from->stream = (struct stream){.fd = -1};
+    from->closed = true;
+    list_del(&from->link);
 }
 
 void conn_fini(struct conn *c)

@@ -33,6 +33,8 @@ enum conn_op {
     CONN_SENDFILE, /* op.target: struct conn_file; op.limit: 0; out: op.total, as a write's; see conn_move.h */
     CONN_SPLICE_IN,  /* op.target: struct conn_hose; op.limit: most; out: op.total, 0: read() is next */
     CONN_SPLICE_OUT, /* op.target: struct conn_hose; out: op.total, as a write's */
+    CONN_BODY,     /* of a connection of an HTTP server: see http_conn.h */
+    CONN_WHOLE,
     CONN_CONNECT,  /* the outcome of a connect under way; op.flag: from a chosen local address */
     CONN_RECV_FROM, /* op.limit: most; out: op.length bytes in datagrams, op.total: its whole length */
     CONN_RECV_MANY, /* op.limit: most of each, op.from: how many; out: op.length datagrams */
@@ -96,6 +98,9 @@ void conn_open(struct conn *c, const struct stream *stream);
 
 /* The same around a socket. */
 void conn_open_socket(struct conn *c, const struct stream_ops *ops, int fd);
+
+/* The open `from`, which nobody uses, becomes the closed `to`: the stream, its pollDesc and what was received. */
+void conn_move(struct conn *to, struct conn *from);
 
 /* Gives back what a closed one may still hold; it is not used afterwards. */
 void conn_fini(struct conn *c);

@@ -27,8 +27,7 @@ static ssize_t receive(struct conn *c, void *to, size_t n)
     return got;
 }
 
-/* One read from the stream into `in`. CONN_GO_ON, -EAGAIN, or why not. */
-static int fill(struct conn *c)
+int conn_read_fill(struct conn *c)
 {
     if (c->ended)
         return ERR_EOF;
@@ -62,7 +61,7 @@ int conn_read_some(struct conn *c, struct task *t)
 int conn_read_exactly(struct conn *c, struct task *t)
 {
     if (buf_len(&c->in) < t->op.limit)
-        return fill(c);
+        return conn_read_fill(c);
     t->op.length = t->op.total = t->op.limit;
     return 0;
 }
@@ -83,7 +82,7 @@ int conn_read_until(struct conn *c, struct task *t)
         return found(t, (size_t)at, t->op.from);
     if (buf_len(&c->in) >= t->op.limit + t->op.from)
         return ERR_TOO_LONG;
-    return fill(c);
+    return conn_read_fill(c);
 }
 
 /* A line ends at LF or CRLF; the last one may end with the stream. */
@@ -96,7 +95,7 @@ int conn_read_line(struct conn *c, struct task *t)
     }
     if (buf_len(&c->in) >= t->op.limit + 2) /* room for a CRLF behind the longest line */
         return ERR_TOO_LONG;
-    int r = fill(c);
+    int r = conn_read_fill(c);
     if (r == ERR_EOF && buf_len(&c->in) > 0)
         return found(t, buf_len(&c->in), 0);
     return r;
@@ -106,7 +105,7 @@ int conn_read_all(struct conn *c, struct task *t)
 {
     if (buf_len(&c->in) > t->op.limit)
         return ERR_TOO_LONG;
-    int r = fill(c);
+    int r = conn_read_fill(c);
     if (r != ERR_EOF)
         return r;
     t->op.length = t->op.total = buf_len(&c->in);

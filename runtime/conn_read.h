@@ -13,4 +13,7 @@ int conn_read_line(struct conn *c, struct task *t);    /* CONN_LINE */
 int conn_read_until(struct conn *c, struct task *t);   /* CONN_UNTIL */
 int conn_read_all(struct conn *c, struct task *t);     /* CONN_ALL */
 
+/* One read from the stream into `in`: CONN_GO_ON, -EAGAIN, ERR_EOF, or why not. For steps of other files. */
+int conn_read_fill(struct conn *c);
+
 #endif

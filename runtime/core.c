@@ -7,6 +7,7 @@
 #include "l_fs.h"
 #include "l_fd.h"
 #include "l_move.h"
+#include "l_http.h"
 #include "l_net.h"
 #include "l_netpoll.h"
 #include "l_packet.h"
@@ -69,6 +70,7 @@ static int open_faces(lua_State *L)
     l_unix_open(L);
     l_move_open(L);
     l_net_open(L);
+    l_http_open(L);
     l_netpoll_open(L);
     l_fs_open(L);
     l_watch_open(L);

@@ -201,13 +201,12 @@ void netpoll_arm(struct pollDesc *pd, int side)
 /* The waiter takes the side. */
 static void stand(struct pollDesc *pd, int side, struct waiter *w)
 {
-    must(!pd->notify);
     pd->side[side].g = w;
     pd->np->waiters++;
     netpoll_arm(pd, side);
 }
 
-void netpoll_notify(struct pollDesc *pd, void (*notify)(struct pollDesc *, uint32_t), void *owner)
+void netpoll_notify(struct pollDesc *pd, bool (*notify)(struct pollDesc *, uint32_t), void *owner)
 {
     must(!parked_on(&pd->side[POLL_R]) && !parked_on(&pd->side[POLL_W]));
     pd->notify = notify;
@@ -311,10 +310,8 @@ static void netpollready(struct pollDesc *pd, uint32_t events)
 {
     pd->hangup |= (events & POLLER_HANGUP) != 0;
     pd->event_err = (events & POLLER_ERROR) && !pd->tells;
-    if (pd->notify) {
-        pd->notify(pd, events);
+    if (pd->notify && pd->notify(pd, events))
         return;
-    }
     if (events & POLLER_READ)
         netpoll_report(pd, POLL_R);
     if (events & POLLER_WRITE)

@@ -42,7 +42,7 @@ struct pollDesc {
     bool event_err; /* a bare EPOLLERR: the descriptor cannot be watched */
     bool tells;     /* not so: the next operation tells the error (a datagram that came back), and all is well */
     bool hangup;    /* sticky: the peer ended, reset or sent urgent data */
-    void (*notify)(struct pollDesc *pd, uint32_t events); /* in place of tasks, or NULL */
+    bool (*notify)(struct pollDesc *pd, uint32_t events); /* hears of events first; true: nobody else does */
     void *owner;                                          /* notify's */
 };
 
@@ -111,9 +111,10 @@ void netpoll_ready(struct netpoll *np, const struct poller_event *event);
 /* The same for a pollDesc without a descriptor. */
 void netpoll_report(struct pollDesc *pd, int side);
 
-/* From now on notify hears of pd's events (POLLER_READ ...) as they are decoded, and nobody may park on it. It may
- * wake tasks and close pollDescs, this one too. What it has not used up it must ask for again by netpoll_arm. */
-void netpoll_notify(struct pollDesc *pd, void (*notify)(struct pollDesc *, uint32_t), void *owner);
+/* From now on notify hears of pd's events (POLLER_READ ...) as they are decoded, before any task; true: the event is
+ * used up, else it becomes readiness as ever. It may wake tasks and close pollDescs, this one too. What it has not used
+ * up it must ask for again by netpoll_arm. NULL: no more. */
+void netpoll_notify(struct pollDesc *pd, bool (*notify)(struct pollDesc *, uint32_t), void *owner);
 
 /* A back end that reports levels is told to look again, once. */
 void netpoll_arm(struct pollDesc *pd, int side);

@@ -262,6 +262,16 @@ void sched_scope_cancel(struct scope *sc)
     cancel_all(work);
 }
 
+void sched_scope_renew(struct scope *sc)
+{
+    struct sched *s = sc->owner->sched;
+    sc->canceled = sc->delivered = false;
+    if (sc->timer.slot == 0)
+        return;
+    timers_del(s->timers, &sc->timer);
+    s->outside--;
+}
+
 static void stop_joining(struct task *t)
 {
     ((struct scope *)t->wait.object)->joining = false;

@@ -176,6 +176,7 @@ struct scope *sched_scope_open(struct task *t, bool shield);
 int sched_scope_deadline(struct scope *sc, int64_t when);
 void sched_scope_cancel(struct scope *sc);
 void sched_scope_close(struct scope *sc); /* frees it; children it still has pass to the scope outside of it */
+void sched_scope_renew(struct scope *sc); /* as if it had just been opened: for an owner that uses it again */
 bool sched_scope_joined(const struct scope *sc); /* its owner is in sched_scope_join */
 
 /* Closes one that its owner can never come back to (a generator that was dropped): its children are

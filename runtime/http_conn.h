@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* http_conn.h - a connection of an HTTP server, and the exchange that a worker has on it.
+ *
+ * Floor 6: this header and the steps of reading a body (http_conn.c); called by conn's frame and http_server.
+ * Between requests a connection is this struct and nothing else: no coroutine, no userdata, no buffer. When the head
+ * of a request is complete, a worker's exchange takes it up; what is slow about a request is in there. */
+#ifndef MOONPARK_HTTP_CONN_H
+#define MOONPARK_HTTP_CONN_H
+
+#include "conn.h"
+#include "http.h"
+
+struct http_server;
+
+enum http_state {
+    HTTP_IDLE,    /* nothing of a request has come */
+    HTTP_HEADING, /* a part of its head has */
+    HTTP_WAITING, /* a request is there, but no worker yet */
+    HTTP_ACTIVE,  /* a worker has it */
+    HTTP_LEAVING, /* answered for the last time: what still comes is thrown away until the client closes */
+};
+
+struct http_conn {
+    struct conn c;
+    struct http_server *server;
+    struct http_exchange *exchange; /* HTTP_ACTIVE only */
+    struct list link;               /* among the server's of that state */
+    struct timer timer;             /* stands at `due` or before it: it looks again when it fires */
+    int64_t due;                    /* when the state has lasted too long; 0: never */
+    uint32_t requests;
+    uint32_t searched;              /* of `in`: no end of a head is in there */
+    uint8_t state;                  /* enum http_state */
+};
+
+/* One request and its response; a worker's, used again for the next one. */
+struct http_exchange {
+    struct http_conn *conn; /* NULL between requests */
+    struct http_server *server;
+    struct scope *scope;    /* what ends when the client goes away */
+    struct waiter waiter;   /* among the server's idle workers */
+    uint64_t serial;        /* of the request: a handle with another one is stale */
+    struct buf bytes;       /* the head's */
+    struct buf trailer;     /* its trailer section's, where there is one */
+    struct http_head head;  /* spans of bytes */
+    struct http_peer peer;
+    struct http_body body;
+    struct http_out framing;
+    struct buf out;         /* written, but not sent yet */
+    size_t mark;            /* where in `out` this request's answer begins */
+    uint64_t limit;         /* bytes of the body that are taken */
+    bool continued;         /* 100 Continue was sent, or is not wanted */
+    bool gone;              /* the client has left */
+};
+
+enum { HTTP_TRAILERS_MAX = 8192 };
+
+static inline struct http_conn *http_conn_of(struct conn *c) { return container_of(c, struct http_conn, c); }
+
+/* Steps, see conn.h. op.limit: most; out: op.length bytes of `in` from op.from on, op.total to consume. */
+int http_conn_body(struct conn *c, struct task *t); /* CONN_BODY: some; ERR_EOF at the end of the body */
+int http_conn_whole(struct conn *c, struct task *t); /* CONN_WHOLE: a body framed by its length, all of it */
+
+#endif
