@@ -556,7 +556,7 @@ bool http_server_next(struct http_exchange *x)
     if (!goes_on || x->server->closing || buf_len(&hc->c.in) == 0 || buf_len(&x->out) >= FLUSH_AT)
         return false;
     int length = http_parse_request(&x->head, buf_at(&hc->c.in), base_min(buf_len(&hc->c.in), x->server->limits.head));
-    if (length <= 0 || (uint64_t)x->head.content_length > x->server->limits.body)
+    if (length <= 0 || (x->head.content_length > 0 && (uint64_t)x->head.content_length > x->server->limits.body))
         return false; /* the long way round: what is here is sent first, then this is looked at again */
     buf_fini(&x->trailer);
     sched_scope_renew(x->scope);

@@ -525,6 +525,14 @@ static int l_framing(lua_State *L)
     return 3;
 }
 
+/* unread(serial) -> is there body left that somebody must read before the next request? */
+static int l_unread(lua_State *L)
+{
+    struct http_exchange *x = current(L);
+    lua_pushboolean(L, !x->body.over && !x->gone && x->framing.keep_alive);
+    return 1;
+}
+
 /* limit(serial, bytes): how much of the body is taken */
 static int l_limit(lua_State *L)
 {
@@ -671,11 +679,33 @@ static const luaL_Reg exchange_methods[] = {
     {"finish", l_finish},    {"flush", l_flush},     {"framing", l_framing}, {"hijack", l_hijack},
     {"is_gone", l_is_gone},  {"keep_alive", l_keep_alive}, {"limit", l_limit}, {"peer", l_peer},
     {"phase", l_phase},      {"read", l_read},       {"send", l_send},       {"take", l_take},
-    {"target", l_target},    {"trailers", l_trailers}, {"whole", l_whole},   {"write", l_write},
+    {"target", l_target},    {"trailers", l_trailers}, {"unread", l_unread}, {"whole", l_whole},   {"write", l_write},
     {NULL, NULL},
 };
 
-static const luaL_Reg functions[] = {{"http_server", l_server}, {NULL, NULL}};
+/* http_reason(status) -> its phrase, or "" */
+static int l_reason(lua_State *L)
+{
+    lua_pushstring(L, http_reason((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/* percent_decode(text, plus) -> text | nil: a '%' without two digits */
+static int l_percent_decode(lua_State *L)
+{
+    size_t n;
+    const char *text = luaL_checklstring(L, 1, &n);
+    char *to = lua_newuserdata(L, n + 1);
+    ptrdiff_t length = http_parse_percent(to, text, n, lua_toboolean(L, 2));
+    if (length < 0)
+        lua_pushnil(L);
+    else
+        lua_pushlstring(L, to, (size_t)length);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"http_reason", l_reason}, {"http_server", l_server}, {"percent_decode", l_percent_decode}, {NULL, NULL}};
 
 void l_http_open(lua_State *L)
 {

@@ -1,0 +1,49 @@
+-- SPDX-License-Identifier: MIT
+-- http.lua - HTTP/1.1 servers.
+--
+--   local http = require "moonpark.http"
+--   local app = http.router()
+--   app:get("/hello/:name", function(req, res) res:json { hello = req.params.name } end)
+--   http.serve(app, { address = "127.0.0.1:8080" })
+
+local task = require "moonpark.task"
+local http_router = require "moonpark.http_router"
+local http_server = require "moonpark.http_server"
+
+---@class moonpark.http
+local M = {}
+
+--- A router; see docs/http.md.
+---@type fun(): moonpark.http.router
+M.router = http_router.new
+
+-- A router is called through its method: one call less for each request.
+local function function_of(handler)
+  if type(handler) == "table" and handler.handle then
+    return function(req, res) return handler:handle(req, res) end
+  end
+  return handler
+end
+
+--- A server that listens already; server:run() serves.
+---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)|moonpark.http.router
+---@param options {address?: string, listener?: moonpark.listener, on_error?: fun(text: string)}
+---@return moonpark.http.server|nil
+---@return string? err
+---@return integer? errno
+function M.server(handler, options) return http_server.new(function_of(handler), options) end
+
+--- Serves until the server is shut down. Starts the loop where it does not run yet.
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function M.serve(handler, options)
+  return task.run(function()
+    local server, err, errno = M.server(handler, options)
+    if not server then return nil, err, errno end
+    if options.on_listen then options.on_listen(server) end
+    return server:run()
+  end)
+end
+
+return M

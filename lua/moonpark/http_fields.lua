@@ -1,0 +1,186 @@
+-- SPDX-License-Identifier: MIT
+-- http_fields.lua - header fields: received ones by any case of their name, those to be sent as a flat list, and cookies.
+
+local core = require "moonpark.core"
+
+local M = {}
+
+---@class moonpark.http.fields
+local Fields = {}
+
+local function get(self, name)
+  local list = self[M]
+  name = name:lower()
+  local value
+  for i = 1, #list, 2 do
+    if list[i] == name then value = value and value .. ", " .. list[i + 1] or list[i + 1] end
+  end
+  return value
+end
+
+function Fields.__index(self, name)
+  if type(name) ~= "string" then return nil end
+  local value = get(self, name)
+  if value then rawset(self, name, value) end
+  return value
+end
+
+--- The received fields of a flat list with names in lower case. fields["content-type"] takes any case and joins
+--- repeated ones by ", "; M.each(fields) gives all in their order, M.all(fields, name) the values of one.
+---@param list string[]
+---@return moonpark.http.fields
+function M.received(list) return setmetatable({ [M] = list }, Fields) end
+
+--- for name, value in http_fields.each(fields): in their order, names in lower case.
+---@param fields moonpark.http.fields
+---@return fun(): string|nil, string|nil
+function M.each(fields)
+  local list, i = rawget(fields, M), -1
+  return function()
+    i = i + 2
+    return list[i], list[i + 1]
+  end
+end
+
+--- The values of one name, in their order.
+---@param fields moonpark.http.fields
+---@param name string
+---@return string[]
+function M.all(fields, name)
+  local values = {}
+  name = name:lower()
+  for found, value in M.each(fields) do
+    if found == name then values[#values + 1] = value end
+  end
+  return values
+end
+
+---------------------------------------------------------------------------------------------------
+-- fields to be sent: {name, value, name, value, ...}; the core checks them when they are
+
+function M.add(list, name, value)
+  list[#list + 1] = name
+  list[#list + 1] = tostring(value)
+end
+
+function M.get(list, name)
+  name = name:lower()
+  for i = 1, #list, 2 do
+    if list[i]:lower() == name then return list[i + 1] end
+  end
+end
+
+function M.remove(list, name)
+  name = name:lower()
+  for i = #list - 1, 1, -2 do
+    if list[i]:lower() == name then
+      table.remove(list, i + 1)
+      table.remove(list, i)
+    end
+  end
+end
+
+function M.set(list, name, value)
+  M.remove(list, name)
+  if value ~= nil then M.add(list, name, value) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- cookies (RFC 6265)
+
+--- Names and values of a Cookie field; the first of a name counts, as browsers send the most specific first.
+---@param text string|nil
+---@return table<string, string>
+function M.cookies(text)
+  local cookies = {}
+  for part in (text or ""):gmatch("[^;]+") do
+    local name, value = part:match("^%s*([^=%s]+)%s*=%s*(.-)%s*$")
+    if name and cookies[name] == nil then cookies[name] = value:match('^"(.*)"$') or value end
+  end
+  return cookies
+end
+
+local function check_part(text, pattern, what)
+  if text:find(pattern) then error(("invalid %s of a cookie: %q"):format(what, text), 4) end
+end
+
+local same_sites = { Strict = true, Lax = true, None = true }
+
+--- The value of a Set-Cookie field. Raises on what would not be one cookie.
+---@param name string
+---@param value string
+---@param options? table
+---@return string
+function M.format_cookie(name, value, options)
+  options = options or {}
+  check_part(name, "[^%w!#$%%&'*+%-.^_`|~]", "name")
+  if name == "" then error("a cookie needs a name", 3) end
+  check_part(value, "[%c%s\",;\\\127-\255]", "value")
+  local parts = { name .. "=" .. value }
+  local function add(text) parts[#parts + 1] = text end
+  if options.path then
+    check_part(options.path, "[%c;]", "path")
+    add("Path=" .. options.path)
+  end
+  if options.domain then
+    check_part(options.domain, "[^%w.%-]", "domain")
+    add("Domain=" .. options.domain)
+  end
+  if options.max_age then add(("Max-Age=%d"):format(options.max_age)) end
+  if options.expires then add("Expires=" .. M.date(options.expires)) end
+  if options.secure then add("Secure") end
+  if options.http_only then add("HttpOnly") end
+  if options.same_site then
+    if not same_sites[options.same_site] then error("same_site must be 'Strict', 'Lax' or 'None'", 3) end
+    add("SameSite=" .. options.same_site)
+  end
+  return table.concat(parts, "; ")
+end
+
+---------------------------------------------------------------------------------------------------
+-- dates (RFC 9110 5.6.7)
+
+local days = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" }
+local months = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" }
+local month_number = {}
+for i, name in ipairs(months) do month_number[name] = i end
+
+--- "Sun, 06 Nov 1994 08:49:37 GMT": seconds since 1970 as a field has them, whatever the user's language.
+---@param seconds number
+---@return string
+function M.date(seconds)
+  local t = os.date("!*t", math.floor(seconds))
+  return ("%s, %02d %s %04d %02d:%02d:%02d GMT"):format(days[t.wday], t.day, months[t.month], t.year, t.hour, t.min,
+    t.sec)
+end
+
+local function days_before(year, month, day)
+  if month <= 2 then year, month = year - 1, month + 12 end
+  local era = math.floor(year / 400)
+  local of_era = year - era * 400
+  local of_year = math.floor((153 * (month - 3) + 2) / 5) + day - 1
+  return era * 146097 + of_era * 365 + math.floor(of_era / 4) - math.floor(of_era / 100) + of_year - 719468
+end
+
+--- Seconds since 1970 of such a date; nil where it is none. The two old forms that RFC 9110 still wants read are not:
+--- then the date is taken as not there.
+---@param text string|nil
+---@return number|nil
+function M.parse_date(text)
+  local day, month, year, hour, minute, second = (text or ""):match(
+    "^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$")
+  month = month and month_number[month]
+  if not month then return nil end
+  return days_before(tonumber(year), month, tonumber(day)) * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60
+    + tonumber(second)
+end
+
+--- The reason phrase of a status; "Unknown" where RFC 9110 has none.
+---@param status integer
+---@return string
+function M.reason(status)
+  local reason = core.http_reason(status)
+  return reason ~= "" and reason or "Unknown"
+end
+
+return M

@@ -1,0 +1,132 @@
+-- SPDX-License-Identifier: MIT
+-- url.lua - percent-encoding, forms and the parts of an http URL (RFC 3986, and WHATWG's form encoding).
+
+local core = require "moonpark.core"
+
+---@class moonpark.url
+local M = {}
+
+--- Decodes "%41". nil where a '%' has no two hexadecimal digits behind it.
+---@param text string
+---@param plus? boolean '+' is a space, as in forms
+---@return string|nil
+function M.decode(text, plus)
+  if not text:find("[%%+]") then return text end
+  return core.percent_decode(text, plus)
+end
+
+local function escape(c) return ("%%%02X"):format(c:byte()) end
+
+--- Encodes everything but the unreserved characters (RFC 3986 2.3).
+---@param text string
+---@return string
+function M.encode(text) return (tostring(text):gsub("[^%w%-%._~]", escape)) end
+
+--- Names and values of a query or form in their order. What cannot be decoded stays as it is.
+---@param text string
+---@return table[] {{name, value}, ...}
+function M.parse_form(text)
+  local pairs_, n = {}, 0
+  for part in text:gmatch("[^&]+") do
+    local name, value = part:match("^([^=]*)=?(.*)$")
+    n = n + 1
+    pairs_[n] = { M.decode(name, true) or name, M.decode(value, true) or value }
+  end
+  return pairs_
+end
+
+--- The last value of each name.
+---@param list table[]
+---@return table<string, string>
+function M.last_values(list)
+  local values = {}
+  for _, pair in ipairs(list) do values[pair[1]] = pair[2] end
+  return values
+end
+
+local function add_pair(parts, name, value) parts[#parts + 1] = M.encode(name) .. "=" .. M.encode(value) end
+
+--- A query or form of a table: names in order; a value may be a list.
+---@param values table<string, any>
+---@return string
+function M.form(values)
+  local names, parts = {}, {}
+  for name in pairs(values) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local value = values[name]
+    if type(value) == "table" then
+      for _, one in ipairs(value) do add_pair(parts, name, one) end
+    else
+      add_pair(parts, name, value)
+    end
+  end
+  return table.concat(parts, "&")
+end
+
+local default_ports = { http = 80, https = 443 }
+
+---@class moonpark.url.parts
+---@field scheme string
+---@field host string without brackets
+---@field port integer
+---@field path string "/" where there is none; query included
+---@field user string|nil
+---@field authority string as a Host field wants it: without the scheme's own port
+
+--- Takes an http URL apart. nil and what is wrong with it.
+---@param text string
+---@return moonpark.url.parts|nil
+---@return string? wrong
+function M.parse(text)
+  if text:find("[%c\127 ]") then return nil, "invalid URL" end
+  local scheme, authority, rest = text:match("^(%a[%w+.-]*)://([^/?#]*)([^#]*)")
+  if not scheme then return nil, "invalid URL" end
+  scheme = scheme:lower()
+  if not default_ports[scheme] then return nil, "unknown scheme '" .. scheme .. "'" end
+  local user, hostport = authority:match("^(.*)@([^@]*)$")
+  hostport = hostport or authority
+  local host, port = hostport:match("^%[([%x:.]+)%]:?(%d*)$")
+  local bracketed = host ~= nil
+  if not host then host, port = hostport:match("^([^:%[%]]+):?(%d*)$") end
+  if not host then return nil, "invalid URL" end
+  port = port ~= "" and tonumber(port) or default_ports[scheme]
+  if port < 1 or port > 65535 then return nil, "invalid port" end
+  if rest == "" or rest:sub(1, 1) == "?" then rest = "/" .. rest end
+  local shown = bracketed and "[" .. host .. "]" or host
+  return {
+    scheme = scheme, host = host, port = port, path = rest, user = user,
+    authority = port == default_ports[scheme] and shown or shown .. ":" .. port,
+    address = shown .. ":" .. port,
+  }
+end
+
+local function remove_dots(path)
+  local out = {}
+  local head, query = path:match("^([^?]*)(.*)$")
+  for segment in head:gmatch("/([^/]*)") do
+    if segment == ".." then out[#out] = nil
+    elseif segment ~= "." then out[#out + 1] = segment end
+  end
+  if head:find("/%.%.?$") then out[#out + 1] = "" end
+  return "/" .. table.concat(out, "/") .. query
+end
+
+--- What `reference` means on the page at `base` (RFC 3986 5.2), for redirects.
+---@param base moonpark.url.parts
+---@param reference string
+---@return moonpark.url.parts|nil
+---@return string? wrong
+function M.resolve(base, reference)
+  reference = reference:gsub("#.*$", "")
+  if reference:find("^%a[%w+.-]*:") then return M.parse(reference) end
+  local origin = base.scheme .. "://" .. base.authority
+  if reference:find("^//") then return M.parse(base.scheme .. ":" .. reference) end
+  if reference:find("^/") then return M.parse(origin .. remove_dots(reference)) end
+  if reference == "" then return M.parse(origin .. base.path) end
+  local path = base.path:match("^[^?]*")
+  if reference:find("^%?") then return M.parse(origin .. path .. reference) end
+  return M.parse(origin .. remove_dots(path:match("^(.*/)") .. reference))
+end
+
+return M
