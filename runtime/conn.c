@@ -325,7 +325,8 @@ void conn_move(struct conn *to, struct conn *from)
     conn_open(to, &from->stream);
     to->in = from->in;
     to->kind = from->kind;
-    to->unlink = from->unlink;
+    to->path = from->path;
+    from->path = NULL;
     to->ended = from->ended;
     to->drained = from->drained;
     to->lost = from->lost;

@@ -229,7 +229,7 @@ static const struct ares_socket_functions functions = {
     .asendv = library_send,
 };
 
-static void notified(struct pollDesc *pd, uint32_t events);
+static bool notified(struct pollDesc *pd, uint32_t events);
 
 /* It is connected, or on the way: from now on it is watched. */
 static int watch(struct dns *d, int fd, bool dgram)
@@ -362,12 +362,13 @@ static void work(struct dns *d)
     settle(d);
 }
 
-static void notified(struct pollDesc *pd, uint32_t events)
+static bool notified(struct pollDesc *pd, uint32_t events)
 {
     struct dns_socket *s = pd->owner;
     s->readable |= (events & POLLER_READ) != 0;
     s->writable |= (events & POLLER_WRITE) != 0;
     work(s->dns);
+    return true;
 }
 
 static void fired(struct timer *timer)

@@ -19,7 +19,6 @@ static const struct text texts[] = {
     {ERR_CANCELED, "canceled"},
     {ERR_TOO_LONG, "too long"},
     {ERR_MALFORMED, "malformed message"},
-    {ERR_UNEXPECTED_EOF, "unexpected eof"},
     {ERR_NOT_POLLABLE, "not pollable"},
     {ERR_NOT_UNIX, "not a unix socket"},
     {ERR_FDS_LOST, "descriptors lost"},
