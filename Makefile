@@ -73,7 +73,7 @@ $(BUILD)/units/%.o: runtime/%.c Makefile
 RUN_PACKAGES   := gcc libc6-dev libc-ares-dev redis-tools
 TEST_PACKAGES  := $(RUN_PACKAGES) lua-busted lua-cjson lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
                   iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base
-BENCH_PACKAGES := $(RUN_PACKAGES) redis-server haproxy nginx-light
+BENCH_PACKAGES := $(RUN_PACKAGES) redis-server haproxy nginx-light libnginx-mod-http-lua wrk lua-http
 
 # Installs what is missing of the packages in $(1), and a LuaJIT with headers where there is none. The two LuaJIT
 # packages exclude each other and both are fine: where the library of one is there, its kind is completed.

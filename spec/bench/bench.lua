@@ -15,13 +15,15 @@ local report = require "report"
 local system = require "system"
 local make_cases = require "cases"
 local make_network_cases = require "network_cases"
+local make_http_cases = require "http_cases"
 
 local ROUNDS = 7
 local USAGE = [[
 usage: luajit spec/bench/bench.lua [options], from the top of the tree
   --rounds N        rounds of each case, 7 if not given; a median of fewer than 5 says little
   --only A,B,...    these cases only: echo, kv, deadline, spawn, channel, yield, memory, allocations,
-                    udp, relay, relay-blocks, dial, lookup, sendfile
+                    udp, relay, relay-blocks, dial, lookup, sendfile, http, http-pipelined,
+                    http-json, http-post, http-file, http-proxy, http-idle
   --markdown FILE   write the tables to FILE as well, in Markdown
   --help            this text
 ]]
@@ -191,7 +193,7 @@ local function main(options)
   system.look_around()
   progress("building in build/bench")
   system.build()
-  local cases = choose(joined(make_cases(), make_network_cases()), options.only)
+  local cases = choose(joined(joined(make_cases(), make_network_cases()), make_http_cases()), options.only)
   warn_of_noise()
   for _, case in ipairs(cases) do
     measure(case, options.rounds)

@@ -53,6 +53,9 @@ local function look_for_modules()
   local libuv = lua_module("luv", "it.version_string()")
   M.versions.luv = libuv and "libuv " .. libuv
   if not libuv then M.missing.luv = "luv is not installed" end
+  local lua_http = lua_module("http.server", "require('http.version').version")
+  M.versions["lua-http"] = lua_http
+  if not lua_http then M.missing["lua-http"] = "lua-http is not installed" end
 end
 
 local function look_for_programs()
@@ -62,6 +65,8 @@ local function look_for_programs()
     ["redis-server"] = { "redis-server --version", "v=([%d.]+)" },
     haproxy = { "haproxy -v", "version ([%d.]+)" },
     nginx = { "nginx -v", "nginx/([%d.]+)" },
+    node = { "node --version", "v([%d.]+)" },
+    wrk = { "wrk -v", "wrk ([%w.]+)" },
     ["redis-benchmark"] = { "redis-benchmark --version", "([%d.]+)" },
   }
   for program, how in pairs(commands) do
@@ -73,10 +78,18 @@ local function look_for_programs()
   end
 end
 
+local function look_for_nginx_lua()
+  M.versions["nginx-lua"] = M.versions.nginx
+  if not exists "/usr/lib/nginx/modules/ngx_http_lua_module.so" then
+    M.missing["nginx-lua"] = "libnginx-mod-http-lua is not installed"
+  end
+end
+
 ---Fills the fields above.
 function M.look_around()
   look_for_programs()
   look_for_modules()
+  look_for_nginx_lua()
   if not exists "examples/kv.lua" then M.missing["examples/kv.lua"] = "examples/kv.lua is not there" end
   M.descriptors = process.raise_descriptor_limit()
   M.cores = tonumber(first_line("nproc", "%d+")) or 1
@@ -86,7 +99,7 @@ end
 -- Building: a contender that cannot be built is missing, and says so.
 
 local programs = { "load_echo", "limit_echo", "load_udp", "limit_udp", "load_relay", "load_fetch", "sink",
-  "dns_server" }
+  "dns_server", "limit_http", "load_idle" }
 
 local function compile_c()
   for _, name in ipairs(programs) do
@@ -102,7 +115,7 @@ local function compile_go()
   local home = here .. "/" .. BUILD
   local settings = ("HOME='%s' GOCACHE='%sgo-cache' GOPATH='%sgo' GO111MODULE=off GOFLAGS=-mod=mod GOPROXY=off "
     .. "GOTOOLCHAIN=local CGO_ENABLED=0"):format(home, home, home)
-  for _, name in ipairs { "echo", "micro" } do
+  for _, name in ipairs { "echo", "http", "micro" } do
     local ok, output = shell(("env %s go build -o %s%s_go spec/bench/%s.go"):format(settings, BUILD, name, name))
     if not ok then M.missing.go = "go build failed: " .. output:gsub("%s+", " ") end
   end
