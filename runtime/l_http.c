@@ -276,12 +276,29 @@ static int take(lua_State *L, struct task *t, struct http_exchange *x)
     return face_return(L, t, push_taken(L, t));
 }
 
+/* Is something left to do for the request in hand: a response, or a body that nobody has read? */
+static bool is_unsettled(const struct http_exchange *x)
+{
+    return x->framing.phase != HTTP_SENT || (!x->body.over && x->framing.keep_alive && !x->gone);
+}
+
+/* abandon(): the request in hand is over, whatever was answered; where that was not all, its connection is closed */
+static int l_abandon(lua_State *L)
+{
+    http_server_release(exchange(L));
+    return 0;
+}
+
 /* take() -> serial, method, path: the next request; the one in hand is over
- * -> false: its answer must be flushed first | nil, err */
+ * -> false: that one has to be answered, read or flushed first | nil, err */
 static int l_take(lua_State *L)
 {
     struct http_exchange *x = exchange(L);
     struct task *t = face_task(L, face_ctx(L));
+    if (x->conn && is_unsettled(x)) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
     if (x->conn && http_server_next(x))
         return face_return(L, t, push_request(L, x));
     if (x->conn && http_server_flush(x) == -EAGAIN) {
@@ -525,6 +542,14 @@ static int l_framing(lua_State *L)
     return 3;
 }
 
+/* is_serial(serial) -> is it the request in hand? */
+static int l_is_serial(lua_State *L)
+{
+    struct http_exchange *x = exchange(L);
+    lua_pushboolean(L, x->conn && (lua_Number)x->serial == lua_tonumber(L, 2));
+    return 1;
+}
+
 /* unread(serial) -> is there body left that somebody must read before the next request? */
 static int l_unread(lua_State *L)
 {
@@ -675,9 +700,9 @@ static const luaL_Reg server_methods[] = {
 };
 
 static const luaL_Reg exchange_methods[] = {
-    {"__gc", l_exchange_gc}, {"begin", l_begin},     {"field", l_field},     {"fields", l_fields},
+    {"__gc", l_exchange_gc}, {"abandon", l_abandon}, {"begin", l_begin},     {"field", l_field},     {"fields", l_fields},
     {"finish", l_finish},    {"flush", l_flush},     {"framing", l_framing}, {"hijack", l_hijack},
-    {"is_gone", l_is_gone},  {"keep_alive", l_keep_alive}, {"limit", l_limit}, {"peer", l_peer},
+    {"is_gone", l_is_gone}, {"is_serial", l_is_serial},  {"keep_alive", l_keep_alive}, {"limit", l_limit}, {"peer", l_peer},
     {"phase", l_phase},      {"read", l_read},       {"send", l_send},       {"take", l_take},
     {"target", l_target},    {"trailers", l_trailers}, {"unread", l_unread}, {"whole", l_whole},   {"write", l_write},
     {NULL, NULL},
@@ -712,4 +737,6 @@ void l_http_open(lua_State *L)
     face_class(L, FACE_META_HTTP_SERVER, "moonpark.http.server", server_methods);
     face_class(L, FACE_META_HTTP_EXCHANGE, "moonpark.http.exchange", exchange_methods);
     face_functions(L, functions);
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_HTTP_EXCHANGE);
+    lua_setfield(L, -2, "http_exchange_class");
 }

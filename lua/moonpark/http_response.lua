@@ -2,6 +2,7 @@
 -- http_response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
 -- first write.
 
+local core = require "moonpark.core"
 local http_fields = require "moonpark.http_fields"
 
 ---@class moonpark.http.response
@@ -11,6 +12,7 @@ local http_fields = require "moonpark.http_fields"
 ---@field transform table|nil what changes the body on its way: see http_compress.lua
 local Response = {}
 Response.__index = Response
+Response.status = 200
 
 local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
@@ -54,10 +56,12 @@ end
 ---@return boolean
 function Response:is_begun() return self.x:phase(self.serial) ~= "unsent" end
 
+local send = core.http_exchange_class.send
+
 local function send_now(self, body, kind)
   local transform = self.transform
   if transform then body = transform:whole(self, body, kind) end
-  return self.x:send(self.serial, self.status, body, self.type or kind, self.fields)
+  return send(self.x, self.serial, self.status, body, self.type or kind, self.fields)
 end
 
 --- Sends the whole response.

@@ -30,21 +30,17 @@ local IDLE_WORKERS = 256
 
 local function default_log(text) io.stderr:write("moonpark: ", text, "\n") end
 
--- After the handler: whatever it has left undone.
+-- The handler has returned: what it has left undone is done.
 local function settle(req, res)
-  if rawget(req, "hijacked") then return end
   local phase = res.x:phase(res.serial)
   if phase == "body" then return res:finish() end
-  if phase == "unsent" then
-    if req:is_gone() then return end
-    return res:send("")
-  end
+  if phase == "unsent" and not req:is_gone() then return res:send("") end
 end
 
 -- The handler has failed: who waits is told, and who may not be told any more is cut off.
 local function tell_failure(req, res)
   if rawget(req, "hijacked") or req:is_gone() then return end
-  if res.x:phase(res.serial) ~= "unsent" then return end
+  if res.x:phase(res.serial) ~= "unsent" then return res.x:abandon() end
   res.fields, res.transform, res.type = nil, nil, nil
   res:fail(500)
 end
@@ -57,7 +53,7 @@ local function failed(server, req, res, err)
   if not ok then server.log("error after that: " .. failures.text(why)) end
 end
 
--- A request whose body was not read to its end: a little of it is thrown away, so that the connection can go on.
+-- A body that was not read to its end: a little of it is thrown away, so that the connection can go on.
 local UNREAD_MAX = 262144
 
 local function drain(x, serial)
@@ -68,29 +64,33 @@ local function drain(x, serial)
     if not data then return err == "eof" end
     left = left - #data
   end
+  return over
 end
 
-local function handle(server, handler, req, res)
-  local ok, err = xpcall(handler, failures.remember, req, res)
-  if ok then ok, err = pcall(settle, req, res) end
+-- Whatever take() has found undone; what cannot be done closes the connection.
+local function wind_up(server, x, req, res)
+  local serial = res.serial
+  local ok, err = pcall(settle, req, res)
   if not ok then failed(server, req, res, err) end
+  x:flush() -- first: whoever sends still may be waiting for this
+  if x:is_serial(serial) and x:unread(serial) and not drain(x, serial) then x:abandon() end
+  if x:is_serial(serial) and x:phase(serial) ~= "sent" then x:abandon() end
+  return x:take()
 end
+
+local take = core.http_exchange_class.take
 
 local function work(server, handler)
   local scope = core.scope_open(false)
   local x = server.core:exchange()
-  while true do
-    local serial, method, path = x:take()
-    if serial then
-      local req = setmetatable({ x = x, serial = serial, method = method, raw_path = path }, Request)
-      local res = setmetatable({ x = x, serial = serial, status = 200, request = req }, Response)
-      handle(server, handler, req, res)
-      if not rawget(req, "hijacked") and x:unread(serial) then drain(x, serial) end
-    elseif serial == false then
-      x:flush()
-    else
-      break
-    end
+  local serial, method, path = take(x)
+  while serial do
+    local req = setmetatable({ x = x, serial = serial, method = method, raw_path = path }, Request)
+    local res = setmetatable({ x = x, serial = serial, request = req }, Response)
+    local ok, err = xpcall(handler, failures.remember, req, res)
+    if not ok then failed(server, req, res, err) end
+    serial, method, path = take(x)
+    if serial == false then serial, method, path = wind_up(server, x, req, res) end
   end
   scope:close()
 end
