@@ -8,6 +8,9 @@
 #include "l_fd.h"
 #include "l_move.h"
 #include "l_http.h"
+#include "l_http_request.h"
+#include "l_http_response.h"
+#include "l_http_server.h"
 #include "l_net.h"
 #include "l_netpoll.h"
 #include "l_packet.h"
@@ -71,6 +74,9 @@ static int open_faces(lua_State *L)
     l_move_open(L);
     l_net_open(L);
     l_http_open(L);
+    l_http_request_open(L);
+    l_http_response_open(L);
+    l_http_server_open(L);
     l_netpoll_open(L);
     l_fs_open(L);
     l_watch_open(L);

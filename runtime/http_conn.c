@@ -8,6 +8,11 @@
 
 #include <errno.h>
 
+bool http_conn_is_short(const struct http_exchange *x)
+{
+    return x->body.over || (x->continued && x->body.left <= HTTP_UNREAD_MAX);
+}
+
 /* A body that ends with its connection before its end was cut off. */
 static int more(struct conn *c)
 {
@@ -37,12 +42,15 @@ int http_conn_body(struct conn *c, struct task *t)
     size_t used;
     if (x->body.total > x->limit)
         return ERR_TOO_LONG;
+    if (x->body.held)
+        return -ENOMEM; /* the last ones never reached anybody: the body has a hole */
     int step = http_take(&x->body, buf_at(&c->in), base_min(buf_len(&c->in), t->op.limit), &used, &data);
     switch (step) {
     case HTTP_BYTES:
         t->op.from = data.at;
         t->op.length = data.length;
         t->op.total = used;
+        x->body.held = true;
         return x->body.total > x->limit ? ERR_TOO_LONG : 0;
     case HTTP_NEED:
         buf_consume(&c->in, used);
@@ -62,6 +70,8 @@ int http_conn_whole(struct conn *c, struct task *t)
     struct http_exchange *x = http_conn_of(c)->exchange;
     struct http_span data;
     must(x->body.framing == HTTP_BY_LENGTH);
+    if (x->body.held)
+        return -ENOMEM;
     if (x->body.left > t->op.limit || x->body.left > x->limit)
         return ERR_TOO_LONG;
     if (buf_len(&c->in) < x->body.left)
@@ -69,5 +79,6 @@ int http_conn_whole(struct conn *c, struct task *t)
     t->op.from = 0;
     (void)http_take(&x->body, buf_at(&c->in), buf_len(&c->in), &t->op.total, &data);
     t->op.length = t->op.total;
+    x->body.held = true;
     return 0;
 }

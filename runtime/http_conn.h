@@ -25,6 +25,7 @@ struct http_conn {
     struct http_server *server;
     struct http_exchange *exchange; /* HTTP_ACTIVE only */
     struct list link;               /* among the server's of that state */
+    struct late late;               /* gives its memory back, once nobody is in an operation on it any more */
     struct timer timer;             /* stands at `due` or before it: it looks again when it fires */
     int64_t due;                    /* when the state has lasted too long; 0: never */
     uint32_t requests;
@@ -36,7 +37,8 @@ struct http_conn {
 struct http_exchange {
     struct http_conn *conn; /* NULL between requests */
     struct http_server *server;
-    struct scope *scope;    /* what ends when the client goes away */
+    struct scope *scope;    /* the worker's: cancelled when the client goes away; NULL once the worker has ended */
+    struct late late;       /* sends what lies in `out` while the worker waits for something else */
     struct waiter waiter;   /* among the server's idle workers */
     uint64_t serial;        /* of the request: a handle with another one is stale */
     struct buf bytes;       /* the head's */
@@ -46,13 +48,20 @@ struct http_exchange {
     struct http_body body;
     struct http_out framing;
     struct buf out;         /* written, but not sent yet */
-    size_t mark;            /* where in `out` this request's answer begins */
     uint64_t limit;         /* bytes of the body that are taken */
     bool continued;         /* 100 Continue was sent, or is not wanted */
     bool gone;              /* the client has left */
+    bool over;              /* its handler has returned */
+    bool late_answer;       /* the request's time was up before it had */
+    bool curtailed;         /* and a wait of the handler's was refused for that: its response may lack something */
+    bool resting;           /* what is left of its body is being dropped */
+    bool broken;            /* the response cannot be completed: the connection is cut */
 };
 
-enum { HTTP_TRAILERS_MAX = 8192 };
+enum { HTTP_TRAILERS_MAX = 8192, HTTP_UNREAD_MAX = 262144 };
+
+/* Will the client send what is left of its body, and is that little enough to be read for the sake of the connection? */
+bool http_conn_is_short(const struct http_exchange *x);
 
 static inline struct http_conn *http_conn_of(struct conn *c) { return container_of(c, struct http_conn, c); }
 

@@ -2,61 +2,29 @@
 /* http_server.c - readiness of an idle connection comes as a call, not as a task that wakes up: one look at what was
  * received, and a worker is woken only for a whole head. Bytes go straight from the loop's scratch into the worker's
  * exchange; a connection's own buffer is for what came too early or too late. */
-#define _GNU_SOURCE
 #include "http_server.h"
 
 #include "errors.h"
 #include "hard.h"
 #include "socket.h"
-#include "sys.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
 
 enum { ACCEPTS_A_TURN = 64, FLUSH_AT = 65536, KEPT_BUFFER = 16384 };
 
 static const int64_t FIRST_PAUSE = 5 * NS_PER_SECOND / 1000, LONGEST_PAUSE = NS_PER_SECOND;
-static const int64_t LEAVE_TIME = 2 * NS_PER_SECOND; /* for the client to read our last words */
+static const int64_t REST_TIME = 2 * NS_PER_SECOND; /* for a body that no handler wanted */
 
-static bool on_event(struct pollDesc *pd, uint32_t events);
-static void serve(struct http_conn *hc);
-
-/* ---- time ---- */
-
-static int64_t now(const struct http_server *s) { return s->loop->sched.now; }
-
-/* The timer is moved only when it must fire earlier: else it looks at `due` again when it fires. */
-static void set_due(struct http_conn *hc, int64_t length)
+static void describe(const struct http_server *s, char *text, size_t n)
 {
-    hc->due = length > 0 ? clock_add(now(hc->server), length) : 0;
-    if (hc->due && (hc->timer.slot == 0 || hc->timer.when > hc->due))
-        (void)timers_set(&hc->server->loop->timers, &hc->timer, hc->due); /* no memory: then it has no limit */
-}
-
-const char *http_server_date(struct http_server *s)
-{
-    if (s->date_due > now(s))
-        return s->date;
-    int64_t wall = clock_wall(&s->loop->clock);
-    time_t seconds = (time_t)(wall / NS_PER_SECOND);
-    struct tm tm;
-    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    gmtime_r(&seconds, &tm);
-    snprintf(s->date, sizeof s->date, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday, tm.tm_mday,
-             months + 3 * tm.tm_mon, (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
-    s->date_due = clock_add(now(s), NS_PER_SECOND - wall % NS_PER_SECOND);
-    return s->date;
+    if (s->closing)
+        snprintf(text, n, "a server that shuts down");
+    else
+        conn_describe(&s->listener, text, n);
 }
 
 /* ---- the keeper ---- */
-
-static void wake_keeper(struct http_server *s)
-{
-    if (s->keeper)
-        sched_wake(s->keeper, 0);
-}
 
 static int news(struct http_server *s)
 {
@@ -84,8 +52,10 @@ static int push_news(struct lua_State *L, struct task *t)
     return ((struct http_server *)t->wait.object)->face->news(L, t);
 }
 
-static const struct wait_kind kind_keep = {
-    .name = "http.keep", .attempt = attempt_keep, .push = push_news, .undo = leave_keeper};
+static void describe_keep(const struct task *t, char *text, size_t n) { describe(t->wait.object, text, n); }
+
+static const struct wait_kind kind_keep = {.name = "http.keep", .attempt = attempt_keep, .push = push_news,
+                                           .undo = leave_keeper, .describe = describe_keep};
 
 int http_server_keep(struct http_server *s, struct task *t)
 {
@@ -99,110 +69,259 @@ int http_server_keep(struct http_server *s, struct task *t)
     return SCHED_PARKED;
 }
 
-/* ---- connections come and go ---- */
+/* ---- a request begins ---- */
 
-static void move(struct http_conn *hc, struct list *to, enum http_state state)
+static void lose_client(struct http_exchange *x)
 {
-    list_del(&hc->link);
-    list_push(to, &hc->link);
-    hc->state = (uint8_t)state;
+    x->gone = true;
+    if (x->scope && !x->over)
+        sched_scope_cancel(x->scope);
 }
 
-static void close_conn(struct http_conn *hc)
+/* A hangup was reported: is it the client's end, with nothing before it? */
+static void note_end(struct http_exchange *x)
 {
-    struct http_server *s = hc->server;
-    list_del(&hc->link);
-    timers_del(&s->loop->timers, &hc->timer);
-    conn_fini(&hc->c);
-    sys_free(hc);
-    s->count--;
-    s->closed++;
-    if (s->count == 0 || s->count + 1 == s->limits.connections)
-        wake_keeper(s);
-    if (s->count + 1 == s->limits.connections && !s->closing)
-        timers_set(&s->loop->timers, &s->pause, now(s)); /* accepting had stopped */
+    const struct conn *c = &x->conn->c;
+    if (!x->gone && x->body.over && buf_len(&c->in) == 0 && socket_has_ended(c->stream.fd))
+        lose_client(x);
 }
 
-static bool is_idle(const struct http_conn *hc) { return hc->state != HTTP_ACTIVE && hc->state != HTTP_WAITING; }
-
-/* Our last words are out: the client is given a moment to read them, for closing with bytes of his unread would
- * take them away again. */
-static void leave(struct http_conn *hc)
+/* Its end is seen from now on, and where it has come already, now. */
+static void watch_client(struct http_exchange *x)
 {
-    struct http_server *s = hc->server;
-    buf_fini(&hc->c.in);
-    if (hc->c.ended || conn_close_write(&hc->c) < 0) {
-        close_conn(hc);
-        return;
-    }
-    move(hc, &s->idle, HTTP_LEAVING);
-    set_due(hc, LEAVE_TIME);
-    netpoll_arm(hc->c.stream.pd, POLL_R);
-}
-
-/* An answer that needs no worker: the request was not understood, or came too late. */
-static void answer(struct http_conn *hc, int status)
-{
-    struct http_peer peer = {.keep_alive = false};
-    struct http_out framing = {.phase = HTTP_UNSENT};
-    struct buf out = {0};
-    const char *reason = http_reason(status);
-    int r = http_begin_response(&framing, &peer, &out, status, (int64_t)strlen(reason) + 1, http_server_date(hc->server));
-    if (r == 0)
-        r = http_add_field(&out, "Content-Type", 12, "text/plain", 10);
-    if (r == 0)
-        r = http_end_head(&out);
-    if (r == 0)
-        r = buf_append(&out, reason, strlen(reason));
-    if (r == 0)
-        r = buf_append(&out, "\n", 1);
-    if (r == 0) { /* a few hundred bytes into an empty socket: whatever does not fit was not wanted */
-        struct iovec iov = {.iov_base = (char *)buf_at(&out), .iov_len = buf_len(&out)};
-        (void)hc->c.stream.ops->write(&hc->c.stream, &iov, 1);
-    }
-    buf_fini(&out);
-    hc->server->refused++;
-    leave(hc);
-}
-
-static void on_timer(struct timer *timer)
-{
-    struct http_conn *hc = container_of(timer, struct http_conn, timer);
-    struct http_server *s = hc->server;
-    if (hc->due == 0 || hc->state == HTTP_ACTIVE || hc->state == HTTP_WAITING)
-        return;
-    if (hc->due > now(s))
-        set_due(hc, hc->due - now(s));
-    else if (hc->state == HTTP_HEADING)
-        answer(hc, 408);
+    if (x->conn->c.stream.pd->hangup)
+        note_end(x);
     else
-        close_conn(hc);
+        netpoll_arm_hangup(x->conn->c.stream.pd);
 }
 
-static struct http_conn *new_conn(struct http_server *s, int fd)
+void http_server_has_read(struct http_exchange *x)
 {
-    struct http_conn *hc = sys_alloc(sizeof *hc);
-    struct pollDesc *pd;
-    if (!hc) {
-        sys_close(fd);
-        return NULL;
+    if (x->conn && !x->conn->c.closed)
+        watch_client(x);
+}
+
+/* The request is x's; `length` bytes of head are at `bytes`. 0 or -ENOMEM. */
+static int begin_exchange(struct http_exchange *x, struct http_conn *hc, const char *bytes, size_t length)
+{
+    const struct http_limits *most = &hc->server->limits;
+    x->bytes.start = x->bytes.end = 0;
+    if (buf_append(&x->bytes, bytes, length) < 0)
+        return -ENOMEM;
+    if (most->request > 0 && sched_scope_deadline(x->scope, clock_add(http_life_now(hc->server), most->request)) < 0)
+        return -ENOMEM;
+    x->conn = hc;
+    x->serial++;
+    x->gone = x->over = x->late_answer = x->curtailed = x->broken = x->resting = false;
+    x->continued = !x->head.expect || x->head.minor == 0;
+    x->limit = most->body;
+    x->framing = (struct http_out){.phase = HTTP_UNSENT};
+    http_request_body(&x->body, &x->head);
+    http_peer_of(&x->peer, &x->head, bytes);
+    hc->exchange = x;
+    hc->requests++;
+    hc->searched = 0;
+    hc->server->served++;
+    x->peer.keep_alive &= !hc->server->closing && (most->requests == 0 || hc->requests < most->requests);
+    http_life_move(hc, &hc->server->busy, HTTP_ACTIVE);
+    return 0;
+}
+
+/* Reads a head from n bytes. Its length; 0: not all of it is there; -1: it was refused, and hc is no longer ours. */
+static int read_head(struct http_head *head, struct http_conn *hc, const char *bytes, size_t n)
+{
+    const struct http_limits *most = &hc->server->limits;
+    int got = http_parse_request(head, bytes, base_min(n, most->head));
+    if (got == 0 && n >= most->head)
+        got = HTTP_TOO_MANY;
+    if (got < 0)
+        http_life_answer(hc, http_parse_status(got));
+    else if (got > 0 && head->content_length > 0 && (uint64_t)head->content_length > most->body)
+        http_life_answer(hc, 413);
+    else
+        return got;
+    return -1;
+}
+
+/* ---- reading heads ---- */
+
+/* What has become of a connection whose bytes were looked at: it waits for more; it does not, a worker has it or is to
+ * have it; it is no longer ours. */
+enum serving { SERVE_MORE, SERVE_ENOUGH, SERVE_OVER };
+
+/* Adds n bytes to what was received. False: no memory, and hc is gone. */
+static bool hold(struct http_conn *hc, const char *bytes, size_t n)
+{
+    if (n == 0 || buf_append(&hc->c.in, bytes, n) == 0)
+        return true;
+    http_life_close(hc);
+    return false;
+}
+
+/* The head is not complete: its time runs. */
+static enum serving keep_heading(struct http_conn *hc)
+{
+    hc->searched = (uint32_t)buf_len(&hc->c.in);
+    if (hc->state != HTTP_HEADING) {
+        http_life_move(hc, &hc->server->idle, HTTP_HEADING);
+        http_life_due(hc, hc->server->limits.heading);
     }
-    hc->server = s;
-    hc->timer.fire = on_timer;
-    list_init(&hc->link);
-    conn_init(&hc->c, s->loop, &s->face->conn);
-    conn_open_socket(&hc->c, s->listener.stream.ops, fd);
-    if (conn_poll(&hc->c, &pd) < 0) {
-        conn_fini(&hc->c);
-        sys_free(hc);
+    return SERVE_MORE;
+}
+
+static struct http_exchange *idle_worker(struct http_server *s)
+{
+    if (list_empty(&s->workers))
         return NULL;
+    return container_of(s->workers.prev, struct http_exchange, waiter.link); /* the last to come: its memory is warm */
+}
+
+/* The head of what hc holds is x's. Its length; 0: not all of it is there; -1: hc is no longer ours. */
+static int take_held(struct http_exchange *x, struct http_conn *hc)
+{
+    struct buf *in = &hc->c.in;
+    int length = read_head(&x->head, hc, buf_at(in), buf_len(in));
+    if (length <= 0)
+        return length;
+    if (begin_exchange(x, hc, buf_at(in), (size_t)length) < 0) {
+        http_life_close(hc);
+        return -1;
     }
-    netpoll_notify(pd, on_event, hc);
-    hc->c.timeout = s->limits.moving > 0 ? s->limits.moving : -1;
-    s->count++;
-    move(hc, &s->idle, HTTP_IDLE);
-    set_due(hc, s->limits.idle);
-    return hc;
+    buf_consume(in, (size_t)length);
+    watch_client(x);
+    return length;
+}
+
+/* Something is in `in`: is the head complete? */
+static enum serving serve_held(struct http_conn *hc)
+{
+    struct buf *in = &hc->c.in;
+    if (!http_parse_has_end(buf_at(in), buf_len(in), hc->searched) && buf_len(in) < hc->server->limits.head)
+        return keep_heading(hc);
+    struct http_exchange *x = idle_worker(hc->server);
+    if (!x) {
+        http_life_move(hc, &hc->server->waiting, HTTP_WAITING);
+        http_life_tell_keeper(hc->server);
+        return SERVE_ENOUGH;
+    }
+    int length = take_held(x, hc);
+    if (length > 0)
+        sched_wake_waiter(&x->waiter, 0);
+    return length > 0 ? SERVE_ENOUGH : length == 0 ? keep_heading(hc) : SERVE_OVER;
+}
+
+/* What was received lies in the scratch, and nothing in `in`. */
+static enum serving serve_scratch(struct http_conn *hc, const char *bytes, size_t n)
+{
+    struct http_exchange *x = idle_worker(hc->server);
+    if (!x)
+        return hold(hc, bytes, n) ? serve_held(hc) : SERVE_OVER;
+    int length = read_head(&x->head, hc, bytes, n);
+    if (length < 0)
+        return SERVE_OVER;
+    if (length == 0)
+        return hold(hc, bytes, n) ? keep_heading(hc) : SERVE_OVER;
+    if (!hold(hc, bytes + length, n - (size_t)length))
+        return SERVE_OVER;
+    if (begin_exchange(x, hc, bytes, (size_t)length) < 0) {
+        http_life_close(hc);
+        return SERVE_OVER;
+    }
+    watch_client(x);
+    sched_wake_waiter(&x->waiter, 0);
+    return SERVE_ENOUGH;
+}
+
+/* One read, and what comes of it. */
+static enum serving serve_once(struct http_conn *hc)
+{
+    struct loop *l = hc->server->loop;
+    ssize_t got = hc->c.stream.ops->read(&hc->c.stream, l->scratch, limits.scratch);
+    if (got == -EAGAIN)
+        return SERVE_ENOUGH;
+    if (got <= 0) {
+        http_life_close(hc);
+        return SERVE_OVER;
+    }
+    bool short_read = hc->c.stream.ops->drains && (size_t)got < hard_trim(limits.scratch);
+    hc->c.drained = short_read && !hc->c.stream.pd->hangup;
+    if (buf_len(&hc->c.in) > 0 && !hold(hc, l->scratch, (size_t)got))
+        return SERVE_OVER;
+    bool drained = hc->c.drained;
+    enum serving r = buf_len(&hc->c.in) > 0 ? serve_held(hc) : serve_scratch(hc, l->scratch, (size_t)got);
+    return r == SERVE_MORE && drained ? SERVE_ENOUGH : r;
+}
+
+/* Edges come once: goes on until the kernel has nothing more, or hc has a whole head. */
+static void serve(struct http_conn *hc)
+{
+    enum serving r;
+    do
+        r = serve_once(hc);
+    while (r == SERVE_MORE);
+    if (r == SERVE_ENOUGH)
+        netpoll_arm(hc->c.stream.pd, POLL_R);
+}
+
+/* ---- what was written ---- */
+
+int http_server_flush(struct http_exchange *x)
+{
+    struct conn *c = &x->conn->c;
+    if (c->side[POLL_W].holder)
+        return -EBUSY; /* somebody is in the middle of it */
+    while (buf_len(&x->out) > 0) {
+        struct iovec iov = {.iov_base = (char *)buf_at(&x->out), .iov_len = buf_len(&x->out)};
+        ssize_t sent = c->stream.ops->write(&c->stream, &iov, 1);
+        if (sent < 0)
+            return (int)sent;
+        buf_consume(&x->out, (size_t)sent);
+    }
+    return 0;
+}
+
+/* The worker waits for something else: what it has written leaves without it. */
+static void push_out(struct http_exchange *x)
+{
+    if (!x->conn || x->conn->c.closed || x->conn->c.side[POLL_W].holder)
+        return;
+    int r = http_server_flush(x);
+    if (r == -EAGAIN)
+        netpoll_arm(x->conn->c.stream.pd, POLL_W);
+    if (r == 0 || r == -EAGAIN)
+        return;
+    x->broken = true;
+    lose_client(x);
+}
+
+static void on_late(struct late *late) { push_out(container_of(late, struct http_exchange, late)); }
+
+/* ---- events ---- */
+
+static void hear_of_active(struct http_exchange *x, uint32_t events)
+{
+    if (events & POLLER_HANGUP)
+        note_end(x);
+    else if (events & POLLER_READ)
+        netpoll_arm_hangup(x->conn->c.stream.pd);
+    if (events & POLLER_WRITE && buf_len(&x->out) > 0)
+        push_out(x);
+}
+
+static bool on_event(struct pollDesc *pd, uint32_t events)
+{
+    struct http_conn *hc = pd->owner;
+    if (hc->state == HTTP_ACTIVE)
+        hear_of_active(hc->exchange, events);
+    if (hc->state == HTTP_ACTIVE || hc->state == HTTP_WAITING)
+        return false;
+    if (!(events & (POLLER_READ | POLLER_HANGUP)))
+        return true;
+    if (hc->state == HTTP_LEAVING)
+        http_life_discard(hc);
+    else
+        serve(hc);
+    return true;
 }
 
 /* ---- accepting ---- */
@@ -213,8 +332,9 @@ static void pause_accepting(struct http_server *s, int error)
     if (s->pause_length > LONGEST_PAUSE)
         s->pause_length = LONGEST_PAUSE;
     s->accept_error = error;
-    timers_set(&s->loop->timers, &s->pause, clock_add(now(s), s->pause_length));
-    wake_keeper(s);
+    if (timers_set(&s->loop->timers, &s->pause, clock_add(http_life_now(s), s->pause_length)) < 0)
+        loop_late(s->loop, &s->again);
+    http_life_tell_keeper(s);
 }
 
 /* A new connection's request is most often there already: it is looked at here. */
@@ -222,14 +342,15 @@ static void accept_some(struct http_server *s)
 {
     struct addr peer;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        if (s->closing || s->count >= s->limits.connections)
-            return; /* close_conn goes on with it */
+        s->full = s->count >= s->limits.connections; /* http_life_close goes on with it */
+        if (s->closing || s->full)
+            return;
         int fd = socket_accept(s->listener.stream.fd, &peer);
         if (fd == -EAGAIN) {
             netpoll_arm(s->listener.stream.pd, POLL_R);
             return;
         }
-        struct http_conn *hc = fd < 0 ? NULL : new_conn(s, fd);
+        struct http_conn *hc = fd < 0 ? NULL : http_life_open(s, fd, on_event);
         if (!hc) {
             pause_accepting(s, fd < 0 ? fd : -ENOMEM);
             return;
@@ -237,202 +358,35 @@ static void accept_some(struct http_server *s)
         s->pause_length = 0;
         serve(hc);
     }
-    timers_set(&s->loop->timers, &s->pause, now(s)); /* more may wait: after the others */
+    loop_late(s->loop, &s->again); /* more may wait: after the others */
 }
 
 static bool on_listener(struct pollDesc *pd, uint32_t events)
 {
+    struct http_server *s = pd->owner;
     (void)events;
-    accept_some(pd->owner);
+    if (s->pause.slot == 0)
+        accept_some(s);
     return true;
 }
 
-static void on_pause(struct timer *timer)
-{
-    accept_some(container_of(timer, struct http_server, pause));
-}
-
-/* ---- reading heads ---- */
-
-/* The request is x's; `length` bytes of head are at `bytes`. 0 or -ENOMEM. */
-static int begin_exchange(struct http_exchange *x, struct http_conn *hc, const char *bytes, size_t length)
-{
-    x->bytes.start = x->bytes.end = 0;
-    if (buf_append(&x->bytes, bytes, length) < 0)
-        return -ENOMEM;
-    x->conn = hc;
-    x->serial++;
-    x->gone = false;
-    x->continued = !x->head.expect || x->head.minor == 0;
-    x->limit = hc->server->limits.body;
-    x->framing = (struct http_out){.phase = HTTP_UNSENT};
-    x->mark = buf_len(&x->out);
-    http_request_body(&x->body, &x->head);
-    http_peer_of(&x->peer, &x->head, bytes);
-    hc->exchange = x;
-    hc->requests++;
-    hc->searched = 0;
-    hc->server->served++;
-    x->peer.keep_alive &= !hc->server->closing &&
-                          (hc->server->limits.requests == 0 || hc->requests < hc->server->limits.requests);
-    move(hc, &hc->server->busy, HTTP_ACTIVE);
-    return 0;
-}
-
-/* Reads a head from n bytes. Its length; 0: not all of it is there; -1: it was refused, and hc is leaving or gone. */
-static int read_head(struct http_head *head, struct http_conn *hc, const char *bytes, size_t n)
-{
-    const struct http_limits *limits_ = &hc->server->limits;
-    int got = http_parse_request(head, bytes, base_min(n, limits_->head));
-    if (got == 0 && n >= limits_->head)
-        got = HTTP_TOO_MANY;
-    if (got < 0)
-        answer(hc, http_parse_status(got));
-    else if (got > 0 && head->content_length > 0 && (uint64_t)head->content_length > limits_->body)
-        answer(hc, 413);
-    else
-        return got;
-    return -1;
-}
-
-/* Adds n bytes to what was received. False: no memory, and hc is gone. */
-static bool hold(struct http_conn *hc, const char *bytes, size_t n)
-{
-    if (n == 0 || buf_append(&hc->c.in, bytes, n) == 0)
-        return true;
-    close_conn(hc);
-    return false;
-}
-
-/* The head is not complete: its time runs. */
-static bool keep_heading(struct http_conn *hc)
-{
-    hc->searched = (uint32_t)buf_len(&hc->c.in);
-    if (hc->state != HTTP_HEADING) {
-        move(hc, &hc->server->idle, HTTP_HEADING);
-        set_due(hc, hc->server->limits.heading);
-    }
-    return true;
-}
-
-static struct http_exchange *idle_worker(struct http_server *s)
-{
-    if (list_empty(&s->workers))
-        return NULL;
-    return container_of(s->workers.prev, struct http_exchange, waiter.link); /* the last to come: its memory is warm */
-}
-
-/* The head of what hc holds is x's. Its length; 0: not all of it is there; -1: hc is leaving or gone. */
-static int take_held(struct http_exchange *x, struct http_conn *hc)
-{
-    struct buf *in = &hc->c.in;
-    int length = read_head(&x->head, hc, buf_at(in), buf_len(in));
-    if (length <= 0)
-        return length;
-    if (begin_exchange(x, hc, buf_at(in), (size_t)length) < 0) {
-        close_conn(hc);
-        return -1;
-    }
-    buf_consume(in, (size_t)length);
-    return length;
-}
-
-/* Something is in `in`: is the head complete? False: hc waits for nothing more, or is gone. */
-static bool serve_held(struct http_conn *hc)
-{
-    struct buf *in = &hc->c.in;
-    if (!http_parse_has_end(buf_at(in), buf_len(in), hc->searched) && buf_len(in) < hc->server->limits.head)
-        return keep_heading(hc);
-    struct http_exchange *x = idle_worker(hc->server);
-    if (!x) {
-        move(hc, &hc->server->waiting, HTTP_WAITING);
-        wake_keeper(hc->server);
-        return false;
-    }
-    int length = take_held(x, hc);
-    if (length > 0)
-        sched_wake_waiter(&x->waiter, 0);
-    return length == 0 && keep_heading(hc);
-}
-
-/* What was received lies in the scratch, and nothing in `in`. */
-static bool serve_scratch(struct http_conn *hc, const char *bytes, size_t n)
-{
-    struct http_exchange *x = idle_worker(hc->server);
-    if (!x)
-        return hold(hc, bytes, n) && serve_held(hc);
-    int length = read_head(&x->head, hc, bytes, n);
-    if (length < 0)
-        return false;
-    if (length == 0)
-        return hold(hc, bytes, n) && keep_heading(hc);
-    if (!hold(hc, bytes + length, n - (size_t)length))
-        return false;
-    if (begin_exchange(x, hc, bytes, (size_t)length) < 0) {
-        close_conn(hc);
-        return false;
-    }
-    sched_wake_waiter(&x->waiter, 0);
-    return false;
-}
-
-/* One read, and what comes of it. True: there may be more to read, and hc still waits for it. */
-static bool serve_once(struct http_conn *hc)
-{
-    struct loop *l = hc->server->loop;
-    ssize_t got = hc->c.stream.ops->read(&hc->c.stream, l->scratch, limits.scratch);
-    if (got == -EAGAIN)
-        return false;
-    if (got <= 0) {
-        close_conn(hc);
-        return false;
-    }
-    bool drained = (size_t)got < hard_trim(limits.scratch) && !hc->c.stream.pd->hangup;
-    hc->c.drained = drained;
-    if (hc->state == HTTP_LEAVING)
-        return !drained;
-    if (buf_len(&hc->c.in) == 0)
-        return serve_scratch(hc, l->scratch, (size_t)got) && !drained;
-    if (buf_append(&hc->c.in, l->scratch, (size_t)got) < 0) {
-        close_conn(hc);
-        return false;
-    }
-    return serve_held(hc) && !drained;
-}
-
-/* Edges come once: goes on until the kernel has nothing more, or hc has a whole head. */
-static void serve(struct http_conn *hc)
-{
-    uint64_t before = hc->server->closed;
-    while (serve_once(hc))
-        continue;
-    if (hc->server->closed == before)
-        netpoll_arm(hc->c.stream.pd, POLL_R);
-}
-
-/* The client has left, or its half of the connection: what works for it stops. */
-static void lose_client(struct http_conn *hc)
-{
-    struct http_exchange *x = hc->exchange;
-    if (x->gone)
-        return;
-    x->gone = true;
-    sched_scope_cancel(x->scope);
-}
-
-static bool on_event(struct pollDesc *pd, uint32_t events)
-{
-    struct http_conn *hc = pd->owner;
-    if (hc->state == HTTP_ACTIVE && (events & POLLER_HANGUP))
-        lose_client(hc);
-    if (!is_idle(hc))
-        return false;
-    if (events & (POLLER_READ | POLLER_HANGUP))
-        serve(hc);
-    return true;
-}
+static void on_pause(struct timer *timer) { accept_some(container_of(timer, struct http_server, pause)); }
+static void on_again(struct late *late) { accept_some(container_of(late, struct http_server, again)); }
 
 /* ---- workers ---- */
+
+int http_server_join(struct http_server *s, struct http_exchange *x, struct task *t)
+{
+    list_init(&x->waiter.link);
+    list_init(&x->late.link);
+    x->late.run = on_late;
+    x->server = s;
+    x->scope = sched_scope_open(t, false);
+    if (!x->scope)
+        return -ENOMEM;
+    x->scope->handle = &x->scope;
+    return 0;
+}
 
 static int attempt_take(struct task *t)
 {
@@ -456,8 +410,13 @@ static int push_taken(struct lua_State *L, struct task *t)
     return ((struct http_exchange *)t->wait.object)->server->face->taken(L, t);
 }
 
-static const struct wait_kind kind_take = {
-    .name = "http.take", .attempt = attempt_take, .push = push_taken, .undo = leave_workers};
+static void describe_take(const struct task *t, char *text, size_t n)
+{
+    describe(((const struct http_exchange *)t->wait.object)->server, text, n);
+}
+
+static const struct wait_kind kind_take = {.name = "http.take", .attempt = attempt_take, .push = push_taken,
+                                           .undo = leave_workers, .describe = describe_take};
 
 /* The first of those that wait whose head is good. */
 static bool take_waiting(struct http_exchange *x)
@@ -465,8 +424,13 @@ static bool take_waiting(struct http_exchange *x)
     struct http_server *s = x->server;
     while (!list_empty(&s->waiting)) {
         struct http_conn *hc = container_of(s->waiting.next, struct http_conn, link);
-        if (take_held(x, hc) > 0)
+        int length = take_held(x, hc);
+        if (length > 0)
             return true;
+        if (length == 0) {
+            (void)keep_heading(hc);
+            serve(hc);
+        }
     }
     return false;
 }
@@ -487,18 +451,44 @@ static int stand_by(struct http_exchange *x, struct task *t)
     return SCHED_PARKED;
 }
 
-/* What was written leaves as far as the socket takes it. 0: all of it; -EAGAIN: a task must go on; or why not. */
-int http_server_flush(struct http_exchange *x)
+int http_server_take(struct http_exchange *x, struct task *t)
 {
-    struct stream *stream = &x->conn->c.stream;
-    struct iovec iov = {.iov_base = (char *)buf_at(&x->out), .iov_len = buf_len(&x->out)};
-    if (iov.iov_len == 0)
-        return 0;
-    ssize_t sent = stream->ops->write(stream, &iov, 1);
-    if (sent < 0)
-        return (int)sent;
-    buf_consume(&x->out, (size_t)sent);
-    return buf_len(&x->out) > 0 ? -EAGAIN : 0;
+    must(!x->conn);
+    return take_waiting(x) ? 0 : stand_by(x, t);
+}
+
+/* ---- after a request ---- */
+
+void http_server_over(struct http_exchange *x)
+{
+    if (x->over)
+        return;
+    x->over = true;
+    x->late_answer = x->scope->canceled && !x->gone;
+    x->curtailed = x->scope->canceled && x->scope->delivered;
+    sched_scope_renew(x->scope);
+}
+
+/* May another request follow on the connection, as far as the response goes? */
+static bool keeps_alive(const struct http_exchange *x)
+{
+    return x->framing.phase == HTTP_SENT && x->framing.keep_alive && !x->gone && !x->broken && !x->server->closing &&
+           !x->body.held && !x->conn->c.closed && !http_life_in_use(x->conn);
+}
+
+enum http_left http_server_left(struct http_exchange *x)
+{
+    if (x->resting)
+        sched_scope_renew(x->scope);
+    if (x->broken || x->conn->c.closed || http_life_in_use(x->conn))
+        return HTTP_LEFT_NOTHING;
+    if (x->framing.phase != HTTP_SENT)
+        return HTTP_LEFT_ANSWER;
+    bool wanted = keeps_alive(x) && !x->body.over && !x->resting && http_conn_is_short(x);
+    if (!wanted || sched_scope_deadline(x->scope, clock_add(http_life_now(x->server), REST_TIME)) < 0)
+        return HTTP_LEFT_NOTHING;
+    x->resting = true;
+    return HTTP_LEFT_REST;
 }
 
 /* Takes hc away from x. */
@@ -509,8 +499,10 @@ static struct http_conn *detach(struct http_exchange *x)
     x->conn = NULL;
     x->serial++;
     x->out.start = x->out.end = 0;
+    list_del(&x->late.link);
     buf_fini(&x->trailer);
-    sched_scope_renew(x->scope);
+    if (x->scope)
+        sched_scope_renew(x->scope);
     return hc;
 }
 
@@ -520,26 +512,27 @@ static void keep_small(struct buf *b)
         buf_fini(b);
 }
 
-void http_server_release(struct http_exchange *x)
+/* The connection has no further use. Where the response ends with it, an end that is none must not look like one. */
+static void part(struct http_exchange *x, bool answered)
 {
-    if (!x->conn)
-        return;
-    bool goes_on = x->framing.phase == HTTP_SENT && x->framing.keep_alive && x->body.over && !x->gone &&
-                   !x->server->closing && buf_len(&x->out) == 0;
-    bool answered = x->framing.phase == HTTP_SENT && buf_len(&x->out) == 0;
+    bool looks_whole = x->framing.phase != HTTP_UNSENT && x->framing.framing == HTTP_BY_END;
     struct http_conn *hc = detach(x);
-    keep_small(&x->out);
-    keep_small(&x->bytes);
-    if (!goes_on) {
-        if (answered)
-            leave(hc);
-        else
-            close_conn(hc);
+    if (answered) {
+        http_life_leave(hc);
         return;
     }
-    move(hc, &hc->server->idle, HTTP_IDLE);
-    set_due(hc, hc->server->limits.idle);
-    if (buf_len(&hc->c.in) > 0 && !serve_held(hc))
+    if (looks_whole && !hc->c.closed)
+        socket_will_reset(hc->c.stream.fd);
+    http_life_close(hc);
+}
+
+/* It waits for its next request. */
+static void go_idle(struct http_conn *hc)
+{
+    http_life_move(hc, &hc->server->idle, HTTP_IDLE);
+    http_life_due(hc, hc->server->limits.idle);
+    enum serving r = buf_len(&hc->c.in) > 0 ? serve_held(hc) : SERVE_MORE;
+    if (r != SERVE_MORE)
         return;
     buf_release(&hc->c.in);
     if (netpoll_is_ready(hc->c.stream.pd, POLL_R) || !hc->c.drained || hc->c.stream.pd->hangup)
@@ -548,43 +541,78 @@ void http_server_release(struct http_exchange *x)
         netpoll_arm(hc->c.stream.pd, POLL_R);
 }
 
-/* The next of pipelined requests, where it is here already: then the answers leave together. */
+void http_server_release(struct http_exchange *x)
+{
+    if (!x->conn)
+        return;
+    if (x->broken && !x->conn->c.closed)
+        (void)http_server_flush(x); /* earlier answers */
+    bool answered = x->framing.phase == HTTP_SENT && !x->broken && buf_len(&x->out) == 0 && !x->conn->c.closed &&
+                    !http_life_in_use(x->conn);
+    if (answered && keeps_alive(x) && x->body.over)
+        go_idle(detach(x));
+    else
+        part(x, answered);
+    keep_small(&x->out);
+    keep_small(&x->bytes);
+}
+
 bool http_server_next(struct http_exchange *x)
 {
     struct http_conn *hc = x->conn;
-    bool goes_on = x->framing.phase == HTTP_SENT && x->framing.keep_alive && x->body.over && !x->gone;
-    if (!goes_on || x->server->closing || buf_len(&hc->c.in) == 0 || buf_len(&x->out) >= FLUSH_AT)
+    struct buf *in = &hc->c.in;
+    const struct http_limits *most = &x->server->limits;
+    if (!keeps_alive(x) || !x->body.over || buf_len(in) == 0 || buf_len(&x->out) >= FLUSH_AT)
         return false;
-    int length = http_parse_request(&x->head, buf_at(&hc->c.in), base_min(buf_len(&hc->c.in), x->server->limits.head));
-    if (length <= 0 || (x->head.content_length > 0 && (uint64_t)x->head.content_length > x->server->limits.body))
+    int length = http_parse_request(&x->head, buf_at(in), base_min(buf_len(in), most->head));
+    if (length <= 0 || (x->head.content_length > 0 && (uint64_t)x->head.content_length > most->body))
         return false; /* the long way round: what is here is sent first, then this is looked at again */
     buf_fini(&x->trailer);
-    sched_scope_renew(x->scope);
-    if (begin_exchange(x, hc, buf_at(&hc->c.in), (size_t)length) < 0)
+    if (begin_exchange(x, hc, buf_at(in), (size_t)length) < 0)
         return false;
-    buf_consume(&hc->c.in, (size_t)length);
+    buf_consume(in, (size_t)length);
+    watch_client(x);
     return true;
 }
 
-int http_server_take(struct http_exchange *x, struct task *t)
+void http_server_hijack(struct http_exchange *x, struct conn *to)
 {
-    must(!x->conn);
-    return take_waiting(x) ? 0 : stand_by(x, t);
+    struct http_conn *hc = x->conn;
+    netpoll_notify(hc->c.stream.pd, NULL, NULL);
+    conn_move(to, &hc->c);
+    http_life_close(detach(x));
+}
+
+void http_server_drop(struct http_exchange *x)
+{
+    if (x->conn)
+        http_life_close(detach(x));
+    if (x->scope)
+        x->scope->handle = NULL; /* it ends with its task */
+    x->scope = NULL;
+    list_del(&x->late.link);
+    buf_fini(&x->bytes);
+    buf_fini(&x->out);
+    buf_fini(&x->trailer);
 }
 
 /* ---- opening and closing ---- */
 
 int http_server_open(struct http_server *s, struct loop *loop, struct conn *listener, const struct http_face *face,
-                     const struct http_limits *limits_)
+                     const struct http_limits *most)
 {
     struct pollDesc *pd;
     int r = conn_poll(listener, &pd);
+    if (r == 0 && netpoll_has_waiter(pd))
+        r = -EBUSY;
     if (r < 0)
         return r;
     s->loop = loop;
     s->face = face;
-    s->limits = *limits_;
+    s->limits = *most;
     s->pause.fire = on_pause;
+    s->again.run = on_again;
+    list_init(&s->again.link);
     list_init(&s->waiting);
     list_init(&s->idle);
     list_init(&s->busy);
@@ -592,14 +620,14 @@ int http_server_open(struct http_server *s, struct loop *loop, struct conn *list
     conn_init(&s->listener, loop, &face->conn);
     conn_move(&s->listener, listener);
     netpoll_notify(s->listener.stream.pd, on_listener, s);
-    timers_set(&loop->timers, &s->pause, loop->sched.now); /* who came before us is accepted in the next turn */
+    loop_late(loop, &s->again); /* who came before us */
     return 0;
 }
 
 static void close_all(struct list *l)
 {
     while (!list_empty(l))
-        close_conn(container_of(l->next, struct http_conn, link));
+        http_life_close(container_of(l->next, struct http_conn, link));
 }
 
 static void dismiss_workers(struct http_server *s)
@@ -614,15 +642,16 @@ void http_server_drain(struct http_server *s)
         return;
     s->closing = true;
     timers_del(&s->loop->timers, &s->pause);
+    list_del(&s->again.link);
     conn_close(&s->listener);
     for (struct list *l = s->idle.next, *next; l != &s->idle; l = next) {
         next = l->next;
         struct http_conn *hc = container_of(l, struct http_conn, link);
         if (hc->state == HTTP_IDLE)
-            close_conn(hc);
+            http_life_close(hc);
     }
     dismiss_workers(s);
-    wake_keeper(s);
+    http_life_tell_keeper(s);
 }
 
 void http_server_close(struct http_server *s)
@@ -630,11 +659,14 @@ void http_server_close(struct http_server *s)
     if (!s->loop)
         return;
     http_server_drain(s);
+    s->closed = true;
     close_all(&s->idle);
     close_all(&s->waiting);
     for (struct list *l = s->busy.next; l != &s->busy; l = l->next) {
-        struct http_conn *hc = container_of(l, struct http_conn, link);
-        lose_client(hc);
+        struct http_exchange *x = container_of(l, struct http_conn, link)->exchange;
+        lose_client(x);
+        if (x->scope)
+            sched_scope_cancel(x->scope); /* even what is over and only waits for the client to read */
     }
 }
 
@@ -643,26 +675,6 @@ void http_server_fini(struct http_server *s)
     if (!s->loop)
         return;
     http_server_close(s);
-    while (!list_empty(&s->busy)) {
-        struct http_conn *hc = container_of(s->busy.next, struct http_conn, link);
-        hc->exchange->conn = NULL;
-        close_conn(hc);
-    }
-}
-
-void http_server_hijack(struct http_exchange *x, struct conn *to)
-{
-    struct http_conn *hc = x->conn;
-    netpoll_notify(hc->c.stream.pd, NULL, NULL);
-    conn_move(to, &hc->c);
-    (void)detach(x);
-    close_conn(hc);
-}
-
-void http_server_drop(struct http_exchange *x)
-{
-    if (x->conn)
-        close_conn(detach(x));
-    buf_fini(&x->bytes);
-    buf_fini(&x->out);
+    while (!list_empty(&s->busy))
+        http_life_close(detach(container_of(s->busy.next, struct http_conn, link)->exchange));
 }

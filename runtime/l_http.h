@@ -1,9 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http.h - the Lua face of the HTTP server: servers, and the exchanges of workers. Floor 10. */
+/* l_http.h - the Lua face of an HTTP exchange: what a worker of a server takes requests with, and how results of its
+ * operations are pushed.
+ *
+ * Floor 10; called by l_http_server, l_http_request and l_http_response, which add the rest of its methods. */
 #ifndef MOONPARK_L_HTTP_H
 #define MOONPARK_L_HTTP_H
 
 #include "face.h"
+#include "http_server.h"
+
+extern const struct http_face l_http_face;
+
+/* The exchange at 1, where the request that the caller means (argument 2) is still the one in hand; raises. */
+struct http_exchange *l_http_current(lua_State *L);
+
+/* The exchange at 1. */
+struct http_exchange *l_http_exchange(lua_State *L);
+
+/* A new one of the running task, for the server at 1; raises without memory. */
+int l_http_join(lua_State *L, struct http_server *s);
+
+/* Writes what is in `out`, and behind it n bytes that lie on the stack and, where behind is 2, CR LF. Ends the face
+ * function. */
+int l_http_write_out(lua_State *L, struct http_exchange *x, const char *bytes, size_t n, size_t behind);
+
+/* Adds methods to the class of exchanges. */
+void l_http_methods(lua_State *L, const luaL_Reg *methods);
 
 void l_http_open(lua_State *L);
 

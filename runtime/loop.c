@@ -11,6 +11,7 @@
 int loop_open(struct loop *l, const char *poller)
 {
     list_init(&l->conns);
+    list_init(&l->late);
     timers_init(&l->timers);
     sched_init(&l->sched, &l->timers);
     l->scratch = sys_alloc(limits.scratch);
@@ -65,10 +66,23 @@ static void run_ready(struct loop *l)
         l->run(l, t);
 }
 
+static void run_late(struct loop *l)
+{
+    if (list_empty(&l->late))
+        return;
+    for (size_t n = list_length(&l->late); n > 0; n--) {
+        struct list *link = list_pop(&l->late);
+        if (!link)
+            return;
+        struct late *late = container_of(link, struct late, link);
+        late->run(late);
+    }
+}
+
 /* How long until something is due: ns, negative: for ever. */
 static int64_t patience(struct loop *l)
 {
-    if (!list_empty(&l->sched.ready))
+    if (!list_empty(&l->sched.ready) || !list_empty(&l->late))
         return 0;
     int64_t next = timers_next(&l->timers);
     if (next == INT64_MAX)
@@ -127,6 +141,7 @@ static void fire_timers(struct loop *l)
 int loop_turn(struct loop *l)
 {
     run_ready(l);
+    run_late(l);
     if (l->sched.alive == 0)
         return LOOP_ENDED;
     if (l->idle && list_empty(&l->sched.ready))

@@ -22,6 +22,12 @@ enum loop_state {
     LOOP_STOPPED,  /* `until` has come; the tasks are as they were */
 };
 
+/* Something that is done once, after tasks have run and before the poller is asked. Linked while it is to be done. */
+struct late {
+    struct list link;
+    void (*run)(struct late *late);
+};
+
 struct loop {
     struct clock clock;
     struct timers timers;
@@ -32,6 +38,7 @@ struct loop {
     int64_t until;     /* clock_real ns from which on a turn is the last and does not block; 0: never */
     struct list conns; /* open ones, by conn.link: for reports and for the end */
     struct poller_event *events;
+    struct list late;  /* by late.link */
     char *scratch; /* limits.scratch bytes; holds one read between its attempt and its push */
     struct dgrams *datagrams; /* where datagrams are received; NULL until there is a packet socket */
     void (*run)(struct loop *l, struct task *t);
@@ -45,6 +52,13 @@ void loop_close(struct loop *l);
 
 /* One turn; may block. An enum loop_state, or the poller's -errno. */
 int loop_turn(struct loop *l);
+
+/* Has `late` run before the loop asks the poller next; harmless twice. What asks for it while it runs comes a turn later. */
+static inline void loop_late(struct loop *l, struct late *late)
+{
+    if (list_empty(&late->link))
+        list_push(&l->late, &late->link);
+}
 
 /* Hands j to the helper threads: as pool_submit. Virtual time stands still while a job is waited for. */
 int loop_submit(struct loop *l, struct job *j, struct job **owner);

@@ -198,6 +198,17 @@ void netpoll_arm(struct pollDesc *pd, int side)
         pd->np->poller->ops->arm(pd->np->poller, pd->fd, side == POLL_R ? POLLER_READ : POLLER_WRITE);
 }
 
+void netpoll_arm_hangup(struct pollDesc *pd)
+{
+    if (pd->fd >= 0)
+        pd->np->poller->ops->arm(pd->np->poller, pd->fd, POLLER_HANGUP);
+}
+
+bool netpoll_has_waiter(const struct pollDesc *pd)
+{
+    return parked_on(&pd->side[POLL_R]) || parked_on(&pd->side[POLL_W]);
+}
+
 /* The waiter takes the side. */
 static void stand(struct pollDesc *pd, int side, struct waiter *w)
 {

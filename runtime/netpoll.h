@@ -119,6 +119,12 @@ void netpoll_notify(struct pollDesc *pd, bool (*notify)(struct pollDesc *, uint3
 /* A back end that reports levels is told to look again, once. */
 void netpoll_arm(struct pollDesc *pd, int side);
 
+/* The same where nobody parks: the event of a hangup is wanted, whatever else is not. */
+void netpoll_arm_hangup(struct pollDesc *pd);
+
+/* Is a task, or a select, parked on one of its sides? */
+bool netpoll_has_waiter(const struct pollDesc *pd);
+
 /* Would somebody parked on that side be woken from outside, by the kernel or a deadline? */
 bool netpoll_outside(const struct pollDesc *pd, int side);
 

@@ -164,6 +164,8 @@ static void poll_arm(struct poller *p, int fd, uint32_t events)
         f->events |= POLLIN | POLLPRI | POLLRDHUP;
     if (events & POLLER_WRITE)
         f->events |= POLLOUT;
+    if (events & POLLER_HANGUP)
+        f->events |= POLLRDHUP;
 }
 
 static uint32_t translate(short e)

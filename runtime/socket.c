@@ -268,6 +268,19 @@ int socket_local(int fd, struct addr *a)
     return sys_getsockname(fd, &a->any, &a->len);
 }
 
+bool socket_has_ended(int fd)
+{
+    char byte;
+    ssize_t got = sys_peek(fd, &byte, 1);
+    return got <= 0 && got != -EAGAIN;
+}
+
+void socket_will_reset(int fd)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    (void)sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
 int socket_peer(int fd, struct addr *a)
 {
     memset(a, 0, sizeof *a);

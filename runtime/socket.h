@@ -44,6 +44,12 @@ bool socket_is_self(int fd);
 int socket_local(int fd, struct addr *a);
 int socket_peer(int fd, struct addr *a);
 
+/* Is the end, or a failure, the next thing that a read would meet? Nothing is taken. */
+bool socket_has_ended(int fd);
+
+/* Closing it will reset the connection: so the peer of a stream that was cut off does not take that for its end. */
+void socket_will_reset(int fd);
+
 enum socket_option_type { SOCKET_BOOL, SOCKET_INT, SOCKET_SECONDS, SOCKET_LINGER };
 
 /* What kind of value the option of that name takes, or -1 where there is none of that name. */

@@ -91,6 +91,13 @@ ssize_t sys_recv(int fd, void *bytes, size_t n)
     RETRY(r, recv(fd, bytes, hard_trim(n), 0));
 }
 
+ssize_t sys_peek(int fd, void *bytes, size_t n)
+{
+    ssize_t r;
+    FAULT(ECONNRESET);
+    RETRY(r, recv(fd, bytes, n, MSG_PEEK | MSG_DONTWAIT));
+}
+
 ssize_t sys_send(int fd, const struct iovec *iov, int count)
 {
     ssize_t r;

@@ -27,6 +27,7 @@ int sys_setsockopt(int fd, int level, int name, const void *value, socklen_t len
 int sys_getsockname(int fd, struct sockaddr *address, socklen_t *len);
 int sys_getpeername(int fd, struct sockaddr *address, socklen_t *len);
 ssize_t sys_recv(int fd, void *bytes, size_t n);
+ssize_t sys_peek(int fd, void *bytes, size_t n); /* leaves them where they are */
 ssize_t sys_send(int fd, const struct iovec *iov, int count);
 
 /* Datagrams are never cut short in the hard build. Receiving returns a datagram's whole length, more than n

@@ -52,6 +52,14 @@ function M.remember(err)
   return (remember(err))
 end
 
+--- The error and, where it has been remembered in this task, its traceback, as one text.
+function M.traced(err)
+  local task = core.current()
+  local remembered = task and traces[task]
+  if not (remembered and rawequal(remembered.err, err)) then return M.text(err) end
+  return M.text(err) .. "\n" .. remembered.trace
+end
+
 --- "started at" lines from a site array.
 function M.started_at(site)
   if not site or #site == 0 then return "" end

@@ -75,17 +75,18 @@ function Request:queries() return url.parse_form(self.query_string) end
 ---@return string|nil data
 ---@return string? err "eof" at its end, "too long", "malformed message", "unexpected eof", ...
 ---@return integer? errno
-function Request:read(max) return self.x:read(self.serial, max) end
+function Request:read(max)
+  local data, err, errno = self.x:read(self.serial, max)
+  if data then return data end
+  if err ~= "eof" then rawset(self, "body_error", err) end
+  return nil, err, errno
+end
 
 --- for piece in req:chunks() do ... end; ends with the body and at any failure; then req.body_error tells it.
 ---@param max? integer
 ---@return fun(): string|nil
 function Request:chunks(max)
-  return function()
-    local data, err = self:read(max)
-    if not data and err ~= "eof" then rawset(self, "body_error", err) end
-    return data
-  end
+  return function() return (self:read(max)) end
 end
 
 local function gather(self, max)
@@ -97,7 +98,10 @@ local function gather(self, max)
       return table.concat(pieces)
     end
     total = total + #data
-    if total > max then return nil, "too long" end
+    if total > max then
+      rawset(self, "body_error", "too long")
+      return nil, "too long"
+    end
     pieces[#pieces + 1] = data
   end
 end
@@ -111,9 +115,12 @@ function Request:body(max)
   max = max or BODY_MAX
   local framing, announced, over = self.x:framing(self.serial)
   if over then return "" end
-  if framing == "length" and announced <= max then return self.x:whole(self.serial, max) end
-  if framing == "length" then return nil, "too long" end
-  return gather(self, max)
+  if framing ~= "length" then return gather(self, max) end
+  local body, err, errno
+  if announced > max then err = "too long" else body, err, errno = self.x:whole(self.serial, max) end
+  if body then return body end
+  rawset(self, "body_error", err)
+  return nil, err, errno
 end
 
 --- How many bytes of body were announced; 0 without one, nil where it comes in chunks.
@@ -157,10 +164,19 @@ function Request:trailers() return http_fields.received(self.x:trailers(self.ser
 function Request:is_gone() return self.x:is_gone(self.serial) end
 
 --- Takes the connection away from the server: it is yours to read, write and close. No response may have begun.
----@return moonpark.connection
+---@return moonpark.connection|nil
+---@return string? err "closed", ...
+---@return integer? errno
 function Request:hijack()
+  local conn, err, errno = self.x:hijack(self.serial)
+  if conn == false then
+    local ok
+    ok, err, errno = self.x:flush()
+    conn = ok and self.x:hijack(self.serial)
+  end
+  if not conn then return nil, err, errno end
   rawset(self, "hijacked", true)
-  return self.x:hijack(self.serial)
+  return conn
 end
 
 local M = { Request = Request, core = core }

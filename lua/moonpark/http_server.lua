@@ -27,100 +27,192 @@ local defaults = {
 }
 
 local IDLE_WORKERS = 256
+local UNREAD_MAX = 262144 -- bytes of a body that are read for the sake of the connection alone
+local GRACE = 5
+
+---------------------------------------------------------------------------------------------------
+-- what goes wrong
 
 local function default_log(text) io.stderr:write("moonpark: ", text, "\n") end
 
--- The handler has returned: what it has left undone is done.
-local function settle(req, res)
-  local phase = res.x:phase(res.serial)
-  if phase == "body" then return res:finish() end
-  if phase == "unsent" and not req:is_gone() then return res:send("") end
+-- The script's function may fail as well.
+local function log(server, text)
+  local ok, err = pcall(server.log, text)
+  if not ok then default_log(text .. "\nand on_error: " .. failures.text(err)) end
 end
 
--- The handler has failed: who waits is told, and who may not be told any more is cut off.
-local function tell_failure(req, res)
-  if rawget(req, "hijacked") or req:is_gone() then return end
-  if res.x:phase(res.serial) ~= "unsent" then return res.x:abandon() end
+-- What answers a body that could not be read, where the handler has not answered.
+local refusals = { ["too long"] = 413, timeout = 408 }
+
+-- No response has begun.
+local function answer_nothing(req, res)
+  local late, curtailed = res.x:was_late(res.serial)
+  if req:is_gone() and curtailed then return res.x:abort(res.serial) end
+  if late and curtailed then return res:fail(503) end
+  local err = rawget(req, "body_error")
+  if err then return res:fail(refusals[err] or 400) end
+  return res:send("")
+end
+
+-- The handler has returned before its response was complete.
+local function settle(req, res)
+  if res.x:phase(res.serial) == "unsent" then return answer_nothing(req, res) end
+  local _, curtailed = res.x:was_late(res.serial)
+  if curtailed then return res.x:abort(res.serial) end
+  return res:finish()
+end
+
+-- The handler has failed: who waits is told, and who has been told something else already is cut off.
+local function settle_failure(req, res)
+  if res.x:phase(res.serial) ~= "unsent" then return res.x:abort(res.serial) end
   res.fields, res.transform, res.type = nil, nil, nil
-  res:fail(500)
+  local late, curtailed = res.x:was_late(res.serial)
+  if req:is_gone() and curtailed then return res.x:abort(res.serial) end
+  local err = rawget(req, "body_error")
+  return res:fail(late and curtailed and 503 or err and refusals[err] or 500)
+end
+
+-- Who gave up because its client had left, or its time was up, did right.
+local function is_excused(req, res, err)
+  if not failures.is_cancellation(err) then return false end
+  local late = res.x:was_late(res.serial)
+  return late or req:is_gone()
 end
 
 local function failed(server, req, res, err)
-  if not (req:is_gone() and failures.is_cancellation(err)) then
-    server.log(("error in the handler of %s %s: %s"):format(req.method, req.raw_path, failures.text(err)))
+  if rawget(req, "hijacked") then
+    return log(server, ("error in the handler of %s %s: %s"):format(req.method, req.raw_path, failures.traced(err)))
   end
-  local ok, why = pcall(tell_failure, req, res)
-  if not ok then server.log("error after that: " .. failures.text(why)) end
+  if not is_excused(req, res, err) then
+    log(server, ("error in the handler of %s %s: %s"):format(req.method, req.raw_path, failures.traced(err)))
+  end
+  local ok, why = pcall(settle_failure, req, res)
+  if not ok then log(server, "error after that: " .. failures.text(why)) end
 end
+
+---------------------------------------------------------------------------------------------------
+-- workers
 
 -- A body that was not read to its end: a little of it is thrown away, so that the connection can go on.
-local UNREAD_MAX = 262144
-
-local function drain(x, serial)
-  local _, _, over = x:framing(serial)
+local function rest(x)
   local left = UNREAD_MAX
-  while not over and left > 0 do
-    local data, err = x:read(serial)
-    if not data then return err == "eof" end
+  while left > 0 do
+    local data = x:rest()
+    if not data then return end
     left = left - #data
   end
-  return over
 end
 
--- Whatever take() has found undone; what cannot be done closes the connection.
-local function wind_up(server, x, req, res)
-  local serial = res.serial
-  local ok, err = pcall(settle, req, res)
-  if not ok then failed(server, req, res, err) end
-  x:flush() -- first: whoever sends still may be waiting for this
-  if x:is_serial(serial) and x:unread(serial) and not drain(x, serial) then x:abandon() end
-  if x:is_serial(serial) and x:phase(serial) ~= "sent" then x:abandon() end
-  return x:take()
+-- What is to be done for the request in hand before the next -> has its response been settled?
+local function finish(server, what, x, req, res)
+  if what == "flush" then x:flush()
+  elseif what == "rest" then rest(x)
+  else
+    local ok, err = xpcall(settle, failures.remember, req, res)
+    if not ok then failed(server, req, res, err) end
+    return true
+  end
 end
 
 local take = core.http_exchange_class.take
 
 local function work(server, handler)
-  local scope = core.scope_open(false)
   local x = server.core:exchange()
+  local me = core.current()
+  server.workers[me] = true
+  task.name_by(me, function() return x:describe() end)
+  local req, res
   local serial, method, path = take(x)
-  while serial do
-    local req = setmetatable({ x = x, serial = serial, method = method, raw_path = path }, Request)
-    local res = setmetatable({ x = x, serial = serial, request = req }, Response)
-    local ok, err = xpcall(handler, failures.remember, req, res)
-    if not ok then failed(server, req, res, err) end
-    serial, method, path = take(x)
-    if serial == false then serial, method, path = wind_up(server, x, req, res) end
+  while serial ~= nil do
+    local settled
+    if serial then
+      req = setmetatable({ x = x, serial = serial, method = method, raw_path = path }, Request)
+      res = setmetatable({ x = x, serial = serial, request = req }, Response)
+      local ok, err = xpcall(handler, failures.remember, req, res)
+      if not ok then failed(server, req, res, err) end
+    else
+      settled = finish(server, method, x, req, res)
+    end
+    serial, method, path = take(x, settled)
   end
-  scope:close()
 end
 
-local function keep(server, scope, handler)
+-- An error here is not the handler's (no memory, most likely): this worker ends, and the server does not.
+local function worker(server)
+  local ok, err = xpcall(work, failures.remember, server, server.handler)
+  if not ok then log(server, "error in a worker: " .. failures.traced(err)) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- the keeper
+
+-- They run, and take what waits, before the keeper looks again.
+local function start_workers(server, scope, n)
+  for _ = 1, n do
+    local ok, err = pcall(scope.go, scope, worker, server)
+    if not ok then
+      log(server, "no worker could be started: " .. failures.text(err))
+      break
+    end
+  end
+  core.yield()
+end
+
+local function keep(server, scope)
   while true do
-    local what, err, pause = server.core:keep()
+    local what, waiting, err, pause = server.core:keep()
     if what == "worker" then
-      scope:go(work, server, handler)
+      start_workers(server, scope, waiting)
     elseif what == "accept" then
-      server.log(("accept: %s; trying again in %g s"):format(err, pause))
+      log(server, ("accept: %s; trying again in %g s"):format(err, pause))
     elseif what == "drained" then
       return true
     else
-      return nil, err
+      return nil, waiting
     end
   end
 end
 
---- Stops: no new connections, idle ones close, running requests finish; after `grace` seconds they are cancelled.
+--- Serves until it is shut down. In a task that is cancelled, it closes all.
+---@return true|nil
+---@return string? err
+function Server:run()
+  if self.scope then error("this server runs already", 2) end
+  return task.scope(function(scope)
+    self.scope = scope
+    local kept, ok, err = pcall(keep, self, scope)
+    self.core:close()
+    self.scope = nil
+    self.ended:set()
+    if not kept then error(ok, 0) end
+    return ok, err
+  end)
+end
+
+local function close_after(server, grace)
+  if not server.ended:wait(grace) then server.core:close() end
+end
+
+--- Stops: no new connections, idle ones close, running requests finish; after `grace` seconds their handlers are
+--- cancelled and what is left is closed. Returns when all is closed; called by one of its own handlers, at once. Harmless
+--- twice: the shorter grace counts.
 ---@param grace? number seconds; 5
+---@return true|nil
+---@return string? err "canceled": the task that waits; the server goes on shutting down
 function Server:shutdown(grace)
   self.core:drain()
-  self.stopping:set()
-  return self.ended:wait(grace or 5) or self:close()
+  if not self.scope then
+    self.core:close()
+    return true
+  end
+  self.scope:go(close_after, self, grace or GRACE)
+  if self.workers[core.current()] then return true end
+  return self.ended:wait()
 end
 
 --- Cancels what runs and closes all connections.
+---@return true
 function Server:close()
-  self.core:drain()
   self.core:close()
   return true
 end
@@ -135,6 +227,9 @@ end
 --- Where it listens.
 ---@return string
 function Server:address() return self.listening end
+
+---------------------------------------------------------------------------------------------------
+-- opening
 
 local function limits_of(options)
   local function get(name)
@@ -166,20 +261,7 @@ function M.new(handler, options)
   local server, err, errno = core.http_server(listener, limits_of(options))
   if not server then return nil, err, errno end
   return setmetatable({ core = server, handler = handler, listening = address, log = options.on_error or default_log,
-    stopping = core.event(), ended = core.event() }, Server)
-end
-
---- Serves until it is shut down.
----@return true|nil
----@return string? err
-function Server:run()
-  local ok, err = task.scope(function(scope)
-    local ok, err = keep(self, scope, self.handler)
-    self.core:close()
-    return ok, err
-  end)
-  self.ended:set()
-  return ok, err
+    ended = core.event(), workers = setmetatable({}, { __mode = "k" }) }, Server)
 end
 
 return M

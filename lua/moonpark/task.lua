@@ -76,13 +76,24 @@ function Task:cancel(reason)
   cancel(self)
 end
 
+--- For reports.
+function M.name_of(task)
+  local name = names[task]
+  if type(name) ~= "function" then return name end
+  local ok, text = pcall(name)
+  return ok and text or nil
+end
+
+--- A name that changes: namer() is asked when somebody wants to know it.
+function M.name_by(task, namer) names[task] = namer end
+
 --- Gives the task a name, or tells it.
 ---@param name? string
 ---@return string|nil
 function Task:name(name)
   check_task(self, "name")
   if name ~= nil then names[self] = tostring(name) end
-  return names[self]
+  return M.name_of(self)
 end
 
 --- Why it was cancelled, where somebody said so.
@@ -94,7 +105,7 @@ end
 
 function Task:__tostring()
   check_task(self, "__tostring")
-  local name = names[self]
+  local name = M.name_of(self)
   return ("task %d%s"):format(id(self), name and (" %q"):format(name) or "")
 end
 
@@ -208,8 +219,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- run
 
---- Names and reasons for reports.
-function M.name_of(task) return names[task] end
+--- Why it was cancelled, for reports.
 function M.reason_of(task) return reasons[task] end
 
 --- Runs fn(...) as the main task until every task has ended. For those who want to know how it ended.

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* http_life.c - closing with bytes of the client's unread would take our last words away from it again: so after them
+ * only our half is closed, and what still comes is read and dropped for a moment. */
+#define _GNU_SOURCE
+#include "http_life.h"
+
+#include "hard.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { DISCARDS = 64 }; /* reads in a row: who sends without end waits for the timer */
+
+static const int64_t LEAVE_TIME = 2 * NS_PER_SECOND;
+
+/* ---- time ---- */
+
+/* The timer is moved only when it must fire earlier: else it looks at `due` again when it fires. */
+void http_life_due(struct http_conn *hc, int64_t length)
+{
+    hc->due = length > 0 ? clock_add(http_life_now(hc->server), length) : 0;
+    if (hc->due && (hc->timer.slot == 0 || hc->timer.when > hc->due))
+        (void)timers_set(&hc->server->loop->timers, &hc->timer, hc->due); /* no memory: then it has no limit */
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct http_conn *hc = container_of(timer, struct http_conn, timer);
+    int64_t now = http_life_now(hc->server);
+    if (hc->due == 0 || hc->state == HTTP_ACTIVE || hc->state == HTTP_WAITING)
+        return;
+    if (hc->due > now)
+        http_life_due(hc, hc->due - now);
+    else if (hc->state == HTTP_HEADING)
+        http_life_answer(hc, 408);
+    else
+        http_life_close(hc);
+}
+
+const char *http_life_date(struct http_server *s)
+{
+    if (s->date_due > http_life_now(s))
+        return s->date;
+    int64_t wall = clock_wall(&s->loop->clock);
+    time_t seconds = (time_t)(wall / NS_PER_SECOND);
+    struct tm tm;
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    gmtime_r(&seconds, &tm);
+    snprintf(s->date, sizeof s->date, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday, tm.tm_mday,
+             months + 3 * tm.tm_mon, (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    s->date_due = clock_add(http_life_now(s), NS_PER_SECOND - wall % NS_PER_SECOND);
+    return s->date;
+}
+
+/* ---- beginning and end ---- */
+
+void http_life_tell_keeper(struct http_server *s)
+{
+    if (s->keeper)
+        sched_wake(s->keeper, 0);
+}
+
+bool http_life_in_use(const struct http_conn *hc)
+{
+    return hc->c.side[POLL_R].holder || hc->c.side[POLL_W].holder;
+}
+
+static void free_conn(struct late *late)
+{
+    struct http_conn *hc = container_of(late, struct http_conn, late);
+    if (http_life_in_use(hc)) {
+        loop_late(hc->c.loop, late); /* it is ready to run, and will let go */
+        return;
+    }
+    conn_fini(&hc->c);
+    sys_free(hc);
+}
+
+struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events))
+{
+    struct http_conn *hc = sys_alloc(sizeof *hc);
+    struct pollDesc *pd;
+    if (!hc) {
+        sys_close(fd);
+        return NULL;
+    }
+    hc->server = s;
+    hc->timer.fire = on_timer;
+    hc->late.run = free_conn;
+    list_init(&hc->late.link);
+    list_init(&hc->link);
+    conn_init(&hc->c, s->loop, &s->face->conn);
+    conn_open_socket(&hc->c, s->listener.stream.ops, fd);
+    if (conn_poll(&hc->c, &pd) < 0) {
+        free_conn(&hc->late);
+        return NULL;
+    }
+    netpoll_notify(pd, hears, hc);
+    hc->c.timeout = s->limits.moving > 0 ? s->limits.moving : -1;
+    s->count++;
+    http_life_move(hc, &s->idle, HTTP_IDLE);
+    http_life_due(hc, s->limits.idle);
+    return hc;
+}
+
+void http_life_move(struct http_conn *hc, struct list *to, enum http_state state)
+{
+    list_del(&hc->link);
+    list_push(to, &hc->link);
+    hc->state = (uint8_t)state;
+}
+
+void http_life_close(struct http_conn *hc)
+{
+    struct http_server *s = hc->server;
+    must(!hc->exchange);
+    list_del(&hc->link);
+    timers_del(&s->loop->timers, &hc->timer);
+    conn_close(&hc->c); /* whoever is in an operation on it is told */
+    free_conn(&hc->late);
+    if (--s->count == 0)
+        http_life_tell_keeper(s);
+    if (s->full && !s->closing)
+        loop_late(s->loop, &s->again);
+    s->full = false;
+}
+
+/* ---- last words ---- */
+
+void http_life_discard(struct http_conn *hc)
+{
+    struct loop *l = hc->c.loop;
+    for (int i = 0; i < DISCARDS; i++) {
+        ssize_t got = hc->c.stream.ops->read(&hc->c.stream, l->scratch, limits.scratch);
+        if (got == -EAGAIN) {
+            netpoll_arm(hc->c.stream.pd, POLL_R);
+            return;
+        }
+        if (got <= 0) {
+            http_life_close(hc);
+            return;
+        }
+    }
+}
+
+void http_life_leave(struct http_conn *hc)
+{
+    struct http_server *s = hc->server;
+    buf_fini(&hc->c.in);
+    if (hc->c.ended || s->closed || conn_close_write(&hc->c) < 0) {
+        http_life_close(hc);
+        return;
+    }
+    http_life_move(hc, &s->idle, HTTP_LEAVING);
+    http_life_due(hc, LEAVE_TIME);
+    http_life_discard(hc);
+}
+
+/* All of an answer. 0 or -ENOMEM. */
+static int put_answer(struct buf *out, int status, const char *date)
+{
+    struct http_peer peer = {.keep_alive = false};
+    struct http_out framing = {.phase = HTTP_UNSENT};
+    const char *reason = http_reason(status);
+    int r = http_begin_response(&framing, &peer, out, status, (int64_t)strlen(reason) + 1, date);
+    if (r == 0)
+        r = http_add_field(out, "Content-Type", 12, "text/plain", 10);
+    if (r == 0)
+        r = http_end_head(out);
+    if (r == 0)
+        r = buf_append(out, reason, strlen(reason));
+    return r == 0 ? buf_append(out, "\n", 1) : r;
+}
+
+/* A few hundred bytes: what the socket does not take was not wanted. */
+static void send_all(struct stream *stream, struct buf *out)
+{
+    while (buf_len(out) > 0) {
+        struct iovec iov = {.iov_base = (char *)buf_at(out), .iov_len = buf_len(out)};
+        ssize_t sent = stream->ops->write(stream, &iov, 1);
+        if (sent < 0)
+            return;
+        buf_consume(out, (size_t)sent);
+    }
+}
+
+void http_life_answer(struct http_conn *hc, int status)
+{
+    struct buf out = {0};
+    if (put_answer(&out, status, http_life_date(hc->server)) == 0)
+        send_all(&hc->c.stream, &out);
+    buf_fini(&out);
+    hc->server->refused++;
+    http_life_leave(hc);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* http_life.h - an HTTP server, and what becomes of each of its connections: state, timer, last words, end.
+ *
+ * Floor 8; called by http_server. A connection that is closed while a task is in an operation on it (one that a handler
+ * left behind) is kept, closed, until that task has heard of it.
+ *
+ *   state     waits for                       leaves by
+ *   IDLE      the first byte of a request     a byte: HEADING; idle time: closed
+ *   HEADING   the end of its head             a worker: ACTIVE; none: WAITING; malformed, late, too long: LEAVING
+ *   WAITING   a worker                        http_server_take: ACTIVE
+ *   ACTIVE    its worker                      http_server_release: IDLE, HEADING, ACTIVE again, LEAVING, closed
+ *   LEAVING   the client's end                the end, or a moment: closed */
+#ifndef MOONPARK_HTTP_LIFE_H
+#define MOONPARK_HTTP_LIFE_H
+
+#include "http_conn.h"
+
+struct http_limits {
+    uint32_t head;        /* bytes of a request's head */
+    uint32_t connections; /* at once */
+    uint32_t requests;    /* on one connection; 0: any */
+    uint32_t workers;     /* idle ones that are kept */
+    uint64_t body;        /* bytes */
+    int64_t idle;         /* ns between requests */
+    int64_t heading;      /* ns from a head's first byte to its last */
+    int64_t moving;       /* ns for each read and write of a body */
+    int64_t request;      /* ns from a complete head to the handler's end; 0: any */
+};
+
+/* What the Lua face hands down: how results are pushed. */
+struct http_face {
+    struct conn_face conn;
+    int (*taken)(struct lua_State *L, struct task *t); /* wait.object: the exchange */
+    int (*news)(struct lua_State *L, struct task *t);  /* wait.object: the server */
+};
+
+struct http_server {
+    struct loop *loop;
+    const struct http_face *face;
+    struct conn listener;
+    struct http_limits limits;
+    struct list waiting;           /* WAITING ones, by link */
+    struct list idle;              /* IDLE, HEADING and LEAVING ones */
+    struct list busy;              /* ACTIVE ones */
+    struct list workers;           /* idle workers, by exchange.waiter */
+    struct task *keeper;           /* parked in http_server_keep, or NULL */
+    struct late again;             /* accepting goes on */
+    struct timer pause;            /* the same when it fires */
+    int64_t pause_length;          /* ns */
+    int64_t date_due;              /* ns: when the date must be written anew */
+    uint32_t count;                /* connections */
+    uint32_t idle_workers;
+    uint64_t served;               /* requests */
+    uint64_t refused;              /* heads that were answered without a worker */
+    int accept_error;              /* for the keeper to log; 0: none */
+    bool full;                     /* accepting has stopped: there are limits.connections */
+    bool closing;                  /* no new connections, and none is kept alive */
+    bool closed;                   /* what is left is cut off */
+    char date[32];
+};
+
+static inline int64_t http_life_now(const struct http_server *s) { return s->loop->sched.now; }
+
+/* A connection around fd, which it owns whatever comes of it: IDLE, or NULL: no memory. `hears` is told its events. */
+struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events));
+
+void http_life_move(struct http_conn *hc, struct list *to, enum http_state state);
+
+/* The state may last so many ns; 0: for ever. */
+void http_life_due(struct http_conn *hc, int64_t length);
+
+/* Is a task in an operation on it? */
+bool http_life_in_use(const struct http_conn *hc);
+
+/* These end hc for the caller: it may be freed.
+ * close: at once. leave: our last words are out, the client is given a moment to read them. answer: those words, for a
+ * request that needs no worker: it was not understood, or came too late. */
+void http_life_close(struct http_conn *hc);
+void http_life_leave(struct http_conn *hc);
+void http_life_answer(struct http_conn *hc, int status);
+
+/* What a LEAVING one still sends is thrown away. May end it. */
+void http_life_discard(struct http_conn *hc);
+
+/* The keeper looks again. */
+void http_life_tell_keeper(struct http_server *s);
+
+/* "Mon, 01 Jan 2024 00:00:00 GMT", 29 bytes. */
+const char *http_life_date(struct http_server *s);
+
+#endif
