@@ -10,6 +10,8 @@
 
 bool http_conn_is_short(const struct http_exchange *x)
 {
+    if (x->spoilt || x->body.held || x->body.total > x->limit)
+        return false;
     return x->body.over || (x->continued && x->body.left <= HTTP_UNREAD_MAX);
 }
 

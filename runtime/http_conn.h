@@ -54,6 +54,7 @@ struct http_exchange {
     bool over;              /* its handler has returned */
     bool late_answer;       /* the request's time was up before it had */
     bool curtailed;         /* and a wait of the handler's was refused for that: its response may lack something */
+    bool spoilt;            /* its body is malformed, cut off or too slow */
     bool resting;           /* what is left of its body is being dropped */
     bool broken;            /* the response cannot be completed: the connection is cut */
 };

@@ -112,7 +112,7 @@ static int begin_exchange(struct http_exchange *x, struct http_conn *hc, const c
         return -ENOMEM;
     x->conn = hc;
     x->serial++;
-    x->gone = x->over = x->late_answer = x->curtailed = x->broken = x->resting = false;
+    x->gone = x->over = x->late_answer = x->curtailed = x->broken = x->spoilt = x->resting = false;
     x->continued = !x->head.expect || x->head.minor == 0;
     x->limit = most->body;
     x->framing = (struct http_out){.phase = HTTP_UNSENT};

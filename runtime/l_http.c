@@ -83,6 +83,8 @@ static int push_body(lua_State *L, struct task *t)
         buf_consume(&c->in, t->op.total);
     }
     if (is_on(x, t)) {
+        int r = t->wait.result;
+        x->spoilt |= r == ERR_MALFORMED || r == ERR_UNEXPECTED_EOF || r == ERR_TIMEOUT;
         x->body.held &= t->wait.result < 0;
         http_server_has_read(x);
     }
