@@ -55,7 +55,7 @@ struct http_field {
 
 struct http_head {
     struct http_span method, target; /* of a request */
-    struct http_span authority;      /* of the target where it has one, else the Host field's value */
+    struct http_span authority;      /* of a request: its target's where it has one, else the Host field's value */
     struct http_span path, query;    /* query: without the '?' */
     struct http_span reason;         /* of a response */
     int64_t content_length;          /* -1: none */
@@ -69,7 +69,7 @@ struct http_head {
     bool chunked;
     bool close;      /* Connection has "close" */
     bool keep_alive; /* Connection has "keep-alive" */
-    bool upgrade;    /* Connection has "upgrade", and there is an Upgrade field */
+    bool upgrade;    /* Connection has "upgrade", and an Upgrade field says to what */
     bool expect;     /* Expect: 100-continue */
     bool until_end;  /* of a response: the body ends with the connection, where it may have one */
     struct http_field fields[HTTP_FIELDS_MAX];
@@ -103,7 +103,7 @@ bool http_parse_is_value(const char *bytes, size_t n);
 /* A zeroed one stands before the first chunk. */
 struct http_chunks {
     uint64_t left;     /* bytes of the chunk's data still to come */
-    uint16_t extra;    /* bytes of the line so far that are not the size */
+    uint16_t extra;    /* bytes of extensions so far, less those of data */
     uint8_t state;
     uint8_t digits;
 };

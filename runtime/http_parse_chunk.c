@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* http_parse_chunk.c - the lines around the data of a chunked body, a byte at a time: they are short, and wherever a
+ * packet ends the state says what is next. The data itself is only measured. */
+#include "http_parse.h"
+
+enum { SIZE, EXTENSION, SIZE_LF, BODY, BODY_CR, BODY_LF, OVER };
+
+/* Extensions are skipped and never understood, so they may be as long as the data, and EXTENSION_MAX more: else a
+ * client that wraps each byte in a long line keeps us busy for nothing. Zeros in front of a size are digits too. */
+enum { EXTENSION_MAX = 4096, SIZE_DIGITS = 15 };
+
+/* The value of a hexadecimal digit, or -1. */
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* May it stand in an extension? As in a field's value: no control byte, so that all see the same end of the line. */
+static bool is_plain(char c) { return c == '\t' || ((unsigned char)c >= ' ' && c != 0x7f); }
+
+/* One byte of the line with the size: 1, or why not. RFC 9112 7.1.1 allows white space in front of the ";", which is
+ * refused here: nobody sends it, and readers differ in what they make of it. */
+static int take_size(struct http_chunks *c, char byte)
+{
+    if (c->state == SIZE_LF) {
+        c->state = c->left > 0 ? BODY : OVER;
+        c->digits = 0;
+        c->extra -= (uint16_t)base_min(c->extra, c->left);
+        return byte == '\n' ? 1 : HTTP_BAD_CHUNK;
+    }
+    if (c->state == SIZE && hex(byte) >= 0) {
+        c->left = c->left * 16 + (uint64_t)hex(byte);
+        return ++c->digits <= SIZE_DIGITS ? 1 : HTTP_BAD_CHUNK;
+    }
+    if (c->digits == 0)
+        return HTTP_BAD_CHUNK;
+    if (byte == '\r') {
+        c->state = SIZE_LF;
+        return 1;
+    }
+    if (c->state == SIZE && byte != ';')
+        return HTTP_BAD_CHUNK;
+    c->state = EXTENSION;
+    return is_plain(byte) && ++c->extra <= EXTENSION_MAX ? 1 : HTTP_BAD_CHUNK;
+}
+
+/* One byte behind the data. */
+static int take_data_end(struct http_chunks *c, char byte)
+{
+    if (byte != (c->state == BODY_CR ? '\r' : '\n'))
+        return HTTP_BAD_CHUNK;
+    c->state = c->state == BODY_CR ? BODY_LF : SIZE;
+    return 1;
+}
+
+int http_parse_chunk(struct http_chunks *c, const char *bytes, size_t n, size_t *used, struct http_span *data)
+{
+    *used = 0;
+    while (*used < n && c->state != OVER && c->state != BODY) {
+        char byte = bytes[(*used)++];
+        int got = c->state >= BODY_CR ? take_data_end(c, byte) : take_size(c, byte);
+        if (got <= 0)
+            return got;
+    }
+    if (c->state == OVER)
+        return HTTP_TRAILERS;
+    if (c->state != BODY || *used == n)
+        return HTTP_MORE;
+    size_t length = base_min(n - *used, base_min(c->left, INT32_MAX));
+    *data = (struct http_span){.at = (uint32_t)*used, .length = (uint32_t)length};
+    *used += length;
+    c->left -= length;
+    if (c->left == 0)
+        c->state = BODY_CR;
+    return HTTP_DATA;
+}

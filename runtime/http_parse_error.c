@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* http_parse_error.c - what is said of a message that was refused: to its sender a status, to the log words. */
+#include "http_parse.h"
+
+static const struct {
+    int error, status;
+    const char *words;
+} errors[] = {
+    {HTTP_BAD_LINE_END, 400, "bare CR or LF"},
+    {HTTP_BAD_METHOD, 400, "invalid method"},
+    {HTTP_BAD_TARGET, 400, "invalid target"},
+    {HTTP_BAD_VERSION, 400, "invalid version"},
+    {HTTP_BAD_FIELD, 400, "invalid field name"},
+    {HTTP_BAD_VALUE, 400, "invalid field value"},
+    {HTTP_BAD_HOST, 400, "invalid host"},
+    {HTTP_BAD_LENGTH, 400, "invalid content-length"},
+    {HTTP_BAD_CODING, 400, "invalid transfer-encoding"},
+    {HTTP_BAD_CHUNK, 400, "invalid chunk"},
+    {HTTP_BAD_STATUS, 400, "invalid status line"},
+    {HTTP_BAD_TRAILER, 400, "invalid trailer"},
+    {HTTP_TOO_MANY, 431, "too many fields"},
+    {HTTP_VERSION, 505, "version not supported"},
+    {HTTP_CODING, 501, "transfer coding not supported"},
+    {HTTP_EXPECTATION, 417, "expectation failed"},
+};
+
+int http_parse_status(int error)
+{
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+        if (errors[i].error == error)
+            return errors[i].status;
+    return 400;
+}
+
+const char *http_parse_words(int error)
+{
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+        if (errors[i].error == error)
+            return errors[i].words;
+    return "malformed message";
+}
