@@ -3,6 +3,7 @@
 #   make run       install what is missing, build, start examples/kv.lua   (ADDRESS=127.0.0.1:7002)
 #   make test      install what is missing, run everything that CI runs
 #   make spec      build and run busted specs alone      (SPEC=spec/net_spec.lua, MODE=asan|hard)
+#   make fuzz      build and run the fuzz targets     (FUZZ_SECONDS=60 each, FUZZ="request url")
 #   make bench     build and print the benchmark table   (BENCH="--only echo")
 #   make build     build the module alone                (MODE=release|asan|hard; V=1 shows commands)
 #   make install   copy module, library, command, page   (LUADIR, LIBDIR, BINDIR, MANDIR; luarocks calls this)
@@ -71,7 +72,9 @@ $(BUILD)/units/%.o: runtime/%.c Makefile
 # ---- what Debian has to bring ----
 
 RUN_PACKAGES   := gcc libc6-dev libc-ares-dev redis-tools
-TEST_PACKAGES  := $(RUN_PACKAGES) lua-busted lua-cjson lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
+FUZZ_PACKAGES  := clang libclang-rt-dev node-llhttp
+TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) \
+                  lua-busted lua-cjson lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
                   iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base
 BENCH_PACKAGES := $(RUN_PACKAGES) redis-server haproxy nginx-light libnginx-mod-http-lua wrk lua-http
 
@@ -158,7 +161,7 @@ spec-hard:
 
 # The parts of `make test`, in order. Each is a make of its own: what it needs is there only when its turn comes.
 # One that is run alone prints its own sum.
-PARTS := test-tree test-epoll test-poll test-other test-asan test-hard
+PARTS := test-tree test-epoll test-poll test-other test-asan test-hard test-fuzz
 SUM    = $(if $(filter 0,$(MAKELEVEL)),@$(RUNNER) sum)
 .PHONY: test $(PARTS)
 test:
@@ -222,6 +225,76 @@ compile-other:
 
 test-other-specs:
 	$(call run_specs,other,$(OTHER)/release,LD_LIBRARY_PATH='$(OTHER_LIBS)',$(OTHER_JIT),$(CORE_SPECS))
+
+# ---- fuzzing ----
+
+# What the parsers promise, held to whatever libFuzzer thinks of. Those in Lua run in a Lua state of the release build.
+# llhttp is read beside ours where it is installed.
+FUZZ_C       := request response chunked target
+FUZZ_LUA     := url cookies $(if $(wildcard lua/moonpark/http_multipart.lua),multipart)
+FUZZ         ?= $(FUZZ_C) $(FUZZ_LUA)
+FUZZ_SECONDS ?= 60
+FUZZ_BUILD   := build/fuzz
+FUZZ_CFLAGS  := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LLHTTP       := $(firstword $(wildcard /usr/share/llhttp))
+FUZZ_OBJECTS := $(patsubst %,$(FUZZ_BUILD)/%.o,http_parse http_parse_chunk http_parse_error \
+                $(if $(LLHTTP),differ_llhttp llhttp_api llhttp_http llhttp_llhttp,differ_none))
+FUZZ_CC       = clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP $(LUA_CFLAGS) -c -o $@ $<
+LUA_LIBS      = $(shell pkg-config --libs luajit 2>/dev/null || echo -lluajit-5.1)
+FUZZ_LLHTTP  := -DLLHTTP_STRICT_MODE=1 -isystem /usr/share/include/llhttp
+
+$(FUZZ_BUILD)/%.o: spec/fuzz/%.c Makefile
+	@mkdir -p $(@D)
+	$(QUIET)$(FUZZ_CC) $(WARNINGS) $(FUZZ_LLHTTP)
+
+$(FUZZ_BUILD)/%.o: runtime/%.c Makefile
+	@mkdir -p $(@D)
+	$(QUIET)$(FUZZ_CC) $(WARNINGS)
+
+$(FUZZ_BUILD)/llhttp_%.o: $(LLHTTP)/%.c Makefile
+	@mkdir -p $(@D)
+	$(QUIET)$(FUZZ_CC) -w $(FUZZ_LLHTTP)
+
+$(FUZZ_C:%=$(FUZZ_BUILD)/fuzz_%): $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/%.o $(FUZZ_OBJECTS)
+	@echo 'link $@'
+	$(QUIET)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^
+
+$(FUZZ_BUILD)/fuzz_lua: $(FUZZ_BUILD)/lua.o
+	@echo 'link $@'
+	$(QUIET)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LUA_LIBS)
+
+-include $(wildcard $(FUZZ_BUILD)/*.d)
+
+.PHONY: build-fuzz fuzz test-fuzz fuzz-long-% fuzz-brief-%
+build-fuzz: $(FUZZ_C:%=$(FUZZ_BUILD)/fuzz_%) $(FUZZ_BUILD)/fuzz_lua
+
+# $(call run_fuzz,TARGET,FOLDER FOR WHAT IS FOUND,OPTIONS): begins with the corpus that is kept.
+run_fuzz = $(call lua_env,build/release) FUZZ_SCRIPT=spec/fuzz/$(1).lua \
+           $(FUZZ_BUILD)/fuzz_$(if $(filter $(1),$(FUZZ_LUA)),lua -detect_leaks=0,$(1)) $(3) -max_len=4096 \
+           -dict=spec/fuzz/http.dict -artifact_prefix=$(FUZZ_BUILD)/failed-$(1)- $(2) spec/fuzz/corpus/$(1)
+
+fuzz:
+	$(call install_packages,$(RUN_PACKAGES) $(FUZZ_PACKAGES))
+	@$(COMPILE) MODE=release
+	@$(SUB_MAKE) build-fuzz -j$(shell nproc 2>/dev/null || echo 1)
+	@for target in $(FUZZ); do $(SUB_MAKE) fuzz-long-$$target || exit; done
+
+fuzz-long-%:
+	@echo 'fuzz $*: $(FUZZ_SECONDS) s'
+	@mkdir -p $(FUZZ_BUILD)/found/$*
+	@$(call run_fuzz,$*,$(FUZZ_BUILD)/found/$*,-max_total_time=$(FUZZ_SECONDS) -print_final_stats=1)
+
+# The same bytes in every run.
+test-fuzz:
+	@$(RUNNER) check 'build for fuzzing' $(SUB_MAKE) build-fuzz -j$(shell nproc 2>/dev/null || echo 1)
+	@[ -n '$(LLHTTP)' ] || echo 'fuzz: llhttp is not installed (node-llhttp): the comparison with it is skipped'
+	@for target in $(FUZZ); do $(RUNNER) check "fuzz $$target" $(SUB_MAKE) fuzz-brief-$$target; done
+	$(SUM)
+
+fuzz-brief-%:
+	@rm -rf $(FUZZ_BUILD)/brief/$*
+	@mkdir -p $(FUZZ_BUILD)/brief/$*
+	@$(call run_fuzz,$*,$(FUZZ_BUILD)/brief/$*,-seed=1 -runs=$(if $(filter $*,$(FUZZ_LUA)),5000,20000))
 
 # ---- installing ----
 
