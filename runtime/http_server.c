@@ -464,8 +464,9 @@ void http_server_over(struct http_exchange *x)
     if (x->over)
         return;
     x->over = true;
+    x->gone |= x->scope->owner->canceled; /* nor is anybody left here who would answer */
     x->late_answer = x->scope->canceled && !x->gone;
-    x->curtailed = x->scope->canceled && x->scope->delivered;
+    x->curtailed = (x->scope->canceled && x->scope->delivered) || x->scope->owner->canceled;
     sched_scope_renew(x->scope);
 }
 

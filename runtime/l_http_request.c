@@ -193,10 +193,11 @@ static int l_peer(lua_State *L)
     return 1;
 }
 
-/* is_gone(serial) -> has the client left? */
+/* is_gone(serial) -> has the client left, or is the server being closed? */
 static int l_is_gone(lua_State *L)
 {
-    lua_pushboolean(L, l_http_current(L)->gone);
+    const struct http_exchange *x = l_http_current(L);
+    lua_pushboolean(L, x->gone || x->scope->owner->canceled);
     return 1;
 }
 

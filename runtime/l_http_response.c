@@ -209,9 +209,9 @@ static int l_abort(lua_State *L)
 static int l_was_late(lua_State *L)
 {
     const struct http_exchange *x = l_http_current(L);
-    bool canceled = !x->over && x->scope->canceled;
+    bool canceled = !x->over && x->scope->canceled, all = x->scope->owner->canceled;
     lua_pushboolean(L, x->late_answer || (canceled && !x->gone));
-    lua_pushboolean(L, x->curtailed || (canceled && x->scope->delivered));
+    lua_pushboolean(L, x->curtailed || all || (canceled && x->scope->delivered));
     return 2;
 }
 

@@ -1,0 +1,911 @@
+-- SPDX-License-Identifier: MIT
+-- http_server: what becomes of requests and connections, over TCP and by the bytes.
+
+local moonpark = require "moonpark"
+local http_module = require "moonpark.http"
+local http = require "support.http"
+local net = require "moonpark.net"
+local support = require "support.net"
+
+local GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+local function get(path) return ("GET %s HTTP/1.1\r\nHost: a\r\n\r\n"):format(path) end
+local function post(length, body)
+  return ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s"):format(length, body or "")
+end
+
+local function plain(_, res) res:send("ok") end
+
+-- Serves with that handler, and runs body(conn, server) with one connection.
+local function serving(handler, options, body)
+  local server = http.start(handler, options)
+  local conn = server:dial()
+  body(conn, server)
+  conn:close()
+  server:stop()
+end
+
+local function status_of(conn, bytes, method)
+  assert(conn:write(bytes))
+  return http.read_answer(conn, method).status
+end
+
+local function is_closed(conn)
+  local data, err = conn:read()
+  assert.is_nil(data)
+  assert.is_truthy(err == "eof" or err == "connection reset by peer", err)
+end
+
+after_each(http.stop_all)
+
+describe("limits of an HTTP server:", function()
+  local function refuses(bytes, status, options, handler)
+    return function()
+      serving(handler or plain, options, function(conn)
+        conn:write(bytes)
+        local answer = http.read_answer(conn)
+        assert.equal(status, answer.status)
+        assert.equal("close", answer.headers.connection)
+        is_closed(conn)
+      end)
+    end
+  end
+
+  it("a longer head is answered with 431", refuses("GET / HTTP/1.1\r\nX: " .. ("y"):rep(300), 431, { max_head = 256 }))
+
+  it("a longer body that was announced is answered with 413", refuses(post(11), 413, { max_body = 10 }))
+
+  local function chunked(n)
+    return "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" .. ("1\r\nx\r\n"):rep(n) .. "0\r\n\r\n"
+  end
+
+  it("one that comes in chunks with 413, when the handler reads it", refuses(chunked(11), 413, { max_body = 10 },
+    function(req) req:body() end))
+
+  it("also when the handler reads it piece by piece", refuses(chunked(11), 413, { max_body = 10 },
+    function(req) for _ in req:chunks() do end end))
+
+  it("also when it raises the reason", function()
+    serving(function(req) assert(req:body()) end, { max_body = 10 }, function(conn, server)
+      assert.equal(413, status_of(conn, chunked(11)))
+      server:take_log()
+    end)
+  end)
+
+  it("a body longer than what the handler takes is answered with 413, and the connection goes on", function()
+    serving(function(req, res)
+      local body = req:body(3)
+      if body then res:send(body) end
+    end, nil, function(conn)
+      assert.equal(413, status_of(conn, post(4, "abcd")))
+      assert.equal(200, status_of(conn, post(3, "abc")))
+    end)
+  end)
+
+  it("a head that takes longer is answered with 408", refuses("GET / HT", 408, { head_timeout = 0.02 }))
+
+  it("a body that takes longer is answered with 408", refuses(post(3, "a"), 408, { io_timeout = 0.02 },
+    function(req) req:body() end))
+
+  it("a connection without a request is closed after the idle time", function()
+    serving(plain, { idle_timeout = 0.02 }, function(conn) is_closed(conn) end)
+  end)
+
+  it("so is one after a request", function()
+    serving(plain, { idle_timeout = 0.02 }, function(conn)
+      assert.equal(200, status_of(conn, GET))
+      is_closed(conn)
+    end)
+  end)
+
+  it("after so many requests the connection is closed, and the last answer says so", function()
+    serving(plain, { max_requests = 2 }, function(conn)
+      assert(conn:write(GET .. GET .. GET))
+      assert.is_nil(http.read_answer(conn).headers.connection)
+      assert.equal("close", http.read_answer(conn).headers.connection)
+      is_closed(conn)
+    end)
+  end)
+
+  it("more connections wait until one of the others has ended", function()
+    serving(plain, { max_connections = 2 }, function(first, server)
+      local second, third = server:dial(), server:dial()
+      assert.equal(200, status_of(first, GET))
+      assert.equal(200, status_of(second, GET))
+      third:write(GET)
+      third:set_read_deadline(moonpark.now() + 0.02)
+      assert.same({ nil, "timeout" }, { third:read() })
+      third:set_read_deadline(nil)
+      assert.equal(2, server.server:stats().connections)
+      second:close()
+      assert.equal(200, http.read_answer(third).status)
+      third:close()
+    end)
+  end)
+
+  describe("a request's time", function()
+    it("is up: a handler that waits is answered for with 503", function()
+      local err
+      serving(function() err = select(2, moonpark.sleep(3600)) end, { request_timeout = 0.02 }, function(conn)
+        assert.equal(503, status_of(conn, GET))
+        assert.equal("canceled", err)
+      end)
+    end)
+
+    it("is up: so is one that raises that", function()
+      serving(function() assert(moonpark.sleep(3600)) end, { request_timeout = 0.02 }, function(conn)
+        assert.equal(503, status_of(conn, GET))
+        assert.equal(503, status_of(conn, GET))
+      end)
+    end)
+
+    it("is up: what it answers nevertheless is sent", function()
+      serving(function(_, res)
+        moonpark.sleep(3600)
+        res:fail(504)
+      end, { request_timeout = 0.02 }, function(conn)
+        assert.equal(504, status_of(conn, GET))
+        assert.equal(504, status_of(conn, GET))
+      end)
+    end)
+
+    it("is up: a response that has begun is cut off", function()
+      serving(function(_, res)
+        res:write("a")
+        moonpark.sleep(3600)
+      end, { request_timeout = 0.02 }, function(conn)
+        conn:write(GET)
+        local all = conn:read_all()
+        assert.is_truthy(all:find("1\r\na\r\n", 1, true))
+        assert.is_nil(all:find("0\r\n\r\n", 1, true))
+      end)
+    end)
+
+    it("is another for the next one", function()
+      serving(function(req, res)
+        if req.raw_path == "/wait" then moonpark.sleep(0.05) end
+        res:send("ok")
+      end, { request_timeout = 3600 }, function(conn)
+        for _ = 1, 3 do assert.equal(200, status_of(conn, get "/wait")) end
+      end)
+    end)
+  end)
+end)
+
+describe("an error in a handler", function()
+  local function logs(handler, pattern)
+    serving(handler, nil, function(conn, server)
+      assert.equal(500, status_of(conn, GET))
+      assert.is_truthy(server:take_log():find(pattern), pattern)
+      assert.equal(500, status_of(conn, GET))
+      server:take_log()
+    end)
+  end
+
+  it("is answered with 500 and logged with its traceback, and the server lives", function()
+    logs(function() error("a mistake") end, "GET /: spec/http/server_spec.lua:%d+: a mistake\nstack traceback:.*server_spec")
+  end)
+
+  it("may be a table", function() logs(function() error({}) end, "table: ") end)
+
+  it("may be an object whose __tostring fails", function()
+    logs(function() error(setmetatable({}, { __tostring = function() error "no" end })) end, "__tostring failed")
+  end)
+
+  it("may be nil", function() logs(function() error() end, "nil") end)
+
+  it("may be a header that would split the response", function()
+    logs(function(_, res) res:set("X", "a\r\nb"):send("") end, "invalid value of header 'X'")
+  end)
+
+  it("may be a header that frames the message", function()
+    logs(function(_, res) res:set("Content-Length", "7"):send("") end, "'Content%-Length' is the server's to set")
+  end)
+
+  it("keeps nothing of a head that was refused", function()
+    serving(function(_, res)
+      pcall(res.send, res:set("A", "b"):set("X", "\n"), "")
+      res.fields = nil
+      res:send("fine")
+    end, nil, function(conn)
+      conn:write(GET)
+      local answer = http.read_answer(conn)
+      assert.same({ "fine" }, { answer.body, answer.headers.a })
+    end)
+  end)
+
+  for version, fields in pairs { ["1.1"] = "Host: a", ["1.0"] = "X: y" } do
+    it("after an HTTP/" .. version .. " response began cuts the connection, so that the client notices", function()
+      serving(function(_, res)
+        res:write("a")
+        error("late")
+      end, nil, function(conn, server)
+        conn:write(("GET / HTTP/%s\r\n%s\r\n\r\n"):format(version, fields))
+        local all, err = conn:read_all()
+        if version == "1.0" then assert.equal("connection reset by peer", err)
+        else assert.is_nil(all:find("0\r\n\r\n", 1, true)) end
+        assert.is_truthy(server:take_log():find("late"))
+      end)
+    end)
+  end
+
+  it("after the response is complete is logged, and the response is sent", function()
+    serving(function(_, res)
+      res:send("whole")
+      error("late")
+    end, nil, function(conn, server)
+      conn:write(GET)
+      assert.is_truthy(conn:read_until("whole"))
+      assert.is_truthy(server:take_log():find("late"))
+    end)
+  end)
+
+  it("that writes less than it announced is one", function()
+    serving(function(_, res)
+      res:begin(3)
+      res:write("ab")
+    end, nil, function(conn, server)
+      conn:write(GET)
+      assert.is_truthy(conn:read_all():find("ab$"))
+      assert.is_truthy(server:take_log():find("shorter than the Content%-Length"))
+    end)
+  end)
+
+  it("in on_error as well is told on the standard error, and the server lives", function()
+    local said = {}
+    local stderr = io.stderr
+    io.stderr = { write = function(_, ...) said[#said + 1] = table.concat({ ... }) end } -- luacheck: ignore
+    serving(function() error("first") end, { on_error = function() error("second") end }, function(conn)
+      assert.equal(500, status_of(conn, GET))
+      assert.equal(500, status_of(conn, GET))
+    end)
+    io.stderr = stderr -- luacheck: ignore
+    assert.is_truthy(said[1]:find("first.*second"))
+  end)
+
+  it("is none where the handler answers nothing: 200 and no body", function()
+    serving(function() end, nil, function(conn)
+      conn:write(GET)
+      local answer = http.read_answer(conn)
+      assert.same({ 200, "" }, { answer.status, answer.body })
+    end)
+  end)
+end)
+
+describe("what a handler has written", function()
+  it("leaves while it waits for something else", function()
+    local go_on = moonpark.event()
+    serving(function(_, res)
+      res:send("at once")
+      go_on:wait()
+    end, nil, function(conn)
+      conn:write(GET)
+      assert.equal("at once", http.read_answer(conn).body)
+      go_on:set()
+    end)
+  end)
+
+  it("leaves so when no more than its head is written", function()
+    local go_on = moonpark.event()
+    serving(function(_, res)
+      res:begin()
+      go_on:wait()
+    end, nil, function(conn)
+      conn:write(GET)
+      assert.is_truthy(conn:read_until("\r\n\r\n"))
+      go_on:set()
+      assert.equal("0", conn:read_line())
+    end)
+  end)
+
+  it("to a request before it leaves while the next one's handler waits", function()
+    local go_on = moonpark.event()
+    serving(function(req, res)
+      if req.raw_path == "/2" then go_on:wait() end
+      res:send(req.raw_path)
+    end, nil, function(conn)
+      conn:write(get "/1" .. get "/2" .. get "/3")
+      assert.equal("/1", http.read_answer(conn).body)
+      go_on:set()
+      assert.equal("/2", http.read_answer(conn).body)
+      assert.equal("/3", http.read_answer(conn).body)
+    end)
+  end)
+
+  it("to pipelined requests leaves in one write", function()
+    serving(plain, nil, function(conn)
+      conn:write(GET:rep(16))
+      local data = conn:read()
+      local _, count = data:gsub("HTTP/1.1 200", "")
+      assert.equal(16, count)
+    end)
+  end)
+
+  it("is complete, however much it is", function()
+    local much = support.random_bytes(300000)
+    serving(function(_, res) res:send(much) end, nil, function(conn)
+      conn:write(GET .. GET)
+      for _ = 1, 2 do assert.is_true(http.read_answer(conn).body == much) end
+    end)
+  end)
+
+  it("streams to a client that reads slowly, and waits for it", function()
+    local piece, writes = ("x"):rep(65536), 0
+    serving(function(_, res)
+      for _ = 1, 200 do
+        assert(res:write(piece))
+        writes = writes + 1
+      end
+    end, nil, function(conn)
+      conn:write(GET)
+      support.wait_until(moonpark.now() + 0.03)
+      assert.is_true(writes < 200)
+      assert.equal(200 * 65536, #http.read_answer(conn).body)
+    end)
+  end)
+
+  it("may not be written to by two tasks at once", function()
+    local message
+    serving(function(_, res)
+      res:begin(1e8)
+      local other = moonpark.go(function() while res:write(("x"):rep(1e6)) do end end)
+      support.settle()
+      local ok, err = pcall(res.write, res, "y")
+      message = not ok and err
+      other:cancel()
+      other:join()
+      res.x:abort(res.serial)
+    end, nil, function(conn)
+      conn:write(GET)
+      support.wait_until(moonpark.now() + 0.02)
+      conn:read_all()
+      assert.is_truthy(message:find("another task writes this response"))
+    end)
+  end)
+end)
+
+describe("answers", function()
+  local function answers(version, fields, handler, method)
+    local answer
+    serving(handler, nil, function(conn)
+      conn:write(("%s / HTTP/%s\r\n%s\r\n\r\n"):format(method or "GET", version, fields))
+      answer = http.read_answer(conn, method)
+      if not answer.headers.connection or answer.headers.connection == "keep-alive" then
+        assert.equal(200, status_of(conn, "GET /again HTTP/1.1\r\nHost: a\r\n\r\n"))
+      else
+        is_closed(conn)
+      end
+    end)
+    return answer
+  end
+
+  it("in HTTP/1.0 close the connection", function()
+    assert.equal("close", answers("1.0", "X: y", plain).headers.connection)
+  end)
+
+  it("in HTTP/1.0 keep it where that is asked for, and say so", function()
+    assert.equal("keep-alive", answers("1.0", "Connection: keep-alive", plain).headers.connection)
+  end)
+
+  it("that stream in HTTP/1.0 end with the connection", function()
+    local answer = answers("1.0", "Connection: keep-alive", function(_, res) res:write("a", "b") end)
+    assert.same({ "ab", "close", nil }, { answer.body, answer.headers.connection, answer.headers["content-length"] })
+  end)
+
+  it("to HEAD have no body, but its length", function()
+    local answer = answers("1.1", "Host: a", plain, "HEAD")
+    assert.equal("2", answer.headers["content-length"])
+  end)
+
+  it("to HEAD that stream have no body either", function()
+    local answer = answers("1.1", "Host: a", function(req, res)
+      if req.method == "HEAD" then res:write("a") else res:send("") end
+    end, "HEAD")
+    assert.equal("chunked", answer.headers["transfer-encoding"])
+  end)
+
+  for _, status in ipairs { 204, 304 } do
+    it("with " .. status .. " have neither body nor length", function()
+      local answer = answers("1.1", "Host: a", function(req, res)
+        if req.raw_path == "/" then res.status = status end
+        res:send("no")
+      end)
+      assert.same({ status, nil, nil },
+        { answer.status, answer.headers["content-length"], answer.headers["transfer-encoding"] })
+    end)
+  end
+
+  it("that say Connection: close themselves close it, and say it once", function()
+    local answer = answers("1.1", "Host: a", function(_, res) res:set("Connection", "close"):send("") end)
+    assert.same({ "close" }, answer.list.connection)
+    answer = answers("1.1", "Host: a\r\nConnection: close", function(_, res) res:set("Connection", "close"):send("") end)
+    assert.same({ "close" }, answer.list.connection)
+  end)
+end)
+
+describe("a body", function()
+  local EXPECTS = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+
+  it("is asked for when the handler reads it", function()
+    serving(function(req, res) res:send(req:body()) end, nil, function(conn)
+      conn:write(EXPECTS)
+      assert.equal("HTTP/1.1 100 Continue\r\n", conn:read_until("\n") .. "\n")
+      assert.equal("\r", conn:read_until("\n"))
+      conn:write("abc")
+      assert.equal("abc", http.read_answer(conn).body)
+      assert.equal(200, status_of(conn, post(1, "x")))
+    end)
+  end)
+
+  it("is not asked for before earlier requests are answered", function()
+    serving(function(req, res) res:send(req.raw_path .. req:body()) end, nil, function(conn)
+      conn:write(get "/first" .. EXPECTS)
+      assert.equal("/first", http.read_answer(conn).body)
+      assert.equal("HTTP/1.1 100 Continue\r", conn:read_until("\n"))
+      assert.equal("\r", conn:read_until("\n"))
+      conn:write("abc")
+      assert.equal("/abc", http.read_answer(conn).body)
+    end)
+  end)
+
+  it("is not asked for by a handler that does not read it: then the connection ends", function()
+    serving(plain, nil, function(conn)
+      conn:write(EXPECTS)
+      local answer = http.read_answer(conn)
+      assert.same({ 200, "close" }, { answer.status, answer.headers.connection })
+      is_closed(conn)
+    end)
+  end)
+
+  it("is not asked for where it came by itself", function()
+    serving(function(req, res) res:send(req:body()) end, nil, function(conn)
+      conn:write(EXPECTS .. "abc")
+      local first = conn:read_line()
+      if first == "HTTP/1.1 100 Continue" then -- it was late
+        conn:read_line()
+        first = conn:read_line()
+      end
+      assert.equal("HTTP/1.1 200 OK", first)
+    end)
+  end)
+
+  it("that nobody reads is dropped, and the connection goes on", function()
+    serving(plain, nil, function(conn)
+      assert.equal(200, status_of(conn, post(5, "abcde")))
+      conn:write(post(5, "ab"))
+      assert.equal(200, http.read_answer(conn).status)
+      conn:write("cde")
+      assert.equal(200, status_of(conn, GET))
+    end)
+  end)
+
+  it("that nobody reads and that is long ends the connection", function()
+    serving(plain, nil, function(conn)
+      conn:write(post(1e7, "a"))
+      assert.equal("close", http.read_answer(conn).headers.connection)
+      is_closed(conn)
+    end)
+  end)
+
+  it("that is cut off fails the read with 'unexpected eof'", function()
+    local err
+    serving(function(req) err = select(2, req:body()) end, nil, function(conn)
+      conn:write(post(5, "ab"))
+      conn:close_write()
+      assert.equal(400, http.read_answer(conn).status)
+      assert.equal("unexpected eof", err)
+    end)
+  end)
+
+  it("may be read by a task that outlives its handler: the read fails with 'closed'", function()
+    local reader
+    serving(function(req, res)
+      reader = moonpark.go(function() return req:read() end)
+      support.settle()
+      res:send("done")
+    end, nil, function(conn)
+      conn:write(post(5))
+      assert.equal("done", conn:read_all():match("done$"))
+      assert.same({ true, nil, "closed" }, { reader:join() })
+    end)
+  end)
+end)
+
+describe("a request that is over", function()
+  it("says so to whoever still uses it", function()
+    local kept, keep = {}, nil
+    serving(function(req, res)
+      kept.req, kept.res = req, res
+      if keep then keep() end
+      res:send("ok")
+    end, nil, function(conn)
+      assert.equal(200, status_of(conn, GET))
+      local old = { req = kept.req, res = kept.res }
+      keep = function()
+        for _, use in ipairs { function() return old.req.headers end, function() old.res:send("no") end,
+          function() old.req:read() end, function() old.req:hijack() end } do
+          local ok, err = pcall(use)
+          assert(not ok and err:find("this request is over"), err)
+        end
+      end
+      assert.equal(200, status_of(conn, GET))
+    end)
+  end)
+end)
+
+describe("a client that leaves", function()
+  -- A handler that waits until it is cancelled, and what it met.
+  local function waiter()
+    local met = { came = moonpark.event(), ended = moonpark.event() }
+    return met, function(req)
+      met.came:set()
+      local _, err = moonpark.sleep(3600)
+      met.err, met.gone = err, req:is_gone()
+      met.ended:set()
+    end
+  end
+
+  local leavings = {
+    ["by closing"] = function(conn) conn:close() end,
+    ["by a reset"] = function(conn)
+      conn:setoption("linger", 0)
+      conn:close()
+    end,
+    ["by closing its half"] = function(conn) conn:close_write() end,
+  }
+  for how, leave in pairs(leavings) do
+    it(how .. " cancels its handler", function()
+      local met, handler = waiter()
+      serving(handler, nil, function(conn)
+        conn:write(GET)
+        met.came:wait()
+        leave(conn)
+        met.ended:wait()
+        assert.same({ "canceled", true }, { met.err, met.gone })
+      end)
+    end)
+
+    it(how .. " before its handler runs cancels it", function()
+      local met, handler = waiter()
+      serving(handler, nil, function(conn)
+        conn:write(GET)
+        leave(conn)
+        met.ended:wait()
+        assert.equal("canceled", met.err)
+      end)
+    end)
+  end
+
+  it("after its body was read cancels the handler", function()
+    local met, wait = waiter()
+    serving(function(req)
+      req:body()
+      wait(req)
+    end, nil, function(conn)
+      conn:write(post(3, "abc"))
+      met.came:wait()
+      conn:close()
+      met.ended:wait()
+      assert.equal("canceled", met.err)
+    end)
+  end)
+
+  it("cancels the next handler as if nothing had been before", function()
+    local met, wait = waiter()
+    serving(function(req, res)
+      if req.raw_path == "/wait" then return wait(req) end
+      res:send("ok")
+    end, nil, function(conn, server)
+      conn:write(get "/wait")
+      met.came:wait()
+      conn:close()
+      met.ended:wait()
+      local other = server:dial()
+      for _ = 1, 3 do assert.equal(200, status_of(other, GET)) end
+      other:close()
+    end)
+  end)
+
+  it("by its half only is answered where the handler does not wait", function()
+    serving(function(req, res) res:send(req:body()) end, nil, function(conn)
+      conn:write(get "/1" .. post(3, "abc") .. get "/2")
+      conn:close_write()
+      assert.equal("", http.read_answer(conn).body)
+      assert.equal("abc", http.read_answer(conn).body)
+      assert.equal("", http.read_answer(conn).body)
+      is_closed(conn)
+    end)
+  end)
+
+  it("by its half behind a body lets the handler read it", function()
+    serving(function(req, res) res:send(req:body()) end, nil, function(conn)
+      conn:write(post(6, "abc"))
+      support.settle()
+      conn:write("def")
+      conn:close_write()
+      assert.equal("abcdef", http.read_answer(conn).body)
+    end)
+  end)
+
+  it("while it is written to ends that", function()
+    local err
+    local ended = moonpark.event()
+    serving(function(_, res)
+      repeat
+        local ok, why = res:write(("x"):rep(100000))
+        err = why
+      until not ok
+      ended:set()
+    end, nil, function(conn)
+      conn:write(GET)
+      conn:read_exactly(10)
+      conn:close()
+      ended:wait()
+      assert.is_string(err)
+    end)
+  end)
+
+  it("in the middle of anything leaves nothing behind", function()
+    local request = "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n"
+    serving(function(req, res)
+      res:write("a")
+      req:body()
+      res:write("b")
+    end, nil, function(_, server)
+      for n = 1, #request do
+        local conn = server:dial()
+        conn:write(request:sub(1, n))
+        if n % 3 == 0 then conn:setoption("linger", 0) end
+        conn:close()
+      end
+      local last = server:dial()
+      assert.equal(200, status_of(last, request))
+      last:close()
+      while server.server:stats().connections > 1 do moonpark.sleep(0.001) end
+      server:take_log()
+    end)
+  end)
+end)
+
+describe("hijack", function()
+  it("hands the connection over with what was received behind the head", function()
+    serving(function(req)
+      local conn = req:hijack()
+      conn:write("mine: ", conn:read_exactly(3), "\n")
+      conn:close()
+    end, nil, function(conn, server)
+      conn:write("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nabc")
+      assert.equal("mine: abc", conn:read_line())
+      is_closed(conn)
+      assert.equal(0, server.server:stats().connections)
+    end)
+  end)
+
+  it("comes behind the answers to earlier requests", function()
+    serving(function(req, res)
+      if req.raw_path == "/1" then return res:send("first") end
+      local conn = req:hijack()
+      conn:write("mine\n")
+      conn:close()
+    end, nil, function(conn)
+      conn:write(get "/1" .. get "/2")
+      assert.equal("first", http.read_answer(conn).body)
+      assert.equal("mine", conn:read_line())
+    end)
+  end)
+
+  it("is refused once a response has begun", function()
+    local message
+    serving(function(req, res)
+      res:write("a")
+      message = select(2, pcall(req.hijack, req))
+    end, nil, function(conn)
+      assert.equal(200, status_of(conn, GET))
+      assert.is_truthy(message:find("the response has begun already"))
+    end)
+  end)
+
+  it("lets the server end before the connection does", function()
+    local taken
+    local server = http.start(function(req) taken = req:hijack() end)
+    local conn = server:dial()
+    conn:write(GET)
+    while not taken do moonpark.sleep(0.001) end
+    server:stop()
+    taken:write("still here\n")
+    assert.equal("still here", conn:read_line())
+    taken:close()
+    conn:close()
+  end)
+end)
+
+describe("shutdown", function()
+  it("closes idle connections and lets running requests finish", function()
+    local came, go_on = moonpark.event(), moonpark.event()
+    local server = http.start(function(_, res)
+      came:set()
+      go_on:wait()
+      res:send("finished")
+    end)
+    local busy, idle = server:dial(), server:dial()
+    busy:write(GET)
+    came:wait()
+    local stopping = moonpark.go(function() return server.server:shutdown(3600) end)
+    is_closed(idle)
+    assert.same({ nil, "connection refused" }, { select(1, net.dial(server.address)), (select(2, net.dial(server.address))) })
+    go_on:set()
+    local answer = http.read_answer(busy)
+    assert.same({ "finished", "close" }, { answer.body, answer.headers.connection })
+    busy:close()
+    assert.same({ true, true }, { stopping:join() })
+    assert.same({ true, true }, { server.task:join() })
+    idle:close()
+  end)
+
+  it("cancels after its grace what has not finished", function()
+    local came, err = moonpark.event(), nil
+    local server = http.start(function()
+      came:set()
+      err = select(2, moonpark.sleep(3600))
+    end)
+    local conn = server:dial()
+    conn:write(GET)
+    came:wait()
+    assert.is_true(server.server:shutdown(0.01))
+    assert.equal("canceled", err)
+    is_closed(conn)
+    conn:close()
+  end)
+
+  it("a second time counts with the shorter grace", function()
+    local came = moonpark.event()
+    local server = http.start(function()
+      came:set()
+      moonpark.sleep(3600)
+    end)
+    local conn = server:dial()
+    conn:write(GET)
+    came:wait()
+    local first = moonpark.go(function() return server.server:shutdown(3600) end)
+    support.settle()
+    assert.is_true(server.server:shutdown(0))
+    assert.same({ true, true }, { first:join() })
+    assert.is_true(server.server:shutdown())
+    conn:close()
+  end)
+
+  it("may be called by a handler, and its response is sent", function()
+    local server
+    server = http.start(function(_, res)
+      assert(server.server:shutdown())
+      res:send("bye")
+    end)
+    local conn = server:dial()
+    conn:write(GET)
+    assert.equal("bye", http.read_answer(conn).body)
+    conn:close()
+    assert.same({ true, true }, { server.task:join() })
+  end)
+
+  it("ends requests whose heads are not complete at their time", function()
+    local server = http.start(plain, { head_timeout = 0.02 })
+    local conn = server:dial()
+    conn:write("GET / HT")
+    while server.server:stats().connections == 0 do moonpark.sleep(0.001) end
+    assert.is_true(server.server:shutdown(3600))
+    conn:close()
+  end)
+
+  it("of a server that never ran closes it", function()
+    local server = assert(http_module.server(plain, { address = "127.0.0.1:0" }))
+    local conn = assert(net.dial(server:address()))
+    conn:write(GET)
+    support.settle()
+    assert.is_true(server:shutdown())
+    is_closed(conn)
+    conn:close()
+  end)
+
+  it("is what happens where the task that serves is cancelled", function()
+    local came, err = moonpark.event(), nil
+    local server = http.start(function()
+      came:set()
+      err = select(2, moonpark.sleep(3600))
+    end)
+    local conn, idle = server:dial(), server:dial()
+    conn:write(GET)
+    came:wait()
+    server.task:cancel()
+    assert.same({ true, nil, "canceled" }, { server.task:join() })
+    assert.equal("canceled", err)
+    is_closed(conn)
+    is_closed(idle)
+    conn:close()
+    idle:close()
+  end)
+
+  it("may be followed by another server at the same address at once", function()
+    local server = http.start(plain)
+    local conn = server:dial()
+    assert.equal(200, status_of(conn, GET))
+    server.server:shutdown()
+    local next_one = http.start(plain, { address = server.address })
+    conn:close()
+    conn = next_one:dial()
+    assert.equal(200, status_of(conn, GET))
+    conn:close()
+  end)
+end)
+
+describe("a server", function()
+  it("takes a listener over, and who waits at it already", function()
+    local listener = assert(net.listen("127.0.0.1:0"))
+    local early = assert(net.dial(listener:address()))
+    early:write(GET)
+    local server = http.start(plain, { listener = listener })
+    assert.equal(200, http.read_answer(early).status)
+    assert.same({ nil, "closed" }, { listener:accept() })
+    early:close()
+    server:stop()
+  end)
+
+  it("takes no listener that somebody accepts on or waits for", function()
+    local listener = assert(net.listen("127.0.0.1:0"))
+    for _, wait in ipairs { function() listener:accept() end, function() moonpark.select { { listener, "r" } } end } do
+      local waiting = support.parked(wait)
+      assert.has_error(function() http_module.server(plain, { listener = listener }) end,
+        "somebody accepts on this listener")
+      waiting:cancel()
+      waiting:join()
+    end
+    listener:close()
+  end)
+
+  it("serves at a unix path", function()
+    support.with_folder(function(folder)
+      local server = http.start(plain, { address = "unix:" .. folder .. "/s" })
+      local conn = server:dial()
+      for _ = 1, 3 do assert.equal(200, status_of(conn, GET)) end
+      conn:close()
+      server:stop()
+    end)
+  end)
+
+  it("runs once", function()
+    local server = http.start(plain)
+    support.settle()
+    assert.has_error(function() server.server:run() end)
+    server:stop()
+  end)
+
+  it("without descriptors says so, and accepts again when there are some", function()
+    serving(plain, nil, function(_, server)
+      local late = net.dial
+      local give_back = support.use_up_descriptors(1)
+      local conn = assert(late(server.address))
+      conn:write(GET)
+      while #server.log < 2 do moonpark.sleep(0.001) end
+      give_back()
+      assert.equal(200, http.read_answer(conn).status)
+      assert.is_truthy(server:take_log():find("accept: too many open files; trying again in 0.005 s", 1, true))
+      conn:close()
+    end)
+  end)
+
+  it("tells in the dump what its tasks are about", function()
+    local came, go_on = moonpark.event(), moonpark.event()
+    serving(function()
+      came:set()
+      go_on:wait()
+    end, nil, function(conn, server)
+      conn:write(get "/slow?x=y")
+      came:wait()
+      local dump = moonpark.dump()
+      assert.is_truthy(dump:find('"GET /slow?x=y from 127.0.0.1:', 1, true))
+      assert.is_truthy(dump:find("parked in http.keep on tcp listener " .. server.address, 1, true))
+      go_on:set()
+      assert.equal(200, http.read_answer(conn).status)
+      dump = moonpark.dump()
+      assert.is_truthy(dump:find('"http worker" parked in http.take on tcp listener', 1, true))
+    end)
+  end)
+end)
