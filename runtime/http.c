@@ -188,6 +188,8 @@ int http_begin_response(struct http_out *o, const struct http_peer *p, struct bu
         return -ENOMEM;
     o->framing = (uint8_t)pick_framing(p, status, length);
     o->left = length > 0 ? (uint64_t)length : 0;
+    o->status = (uint16_t)status;
+    o->total = 0;
     o->keep_alive = p->keep_alive && o->framing != HTTP_BY_END;
     o->mute = p->head || o->framing == HTTP_NO_BODY;
     o->phase = HTTP_IN_BODY;
@@ -222,6 +224,7 @@ int http_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted)
     *muted = o->mute || n == 0;
     if (o->framing == HTTP_BY_LENGTH && n > o->left)
         return HTTP_TOO_LONG;
+    o->total += *muted ? 0 : n;
     if (*muted || o->framing != HTTP_BY_CHUNKS)
         return 0;
     char *from = buf_reserve(out, 24), *at = from;

@@ -48,7 +48,9 @@ struct http_out {
     uint8_t framing;   /* enum http_framing */
     bool mute;         /* the answer to a HEAD, 204, 304: a head, but no body whatever is written */
     bool keep_alive;   /* the connection goes on behind it */
+    uint16_t status;   /* that was sent */
     uint64_t left;     /* by length: bytes still owed */
+    uint64_t total;    /* bytes of data that were written */
 };
 
 /* What the other side can be told, and wants. */

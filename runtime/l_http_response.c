@@ -62,8 +62,10 @@ static int add_fields(lua_State *L, int idx, struct http_exchange *x, size_t bef
 
 static int check_status(lua_State *L, int idx)
 {
-    lua_Integer status = luaL_checkinteger(L, idx);
-    luaL_argcheck(L, status >= 200 && status <= 999, idx, "status from 200 to 999 expected");
+    lua_Number status = lua_tonumber(L, idx);
+    if (!(status >= 200 && status <= 999) || status != (int)status)
+        luaL_error(L, "a status from 200 to 999 expected, got %s",
+                   lua_isstring(L, idx) ? lua_tostring(L, idx) : luaL_typename(L, idx));
     return (int)status;
 }
 
@@ -107,7 +109,9 @@ static int l_send(lua_State *L)
     struct http_exchange *x = writable(L);
     size_t n;
     int status = check_status(L, 3);
-    const char *body = luaL_checklstring(L, 4, &n);
+    const char *body = lua_tolstring(L, 4, &n);
+    if (!body)
+        return luaL_error(L, "a body of text expected, got %s", luaL_typename(L, 4));
     if (x->framing.phase != HTTP_UNSENT)
         return luaL_error(L, "the response was sent already");
     int r = put_head(L, x, status, (int64_t)n, 5, 6);
@@ -116,6 +120,7 @@ static int l_send(lua_State *L)
     bool muted = x->framing.mute;
     x->framing.phase = HTTP_SENT;
     x->framing.left = 0;
+    x->framing.total = muted ? 0 : n;
     if (!muted && n > INLINE_MAX)
         return l_http_write_out(L, x, body, n, 0);
     if (!muted && buf_append(&x->out, body, n) < 0) {
@@ -145,7 +150,9 @@ static int l_write(lua_State *L)
     struct http_exchange *x = writable(L);
     size_t n;
     bool muted;
-    const char *data = luaL_checklstring(L, 3, &n);
+    const char *data = lua_tolstring(L, 3, &n);
+    if (!data)
+        return luaL_error(L, "text to write expected, got %s", luaL_typename(L, 3));
     if (x->framing.phase != HTTP_IN_BODY)
         return luaL_error(L, "the response is over, or has not begun");
     int r = http_before_data(&x->framing, &x->out, n, &muted);
@@ -188,6 +195,16 @@ static int l_phase(lua_State *L)
     return 1;
 }
 
+/* sent(serial) -> status, 0 where no response has begun; bytes of its body */
+static int l_sent(lua_State *L)
+{
+    const struct http_out *o = &l_http_current(L)->framing;
+    bool begun = o->phase != HTTP_UNSENT;
+    lua_pushinteger(L, begun ? o->status : 0);
+    lua_pushnumber(L, begun ? (lua_Number)o->total : 0);
+    return 2;
+}
+
 /* keep_alive(serial, false): the connection ends with this response */
 static int l_keep_alive(lua_State *L)
 {
@@ -217,7 +234,8 @@ static int l_was_late(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"abort", l_abort}, {"begin", l_begin}, {"finish", l_finish},     {"keep_alive", l_keep_alive},
-    {"phase", l_phase}, {"send", l_send},   {"was_late", l_was_late}, {"write", l_write}, {NULL, NULL},
+    {"phase", l_phase}, {"send", l_send},   {"sent", l_sent},         {"was_late", l_was_late},
+    {"write", l_write}, {NULL, NULL},
 };
 
 void l_http_response_open(lua_State *L) { l_http_methods(L, methods); }

@@ -11,6 +11,14 @@ local http_router = require "moonpark.http_router"
 local http_server = require "moonpark.http_server"
 
 ---@class moonpark.http
+---@field basic_auth fun(options: table): function middleware: see http_auth.lua
+---@field compress fun(options?: table): function middleware: see http_compress.lua
+---@field cors fun(options?: table): function middleware: see http_cors.lua
+---@field logger fun(options?: table): function middleware: see http_logger.lua
+---@field request_id fun(options?: table): function middleware: see http_request_id.lua
+---@field secure_headers fun(fields?: table): function middleware: see http_secure.lua
+---@field null any JSON's null
+---@field reason fun(status: integer): string the reason phrase of a status
 local M = {}
 
 --- A router; see docs/http.md.
@@ -24,6 +32,18 @@ local function function_of(handler)
   end
   return handler
 end
+
+-- Loaded when they are asked for first.
+local parts = {
+  basic_auth = function() return require("moonpark.http_auth").new end,
+  compress = function() return require("moonpark.http_compress").new end,
+  cors = function() return require("moonpark.http_cors").new end,
+  logger = function() return require("moonpark.http_logger").new end,
+  request_id = function() return require("moonpark.http_request_id").new end,
+  secure_headers = function() return require("moonpark.http_secure").new end,
+  null = function() return require("cjson").null end,
+  reason = function() return require("moonpark.http_fields").reason end,
+}
 
 --- A server that listens already; server:run() serves.
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)|moonpark.http.router
@@ -46,4 +66,12 @@ function M.serve(handler, options)
   end)
 end
 
-return M
+return setmetatable(M, {
+  __index = function(self, name)
+    local part = parts[name]
+    if not part then return nil end
+    local value = part()
+    rawset(self, name, value)
+    return value
+  end,
+})

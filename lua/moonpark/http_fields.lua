@@ -56,13 +56,50 @@ function M.all(fields, name)
 end
 
 ---------------------------------------------------------------------------------------------------
+-- lists in a field's value (RFC 9110 5.6.1), with weights (12.4.2)
+
+-- What is not a weight counts as 0: nobody is sent what he has not asked for in plain words.
+local function weight(parameters)
+  local q = parameters:match(";%s*[qQ]%s*=%s*([^;%s]*)")
+  if not q then return 1 end
+  if not (q:find("^0%.?%d*$") or q:find("^1%.?0*$")) or #q > 5 then return 0 end
+  return tonumber(q)
+end
+
+--- Weights by name, in lower case, of a field such as Accept-Encoding: "gzip;q=0.5, br" -> {gzip = 0.5, br = 1}.
+---@param text string|nil
+---@return table<string, number>
+function M.weights(text)
+  local weights = {}
+  for item in (text or ""):gmatch("[^,]+") do
+    local name, parameters = item:match("^%s*([^;%s]+)%s*(.*)$")
+    if name then weights[name:lower()] = weight(parameters) end
+  end
+  return weights
+end
+
+--- Has such a list that name? Whatever the case.
+---@param text string|nil
+---@param name string
+---@return boolean
+function M.lists(text, name)
+  name = name:lower()
+  for item in (text or ""):gmatch("[^,]+") do
+    if item:match("^%s*(.-)%s*$"):lower() == name then return true end
+  end
+  return false
+end
+
+---------------------------------------------------------------------------------------------------
 -- fields to be sent: {name, value, name, value, ...}; the core checks them when they are
 
+--- Adds one beside those of that name.
 function M.add(list, name, value)
   list[#list + 1] = name
   list[#list + 1] = tostring(value)
 end
 
+--- The value of the first of that name.
 function M.get(list, name)
   name = name:lower()
   for i = 1, #list, 2 do
@@ -70,6 +107,7 @@ function M.get(list, name)
   end
 end
 
+--- Takes all of that name away.
 function M.remove(list, name)
   name = name:lower()
   for i = #list - 1, 1, -2 do
@@ -80,6 +118,7 @@ function M.remove(list, name)
   end
 end
 
+--- Puts one in place of all of that name; none where the value is nil.
 function M.set(list, name, value)
   M.remove(list, name)
   if value ~= nil then M.add(list, name, value) end
@@ -88,7 +127,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- cookies (RFC 6265)
 
---- Names and values of a Cookie field; the first of a name counts, as browsers send the most specific first.
+--- Names and values of a Cookie field, as they were sent; the first of a name counts, as browsers send the most specific first.
 ---@param text string|nil
 ---@return table<string, string>
 function M.cookies(text)
@@ -100,41 +139,71 @@ function M.cookies(text)
   return cookies
 end
 
-local function check_part(text, pattern, what)
-  if text:find(pattern) then error(("invalid %s of a cookie: %q"):format(what, text), 4) end
+-- level: 1 is who calls this, and so on to who called res:cookie.
+local function wrong(level, text, ...) error(text:format(...), level + 1) end
+
+local function check_part(text, pattern, what, level)
+  if type(text) ~= "string" then wrong(level, "%s of a cookie: string expected, got %s", what, type(text)) end
+  if text:find(pattern) then wrong(level, "invalid %s of a cookie: %q", what, text) end
 end
 
-local same_sites = { Strict = true, Lax = true, None = true }
+-- option = function(value) -> what it adds to the field
+local attributes = {
+  path = function(value)
+    check_part(value, "[%c;]", "path", 5)
+    return "; Path=" .. value
+  end,
+  domain = function(value)
+    check_part(value, "[^%w.%-]", "domain", 5)
+    return "; Domain=" .. value
+  end,
+  max_age = function(value)
+    if type(value) ~= "number" or value ~= value or math.abs(value) > 2 ^ 53 then
+      wrong(4, "max_age of a cookie: seconds expected, got %s", tostring(value))
+    end
+    return ("; Max-Age=%.0f"):format(value)
+  end,
+  expires = function(value)
+    if type(value) ~= "number" or value ~= value or math.abs(value) > 253402300799 then
+      wrong(4, "expires of a cookie: seconds since 1970 expected, got %s", tostring(value))
+    end
+    return "; Expires=" .. M.date(value)
+  end,
+  secure = function(value) return value and "; Secure" or "" end,
+  http_only = function(value) return value and "; HttpOnly" or "" end,
+  same_site = function(value, options)
+    if value ~= "Strict" and value ~= "Lax" and value ~= "None" then
+      wrong(4, "same_site must be 'Strict', 'Lax' or 'None', got %s", tostring(value))
+    end
+    if value == "None" and not options.secure then wrong(4, "a cookie of same_site 'None' must be secure") end
+    return "; SameSite=" .. value
+  end,
+}
+local order = { "path", "domain", "max_age", "expires", "secure", "http_only", "same_site" }
 
---- The value of a Set-Cookie field. Raises on what would not be one cookie.
+local function check_options(options)
+  for name in pairs(options) do
+    if not attributes[name] then wrong(4, "unknown option '%s' of a cookie", tostring(name)) end
+  end
+end
+
+--- The value of a Set-Cookie field. Raises on what would not be one cookie, at the line of who called its caller.
 ---@param name string
----@param value string
+---@param value string|number
 ---@param options? table
 ---@return string
 function M.format_cookie(name, value, options)
-  options = options or {}
-  check_part(name, "[^%w!#$%%&'*+%-.^_`|~]", "name")
+  if type(value) == "number" then value = tostring(value) end
+  check_part(name, "[^%w!#$%%&'*+%-.^_`|~]", "name", 4)
+  check_part(value, "[%c%s\",;\\\127-\255]", "value", 4)
   if name == "" then error("a cookie needs a name", 3) end
-  check_part(value, "[%c%s\",;\\\127-\255]", "value")
   local parts = { name .. "=" .. value }
-  local function add(text) parts[#parts + 1] = text end
-  if options.path then
-    check_part(options.path, "[%c;]", "path")
-    add("Path=" .. options.path)
+  if not options then return parts[1] end
+  check_options(options)
+  for _, option in ipairs(order) do
+    if options[option] ~= nil then parts[#parts + 1] = attributes[option](options[option], options) end
   end
-  if options.domain then
-    check_part(options.domain, "[^%w.%-]", "domain")
-    add("Domain=" .. options.domain)
-  end
-  if options.max_age then add(("Max-Age=%d"):format(options.max_age)) end
-  if options.expires then add("Expires=" .. M.date(options.expires)) end
-  if options.secure then add("Secure") end
-  if options.http_only then add("HttpOnly") end
-  if options.same_site then
-    if not same_sites[options.same_site] then error("same_site must be 'Strict', 'Lax' or 'None'", 3) end
-    add("SameSite=" .. options.same_site)
-  end
-  return table.concat(parts, "; ")
+  return table.concat(parts)
 end
 
 ---------------------------------------------------------------------------------------------------

@@ -2,14 +2,16 @@
 -- http_request.lua - what a handler is told. Method and path are there at once; everything else is made of the bytes
 -- of the head when it is asked for first.
 
-local core = require "moonpark.core"
 local http_fields = require "moonpark.http_fields"
+local http_json = require "moonpark.http_json"
+local http_multipart = require "moonpark.http_multipart"
 local url = require "moonpark.url"
 
 ---@class moonpark.http.request
 ---@field method string "GET", ...; as it was sent
 ---@field path string decoded; begins with "/" ("*" of OPTIONS *)
----@field params table<string, string> what the router has found in the path
+---@field raw_path string as it was sent; below a mounted router what stands behind its prefix
+---@field params table<string, string> what the router has found in the path, decoded
 ---@field target string as it was sent
 ---@field query table<string, string> the last value of each name; see queries()
 ---@field query_string string without the "?"; ""
@@ -18,33 +20,34 @@ local url = require "moonpark.url"
 ---@field headers moonpark.http.fields req.headers["content-type"]: any case
 ---@field cookies table<string, string>
 ---@field address string|nil the client's, "127.0.0.1:50000"
+---@field body_error string|nil why the body could not be read, once that has failed
+---@field user string|nil who http.basic_auth has let in
+---@field id string|nil what http.request_id has given it
 local Request = {}
 
 local BODY_MAX = 8388608 -- bytes that body() holds, where nothing else is said
+local FORM_MAX = 1000    -- names of a form
 
 -- field = function(request) -> value: made when it is read first, and kept
 local lazy = {}
 
 local function take_target(self)
   local target, query, authority, minor, form = self.x:target(self.serial)
-  rawset(self, "target", target)
-  rawset(self, "query_string", query or "")
-  rawset(self, "host", authority ~= "" and authority or nil)
-  rawset(self, "version", minor == 0 and "1.0" or "1.1")
-  rawset(self, "form", form)
+  self.target = target
+  self.query_string = query or ""
+  self.host = authority ~= "" and authority or nil
+  self.version = minor == 0 and "1.0" or "1.1"
+  self.target_form = form
 end
 
-for _, name in ipairs { "target", "query_string", "host", "version", "form" } do
+for _, name in ipairs { "target", "query_string", "host", "version", "target_form" } do
   lazy[name] = function(self)
     take_target(self)
     return rawget(self, name)
   end
 end
 
-function lazy.path(self)
-  return url.decode(self.raw_path) or self.raw_path
-end
-
+function lazy.path(self) return url.decode(self.raw_path) or self.raw_path end
 function lazy.headers(self) return http_fields.received(self.x:fields(self.serial)) end
 function lazy.query(self) return url.last_values(self:queries()) end
 function lazy.cookies(self) return http_fields.cookies(self.x:field(self.serial, "cookie")) end
@@ -61,14 +64,42 @@ function Request.__index(self, name)
   return value
 end
 
+---------------------------------------------------------------------------------------------------
+-- the head
+
 --- The value of a field, of repeated ones all, joined by ", "; nil where there is none.
 ---@param name string any case
 ---@return string|nil
 function Request:header(name) return self.x:field(self.serial, name) end
 
+--- The values of a field that may be repeated, in their order.
+---@param name string any case
+---@return string[]
+function Request:header_values(name) return http_fields.all(self.headers, name) end
+
+--- for name, value in req:each_header() do ... end: in their order, names in lower case.
+---@return fun(): string|nil, string|nil
+function Request:each_header() return http_fields.each(self.headers) end
+
 --- Every name and value of the query in their order: {{name, value}, ...}.
 ---@return table[]
 function Request:queries() return url.parse_form(self.query_string) end
+
+--- The media type of the body in lower case, without its parameters; nil where none is given.
+---@return string|nil
+function Request:content_type()
+  local value = self:header("content-type")
+  return value and value:match("^%s*([^;%s]*)"):lower()
+end
+
+---------------------------------------------------------------------------------------------------
+-- the body
+
+-- A handler that answers nothing after that has it answered: see Response:refuse.
+local function spoilt(self, err, errno)
+  self.body_error = err
+  return nil, err, errno
+end
 
 --- Some of the body, as it comes.
 ---@param max? integer bytes at the most; 65536
@@ -78,12 +109,12 @@ function Request:queries() return url.parse_form(self.query_string) end
 function Request:read(max)
   local data, err, errno = self.x:read(self.serial, max)
   if data then return data end
-  if err ~= "eof" then rawset(self, "body_error", err) end
+  if err ~= "eof" then self.body_error = err end
   return nil, err, errno
 end
 
 --- for piece in req:chunks() do ... end; ends with the body and at any failure; then req.body_error tells it.
----@param max? integer
+---@param max? integer bytes of a piece at the most; 65536
 ---@return fun(): string|nil
 function Request:chunks(max)
   return function() return (self:read(max)) end
@@ -98,29 +129,34 @@ local function gather(self, max)
       return table.concat(pieces)
     end
     total = total + #data
-    if total > max then
-      rawset(self, "body_error", "too long")
-      return nil, "too long"
-    end
+    if total > max then return spoilt(self, "too long") end
     pieces[#pieces + 1] = data
   end
 end
 
---- The whole body; "" where there is none. Read once: what was read piecemeal is not in it.
+local function take_body(self, max)
+  local framing, announced, over = self.x:framing(self.serial)
+  if over then return "" end
+  if framing == "length" and announced > max then return spoilt(self, "too long") end
+  if framing ~= "length" then return gather(self, max) end
+  local body, err, errno = self.x:whole(self.serial, max)
+  if not body then return spoilt(self, err, errno) end
+  return body
+end
+
+--- The whole body; "" where there is none. What was read piecemeal before is not in it. It is kept: a second call
+--- returns it again.
 ---@param max? integer bytes at the most; 8 MiB
 ---@return string|nil body
 ---@return string? err "too long", "malformed message", "unexpected eof", "timeout", "canceled", ...
 ---@return integer? errno
 function Request:body(max)
-  max = max or BODY_MAX
-  local framing, announced, over = self.x:framing(self.serial)
-  if over then return "" end
-  if framing ~= "length" then return gather(self, max) end
-  local body, err, errno
-  if announced > max then err = "too long" else body, err, errno = self.x:whole(self.serial, max) end
-  if body then return body end
-  rawset(self, "body_error", err)
-  return nil, err, errno
+  local kept = rawget(self, "whole_body")
+  if kept then return kept end
+  local body, err, errno = take_body(self, max or BODY_MAX)
+  if not body then return nil, err, errno end
+  self.whole_body = body
+  return body
 end
 
 --- How many bytes of body were announced; 0 without one, nil where it comes in chunks.
@@ -131,33 +167,67 @@ function Request:content_length()
   return announced or 0
 end
 
---- The body as JSON.
----@param max? integer
+--- The body as JSON, whatever its Content-Type. null is http.null, in arrays and objects too.
+---@param max? integer bytes at the most; 8 MiB
 ---@return any value
----@return string? err what is wrong with it, or why it could not be read
+---@return string? err "invalid JSON", or why the body could not be read
 ---@return integer? errno
 function Request:json(max)
   local body, err, errno = self:body(max)
   if not body then return nil, err, errno end
-  local ok, value = pcall(require("cjson.safe").decode, body)
-  if ok and value ~= nil then return value end
-  return nil, "invalid JSON"
+  local value = http_json.decode(body)
+  if value == nil then return spoilt(self, "invalid JSON") end
+  return value
 end
 
---- The body as a form (application/x-www-form-urlencoded): the last value of each name.
----@param max? integer
----@return table<string, string>|nil
----@return string? err
+--- The names and values of a form in their order: {{name, value}, ...}.
+---@param max? integer bytes at the most; 8 MiB
+---@return table[]|nil
+---@return string? err "not a form": of another type than application/x-www-form-urlencoded; "too many fields", ...
 ---@return integer? errno
-function Request:form(max)
+function Request:form_list(max)
+  if self:content_type() ~= "application/x-www-form-urlencoded" then return spoilt(self, "not a form") end
   local body, err, errno = self:body(max)
   if not body then return nil, err, errno end
-  return url.last_values(url.parse_form(body))
+  local list
+  list, err = url.parse_form(body, FORM_MAX)
+  if not list then return spoilt(self, err) end
+  return list
+end
+
+--- The body as a form: the last value of each name.
+---@param max? integer bytes at the most; 8 MiB
+---@return table<string, string>|nil
+---@return string? err as of form_list
+---@return integer? errno
+function Request:form(max)
+  local list, err, errno = self:form_list(max)
+  if not list then return nil, err, errno end
+  return url.last_values(list)
+end
+
+--- for part in req:multipart() do ... end: the parts of a multipart/form-data body, as they come. What fails ends the
+--- loop, and req.body_error tells it. See docs/http.md.
+---@param options? {max_parts?: integer, max_head?: integer, max_part?: integer}
+---@return fun(): moonpark.http.part|nil, string?, integer?
+function Request:multipart(options)
+  local boundary = http_multipart.boundary(self:header("content-type"))
+  if not boundary then
+    spoilt(self, "not multipart")
+    return function() return nil, "not multipart" end
+  end
+  -- a tail call: wrong options are the fault of who called this
+  return http_multipart.parts(function() return self:read() end, boundary, options, function(err)
+    self.body_error = err
+  end)
 end
 
 --- The fields behind a chunked body, once it has been read.
 ---@return moonpark.http.fields
 function Request:trailers() return http_fields.received(self.x:trailers(self.serial)) end
+
+---------------------------------------------------------------------------------------------------
+-- the connection
 
 --- Has the client left? Then this request's waits are cancelled already.
 ---@return boolean
@@ -175,10 +245,8 @@ function Request:hijack()
     conn = ok and self.x:hijack(self.serial)
   end
   if not conn then return nil, err, errno end
-  rawset(self, "hijacked", true)
+  self.hijacked = true
   return conn
 end
 
-local M = { Request = Request, core = core }
-
-return M
+return { Request = Request }

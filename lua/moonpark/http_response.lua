@@ -1,15 +1,30 @@
 -- SPDX-License-Identifier: MIT
 -- http_response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
 -- first write.
+--
+-- A response may have one `transform`, which changes its body on the way (http_compress.lua). It has two functions, and
+-- keeps nothing of one response, so that one table serves all:
+--
+--   whole(self, res, body, type) -> body              of send: may set fields
+--   begin(self, res, length, type) -> length, stream  of begin: another length, nil where it is not known any more; and
+--                                                     what changes the pieces, nil for nothing
+--   stream:piece(data) -> data                        of each write; "" where nothing is to be sent yet
+--   stream:last() -> data                             of finish: what is still owed; "" for nothing
+--
+-- It is not asked where the body may not change: 204, 206, 304. A response that is cut off does not tell its stream:
+-- what that holds must be the collector's.
+--
+-- Calls into the core are tail calls where they can be, so that its errors have the line of the script.
 
 local core = require "moonpark.core"
 local http_fields = require "moonpark.http_fields"
+local http_json = require "moonpark.http_json"
 
 ---@class moonpark.http.response
 ---@field status integer 200
 ---@field type string|nil the Content-Type; what is sent picks one where there is none
 ---@field request moonpark.http.request
----@field transform table|nil what changes the body on its way: see http_compress.lua
+---@field transform table|nil what changes the body on its way
 local Response = {}
 Response.__index = Response
 Response.status = 200
@@ -25,12 +40,57 @@ local function fields_of(self)
   return fields
 end
 
---- Sets a field, in place of those of that name. What would split a header raises when it is sent.
+---------------------------------------------------------------------------------------------------
+-- fields
+
+-- Runs fn(...) and raises what it raises at the line of who called the caller: for what cannot be a tail call.
+local function raise_outside(ok, ...)
+  if ok then return ... end
+  local err = ...
+  if type(err) == "string" then err = err:gsub("^[^\n:]*:%d+: ", "") end
+  error(err, 3)
+end
+
+-- Fields that are not the handler's, since they say where the message ends, or are written anyway.
+local special = {
+  ["content-type"] = function(self, value) self.type = value end,
+  ["content-length"] = function(self, value)
+    local length = tonumber(value)
+    if value ~= nil and not (length and length >= 0 and length % 1 == 0) then
+      error(("a Content-Length in bytes expected, got %s"):format(tostring(value)), 3)
+    end
+    self.length = length
+  end,
+  ["transfer-encoding"] = function() error("Transfer-Encoding is written by the server", 3) end,
+  ["connection"] = function(self, value)
+    if value == nil then return end
+    if tostring(value):lower() ~= "close" then error("Connection can be set to 'close' only", 3) end
+    self.x:keep_alive(self.serial, false)
+  end,
+  ["date"] = function() end,
+}
+
+local function check_name(name)
+  if type(name) ~= "string" then error(("a header's name expected, got %s"):format(type(name)), 3) end
+end
+
+local function check_value(name, value)
+  local kind = type(value)
+  if kind ~= "string" and kind ~= "number" then
+    error(("a value of header '%s' expected, got %s"):format(name, kind), 3)
+  end
+end
+
+--- Sets a field, in place of those of that name. What would split a header raises when it is sent. Content-Type is
+--- res.type; Content-Length is the length of what is streamed; Connection can be "close" only; Date is the server's.
 ---@param name string
 ---@param value string|number|nil nil: removes it
 ---@return moonpark.http.response self
 function Response:set(name, value)
-  if name:lower() == "content-type" then self.type = value
+  check_name(name)
+  if value ~= nil then check_value(name, value) end
+  local own = special[name:lower()]
+  if own then own(self, value)
   else http_fields.set(fields_of(self), name, value) end
   return self
 end
@@ -40,77 +100,203 @@ end
 ---@param value string|number
 ---@return moonpark.http.response self
 function Response:add(name, value)
-  http_fields.add(fields_of(self), name, value)
+  check_name(name)
+  check_value(name, value)
+  local own = special[name:lower()]
+  if own then own(self, value)
+  else http_fields.add(fields_of(self), name, value) end
   return self
 end
 
---- The field's value, or nil.
+--- The field's value, or nil; of repeated ones the first.
 ---@param name string
 ---@return string|nil
 function Response:get(name)
-  if name:lower() == "content-type" then return self.type end
-  return self.fields and http_fields.get(self.fields, name)
+  name = name:lower()
+  if name == "content-type" then return self.type end
+  if name == "content-length" then return self.length and tostring(self.length) end
+  local fields = rawget(self, "fields")
+  return fields and http_fields.get(fields, name)
 end
 
---- Has something been sent of it?
----@return boolean
-function Response:is_begun() return self.x:phase(self.serial) ~= "unsent" end
+--- Adds a name to Vary, if it is not there: what the answer depends on.
+---@param name string
+---@return moonpark.http.response self
+function Response:vary(name)
+  local before = self:get("Vary")
+  if not before then return self:set("Vary", name) end
+  if before == "*" or http_fields.lists(before, name) then return self end
+  return self:set("Vary", before .. ", " .. name)
+end
+
+--- Sets a cookie (RFC 6265). Raises on what would not be one.
+---@param name string
+---@param value string|number
+---@param options? {path?: string, domain?: string, max_age?: number, expires?: number, secure?: boolean,
+--- http_only?: boolean, same_site?: "Strict"|"Lax"|"None"}
+---@return moonpark.http.response self
+function Response:cookie(name, value, options)
+  return self:add("Set-Cookie", http_fields.format_cookie(name, value, options))
+end
+
+-- What a page needs to see the answer at all, and a log to name it, stays even if the handler fails.
+local function is_kept(name, value)
+  name = name:lower()
+  local wanted = name == "vary" or name == "x-request-id" or name:find("^access%-control%-[%w%-]+$")
+  return wanted and not tostring(value):find("[%z\1-\31\127]")
+end
+
+--- Forgets what was prepared, but for Vary, X-Request-Id and the fields of CORS. Nothing may have been sent.
+---@return moonpark.http.response self
+function Response:reset()
+  local before = rawget(self, "fields") or {}
+  self.fields, self.transform, self.type, self.length, self.status = nil, nil, nil, nil, nil
+  for i = 1, #before, 2 do
+    if is_kept(before[i], before[i + 1]) then self:add(before[i], before[i + 1]) end
+  end
+  return self
+end
+
+---------------------------------------------------------------------------------------------------
+-- whole answers
+
+-- The body may not change where the status has none, or the bytes were picked out of another body.
+local function may_change(status) return status ~= 204 and status ~= 206 and status ~= 304 end
 
 local send = core.http_exchange_class.send
 
 local function send_now(self, body, kind)
   local transform = self.transform
-  if transform then body = transform:whole(self, body, kind) end
+  if transform and may_change(self.status) then body = transform:whole(self, body, self.type or kind) end
   return send(self.x, self.serial, self.status, body, self.type or kind, self.fields)
 end
 
---- Sends the whole response.
+--- Sends the whole response. Raises where it was sent or begun already, and where a field would split the header.
 ---@param body string|number|nil
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
 function Response:send(body) return send_now(self, body or "", TEXT) end
 
---- Sends a value as JSON.
----@param value any what lua-cjson encodes; raises on what it does not
+local function json_text(text, why)
+  if not text then error(why, 3) end
+  return text
+end
+
+--- Sends a value as JSON. An empty table is {}; http.null is null. Raises on what is no JSON: functions, NaN, mixed
+--- keys, arrays with holes, more than 100 levels.
+---@param value any
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
-function Response:json(value) return send_now(self, require("cjson").encode(value), JSON) end
+function Response:json(value) return send_now(self, json_text(http_json.encode(value)), JSON) end
 
---- Begins a response whose body follows by write().
----@param length? integer bytes, where they are known
+--- Sends a list as JSON: an array where it is empty too.
+---@param list table
 ---@return true|nil
 ---@return string? err
-function Response:begin(length)
-  if self.transform then length = self.transform:begin(self, length) end
+---@return integer? errno
+function Response:json_list(list) return send_now(self, json_text(http_json.encode_list(list)), JSON) end
+
+--- Sends the client elsewhere.
+---@param location string percent-encoded already; may be relative
+---@param status? integer 302; 301, 303, 307, 308
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:redirect(location, status)
+  check_value("Location", location)
+  self.status = status or 302
+  self:set("Location", location)
+  return send_now(self, "", TEXT)
+end
+
+--- A plain answer for a status: its reason as text. The router and the server answer by this function too, so that
+--- middleware may put another one in its place: res.fail = function(self, status, text) ... end.
+---@param status integer
+---@param text? string
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:fail(status, text)
+  self.status = status
+  return send_now(self, (text or http_fields.reason(status)) .. "\n", TEXT)
+end
+
+-- What a client is told when its body could not be taken.
+local refusals = {
+  ["too long"] = 413, ["too many fields"] = 413, ["too many parts"] = 413, ["part too long"] = 413,
+  ["part head too long"] = 413, ["not a form"] = 415, ["not multipart"] = 415, ["timeout"] = 408,
+}
+
+--- Answers for a body that req:body, req:json and the like could not take: 413, 415, 408, else 400 with the words. A
+--- handler that returns without an answer after such a failure has this done.
+---@param err string|nil what they have returned
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:refuse(err)
+  err = err or "bad request"
+  return self:fail(refusals[err] or 400, err)
+end
+
+---------------------------------------------------------------------------------------------------
+-- streams
+
+--- Has something been sent of it?
+---@return boolean
+function Response:is_begun() return self.x:phase(self.serial) ~= "unsent" end
+
+local function begin(self, length)
+  length = length or self.length
+  local transform = self.transform
+  if transform and may_change(self.status) then
+    length, self.stream = transform:begin(self, length, self.type or TEXT)
+  end
   return self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields)
 end
 
---- Streams: each call sends what it is given, and waits while the client does not read.
+--- Begins a response whose body follows by write(). The head leaves with the first bytes of the body.
+---@param length? integer bytes, where they are known; then exactly as many must follow
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:begin(length)
+  if not rawget(self, "transform") then return begin(self, length) end
+  local ok, err, errno = raise_outside(pcall(begin, self, length))
+  return ok, err, errno -- no tail call: raise_outside counts levels
+end
+
+--- Streams: each call sends what it is given, and waits while the client does not read. Raises once the response is
+--- over, and where more comes than was announced.
 ---@param ... string|number
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
 function Response:write(...)
   if self.x:phase(self.serial) == "unsent" then
-    local ok, err, errno = self:begin()
+    local ok, err, errno = raise_outside(pcall(begin, self))
     if not ok then return nil, err, errno end
   end
-  local data = select("#", ...) == 1 and (...) or table.concat({ ... })
-  if self.transform then
-    data = self.transform:piece(data)
+  local data = ...
+  if select("#", ...) ~= 1 then data = table.concat({ ... }) end
+  local stream = rawget(self, "stream")
+  if stream then
+    data = stream:piece(data)
     if data == "" then return true end
   end
   return self.x:write(self.serial, data)
 end
 
---- The end of what was written. A handler that returns has it done.
+--- The end of what was written. A handler that returns has it done. Raises where less came than was announced.
 ---@return true|nil
 ---@return string? err
+---@return integer? errno
 function Response:finish()
-  if self.transform then
-    local last = self.transform:last()
+  local stream = rawget(self, "stream")
+  if stream then
+    self.stream = nil
+    local last = stream:last()
     if last ~= "" then
       local ok, err, errno = self.x:write(self.serial, last)
       if not ok then return nil, err, errno end
@@ -119,34 +305,22 @@ function Response:finish()
   return self.x:finish(self.serial)
 end
 
---- Sends the client elsewhere.
----@param location string
----@param status? integer 302; 301, 303, 307, 308
----@return true|nil
----@return string? err
-function Response:redirect(location, status)
-  self.status = status or 302
-  self:set("Location", location)
-  return self:send("")
-end
-
---- Sets a cookie (RFC 6265).
----@param name string
----@param value string
----@param options? {path?: string, domain?: string, max_age?: integer, expires?: number, secure?: boolean, http_only?: boolean, same_site?: "Strict"|"Lax"|"None"}
+--- Calls fn(req, res) when the response is over, whatever came of it: for logs. res:sent() tells what came of it.
+---@param fn fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@return moonpark.http.response self
-function Response:cookie(name, value, options)
-  return self:add("Set-Cookie", http_fields.format_cookie(name, value, options))
+function Response:after(fn)
+  local list = rawget(self, "afterwards") or {}
+  list[#list + 1] = fn
+  self.afterwards = list
+  return self
 end
 
---- A plain answer for a status: its reason as text.
----@param status integer
----@param text? string
----@return true|nil
----@return string? err
-function Response:fail(status, text)
-  self.status = status
-  return self:send((text or http_fields.reason(status)) .. "\n")
+--- The status that was sent, 0 where none was, and how many bytes of body.
+---@return integer status
+---@return integer bytes
+function Response:sent()
+  if rawget(self.request, "hijacked") then return 0, 0 end
+  return self.x:sent(self.serial)
 end
 
-return { Response = Response }
+return { Response = Response, refusals = refusals }

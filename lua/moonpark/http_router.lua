@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- http_router.lua - from method and path to a handler. Paths without parameters are one look into a table; the others are
--- a tree of segments, in which a literal one goes before ":name", and that before "*name".
+-- http_router.lua - from method and path to a handler. A path without parameters is one look into a table. What is not
+-- there is looked for in a tree of segments, where a literal one goes before ":name", and that before "*name".
+--
+-- Chains of middleware are built when routes are added: a request of a route without any makes no closure.
 
 local url = require "moonpark.url"
 
@@ -9,13 +11,17 @@ local Router = {}
 Router.__index = Router
 
 local METHODS = { "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS" }
+local known = {}
+for _, method in ipairs(METHODS) do known[method] = true end
 
 local function new_node() return { literals = {} } end
 
 --- A router: a handler that finds the handler.
 ---@return moonpark.http.router
 local function new()
-  return setmetatable({ exact = {}, root = new_node(), middleware = {}, prefix = "", stacks = {} }, Router)
+  -- what a router and its groups have in common
+  local shared = { exact = {}, root = new_node(), chains = {} }
+  return setmetatable({ shared = shared, middleware = {}, prefix = "" }, Router)
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -36,6 +42,7 @@ local function check_path(path, level)
   if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
     error(("a path that begins with '/' expected, got %s"):format(tostring(path)), level + 1)
   end
+  if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
 end
 
 local function check_callable(handler, level)
@@ -46,35 +53,64 @@ local function check_callable(handler, level)
   end
 end
 
--- The node a pattern ends at, and the names of its parameters.
-local function place(root, path)
-  local node, names = root, {}
-  for segment in path:gmatch("/([^/]*)") do
-    local kind, name = segment:match("^([:*])(.*)$")
-    if node.rest and node.at_rest then error("'*' must be the last part of " .. path, 4) end
-    if kind then
-      if name == "" and kind == ":" then error("a parameter without a name in " .. path, 4) end
-      names[#names + 1] = name == "" and "*" or name
-      local key = kind == ":" and "parameter" or "rest"
-      node[key] = node[key] or new_node()
-      node = node[key]
-    else
-      node.literals[segment] = node.literals[segment] or new_node()
-      node = node.literals[segment]
-    end
+local function check_method(method, level)
+  if type(method) ~= "string" or method == "" or method:find("[^%w!#$%%&'*+%-.^_`|~]") then
+    error(("a method expected, got %s"):format(tostring(method)), level + 1)
   end
-  if path:find("%*[^/]*/") then error("'*' must be the last part of " .. path, 4) end
-  return node, names
+  if known[method:upper()] and not known[method] then
+    error(("methods are in capitals: %s"):format(method:upper()), level + 1)
+  end
 end
 
-local function entry_of(owner, key)
-  owner[key] = owner[key] or {}
-  return owner[key]
+local function split(path)
+  local segments, n, from = {}, 0, 2
+  while true do
+    local slash = path:find("/", from, true)
+    n = n + 1
+    segments[n] = path:sub(from, slash and slash - 1)
+    if not slash then return segments, n end
+    from = slash + 1
+  end
 end
 
-local function top(self)
-  while self.parent do self = self.parent end
-  return self
+local function check_name(name, names, path, level)
+  if name == "" then error("a parameter without a name in " .. path, level + 1) end
+  for _, other in ipairs(names) do
+    if other == name then error(("two parameters called '%s' in %s"):format(name, path), level + 1) end
+  end
+end
+
+-- What a pattern consists of: {{kind, text}, ...} with kind "literals", "parameter" or "rest", and the names.
+local function parse(path, level)
+  local segments, n = split(path)
+  local steps, names = {}, {}
+  for i, segment in ipairs(segments) do
+    local mark, name = segment:match("^([:*])(.*)$")
+    if mark == "*" then
+      if i < n then error("'*' must be the last part of " .. path, level + 1) end
+      if name == "" then name = "*" end
+    end
+    if mark then
+      check_name(name, names, path, level + 1)
+      names[#names + 1] = name
+    end
+    steps[i] = { mark == ":" and "parameter" or mark == "*" and "rest" or "literals", segment }
+  end
+  return steps, names
+end
+
+-- The node that a pattern ends at.
+local function place(node, steps)
+  for _, step in ipairs(steps) do
+    local owner, key = node, step[1]
+    if key == "literals" then
+      owner = node.literals
+      key = url.decode(step[2]) or step[2]
+    end
+    owner[key] = owner[key] or new_node()
+    node = owner[key]
+  end
+  return node
 end
 
 local function all_middleware(self)
@@ -84,41 +120,50 @@ local function all_middleware(self)
   return list
 end
 
---- Adds a route. ":name" in the path takes one segment, "*name" at its end all that is left.
+local function add(self, method, path, handler, level)
+  path = self.prefix .. path
+  local steps, names = parse(path, level + 1)
+  local node = place(self.shared.root, steps)
+  node.routes = node.routes or {}
+  if node.routes[method] then error(("there is a route for %s %s already"):format(method, path), level + 1) end
+  local route = { handler = chain(all_middleware(self), handler), names = names }
+  node.routes[method] = route
+  if #names == 0 then self.shared.exact[path] = node.routes end
+end
+
+--- Adds a route. ":name" in the path takes one segment that is not empty, "*name" at its end all that is left.
+--- Raises where there is one for that method and path.
 ---@param method string "GET", ...; "*" for any
 ---@param path string
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@return moonpark.http.router self
 function Router:route(method, path, handler)
+  check_method(method, 2)
   check_path(path, 2)
   check_callable(handler, 2)
-  path = self.prefix .. path
-  local root = top(self)
-  local route = { handler = chain(all_middleware(self), handler) }
-  if path:find("[:*]") then
-    local node, names = place(root.root, path)
-    route.names = names
-    entry_of(node, "routes")[method] = route
-  else
-    entry_of(root.exact, path)[method] = route
-  end
+  add(self, method, path, handler, 2)
   return self
 end
 
+-- These are tail calls: route() raises at the line of who called them.
 for _, method in ipairs(METHODS) do
   Router[method:lower()] = function(self, path, handler) return self:route(method, path, handler) end
 end
 
---- For every method.
+--- For every method that has no route of its own at that path.
+---@param path string
+---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@return moonpark.http.router self
 function Router:any(path, handler) return self:route("*", path, handler) end
 
---- Adds middleware: fn(req, res, next) around the handlers of the routes that are added after it.
+--- Adds middleware: fn(req, res, next) around the handlers of the routes that are added after it. That of a router, not
+--- that of a group, is also around what no route answers: 404, 405 and OPTIONS.
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 ---@return moonpark.http.router self
 function Router:use(fn)
   check_callable(fn, 2)
   self.middleware[#self.middleware + 1] = fn
-  self.outside = nil
+  if not self.parent then self.shared.chains = {} end
   return self
 end
 
@@ -128,122 +173,186 @@ end
 ---@return moonpark.http.router group
 function Router:group(prefix, fn)
   check_path(prefix, 2)
-  local group = setmetatable({ parent = self, prefix = self.prefix .. prefix:gsub("/$", ""), middleware = {} }, Router)
+  if fn then check_callable(fn, 2) end
+  prefix = self.prefix .. prefix:gsub("/+$", "")
+  local group = setmetatable({ parent = self, shared = self.shared, prefix = prefix, middleware = {} }, Router)
   if fn then fn(group) end
   return group
 end
 
+-- The path as a mounted handler sees it: what stands behind the prefix.
+local function inner_path(path, prefix)
+  if not prefix:find("%%") and path:sub(1, #prefix) == prefix then
+    path = path:sub(#prefix + 1)
+  else -- the client has encoded what needs no encoding
+    local _, slashes = prefix:gsub("/", "")
+    path = path:gsub("^" .. ("/[^/]*"):rep(slashes), "")
+  end
+  return path == "" and "/" or path
+end
+
+local function set_path(req, raw_path)
+  req.raw_path = raw_path
+  req.path = nil -- made anew of raw_path
+end
+
+--- Hands everything at and below a path over to another router or handler, which sees the paths without it.
+---@param prefix string without parameters
+---@param handler moonpark.http.router|fun(req: moonpark.http.request, res: moonpark.http.response)
+---@return moonpark.http.router self
+function Router:mount(prefix, handler)
+  check_path(prefix, 2)
+  check_callable(handler, 2)
+  prefix = prefix:gsub("/+$", "")
+  local whole = self.prefix .. prefix
+  if whole:find("/[:*]") then error("a prefix without parameters expected, got " .. whole, 2) end
+  local function mounted(req, res)
+    local outer = req.raw_path
+    set_path(req, inner_path(outer, whole))
+    req.params = nil
+    local ok, err, errno = handler(req, res)
+    set_path(req, outer)
+    return ok, err, errno
+  end
+  if prefix ~= "" then add(self, "*", prefix, mounted, 2) end
+  add(self, "*", prefix .. "/*", mounted, 2)
+  return self
+end
+
 --- What answers where no route fits; else it is 404 in plain words.
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@return moonpark.http.router self
 function Router:not_found(handler)
   check_callable(handler, 2)
-  top(self).missing = handler
+  self.shared.missing = handler
+  self.shared.chains = {}
   return self
 end
 
 ---------------------------------------------------------------------------------------------------
 -- finding
 
--- Walks the tree, literal segments first, and comes back where a way ends without a route.
-local function search(node, segments, i, values)
-  if i > #segments then
-    if node.routes then return node.routes end
-  else
-    local literal = node.literals[segments[i]]
-    local found = literal and search(literal, segments, i + 1, values)
-    if found then return found end
-    if node.parameter and segments[i] ~= "" then
-      values[#values + 1] = segments[i]
-      found = search(node.parameter, segments, i + 1, values)
-      if found then return found end
-      values[#values] = nil
-    end
-  end
-  if node.rest and node.rest.routes then
-    values[#values + 1] = table.concat(segments, "/", i)
-    return node.rest.routes
-  end
-end
-
-local function split(path)
-  local segments = {}
-  for segment in path:gmatch("/([^/]*)") do segments[#segments + 1] = segment end
-  return segments
-end
-
-local function params_of(route, values)
-  local params = {}
-  for i, name in ipairs(route.names or {}) do
-    local value = url.decode(values[i])
-    if not value then return nil end
-    params[name] = value
-  end
-  return params
-end
-
-local function allowed(routes)
-  local list, seen = {}, {}
-  for method in pairs(routes) do seen[method] = true end
-  if seen.GET then seen.HEAD = true end
-  seen.OPTIONS = true
-  for method in pairs(seen) do
-    if method ~= "*" then list[#list + 1] = method end
-  end
-  table.sort(list)
-  return table.concat(list, ", ")
-end
-
 local function pick(routes, method)
   return routes[method] or method == "HEAD" and routes.GET or routes["*"]
 end
 
-local function no_method(req, res, routes)
-  res:set("Allow", allowed(routes))
-  if req.method == "OPTIONS" then
-    res.status = 204
-    return res:send("")
+-- Notes which methods there would have been.
+local function note_methods(routes, methods)
+  for method in pairs(routes) do methods[method] = true end
+end
+
+-- Walks the tree, literal segments first, and comes back where a way ends without a route for the method.
+-- look = {segments =, count =, method =, values =, methods = of the routes that fit but for theirs}
+local function search(node, look, i)
+  local segment, values = look.segments[i], look.values
+  if i > look.count then
+    if not node.routes then return nil end
+    note_methods(node.routes, look.methods)
+    return pick(node.routes, look.method)
   end
+  local literal = node.literals[segment]
+  local found = literal and search(literal, look, i + 1)
+  if found then return found end
+  if node.parameter and segment ~= "" then
+    local n = #values
+    values[n + 1] = segment
+    found = search(node.parameter, look, i + 1)
+    if found then return found end
+    values[n + 1] = nil
+  end
+  if not node.rest then return nil end
+  note_methods(node.rest.routes, look.methods)
+  found = pick(node.rest.routes, look.method)
+  if found then values[#values + 1] = table.concat(look.segments, "/", i) end
+  return found
+end
+
+-- The segments of a path, decoded. nil where one means a step in the tree to some who read it, and a name to others:
+-- "." and "..", in any spelling; or holds what ends a name to C; or is malformed.
+local function segments_of(path)
+  local segments, n = split(path)
+  for i = 1, n do
+    local segment = url.decode(segments[i])
+    if not segment or segment == "." or segment == ".." or segment:find("%z") then return nil end
+    segments[i] = segment
+  end
+  return segments, n
+end
+
+local function params_of(route, values)
+  local params = {}
+  for i, name in ipairs(route.names) do params[name] = values[i] end
+  return params
+end
+
+---------------------------------------------------------------------------------------------------
+-- answers of the router itself
+
+-- What goes into Allow: HEAD where there is GET, and OPTIONS always.
+local function allowed(methods)
+  local list = {}
+  methods.HEAD = methods.HEAD or methods.GET
+  methods.OPTIONS, methods["*"] = true, nil
+  for method in pairs(methods) do list[#list + 1] = method end
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
+local function not_found(_, res) return res:fail(404) end
+local function bad_path(_, res) return res:fail(400) end
+
+local function no_method(req, res)
+  res:set("Allow", req.allowed)
   return res:fail(405)
 end
 
-local function not_found(self)
-  return self.missing or function(_, res) return res:fail(404) end
-end
-
--- What no route has still goes through the outermost middleware: its log, its CORS.
-local function outside(self, req, res, inner)
-  return chain(self.middleware, inner)(req, res)
-end
-
-local function options_of_all(_, res)
-  res:set("Allow", table.concat(METHODS, ", "))
+local function options(req, res)
+  res:set("Allow", req.allowed or table.concat(METHODS, ", "))
   res.status = 204
-  return res:send("")
+  return res:send()
+end
+
+-- What no route answers still goes through the outermost middleware: its log, its CORS.
+local function outside(self, req, res, inner)
+  local chains = self.shared.chains
+  local whole = chains[inner]
+  if not whole then
+    local top = self
+    while top.parent do top = top.parent end
+    whole = chain(top.middleware, inner)
+    chains[inner] = whole
+  end
+  return whole(req, res)
+end
+
+local function without_route(self, req, res, methods)
+  if not next(methods) then return outside(self, req, res, self.shared.missing or not_found) end
+  req.allowed = allowed(methods)
+  return outside(self, req, res, req.method == "OPTIONS" and options or no_method)
+end
+
+local function walk(self, req, res)
+  local path = req.raw_path
+  if path == "*" then return outside(self, req, res, options) end
+  local segments, count = segments_of(path)
+  if not segments then return outside(self, req, res, bad_path) end
+  local look = { segments = segments, count = count, method = req.method, values = {}, methods = {} }
+  local route = search(self.shared.root, look, 1)
+  if not route then return without_route(self, req, res, look.methods) end
+  req.params = params_of(route, look.values)
+  return route.handler(req, res)
 end
 
 --- Finds the route and runs it: a router is a handler.
 ---@param req moonpark.http.request
 ---@param res moonpark.http.response
 function Router:handle(req, res)
-  local path, method = req.raw_path, req.method
-  local routes, values = self.exact[path], nil
+  local routes = self.shared.exact[req.raw_path]
   if routes then
-    local route = pick(routes, method)
+    local route = pick(routes, req.method)
     if route then return route.handler(req, res) end
-  else
-    values = {}
-    routes = search(self.root, split(path), 1, values)
   end
-  if path == "*" then return outside(self, req, res, options_of_all) end
-  if not routes then return outside(self, req, res, not_found(self)) end
-  local route = pick(routes, method)
-  if not route then
-    return outside(self, req, res, function(a, b) return no_method(a, b, routes) end)
-  end
-  local params = params_of(route, values)
-  if not params then return outside(self, req, res, function(_, b) return b:fail(400) end) end
-  req.params = params
-  return route.handler(req, res)
+  return walk(self, req, res)
 end
 
 Router.__call = Router.handle

@@ -7,7 +7,8 @@ local failures = require "moonpark.failures"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
 local Request = require("moonpark.http_request").Request
-local Response = require("moonpark.http_response").Response
+local http_response = require "moonpark.http_response"
+local Response, refusals = http_response.Response, http_response.refusals
 
 local M = {}
 
@@ -41,16 +42,13 @@ local function log(server, text)
   if not ok then default_log(text .. "\nand on_error: " .. failures.text(err)) end
 end
 
--- What answers a body that could not be read, where the handler has not answered.
-local refusals = { ["too long"] = 413, timeout = 408 }
-
 -- No response has begun.
 local function answer_nothing(req, res)
   local late, curtailed = res.x:was_late(res.serial)
   if req:is_gone() and curtailed then return res.x:abort(res.serial) end
   if late and curtailed then return res:fail(503) end
   local err = rawget(req, "body_error")
-  if err then return res:fail(refusals[err] or 400) end
+  if err then return res:refuse(err) end
   return res:send("")
 end
 
@@ -65,7 +63,7 @@ end
 -- The handler has failed: who waits is told, and who has been told something else already is cut off.
 local function settle_failure(req, res)
   if res.x:phase(res.serial) ~= "unsent" then return res.x:abort(res.serial) end
-  res.fields, res.transform, res.type = nil, nil, nil
+  res:reset()
   local late, curtailed = res.x:was_late(res.serial)
   if req:is_gone() and curtailed then return res.x:abort(res.serial) end
   local err = rawget(req, "body_error")
@@ -79,12 +77,15 @@ local function is_excused(req, res, err)
   return late or req:is_gone()
 end
 
+-- raw_path is what a mounted router sees; of a connection that was taken over nothing else is left.
+local function target_of(req) return rawget(req, "hijacked") and req.raw_path or req.target end
+
 local function failed(server, req, res, err)
   if rawget(req, "hijacked") then
-    return log(server, ("error in the handler of %s %s: %s"):format(req.method, req.raw_path, failures.traced(err)))
+    return log(server, ("error in the handler of %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
   if not is_excused(req, res, err) then
-    log(server, ("error in the handler of %s %s: %s"):format(req.method, req.raw_path, failures.traced(err)))
+    log(server, ("error in the handler of %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
   local ok, why = pcall(settle_failure, req, res)
   if not ok then log(server, "error after that: " .. failures.text(why)) end
@@ -114,6 +115,16 @@ local function finish(server, what, x, req, res)
   end
 end
 
+-- Functions of res:after, for logs: the response has to be over when they run.
+local function run_afterwards(server, x, req, res)
+  if not rawget(req, "hijacked") and x:phase(res.serial) ~= "sent" then finish(server, "settle", x, req, res) end
+  for _, fn in ipairs(res.afterwards) do
+    local ok, err = xpcall(fn, failures.remember, req, res)
+    if not ok then log(server, "error in a function of res:after: " .. failures.traced(err)) end
+  end
+  return true
+end
+
 local take = core.http_exchange_class.take
 
 local function work(server, handler)
@@ -130,6 +141,7 @@ local function work(server, handler)
       res = setmetatable({ x = x, serial = serial, request = req }, Response)
       local ok, err = xpcall(handler, failures.remember, req, res)
       if not ok then failed(server, req, res, err) end
+      if res.afterwards then settled = run_afterwards(server, x, req, res) end
     else
       settled = finish(server, method, x, req, res)
     end

@@ -24,12 +24,15 @@ function M.encode(text) return (tostring(text):gsub("[^%w%-%._~]", escape)) end
 
 --- Names and values of a query or form in their order. What cannot be decoded stays as it is.
 ---@param text string
----@return table[] {{name, value}, ...}
-function M.parse_form(text)
+---@param max? integer pairs at the most
+---@return table[]|nil {{name, value}, ...}
+---@return string? err "too many fields"
+function M.parse_form(text, max)
   local pairs_, n = {}, 0
   for part in text:gmatch("[^&]+") do
     local name, value = part:match("^([^=]*)=?(.*)$")
     n = n + 1
+    if max and n > max then return nil, "too many fields" end
     pairs_[n] = { M.decode(name, true) or name, M.decode(value, true) or value }
   end
   return pairs_

@@ -1,0 +1,100 @@
+-- SPDX-License-Identifier: MIT
+-- http_auth.lua - middleware: basic authentication (RFC 7617). Passwords are compared in a time that does not depend on
+-- where they differ.
+
+local bit = require "bit"
+
+local M = {}
+
+local digits = {}
+for i = 1, 64 do
+  digits[("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"):byte(i)] = i - 1
+end
+
+-- nil where the text is not base64 with its padding.
+local function base64_decode(text)
+  local body, padding = text:match("^([%w+/]*)(=?=?)$")
+  if not body or #text % 4 ~= 0 then return nil end
+  local out, held, bits = {}, 0, 0
+  for i = 1, #body do
+    held = bit.bor(bit.lshift(held, 6), digits[body:byte(i)])
+    bits = bits + 6
+    if bits >= 8 then
+      bits = bits - 8
+      out[#out + 1] = string.char(bit.rshift(held, bits))
+      held = bit.band(held, bit.lshift(1, bits) - 1)
+    end
+  end
+  if held ~= 0 or bits ~= 2 * #padding then return nil end
+  return table.concat(out)
+end
+
+--- Are two texts the same? The time taken depends on the length of `given` alone.
+---@param given string
+---@param secret string
+---@return boolean
+function M.same(given, secret)
+  local differs = bit.bxor(#given, #secret)
+  local other = #secret > 0 and secret or "\0"
+  for i = 1, #given do
+    differs = bit.bor(differs, bit.bxor(given:byte(i), other:byte((i - 1) % #other + 1)))
+  end
+  return differs == 0
+end
+
+-- User and password of an Authorization field; nil where it is of another kind or malformed.
+local function credentials(text)
+  local kind, token = (text or ""):match("^(%a+) +([%w+/=]+)$")
+  if not kind or kind:lower() ~= "basic" then return nil end
+  local pair = base64_decode(token)
+  if not pair or pair:find("[%z\1-\31\127]") then return nil end
+  return pair:match("^([^:]*):(.*)$")
+end
+
+local function check_users(users)
+  for name, password in pairs(users) do
+    if type(name) ~= "string" or type(password) ~= "string" or name:find(":", 1, true) then
+      error("users: {name = password} expected, names without ':'", 4)
+    end
+  end
+end
+
+-- A name that is unknown takes as long as a wrong password.
+local function checker_of(users)
+  check_users(users)
+  return function(name, password)
+    local secret = users[name]
+    local same = M.same(password, secret or password .. "-")
+    return secret ~= nil and same
+  end
+end
+
+local function challenge_of(realm)
+  if type(realm) ~= "string" or realm:find("[%c\127-\255]") then
+    error("realm: a text of printable ASCII expected", 3)
+  end
+  return 'Basic realm="' .. realm:gsub('["\\]', "\\%0") .. '", charset="UTF-8"'
+end
+
+--- Lets in who has a password, as req.user; others get 401. Passwords cross the wire as they are: behind TLS only.
+---@param options {realm: string, users?: table<string, string>,
+--- check?: fun(user: string, password: string, req: moonpark.http.request): any} check: true lets in
+---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+function M.new(options)
+  if type(options) ~= "table" or (options.users == nil) == (options.check == nil) then
+    error("basic_auth: a realm and either users or check expected", 2)
+  end
+  local challenge = challenge_of(options.realm)
+  local check = options.check or checker_of(options.users)
+  return function(req, res, next)
+    local name, password = credentials(req:header("authorization"))
+    if name and check(name, password, req) == true then
+      req.user = name
+      return next()
+    end
+    res:set("WWW-Authenticate", challenge)
+    return res:fail(401)
+  end
+end
+
+return M

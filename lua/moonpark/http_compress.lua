@@ -1,0 +1,130 @@
+-- SPDX-License-Identifier: MIT
+-- http_compress.lua - middleware: bodies in brotli or gzip for clients that take them (RFC 9110 12.5.3). It is the
+-- `transform` of responses; see http_response.lua.
+
+local http_fields = require "moonpark.http_fields"
+
+local M = {}
+
+local SMALLEST = 1024 -- bytes: below, a packet is a packet
+local CACHED = 256    -- Accept-Encoding fields whose meaning is kept: browsers send few different ones
+
+-- What we like best comes first. Optional: a library that is not installed is not offered.
+local preferred = { "br", "gzip" }
+local modules = { br = "moonpark.http_brotli", gzip = "moonpark.http_gzip" }
+local levels = { br = { 4, 0, 11 }, gzip = { 5, 1, 9 } } -- chosen, least, most
+
+local texts = {
+  ["application/json"] = true, ["application/javascript"] = true, ["application/xml"] = true,
+  ["application/wasm"] = true, ["application/manifest+json"] = true, ["application/x-ndjson"] = true,
+  ["image/svg+xml"] = true, ["image/bmp"] = true, ["font/ttf"] = true, ["font/otf"] = true,
+  ["application/vnd.ms-fontobject"] = true,
+}
+
+--- Does compressing a body of that type pay?
+---@param content_type string
+---@return boolean
+function M.pays(content_type)
+  local kind = content_type:match("^%s*([^;%s]*)"):lower()
+  return texts[kind] or kind:find("^text/") ~= nil or kind:find("%+json$") ~= nil or kind:find("%+xml$") ~= nil
+end
+
+--- Which of the offered codings a client gets: the one that it likes best, of those the first; nil: none.
+---@param accept string|nil the Accept-Encoding field
+---@param offered string[]
+---@return string|nil
+function M.negotiate(accept, offered)
+  local weights = http_fields.weights(accept)
+  local best, best_weight = nil, 0
+  for _, name in ipairs(offered) do
+    local weight = weights[name] or name == "gzip" and weights["x-gzip"] or weights["*"] or 0
+    if weight > best_weight then best, best_weight = name, weight end
+  end
+  if best and (weights.identity or 0) > best_weight then return nil end
+  return best
+end
+
+---@class moonpark.http.compressor
+local Compressor = {}
+Compressor.__index = Compressor
+
+local function coding_for(self, accept)
+  if not accept then return nil end
+  local known = self.known[accept]
+  if known == nil then
+    known = M.negotiate(accept, self.offered) or false
+    if self.count >= CACHED then self.known, self.count = {}, 0 end
+    self.known[accept] = known
+    self.count = self.count + 1
+  end
+  return known or nil
+end
+
+-- The coding of this response; nil: it stays as it is. Fields are set as that needs it.
+local function choose(self, res, length, content_type)
+  if length and length < self.min or not self.types(content_type) or res:get("Content-Encoding") then return nil end
+  local control = res:get("Cache-Control")
+  if control and http_fields.lists(control, "no-transform") then return nil end
+  res:vary("Accept-Encoding")
+  local coding = coding_for(self, res.request:header("accept-encoding"))
+  if not coding then return nil end
+  res:set("Content-Encoding", coding)
+  res:set("Accept-Ranges", nil)
+  local tag = res:get("ETag") -- it names other bytes of the same meaning now
+  if tag and not tag:find("^W/") then res:set("ETag", "W/" .. tag) end
+  return coding
+end
+
+function Compressor:whole(res, body, content_type)
+  body = tostring(body)
+  local coding = choose(self, res, #body, content_type)
+  if not coding then return body end
+  return self.codecs[coding].whole(body, self.levels[coding])
+end
+
+function Compressor:begin(res, length, content_type)
+  local coding = choose(self, res, length, content_type)
+  if not coding then return length, nil end
+  return nil, self.codecs[coding].stream(self.levels[coding])
+end
+
+local function level_of(options, name)
+  local chosen, least, most = unpack(levels[name])
+  local level = options[name]
+  if level == nil or level == true then return chosen end
+  if type(level) ~= "number" or level % 1 ~= 0 or level < least or level > most then
+    error(("%s: a level from %d to %d, or false, expected"):format(name, least, most), 4)
+  end
+  return level
+end
+
+local function new_compressor(options)
+  local self = { min = options.min or SMALLEST, types = options.types or M.pays, offered = {}, codecs = {}, levels = {},
+    known = {}, count = 0 }
+  for _, name in ipairs(preferred) do
+    if options[name] ~= false then
+      self.levels[name] = level_of(options, name)
+      local ok, codec = pcall(require, modules[name])
+      if ok and type(codec) == "table" then
+        self.codecs[name] = codec
+        table.insert(self.offered, name)
+      end
+    end
+  end
+  return setmetatable(self, Compressor)
+end
+
+--- Compresses what is worth it: whole bodies from `min` bytes on, and streams, of which each write can be read when it
+--- arrives. Not what has a Content-Encoding, 206, or Cache-Control: no-transform.
+---@param options? {min?: integer, br?: integer|false, gzip?: integer|false, types?: fun(content_type: string): boolean}
+--- min: 1024; br: quality, 4; gzip: level, 5
+---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+function M.new(options)
+  local compressor = new_compressor(options or {})
+  return function(_, res, next)
+    res.transform = compressor
+    return next()
+  end
+end
+
+return M

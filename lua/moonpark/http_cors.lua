@@ -1,0 +1,76 @@
+-- SPDX-License-Identifier: MIT
+-- http_cors.lua - middleware: which pages of other origins may call (the CORS protocol of the Fetch standard). For a
+-- router, not a group: a browser asks first with an OPTIONS that no route has.
+
+local M = {}
+
+local function joined(list) return type(list) == "table" and table.concat(list, ", ") or list end
+
+-- function(origin, req) -> may it call?
+local function judge_of(origins)
+  if origins == nil or origins == "*" then return function() return true end end
+  if type(origins) == "function" then return origins end
+  if type(origins) == "string" then origins = { origins } end
+  if type(origins) ~= "table" then error("origins: '*', a list or a function expected", 3) end
+  local known = {}
+  for _, origin in ipairs(origins) do
+    if origin == "*" then error("origins: '*' stands alone", 3) end
+    if not origin:find("^%a[%w+.-]*://[^/%s]+$") then
+      error(("origins: \"https://host\" without a path expected, got %q"):format(origin), 3)
+    end
+    known[origin:lower()] = true
+  end
+  return function(origin) return known[origin] == true end
+end
+
+local function check_credentials(options)
+  if options.credentials and (options.origins == nil or options.origins == "*") then
+    error("credentials: name the origins, any page at all could use them with '*'", 3)
+  end
+  for _, name in ipairs { "methods", "headers", "expose" } do
+    if options.credentials and joined(options[name]) == "*" then
+      error(name .. ": '*' means nothing together with credentials", 3)
+    end
+  end
+end
+
+local function preflight(req, res, options)
+  res:vary("Access-Control-Request-Headers")
+  res:set("Access-Control-Allow-Methods", joined(options.methods) or "GET, HEAD, POST, PUT, PATCH, DELETE")
+  local asked = req:header("access-control-request-headers")
+  local headers = joined(options.headers) or asked
+  if headers then res:set("Access-Control-Allow-Headers", headers) end
+  if options.max_age then res:set("Access-Control-Max-Age", ("%.0f"):format(options.max_age)) end
+  res.status = 204
+  return res:send()
+end
+
+local function allow(res, origin, options, any)
+  res:set("Access-Control-Allow-Origin", any and "*" or origin)
+  if options.credentials then res:set("Access-Control-Allow-Credentials", "true") end
+end
+
+--- Tells browsers that pages of these origins may read the answers. It keeps nobody else out.
+---@param options? {origins?: "*"|string|string[]|fun(origin: string, req: moonpark.http.request): boolean,
+--- methods?: string|string[], headers?: string|string[], expose?: string|string[], credentials?: boolean,
+--- max_age?: number} origins: "*"; headers: what the browser asks for; max_age: seconds
+---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+function M.new(options)
+  options = options or {}
+  check_credentials(options)
+  local may = judge_of(options.origins)
+  local any = options.origins == nil or options.origins == "*"
+  return function(req, res, next)
+    local origin = req:header("origin")
+    if not any then res:vary("Origin") end
+    if not origin or not may(origin, req) then return next() end
+    allow(res, origin, options, any)
+    if req.method == "OPTIONS" and req:header("access-control-request-method") then
+      return preflight(req, res, options)
+    end
+    if options.expose then res:set("Access-Control-Expose-Headers", joined(options.expose)) end
+    return next()
+  end
+end
+
+return M

@@ -1,0 +1,44 @@
+-- SPDX-License-Identifier: MIT
+-- http_request_id.lua - middleware: a name for each request that logs of several programs can be joined by. It is
+-- unique, but no secret.
+
+local core = require "moonpark.core"
+
+local M = {}
+
+-- Of this process, made when the first name is.
+local prefix, count
+
+local function random_hex(bytes)
+  local file = io.open("/dev/urandom", "rb")
+  local data = file and file:read(bytes)
+  if file then file:close() end
+  if not data or #data < bytes then return ("%014x"):format(core.time() * 1e6) end
+  return (data:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
+local function make()
+  if not prefix then prefix, count = random_hex(8), 0 end
+  count = count + 1
+  return ("%s-%x"):format(prefix, count)
+end
+
+local function is_good(id) return id and #id <= 128 and id:find("^[%w%-._~+/=:]+$") ~= nil end
+
+--- Sets req.id and the response's X-Request-Id: what the client has sent, where that is a plain word of up to 128
+--- characters, else one of our own.
+---@param options? {header?: string, accept?: boolean, make?: fun(): string} accept: false where clients are strangers
+---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+function M.new(options)
+  options = options or {}
+  local header, accept, generate = options.header or "X-Request-Id", options.accept ~= false, options.make or make
+  return function(req, res, next)
+    local id = accept and req:header(header)
+    if not is_good(id) then id = generate() end
+    req.id = id
+    res:set(header, id)
+    return next()
+  end
+end
+
+return M

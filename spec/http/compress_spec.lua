@@ -1,0 +1,164 @@
+-- SPDX-License-Identifier: MIT
+-- compress_spec.lua - http.compress: who gets which coding, and that real programs read it.
+
+local http = require "moonpark.http"
+local http_compress = require "moonpark.http_compress"
+local process = require "support.process"
+local support = require "support.http"
+
+local has_brotli = type(select(2, pcall(require, "moonpark.http_brotli"))) == "table"
+
+describe("http.compress", function()
+  after_each(support.stop_all)
+  teardown(process.stop_all)
+
+  local text = ("All that glitters is not gold. "):rep(200)
+
+  -- A server with that middleware; GET / sends the text after prepare(res).
+  local function serve(options, prepare)
+    local app = http.router()
+    app:use(http.compress(options))
+    app:get("/", function(_, res)
+      if prepare then prepare(res) end
+      res:send(text)
+    end)
+    app:get("/stream", function(_, res)
+      for i = 1, 3 do res:write(("line %d\n"):format(i), text) end
+    end)
+    return support.start(app)
+  end
+
+  local function ask(server, accept, path)
+    return server:ask(("GET %s HTTP/1.1\n%s"):format(path or "/", accept and "Accept-Encoding: " .. accept or "X: y"))
+  end
+
+  -- What a program makes of the bytes.
+  local function filter(bytes, ...)
+    local r = process.run({ ... }, { stdin = bytes })
+    assert(r.status == 0, r.err)
+    return r.out
+  end
+
+  it("sends gzip that gzip reads", function()
+    local answer = ask(serve(), "gzip")
+    assert.same({ "gzip", "Accept-Encoding" }, { answer.headers["content-encoding"], answer.headers.vary })
+    assert.is_true(#answer.body < #text / 10)
+    assert.equal(text, filter(answer.body, "gzip", "-dc"))
+  end)
+
+  it("sends brotli and gzip that curl reads, whole and streamed", function()
+    local server = serve()
+    for _, coding in ipairs { has_brotli and "br" or "gzip", "gzip" } do
+      for _, path in ipairs { "/", "/stream" } do
+        local r = process.run { "curl", "-sS", "--compressed", "-H", "Accept-Encoding: " .. coding,
+          "http://" .. server.address .. path }
+        assert.equal("", r.err)
+        local expected = path == "/" and text or "line 1\n" .. text .. "line 2\n" .. text .. "line 3\n" .. text
+        assert.equal(expected, r.out)
+      end
+    end
+  end)
+
+  it("flushes each write: it can be read when it arrives", function()
+    local wait, going = require("moonpark").event(), 0
+    local app = http.router()
+    app:use(http.compress { br = false })
+    app:get("/", function(_, res)
+      res:write "first"
+      going = 1
+      wait:wait()
+      res:write "second"
+    end)
+    local server = support.start(app)
+    local conn = server:dial()
+    conn:write(support.request "GET / HTTP/1.1\nAccept-Encoding: gzip")
+    repeat local line = conn:read_line() until line == ""
+    local piece = conn:read_exactly(tonumber(conn:read_line(), 16))
+    assert.equal(1, going)
+    local r = process.run({ "gzip", "-dc" }, { stdin = piece }) -- complains that more should follow
+    assert.equal("first", r.out)
+    wait:set()
+    conn:close()
+  end)
+
+  it("leaves alone what is small, compressed already, forbidden or no text", function()
+    local function coding(prepare, options)
+      local answer = ask(serve(options, prepare), "br, gzip")
+      return answer.headers["content-encoding"] or "none", answer.headers.vary or "no vary"
+    end
+    assert.same({ "none", "no vary" }, { coding(nil, { min = #text + 1 }) })
+    assert.same({ "none", "no vary" }, { coding(function(res) res.type = "image/png" end) })
+    assert.same({ "none", "no vary" }, { coding(function(res) res:set("Cache-Control", "public, No-Transform") end) })
+    assert.same({ "x-own", "no vary" }, { coding(function(res) res:set("Content-Encoding", "x-own") end) })
+    assert.equal("none", (coding(function(res) res.status = 206 end)))
+    assert.not_equal("none", (coding(function(res) res.type = "application/problem+json" end)))
+    assert.not_equal("none", (coding(function(res) res.type = "IMAGE/svg+xml; charset=utf-8" end)))
+    assert.not_equal("none", (coding(function(res) res.type = "x/y" end, { types = function() return true end })))
+  end)
+
+  it("tells caches, even where this client gets plain text", function()
+    local answer = ask(serve(nil, function(res) res:vary "Origin" end))
+    assert.same({ nil, "Origin, Accept-Encoding", text },
+      { answer.headers["content-encoding"], answer.headers.vary, answer.body })
+  end)
+
+  it("makes a strong ETag weak, as the bytes are others", function()
+    local server = serve({ br = false }, function(res) res:set("ETag", '"v1"'):set("Accept-Ranges", "bytes") end)
+    local answer = ask(server, "gzip")
+    assert.same({ 'W/"v1"', nil }, { answer.headers.etag, answer.headers["accept-ranges"] })
+    assert.same({ '"v1"', "bytes" }, { ask(server).headers.etag, ask(server).headers["accept-ranges"] })
+    server = serve({ br = false }, function(res) res:set("ETag", 'W/"v1"') end)
+    assert.equal('W/"v1"', ask(server, "gzip").headers.etag)
+  end)
+
+  it("answers a HEAD as a GET, without the body", function()
+    local server = serve { br = false }
+    local head = server:ask "HEAD / HTTP/1.1\nAccept-Encoding: gzip"
+    local get = ask(server, "gzip")
+    assert.same({ "gzip", get.headers["content-length"], "" },
+      { head.headers["content-encoding"], head.headers["content-length"], head.body })
+  end)
+
+  it("weighs what the client likes (RFC 9110 12.5.3)", function()
+    local function pick(accept) return http_compress.negotiate(accept, { "br", "gzip" }) or "none" end
+    local expected = {
+      ["gzip"] = "gzip", ["br"] = "br", ["gzip, br"] = "br", ["br;q=0.5, gzip"] = "gzip", ["*"] = "br",
+      ["br;q=0, *"] = "gzip", ["gzip;q=0"] = "none", ["identity"] = "none", [""] = "none", ["GZIP"] = "gzip",
+      ["x-gzip"] = "gzip", ["gzip;q=0.5, identity"] = "none", ["gzip;q=0.5, identity;q=0.4"] = "gzip",
+      ["*;q=0"] = "none", ["deflate, zstd"] = "none", ["gzip;q=x"] = "none", ["gzip ; q=1.000"] = "gzip",
+    }
+    for accept, coding in pairs(expected) do assert.equal(coding, pick(accept), accept) end
+    assert.equal("none", pick(nil))
+  end)
+
+  it("gives any bytes back, however they are cut and at every level", function()
+    math.randomseed(99)
+    local codecs = { { require "moonpark.http_gzip", 1, 9, { "gzip", "-dc" } } }
+    if has_brotli and process.run({ "sh", "-c", "command -v brotli" }).status == 0 then
+      codecs[2] = { require "moonpark.http_brotli", 0, 11, { "brotli", "-dc" } }
+    end
+    for _, codec in ipairs(codecs) do
+      local module, least, most, command = unpack(codec)
+      for _ = 1, 3 do
+        local pieces, coded = {}, {}
+        local stream = module.stream(math.random(least, most))
+        for i = 1, math.random(0, 5) do
+          pieces[i] = (string.char(math.random(0, 255)) .. i):rep(math.random(0, 100000))
+          coded[#coded + 1] = stream:piece(pieces[i])
+        end
+        coded[#coded + 1] = stream:last()
+        local whole = table.concat(pieces)
+        assert.is_true(whole == filter(table.concat(coded), unpack(command)))
+        assert.is_true(whole == filter(module.whole(whole, least), unpack(command)))
+      end
+    end
+  end)
+
+  it("takes only levels that there are", function()
+    local function misuse(options)
+      return select(2, pcall(function() http.compress(options) end)):match("compress_spec%.lua:%d+: (.*)")
+    end
+    assert.equal("gzip: a level from 1 to 9, or false, expected", misuse { gzip = 10 })
+    assert.equal("br: a level from 0 to 11, or false, expected", misuse { br = "x" })
+  end)
+end)

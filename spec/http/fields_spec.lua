@@ -1,0 +1,78 @@
+-- SPDX-License-Identifier: MIT
+-- fields_spec.lua - header fields, cookies, dates and lists with weights.
+
+local fields = require "moonpark.http_fields"
+
+describe("received fields", function()
+  local received = fields.received { "host", "a", "x-list", "1", "accept", "b", "x-list", "2" }
+
+  it("are found by any case of their name; repeated ones are joined", function()
+    assert.same({ "a", "1, 2", nil }, { received.Host, received["X-LIST"], received.none })
+    assert.equal("1, 2", received["X-LIST"])
+    assert.is_nil(received[1])
+  end)
+
+  it("are listed in their order", function()
+    local names = {}
+    for name, value in fields.each(received) do names[#names + 1] = name .. "=" .. value end
+    assert.same({ "host=a", "x-list=1", "accept=b", "x-list=2" }, names)
+    assert.same({ "1", "2" }, fields.all(received, "X-List"))
+    assert.same({}, fields.all(received, "none"))
+  end)
+end)
+
+describe("fields to send", function()
+  it("are a flat list, changed by any case of their name", function()
+    local list = {}
+    fields.add(list, "A", 1)
+    fields.add(list, "b", "2")
+    fields.add(list, "a", "3")
+    assert.same({ "1", "2", nil }, { fields.get(list, "a"), fields.get(list, "B"), fields.get(list, "c") })
+    fields.set(list, "a", "4")
+    assert.same({ "b", "2", "a", "4" }, list)
+    fields.set(list, "B", nil)
+    assert.same({ "a", "4" }, list)
+  end)
+end)
+
+describe("lists with weights", function()
+  it("count 1 where no weight is given", function()
+    assert.same({ gzip = 1, br = 0.5, ["*"] = 0 }, fields.weights "GZIP, br;q=0.5 , *;q=0")
+    assert.same({}, fields.weights(nil))
+    assert.same({ a = 0.123 }, fields.weights " , a ; Q=0.123,,")
+  end)
+
+  it("count 0 where the weight is none", function()
+    for _, q in ipairs { "", "2", "-1", "1.5", "x", "0.1234", "1e0", "nan", "0x1" } do
+      assert.same({ a = 0 }, fields.weights("a;q=" .. q), q)
+    end
+  end)
+
+  it("are searched by any case", function()
+    assert.is_true(fields.lists("a, No-Transform ,b", "no-transform"))
+    assert.is_false(fields.lists("no-transformer", "no-transform"))
+    assert.is_false(fields.lists(nil, "a"))
+  end)
+end)
+
+describe("dates", function()
+  it("are written and read as RFC 9110 wants them", function()
+    assert.equal("Sun, 06 Nov 1994 08:49:37 GMT", fields.date(784111777))
+    assert.equal(784111777, fields.parse_date "Sun, 06 Nov 1994 08:49:37 GMT")
+    for _, seconds in ipairs { 0, 951782399, 951782400, 4102444800, 1709164800 } do
+      assert.equal(seconds, fields.parse_date(fields.date(seconds)))
+    end
+  end)
+
+  it("in other forms are none", function()
+    for _, text in ipairs { "", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
+      "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nob 1994 08:49:37 GMT" } do
+      assert.is_nil(fields.parse_date(text), text)
+    end
+    assert.is_nil(fields.parse_date(nil))
+  end)
+end)
+
+it("every status has a reason, if only 'Unknown'", function()
+  assert.same({ "OK", "Not Found", "Unknown" }, { fields.reason(200), fields.reason(404), fields.reason(599) })
+end)

@@ -1,0 +1,168 @@
+-- SPDX-License-Identifier: MIT
+-- request_spec.lua - what a handler is told, and how it reads a body.
+
+local http = require "moonpark.http"
+local support = require "support.http"
+
+describe("a request", function()
+  after_each(support.stop_all)
+
+  -- What fn(req) returns for one request, up to four values.
+  local function told(fn, head, body)
+    local values
+    local server = support.start(function(req, res)
+      values = { fn(req) }
+      res:send "ok"
+    end)
+    local answer = server:ask(head, body)
+    assert.equal(200, answer.status)
+    return unpack(values, 1, 4)
+  end
+
+  describe("has", function()
+    it("its target in parts", function()
+      local function parts(req) return req.path, req.raw_path, req.query_string, req.target end
+      assert.same({ "/a b/", "/a%20b/", "x=1&y", "/a%20b/?x=1&y" }, { told(parts, "GET /a%20b/?x=1&y HTTP/1.1") })
+      assert.same({ "/", "/", "", "/" }, { told(parts, "GET / HTTP/1.1") })
+    end)
+
+    it("the host, of the Host field or the target, and the version", function()
+      local function host(req) return req.host, req.version, req.target end
+      assert.same({ "a.example:8080", "1.1", "/" }, { told(host, "GET / HTTP/1.1\nHost: a.example:8080") })
+      assert.same({ "b.example", "1.0", "http://b.example/x" },
+        { told(host, "GET http://b.example/x HTTP/1.0\nHost: b.example") })
+    end)
+
+    it("query values: the last of each name, or all in their order", function()
+      local function query(req) return req.query, req:queries() end
+      local last, all = told(query, "GET /?a=1&b=x+y%26&a=2&&c HTTP/1.1")
+      assert.same({ a = "2", b = "x y&", c = "" }, last)
+      assert.same({ { "a", "1" }, { "b", "x y&" }, { "a", "2" }, { "c", "" } }, all)
+    end)
+
+    it("fields by any case of their name; repeated ones joined, or one by one", function()
+      local function fields(req)
+        local names = {}
+        for name in req:each_header() do names[#names + 1] = name end
+        return req.headers["x-LIST"], req:header "X-List", req:header_values "X-lisT", names
+      end
+      local a, b, values, names = told(fields, "GET / HTTP/1.1\nX-List: 1\nOther: x\nx-list: 2, 3\nHost: h")
+      assert.same({ "1, 2, 3", "1, 2, 3" }, { a, b })
+      assert.same({ "1", "2, 3" }, values)
+      assert.same({ "x-list", "other", "x-list", "host" }, names)
+      assert.is_nil(told(function(req) return req:header "None" or req.headers.none end, "GET / HTTP/1.1"))
+    end)
+
+    it("cookies, as they were sent; the first of a name counts", function()
+      assert.same({ a = "1", b = "x=y", c = "q r", d = "" },
+        told(function(req) return req.cookies end, 'GET / HTTP/1.1\nCookie: a=1; b=x=y; a=2; c="q r"; d=; bad'))
+      assert.same({}, told(function(req) return req.cookies end, "GET / HTTP/1.1"))
+    end)
+
+    it("the client's address, and room for what middleware adds", function()
+      assert.truthy(told(function(req) return req.address end, "GET / HTTP/1.1"):find("^127%.0%.0%.1:%d+$"))
+      assert.equal("x", told(function(req)
+        req.user = "x"
+        return req.user
+      end, "GET / HTTP/1.1"))
+    end)
+  end)
+
+  describe("gives its body", function()
+    local chunked = "POST / HTTP/1.1\nTransfer-Encoding: chunked"
+
+    it("whole, and the same again", function()
+      local function twice(req) return req:body(), req:body(), req:content_length() end
+      assert.same({ "hello", "hello", 5 }, { told(twice, "POST / HTTP/1.1", "hello") })
+      assert.same({ "abc", "abc" }, { told(twice, chunked, "1\r\na\r\n2\r\nbc\r\n0\r\n\r\n") })
+      assert.same({ "", "", 0 }, { told(twice, "GET / HTTP/1.1") })
+    end)
+
+    it("piece by piece, and then 'eof'", function()
+      local function pieces(req)
+        local all = {}
+        for piece in req:chunks(4) do all[#all + 1] = piece end
+        return table.concat(all), #all >= 3, select(2, req:read()), req.body_error
+      end
+      assert.same({ "0123456789", true, "eof" }, { told(pieces, "POST / HTTP/1.1", "0123456789") })
+    end)
+
+    it("what is left of it after some was read", function()
+      local function rest(req) return req:read(3), req:body() end
+      assert.same({ "012", "3456789" }, { told(rest, "POST / HTTP/1.1", "0123456789") })
+    end)
+
+    it("and the fields behind it", function()
+      local function trailers(req) return req:body(), req:trailers()["x-sum"] end
+      assert.same({ "a", "7" }, { told(trailers, chunked, "1\r\na\r\n0\r\nX-Sum: 7\r\n\r\n") })
+    end)
+
+    it("as JSON, whatever its type", function()
+      local function json(req) return req:json() end
+      assert.same({ a = { 1, "x", http.null } }, (told(json, "POST / HTTP/1.1", '{"a":[1,"x",null]}')))
+      assert.equal(http.null, (told(json, "POST / HTTP/1.1", "null")))
+      assert.equal(false, (told(json, "POST / HTTP/1.1", "false")))
+      for _, text in ipairs { "", "{", "{} x", "[0x10]", "[NaN]", "nan", ("["):rep(101) .. ("]"):rep(101) } do
+        assert.same({ nil, "invalid JSON" }, { told(json, "POST / HTTP/1.1", text) }, text)
+      end
+    end)
+
+    it("as a form of the right type", function()
+      local function form(req) return req:form() end
+      local head = "POST / HTTP/1.1\nContent-Type: application/x-www-form-urlencoded; charset=utf-8"
+      assert.same({ a = "2", b = "x y", ["é"] = "" }, told(form, head, "a=1&b=x+y&a=2&%C3%A9="))
+      assert.same({ { "a", "1" }, { "a", "2" } }, told(function(req) return req:form_list() end, head, "a=1&a=2"))
+      assert.same({ nil, "not a form" }, { told(form, "POST / HTTP/1.1", "a=1") })
+      assert.same({ nil, "too many fields" }, { told(form, head, ("a&"):rep(1001)) })
+    end)
+  end)
+
+  describe("whose body cannot be taken", function()
+    local function status(handler, head, body, options)
+      local server = support.start(handler, options)
+      local answer = server:ask(head, body)
+      return answer.status, answer.body
+    end
+
+    it("is answered for a handler that says nothing: 413, 400, 415", function()
+      local long, json, form = "too long\n", "invalid JSON\n", "not a form\n"
+      assert.same({ 413, long }, { status(function(req) req:body(3) end, "POST / HTTP/1.1", "four") })
+      assert.same({ 413, long }, { status(function(req) req:body(3) end,
+        "POST / HTTP/1.1\nTransfer-Encoding: chunked", "4\r\nfour\r\n0\r\n\r\n") })
+      assert.same({ 400, json }, { status(function(req) req:json() end, "POST / HTTP/1.1", "four") })
+      assert.same({ 415, form }, { status(function(req) req:form() end, "POST / HTTP/1.1", "four") })
+      assert.equal(415, (status(function(req) for _ in req:multipart() do error "none" end end, "POST / HTTP/1.1", "x")))
+    end)
+
+    it("is answered so by res:refuse", function()
+      assert.same({ 400, "invalid JSON\n" }, { status(function(req, res)
+        local value, err = req:json()
+        if not value then return res:refuse(err) end
+      end, "POST / HTTP/1.1", "{") })
+      assert.equal(413, (status(function(req, res)
+        for _ in req:chunks() do end
+        res:refuse(req.body_error)
+      end, "POST / HTTP/1.1\nTransfer-Encoding: chunked", "4\r\nfour\r\n0\r\n\r\n", { max_body = 3 })))
+    end)
+
+    it("and then the connection ends, where more may follow that nobody reads", function()
+      local server = support.start(function(req) req:body(3) end)
+      local answer = server:ask("POST / HTTP/1.1", "four")
+      assert.equal("close", answer.headers.connection)
+    end)
+  end)
+
+  it("that is kept too long raises instead of telling of the next one", function()
+    local kept
+    local server = support.start(function(req, res)
+      kept = kept or req
+      res:send(kept == req and "first" or tostring(pcall(kept.header, kept, "Host")))
+    end)
+    local conn = server:dial()
+    conn:write(support.request "GET /1 HTTP/1.1")
+    support.read_answer(conn)
+    conn:write(support.request "GET /2 HTTP/1.1")
+    assert.equal("false", support.read_answer(conn).body)
+    conn:close()
+  end)
+end)

@@ -1,0 +1,328 @@
+-- SPDX-License-Identifier: MIT
+-- response_spec.lua - what a handler answers, and what it is told when that is no answer.
+
+local http = require "moonpark.http"
+local support = require "support.http"
+
+describe("a response", function()
+  after_each(support.stop_all)
+
+  local function answer(handler, head)
+    return support.start(handler):ask(head or "GET / HTTP/1.1")
+  end
+
+  -- What handler raises, without the place, which must be this file; the client gets 500.
+  local function misuse(handler)
+    local server = support.start(function(req, res)
+      handler(req, res)
+      return true -- no tail call
+    end)
+    local found = server:ask("GET / HTTP/1.1")
+    local file, text = server:take_log():match("error in the handler of GET /: ([^:]+):%d+: ([^\n]*)")
+    server:stop()
+    assert.truthy(file and file:find("response_spec.lua", 1, true), tostring(file) .. " " .. tostring(text))
+    return text, found.status
+  end
+
+  describe("sends", function()
+    it("text, numbers and nothing", function()
+      local function sent(value)
+        local a = answer(function(_, res) res:send(value) end)
+        return { a.status, a.body, a.headers["content-type"], a.headers["content-length"] }
+      end
+      local text = "text/plain; charset=utf-8"
+      assert.same({ 200, "hello", text, "5" }, sent "hello")
+      assert.same({ 200, "42", text, "2" }, sent(42))
+      assert.same({ 200, "", text, "0" }, sent(nil))
+    end)
+
+    it("nothing for a handler that says nothing: 200", function()
+      assert.same({ 200, "" }, { answer(function() end).status, answer(function() end).body })
+    end)
+
+    it("JSON, with empty lists where they are called so", function()
+      local function json(method, value)
+        local a = answer(function(_, res) res[method](res, value) end)
+        assert.equal("application/json", a.headers["content-type"])
+        return a.body
+      end
+      assert.equal('{"a":[1,null,"x"]}', json("json", { a = { 1, http.null, "x" } }))
+      assert.equal("{}", json("json", {}))
+      assert.equal("null", json("json", http.null))
+      assert.equal('"text"', json("json", "text"))
+      assert.equal("[]", json("json_list", {}))
+      assert.equal("[1,2]", json("json_list", { 1, 2 }))
+    end)
+
+    it("redirects, and plain words for a status", function()
+      local a = answer(function(_, res) res:redirect "/there?x=%20" end)
+      assert.same({ 302, "/there?x=%20" }, { a.status, a.headers.location })
+      assert.equal(308, answer(function(_, res) res:redirect("/", 308) end).status)
+      a = answer(function(_, res) res:fail(404) end)
+      assert.same({ 404, "Not Found\n" }, { a.status, a.body })
+      a = answer(function(_, res) res:fail(418, "short and stout") end)
+      assert.same({ 418, "short and stout\n" }, { a.status, a.body })
+    end)
+
+    it("a type and a status of the handler's", function()
+      local a = answer(function(_, res)
+        res.status, res.type = 201, "text/html"
+        res:send "<p>"
+      end)
+      assert.same({ 201, "text/html" }, { a.status, a.headers["content-type"] })
+      assert.truthy(a.first:find("201 Created", 1, true))
+    end)
+
+    it("no body with 204 and 304, whatever is sent", function()
+      local server = support.start(function(req, res)
+        res.status = tonumber(req.path:sub(2))
+        res:send "body"
+      end)
+      local conn = server:dial()
+      for _, path in ipairs { "/204", "/304", "/200" } do -- on one connection: a stray body would show
+        conn:write(support.request("GET " .. path .. " HTTP/1.1"))
+        assert.equal(tonumber(path:sub(2)), support.read_answer(conn).status)
+      end
+      conn:close()
+    end)
+  end)
+
+  describe("has fields", function()
+    it("that are set once, added, read and removed by any case of their name", function()
+      local seen
+      local a = answer(function(_, res)
+        res:set("X-A", "1"):set("x-a", 2):add("X-B", "1"):add("x-b", "2"):set("X-C", "3"):set("x-c", nil)
+        res:set("content-TYPE", "text/css")
+        seen = { res:get "X-A", res:get "x-B", res:get "X-C", res:get "Content-Type" }
+        res:send ""
+      end)
+      assert.same({ "2", "1", nil, "text/css" }, seen)
+      assert.same({ { "2" }, { "1", "2" } }, { a.list["x-a"], a.list["x-b"] })
+      assert.same({ nil, { "text/css" } }, { a.list["x-c"], a.list["content-type"] })
+    end)
+
+    it("Vary, which is added to", function()
+      local a = answer(function(_, res) res:vary "Origin":vary "Accept-Encoding":vary "origin":send "" end)
+      assert.same({ "Origin, Accept-Encoding" }, a.list.vary)
+    end)
+
+    it("of which those that frame the message are the server's", function()
+      local a = answer(function(_, res)
+        res:set("Content-Length", 99):set("Date", "never"):set("Connection", "close")
+        res:send "four"
+      end)
+      assert.same({ { "4" }, { "close" } }, { a.list["content-length"], a.list.connection })
+      assert.equal(1, #a.list.date)
+      assert.not_equal("never", a.headers.date)
+    end)
+
+    it("Set-Cookie, one for each cookie", function()
+      local a = answer(function(_, res)
+        res:cookie("a", "1"):cookie("b", "x=y", { path = "/", domain = "example.org", max_age = 60, expires = 0,
+          secure = true, http_only = true, same_site = "Lax" })
+        res:send ""
+      end)
+      assert.same({ "a=1", "b=x=y; Path=/; Domain=example.org; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT; "
+        .. "Secure; HttpOnly; SameSite=Lax" }, a.list["set-cookie"])
+    end)
+  end)
+
+  describe("streams", function()
+    local function abc(_, res)
+      res:write "a"
+      res:write("b", 1)
+      res:write ""
+      res:write "c"
+    end
+
+    it("in chunks, with an end where the handler returns", function()
+      local a = answer(abc)
+      assert.same({ "chunked", "ab1c" }, { a.headers["transfer-encoding"], a.body })
+    end)
+
+    it("to the end of the connection under HTTP/1.0", function()
+      local a = answer(abc, "GET / HTTP/1.0\nConnection: keep-alive")
+      assert.same({ nil, nil, "ab1c" }, { a.headers["transfer-encoding"], a.headers["content-length"], a.body })
+    end)
+
+    it("a length that is known", function()
+      for _, how in ipairs {
+        function(res) res:begin(4) end,
+        function(res) res:set("Content-Length", 4) end,
+        function(res) res:set("Content-Length", "4") end,
+      } do
+        local a = answer(function(req, res)
+          how(res)
+          abc(req, res)
+        end)
+        assert.same({ nil, "4", "ab1c" }, { a.headers["transfer-encoding"], a.headers["content-length"], a.body })
+      end
+    end)
+
+    it("nothing to a HEAD, with the head that a GET gets", function()
+      local server = support.start(abc)
+      local conn = server:dial()
+      conn:write(support.request "HEAD / HTTP/1.1")
+      local a = support.read_answer(conn, "HEAD")
+      assert.same({ 200, "chunked" }, { a.status, a.headers["transfer-encoding"] })
+      conn:write(support.request "GET / HTTP/1.1")
+      assert.equal("ab1c", support.read_answer(conn).body)
+      conn:close()
+    end)
+  end)
+
+  describe("raises at the handler's line, and the client gets 500, where", function()
+    it("a field would split the header", function()
+      local function bad(set)
+        local text, status = misuse(function(_, res)
+          set(res)
+          res:send "x"
+        end)
+        assert.equal(500, status)
+        return text
+      end
+      assert.equal("invalid value of header 'X-A'", bad(function(res) res:set("X-A", "a\r\nX-B: b") end))
+      assert.equal("invalid value of header 'X-A'", bad(function(res) res:add("X-A", "a\nb") end))
+      assert.equal("invalid header name 'X A'", bad(function(res) res:set("X A", "a") end))
+      assert.equal("invalid header name ''", bad(function(res) res:set("", "a") end))
+      assert.truthy(bad(function(res) res:set("X:\r\nB", "a") end):find("^invalid header name"))
+    end)
+
+    it("a type, a location or a reason would", function()
+      assert.equal("invalid value of header 'Content-Type'", (misuse(function(_, res)
+        res.type = "a\r\nb"
+        res:send ""
+      end)))
+      assert.equal("invalid value of header 'Location'", (misuse(function(_, res) res:redirect "/\r\nX: y" end)))
+      assert.equal("invalid value of header 'X'", (misuse(function(_, res)
+        res:set("X", "\0")
+        res:write "a"
+      end)))
+    end)
+
+    it("a cookie would not be one", function()
+      local function bad(...)
+        local arguments = { ... }
+        return (misuse(function(_, res) res:cookie(unpack(arguments, 1, 3)) end))
+      end
+      assert.equal('invalid value of a cookie: "a;b"', bad("x", "a;b"))
+      assert.equal('invalid name of a cookie: "x y"', bad("x y", ""))
+      assert.equal("a cookie needs a name", bad("", ""))
+      assert.equal("value of a cookie: string expected, got nil", bad("x"))
+      assert.equal('invalid path of a cookie: "/;x"', bad("x", "", { path = "/;x" }))
+      assert.equal("unknown option 'httponly' of a cookie", bad("x", "", { httponly = true }))
+      assert.equal("same_site must be 'Strict', 'Lax' or 'None', got lax", bad("x", "", { same_site = "lax" }))
+      assert.equal("a cookie of same_site 'None' must be secure", bad("x", "", { same_site = "None" }))
+    end)
+
+    it("it says where the message ends in its own words", function()
+      assert.equal("Transfer-Encoding is written by the server",
+        (misuse(function(_, res) res:set("Transfer-Encoding", "chunked") end)))
+      assert.equal("Connection can be set to 'close' only", (misuse(function(_, res) res:set("Connection", "x") end)))
+      assert.equal("a Content-Length in bytes expected, got -1",
+        (misuse(function(_, res) res:set("Content-Length", -1) end)))
+    end)
+
+    it("the status, the body or a field's value is none", function()
+      local function status(value)
+        return (misuse(function(_, res)
+          res.status = value
+          res:send ""
+        end))
+      end
+      assert.equal("a status from 200 to 999 expected, got 99", status(99))
+      assert.equal("a status from 200 to 999 expected, got abc", status "abc")
+      assert.equal("a status from 200 to 999 expected, got 200.5", status(200.5))
+      assert.equal("a status from 200 to 999 expected, got table", status {})
+      assert.equal("a body of text expected, got table", (misuse(function(_, res) res:send {} end)))
+      assert.equal("a value of header 'X' expected, got boolean", (misuse(function(_, res) res:set("X", true) end)))
+      assert.equal("a header's name expected, got nil", (misuse(function(_, res) res:add(nil, "x") end)))
+    end)
+
+    it("a value is no JSON", function()
+      local text, status = misuse(function(_, res) res:json { print } end)
+      assert.same({ "Cannot serialise function: type not supported", 500 }, { text, status })
+      assert.equal("a list expected", (misuse(function(_, res) res:json_list { a = 1 } end)))
+    end)
+  end)
+
+  describe("that was sent raises at the handler's line when", function()
+    -- The client has its answer by then.
+    local function late(handler)
+      local text, status = misuse(handler)
+      assert.equal(200, status)
+      return text
+    end
+
+    it("it is sent again", function()
+      assert.equal("the response was sent already", late(function(_, res)
+        res:send "a"
+        res:send "b"
+      end))
+      assert.equal("the response was sent already", late(function(_, res)
+        res:send "a"
+        res:json {}
+      end))
+    end)
+
+    it("more is written", function()
+      assert.equal("the response is over, or has not begun", late(function(_, res)
+        res:send "a"
+        res:write "b"
+      end))
+      assert.equal("the response is over, or has not begun", late(function(_, res)
+        res:write "a"
+        res:finish()
+        res:write "b"
+      end))
+    end)
+
+    it("more comes than was announced", function()
+      assert.equal("the body is longer than the Content-Length that was sent", late(function(_, res)
+        res:begin(1)
+        res:write "a"
+        res:write "b"
+      end))
+    end)
+  end)
+
+  it("that falls short of its length is cut off, and logged", function()
+    local server = support.start(function(_, res)
+      res:begin(5)
+      res:write "abc"
+    end)
+    local all = server:raw(support.request "GET / HTTP/1.1")
+    assert.truthy(all:find("\r\n\r\nabc$"))
+    assert.truthy(server:take_log():find("shorter than the Content-Length", 1, true))
+  end)
+
+  it("answers 500 for a handler that fails, and keeps what browsers and logs need of its fields", function()
+    local server = support.start(function(_, res)
+      res:set("X-Request-Id", "7"):set("Access-Control-Allow-Origin", "*"):set("ETag", '"x"'):cookie("a", "1")
+      error "boom"
+    end)
+    local a = server:ask "GET / HTTP/1.1"
+    assert.same({ 500, "Internal Server Error\n", "7", "*" },
+      { a.status, a.body, a.headers["x-request-id"], a.headers["access-control-allow-origin"] })
+    assert.same({}, { a.headers.etag, a.headers["set-cookie"] })
+    assert.truthy(server:take_log():find("error in the handler of GET /: .*boom"))
+  end)
+
+  it("tells functions of res:after what was sent, when it is over", function()
+    local seen = {}
+    local server = support.start(function(req, res)
+      res:after(function(_, r) seen[#seen + 1] = { r:sent() } end)
+      if req.path == "/stream" then
+        res:write "ab"
+        res:write "c"
+      elseif req.path == "/boom" then error "boom"
+      else res:send "four" end
+    end)
+    server:ask "GET / HTTP/1.1"
+    server:ask "GET /stream HTTP/1.1"
+    server:ask "HEAD / HTTP/1.1"
+    server:ask "GET /boom HTTP/1.1"
+    assert.same({ { 200, 4 }, { 200, 3 }, { 200, 0 }, { 500, 22 } }, seen)
+    server:take_log()
+  end)
+end)

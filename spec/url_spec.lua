@@ -1,0 +1,101 @@
+-- SPDX-License-Identifier: MIT
+-- url_spec.lua - moonpark.url: percent-encoding, forms, the parts of a URL.
+
+local url = require "moonpark.url"
+
+describe("percent-encoding", function()
+  it("leaves the unreserved characters as they are", function()
+    assert.equal("AZaz09-._~", url.encode "AZaz09-._~")
+    assert.equal("%20%2B%25%26%2F%3D%00%C3%A9", url.encode " +%&/=\0é")
+    assert.equal("12", url.encode(12))
+  end)
+
+  it("is undone byte by byte, '+' being a space in forms alone", function()
+    assert.equal("a b+é/", url.decode "a%20b+%c3%A9%2f")
+    assert.equal("a b c", url.decode("a+b%20c", true))
+    assert.equal("", url.decode "")
+  end)
+
+  it("is nil where two digits are missing", function()
+    for _, text in ipairs { "%", "%1", "a%zz", "%4", "%%41", "%+1", "% 1" } do assert.is_nil(url.decode(text), text) end
+  end)
+
+  it("gives any bytes back", function()
+    math.randomseed(4)
+    for _ = 1, 200 do
+      local bytes = {}
+      for i = 1, math.random(0, 40) do bytes[i] = string.char(math.random(0, 255)) end
+      local text = table.concat(bytes)
+      assert.equal(text, url.decode(url.encode(text)))
+      assert.same({ { "x", text } }, url.parse_form("x=" .. url.encode(text)))
+    end
+  end)
+end)
+
+describe("a form", function()
+  it("is names and values in their order", function()
+    assert.same({ { "a", "1" }, { "b", "" }, { "a", "x=y" }, { "", "z" } }, url.parse_form "a=1&b&&a=x=y&=z&")
+    assert.same({}, url.parse_form "")
+  end)
+
+  it("keeps what cannot be decoded as it is", function()
+    assert.same({ { "a", "%zz" }, { "100%", "b" } }, url.parse_form "a=%zz&100%=b")
+  end)
+
+  it("may be limited", function()
+    assert.same({ nil, "too many fields" }, { url.parse_form("a&b&c", 2) })
+    assert.equal(2, #url.parse_form("a&b", 2))
+  end)
+
+  it("is made of a table, names in order, lists as repeated names", function()
+    assert.equal("a=1&b=x%20y&b=%26", url.form { b = { "x y", "&" }, a = 1 })
+  end)
+
+  it("has a last value of each name", function()
+    assert.same({ a = "2", b = "" }, url.last_values(url.parse_form "a=1&b=&a=2"))
+  end)
+end)
+
+describe("a URL", function()
+  local function parts(text)
+    local p, err = url.parse(text)
+    if not p then return err end
+    return table.concat({ p.scheme, p.user or "-", p.host, p.port, p.authority, p.path }, " ")
+  end
+
+  it("is taken apart", function()
+    assert.equal("http - example.org 80 example.org /", parts "http://example.org")
+    assert.equal("http - example.org 80 example.org /a?b", parts "HTTP://example.org:80/a?b#c")
+    assert.equal("http - example.org 8080 example.org:8080 /?q", parts "http://example.org:8080?q")
+    assert.equal("https u:p h 443 h /", parts "https://u:p@h/")
+    assert.equal("http - ::1 8080 [::1]:8080 /", parts "http://[::1]:8080/")
+  end)
+
+  it("that is none says so", function()
+    for _, text in ipairs { "", "x", "//h/", "http:/h", "http://", "http://h:x/", "http://a b/", "http://h/\r\n",
+      "http://[::1/", "http://h:1:2/" } do
+      assert.equal("invalid URL", parts(text), text)
+    end
+    assert.equal("unknown scheme 'ftp'", parts "ftp://h/")
+    assert.equal("invalid port", parts "http://h:0/")
+    assert.equal("invalid port", parts "http://h:65536/")
+  end)
+
+  it("is found from a reference as RFC 3986 5.4 has it", function()
+    local base = url.parse "http://a/b/c/d;p?q"
+    local examples = {
+      ["g"] = "/b/c/g", ["./g"] = "/b/c/g", ["g/"] = "/b/c/g/", ["/g"] = "/g", ["?y"] = "/b/c/d;p?y", ["g?y"] = "/b/c/g?y",
+      [";x"] = "/b/c/;x", ["g;x"] = "/b/c/g;x", [""] = "/b/c/d;p?q", ["."] = "/b/c/", ["./"] = "/b/c/", [".."] = "/b/",
+      ["../"] = "/b/", ["../g"] = "/b/g", ["../.."] = "/", ["../../"] = "/", ["../../g"] = "/g",
+      ["../../../g"] = "/g", ["/./g"] = "/g", ["/../g"] = "/g", ["g."] = "/b/c/g.", ["..g"] = "/b/c/..g",
+      ["./../g"] = "/b/g", ["./g/."] = "/b/c/g/", ["g/./h"] = "/b/c/g/h", ["g/../h"] = "/b/c/h", ["g#s"] = "/b/c/g",
+      ["g?y/../x"] = "/b/c/g?y/../x",
+    }
+    for reference, path in pairs(examples) do
+      local found = url.resolve(base, reference)
+      assert.equal("a " .. path, found and found.host .. " " .. found.path, reference)
+    end
+    assert.equal("g /", (function(p) return p.host .. " " .. p.path end)(url.resolve(base, "//g")))
+    assert.equal("https", url.resolve(base, "https://x/").scheme)
+  end)
+end)
