@@ -12,6 +12,7 @@
 #include "errors.h"
 #include "fdstream.h"
 #include "hard.h"
+#include "http_client.h"
 #include "http_conn.h"
 #include "socket.h"
 #include "unix_listen.h"
@@ -282,6 +283,9 @@ static const struct operation_row rows[] = {
     [CONN_SPLICE_OUT] = {KIND("copy (write)"), POLL_W, conn_splice_out},
     [CONN_BODY] = {KIND("http.body"), POLL_R, http_conn_body},
     [CONN_WHOLE] = {KIND("http.body"), POLL_R, http_conn_whole},
+    [CONN_RESPONSE] = {KIND("http.response"), POLL_R, http_client_head},
+    [CONN_RESPONSE_BODY] = {KIND("http.body"), POLL_R, http_client_body},
+    [CONN_RESPONSE_WHOLE] = {KIND("http.body"), POLL_R, http_client_whole},
     [CONN_CONNECT] = {KIND("connect"), POLL_W, step_connect},
     [CONN_RECV_FROM] = {KIND("recv_from"), POLL_R, conn_recv_from},
     [CONN_RECV_MANY] = {KIND("recv_many"), POLL_R, conn_recv_many},

@@ -35,6 +35,9 @@ enum conn_op {
     CONN_SPLICE_OUT, /* op.target: struct conn_hose; out: op.total, as a write's */
     CONN_BODY,     /* of a connection of an HTTP server: see http_conn.h */
     CONN_WHOLE,
+    CONN_RESPONSE, /* of an HTTP client: see http_client.h */
+    CONN_RESPONSE_BODY,
+    CONN_RESPONSE_WHOLE,
     CONN_CONNECT,  /* the outcome of a connect under way; op.flag: from a chosen local address */
     CONN_RECV_FROM, /* op.limit: most; out: op.length bytes in datagrams, op.total: its whole length */
     CONN_RECV_MANY, /* op.limit: most of each, op.from: how many; out: op.length datagrams */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* conn_read.h - the steps of the reads; see conn.h for what a step is and where its result goes.
  *
- * Floor 6; called by conn's frame, which holds the read side for them. */
+ * Floor 5; called by conn's frame, which holds the read side for them. */
 #ifndef MOONPARK_CONN_READ_H
 #define MOONPARK_CONN_READ_H
 

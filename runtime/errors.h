@@ -12,7 +12,7 @@ enum {
     ERR_CLOSED = -100003,   /* closed by us */
     ERR_CANCELED = -100004, /* the task or one of its scopes was cancelled */
     ERR_TOO_LONG = -100005, /* a line or message is longer than the bound given */
-    ERR_MALFORMED = -100020, /* what the peer sends is not what the protocol says */
+    ERR_MALFORMED = -100040, /* what the peer sends is not what the protocol says */
     ERR_NOT_POLLABLE = -100006, /* the descriptor cannot be waited on (a regular file) */
     ERR_NOT_UNIX = -100030,   /* only a unix socket can do that */
     ERR_FDS_LOST = -100031,   /* descriptors were sent, and the kernel could not give them all to us */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* http_conn.c - the body is decoded where it lies in `in`: what a step finds is consumed when it has been handed out. */
+/* http_conn.c - a body, of a request or a response, is decoded where it lies in `in`: what a step finds is consumed
+ * when it has been handed out. */
 #include "http_conn.h"
 
 #include "conn_read.h"
 #include "errors.h"
+#include "hard.h"
+#include "http_client.h"
 #include "sched.h"
 
 #include <errno.h>
@@ -15,51 +18,57 @@ bool http_conn_is_short(const struct http_exchange *x)
     return x->body.over || (x->continued && x->body.left <= HTTP_UNREAD_MAX);
 }
 
-/* A body that ends with its connection before its end was cut off. */
-static int more(struct conn *c)
+/* What the connection's end means inside of a body: its own end, or that it was cut off. */
+static int more(struct conn *c, struct http_body *b)
 {
+    uint64_t left = b->framing == HTTP_BY_CHUNKS ? b->chunks.left : b->left;
+    if (left > 0)
+        (void)buf_reserve(&c->in, base_min(left, limits.scratch)); /* fewer and larger reads; none: smaller ones */
     int r = conn_read_fill(c);
-    return r == ERR_EOF ? ERR_UNEXPECTED_EOF : r;
+    if (r != ERR_EOF)
+        return r;
+    b->over = b->framing == HTTP_BY_END;
+    return b->over ? ERR_EOF : ERR_UNEXPECTED_EOF;
 }
 
-static int take_trailer(struct conn *c, struct http_exchange *x)
+static int take_trailer(struct conn *c, struct http_body *b, struct buf *trailer)
 {
     struct http_head fields;
     int got = http_parse_trailers(&fields, buf_at(&c->in), buf_len(&c->in));
     if (got == HTTP_INCOMPLETE)
-        return buf_len(&c->in) >= HTTP_TRAILERS_MAX ? ERR_TOO_LONG : more(c);
+        return buf_len(&c->in) >= HTTP_TRAILERS_MAX ? ERR_TOO_LONG : more(c, b);
     if (got < 0)
         return ERR_MALFORMED;
-    if (got > 2 && buf_append(&x->trailer, buf_at(&c->in), (size_t)got) < 0)
+    if (got > 2 && buf_append(trailer, buf_at(&c->in), (size_t)got) < 0)
         return -ENOMEM;
     buf_consume(&c->in, (size_t)got);
-    http_trailer_taken(&x->body);
+    http_trailer_taken(b);
     return CONN_GO_ON;
 }
 
-int http_conn_body(struct conn *c, struct task *t)
+static int take_some(struct conn *c, struct task *t, struct http_body *b, struct buf *trailer, uint64_t limit)
 {
-    struct http_exchange *x = http_conn_of(c)->exchange;
     struct http_span data;
     size_t used;
-    if (x->body.total > x->limit)
+    if (b->total > limit)
         return ERR_TOO_LONG;
-    if (x->body.held)
+    if (b->held)
         return -ENOMEM; /* the last ones never reached anybody: the body has a hole */
-    int step = http_take(&x->body, buf_at(&c->in), base_min(buf_len(&c->in), t->op.limit), &used, &data);
+    int step = http_take(b, buf_at(&c->in), base_min(buf_len(&c->in), t->op.limit), &used, &data);
     switch (step) {
     case HTTP_BYTES:
-        t->op.from = data.at;
+        buf_consume(&c->in, data.at);
+        t->op.from = 0;
         t->op.length = data.length;
-        t->op.total = used;
-        x->body.held = true;
-        return x->body.total > x->limit ? ERR_TOO_LONG : 0;
+        t->op.total = used - data.at;
+        b->held = true;
+        return b->total > limit ? ERR_TOO_LONG : 0;
     case HTTP_NEED:
         buf_consume(&c->in, used);
-        return buf_len(&c->in) > 0 ? CONN_GO_ON : more(c);
+        return buf_len(&c->in) > 0 ? CONN_GO_ON : more(c, b);
     case HTTP_TRAILER_NEXT:
         buf_consume(&c->in, used);
-        return take_trailer(c, x);
+        return take_trailer(c, b, trailer);
     case HTTP_OVER:
         return ERR_EOF;
     default:
@@ -67,20 +76,43 @@ int http_conn_body(struct conn *c, struct task *t)
     }
 }
 
+static int take_whole(struct conn *c, struct task *t, struct http_body *b, uint64_t limit)
+{
+    struct http_span data;
+    must(b->framing == HTTP_BY_LENGTH);
+    if (b->held)
+        return -ENOMEM;
+    if (b->left > t->op.limit || b->left > limit)
+        return ERR_TOO_LONG;
+    if (buf_len(&c->in) < b->left)
+        return more(c, b);
+    t->op.from = 0;
+    (void)http_take(b, buf_at(&c->in), buf_len(&c->in), &t->op.total, &data);
+    t->op.length = t->op.total;
+    b->held = true;
+    return 0;
+}
+
+int http_conn_body(struct conn *c, struct task *t)
+{
+    struct http_exchange *x = http_conn_of(c)->exchange;
+    return take_some(c, t, &x->body, &x->trailer, x->limit);
+}
+
 int http_conn_whole(struct conn *c, struct task *t)
 {
     struct http_exchange *x = http_conn_of(c)->exchange;
-    struct http_span data;
-    must(x->body.framing == HTTP_BY_LENGTH);
-    if (x->body.held)
-        return -ENOMEM;
-    if (x->body.left > t->op.limit || x->body.left > x->limit)
-        return ERR_TOO_LONG;
-    if (buf_len(&c->in) < x->body.left)
-        return more(c);
-    t->op.from = 0;
-    (void)http_take(&x->body, buf_at(&c->in), buf_len(&c->in), &t->op.total, &data);
-    t->op.length = t->op.total;
-    x->body.held = true;
-    return 0;
+    return take_whole(c, t, &x->body, x->limit);
+}
+
+int http_client_body(struct conn *c, struct task *t)
+{
+    struct http_reader *r = t->op.target;
+    return take_some(c, t, &r->body, &r->trailer, UINT64_MAX);
+}
+
+int http_client_whole(struct conn *c, struct task *t)
+{
+    struct http_reader *r = t->op.target;
+    return take_whole(c, t, &r->body, UINT64_MAX);
 }

@@ -7,6 +7,7 @@
 #include "conn_move.h"
 #include "errors.h"
 #include "hard.h"
+#include "http_client.h"
 #include "socket.h"
 
 #include <errno.h>
@@ -135,6 +136,10 @@ static int push_result(lua_State *L, struct task *t)
     case CONN_ACCEPT:
     case CONN_CONNECT:
         return push_object(L, &t->op);
+    case CONN_RESPONSE:
+    case CONN_RESPONSE_BODY:
+    case CONN_RESPONSE_WHOLE:
+        return ((struct http_reader *)t->op.target)->push(L, t);
     case CONN_RECV_FDS:
         return ((struct conn_fds *)t->op.target)->push(L, t);
     default:

@@ -6,6 +6,7 @@
 #include "hard.h"
 #include "l_conn.h"
 #include "l_http.h"
+#include "l_http_head.h"
 #include "socket.h"
 
 #include <errno.h>
@@ -123,32 +124,11 @@ static int l_field(lua_State *L)
     return found > 0;
 }
 
-static void push_lower(lua_State *L, const char *name, size_t n)
-{
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    for (size_t i = 0; i < n; i++)
-        luaL_addchar(&b, (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] | 0x20 : name[i]));
-    luaL_pushresult(&b);
-}
-
-static void push_fields(lua_State *L, const char *bytes, const struct http_head *head)
-{
-    lua_createtable(L, 2 * head->count, 0);
-    for (int i = 0; i < head->count; i++) {
-        const struct http_field *f = &head->fields[i];
-        push_lower(L, bytes + f->name.at, f->name.length);
-        lua_rawseti(L, -2, 2 * i + 1);
-        lua_pushlstring(L, bytes + f->value.at, f->value.length);
-        lua_rawseti(L, -2, 2 * i + 2);
-    }
-}
-
 /* fields(serial) -> {name, value, name, value, ...}: names in lower case */
 static int l_fields(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
-    push_fields(L, buf_at(&x->bytes), &x->head);
+    l_http_head_push(L, buf_at(&x->bytes), &x->head);
     return 1;
 }
 
@@ -159,7 +139,7 @@ static int l_trailers(lua_State *L)
     struct http_head head = {.count = 0};
     if (buf_len(&x->trailer) > 0)
         must(http_parse_trailers(&head, buf_at(&x->trailer), buf_len(&x->trailer)) > 0);
-    push_fields(L, buf_at(&x->trailer), &head);
+    l_http_head_push(L, buf_at(&x->trailer), &head);
     return 1;
 }
 

@@ -7,6 +7,8 @@
 --   http.serve(app, { address = "127.0.0.1:8080" })
 
 local task = require "moonpark.task"
+local http_client = require "moonpark.http_client"
+local http_proxy = require "moonpark.http_proxy"
 local http_router = require "moonpark.http_router"
 local http_server = require "moonpark.http_server"
 
@@ -24,6 +26,10 @@ local M = {}
 --- A router; see docs/http.md.
 ---@type fun(): moonpark.http.router
 M.router = http_router.new
+
+--- A handler that passes requests on to another server; see docs/http-client.md.
+---@type fun(target: string, options?: table): moonpark.http.proxy
+M.proxy = http_proxy.new
 
 -- A router is called through its method: one call less for each request.
 local function function_of(handler)
@@ -65,6 +71,22 @@ function M.serve(handler, options)
     return server:run()
   end)
 end
+
+---------------------------------------------------------------------------------------------------
+-- the client's side; see docs/http-client.md
+
+--- A client with connections and defaults of its own.
+---@type fun(options?: table): moonpark.http.client
+M.client = http_client.client
+
+--- http.get(url, options) -> answer | nil, err, errno; post, put, delete, patch, head, options likewise, and
+--- http.request(options).
+for _, name in ipairs { "request", "get", "head", "post", "put", "delete", "patch", "options" } do
+  M[name] = http_client[name]
+end
+
+--- Closes connections of the shared client that wait for another request.
+function M.close_idle() http_client.default():close_idle() end
 
 return setmetatable(M, {
   __index = function(self, name)

@@ -134,6 +134,7 @@ end
 -- Ends what a test has left, or a block. What is to be said about it, or nil; and uncaught errors.
 local function clean(who, owner)
   core.clock_thaw()
+  leaks.forget_kept()
   settle_down(owner)
   failures.flush()
   local reports, left = run.take_reports(), leaks.left(owner)

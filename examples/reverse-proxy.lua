@@ -1,0 +1,35 @@
+-- SPDX-License-Identifier: MIT
+-- reverse-proxy.lua - an HTTP server in front of another one: it streams both ways, and keeps its connections.
+--
+--   luajit examples/reverse-proxy.lua LISTEN TARGET      or: moonpark examples/reverse-proxy.lua LISTEN TARGET
+--
+-- For example, with examples/hello.lua running: reverse-proxy.lua 127.0.0.1:8081 http://127.0.0.1:8080, and then
+-- curl http://127.0.0.1:8081/. WebSockets pass too. Where the target does not answer, the client gets 502 or 504.
+
+local moonpark = require "moonpark"
+local http = require "moonpark.http"
+
+local USAGE = [[
+usage: reverse-proxy.lua LISTEN TARGET      passes HTTP requests to LISTEN on to TARGET
+LISTEN: host:port or unix:/path; port 0 picks a free one. TARGET: http://host:port[/path] or unix:/path]]
+
+local function log(...) io.stderr:write("reverse-proxy: ", table.concat({ ... }), "\n") end
+
+local function main(address, target)
+  local proxy = http.proxy(target, { on_error = log })
+  local server, err = http.server(proxy, { address = address, on_error = log })
+  if not server then
+    log("cannot listen on ", address, ": ", err)
+    os.exit(1)
+  end
+  print("listening on " .. server:address())
+  io.stdout:flush()
+  server:run()
+end
+
+if arg[1] == "--help" then return print(USAGE) end
+if #arg ~= 2 then
+  io.stderr:write(USAGE, "\n")
+  os.exit(2)
+end
+moonpark.run(main, arg[1], arg[2])

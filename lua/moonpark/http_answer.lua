@@ -1,0 +1,233 @@
+-- SPDX-License-Identifier: MIT
+-- http_answer.lua - the response that a client has received. Its connection goes back to the pool with the last byte of
+-- the body, or is closed.
+
+local http_decode = require "moonpark.http_decode"
+local http_fields = require "moonpark.http_fields"
+
+local M = {}
+
+---@class moonpark.http.answer
+---@field status integer
+---@field reason string
+---@field version string "1.1" or "1.0"
+---@field headers moonpark.http.fields answer.headers["content-type"]: any case
+---@field url string where it came from, after redirects
+---@field body string|nil nil where it streams
+---@field connection moonpark.connection|nil behind a 101: yours
+local Answer = {}
+Answer.__index = Answer
+
+M.Answer = Answer
+
+---@class moonpark.http.use what an answer has of the client while its body is read
+---@field entry moonpark.http.pool.entry
+---@field pool moonpark.http.pool
+---@field keep boolean the request allows that the connection goes on
+
+--- Gives the connection back, or closes it.
+---@param use moonpark.http.use
+---@param broken boolean
+function M.release(use, broken)
+  local entry = use.entry
+  if not entry then return end
+  use.entry = nil
+  local conn = entry.conn
+  if not broken and use.keep and entry.reader:is_reusable(conn) then
+    if use.deadline then conn:set_deadline(nil) end
+    use.pool:put(entry)
+  else
+    use.pool:drop(entry)
+  end
+  use.pool:leave(entry.place)
+end
+
+--- The connection, which is no longer the pool's.
+---@param use moonpark.http.use
+---@return moonpark.connection
+function M.take_connection(use)
+  local entry = use.entry
+  use.entry = nil
+  entry.conn:set_deadline(nil)
+  entry.conn:set_timeout(nil)
+  use.pool:give_away()
+  use.pool:leave(entry.place)
+  return entry.conn
+end
+
+local function finish(self, use)
+  if use.framing == "chunks" then rawset(self, "trailer", use.entry.reader:trailers()) end
+  M.release(use, false)
+end
+
+-- Some of the body as it was sent.
+local function read_raw(self, max)
+  local use = self.use
+  local entry = use.entry
+  if not entry then return nil, use.err or "eof", use.errno end
+  local data, err, errno = entry.reader:read(entry.conn, max)
+  if data then return data end
+  if err == "eof" then
+    finish(self, use)
+  else
+    use.err, use.errno = err, errno
+    M.release(use, true)
+  end
+  return nil, err, errno
+end
+
+local function fail(use, err)
+  use.err = err
+  M.release(use, true)
+  return nil, err
+end
+
+-- Some of it as it was meant.
+local function read_decoded(self)
+  local use = self.use
+  local decoder = use.decoder
+  if use.err then return nil, use.err, use.errno end
+  while true do
+    local data, wrong = decoder:pull()
+    if data then return data end
+    if data == false then return fail(use, wrong) end
+    local raw, err, errno = read_raw(self)
+    if not raw then
+      if err ~= "eof" then return nil, err, errno end
+      if decoder:is_complete() or not use.pushed then return nil, "eof" end
+      use.err = "unexpected eof"
+      return nil, use.err
+    end
+    use.pushed = true
+    decoder:push(raw)
+  end
+end
+
+--- Some of the body, as it comes. The connection is free again once it has said "eof".
+---@param max? integer bytes at the most; 65536
+---@return string|nil data
+---@return string? err "eof" at its end, "unexpected eof", "malformed message", "invalid encoding", "timeout", ...
+---@return integer? errno
+function Answer:read(max)
+  local use = self.use
+  if not use then return nil, "eof" end
+  if not use.decoder then return read_raw(self, max) end
+  local data = use.rest
+  use.rest = nil
+  if not data then
+    local err, errno
+    data, err, errno = read_decoded(self)
+    if not data then return nil, err, errno end
+  end
+  if max and #data > max then
+    use.rest = data:sub(max + 1)
+    return data:sub(1, max)
+  end
+  return data
+end
+
+--- for piece in answer:chunks() do ... end; ends with the body and at any failure; then answer.body_error tells it.
+---@param max? integer
+---@return fun(): string|nil
+function Answer:chunks(max)
+  return function()
+    local data, err = self:read(max)
+    if not data and err ~= "eof" then self.body_error = err end
+    return data
+  end
+end
+
+--- No more of the body is wanted: closes the connection where some of it is still to come.
+---@return true
+function Answer:close()
+  local use = self.use
+  if use and use.entry then
+    use.err = "closed"
+    M.release(use, true)
+  end
+  return true
+end
+
+local function gather(self, max)
+  local pieces, total = {}, 0
+  while true do
+    local data, err, errno = self:read()
+    if not data then
+      if err ~= "eof" then return nil, err, errno end
+      return table.concat(pieces)
+    end
+    total = total + #data
+    if total > max then return fail(self.use, "too long") end
+    pieces[#pieces + 1] = data
+  end
+end
+
+--- Reads the whole body.
+---@param max integer bytes at the most
+---@return string|nil
+---@return string? err
+---@return integer? errno
+function Answer:read_all(max)
+  local use = self.use
+  if not use or not use.entry or use.decoder or use.framing ~= "length" or use.begun then return gather(self, max) end
+  if use.announced > max then return fail(use, "too long") end
+  use.begun = true
+  local entry = use.entry
+  local data, err, errno = entry.reader:whole(entry.conn, max)
+  if not data then
+    use.err, use.errno = err, errno
+    M.release(use, true)
+    return nil, err, errno
+  end
+  M.release(use, false)
+  return data
+end
+
+--- The body as JSON.
+---@return any value
+---@return string? err
+function Answer:json()
+  local body = self.body
+  if not body then
+    local err, errno
+    body, err, errno = self:read_all(67108864)
+    if not body then return nil, err, errno end
+  end
+  local ok, value = pcall(require("cjson.safe").decode, body)
+  if ok and value ~= nil then return value end
+  return nil, "invalid JSON"
+end
+
+--- The value of a field, of repeated ones all, joined by ", "; nil where there is none.
+---@param name string any case
+---@return string|nil
+function Answer:header(name) return self.headers[name] end
+
+--- The fields behind a chunked body, once it has been read.
+---@return moonpark.http.fields
+function Answer:trailers() return http_fields.received(rawget(self, "trailer") or {}) end
+
+--- An answer whose head the entry's reader has read.
+---@param use moonpark.http.use
+---@param status integer
+---@param decode boolean
+---@return moonpark.http.answer
+function M.new(use, status, decode)
+  local reader = use.entry.reader
+  local reason, minor = reader:status_line()
+  local list = reader:fields()
+  local framing, announced, over = reader:framing()
+  use.framing, use.announced = framing, announced
+  if decode and not over then
+    local coding = http_fields.get(list, "content-encoding")
+    use.decoder = coding and http_decode.new(coding)
+    if use.decoder then
+      http_fields.remove(list, "content-encoding")
+      http_fields.remove(list, "content-length")
+    end
+  end
+  return setmetatable({ status = status, reason = reason, version = minor == 0 and "1.0" or "1.1",
+    headers = http_fields.received(list), use = use }, Answer)
+end
+
+return M

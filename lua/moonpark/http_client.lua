@@ -1,0 +1,555 @@
+-- SPDX-License-Identifier: MIT
+-- http_client.lua - requests: what is sent, where to, over which connection, and where a redirect leads.
+--
+-- A request is checked to its last byte, and written as one text, before anything of it is sent. All waits are the
+-- connection's, so a deadline or a cancellation ends whichever is under way, and the connection with it.
+
+local core = require "moonpark.core"
+local http_answer = require "moonpark.http_answer"
+local http_decode = require "moonpark.http_decode"
+local http_pool = require "moonpark.http_pool"
+local http_route = require "moonpark.http_route"
+local net = require "moonpark.net"
+local url = require "moonpark.url"
+
+local M = {}
+
+---@class moonpark.http.client
+---@field defaults table
+local Client = {}
+Client.__index = Client
+
+local BODY_MAX = 67108864  -- bytes of a body that is held, where nothing else is said
+local HEAD_MAX = 65536
+local REPLAY_WASTE = 65536 -- of a redirect's body, to keep the connection
+local EXPECT_TIME = 1      -- seconds for "100 Continue"
+
+-- What a request may say; false: what its type is, is looked at where it is used.
+local known = {
+  method = "string", url = "string", headers = "table", body = false, json = false, form = "table", query = "table",
+  length = "number", timeout = "number", connect_timeout = "number", head_timeout = "number", io_timeout = "number",
+  redirects = "number", max_body = "number", max_head = "number", proxy = false, unix = "string", stream = "boolean",
+  decode = "boolean", auth = "table", expect = "boolean", keep_alive = "boolean", upgrade = "string",
+}
+local of_clients = {
+  max_connections = "number", max_per_host = "number", max_idle = "number", max_idle_per_host = "number",
+  idle_timeout = "number", base_url = "string",
+}
+
+-- Asked for by options, because a mistake in them would make two requests of one.
+local reserved = {
+  ["content-length"] = "the option 'length'", ["transfer-encoding"] = "a body that is a function",
+  ["connection"] = "the options 'keep_alive' and 'upgrade'", ["upgrade"] = "the option 'upgrade'",
+  ["expect"] = "the option 'expect'", ["te"] = "nothing", ["trailer"] = "nothing", ["keep-alive"] = "nothing",
+  ["proxy-connection"] = "nothing",
+}
+
+local idempotent = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true, TRACE = true }
+
+---------------------------------------------------------------------------------------------------
+-- checking; what is wrong is returned, and raised where the caller's line is known
+
+local function check_options(options, more)
+  for name, value in pairs(options) do
+    local kind = known[name]
+    if kind == nil then kind = more and more[name] end
+    if kind == nil then return ("unknown option '%s'"):format(tostring(name)) end
+    if kind and type(value) ~= kind then
+      return ("option '%s' must be a %s, not a %s"):format(name, kind, type(value))
+    end
+    if kind == "number" and (value < 0 or value ~= value) then
+      return ("option '%s' must be a number of at least 0"):format(name)
+    end
+  end
+end
+
+local function add_one(list, name, value)
+  local kind = type(value)
+  if kind ~= "string" and kind ~= "number" then return ("invalid value of header '%s'"):format(name) end
+  list[#list + 1] = name
+  list[#list + 1] = tostring(value)
+end
+
+-- Adds the fields of a table {Name = value | {values}}; in order of names, so that a request is the same each time.
+local function add_headers(list, seen, headers)
+  local names = {}
+  for name in pairs(headers) do
+    if type(name) ~= "string" then return ("invalid header name '%s'"):format(tostring(name)) end
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local lower, value = name:lower(), headers[name]
+    if reserved[lower] then return ("header '%s' is set by %s"):format(name, reserved[lower]) end
+    if not seen[lower] then
+      for _, one in ipairs(type(value) == "table" and value or { value }) do
+        local wrong = add_one(list, name, one)
+        if wrong then return wrong end
+      end
+    end
+  end
+  for _, name in ipairs(names) do seen[name:lower()] = true end
+end
+
+local function is_callable_body(body)
+  if type(body) == "function" then return true end
+  if type(body) ~= "table" and type(body) ~= "userdata" then return false end
+  local ok, read = pcall(function() return body.read end)
+  return ok and type(read) == "function"
+end
+
+local function body_of(options)
+  local body, kind = options.body, nil
+  if options.json ~= nil then
+    local ok, text = pcall(require("cjson").encode, options.json)
+    if not ok then return nil, nil, "option 'json': " .. tostring(text) end
+    body, kind = text, "application/json"
+  elseif options.form then
+    body, kind = url.form(options.form), "application/x-www-form-urlencoded"
+  end
+  if type(body) == "number" then body = tostring(body) end
+  if body ~= nil and type(body) ~= "string" and not is_callable_body(body) then
+    return nil, nil, ("option 'body' must be a string, a function or have read(), not a %s"):format(type(body))
+  end
+  return body, kind
+end
+
+---@class moonpark.http.client.options
+---@field url string
+---@field method? string "GET", or "POST" where there is a body
+---@field headers? table<string, string|number|table> Name = value, or a list of values
+---@field query? table added to the URL's
+---@field body? string|function|table what is sent; a function: its pieces, until nil; or what has read()
+---@field length? integer bytes of a body that is not a string; else it goes in chunks
+---@field json? any is encoded
+---@field form? table is encoded
+---@field timeout? number seconds for the whole, redirects included; no limit
+---@field connect_timeout? number seconds; 30
+---@field head_timeout? number seconds from the request's end to the end of the answer's head; no limit
+---@field io_timeout? number seconds for each read and write; no limit
+---@field redirects? integer that are followed; 5
+---@field max_body? integer bytes of a body that is returned; 64 MiB
+---@field max_head? integer bytes of the answer's head; 64 KiB
+---@field proxy? string|false the environment's (http_proxy, no_proxy); false: none
+---@field unix? string the path of a unix socket, in place of the URL's host
+---@field stream? boolean answer:read() gives the body
+---@field decode? boolean false: a compressed body stays so
+---@field auth? string[] {name, password}: basic
+---@field expect? boolean the body waits for "100 Continue"
+---@field keep_alive? boolean false: the connection is not kept
+---@field upgrade? string a protocol; where it is taken up answer.connection is there
+
+---@class moonpark.http.job a request that is under way, over all redirects
+---@field client moonpark.http.client
+---@field options table
+---@field method string
+---@field body string|function|table|nil
+---@field kind string|nil the body's type
+---@field target moonpark.url.parts
+---@field foreign boolean a redirect has led to another origin
+---@field head string
+---@field deadline number|nil
+
+local function merged(defaults, options)
+  local all = {}
+  for name, value in pairs(defaults) do all[name] = value end
+  for name, value in pairs(options) do all[name] = value end
+  return all
+end
+
+-- The fields that the caller has not set himself.
+local function own_fields(job, list, seen)
+  local options = job.options
+  local function add(name, value)
+    local lower = name:lower()
+    if value and not seen[lower] then add_one(list, name, value) end
+  end
+  add("User-Agent", "moonpark/" .. core.version)
+  add("Accept", "*/*")
+  if options.decode ~= false and not seen["accept-encoding"] then
+    job.decode = true
+    add("Accept-Encoding", job.client.accepted)
+  end
+  if job.body ~= nil then add("Content-Type", job.kind) end
+  if not job.foreign then add("Authorization", http_route.credentials(options.auth, job.target.user)) end
+end
+
+local function framing_fields(job, list)
+  local body, options = job.body, job.options
+  if type(body) == "string" then
+    add_one(list, "Content-Length", #body)
+  elseif body ~= nil and options.length then
+    add_one(list, "Content-Length", ("%d"):format(options.length))
+  elseif body ~= nil then
+    add_one(list, "Transfer-Encoding", "chunked")
+  elseif job.method == "POST" or job.method == "PUT" or job.method == "PATCH" then
+    add_one(list, "Content-Length", 0)
+  end
+  if body ~= nil and options.expect then add_one(list, "Expect", "100-continue") end
+  if options.upgrade then
+    add_one(list, "Connection", "Upgrade")
+    add_one(list, "Upgrade", options.upgrade)
+  elseif options.keep_alive == false then
+    add_one(list, "Connection", "close")
+  end
+end
+
+local private = { authorization = true, cookie = true, ["proxy-authorization"] = true, host = true }
+
+-- Writes the head of what is to be sent next. nil, or what is wrong with it.
+local function write_head(job)
+  local options, list, seen = job.options, {}, {}
+  job.decode = false
+  local headers = options.headers or {}
+  local host = not job.foreign and http_route.find(headers, "host")
+  add_one(list, "Host", host or job.target.authority)
+  seen.host = true
+  if job.foreign then
+    for name in pairs(private) do seen[name] = true end
+  end
+  if job.body == nil then seen["content-type"] = true end
+  local wrong = add_headers(list, seen, headers) or add_headers(list, seen, job.client.headers)
+  if wrong then return wrong end
+  own_fields(job, list, seen)
+  framing_fields(job, list)
+  job.route = http_route.of(job.target, options)
+  if job.route.wrong then return job.route.wrong end
+  if job.route.credentials then add_one(list, "Proxy-Authorization", job.route.credentials) end
+  job.head, wrong = job.client.writer:request(job.method, job.route.target, list)
+  return not job.head and wrong or nil
+end
+
+local function resolve(client, options)
+  local text = options.url
+  if type(text) ~= "string" then return nil, "option 'url' must be a string" end
+  text = text:gsub("[\128-\255\"<>\\^`{|}]", function(c) return ("%%%02X"):format(c:byte()) end)
+  local parts, wrong
+  if client.base then parts, wrong = url.resolve(client.base, text) else parts, wrong = url.parse(text) end
+  if not parts then return nil, wrong end
+  if options.query then
+    local joint = parts.path:find("?", 1, true) and "&" or "?"
+    parts.path = parts.path .. joint .. url.form(options.query)
+  end
+  return parts
+end
+
+-- The job; or nil, what is wrong, and whether that is for the caller to mend.
+local function prepare(client, given)
+  if type(given) ~= "table" then return nil, ("table of options expected, got %s"):format(type(given)), true end
+  local wrong = check_options(given)
+  if wrong then return nil, wrong, true end
+  local options = merged(client.defaults, given)
+  local body, kind
+  body, kind, wrong = body_of(options)
+  if wrong then return nil, wrong, true end
+  local target
+  target, wrong = resolve(client, options)
+  if not target then return nil, wrong, type(options.url) ~= "string" end
+  local job = { client = client, options = options, method = options.method or (body ~= nil and "POST" or "GET"),
+    body = body, kind = kind, target = target, foreign = false,
+    deadline = options.timeout and core.now() + options.timeout }
+  wrong = write_head(job)
+  if wrong then return nil, wrong, not job.route or not job.route.wrong end
+  return job
+end
+
+---------------------------------------------------------------------------------------------------
+-- one exchange
+
+local function connect(job, place)
+  local pool, options = job.client.pool, job.options
+  pool:reserve()
+  local timeout = options.connect_timeout or 30
+  local left = job.deadline and job.deadline - core.now()
+  if left and left <= 0 then return nil, "timeout" end
+  local conn, err, errno = net.dial(job.route.address, { timeout = math.min(timeout, left or timeout) })
+  if not conn then return nil, err, errno end
+  return pool:add(place, conn)
+end
+
+-- Only a body that is at hand can be sent twice.
+local function is_replayable(job) return job.body == nil or type(job.body) == "string" end
+
+local function next_piece(body)
+  if type(body) == "function" then return body() end
+  local data, err, errno = body:read()
+  if data == nil and err and err ~= "eof" then return nil, err, errno end
+  return data
+end
+
+-- Sends a body piece by piece, each as the peer takes it.
+local function send_pieces(job, conn)
+  local body, left = job.body, job.options.length
+  while true do
+    local data, err, errno = next_piece(body)
+    if data == nil then
+      if err then return nil, err, errno, true end
+      break
+    end
+    local ok = true
+    if left then
+      left = left - #data
+      if left < 0 then return nil, "the body is longer than its length", nil, true end
+      ok, err, errno = conn:write(data)
+    elseif #data > 0 then
+      ok, err, errno = conn:write(("%x\r\n"):format(#data), data, "\r\n")
+    end
+    if not ok then return nil, err, errno end
+  end
+  if left and left > 0 then return nil, "the body is shorter than its length", nil, true end
+  if left then return true end
+  return conn:write("0\r\n\r\n")
+end
+
+-- A body that raises takes its connection with it.
+local function stream_body(job, use)
+  local done, ok, err, errno, ours = pcall(send_pieces, job, use.entry.conn)
+  if done then return ok, err, errno, ours end
+  use.pool:drop(use.entry)
+  error(ok, 0)
+end
+
+local function read_head(job, use, continues)
+  local options, entry = job.options, use.entry
+  return entry.reader:head(entry.conn, job.method == "HEAD", options.max_head or HEAD_MAX, continues)
+end
+
+-- true: the body is wanted; false and a status: that is the answer already; nil, err.
+local function await_continue(job, use)
+  local conn = use.entry.conn
+  conn:set_timeout(EXPECT_TIME)
+  local status, err, errno = read_head(job, use, true)
+  conn:set_timeout(job.options.io_timeout)
+  if status == 100 or err == "timeout" then return true end
+  if not status then return nil, err, errno end
+  use.keep = false
+  return false, status
+end
+
+-- Writes what is to be sent. true; a status, where the answer came before the body; nil, err, errno, ours: the failure
+-- is not the connection's.
+local function send(job, use)
+  local conn, body = use.entry.conn, job.body
+  if type(body) == "string" and not job.options.expect then return conn:write(job.head, body) end
+  local ok, err, errno = conn:write(job.head)
+  if not ok or body == nil then return ok, err, errno end
+  if job.options.expect then
+    local wanted, status, number = await_continue(job, use)
+    if wanted == nil then return nil, status, number end
+    if not wanted then return true, status end
+  end
+  if type(body) == "string" then return conn:write(body) end
+  local ours
+  ok, err, errno, ours = stream_body(job, use)
+  return ok, not ok and err or nil, errno, ours
+end
+
+-- A server may refuse a body before it has all of it, and close: what it has said meanwhile counts.
+local function early_answer(job, use, err, errno)
+  if err ~= "broken pipe" and err ~= "connection reset by peer" then return nil, err, errno end
+  use.keep = false
+  local status = read_head(job, use)
+  if status then return status end
+  return nil, err, errno
+end
+
+local function exchange(job, use)
+  local conn, options = use.entry.conn, job.options
+  if job.deadline then conn:set_deadline(job.deadline) end
+  conn:set_timeout(options.io_timeout)
+  local ok, status, errno, ours = send(job, use)
+  if not ok then
+    if ours then return nil, status, errno end
+    return early_answer(job, use, status, errno)
+  end
+  if type(status) == "number" then return status end
+  if options.head_timeout then conn:set_timeout(options.head_timeout) end
+  local err
+  status, err, errno = read_head(job, use)
+  if options.head_timeout then conn:set_timeout(options.io_timeout) end
+  return status, err, errno
+end
+
+local stale = { ["eof"] = true, ["connection reset by peer"] = true, ["broken pipe"] = true }
+
+-- On the pool's connection if there is one; once more on a new one where that turns out to be dead.
+local function attempt(job, place)
+  local pool = job.client.pool
+  local repeatable = idempotent[job.method] and is_replayable(job)
+  local entry = not job.options.upgrade and pool:take(place, not repeatable)
+  while true do
+    local err, errno
+    if not entry then
+      entry, err, errno = connect(job, place)
+      if not entry then return nil, err, errno end
+    end
+    local used = entry.used
+    local use = { entry = entry, pool = pool, keep = job.options.keep_alive ~= false, deadline = job.deadline }
+    local status
+    status, err, errno = exchange(job, use)
+    if status then return status, use end
+    pool:drop(entry)
+    entry = nil
+    if not (used and repeatable and stale[err]) then return nil, err == "eof" and "unexpected eof" or err, errno end
+  end
+end
+
+-- The answer to what the job's head says; its connection is still in use.
+local function perform(job)
+  local pool = job.client.pool
+  local place = pool:place(job.route.key)
+  local ok, err = pool:enter(place, job.deadline)
+  if not ok then return nil, err end
+  local done, status, use, errno = pcall(attempt, job, place)
+  if not done or not status then pool:leave(place) end
+  if not done then error(status, 0) end -- a body has raised
+  if not status then return nil, use, errno end
+  local answer = http_answer.new(use, status, job.decode)
+  local t = job.target
+  answer.url = t.scheme .. "://" .. t.authority .. t.path
+  return answer
+end
+
+---------------------------------------------------------------------------------------------------
+-- redirects (RFC 9110 15.4)
+
+local redirects = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+
+local function same_origin(a, b) return a.scheme == b.scheme and a.host == b.host and a.port == b.port end
+
+-- Changes the job into the one that the answer asks for. false: the answer is the last one; nil, err.
+local function follow(job, answer)
+  local status, location = answer.status, answer.headers["location"]
+  if not redirects[status] or not location or (job.options.redirects or 5) == 0 then return false end
+  local becomes_get = status == 303 and job.method ~= "HEAD" or (status <= 302 and job.method == "POST")
+  if not becomes_get and not is_replayable(job) then return false end
+  local target, wrong = url.resolve(job.target, location)
+  if not target then return nil, "invalid redirect: " .. wrong end
+  if becomes_get then job.method, job.body, job.kind = "GET", nil, nil end
+  if not same_origin(target, job.target) then job.foreign = true end
+  if not job.foreign then target.user = target.user or job.target.user end
+  job.target = target
+  wrong = write_head(job)
+  if wrong then return nil, wrong end
+  return true
+end
+
+-- Behind a 101 the connection speaks another protocol: it is the caller's.
+local function hand_over(job, answer)
+  if not job.options.upgrade then
+    answer:close()
+    return nil, "malformed message"
+  end
+  answer.connection = http_answer.take_connection(answer.use)
+  return answer
+end
+
+local function finish(job, answer)
+  if answer.status == 101 then return hand_over(job, answer) end
+  if job.options.stream then return answer end
+  local body, err, errno = answer:read_all(job.options.max_body or BODY_MAX)
+  if not body then return nil, err, errno end
+  answer.body = body
+  return answer
+end
+
+local function run(job)
+  for _ = 0, job.options.redirects or 5 do
+    local answer, err, errno = perform(job)
+    if not answer then return nil, err, errno end
+    local again, wrong = follow(job, answer)
+    if again == false then return finish(job, answer) end
+    if again then answer:read_all(REPLAY_WASTE) end
+    answer:close()
+    if not again then return nil, wrong end
+  end
+  return nil, "too many redirects"
+end
+
+local function start(client, options, level)
+  local job, wrong, misuse = prepare(client, options)
+  if job then return run(job) end
+  if misuse then error("http: " .. wrong, level + 1) end
+  return nil, wrong
+end
+
+---------------------------------------------------------------------------------------------------
+-- clients
+
+--- Sends a request and returns the answer, its body read unless it streams.
+---
+---@param options moonpark.http.client.options
+---@return moonpark.http.answer|nil
+---@return string? err "timeout", "canceled", "connection refused", "malformed message", "too many redirects", ...
+---@return integer? errno
+function Client:request(options)
+  local answer, err, errno = start(self, options, 2)
+  return answer, err, errno
+end
+
+--- Closes connections that wait for another request.
+function Client:close_idle() self.pool:close_idle() end
+
+--- The same, and keeps none from now on. Requests under way go on.
+function Client:close() self.pool:close() end
+
+--- How many connections are open, and how many of them are idle.
+---@return {open: integer, idle: integer}
+function Client:stats() return { open = self.pool.open, idle = self.pool.idle } end
+
+local function with_method(method, address, options)
+  local all = { method = method, url = address }
+  for name, value in pairs(options or {}) do all[name] = value end
+  return all
+end
+
+local shared
+
+--- The client of http.get() and its like.
+---@return moonpark.http.client
+function M.default()
+  shared = shared or M.client()
+  return shared
+end
+
+--- http.request(options): as a client's, on the client that all share.
+function M.request(options)
+  local answer, err, errno = start(M.default(), options, 2)
+  return answer, err, errno
+end
+
+--- client:get(url, options) and its like, and http.get(url, options): request() with that method.
+for _, name in ipairs { "get", "head", "post", "put", "delete", "patch", "options" } do
+  local method = name:upper()
+  Client[name] = function(self, address, options)
+    local answer, err, errno = start(self, with_method(method, address, options), 2)
+    return answer, err, errno
+  end
+  M[name] = function(address, options)
+    local answer, err, errno = start(M.default(), with_method(method, address, options), 2)
+    return answer, err, errno
+  end
+end
+
+--- A client with connections and defaults of its own: what request() takes, and of the pool max_connections,
+--- max_per_host, max_idle, max_idle_per_host, idle_timeout; base_url for URLs that are relative.
+---@param options? table
+---@return moonpark.http.client
+function M.client(options)
+  options = options or {}
+  local wrong = check_options(options, of_clients)
+  if wrong then error("http.client: " .. wrong, 2) end
+  local base
+  if options.base_url then
+    base, wrong = url.parse(options.base_url)
+    if not base then error("http.client: option 'base_url': " .. wrong, 2) end
+  end
+  local defaults = {}
+  for name, value in pairs(options) do
+    if not of_clients[name] and name ~= "headers" then defaults[name] = value end
+  end
+  return setmetatable({ pool = http_pool.new(options), defaults = defaults, headers = options.headers or {},
+    base = base, accepted = http_decode.accepted(), writer = core.http_reader() }, Client)
+end
+
+return M

@@ -1,0 +1,201 @@
+-- SPDX-License-Identifier: MIT
+-- http_pool.lua - connections of an HTTP client that are kept for the next request to the same place.
+--
+-- An idle one is a connection that nobody waits on: it keeps no program alive, and no task has to end for it. Those
+-- that are too old are closed whenever the pool is used. Before one is used again it is looked at, without waiting:
+-- where anything has come, be it the end, it is closed instead.
+
+local core = require "moonpark.core"
+
+local M = {}
+
+---@class moonpark.http.pool.options
+---@field max_connections? integer open at once; no limit
+---@field max_per_host? integer open at once to one place; no limit
+---@field max_idle? integer kept; 128
+---@field max_idle_per_host? integer kept for one place; 16
+---@field idle_timeout? number seconds one is kept; 60
+
+---@class moonpark.http.pool.entry
+---@field conn moonpark.connection
+---@field reader userdata reads its responses
+---@field place table
+---@field since number when it became idle
+---@field used boolean it has carried a request before
+
+---@class moonpark.http.pool
+local Pool = {}
+Pool.__index = Pool
+
+local pools = setmetatable({}, { __mode = "k" })
+
+local SWEEP = 1 -- seconds between two looks at all that is idle
+
+---@param options moonpark.http.pool.options
+---@return moonpark.http.pool
+function M.new(options)
+  local pool = setmetatable({
+    places = {},
+    idle = 0,
+    max_idle = options.max_idle or 128,
+    max_idle_per_host = options.max_idle_per_host or 16,
+    idle_timeout = options.idle_timeout or 60,
+    max_per_host = options.max_per_host,
+    free = options.max_connections and core.semaphore(options.max_connections),
+    max_open = options.max_connections,
+    open = 0,
+    sweep_at = 0,
+  }, Pool)
+  pools[pool] = true
+  return pool
+end
+
+--- The place of that key: what is the same for all connections in it.
+---@param key string
+---@return table
+function Pool:place(key)
+  local place = self.places[key]
+  if not place then
+    place = { key = key, used = 0, free = self.max_per_host and core.semaphore(self.max_per_host) }
+    self.places[key] = place
+  end
+  return place
+end
+
+local function forget(self, place)
+  if place.used == 0 and #place == 0 and self.places[place.key] == place then self.places[place.key] = nil end
+end
+
+local function close(self, entry)
+  self.open = self.open - 1
+  entry.conn:close()
+end
+
+local function close_oldest(self, place)
+  close(self, table.remove(place, 1))
+  self.idle = self.idle - 1
+  forget(self, place)
+end
+
+local function sweep(self, now)
+  self.sweep_at = now + SWEEP
+  for _, place in pairs(self.places) do
+    while place[1] and place[1].since + self.idle_timeout <= now do close_oldest(self, place) end
+  end
+end
+
+-- One that is idle somewhere makes room.
+local function make_room(self)
+  local oldest
+  for _, place in pairs(self.places) do
+    if place[1] and (not oldest or place[1].since < oldest[1].since) then oldest = place end
+  end
+  if oldest then close_oldest(self, oldest) end
+end
+
+local function left(deadline) return deadline and math.max(0, deadline - core.now()) end
+
+--- Waits until another request to the place may begin; leave() ends it.
+---@param place table
+---@param deadline number|nil
+---@return true|nil
+---@return string? err "timeout", "canceled"
+function Pool:enter(place, deadline)
+  place.used = place.used + 1
+  if place.free then
+    local ok, err = place.free:acquire(left(deadline))
+    if not ok then
+      place.used = place.used - 1
+      forget(self, place)
+      return nil, err
+    end
+  end
+  if self.free then
+    local ok, err = self.free:acquire(left(deadline))
+    if not ok then
+      if place.free then place.free:release() end
+      place.used = place.used - 1
+      forget(self, place)
+      return nil, err
+    end
+  end
+  return true
+end
+
+--- The request is over; its connection was put back or dropped.
+function Pool:leave(place)
+  place.used = place.used - 1
+  if place.free then place.free:release() end
+  if self.free then self.free:release() end
+  forget(self, place)
+end
+
+--- An idle connection, or nil. sure: it must be as sure as can be that it can carry a request.
+---@param place table
+---@param sure boolean
+---@return moonpark.http.pool.entry|nil
+function Pool:take(place, sure)
+  local n = #place
+  if n == 0 then return nil end
+  local now = core.now()
+  while n > 0 do
+    local entry = place[n]
+    place[n] = nil
+    n = n - 1
+    self.idle = self.idle - 1
+    if entry.since + self.idle_timeout > now and core.http_is_quiet(entry.conn, sure) then return entry end
+    close(self, entry)
+  end
+end
+
+--- Room for a connection that is about to be made.
+function Pool:reserve()
+  if self.max_open and self.open >= self.max_open then make_room(self) end
+end
+
+--- A new connection of the place.
+---@return moonpark.http.pool.entry
+function Pool:add(place, conn)
+  self.open = self.open + 1
+  return { conn = conn, reader = core.http_reader(), place = place, since = 0, used = false }
+end
+
+--- Keeps a connection for the next request.
+---@param entry moonpark.http.pool.entry
+function Pool:put(entry)
+  local place, now = entry.place, core.now()
+  if self.closed or self.max_idle_per_host <= 0 or self.max_idle <= 0 then return close(self, entry) end
+  if #place >= self.max_idle_per_host then close_oldest(self, place)
+  elseif self.idle >= self.max_idle then make_room(self) end
+  self.places[place.key] = place
+  entry.used, entry.since = true, now
+  place[#place + 1] = entry
+  self.idle = self.idle + 1
+  if now >= self.sweep_at then sweep(self, now) end
+end
+
+--- Closes a connection that is in use.
+function Pool:drop(entry) close(self, entry) end
+
+--- A connection that is in use is its user's from now on.
+function Pool:give_away() self.open = self.open - 1 end
+
+--- Closes what is idle.
+function Pool:close_idle()
+  for _, place in pairs(self.places) do
+    while place[1] do close_oldest(self, place) end
+  end
+end
+
+--- Closes what is idle, and keeps nothing from now on.
+function Pool:close()
+  self.closed = true
+  self:close_idle()
+end
+
+--- Closes what is idle in all pools: so that a test leaves nothing.
+function M.close_all_idle()
+  for pool in pairs(pools) do pool:close_idle() end
+end
+
+return M

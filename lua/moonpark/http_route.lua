@@ -1,0 +1,113 @@
+-- SPDX-License-Identifier: MIT
+-- http_route.lua - where a request is sent: to its origin, to a proxy, to a unix socket; and who is asking.
+--
+-- The environment's proxies are those of curl and Go: http_proxy and no_proxy, in lower case only, because a CGI
+-- program's HTTP_PROXY is what a client has sent as "Proxy:".
+
+local url = require "moonpark.url"
+
+local M = {}
+
+local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+local function base64(text)
+  local out = {}
+  for i = 1, #text, 3 do
+    local a, b, c = text:byte(i, i + 2)
+    local bits = a * 65536 + (b or 0) * 256 + (c or 0)
+    for shift = 3, 0, -1 do
+      local digit = math.floor(bits / 64 ^ shift) % 64 + 1
+      out[#out + 1] = ALPHABET:sub(digit, digit)
+    end
+    if not c then out[#out] = "=" end
+    if not b then out[#out - 1] = "=" end
+  end
+  return table.concat(out)
+end
+
+--- The value of an Authorization field (RFC 7617): of {name, password}, or of a URL's "name:password".
+---@param auth string[]|nil
+---@param user string|nil
+---@return string|nil
+function M.credentials(auth, user)
+  if auth then return "Basic " .. base64(tostring(auth[1] or "") .. ":" .. tostring(auth[2] or "")) end
+  if not user then return nil end
+  local name, password = user:match("^([^:]*):?(.*)$")
+  return "Basic " .. base64((url.decode(name) or name) .. ":" .. (url.decode(password) or password))
+end
+
+--- The value in a table of headers, whatever the case of its name.
+---@param headers table
+---@param name string in lower case
+function M.find(headers, name)
+  for key, value in pairs(headers) do
+    if type(key) == "string" and key:lower() == name then return value end
+  end
+end
+
+-- "example.com" and ".example.com" are also their subdomains; "*" is everything; a port may follow.
+local function matches(pattern, host, port)
+  local name, only = pattern:match("^(.-):(%d+)$")
+  if only and not name:find(":", 1, true) then
+    if tonumber(only) ~= port then return false end
+    pattern = name
+  end
+  pattern = pattern:lower():gsub("^%*?%.", ""):gsub("^%[(.*)%]$", "%1")
+  host = host:lower()
+  return pattern == "*" or host == pattern or host:sub(-#pattern - 1) == "." .. pattern
+end
+
+--- Is the host one of those that the text lists?
+---@param list string|nil "localhost, .example.com, 10.0.0.1:8080"
+---@param host string
+---@param port integer
+---@return boolean
+function M.is_excepted(list, host, port)
+  for pattern in (list or ""):gmatch("[^%s,]+") do
+    if matches(pattern, host, port) then return true end
+  end
+  return false
+end
+
+local function proxy_of(target, options)
+  if options.proxy == false then return nil end
+  if options.proxy then return options.proxy end
+  local text = os.getenv("http_proxy")
+  if not text or text == "" or M.is_excepted(os.getenv("no_proxy"), target.host, target.port) then return nil end
+  return text
+end
+
+---@class moonpark.http.route
+---@field address string to be dialled
+---@field target string of the request
+---@field key string what is the same for all connections that may carry it
+---@field credentials string|nil for the proxy
+---@field wrong string|nil it cannot be sent
+
+--- How a request to that target goes.
+---@param target moonpark.url.parts
+---@param options table unix, proxy
+---@return moonpark.http.route
+function M.of(target, options)
+  if target.scheme ~= "http" then return { wrong = target.scheme .. " is not supported yet" } end
+  local identity = "" -- of TLS: certificates, names, versions
+  if options.unix then
+    local address = "unix:" .. options.unix
+    return { address = address, target = target.path, key = ("%s %s %s"):format(target.scheme, address, identity) }
+  end
+  local proxy = proxy_of(target, options)
+  if not proxy then
+    return { address = target.address, target = target.path,
+      key = ("%s %s %s"):format(target.scheme, target.address, identity) }
+  end
+  local parts = url.parse(proxy:find("://", 1, true) and proxy or "http://" .. proxy)
+  if not parts then return { wrong = "invalid proxy '" .. proxy .. "'" } end
+  if parts.scheme ~= "http" then return { wrong = parts.scheme .. " proxies are not supported yet" } end
+  return {
+    address = parts.address, target = "http://" .. target.authority .. target.path,
+    key = ("proxy %s %s %s"):format(parts.address, parts.user or "", identity),
+    credentials = M.credentials(nil, parts.user),
+  }
+end
+
+return M

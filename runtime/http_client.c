@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* http_client.c - a head is parsed where it lies in `in`, and copied once when it is complete: its spans are offsets,
+ * so they hold for the copy too. */
+#include "http_client.h"
+
+#include "conn_read.h"
+#include "errors.h"
+
+#include <errno.h>
+
+enum { INTERIM_MAX = 32 }; /* a server that sends only these would keep us for ever */
+
+void http_client_begin(struct http_reader *r, bool to_head, size_t limit)
+{
+    r->bytes.start = r->bytes.end = 0;
+    r->trailer.start = r->trailer.end = 0;
+    r->searched = 0;
+    r->interim = 0;
+    r->body = (struct http_body){0};
+    r->head.count = 0;
+    r->head.status = 0;
+    r->to_head = to_head;
+    r->limit = limit;
+}
+
+void http_client_fini(struct http_reader *r)
+{
+    buf_fini(&r->bytes);
+    buf_fini(&r->trailer);
+}
+
+static bool is_interim(const struct http_reader *r)
+{
+    int status = r->head.status;
+    return status < 200 && status != 101 && !(status == 100 && r->continues);
+}
+
+/* The head is the first n bytes of `in`. */
+static int take_head(struct conn *c, struct http_reader *r, size_t n)
+{
+    if (n > r->limit)
+        return ERR_TOO_LONG;
+    if (is_interim(r)) {
+        buf_consume(&c->in, n);
+        return ++r->interim > INTERIM_MAX ? ERR_MALFORMED : CONN_GO_ON;
+    }
+    r->bytes.start = r->bytes.end = 0;
+    if (buf_append(&r->bytes, buf_at(&c->in), n) < 0)
+        return -ENOMEM;
+    buf_consume(&c->in, n);
+    http_response_body(&r->body, &r->head, r->to_head);
+    return 0;
+}
+
+int http_client_head(struct conn *c, struct task *t)
+{
+    struct http_reader *r = t->op.target;
+    size_t n = buf_len(&c->in);
+    if (n > r->searched && http_parse_has_end(buf_at(&c->in), n, r->searched)) {
+        r->searched = 0;
+        int got = http_parse_response(&r->head, buf_at(&c->in), n);
+        if (got != HTTP_INCOMPLETE)
+            return got < 0 ? ERR_MALFORMED : take_head(c, r, (size_t)got);
+    }
+    r->searched = n;
+    if (n >= r->limit)
+        return ERR_TOO_LONG;
+    int e = conn_read_fill(c);
+    return e == ERR_EOF && (n > 0 || r->interim > 0) ? ERR_UNEXPECTED_EOF : e;
+}
+
+bool http_client_reusable(const struct http_reader *r, const struct conn *c)
+{
+    bool goes_on = r->head.minor > 0 ? !r->head.close : r->head.keep_alive && !r->head.close;
+    return goes_on && r->head.status >= 200 && r->body.over && r->body.framing != HTTP_BY_END && !c->closed &&
+           !c->ended && !c->lost && buf_len(&c->in) == 0;
+}
+
+bool http_client_quiet(struct conn *c, bool sure)
+{
+    const struct pollDesc *pd = c->stream.pd;
+    if (c->closed || c->ended || c->lost || buf_len(&c->in) > 0)
+        return false;
+    if (pd && pd->hangup)
+        return false;
+    if (!sure && pd && !netpoll_is_ready(pd, POLL_R))
+        return true;
+    return c->stream.ops->ready(&c->stream, POLL_R) == 0;
+}

@@ -1,0 +1,268 @@
+-- SPDX-License-Identifier: MIT
+-- http.proxy: what the target sees, what the client gets, and what becomes of either when the other fails.
+
+local core = require "moonpark.core"
+local http = require "moonpark.http"
+local moonpark = require "moonpark"
+local net = require "moonpark.net"
+local peers = require "support.http_client"
+local support = require "support.net"
+
+describe("http.proxy", function()
+  local proxies = {}
+
+  after_each(function()
+    for _, proxy in ipairs(proxies) do proxy:close() end
+    proxies = {}
+    peers.stop_all()
+  end)
+
+  -- A server that passes everything on to that target.
+  local function in_front_of(target, options)
+    local proxy = http.proxy(target, options)
+    proxies[#proxies + 1] = proxy
+    local server = peers.serve(proxy)
+    server.pool = proxy.pool
+    return server
+  end
+
+  -- All that comes for these bytes, up to the end.
+  local function raw(server, bytes)
+    local conn = assert(net.dial(server.address))
+    conn:set_timeout(20)
+    assert(conn:write(bytes))
+    local got = assert(conn:read_all())
+    conn:close()
+    return got
+  end
+
+  local GET = "GET / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
+
+  it("passes on what is meant for the target, says who asks, and nothing of the connection", function()
+    local target = peers.saying(peers.ok("hello", "X-A: b\r\nConnection: X-Gone\r\nX-Gone: 1\r\nKeep-Alive: 5\r\n"
+      .. "Date: today\r\n"))
+    local server = in_front_of(target.url)
+    local got = raw(server, "GET http://me/a/%2e?b=c HTTP/1.1\r\nHost: me\r\nConnection: close, x-secret\r\n"
+      .. "X-Secret: 1\r\nX-Kept: 2\r\nTE: trailers\r\nKeep-Alive: 1\r\nProxy-Authorization: x\r\n"
+      .. "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n\r\n")
+    assert.equal(("GET /a/%%2e?b=c HTTP/1.1\nHost: %s\nX-Kept: 2\nX-Forwarded-For: 9.9.9.9, 127.0.0.1\n"
+      .. "X-Forwarded-Proto: http\nX-Forwarded-Host: me\n"):format(target.address), target.heads[1])
+    assert.equal("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\nX-A: b\r\nDate: today\r\n\r\nhello", got)
+  end)
+
+  it("says who asks as it is told to, and which Host is meant", function()
+    local target = peers.saying(peers.ok "", peers.ok "", peers.ok "")
+    raw(in_front_of(target.url, { forwarded = "standard", host = "preserve" }), GET)
+    raw(in_front_of(target.url, { forwarded = false, host = "other" }), GET)
+    raw(in_front_of(target.url .. "/base/", { forwarded = false }), "OPTIONS * HTTP/1.1\r\nHost: a\r\n"
+      .. "Connection: close\r\n\r\n")
+    assert.equal('GET / HTTP/1.1\nHost: me\nForwarded: for="127.0.0.1";proto=http;host="me"\n', target.heads[1])
+    assert.equal("GET / HTTP/1.1\nHost: other\n", target.heads[2])
+    assert.matches("^OPTIONS %* HTTP/1%.1\n", target.heads[3])
+  end)
+
+  it("keeps the target's connections", function()
+    local target = peers.scripted(function(conn)
+      while peers.request(conn) do conn:write(peers.ok "x") end
+    end)
+    local server = in_front_of(target.url)
+    for _ = 1, 3 do assert.equal("x", assert(http.get(server.url)).body) end
+    assert.equal(1, target.count)
+  end)
+
+  it("passes bodies both ways, however they are framed", function()
+    local target = peers.serve(function(req, res)
+      if req.query.chunked then
+        for piece in req:chunks() do res:write(piece) end
+      else
+        res:send(req:body())
+      end
+    end)
+    local server = in_front_of(target.url)
+    for _, size in ipairs { 0, 1, 5000, core.hard and 5000 or 1000000 } do
+      local body = support.random_bytes(size, size + 1)
+      for _, path in ipairs { "/", "/?chunked=1" } do
+        for _, pieces in ipairs { false, true } do
+          local at = 1
+          local answer = assert(http.post(server.url .. path, { body = not pieces and body or function()
+            local piece = body:sub(at, at + 9999)
+            at = at + 10000
+            return piece ~= "" and piece or nil
+          end }))
+          assert.is_true(answer.body == body, ("%d bytes to %s"):format(size, path))
+        end
+      end
+    end
+  end)
+
+  it("never sends a message with two framings, nor believes one", function()
+    local target = peers.saying(peers.ok "", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n")
+    local server = in_front_of(target.url)
+    local got = raw(server, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    assert.matches("^HTTP/1%.1 400 ", got)
+    assert.equal(0, #target.heads)
+    raw(server, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close, Content-Length, host, "
+      .. "transfer-encoding\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+    assert.matches("\nTransfer%-Encoding: chunked\n", target.heads[1])
+    assert.is_nil(target.heads[1]:find "Content%-Length")
+    assert.matches("^HTTP/1%.1 502 ", raw(server, GET))
+  end)
+
+  it("answers HEAD, 204 and 304 without a body", function()
+    local target = peers.saying("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n",
+      "HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n")
+    local server = in_front_of(target.url)
+    assert.equal("5", assert(http.head(server.url)).headers["content-length"])
+    assert.equal(204, assert(http.get(server.url)).status)
+    assert.equal("x", assert(http.get(server.url)).headers["etag"])
+    assert.equal(1, target.count)
+  end)
+
+  it("answers an HTTP/1.0 client with the connection's end where it has no length", function()
+    local target = peers.saying "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    local got = raw(in_front_of(target.url), "GET / HTTP/1.0\r\n\r\n")
+    assert.matches("\r\nConnection: close\r\n\r\nabc$", got)
+    assert.is_nil(got:find "chunked")
+  end)
+
+  it("streams: the first piece arrives while the second is not yet there", function()
+    local more = core.event()
+    local target = peers.scripted(function(conn)
+      peers.request(conn)
+      conn:write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+      more:wait()
+      conn:write("3\r\ndef\r\n0\r\n\r\n")
+      conn:read()
+    end)
+    local answer = assert(http.get(in_front_of(target.url).url, { stream = true }))
+    local got = ""
+    while #got < 3 do got = got .. assert(answer:read()) end
+    more:set()
+    for piece in answer:chunks() do got = got .. piece end
+    assert.equal("abcdef", got)
+  end)
+
+  it("answers while a request is still on its way up", function()
+    local target = peers.serve(function(req, res)
+      for piece in req:chunks() do res:write(piece:upper()) end
+    end)
+    local server = in_front_of(target.url)
+    local conn = assert(net.dial(server.address))
+    conn:set_timeout(20)
+    conn:write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    assert.matches("^HTTP/1.1 200 OK\r\n", assert(conn:read_until("\r\n\r\n")) .. "\r\n")
+    assert.equal("3\r\nABC\r\n", conn:read_exactly(8))
+    conn:write("0\r\n\r\n")
+    assert.equal("0\r\n\r\n", conn:read_exactly(5))
+    conn:close()
+  end)
+
+  it("answers 502 where the target does not, or not in HTTP, and 504 where it takes too long", function()
+    local reasons = {}
+    local function status(target, options)
+      options = options or {}
+      options.on_error = function(text) reasons[#reasons + 1] = text end
+      return tonumber(raw(in_front_of(target, options), GET):match "^HTTP/1%.1 (%d+) ")
+    end
+    local listener = assert(net.listen "127.0.0.1:0")
+    local address = listener:address()
+    listener:close()
+    assert.equal(502, status(address))
+    assert.equal(502, status(peers.saying("garbage\r\n\r\n").url))
+    assert.equal(502, status(peers.saying("").url))
+    local silent = peers.scripted(function(conn) conn:read_all() end)
+    assert.equal(504, status(silent.url, { io_timeout = 0.02 }))
+    assert.same({ "GET /: connection refused", "GET /: malformed message", "GET /: eof", "GET /: timeout" }, reasons)
+  end)
+
+  it("cuts the client's answer off where the target's was", function()
+    local target = peers.saying "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    local server = in_front_of(target.url)
+    local got = raw(server, GET)
+    assert.matches("3\r\nabc\r\n$", got) -- and no last chunk
+    assert.matches("was cut off: unexpected eof", server.log[1])
+  end)
+
+  it("cancels the target's work when the client goes away", function()
+    local left = core.event()
+    local target = peers.scripted(function(conn)
+      peers.request(conn)
+      assert.same({ nil, "eof" }, { conn:read() })
+      left:set()
+    end)
+    local server = in_front_of(target.url)
+    local conn = assert(net.dial(server.address))
+    conn:write("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    while target.count == 0 do moonpark.yield() end
+    conn:close()
+    assert.is_true(left:wait(20))
+    assert.same({}, server.log)
+  end)
+
+  it("cuts a request off where the client's was", function()
+    local got
+    local target = peers.scripted(function(conn)
+      local head = conn:read_until("\r\n\r\n")
+      got = { head ~= nil, (conn:read_all()) }
+    end)
+    local server = in_front_of(target.url)
+    local conn = assert(net.dial(server.address))
+    conn:write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    while target.count == 0 do moonpark.yield() end
+    conn:close()
+    peers.stop_all()
+    assert.same({ true, "3\r\nabc\r\n" }, got)
+  end)
+
+  it("replaces a kept connection that has died, for requests that may be repeated", function()
+    local target = peers.scripted(function(conn, number)
+      peers.request(conn)
+      conn:write(peers.ok(tostring(number)))
+      peers.request(conn)
+    end)
+    local server = in_front_of(target.url)
+    assert.equal("1", assert(http.get(server.url)).body)
+    assert.equal("2", assert(http.get(server.url)).body)
+    assert.equal(502, assert(http.post(server.url, { body = "x" })).status)
+  end)
+
+  it("passes a WebSocket through, and keeps it out where it is told to", function()
+    local target = peers.scripted(function(conn)
+      local head = peers.request(conn)
+      if not head:find "\nUpgrade: websocket\nConnection: Upgrade\n" then return conn:write(peers.ok "no") end
+      conn:write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhi ")
+      support.echo(conn)
+    end)
+    local answer = assert(http.get(in_front_of(target.url).url, { upgrade = "websocket" }))
+    assert.equal(101, answer.status)
+    answer.connection:write("there")
+    assert.equal("hi there", answer.connection:read_exactly(8))
+    answer.connection:close()
+    local plain = in_front_of(target.url, { upgrade = false })
+    assert.equal("no", assert(http.get(plain.url, { upgrade = "websocket", keep_alive = false })).body)
+  end)
+
+  it("reaches a target at a unix path", function()
+    support.with_folder(function(folder)
+      local listener = assert(net.listen("unix:" .. folder .. "/s"))
+      peers.serve(function(_, res) res:send "unix" end, { listener = listener })
+      assert.equal("unix", assert(http.get(in_front_of("unix:" .. folder .. "/s").url)).body)
+      peers.stop_all()
+    end)
+  end)
+
+  it("raises for a target or an option that it cannot mean", function()
+    local function refused(pattern, ...)
+      local args = { ... }
+      local ok, err = pcall(function() http.proxy(unpack(args)) end)
+      assert.is_false(ok)
+      assert.matches("proxy_spec%.lua:%d+: http%.proxy: " .. pattern, err)
+    end
+    refused("https is not supported yet", "https://a")
+    refused("invalid URL", "http://a b")
+    refused("a target has no query", "http://a/?b")
+    refused("unknown option 'x'", "http://a", { x = 1 })
+    refused("option 'forwarded' must be", "http://a", { forwarded = "y" })
+    refused("invalid host", "http://a", { host = "a\r\nb" })
+  end)
+end)

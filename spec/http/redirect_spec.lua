@@ -1,0 +1,140 @@
+-- SPDX-License-Identifier: MIT
+-- Redirects (RFC 9110 15.4), proxies from the environment, and what is told to whom.
+
+local http = require "moonpark.http"
+local peers = require "support.http_client"
+local route = require "moonpark.http_route"
+
+local function to(status, location)
+  return ("HTTP/1.1 %d X\r\nLocation: %s\r\nContent-Length: 2\r\n\r\nno"):format(status, location)
+end
+
+describe("a redirect", function()
+  after_each(peers.stop_all)
+
+  -- The methods and bodies that arrive when a request is answered by that status.
+  local function seen(status, options)
+    local got = {}
+    local server = peers.scripted(function(conn)
+      while true do
+        local head, body = peers.request(conn)
+        if not head then return end
+        got[#got + 1] = head:match "^(%u+ %S+)" .. " " .. (body or "")
+        conn:write(#got == 1 and to(status, "/there") or peers.ok "")
+      end
+    end)
+    options.url = server.url .. "/here"
+    local answer = assert(http.request(options))
+    return got[2], answer.status, server.count
+  end
+
+  it("is followed on the same connection, and the answer says where it came from", function()
+    local server = peers.saying(to(302, "../b?c#d"), peers.ok "there")
+    local answer = assert(http.get(server.url .. "/a/x/y"))
+    assert.same({ "there", server.url .. "/a/b?c" }, { answer.body, answer.url })
+    assert.equal(1, server.count)
+  end)
+
+  it("makes a GET of a POST where the status says so, and keeps method and body elsewhere", function()
+    for _, status in ipairs { 301, 302, 303 } do
+      assert.equal("GET /there ", (seen(status, { method = "POST", body = "x" })))
+    end
+    for _, status in ipairs { 307, 308 } do
+      assert.equal("POST /there x", (seen(status, { method = "POST", body = "x" })))
+    end
+    assert.equal("PUT /there x", (seen(302, { method = "PUT", body = "x" })))
+    assert.equal("GET /there ", (seen(303, { method = "PUT", body = "x" })))
+    assert.equal("HEAD /there ", (seen(303, { method = "HEAD" })))
+  end)
+
+  it("is not followed where the body cannot be sent again, where it was not wanted, and without a Location", function()
+    local given
+    local function body()
+      given = not given
+      return given and "x" or nil
+    end
+    assert.same({ nil, 307 }, { (seen(307, { method = "POST", body = body })), 307 })
+    assert.same({ nil, 302 }, { (seen(302, { redirects = 0 })), 302 })
+    local server = peers.saying "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"
+    assert.equal(302, assert(http.get(server.url)).status)
+  end)
+
+  it("ends where it goes round in circles, or leads nowhere", function()
+    local texts = {}
+    for i = 1, 6 do texts[i] = to(302, "/") end
+    local server = peers.saying(unpack(texts))
+    assert.same({ nil, "too many redirects" }, { http.get(server.url) })
+    assert.equal(6, #server.heads)
+    server = peers.saying(to(302, "/"), to(302, "/"))
+    assert.same({ nil, "too many redirects" }, { http.get(server.url, { redirects = 1 }) })
+    local function nowhere(location)
+      local answer, err = http.get(peers.saying(to(302, location)).url)
+      return answer or err
+    end
+    assert.equal("https is not supported yet", nowhere "https://a/")
+    assert.equal("invalid redirect: unknown scheme 'file'", nowhere "file:///etc/passwd")
+    assert.equal("invalid redirect: invalid URL", nowhere "http://a b/")
+  end)
+
+  it("takes credentials and cookies along to the same origin only", function()
+    local other = peers.saying(peers.ok "")
+    local server = peers.saying(to(302, "/again"), to(302, other.url .. "/"))
+    local headers = { Authorization = "secret", cookie = "a=b", Host = "name", ["X-Other"] = "stays" }
+    assert(http.get(server.url, { headers = headers }))
+    for i = 1, 2 do
+      assert.matches("\nAuthorization: secret\n", server.heads[i])
+      assert.matches("\ncookie: a=b\n", server.heads[i])
+      assert.matches("\nHost: name\n", server.heads[i])
+    end
+    local there = other.heads[1]
+    assert.is_nil(there:lower():find "\nauthorization")
+    assert.is_nil(there:lower():find "\ncookie")
+    assert.matches("\nHost: " .. other.address .. "\n", there)
+    assert.matches("\nX%-Other: stays\n", there)
+
+    other = peers.saying(peers.ok "")
+    server = peers.saying(to(302, other.url .. "/"))
+    assert(http.get("http://me:pw@" .. server.address, { auth = { "me", "pw" } }))
+    assert.is_nil(other.heads[1]:lower():find "\nauthorization")
+  end)
+end)
+
+describe("a proxy", function()
+  after_each(peers.stop_all)
+
+  it("is sent the whole URL, and its own credentials", function()
+    local server = peers.saying(peers.ok "by proxy")
+    local answer = assert(http.get("http://elsewhere.invalid:81/a?b", { proxy = "http://u:p@" .. server.address }))
+    assert.equal("by proxy", answer.body)
+    assert.matches("^GET http://elsewhere%.invalid:81/a%?b HTTP/1%.1\nHost: elsewhere%.invalid:81\n", server.heads[1])
+    assert.matches("\nProxy%-Authorization: Basic dTpw\n", server.heads[1])
+  end)
+
+  it("is refused where it is none", function()
+    assert.same({ nil, "invalid proxy 'a b'" }, { http.get("http://a/", { proxy = "a b" }) })
+    assert.same({ nil, "https proxies are not supported yet" }, { http.get("http://a/", { proxy = "https://a" }) })
+  end)
+
+  it("comes from the environment, but for hosts that no_proxy lists", function()
+    local getenv, env = os.getenv, {}
+    os.getenv = function(name) return env[name] end -- luacheck: ignore 122
+    local function address(text, options)
+      local parts = require("moonpark.url").parse(text)
+      return route.of(parts, options or {}).address
+    end
+    local ok, err = pcall(function()
+      env = { HTTP_PROXY = "http://evil:1" }
+      assert.equal("a:80", address "http://a/")
+      env = { http_proxy = "proxy:3128", no_proxy = "b, .c.example,d:81" }
+      assert.equal("proxy:3128", address "http://a/")
+      assert.equal("a:80", address("http://a/", { proxy = false }))
+      assert.equal("b:80", address "http://B/" :lower())
+      assert.equal("x.c.example:80", address "http://x.c.example/")
+      assert.equal("proxy:3128", address "http://xc.example/")
+      assert.equal("d:81", address "http://d:81/")
+      assert.equal("proxy:3128", address "http://d/")
+    end)
+    os.getenv = getenv -- luacheck: ignore 122
+    if not ok then error(err, 0) end
+  end)
+end)
