@@ -18,6 +18,7 @@ struct conn_file {
     uint64_t offset;  /* where to begin */
     size_t length;    /* bytes asked for; SIZE_MAX: up to the end */
     bool measured;    /* op.length says how many there are to be sent */
+    bool lasting;     /* the connection's timeout is for each piece that leaves, not for all of them */
     bool by_hand;     /* the kernel cannot move them: they are read and written */
 };
 

@@ -13,6 +13,7 @@
 #include "l_http_server.h"
 #include "l_http_client.h"
 #include "l_http_forward.h"
+#include "l_http_file.h"
 #include "l_net.h"
 #include "l_netpoll.h"
 #include "l_packet.h"
@@ -81,6 +82,7 @@ static int open_faces(lua_State *L)
     l_http_server_open(L);
     l_http_client_open(L);
     l_http_forward_open(L);
+    l_http_file_open(L);
     l_netpoll_open(L);
     l_fs_open(L);
     l_watch_open(L);

@@ -91,8 +91,24 @@ static int push_body(lua_State *L, struct task *t)
     return t->wait.result < 0 ? face_error(L, t->wait.result) : 1;
 }
 
+/* Bytes of a file behind what was in `out`: op.length of them, counted by the framing before. -> true, or nil, err,
+ * errno: then the client has to see that something is missing, and the connection ends. */
+static int push_sent(lua_State *L, struct task *t)
+{
+    struct conn *c = t->wait.object;
+    struct http_exchange *x = http_conn_of(c)->exchange;
+    int r = t->wait.result < 0 ? t->wait.result : http_after_data(&x->framing, &x->out, t->op.length);
+    if (r >= 0)
+        return face_result(L, 0);
+    x->framing.keep_alive = false;
+    x->framing.phase = HTTP_SENT;
+    return face_error(L, r);
+}
+
 static int push_result(lua_State *L, struct task *t)
 {
+    if (t->op.code == CONN_SENDFILE)
+        return push_sent(L, t);
     return t->op.code == CONN_WRITE ? push_written(L, t) : push_body(L, t);
 }
 

@@ -8,9 +8,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int sys_openat(int dir, const char *path, int flags, unsigned permissions)
@@ -18,6 +20,14 @@ int sys_openat(int dir, const char *path, int flags, unsigned permissions)
     int r;
     FAULT(EMFILE);
     RETRY(r, openat(dir, path, flags | O_CLOEXEC, permissions));
+}
+
+int sys_open_beneath(int dir, const char *path, int flags)
+{
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    int r;
+    FAULT(ENOSYS);
+    RETRY(r, (int)syscall(SYS_openat2, dir, path, &how, sizeof how));
 }
 
 /* Never retried: on Linux the descriptor is gone even after EINTR. */

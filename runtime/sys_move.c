@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -90,6 +91,13 @@ int sys_set_pipe_size(int fd, size_t n)
 {
     FAULT(EPERM);
     return fcntl(fd, F_SETPIPE_SZ, (int)n) < 0 ? -errno : 0;
+}
+
+ssize_t sys_send_more(int fd, const void *bytes, size_t n)
+{
+    ssize_t r;
+    FAULT(ECONNRESET);
+    RETRY(r, send(fd, bytes, hard_trim(n), MSG_MORE | MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 
 int sys_open_file(const char *path)

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* l_http_file.c - a file is one userdata, open from its making to its close; the same one is the target of each
+ * CONN_SENDFILE, and stays among the arguments while one waits. */
+#include "l_http_file.h"
+
+#include "conn_move.h"
+#include "errors.h"
+#include "http_file.h"
+#include "http_server.h"
+#include "l_conn.h"
+#include "l_http.h"
+#include "sys_move.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char file_mark = 0;
+
+static struct conn_file *file(lua_State *L, int idx)
+{
+    struct conn_file *f = face_self(L, idx, &file_mark, sizeof *f, "HTTP file");
+    luaL_argcheck(L, f->fd >= 0, idx, "file is closed");
+    return f;
+}
+
+static int l_gc(lua_State *L)
+{
+    struct conn_file *f = face_test(L, 1, &file_mark, sizeof *f);
+    if (f)
+        conn_file_close(f);
+    return 0;
+}
+
+/* The path at idx; raises where bytes stand behind its end. */
+static const char *check_path(lua_State *L, int idx)
+{
+    size_t n;
+    const char *path = luaL_checklstring(L, idx, &n);
+    luaL_argcheck(L, strlen(path) == n, idx, "path contains a zero byte");
+    return path;
+}
+
+/* http_file(path[, root]) -> file, size, modified (whole seconds), etag | nil, err, errno */
+static int l_file(lua_State *L)
+{
+    const char *path = check_path(L, 1), *root = lua_isnoneornil(L, 2) ? NULL : check_path(L, 2);
+    char etag[HTTP_FILE_ETAG];
+    struct http_file_info info;
+    struct conn_file *f = face_new(L, FACE_META_HTTP_FILE, sizeof *f);
+    *f = (struct conn_file){.mark = &file_mark, .fd = -1, .lasting = true};
+    f->fd = http_file_open(root, path, &info);
+    if (f->fd < 0)
+        return face_error(L, f->fd);
+    lua_pushnumber(L, (lua_Number)info.size);
+    lua_pushnumber(L, (lua_Number)(info.modified / NS_PER_SECOND - (info.modified % NS_PER_SECOND < 0)));
+    lua_pushlstring(L, etag, http_file_etag(&info, etag));
+    return 4;
+}
+
+/* http_folder(path[, root]) -> file, descriptor | nil, err, errno: open until it is closed, for who lists it */
+static int l_folder(lua_State *L)
+{
+    const char *path = check_path(L, 1), *root = lua_isnoneornil(L, 2) ? NULL : check_path(L, 2);
+    struct conn_file *f = face_new(L, FACE_META_HTTP_FILE, sizeof *f);
+    *f = (struct conn_file){.mark = &file_mark, .fd = -1};
+    f->fd = http_file_open_folder(root, path);
+    if (f->fd < 0)
+        return face_error(L, f->fd);
+    lua_pushinteger(L, f->fd);
+    return 2;
+}
+
+/* file:close(); harmless twice */
+static int l_close(lua_State *L)
+{
+    conn_file_close(face_self(L, 1, &file_mark, sizeof(struct conn_file), "HTTP file"));
+    return 0;
+}
+
+/* Sends what is in `out` with the word that more follows, as far as that needs no waiting: -EAGAIN. */
+static int send_out(struct http_exchange *x)
+{
+    struct stream *s = &x->conn->c.stream;
+    size_t n = buf_len(&x->out);
+    if (n == 0 || !s->ops->plain)
+        return n == 0 ? 0 : http_server_flush(x);
+    ssize_t sent = sys_send_more(s->fd, buf_at(&x->out), n);
+    if (sent < 0)
+        return (int)sent;
+    buf_consume(&x->out, (size_t)sent);
+    return buf_len(&x->out) > 0 ? -EAGAIN : 0;
+}
+
+static int refuse(lua_State *L, struct http_exchange *x, int r)
+{
+    x->framing.keep_alive = false;
+    x->framing.phase = HTTP_SENT;
+    x->out.start = x->out.end = 0;
+    return face_error(L, r);
+}
+
+/* lead(serial, text) -> true | nil, err: bytes of the body that are to leave together with what follows them */
+static int l_lead(lua_State *L)
+{
+    struct http_exchange *x = l_http_current(L);
+    size_t n;
+    bool muted;
+    const char *text = luaL_checklstring(L, 3, &n);
+    if (x->framing.phase != HTTP_IN_BODY)
+        return luaL_error(L, "the response is over, or has not begun");
+    int r = http_before_data(&x->framing, &x->out, n, &muted);
+    if (r == HTTP_TOO_LONG)
+        return luaL_error(L, "the body is longer than the Content-Length that was sent");
+    if (r == 0 && !muted)
+        r = buf_append(&x->out, text, n);
+    if (r == 0)
+        r = http_after_data(&x->framing, &x->out, n);
+    return r < 0 ? refuse(L, x, r) : face_result(L, 0);
+}
+
+/* sendfile(serial, file, offset, length) -> true | nil, err, errno: that much of the file is the next of the body
+ * -> false: what was written before must be flushed first, and then this is called again */
+static int l_sendfile(lua_State *L)
+{
+    struct http_exchange *x = l_http_current(L);
+    struct conn_file *f = file(L, 3);
+    size_t offset = face_size(L, 4, 0, 0), length = face_size(L, 5, 0, 0);
+    bool muted;
+    struct task *t = face_task(L, face_ctx(L));
+    if (x->framing.phase != HTTP_IN_BODY)
+        return luaL_error(L, "the response is over, or has not begun");
+    luaL_argcheck(L, x->framing.framing != HTTP_BY_CHUNKS, 2, "a response with a known length expected");
+    int r = x->framing.mute ? 0 : send_out(x);
+    if (r == -EAGAIN) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    if (r == 0)
+        r = http_before_data(&x->framing, &x->out, length, &muted);
+    if (r == HTTP_TOO_LONG)
+        return luaL_error(L, "the body is longer than the Content-Length that was sent");
+    if (r < 0)
+        return face_return(L, t, refuse(L, x, r));
+    if (muted)
+        return face_return(L, t, face_result(L, http_after_data(&x->framing, &x->out, length)));
+    f->offset = offset;
+    f->length = length;
+    f->measured = true;
+    t->op.target = f;
+    t->op.length = length;
+    t->op.limit = t->op.total = 0;
+    return l_conn_run(L, t, &x->conn->c, CONN_SENDFILE);
+}
+
+static const luaL_Reg file_methods[] = {{"__gc", l_gc}, {"close", l_close}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"lead", l_lead}, {"sendfile", l_sendfile}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"http_file", l_file}, {"http_folder", l_folder}, {NULL, NULL}};
+
+void l_http_file_open(lua_State *L)
+{
+    face_class(L, FACE_META_HTTP_FILE, "moonpark.http.file", file_methods);
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_HTTP_EXCHANGE);
+    face_functions(L, methods);
+    lua_pop(L, 1);
+    face_functions(L, functions);
+}
