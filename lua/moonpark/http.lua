@@ -11,6 +11,7 @@ local http_client = require "moonpark.http_client"
 local http_proxy = require "moonpark.http_proxy"
 local http_router = require "moonpark.http_router"
 local http_server = require "moonpark.http_server"
+local http_static = require "moonpark.http_static"
 
 ---@class moonpark.http
 ---@field basic_auth fun(options: table): function middleware: see http_auth.lua
@@ -30,6 +31,10 @@ M.router = http_router.new
 --- A handler that passes requests on to another server; see docs/http-client.md.
 ---@type fun(target: string, options?: table): moonpark.http.proxy
 M.proxy = http_proxy.new
+
+--- A handler, or middleware, that answers with the files of a folder; see docs/http-files.md.
+---@type fun(folder: string, options?: moonpark.http.static_options): fun(req: moonpark.http.request, res: moonpark.http.response, next?: function): true|nil
+M.static = http_static.new
 
 -- A router is called through its method: one call less for each request.
 local function function_of(handler)

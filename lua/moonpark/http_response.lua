@@ -17,7 +17,9 @@
 -- Calls into the core are tail calls where they can be, so that its errors have the line of the script.
 
 local core = require "moonpark.core"
+local http_events = require "moonpark.http_events"
 local http_fields = require "moonpark.http_fields"
+local http_files = require "moonpark.http_files"
 local http_json = require "moonpark.http_json"
 
 ---@class moonpark.http.response
@@ -322,5 +324,8 @@ function Response:sent()
   if rawget(self.request, "hijacked") then return 0, 0 end
   return self.x:sent(self.serial)
 end
+
+Response.file = http_files.file
+Response.events = http_events.events
 
 return { Response = Response, refusals = refusals }

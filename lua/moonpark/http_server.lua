@@ -6,6 +6,7 @@ local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
+local http_files = require "moonpark.http_files"
 local Request = require("moonpark.http_request").Request
 local http_response = require "moonpark.http_response"
 local Response, refusals = http_response.Response, http_response.refusals
@@ -81,6 +82,7 @@ end
 local function target_of(req) return rawget(req, "hijacked") and req.raw_path or req.target end
 
 local function failed(server, req, res, err)
+  if res.abandon then res.abandon() end
   if rawget(req, "hijacked") then
     return log(server, ("error in the handler of %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
@@ -132,6 +134,7 @@ local function work(server, handler)
   local me = core.current()
   server.workers[me] = true
   task.name_by(me, function() return x:describe() end)
+  http_files.logs[x] = function(text) log(server, text) end
   local req, res
   local serial, method, path = take(x)
   while serial ~= nil do

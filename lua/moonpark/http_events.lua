@@ -1,0 +1,163 @@
+-- SPDX-License-Identifier: MIT
+-- http_events.lua - res:events: server-sent events, as the WHATWG HTML standard has them (9.2).
+--
+-- A task beside the handler's sends heartbeats; a lock keeps the two from writing at once. The end of the response,
+-- however it comes, ends that task.
+
+local core = require "moonpark.core"
+local failures = require "moonpark.failures"
+
+local M = {}
+
+---@class moonpark.http.events
+---@field last_event_id string|nil the id of the last event that the client got before it came back
+local Events = {}
+Events.__index = Events
+
+local function check_line(text, name)
+  text = tostring(text)
+  if text:find("[\r\n%z]") then error(("send: option '%s' must be one line"):format(name), 4) end
+  return text
+end
+
+-- "data: a\ndata: b\n": each kind of line end begins a new line (9.2.5).
+local function add_lines(out, field, text)
+  text = text:gsub("\r\n?", "\n")
+  for line in (text .. "\n"):gmatch("(.-)\n") do out[#out + 1] = field .. line .. "\n" end
+end
+
+local known = { event = true, data = true, id = true, retry = true }
+
+local function check_keys(event)
+  for key in pairs(event) do
+    if not known[key] then error(("send: unknown option '%s'"):format(tostring(key)), 4) end
+  end
+end
+
+local function check_retry(retry)
+  if type(retry) ~= "number" or retry < 0 or retry ~= math.floor(retry) or retry > 1e15 then
+    error("send: option 'retry' must be a whole number of milliseconds", 4)
+  end
+end
+
+local function format(event)
+  if type(event) == "string" or type(event) == "number" then event = { data = event } end
+  if type(event) ~= "table" then error("send: a text or a table expected, got " .. type(event), 3) end
+  check_keys(event)
+  local out = {}
+  if event.event then out[#out + 1] = "event: " .. check_line(event.event, "event") .. "\n" end
+  if event.id then out[#out + 1] = "id: " .. check_line(event.id, "id") .. "\n" end
+  if event.retry then
+    check_retry(event.retry)
+    out[#out + 1] = ("retry: %.0f\n"):format(event.retry)
+  end
+  if event.data then add_lines(out, "data: ", tostring(event.data)) end
+  out[#out + 1] = "\n"
+  return table.concat(out)
+end
+
+local function write(self, text)
+  local ok, err = self.lock:lock()
+  if not ok then return nil, err end
+  local errno
+  if self.closed then
+    ok, err = nil, "closed"
+  elseif self.x:is_gone(self.serial) then
+    ok, err = nil, "canceled"
+  else
+    ok, err, errno = self.x:write(self.serial, text)
+  end
+  self.lock:unlock()
+  return ok, err, errno
+end
+
+--- Sends an event: its data alone, or {event = name, data = text, id = text, retry = milliseconds}. Lines of the data
+--- arrive as they are, whatever ends them.
+---@param event string|number|{event?: string, data?: string|number, id?: string|number, retry?: integer}
+---@return true|nil
+---@return string? err "canceled" once the client has left, "timeout", "closed", "broken pipe", ...
+---@return integer? errno
+function Events:send(event)
+  local text = format(event)
+  return write(self, text)
+end
+
+--- Sends what clients pass over: it keeps the connection from looking dead.
+---@param text? string
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Events:comment(text)
+  local out = {}
+  add_lines(out, ":", text and " " .. text or "")
+  return write(self, table.concat(out) .. "\n")
+end
+
+local function beat(self, seconds)
+  while core.sleep(seconds) and not self.closed do
+    if not self:comment() then return end
+  end
+end
+
+local function stop(self)
+  self.closed = true
+  if self.beating then self.beating:cancel() end
+  self.beating = nil
+end
+
+-- A request that is over raises: then so is the beating.
+local function start_beating(self, seconds)
+  self.beating = core.go(function()
+    local ok, err = pcall(beat, self, seconds)
+    if not ok and not self.closed then error(failures.text(err), 0) end
+  end)
+  self.beating:name "heartbeat"
+end
+
+--- Ends the stream; the handler that returns has it done.
+function Events:close()
+  local res = self.response
+  if not self.closed then return res:finish() end
+end
+
+local function finish(self)
+  local res = self.response
+  res.finish, res.abandon = nil, nil
+  stop(self)
+  return res:finish()
+end
+
+local function check_options(options)
+  local heartbeat = options and options.heartbeat
+  for key in pairs(options or {}) do
+    if key ~= "heartbeat" then error(("events: unknown option '%s'"):format(tostring(key)), 3) end
+  end
+  if heartbeat ~= nil and not (type(heartbeat) == "number" and heartbeat > 0 and heartbeat < math.huge) then
+    error("events: option 'heartbeat' must be a number of seconds above 0", 3)
+  end
+  return heartbeat
+end
+
+--- Begins a stream of events. nil where the client is gone already.
+---@param self moonpark.http.response
+---@param options? {heartbeat?: number} seconds between comments that are sent by themselves
+---@return moonpark.http.events|nil
+---@return string? err
+---@return integer? errno
+function M.events(self, options)
+  local heartbeat = check_options(options)
+  self.type, self.transform = "text/event-stream", nil
+  if not self:get("Cache-Control") then self:set("Cache-Control", "no-cache") end
+  self:set("X-Accel-Buffering", "no") -- nginx would else keep them until it has a buffer full
+  local ok, err, errno = self.x:begin(self.serial, self.status, nil, self.type, self.fields)
+  if ok then ok, err, errno = self.x:flush() end
+  if not ok then return nil, err, errno end
+  local events = setmetatable({ response = self, x = self.x, serial = self.serial, lock = core.mutex(),
+    closed = self.request.method == "HEAD", last_event_id = self.request:header "last-event-id" }, Events)
+  self.finish = function() return finish(events) end
+  self.abandon = function() stop(events) end
+  if heartbeat and not events.closed then start_beating(events, heartbeat) end
+  return events
+end
+
+return M
