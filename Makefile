@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-#   make run       install what is missing, build, start examples/kv.lua   (ADDRESS=127.0.0.1:7002)
+#   make run       install what is missing, build, start examples/hello.lua   (ADDRESS=127.0.0.1:8080)
 #   make test      install what is missing, run everything that CI runs
 #   make spec      build and run busted specs alone      (SPEC=spec/net_spec.lua, MODE=asan|hard)
 #   make fuzz      build and run the fuzz targets     (FUZZ_SECONDS=60 each, FUZZ="request url")
@@ -71,13 +71,13 @@ $(BUILD)/units/%.o: runtime/%.c Makefile
 
 # ---- what Debian has to bring ----
 
-RUN_PACKAGES   := gcc libc6-dev libc-ares-dev redis-tools
+RUN_PACKAGES   := gcc libc6-dev libc-ares-dev lua-cjson curl
 FUZZ_PACKAGES  := clang libclang-rt-dev node-llhttp
 TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) \
-                  lua-busted lua-cjson lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
+                  redis-tools lua-busted lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
                   iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \
-                  curl nginx-light zlib1g libbrotli1
-BENCH_PACKAGES := $(RUN_PACKAGES) redis-server haproxy nginx-light libnginx-mod-http-lua wrk lua-http
+                  nginx-light zlib1g libbrotli1
+BENCH_PACKAGES := $(RUN_PACKAGES) redis-server redis-tools haproxy nginx-light libnginx-mod-http-lua wrk lua-http
 
 # Installs what is missing of the packages in $(1), and a LuaJIT with headers where there is none. The two LuaJIT
 # packages exclude each other and both are fine: where the library of one is there, its kind is completed.
@@ -107,19 +107,18 @@ COMPILE  = $(SUB_MAKE) build -j$(shell nproc 2>/dev/null || echo 1)
 lua_env = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/spec/?.lua;;' \
           LUA_CPATH='$(CURDIR)/$(1)/?.so;;'
 
-ADDRESS ?= 127.0.0.1:7002
+ADDRESS ?= 127.0.0.1:8080
 
 .PHONY: run
 run:
 	$(call install_packages,$(RUN_PACKAGES))
 	@$(COMPILE)
 	@echo
-	@echo 'A Redis server in Lua starts. Then, in another terminal:'
-	@echo '    redis-cli -p $(lastword $(subst :, ,$(ADDRESS))) set greeting hello'
-	@echo '    redis-cli -p $(lastword $(subst :, ,$(ADDRESS))) get greeting'
+	@echo 'An HTTP server in Lua starts. Open http://$(ADDRESS)/hello/you in a browser, or in another terminal:'
+	@echo '    curl http://$(ADDRESS)/hello/you'
 	@echo 'Ctrl-C ends it.'
 	@echo
-	@$(call lua_env,$(BUILD)) $(LUAJIT) lua/bin/moonpark examples/kv.lua $(ADDRESS) || [ $$? -eq 130 ]
+	@$(call lua_env,$(BUILD)) $(LUAJIT) lua/bin/moonpark examples/hello.lua $(ADDRESS) || [ $$? -eq 130 ]
 
 .PHONY: bench
 bench:

@@ -10,7 +10,7 @@
 --   SIGUSR1                             prints the dump, goes on
 --   SIGINT, SIGTERM, SIGPIPE            winds down; the second one ends at once                128 + signal
 --
--- Its trades: cli_words.lua reads the command line, cli_run.lua runs, cli_end.lua winds down, cli_tell.lua tells
+-- Its trades: cli_words.lua reads the command line, cli_run.lua runs, cli_serve.lua serves folders, cli_end.lua winds down, cli_tell.lua tells
 -- failures, cli_signals.lua hears of signals.
 
 local check = require "moonpark.check"
@@ -21,6 +21,7 @@ local ffi = require "ffi"
 local options = require "moonpark.cli_options"
 local project = require "moonpark.project"
 local run = require "moonpark.cli_run"
+local serve = require "moonpark.cli_serve"
 local tell = require "moonpark.cli_tell"
 local words_of = require "moonpark.cli_words"
 require "moonpark" -- for what it does to coroutines and to the JIT's limits
@@ -96,6 +97,15 @@ function performers.init(folders)
   return OK
 end
 
+function performers.serve(arguments)
+  if #arguments > 1 then return nil, "serve: one folder expected" end
+  local serving, wrong = serve.prepare(arguments[1] or ".", arguments.options)
+  if not serving then return nil, wrong end
+  io.stdout:setvbuf "line"
+  arg = { [0] = "serve" } -- luacheck: ignore 121
+  return run.run({ serving }, { steps = {}, grace = serve.GRACE })
+end
+
 function performers.completion(shells)
   local shell = #shells == 1 and completion[shells[1]]
   if not shell then return nil, "completion: bash, zsh or fish expected" end
@@ -104,7 +114,7 @@ function performers.completion(shells)
 end
 
 local function perform(command, words)
-  local arguments, wrong, hint = words_of.arguments(words)
+  local arguments, wrong, hint = words_of.arguments(words, command)
   if not arguments then return wrong_usage(wrong, hint, command) end
   if arguments == "help" then
     io.stdout:write(options.command_help(command))

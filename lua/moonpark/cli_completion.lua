@@ -58,11 +58,23 @@ _moonpark() {
 complete -F _moonpark moonpark
 ]]
 
+-- The names of a command's own options.
+local function own_options(command)
+  local names = {}
+  for i, option in ipairs(command.options or {}) do names[i] = option.names[1] end
+  return names
+end
+
 local function bash_case(command)
   local reply = '_moonpark_files "$word"'
   if command.files == "folder" then reply = 'COMPREPLY=($(compgen -d -- "$word"))' end
   if command.words then
     reply = ("COMPREPLY=($(compgen -W '%s' -- \"$word\"))"):format(table.concat(command.words, " "))
+  end
+  local own = own_options(command)
+  if own[1] then
+    reply = ("case \"$word\" in -*) COMPREPLY=($(compgen -W '%s' -- \"$word\")) ;; *) %s ;; esac"):format(
+      table.concat(own, " "), reply)
   end
   return ("      %s) %s; return ;;"):format(command.name, reply)
 end
@@ -112,8 +124,19 @@ local function zsh_option(option)
   return table.concat(lines, "\n")
 end
 
+local function zsh_own(command)
+  local words = { "shift words; (( CURRENT-- )); _arguments" }
+  for _, option in ipairs(command.options) do
+    words[#words + 1] = ("'%s[%s]%s'"):format(option.names[1], zsh_quote(one_line(option.help)),
+      option.value and ":" .. zsh_quote(option.value) .. ":" or "")
+  end
+  words[#words + 1] = "'*:folder:_files -/'"
+  return table.concat(words, " ")
+end
+
 local function zsh_case(command)
-  local what = command.words and "_values '' " .. table.concat(command.words, " ")
+  local what = own_options(command)[1] and zsh_own(command)
+    or command.words and "_values '' " .. table.concat(command.words, " ")
     or command.files == "folder" and "_files -/" or "_files -g '*.lua'"
   return ("    %s) %s; return ;;"):format(command.name, what)
 end
@@ -158,6 +181,10 @@ function M.fish()
     "complete -c moonpark -n __fish_use_subcommand -k -a '(__fish_complete_suffix .lua)'" }
   for _, option in ipairs(options.options) do lines[#lines + 1] = fish_option(option) end
   for _, command in ipairs(options.commands) do
+    for _, option in ipairs(command.options or {}) do
+      lines[#lines + 1] = ("complete -c moonpark -n '__fish_seen_subcommand_from %s' -l %s%s -d %s"):format(command.name,
+        option.names[1]:sub(3), option.value and " -x" or "", fish_quote(option.help))
+    end
     lines[#lines + 1] = ("complete -c moonpark -n __fish_use_subcommand -a %s -d %s"):format(command.name,
       fish_quote(command.help))
     lines[#lines + 1] = fish_arguments(command)

@@ -29,6 +29,7 @@ M.options = {
 ---@field usage string what `moonpark NAME --help` says more
 ---@field words? string[] what its argument may be; else files[1] says what kind of file
 ---@field files? "lua"|"folder"
+---@field options? moonpark.cli.option[]
 
 ---@type moonpark.cli.command[]
 M.commands = {
@@ -48,6 +49,24 @@ usage or a file that cannot be read.
     usage = [[
 Makes the folder where there is none ('.' is this one). What is there already
 is never overwritten: then nothing is written at all.
+]] },
+  { name = "serve", arguments = "[options] [DIR]", files = "folder",
+    help = "serves a folder's files over HTTP; without DIR, this one's",
+    options = {
+      { names = { "--address" }, value = "address", help = "host:port or unix:/path (127.0.0.1:8080); port 0: a free one" },
+      { names = { "--listing" }, help = "folders without an index.html are answered by\na page of their names" },
+      { names = { "--hidden" }, help = "files whose names begin with '.' too" },
+      { names = { "--follow" }, help = "symbolic links that lead out of the folder too" },
+      { names = { "--cache" }, value = "seconds", help = "clients may keep what they get that long\nwithout asking again" },
+      { names = { "--quiet" }, help = "no line for each request" },
+    },
+    usage = [[
+Answers GET and HEAD: ranges, conditional requests, FILE.br and FILE.gz beside
+FILE for clients that accept them. Only this machine can reach 127.0.0.1; with
+--address :8080 everybody who reaches this machine can read the folder.
+
+The first Ctrl-C (SIGTERM) stops listening and lets running requests finish,
+for five seconds at the most; the second one ends it at once.
 ]] },
   { name = "completion", arguments = "bash|zsh|fish", words = { "bash", "zsh", "fish" },
     help = "prints a script that completes this command's words",
@@ -87,14 +106,16 @@ local function entry(left, text)
   return table.concat(lines, "\n")
 end
 
+local function option_entry(option)
+  local left = table.concat(option.names, ", ") .. (option.value and " " .. option.value or "")
+  return entry(left, option.help)
+end
+
 --- What `moonpark --help` prints.
 ---@return string
 function M.help()
   local lines = { HEAD, "options:" }
-  for _, option in ipairs(M.options) do
-    local left = table.concat(option.names, ", ") .. (option.value and " " .. option.value or "")
-    table.insert(lines, entry(left, option.help))
-  end
+  for _, option in ipairs(M.options) do table.insert(lines, option_entry(option)) end
   table.insert(lines, "\ncommands:")
   for _, command in ipairs(M.commands) do
     table.insert(lines, entry(command.name .. " " .. command.arguments, command.help))
@@ -106,8 +127,11 @@ end
 ---@param command moonpark.cli.command
 ---@return string
 function M.command_help(command)
-  return ("usage: moonpark %s %s\n\n%s%s.\n\n%s"):format(command.name, command.arguments,
-    command.help:sub(1, 1):upper(), command.help:sub(2), command.usage)
+  local lines = {}
+  for _, option in ipairs(command.options or {}) do lines[#lines + 1] = option_entry(option) .. "\n" end
+  if lines[1] then lines[#lines + 1] = "\n" end
+  return ("usage: moonpark %s %s\n\n%s%s.\n\n%s%s"):format(command.name, command.arguments,
+    command.help:sub(1, 1):upper(), command.help:sub(2), table.concat(lines), command.usage)
 end
 
 --- All names of options and all commands.

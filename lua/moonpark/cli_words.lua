@@ -60,15 +60,15 @@ local function joined(word)
 end
 
 -- What may help with an option that is none, or nil.
-local function hint(word)
-  if word:find "^%-[jOb]" then
+local function hint(word, names)
+  if not names and word:find "^%-[jOb]" then
     return ("an option of LuaJIT's own? luajit %s \"$(command -v moonpark)\" ..."):format(word)
   end
-  local meant = spelling.nearest(word:match "^[^=]*", (options.words()))
+  local meant = spelling.nearest(word:match "^[^=]*", names or (options.words()))
   return meant and ("did you mean '%s'?"):format(meant)
 end
 
-local function unknown(word) return nil, ("unknown option '%s'"):format(word), hint(word) end
+local function unknown(word, names) return nil, ("unknown option '%s'"):format(word), hint(word, names) end
 
 -- The option at words[i]. -> the index behind it | nil, what is wrong, a hint
 local function read_option(program, words, i)
@@ -118,20 +118,50 @@ function M.command(words)
   end
 end
 
---- The words of `moonpark NAME ...`: its arguments, or that help is wanted.
+-- The command's option at words[i] goes into `given`, by its name without "--". -> the index behind it | nil, what is
+-- wrong, a hint
+local function read_own_option(command, given, words, i)
+  local name, value = words[i]:match "^(%-%-%w+)=(.*)$"
+  name = name or words[i]
+  local names = { "--help" }
+  for _, option in ipairs(command.options or {}) do
+    table.insert(names, option.names[1])
+    if option.names[1] == name and option.value then
+      value = value or words[i + 1]
+      if not value then return nil, ("option '%s' needs a value"):format(name) end
+      given[name:sub(3)] = value
+      return words[i]:find "=" and i + 1 or i + 2
+    elseif option.names[1] == words[i] then
+      given[name:sub(3)] = true
+      return i + 1
+    end
+  end
+  return unknown(words[i], command.options and names)
+end
+
+--- The words of `moonpark NAME ...`: its arguments and, under `options`, its options; or that help is wanted.
 ---@param words string[]
+---@param command moonpark.cli.command
 ---@return string[]|"help"|nil
 ---@return string? wrong
 ---@return string? hint
-function M.arguments(words)
-  local arguments, i = {}, 2
+function M.arguments(words, command)
+  local arguments, i = { options = {} }, 2
   while words[i] do
     local word = words[i]
-    if word == "--" then return { unpack(words, i + 1) } end
+    if word == "--" then
+      for at = i + 1, #words do table.insert(arguments, words[at]) end
+      return arguments
+    end
     if word == "-h" or word == "--help" then return "help" end
-    if word:find "^%-." then return unknown(word) end
-    table.insert(arguments, word)
-    i = i + 1
+    if word:find "^%-." then
+      local behind, wrong, help = read_own_option(command, arguments.options, words, i)
+      if not behind then return nil, wrong, help end
+      i = behind
+    else
+      table.insert(arguments, word)
+      i = i + 1
+    end
   end
   return arguments
 end

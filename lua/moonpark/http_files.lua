@@ -149,12 +149,12 @@ local function send_part(res, file, path, offset, length)
   return nil, err, errno
 end
 
-local function begin(res, status, length)
-  return res.x:begin(res.serial, status, length, res.type, res.fields)
+local function begin(res, length)
+  return res.x:begin(res.serial, res.status, length, res.type, res.fields)
 end
 
 local function send_whole(res, file, path)
-  local ok, err, errno = begin(res, res.status, file.size)
+  local ok, err, errno = begin(res, file.size)
   if not ok or file.size == 0 then return ok, err, errno end
   return send_part(res, file, path, 0, file.size)
 end
@@ -162,9 +162,10 @@ end
 local function content_range(range, size) return ("bytes %.0f-%.0f/%.0f"):format(range[1], range[2], size) end
 
 local function send_range(res, file, path, range)
+  res.status = 206
   res:set("Content-Range", content_range(range, file.size))
   local length = range[2] - range[1] + 1
-  local ok, err, errno = begin(res, 206, length)
+  local ok, err, errno = begin(res, length)
   if not ok then return nil, err, errno end
   return send_part(res, file, path, range[1], length)
 end
@@ -185,9 +186,9 @@ local function send_ranges(res, file, path, ranges)
       content_range(range, file.size))
     total = total + #heads[i] + range[2] - range[1] + 1
   end
-  res.type = "multipart/byteranges; boundary=" .. boundary
+  res.status, res.type = 206, "multipart/byteranges; boundary=" .. boundary
   local x, serial = res.x, res.serial
-  local ok, err, errno = begin(res, 206, total + #last)
+  local ok, err, errno = begin(res, total + #last)
   for i, range in ipairs(ranges) do
     if ok then ok, err, errno = x:lead(serial, heads[i]) end
     if ok then ok, err, errno = send_part(res, file, path, range[1], range[2] - range[1] + 1) end
@@ -199,7 +200,7 @@ end
 -- 304 and 412 have no body, 416 has no use for one.
 local function refuse(res, status)
   res.status, res.type = status, nil
-  return begin(res, status, 0)
+  return begin(res, 0)
 end
 
 local function send_asked(res, file, path, options)

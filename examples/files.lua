@@ -1,0 +1,43 @@
+-- SPDX-License-Identifier: MIT
+-- files.lua - a folder over HTTP: pages of names, files, parts of files, and downloads.
+--
+--   luajit examples/files.lua [folder [address]]      or: moonpark examples/files.lua [folder [address]]
+--
+-- Then open http://127.0.0.1:8080/ in a browser, or, in another terminal:
+--
+--   curl -O -C - http://127.0.0.1:8080/some.file          goes on where an earlier download ended
+--   curl -r 0-99 http://127.0.0.1:8080/some.file          the first hundred bytes
+--   curl -OJ http://127.0.0.1:8080/download/some.file     saved under its name, by browsers too
+--
+-- A file's bytes go from the page cache to the socket; none of them is ever in Lua. What a path may lead to is decided
+-- by the kernel: nothing outside of the folder, whatever links there are. Names that begin with a dot are hidden.
+-- `moonpark serve` does the same without a script.
+
+local http = require "moonpark.http"
+
+local USAGE = [[
+usage: files.lua [folder [address]]      a folder over HTTP
+folder: the current one where none is given
+address: host:port or unix:/path; 127.0.0.1:8080 where none is given; port 0 picks a free one]]
+
+if arg[1] == "--help" then return print(USAGE) end
+local folder, address = arg[1] or ".", arg[2] or "127.0.0.1:8080"
+
+local app = http.router()
+
+app:get("/download/*path", function(req, res)
+  res:file(req.params.path, { root = folder, download = true })
+end)
+
+app:get("/*path", http.static(folder, { listing = true, cache_control = "no-cache" }))
+
+local function tell(server)
+  print("listening on " .. server:address())
+  io.stdout:flush()
+end
+
+local ok, err = http.serve(app, { address = address, on_listen = tell })
+if not ok and err ~= "canceled" then
+  io.stderr:write("files: cannot listen on ", address, ": ", err, "\n")
+  os.exit(1)
+end
