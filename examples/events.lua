@@ -86,6 +86,7 @@ app:get("/events", function(_, res)
   while true do
     local coming = news -- taken before looking: what comes from now on sets this one
     while at <= last do
+      at = math.max(at, last - KEPT + 1)
       if not events:send { event = "said", id = at, data = messages[at] } then return end
       at = at + 1
     end
