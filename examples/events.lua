@@ -81,7 +81,7 @@ end)
 
 app:get("/events", function(_, res)
   local events = res:events { heartbeat = HEARTBEAT }
-  if not events then return end
+  if not events or not events:comment "welcome" then return end
   local at = first_for(events)
   while true do
     local coming = news -- taken before looking: what comes from now on sets this one

@@ -15,10 +15,10 @@
 
 local http = require "moonpark.http"
 
-local USAGE = [[
+local USAGE = [=[
 usage: files.lua [folder [address]]      a folder over HTTP
 folder: the current one where none is given
-address: host:port or unix:/path; 127.0.0.1:8080 where none is given; port 0 picks a free one]]
+address: host:port or unix:/path; 127.0.0.1:8080 where none is given; port 0 picks a free one]=]
 
 if arg[1] == "--help" then return print(USAGE) end
 local folder, address = arg[1] or ".", arg[2] or "127.0.0.1:8080"

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli_serve.lua - moonpark serve: the files of a folder over HTTP, until a signal ends it.
 
+local core = require "moonpark.core"
 local ending = require "moonpark.cli_end"
 local http_server = require "moonpark.http_server"
 local http_static = require "moonpark.http_static"
@@ -8,6 +9,8 @@ local moonpark = require "moonpark"
 local tell = require "moonpark.cli_tell"
 
 local M = {}
+
+local ADDRESS = "127.0.0.1:8080"
 
 M.GRACE = 5 -- seconds for running requests, once a signal has come
 local FAILED, SIGNALED = 1, 128
@@ -45,14 +48,21 @@ local function drain_on_signal(server)
 end
 
 local function serve(handler, folder, options)
-  local server, err = http_server.new(handler, { address = options.address or "127.0.0.1:8080" })
+  local server, err = http_server.new(handler, { address = options.address or ADDRESS })
   if not server then
-    tell.say(("serve: cannot listen on %s: %s"):format(options.address or "127.0.0.1:8080", err))
+    tell.say(("serve: cannot listen on %s: %s"):format(options.address or ADDRESS, err))
     return ending.leave(FAILED)
   end
   io.stdout:write(("serving %s at %s, Ctrl-C ends it\n"):format(folder, place(server:address())))
   moonpark.go(drain_on_signal, server):name "signals"
   server:run()
+end
+
+-- What is wrong with an address, or nil.
+local function fault_of(address)
+  local datagram, wrong = core.split_address(address)
+  if datagram == nil then return ("serve: %s: '%s'"):format(wrong, address) end
+  return datagram and ("serve: not a stream address: '%s'"):format(address) or nil
 end
 
 --- What serves that folder, as a program's only chunk.
@@ -65,6 +75,8 @@ function M.prepare(folder, options)
   if options.cache and not (seconds and seconds >= 0 and seconds == math.floor(seconds)) then
     return nil, ("--cache: a number of seconds expected, got '%s'"):format(options.cache)
   end
+  local fault = fault_of(options.address or ADDRESS)
+  if fault then return nil, fault end
   local handler = http_static.new(folder, {
     listing = options.listing, hidden = options.hidden, follow_symlinks = options.follow,
     cache_control = seconds and ("public, max-age=%.0f"):format(seconds),

@@ -89,7 +89,7 @@ end
 ---@return integer? errno
 function Events:comment(text)
   local out = {}
-  add_lines(out, ":", text and " " .. text or "")
+  add_lines(out, text and ": " or ":", text or "")
   return write(self, table.concat(out) .. "\n")
 end
 

@@ -1,0 +1,172 @@
+-- SPDX-License-Identifier: MIT
+-- files_spec.lua - examples/files.lua, and moonpark serve, as their users meet them; the client is curl.
+
+local curl = require "support.curl"
+local example = require "support.example"
+local fs = require "moonpark.fs"
+local net = require "moonpark.net"
+local process = require "support.process"
+local support = require "support.net"
+
+local BYTES = ("0123456789"):rep(20000)
+
+-- A body(folder) with folder/served (a.txt, big, sub/b) and folder/got.
+local function in_folder(body)
+  return function()
+    support.with_folder(function(folder)
+      assert(fs.mkdir(folder .. "/served/sub", { parents = true }))
+      assert(fs.write(folder .. "/served/a.txt", "hello\n"))
+      assert(fs.write(folder .. "/served/big", BYTES))
+      assert(fs.write(folder .. "/served/sub/b", "b"))
+      body(folder)
+      for _, name in ipairs(fs.list(folder)) do assert(fs.remove(folder .. "/" .. name, { recursive = true })) end
+    end)
+  end
+end
+
+local function code(server, path, ...)
+  return curl(server, path, "-o", "/dev/null", "-w", "%{http_code}", ...).out
+end
+
+-- What a server of the folder must do, whoever it is.
+local function serves(folder, server)
+  assert.equal("hello\n", curl(server, "/a.txt").out)
+  assert.is_true(curl(server, "/big").out == BYTES)
+  assert.equal("345", curl(server, "/big", "-r", "3-5").out)
+  assert.equal("89", curl(server, "/big", "-r", "-2").out)
+  assert.matches("Content%-Range: bytes 3%-5/200000\r\n\r\n345.*Content%-Range: bytes 10%-11/200000\r\n\r\n01\r\n",
+    curl(server, "/big", "-r", "3-5,10-11").out)
+  assert.equal("416", code(server, "/big", "-r", "900000-"))
+  assert.matches("Content%-Length: 200000\r\n", curl(server, "/big", "-I").out)
+  assert.equal("404", code(server, "/none"))
+  assert.equal("404", code(server, "/../got", "--path-as-is"))
+  local got = folder .. "/got"
+  assert(fs.write(got, BYTES:sub(1, 12345)))
+  assert.equal(0, curl(server, "/big", "-C", "-", "-o", got).status)
+  assert.is_true(fs.read(got) == BYTES)
+  local etag = folder .. "/etag"
+  assert.equal("200", code(server, "/a.txt", "--etag-save", etag))
+  assert.equal("304", code(server, "/a.txt", "--etag-compare", etag))
+  assert.equal("304", code(server, "/a.txt", "-z", folder .. "/served/a.txt"))
+  assert.equal("200", code(server, "/a.txt", "-z", "1 Jan 2000"))
+  assert.equal("b", curl(server, "/sub/b", "-L").out)
+end
+
+local function start(...) return example.start("files.lua", example.plain("files.lua", ...)) end
+
+describe("examples/files.lua", function()
+  after_each(process.stop_all)
+
+  it("serves files, parts of them, and what is new of them", in_folder(function(folder)
+    local server = start(folder .. "/served", "127.0.0.1:0")
+    serves(folder, server)
+    server:stop()
+  end))
+
+  it("lists folders, and lets files be saved", in_folder(function(folder)
+    local server = start(folder .. "/served", "127.0.0.1:0")
+    assert.matches('<a href="./sub/">sub/</a>.*<a href="./a.txt">a.txt</a>', curl(server, "/").out)
+    assert.matches('<a href="./b">b</a>', curl(server, "/sub", "-L").out)
+    assert.equal(0, curl(server, "/download/a.txt", "-OJ", "--output-dir", folder).status)
+    assert.equal("hello\n", fs.read(folder .. "/a.txt"))
+    assert.equal("404", code(server, "/download/../got", "--path-as-is"))
+    server:stop()
+  end))
+
+  it("explains itself", function()
+    local r = process.run(example.plain("files.lua", "--help"))
+    assert.same({ 0, "" }, { r.status, r.err })
+    assert.matches("^usage: files%.lua", r.out)
+  end)
+
+  it("says why it cannot listen", function()
+    local first = start(".", "127.0.0.1:0")
+    local r = process.run(example.plain("files.lua", ".", first.address))
+    assert.same({ 1, "" }, { r.status, r.out })
+    assert.equal(("files: cannot listen on %s: address already in use\n"):format(first.address), r.err)
+    first:stop()
+  end)
+end)
+
+describe("moonpark serve", function()
+  after_each(process.stop_all)
+
+  local function serve(...)
+    local child = process.start(process.moonpark("serve", "--address", "127.0.0.1:0", ...))
+    local address = (child:line() or ""):match("^serving .+ at http://(127%.0%.0%.1:%d+)/, Ctrl%-C ends it$")
+    assert(address, "it did not say where it listens")
+    return { child = child, address = address }
+  end
+
+  it("serves a folder", in_folder(function(folder)
+    local server = serve("--quiet", folder .. "/served")
+    serves(folder, server)
+    assert.equal("404", code(server, "/"))
+    server.child:kill("TERM")
+    local status, out, err = server.child:wait()
+    assert.same({ 143, "" }, { status, err })
+    assert.matches("^serving [^\n]*\n$", out)
+  end))
+
+  it("lists, shows dotfiles and sets an age where it is told to", in_folder(function(folder)
+    assert(fs.write(folder .. "/served/.dot", "dot"))
+    local server = serve("--listing", "--hidden", "--cache=60", folder .. "/served")
+    assert.matches("%.dot", curl(server, "/").out)
+    assert.matches("Cache%-Control: public, max%-age=60\r\n.*dot$", curl(server, "/.dot", "-i").out)
+  end))
+
+  it("writes a line for each request", in_folder(function(folder)
+    local server = serve(folder .. "/served")
+    curl(server, "/a.txt?q")
+    curl(server, "/none", "-I")
+    assert.matches("^127%.0%.0%.1:%d+ GET /a.txt 200 [%d.]+ ms$", server.child:line())
+    assert.matches("^127%.0%.0%.1:%d+ HEAD /none 404 [%d.]+ ms$", server.child:line())
+  end))
+
+  it("lets a running download finish after Ctrl-C, and takes no new client", in_folder(function(folder)
+    local length = 16 * 1048576
+    assert(fs.write(folder .. "/served/huge", ("x"):rep(length)))
+    local server = serve("--quiet", folder .. "/served")
+    local conn = assert(net.dial(server.address, { timeout = 30 }))
+    conn:set_timeout(30)
+    assert(conn:write("GET /huge HTTP/1.1\r\nHost: a\r\n\r\n"))
+    local head = assert(conn:read_until("\r\n\r\n"))
+    assert.matches("^HTTP/1.1 200 ", head)
+    server.child:kill("INT")
+    local more, err
+    repeat
+      more, err = net.dial(server.address)
+      if more then more:close() end
+    until not more
+    assert.equal("connection refused", err)
+    assert.equal(length, #assert(conn:read_all()))
+    conn:close()
+    assert.equal(130, (server.child:wait()))
+  end))
+
+  it("says what is wrong with its words", function()
+    local cases = {
+      { { "a", "b" }, "serve: one folder expected" }, { { "--cache", "x" }, "--cache: a number of seconds expected" },
+      { { "--lsiting" }, "unknown option '--lsiting'\nmoonpark: did you mean '--listing'?" },
+      { { "--address" }, "option '--address' needs a value" }, { { "--listing=1" }, "unknown option '--listing=1'" },
+    }
+    for _, case in ipairs(cases) do
+      local r = process.run(process.moonpark("serve", unpack(case[1])))
+      assert.same({ 2, "" }, { r.status, r.out })
+      assert.matches(case[2], r.err, 1, true)
+      assert.matches("moonpark serve --help", r.err, 1, true)
+    end
+  end)
+
+  it("says why it cannot serve", function()
+    local r = process.run(process.moonpark("serve", "/nowhere"))
+    assert.same({ 1, "", "moonpark: serve: /nowhere: no such file or directory\n" }, { r.status, r.out, r.err })
+    r = process.run(process.moonpark("serve", "--address", "nonsense", "."))
+    assert.same({ 2, "" }, { r.status, r.out })
+    assert.matches("^moonpark: serve: missing port: 'nonsense'\n", r.err)
+    local first = serve "."
+    r = process.run(process.moonpark("serve", "--address", first.address, "."))
+    assert.same({ 1, "", ("moonpark: serve: cannot listen on %s: address already in use\n"):format(first.address) },
+      { r.status, r.out, r.err })
+  end)
+end)

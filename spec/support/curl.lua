@@ -1,0 +1,19 @@
+-- SPDX-License-Identifier: MIT
+-- support/curl.lua - curl as the client of an example that runs.
+--
+--   local r = curl(server, "/path", "-r", "0-3")      r.status, r.out, r.err: as process.run's
+
+local process = require "support.process"
+
+local function words_of(server, path, ...)
+  local words = { "curl", "-q", "-sS", "--noproxy", "*", "--max-time", "30", ... }
+  words[#words + 1] = "http://" .. server.address .. path
+  return words
+end
+
+local M = setmetatable({}, { __call = function(_, ...) return process.run(words_of(...)) end })
+
+--- Starts one that runs on; process.stop_all ends it.
+function M.start(...) return process.start(words_of(...)) end
+
+return M
