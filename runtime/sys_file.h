@@ -14,8 +14,8 @@
 struct stat;
 
 int sys_openat(int dir, const char *path, int flags, unsigned permissions);
-/* Below that folder: nothing on the way may lead out of it, no link either (openat2, RESOLVE_BENEATH). -EXDEV: something
- * would; -EAGAIN: the kernel could not be sure; -ENOSYS: it has no such call. */
+/* Below that folder: nothing on the way may lead out of it, no link either (openat2, RESOLVE_BENEATH). -EXDEV:
+ * something would; -EAGAIN: the kernel could not be sure; -ENOSYS: it has no such call. */
 int sys_open_beneath(int dir, const char *path, int flags);
 int sys_close_file(int fd); /* says what the system says of it; the descriptor is gone anyway */
 ssize_t sys_file_read(int fd, void *bytes, size_t n);

@@ -155,7 +155,7 @@ describe("completion", function()
 
   it("for bash offers commands, scripts and folders as the first word", function()
     if not exists "bash" then return pending "there is no bash" end
-    assert.equal("check|completion|folder|init|other file.lua|server.lua", complete "")
+    assert.equal("check|completion|folder|init|other file.lua|serve|server.lua", complete "")
     assert.equal("check|completion", complete "c")
     assert.equal("server.lua", complete "s")
   end)

@@ -112,7 +112,8 @@ describe("an Accept-Encoding field", function()
     { "*;q=0.2, br", "gzip", 0.2 }, { "*, gzip;q=0", "gzip", 0 }, { "gzipped", "gzip", 0 }, { "gzip;q=9", "gzip", 1 },
   }
   for _, case in ipairs(cases) do
-    it(("%s wants %s: %g"):format(case[1] and ("%q"):format(case[1]) or "that is not there", case[2], case[3]), function()
+    local text = case[1] and ("%q"):format(case[1]) or "that is not there"
+    it(("%s wants %s: %g"):format(text, case[2], case[3]), function()
       assert.equal(case[3], conditions.quality(case[1], case[2]))
     end)
   end

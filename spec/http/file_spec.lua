@@ -79,8 +79,8 @@ describe("res:file", function()
     expect(answer, 206, nil, { ["content-range"] = false, ["content-length"] = tostring(#answer.body) })
     local boundary = answer.fields["content-type"]:match("^multipart/byteranges; boundary=([%w-]+)$")
     local function part(range, bytes)
-      return ("--%s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes %s/10\r\n\r\n%s\r\n"):format(boundary,
-        range, bytes)
+      local head = "--%s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes %s/10\r\n\r\n"
+      return head:format(boundary, range) .. bytes .. "\r\n"
     end
     assert.equal(part("7-8", "78") .. part("0-1", "01") .. "--" .. boundary .. "--\r\n", answer.body)
   end))
@@ -201,7 +201,8 @@ describe("a compressed file beside it", function()
   local function accepting(ask, accepted) return ask("GET", "/a.txt", { ["Accept-Encoding"] = accepted }) end
 
   local cases = {
-    { nil, "plain" }, { "gzip", "zipped", "gzip" }, { "gzip, br", "brotli", "br" }, { "br;q=0.5, gzip", "zipped", "gzip" },
+    { nil, "plain" }, { "gzip", "zipped", "gzip" }, { "gzip, br", "brotli", "br" },
+    { "br;q=0.5, gzip", "zipped", "gzip" },
     { "gzip;q=0", "plain" }, { "deflate", "plain" }, { "*", "brotli", "br" }, { "gzip;q=0.1", "zipped", "gzip" },
   }
   for _, case in ipairs(cases) do
@@ -242,11 +243,11 @@ end)
 describe("with a root", function()
   local function in_root(body)
     return files.in_folder(function(folder)
-      assert(fs.mkdir(folder .. "/root/sub", { parents = true }))
+      assert(fs.mkdir(folder .. "/public/sub", { parents = true }))
       assert(fs.write(folder .. "/secret", "secret"))
-      assert(fs.write(folder .. "/root/a", "a"))
-      assert(fs.write(folder .. "/root/sub/b", "b"))
-      support.served(function(req, res) res:file(req.query.path, { root = folder .. "/root" }) end, function(ask)
+      assert(fs.write(folder .. "/public/a", "a"))
+      assert(fs.write(folder .. "/public/sub/b", "b"))
+      support.served(function(req, res) res:file(req.query.path, { root = folder .. "/public" }) end, function(ask)
         body(function(path) return ask("GET", "/?path=" .. path) end, folder)
       end)()
     end)
@@ -258,9 +259,9 @@ describe("with a root", function()
   end))
 
   it("opens nothing outside, and does not say what is there", in_root(function(ask, folder)
-    files.symlink("../secret", folder .. "/root/link")
-    files.symlink(folder, folder .. "/root/up")
-    files.symlink("/etc/passwd", folder .. "/root/sub/absolute")
+    files.symlink("../secret", folder .. "/public/link")
+    files.symlink(folder, folder .. "/public/up")
+    files.symlink("/etc/passwd", folder .. "/public/sub/absolute")
     for _, path in ipairs { "../secret", "sub/../../secret", "/etc/passwd", folder .. "/secret", "link", "up/secret",
       "sub/absolute", "/proc/self/root" .. folder .. "/secret", "." } do
       local answer = ask(path)
@@ -289,7 +290,8 @@ end)
 
 describe("a type", function()
   local cases = { ["a.html"] = "text/html; charset=utf-8", ["a.JPG"] = "image/jpeg", ["a.b.json"] = "application/json",
-    ["a"] = "application/octet-stream", ["a.unknown"] = "application/octet-stream", [".html"] = "text/html; charset=utf-8",
+    ["a"] = "application/octet-stream", ["a.unknown"] = "application/octet-stream",
+    [".html"] = "text/html; charset=utf-8",
     ["a.tar.gz"] = "application/gzip", ["html"] = "application/octet-stream", ["a.js/b"] = "application/octet-stream" }
   for path, kind in pairs(cases) do
     it(("of %s is %s"):format(path, kind), function() assert.equal(kind, http_types.of(path)) end)
