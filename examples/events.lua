@@ -8,9 +8,9 @@
 --   curl -N http://127.0.0.1:8080/events
 --   curl -d 'hello, everybody' http://127.0.0.1:8080/say
 --
--- Each client has a task. It sends what has been said since it looked last, then waits on `news`. Every event has an id,
--- and a browser whose connection broke says the last one it got when it comes back: so it misses nothing of the last
--- KEPT. A comment every HEARTBEAT seconds keeps proxies in between from giving up.
+-- Each client has a task. It sends what has been said since it looked last, then waits on `news`. Every event has an
+-- id, and a browser whose connection broke says the last one it got when it comes back: so it misses nothing of the
+-- last KEPT. A comment every HEARTBEAT seconds keeps proxies in between from giving up.
 
 local http = require "moonpark.http"
 local moonpark = require "moonpark"

@@ -10,8 +10,8 @@
 --   SIGUSR1                             prints the dump, goes on
 --   SIGINT, SIGTERM, SIGPIPE            winds down; the second one ends at once                128 + signal
 --
--- Its trades: cli_words.lua reads the command line, cli_run.lua runs, cli_serve.lua serves folders, cli_end.lua winds down, cli_tell.lua tells
--- failures, cli_signals.lua hears of signals.
+-- Its trades: cli_words.lua reads the command line, cli_run.lua runs, cli_serve.lua serves folders,
+-- cli_end.lua winds down, cli_tell.lua tells failures, cli_signals.lua hears of signals.
 
 local check = require "moonpark.check"
 local completion = require "moonpark.cli_completion"

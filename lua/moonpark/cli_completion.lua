@@ -176,15 +176,18 @@ local function fish_arguments(command)
   return line .. " -k -a '(__fish_complete_suffix .lua)'"
 end
 
+local function fish_own(command, option)
+  local line = ("complete -c moonpark -n '__fish_seen_subcommand_from %s' -l %s"):format(command.name,
+    option.names[1]:sub(3))
+  return line .. (option.value and " -x" or "") .. " -d " .. fish_quote(option.help)
+end
+
 function M.fish()
   local lines = { "# moonpark: completion for fish",
     "complete -c moonpark -n __fish_use_subcommand -k -a '(__fish_complete_suffix .lua)'" }
   for _, option in ipairs(options.options) do lines[#lines + 1] = fish_option(option) end
   for _, command in ipairs(options.commands) do
-    for _, option in ipairs(command.options or {}) do
-      lines[#lines + 1] = ("complete -c moonpark -n '__fish_seen_subcommand_from %s' -l %s%s -d %s"):format(command.name,
-        option.names[1]:sub(3), option.value and " -x" or "", fish_quote(option.help))
-    end
+    for _, option in ipairs(command.options or {}) do lines[#lines + 1] = fish_own(command, option) end
     lines[#lines + 1] = ("complete -c moonpark -n __fish_use_subcommand -a %s -d %s"):format(command.name,
       fish_quote(command.help))
     lines[#lines + 1] = fish_arguments(command)

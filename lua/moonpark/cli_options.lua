@@ -53,11 +53,13 @@ is never overwritten: then nothing is written at all.
   { name = "serve", arguments = "[options] [DIR]", files = "folder",
     help = "serves a folder's files over HTTP; without DIR, this one's",
     options = {
-      { names = { "--address" }, value = "address", help = "host:port or unix:/path (127.0.0.1:8080); port 0: a free one" },
+      { names = { "--address" }, value = "address",
+        help = "host:port or unix:/path (127.0.0.1:8080); port 0: a free one" },
       { names = { "--listing" }, help = "folders without an index.html are answered by\na page of their names" },
       { names = { "--hidden" }, help = "files whose names begin with '.' too" },
       { names = { "--follow" }, help = "symbolic links that lead out of the folder too" },
-      { names = { "--cache" }, value = "seconds", help = "clients may keep what they get that long\nwithout asking again" },
+      { names = { "--cache" }, value = "seconds",
+        help = "clients may keep what they get that long\nwithout asking again" },
       { names = { "--quiet" }, help = "no line for each request" },
     },
     usage = [[

@@ -33,7 +33,7 @@ M.router = http_router.new
 M.proxy = http_proxy.new
 
 --- A handler, or middleware, that answers with the files of a folder; see docs/http-files.md.
----@type fun(folder: string, options?: moonpark.http.static_options): fun(req: moonpark.http.request, res: moonpark.http.response, next?: function): true|nil
+---@type fun(folder: string, options?: moonpark.http.static_options): fun(req: table, res: table, next?: function)
 M.static = http_static.new
 
 -- A router is called through its method: one call less for each request.

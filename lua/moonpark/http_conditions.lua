@@ -95,8 +95,8 @@ local function overlap(ranges)
 end
 
 --- The ranges that a Range field asks for, {{first, last}, ...} counted from 0 with both ends included; "none" where
---- nothing of them is there (416); nil where the field is to be ignored: it is malformed, of another unit, asks for more
---- than 16 or for overlapping ranges (RFC 9110 14.2), or the file is empty.
+--- nothing of them is there (416); nil where the field is to be ignored: it is malformed, of another unit, asks for
+--- more than 16 or for overlapping ranges (RFC 9110 14.2), or the file is empty.
 ---@param text string|nil
 ---@param size number bytes
 ---@return number[][]|"none"|nil

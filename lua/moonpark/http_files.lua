@@ -112,12 +112,12 @@ local function add_vary(res)
   end
 end
 
--- What every answer about a file has, 304 too (RFC 9110 15.4.5).
+-- What every answer about a file has, 304 too (RFC 9110 15.4.5). No file is newer than the answer (8.8.2.1).
 local function set_validators(res, file, options)
   local fields = res.fields or {}
   res.fields = fields
   http_fields.add(fields, "ETag", file.etag)
-  http_fields.add(fields, "Last-Modified", date_of(file.modified))
+  http_fields.add(fields, "Last-Modified", date_of(math.min(file.modified, math.floor(core.time()))))
   if options.cache_control then http_fields.add(fields, "Cache-Control", options.cache_control) end
 end
 
@@ -182,7 +182,8 @@ local function send_ranges(res, file, path, ranges)
   local boundary, kind = new_boundary(), res.type
   local heads, total, last = {}, 0, ("\r\n--%s--\r\n"):format(boundary)
   for i, range in ipairs(ranges) do
-    heads[i] = ("%s--%s\r\nContent-Type: %s\r\nContent-Range: %s\r\n\r\n"):format(i > 1 and "\r\n" or "", boundary, kind,
+    local before = i > 1 and "\r\n" or ""
+    heads[i] = ("%s--%s\r\nContent-Type: %s\r\nContent-Range: %s\r\n\r\n"):format(before, boundary, kind,
       content_range(range, file.size))
     total = total + #heads[i] + range[2] - range[1] + 1
   end
@@ -228,7 +229,8 @@ end
 
 ---------------------------------------------------------------------------------------------------
 
-local known = { root = "string", type = "string", cache_control = "string", download = "name", precompressed = "boolean" }
+local known = { root = "string", type = "string", cache_control = "string", download = "name",
+  precompressed = "boolean" }
 
 local function check_options(options, level)
   for key, value in pairs(options) do
@@ -288,7 +290,8 @@ function M.send(res, file, path, options)
     ok, err, errno = send_whole(res, file, path)
   end
   file.handle:close()
-  return ok, err, errno
+  if not ok then return nil, err, errno end
+  return res.x:finish(res.serial)
 end
 
 --- Answers for a file that could not be opened: 404, 403, or 503 where the fault is ours, which is logged.
@@ -310,8 +313,8 @@ end
 ---@field download? boolean|string the browser saves it, under this name
 ---@field precompressed? boolean path.br or path.gz goes instead to who accepts that
 
---- Sends a file: Content-Type by its extension, ETag and Last-Modified, and as the request asks: 304, 412, a range, several,
---- 416. Where it cannot be opened the client is told so (404, 403, 503).
+--- Sends a file: Content-Type by its extension, ETag and Last-Modified, and as the request asks: 304, 412, a range,
+--- several, 416. Where it cannot be opened the client is told so (404, 403, 503).
 ---@param self moonpark.http.response
 ---@param path string
 ---@param options? moonpark.http.file_options

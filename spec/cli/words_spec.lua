@@ -157,7 +157,7 @@ describe("completion", function()
     if not exists "bash" then return pending "there is no bash" end
     assert.equal("check|completion|folder|init|other file.lua|serve|server.lua", complete "")
     assert.equal("check|completion", complete "c")
-    assert.equal("server.lua", complete "s")
+    assert.equal("serve|server.lua", complete "s")
   end)
 
   it("for bash offers all options, and nothing where only the user knows", function()
@@ -173,6 +173,8 @@ describe("completion", function()
     if not exists "bash" then return pending "there is no bash" end
     assert.equal("bash|fish|zsh", complete("completion", ""))
     assert.equal("folder", complete("init", ""))
+    assert.equal("folder", complete("serve", ""))
+    assert.equal("--listing", complete("serve", "--l"))
     assert.equal("server.lua", complete("check", "other file.lua", "s"))
     assert.equal("notes.txt", complete("server.lua", "n"))
     assert.equal("notes.txt", complete("-e", "x = 1", "server.lua", "n"))

@@ -306,4 +306,3 @@ describe("a type", function()
     end
   end)
 end)
-

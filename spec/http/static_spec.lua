@@ -14,7 +14,8 @@ local function serving(make, body)
     local public = folder .. "/public"
     for _, name in ipairs { "sub", "empty", ".git" } do assert(fs.mkdir(public .. "/" .. name, { parents = true })) end
     for name, text in pairs { ["index.html"] = "<p>index", ["a.txt"] = "a", ["sub/index.html"] = "<p>sub",
-      ["sub/b"] = "b", [".hidden"] = "hidden", [".git/config"] = "config", ["with space"] = "space", ["a.txt.gz"] = "zipped" } do
+      ["sub/b"] = "b", [".hidden"] = "hidden", [".git/config"] = "config", ["with space"] = "space",
+      ["a.txt.gz"] = "zipped" } do
       assert(fs.write(public .. "/" .. name, text))
     end
     assert(fs.write(folder .. "/secret", "secret"))
@@ -92,7 +93,8 @@ describe("a hostile path", function()
     "/../secret", "/../public/a.txt", "/sub/../../secret", "/sub/../a.txt", "/./a.txt", "/sub/./b", "/sub/..",
     "/..", "/.",
     "/%2e%2e/secret", "/%2E%2E/secret", "/.%2e/secret", "/sub/%2e%2e/%2e%2e/secret", "/%2e/a.txt",
-    "/..%2fsecret", "/..%2Fsecret", "/sub%2fb", "/%2e%2e%2fsecret", "/..%5csecret", "/..\\secret", "/sub\\b", "/sub%5Cb",
+    "/..%2fsecret", "/..%2Fsecret", "/sub%2fb", "/%2e%2e%2fsecret", "/..%5csecret", "/..\\secret", "/sub\\b",
+    "/sub%5Cb",
     "/..%252fsecret", "/%252e%252e/secret", "/..%c0%afsecret", "/%c0%ae%c0%ae/secret", "/..%e0%80%afsecret",
     "/a.txt%00", "/a.txt%00.html", "/%00", "/a.txt%0a",
     "/a.txt%0d%0aX:%20y", "/%7f", "/sub//b", "//a.txt", "//",
