@@ -188,8 +188,14 @@ static int take_held(struct http_exchange *x, struct http_conn *hc)
         return -1;
     }
     buf_consume(in, (size_t)length);
-    watch_client(x);
     return length;
+}
+
+/* x's worker stood by: it has a request now. It is woken first, for it is not its standing by that is cancelled. */
+static void start(struct http_exchange *x)
+{
+    sched_wake_waiter(&x->waiter, 0);
+    watch_client(x);
 }
 
 /* Something is in `in`: is the head complete? */
@@ -206,7 +212,7 @@ static enum serving serve_held(struct http_conn *hc)
     }
     int length = take_held(x, hc);
     if (length > 0)
-        sched_wake_waiter(&x->waiter, 0);
+        start(x);
     return length > 0 ? SERVE_ENOUGH : length == 0 ? keep_heading(hc) : SERVE_OVER;
 }
 
@@ -227,8 +233,7 @@ static enum serving serve_scratch(struct http_conn *hc, const char *bytes, size_
         http_life_close(hc);
         return SERVE_OVER;
     }
-    watch_client(x);
-    sched_wake_waiter(&x->waiter, 0);
+    start(x);
     return SERVE_ENOUGH;
 }
 
@@ -425,8 +430,10 @@ static bool take_waiting(struct http_exchange *x)
     while (!list_empty(&s->waiting)) {
         struct http_conn *hc = container_of(s->waiting.next, struct http_conn, link);
         int length = take_held(x, hc);
-        if (length > 0)
+        if (length > 0) {
+            watch_client(x);
             return true;
+        }
         if (length == 0) {
             (void)keep_heading(hc);
             serve(hc);

@@ -565,8 +565,13 @@ describe("a client that leaves", function()
     end)
 
     it(how .. " before its handler runs cancels it", function()
-      local met, handler = waiter()
+      local met, wait = waiter()
+      local function handler(req, res)
+        if req.raw_path == "/" then return wait(req) end
+        res:send("") -- from now on a worker stands by
+      end
       serving(handler, nil, function(conn)
+        assert.equal(200, status_of(conn, get "/first"))
         conn:write(GET)
         leave(conn)
         met.ended:wait()
@@ -791,8 +796,10 @@ describe("shutdown", function()
     local conn = server:dial()
     conn:write("GET / HT")
     while server.server:stats().connections == 0 do moonpark.sleep(0.001) end
-    assert.is_true(server.server:shutdown(3600))
+    local stopping = moonpark.go(function() return server.server:shutdown(3600) end)
+    assert.equal(408, http.read_answer(conn).status)
     conn:close()
+    assert.same({ true, true }, { stopping:join() })
   end)
 
   it("of a server that never ran closes it", function()
