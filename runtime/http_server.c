@@ -82,7 +82,8 @@ static void lose_client(struct http_exchange *x)
 static void note_end(struct http_exchange *x)
 {
     const struct conn *c = &x->conn->c;
-    if (!x->gone && x->body.over && buf_len(&c->in) == 0 && socket_has_ended(c->stream.fd))
+    bool is_next = x->spoilt || (x->body.over && buf_len(&c->in) == 0);
+    if (!x->gone && is_next && socket_has_ended(c->stream.fd))
         lose_client(x);
 }
 

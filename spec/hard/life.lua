@@ -15,6 +15,7 @@ local netpoll = require "moonpark.netpoll"
 local process = require "moonpark.process"
 local files = require "hard.life_files"
 local life_expect = require "hard.life_expect"
+local life_http = require "hard.life_http"
 local look_up = require "hard.life_names"
 local virtual = require "hard.life_memory"
 
@@ -402,6 +403,7 @@ function M.live(given)
     attempt(files, given)
     attempt(signals)
     attempt(processes)
+    attempt(life_http, host)
     attempt(look_up, expect, expect_failure, host)
     core.clock_freeze()
     for _, stage in ipairs(virtual) do attempt(stage) end

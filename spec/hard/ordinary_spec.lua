@@ -21,6 +21,10 @@ local left_out = {
   ["fault"] = {
     "resumed behind moonpark's back",                       -- pieces: its read has to wait here
   },
+  ["http/server"] = {
+    "pipelined requests leaves in one write",               -- pieces
+    "streams to a client that reads slowly",                -- volume
+  },
   ["net/address"] = {
     "an abstract unix name is nobody's file",               -- pieces
   },
@@ -123,7 +127,7 @@ end
 
 local function specs()
   local files = {}
-  local kinds = "*_spec.lua net/*_spec.lua fs/*_spec.lua cli/*_spec.lua examples/*_spec.lua"
+  local kinds = "*_spec.lua net/*_spec.lua fs/*_spec.lua http/*_spec.lua cli/*_spec.lua examples/*_spec.lua"
   local list = assert(io.popen(("cd '%s/spec' && ls %s"):format(process.root, kinds)))
   for line in list:lines() do
     local file = line:match("^(.*)_spec%.lua$")

@@ -1,0 +1,102 @@
+-- SPDX-License-Identifier: MIT
+-- Slow clients by the hundred: those who send or read a byte at a time hold nobody up, and leave nothing behind.
+
+local core = require "moonpark.core"
+local moonpark = require "moonpark"
+local http = require "support.http"
+
+local SLOW, REQUESTS = 100, 50
+local PACE = 0.01 -- seconds between two bytes
+local GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+local function handler(req, res)
+  local body = assert(req:body())
+  if req.raw_path == "/much" then body = ("m"):rep(100000) end
+  res:send(body)
+end
+
+-- Sends bytes slowly until it may stop, then the rest at once.
+local function send_slowly(conn, bytes, stop)
+  local at = 1
+  while at <= #bytes and not stop.now do
+    assert(conn:write(bytes:sub(at, at)))
+    at = at + 1
+    moonpark.sleep(PACE)
+  end
+  assert(conn:write(bytes:sub(at)))
+end
+
+local ways = {
+  ["send their heads"] = function(conn, stop) send_slowly(conn, GET, stop) end,
+  ["send their bodies"] = function(conn, stop)
+    conn:write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200\r\n\r\n")
+    send_slowly(conn, ("b"):rep(200), stop)
+  end,
+  ["send their bodies in chunks"] = function(conn, stop)
+    conn:write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    send_slowly(conn, ("1\r\nb\r\n"):rep(20) .. "0\r\n\r\n", stop)
+  end,
+  ["read their answers"] = function(conn, stop)
+    conn:setoption("rcvbuf", 4096)
+    conn:write("GET /much HTTP/1.1\r\nHost: a\r\n\r\n")
+    while not stop.now do moonpark.sleep(PACE) end
+  end,
+}
+
+describe("a hundred clients that", function()
+  after_each(http.stop_all)
+
+  for what, slowly in pairs(ways) do
+    it(what .. " slowly hold nobody up", function()
+      local server = http.start(handler, { head_timeout = 60 })
+      local stop, served = {}, 0
+      moonpark.scope(function(scope)
+        for _ = 1, SLOW do
+          scope:go(function()
+            local conn = server:dial()
+            slowly(conn, stop)
+            if http.read_answer(conn).status == 200 then served = served + 1 end
+            conn:close()
+          end)
+        end
+        while server.server:stats().connections < SLOW do moonpark.sleep(0.001) end
+        local quick = server:dial()
+        for _ = 1, REQUESTS do
+          quick:write(GET)
+          assert.equal(200, http.read_answer(quick).status)
+        end
+        quick:close()
+        assert.equal(0, served) -- none of them was waited for
+        stop.now = true
+      end)
+      assert.equal(SLOW, served)
+    end)
+  end
+
+  it("vanish at once are forgotten, and so is what was theirs", function()
+    local server = http.start(function(req, res)
+      req:body()
+      moonpark.sleep(3600)
+      res:send("nobody reads this")
+    end)
+    local function visit()
+      local conns = {}
+      for i = 1, SLOW do
+        conns[i] = server:dial()
+        conns[i]:write(("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"):sub(1, 10 + i))
+      end
+      while server.server:stats().connections < SLOW do moonpark.sleep(0.001) end
+      for i = 1, SLOW do conns[i]:close() end
+      while server.server:stats().connections > 0 do moonpark.sleep(0.001) end
+      for _ = 1, 3 do collectgarbage() end
+      local stats = core.stats()
+      return { stats.polls, stats.timers, stats.blocks - stats.sites }
+    end
+    local first = visit()
+    for _ = 1, 3 do
+      local now = visit()
+      assert.same({ first[1], first[2] }, { now[1], now[2] })
+      assert.is_true(now[3] <= first[3] + SLOW, "memory grows") -- buffers that idle workers keep
+    end
+  end)
+end)
