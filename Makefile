@@ -267,6 +267,7 @@ $(FUZZ_BUILD)/fuzz_lua: $(FUZZ_BUILD)/lua.o
 
 .PHONY: build-fuzz fuzz test-fuzz fuzz-long-% fuzz-brief-%
 build-fuzz: $(FUZZ_C:%=$(FUZZ_BUILD)/fuzz_%) $(FUZZ_BUILD)/fuzz_lua
+	@$(COMPILE) MODE=release
 
 # $(call run_fuzz,TARGET,FOLDER FOR WHAT IS FOUND,OPTIONS): begins with the corpus that is kept.
 run_fuzz = $(call lua_env,build/release) FUZZ_SCRIPT=spec/fuzz/$(1).lua \
@@ -275,7 +276,6 @@ run_fuzz = $(call lua_env,build/release) FUZZ_SCRIPT=spec/fuzz/$(1).lua \
 
 fuzz:
 	$(call install_packages,$(RUN_PACKAGES) $(FUZZ_PACKAGES))
-	@$(COMPILE) MODE=release
 	@$(SUB_MAKE) build-fuzz -j$(shell nproc 2>/dev/null || echo 1)
 	@for target in $(FUZZ); do $(SUB_MAKE) fuzz-long-$$target || exit; done
 
