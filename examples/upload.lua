@@ -5,9 +5,9 @@
 --
 -- Then open http://127.0.0.1:8080/ or, in another terminal: curl -F file=@photo.jpg http://127.0.0.1:8080/
 --
--- A file goes to the disk as it comes: however large, hardly any memory is taken. While it comes its name begins with a
--- dot; when it is complete it gets its own, or one beside it where that is taken. Names are made harmless: what a client
--- calls a file says nothing about where it may lie. Each file has its lines in the output.
+-- A file goes to the disk as it comes: however large, hardly any memory is taken. While it comes its name begins with
+-- a dot; when it is complete it gets its own, or one beside it where that is taken. Names are made harmless: what a
+-- client calls a file says nothing about where it may lie. Each file has its lines in the output.
 
 local moonpark = require "moonpark"
 local http = require "moonpark.http"

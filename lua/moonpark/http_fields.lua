@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_fields.lua - header fields: received ones by any case of their name, those to be sent as a flat list, and cookies.
+-- http_fields.lua - header fields: received ones by any case of their name, those to be sent as a flat list; cookies.
 
 local core = require "moonpark.core"
 
@@ -127,7 +127,8 @@ end
 ---------------------------------------------------------------------------------------------------
 -- cookies (RFC 6265)
 
---- Names and values of a Cookie field, as they were sent; the first of a name counts, as browsers send the most specific first.
+--- Names and values of a Cookie field, as they were sent. The first of a name counts: browsers send the most specific
+--- one first.
 ---@param text string|nil
 ---@return table<string, string>
 function M.cookies(text)

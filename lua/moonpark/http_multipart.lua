@@ -56,7 +56,8 @@ function M.boundary(content_type)
   local found = parameters(rest)
   local boundary = found and found.boundary
   -- RFC 2046: 1 to 70 of these, the last no blank
-  if not boundary or boundary == "" or #boundary > 70 or boundary:find("[^%w'()+_,%-./:=? ]") or boundary:find(" $") then return nil end
+  if not boundary or boundary == "" or #boundary > 70 then return nil end
+  if boundary:find("[^%w'()+_,%-./:=? ]") or boundary:find(" $") then return nil end
   return boundary
 end
 
@@ -169,7 +170,8 @@ local function describe(headers)
   local kind, rest = (headers["content-disposition"] or ""):match("^([^;%s]+)(.*)$")
   local found = kind and kind:lower() == "form-data" and parameters(rest)
   if not found or not found.name then return nil end
-  return found.name:gsub("%%22", '"'):gsub("%%0[dD]%%0[aA]", "\r\n"), found.filename and found.filename:gsub("%%22", '"')
+  local name = found.name:gsub("%%22", '"'):gsub("%%0[dD]%%0[aA]", "\r\n")
+  return name, found.filename and found.filename:gsub("%%22", '"') or nil
 end
 
 -- The bytes up to the empty line, which is taken too.
@@ -266,7 +268,8 @@ end
 ---@return string? err
 ---@return integer? errno
 function Part:save(path, progress)
-  fs, task = fs or require "moonpark.fs", task or require "moonpark.task"
+  fs = fs or require "moonpark.fs"
+  task = task or require "moonpark.task"
   -- shielded: a cancelled open may leave a file that nobody knows of
   local file, err, errno = task.shield(fs.open, path, "wx")
   if not file then return nil, err, errno end

@@ -94,7 +94,8 @@ print(conn.getresponse().read().decode())
   end)
 
   it("answers Node's fetch", function()
-    local has = process.run { "sh", "-c", "command -v node && node -e 'process.exit(typeof fetch == \"function\" ? 0 : 1)'" }
+    local has = process.run { "sh", "-c",
+      "command -v node && node -e 'process.exit(typeof fetch == \"function\" ? 0 : 1)'" }
     if has.status ~= 0 then return pending "a Node with fetch is not installed" end
     local r = process.run { "node", "-e", [[
 (async () => {

@@ -94,7 +94,8 @@ describe("examples/upload.lua", function()
   end))
 
   it("takes files from Node's fetch", uploading(function(to)
-    local has = process.run { "sh", "-c", "command -v node && node -e 'process.exit(typeof FormData == \"function\" ? 0 : 1)'" }
+    local has = process.run { "sh", "-c",
+      "command -v node && node -e 'process.exit(typeof FormData == \"function\" ? 0 : 1)'" }
     if has.status ~= 0 then return pending "a Node with fetch is not installed" end
     local r = process.run { "node", "-e", [[
 (async () => {

@@ -49,9 +49,10 @@ describe("http.basic_auth", function()
     local function status(credentials)
       return server:ask("GET / HTTP/1.1\nAuthorization: " .. credentials).status
     end
-    assert.same({ 200, 200, 200, 200 }, { status "Basic YTpi", status "basic  YTpi", status "BASIC YWE6", status "Basic Og==" })
-    for _, bad in ipairs { "Basic", "Basic YTpi=", "Basic YTp", "Basic YTpi YTpi", "Basic Y*pi", "Basic Og=", "Basic Oh==",
-      "Basic Og===", "Basic YQ==", "Bearer YTpi", "YTpi", "Basic YTpiCg==" } do
+    assert.same({ 200, 200, 200, 200 }, { status "Basic YTpi", status "basic  YTpi", status "BASIC YWE6",
+      status "Basic Og==" })
+    for _, bad in ipairs { "Basic", "Basic YTpi=", "Basic YTp", "Basic YTpi YTpi", "Basic Y*pi", "Basic Og=",
+      "Basic Oh==", "Basic Og===", "Basic YQ==", "Bearer YTpi", "YTpi", "Basic YTpiCg==" } do
       assert.equal(401, status(bad), bad)
     end
   end)
@@ -86,7 +87,7 @@ describe("http.basic_auth", function()
     assert.same({ want, want, want }, { misuse(nil), misuse { realm = "x" }, misuse { users = {}, check = print } })
     assert.equal("realm: a text of printable ASCII expected", misuse { realm = "a\r\nb", users = {} })
     assert.equal("realm: a text of printable ASCII expected", misuse { users = {} })
-    assert.equal("users: {name = password} expected, names without ':'", misuse { realm = "", users = { ["a:b"] = "" } })
-    assert.equal("users: {name = password} expected, names without ':'", misuse { realm = "", users = { "a" } })
+    want = "users: {name = password} expected, names without ':'"
+    assert.same({ want, want }, { misuse { realm = "", users = { ["a:b"] = "" } }, misuse { realm = "", users = { "a" } } })
   end)
 end)

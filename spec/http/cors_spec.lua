@@ -48,7 +48,9 @@ describe("http.cors", function()
   end)
 
   it("asks a function", function()
-    local server = serve { origins = function(origin, req) return origin:find("%.example$") ~= nil and req.path == "/" end }
+    local server = serve { origins = function(origin, req)
+      return origin:find("%.example$") ~= nil and req.path == "/"
+    end }
     assert.equal(A, ask(server, A)["access-control-allow-origin"])
     assert.is_nil(ask(server, "https://a.test")["access-control-allow-origin"])
   end)

@@ -29,7 +29,8 @@ describe("http.logger", function()
   local TIME = "%[%d%d/%a%a%a/%d%d%d%d:%d%d:%d%d:%d%d %+0000%]"
 
   it("writes the combined format of Apache and nginx", function()
-    local lines = logged({}, { "GET /a?b=c HTTP/1.1\nReferer: http://r.example/\nUser-Agent: test/1", "HEAD /a HTTP/1.1" })
+    local lines = logged({}, { "GET /a?b=c HTTP/1.1\nReferer: http://r.example/\nUser-Agent: test/1",
+      "HEAD /a HTTP/1.1" })
     assert.truthy(lines[1]:find('^127%.0%.0%.1 %- %- ' .. TIME
       .. ' "GET /a%?b=c HTTP/1%.1" 200 5 "http://r%.example/" "test/1"$'), lines[1])
     assert.truthy(lines[2]:find('"HEAD /a HTTP/1%.1" 200 %- "%-" "%-"$'), lines[2])
@@ -45,8 +46,8 @@ describe("http.logger", function()
   end)
 
   it("tells what was sent in the end: of failures, missing paths, streams and connections taken over", function()
-    local lines = logged({ format = function(req, _, status, bytes) return req.path .. " " .. status .. " " .. bytes end },
-      { "GET /boom HTTP/1.1", "GET /none HTTP/1.1", "GET /stream HTTP/1.1", "POST /a HTTP/1.1", "GET /gone HTTP/1.1" })
+    local function format(req, _, status, bytes) return req.path .. " " .. status .. " " .. bytes end
+    local lines = logged({ format = format }, { "GET /boom HTTP/1.1", "GET /none HTTP/1.1", "GET /stream HTTP/1.1", "POST /a HTTP/1.1", "GET /gone HTTP/1.1" })
     assert.same({ "/boom 500 22", "/none 404 10", "/stream 200 12", "/a 405 19", "/gone 0 0" }, lines)
   end)
 

@@ -65,7 +65,8 @@ describe("multipart", function()
     local function file(name)
       return parse(part('Content-Disposition: form-data; name="f"; filename="' .. name .. '"', "") .. LAST)[1][2]
     end
-    assert.same({ "passwd", "x.txt", "y", "" }, { file "../../etc/passwd", file "C:\\dir\\x.txt", file "/y", file "a/" })
+    assert.same({ "passwd", "x.txt", "y", "" },
+      { file "../../etc/passwd", file "C:\\dir\\x.txt", file "/y", file "a/" })
   end)
 
   describe("is refused where it", function()
