@@ -216,7 +216,7 @@ describe("http.request", function()
     local server = peers.scripted(function(conn)
       peers.request(conn)
       conn:write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")
-      assert.same({ nil, "eof" }, { conn:read() })
+      assert.is_nil((conn:read())) -- its end, or a reset where some bytes were not read
     end)
     local client = http.client()
     local answer = assert(client:get(server.url, { stream = true }))
