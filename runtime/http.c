@@ -17,7 +17,8 @@ static void begin_body(struct http_body *b, enum http_framing framing, int64_t l
 /* RFC 9112 6.3: a request without Content-Length and Transfer-Encoding has none. */
 void http_request_body(struct http_body *b, const struct http_head *h)
 {
-    begin_body(b, h->chunked ? HTTP_BY_CHUNKS : h->content_length > 0 ? HTTP_BY_LENGTH : HTTP_NO_BODY, h->content_length);
+    enum http_framing framing = h->content_length > 0 ? HTTP_BY_LENGTH : HTTP_NO_BODY;
+    begin_body(b, h->chunked ? HTTP_BY_CHUNKS : framing, h->content_length);
 }
 
 void http_response_body(struct http_body *b, const struct http_head *h, bool to_head)

@@ -61,7 +61,8 @@ struct http_exchange {
 
 enum { HTTP_TRAILERS_MAX = 8192, HTTP_UNREAD_MAX = 262144 };
 
-/* Will the client send what is left of its body, and is that little enough to be read for the sake of the connection? */
+/* Will the client send what is left of its body, and is that little enough to be read for the sake of the
+ * connection? */
 bool http_conn_is_short(const struct http_exchange *x);
 
 static inline struct http_conn *http_conn_of(struct conn *c) { return container_of(c, struct http_conn, c); }

@@ -11,9 +11,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { ACCEPTS_A_TURN = 64, FLUSH_AT = 65536, KEPT_BUFFER = 16384 };
+enum { FLUSH_AT = 65536, KEPT_BUFFER = 16384 };
 
-static const int64_t FIRST_PAUSE = 5 * NS_PER_SECOND / 1000, LONGEST_PAUSE = NS_PER_SECOND;
 static const int64_t REST_TIME = 2 * NS_PER_SECOND; /* for a body that no handler wanted */
 
 static void describe(const struct http_server *s, char *text, size_t n)
@@ -330,54 +329,15 @@ static bool on_event(struct pollDesc *pd, uint32_t events)
     return true;
 }
 
-/* ---- accepting ---- */
-
-static void pause_accepting(struct http_server *s, int error)
+/* A connection's first request is most often there already: it is looked at here. */
+int http_server_begin(struct http_server *s, int fd)
 {
-    s->pause_length = s->pause_length ? 2 * s->pause_length : FIRST_PAUSE;
-    if (s->pause_length > LONGEST_PAUSE)
-        s->pause_length = LONGEST_PAUSE;
-    s->accept_error = error;
-    if (timers_set(&s->loop->timers, &s->pause, clock_add(http_life_now(s), s->pause_length)) < 0)
-        loop_late(s->loop, &s->again);
-    http_life_tell_keeper(s);
+    struct http_conn *hc = http_life_open(s, fd, on_event);
+    if (!hc)
+        return -ENOMEM;
+    serve(hc);
+    return 0;
 }
-
-/* A new connection's request is most often there already: it is looked at here. */
-static void accept_some(struct http_server *s)
-{
-    struct addr peer;
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        s->full = s->count >= s->limits.connections; /* http_life_close goes on with it */
-        if (s->closing || s->full)
-            return;
-        int fd = socket_accept(s->listener.stream.fd, &peer);
-        if (fd == -EAGAIN) {
-            netpoll_arm(s->listener.stream.pd, POLL_R);
-            return;
-        }
-        struct http_conn *hc = fd < 0 ? NULL : http_life_open(s, fd, on_event);
-        if (!hc) {
-            pause_accepting(s, fd < 0 ? fd : -ENOMEM);
-            return;
-        }
-        s->pause_length = 0;
-        serve(hc);
-    }
-    loop_late(s->loop, &s->again); /* more may wait: after the others */
-}
-
-static bool on_listener(struct pollDesc *pd, uint32_t events)
-{
-    struct http_server *s = pd->owner;
-    (void)events;
-    if (s->pause.slot == 0)
-        accept_some(s);
-    return true;
-}
-
-static void on_pause(struct timer *timer) { accept_some(container_of(timer, struct http_server, pause)); }
-static void on_again(struct late *late) { accept_some(container_of(late, struct http_server, again)); }
 
 /* ---- workers ---- */
 
@@ -605,72 +565,10 @@ void http_server_drop(struct http_exchange *x)
     buf_fini(&x->trailer);
 }
 
-/* ---- opening and closing ---- */
+/* ---- the end ---- */
 
-int http_server_open(struct http_server *s, struct loop *loop, struct conn *listener, const struct http_face *face,
-                     const struct http_limits *most)
+void http_server_cancel(struct http_server *s)
 {
-    struct pollDesc *pd;
-    int r = conn_poll(listener, &pd);
-    if (r == 0 && netpoll_has_waiter(pd))
-        r = -EBUSY;
-    if (r < 0)
-        return r;
-    s->loop = loop;
-    s->face = face;
-    s->limits = *most;
-    s->pause.fire = on_pause;
-    s->again.run = on_again;
-    list_init(&s->again.link);
-    list_init(&s->waiting);
-    list_init(&s->idle);
-    list_init(&s->busy);
-    list_init(&s->workers);
-    conn_init(&s->listener, loop, &face->conn);
-    conn_move(&s->listener, listener);
-    netpoll_notify(s->listener.stream.pd, on_listener, s);
-    loop_late(loop, &s->again); /* who came before us */
-    return 0;
-}
-
-static void close_all(struct list *l)
-{
-    while (!list_empty(l))
-        http_life_close(container_of(l->next, struct http_conn, link));
-}
-
-static void dismiss_workers(struct http_server *s)
-{
-    while (!list_empty(&s->workers))
-        sched_wake_waiter(container_of(s->workers.next, struct waiter, link), ERR_CLOSED);
-}
-
-void http_server_drain(struct http_server *s)
-{
-    if (s->closing)
-        return;
-    s->closing = true;
-    timers_del(&s->loop->timers, &s->pause);
-    list_del(&s->again.link);
-    conn_close(&s->listener);
-    for (struct list *l = s->idle.next, *next; l != &s->idle; l = next) {
-        next = l->next;
-        struct http_conn *hc = container_of(l, struct http_conn, link);
-        if (hc->state == HTTP_IDLE)
-            http_life_close(hc);
-    }
-    dismiss_workers(s);
-    http_life_tell_keeper(s);
-}
-
-void http_server_close(struct http_server *s)
-{
-    if (!s->loop)
-        return;
-    http_server_drain(s);
-    s->closed = true;
-    close_all(&s->idle);
-    close_all(&s->waiting);
     for (struct list *l = s->busy.next; l != &s->busy; l = l->next) {
         struct http_exchange *x = container_of(l, struct http_conn, link)->exchange;
         lose_client(x);
@@ -679,11 +577,8 @@ void http_server_close(struct http_server *s)
     }
 }
 
-void http_server_fini(struct http_server *s)
+void http_server_cut(struct http_server *s)
 {
-    if (!s->loop)
-        return;
-    http_server_close(s);
     while (!list_empty(&s->busy))
         http_life_close(detach(container_of(s->busy.next, struct http_conn, link)->exchange));
 }

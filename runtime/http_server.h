@@ -5,26 +5,13 @@
  * ask for one (http_server_take), and by a keeper, a task that starts workers when there are too few, and logs.
  *
  * A client has left when the end of its stream is the next thing to come: its body is read, and no further request is
- * there. That is half of a connection, but nobody can see whether the other half is still read; Go takes it the same way.
+ * there. That is half of a connection, but nobody can see whether the other half is still read; Go takes it the
+ * same way.
  * Then the scope of the worker is cancelled; what the handler answers nevertheless is sent. */
 #ifndef MOONPARK_HTTP_SERVER_H
 #define MOONPARK_HTTP_SERVER_H
 
 #include "http_life.h"
-
-/* Takes the listener's stream over and begins to accept. 0; -EBUSY: somebody waits for it; or a negative code with the
- * listener as it was. */
-int http_server_open(struct http_server *s, struct loop *loop, struct conn *listener, const struct http_face *face,
-                     const struct http_limits *limits);
-
-/* No new connections and no further requests; idle connections close. */
-void http_server_drain(struct http_server *s);
-
-/* Closes all connections at once, but for those of workers, which are cancelled. */
-void http_server_close(struct http_server *s);
-
-/* The same at the end: nobody works for it any more. */
-void http_server_fini(struct http_server *s);
 
 /* Makes x (zeroed) an exchange of the running task t: it opens a scope, which ends with the task. 0 or -ENOMEM. */
 int http_server_join(struct http_server *s, struct http_exchange *x, struct task *t);
@@ -47,7 +34,8 @@ enum http_left {
 };
 enum http_left http_server_left(struct http_exchange *x);
 
-/* The response is written: is the next request here already? Then x has it, and its answer follows in the same write. */
+/* The response is written: is the next request here already? Then x has it, and its answer follows in the same
+ * write. */
 bool http_server_next(struct http_exchange *x);
 
 /* What was written leaves as far as the socket takes it. 0; -EAGAIN: a task has to go on with it; or why not. */
@@ -69,5 +57,14 @@ int http_server_keep(struct http_server *s, struct task *t);
 
 /* The connection x is on is no longer the server's: its stream and what was received go to the closed conn `to`. */
 void http_server_hijack(struct http_exchange *x, struct conn *to);
+
+/* A connection that was just accepted: its requests are served from now on. 0 or -ENOMEM with fd closed. */
+int http_server_begin(struct http_server *s, int fd);
+
+/* Cancels what the workers do for clients, as if these had left. */
+void http_server_cancel(struct http_server *s);
+
+/* Takes their connections away from the workers and closes them. */
+void http_server_cut(struct http_server *s);
 
 #endif

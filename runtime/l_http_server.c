@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http_server.c - a server is one userdata; its connections are the C core's, its workers hold it by their exchanges. */
+/* l_http_server.c - a server is one userdata; its connections are the C core's, its workers hold it by their
+ * exchanges. */
 #include "l_http_server.h"
 
 #include "errors.h"
+#include "http_listen.h"
 #include "l_conn.h"
 #include "l_http.h"
 
@@ -64,7 +66,7 @@ static int l_server(lua_State *L)
     struct server_face *f = face_new(L, FACE_META_HTTP_SERVER, sizeof *f);
     f->mark = &server_mark;
     int r = listener->side[POLL_R].holder ? -EBUSY
-                                          : http_server_open(&f->server, &cx->loop, listener, &l_http_face, &most);
+                                          : http_listen_open(&f->server, &cx->loop, listener, &l_http_face, &most);
     if (r == -EBUSY)
         return luaL_error(L, "somebody accepts on this listener");
     return r < 0 ? face_error(L, r) : 1;
@@ -87,13 +89,13 @@ static int l_keep(lua_State *L)
 
 static int l_drain(lua_State *L)
 {
-    http_server_drain(server(L));
+    http_listen_drain(server(L));
     return 0;
 }
 
 static int l_close(lua_State *L)
 {
-    http_server_close(server(L));
+    http_listen_close(server(L));
     return 0;
 }
 
@@ -116,7 +118,7 @@ static int l_gc(lua_State *L)
 {
     struct server_face *f = face_test(L, 1, &server_mark, sizeof *f);
     if (f)
-        http_server_fini(&f->server);
+        http_listen_fini(&f->server);
     return 0;
 }
 

@@ -53,7 +53,8 @@ void loop_close(struct loop *l);
 /* One turn; may block. An enum loop_state, or the poller's -errno. */
 int loop_turn(struct loop *l);
 
-/* Has `late` run before the loop asks the poller next; harmless twice. What asks for it while it runs comes a turn later. */
+/* Has `late` run before the loop asks the poller next; harmless twice. What asks for it while it runs comes a turn
+ * later. */
 static inline void loop_late(struct loop *l, struct late *late)
 {
     if (list_empty(&late->link))

@@ -157,7 +157,8 @@ local function http_case(fields, path, script, names)
   fields.format = fields.format or "%.2f"
   fields.contenders = {}
   for _, name in ipairs(names) do
-    table.insert(fields.contenders, start.contender(name, needs[name], function() return open_http(name, path, script) end))
+    local function open() return open_http(name, path, script) end
+    table.insert(fields.contenders, start.contender(name, needs[name], open))
   end
   for _, contender in ipairs(fields.contenders) do
     contender.missing = contender.missing or system.missing.wrk
@@ -239,7 +240,8 @@ local function idle_case()
   if not it.missing and system.descriptors < IDLE_CONNECTIONS + 200 then
     it.missing = "only " .. system.descriptors .. " descriptors are allowed here"
   end
-  return { name = "http-idle", title = "10,000 idle keep-alive connections: METRIC", unit = "", format = "%.2f", slices = 1,
+  return { name = "http-idle", title = "10,000 idle keep-alive connections: METRIC",
+    unit = "", format = "%.2f", slices = 1,
     metrics = { "bytes a connection", "µs CPU of a request beside them", "µs CPU of a request without them" },
     contenders = { it } }
 end

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- The HTTP server that is measured: what a user would write, with its routes.
 --
--- usage: luajit http_moonpark.lua [FOLDER [UPSTREAM]]; prints "listening PORT" on stdout. FOLDER is served under /files/, and
+-- usage: luajit http_moonpark.lua [FOLDER [UPSTREAM]]; prints "listening PORT" on stdout. FOLDER is served under
+-- /files/, and
 -- what is asked for under /proxy/ comes from UPSTREAM, host:port.
 
 local http = require "moonpark.http"

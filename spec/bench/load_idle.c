@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* load_idle.c - keep-alive connections of HTTP that have asked once and say no more.
  *
- * usage: load_idle PORT CONNECTIONS; prints "connected N" when each has had its answer, and keeps them until stdin ends. */
+ * usage: load_idle PORT CONNECTIONS; prints "connected N" when each has had its answer, and keeps them until stdin
+ * ends. */
 #define _GNU_SOURCE
 #include "bench.h"
 

@@ -2,7 +2,8 @@
 -- life_http.lua - the stage of a life that serves HTTP: two requests in one piece, with a body by its length and in
 -- chunks, an answer whole and one in pieces, a client that leaves, a shutdown.
 --
--- Each byte is a call to the system, so the messages are short. What a fault makes of an exchange is a refusal, an error
+-- Each byte is a call to the system, so the messages are short. What a fault makes of an exchange is a refusal, an
+-- error
 -- in the log, or a connection that ends early; never another answer.
 
 local moonpark = require "moonpark"

@@ -88,6 +88,7 @@ describe("http.basic_auth", function()
     assert.equal("realm: a text of printable ASCII expected", misuse { realm = "a\r\nb", users = {} })
     assert.equal("realm: a text of printable ASCII expected", misuse { users = {} })
     want = "users: {name = password} expected, names without ':'"
-    assert.same({ want, want }, { misuse { realm = "", users = { ["a:b"] = "" } }, misuse { realm = "", users = { "a" } } })
+    assert.same({ want, want },
+      { misuse { realm = "", users = { ["a:b"] = "" } }, misuse { realm = "", users = { "a" } } })
   end)
 end)

@@ -13,7 +13,8 @@ describe("http.request", function()
 
   it("sends a request as it was described", function()
     local server = peers.saying(peers.ok "hello")
-    local answer = assert(http.request { url = server.url .. "/a?b=c#d", headers = { ["X-One"] = 1, Two = { "a", "b" } },
+    local answer = assert(http.request { url = server.url .. "/a?b=c#d",
+      headers = { ["X-One"] = 1, Two = { "a", "b" } },
       query = { q = "x y" }, decode = false })
     assert.same({ 200, "OK", "1.1", "hello" }, { answer.status, answer.reason, answer.version, answer.body })
     assert.equal(server.url .. "/a?b=c&q=x%20y", answer.url)
@@ -64,7 +65,8 @@ describe("http.request", function()
     end
     assert.same({ nil, "the body is longer than its length" },
       { http.post(server.url, { body = of "abcd", length = 3 }) })
-    assert.same({ nil, "the body is shorter than its length" }, { http.post(server.url, { body = of "ab", length = 3 }) })
+    assert.same({ nil, "the body is shorter than its length" },
+      { http.post(server.url, { body = of "ab", length = 3 }) })
   end)
 
   it("passes on what a body raises, and closes the connection", function()

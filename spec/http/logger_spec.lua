@@ -47,7 +47,9 @@ describe("http.logger", function()
 
   it("tells what was sent in the end: of failures, missing paths, streams and connections taken over", function()
     local function format(req, _, status, bytes) return req.path .. " " .. status .. " " .. bytes end
-    local lines = logged({ format = format }, { "GET /boom HTTP/1.1", "GET /none HTTP/1.1", "GET /stream HTTP/1.1", "POST /a HTTP/1.1", "GET /gone HTTP/1.1" })
+    local lines = logged({ format = format }, {
+      "GET /boom HTTP/1.1", "GET /none HTTP/1.1", "GET /stream HTTP/1.1", "POST /a HTTP/1.1", "GET /gone HTTP/1.1",
+    })
     assert.same({ "/boom 500 22", "/none 404 10", "/stream 200 12", "/a 405 19", "/gone 0 0" }, lines)
   end)
 

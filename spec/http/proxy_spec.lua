@@ -107,9 +107,11 @@ describe("http.proxy", function()
   end)
 
   it("never sends a message with two framings, nor believes one", function()
-    local target = peers.saying(peers.ok "", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n")
+    local target = peers.saying(peers.ok "",
+      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n")
     local server = in_front_of(target.url)
-    local got = raw(server, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    local got = raw(server, "POST / HTTP/1.1\r\nHost: a\r\n"
+      .. "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
     assert.matches("^HTTP/1%.1 400 ", got)
     assert.equal(0, #target.heads)
     raw(server, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close, Content-Length, host, "
