@@ -13,7 +13,10 @@ local function proxy_to(target, address)
   return example.start("reverse-proxy.lua", example.plain("reverse-proxy.lua", address or "127.0.0.1:0", target))
 end
 
-local function curl(...) return process.run { "curl", "-sS", "--noproxy", "*", "-m", "20", ... } end
+-- Without the library that a sanitized build has each process load first: curl and nginx are not ours.
+local function plain(...) return { "env", "-u", "LD_PRELOAD", ... } end
+
+local function curl(...) return process.run(plain("curl", "-sS", "--noproxy", "*", "-m", "20", ...)) end
 
 describe("examples/reverse-proxy.lua", function()
   after_each(function()
@@ -31,9 +34,9 @@ describe("examples/reverse-proxy.lua", function()
     local base = "http://" .. proxy.address
     local got = curl("-i", base .. "/a?b=c")
     assert.matches("^HTTP/1%.1 200 OK\r\n.*X%-Seen: 127%.0%.0%.1\r\n\r\n/a%?b=c$", got.out)
-    local text = ("0123456789"):rep(core.hard and 50 or 50000)
+    local text = ("0123456789"):rep(core.hard and 3 or 50000)
     for _, framing in ipairs { "X: y", "Transfer-Encoding: chunked" } do
-      got = process.run({ "curl", "-sS", "--noproxy", "*", "-m", "20", "-H", framing, "--data-binary", "@-", base },
+      got = process.run(plain("curl", "-sS", "--noproxy", "*", "-m", "20", "-H", framing, "--data-binary", "@-", base),
         { stdin = text })
       assert.is_true(got.out == text, got.err)
     end
@@ -56,7 +59,7 @@ http {
 ]]):gsub("F/", folder .. "/"):gsub("listen A", "listen " .. address)
       file:write(text)
       file:close()
-      local nginx = process.start { "nginx", "-p", folder, "-c", folder .. "/conf", "-e", folder .. "/log" }
+      local nginx = process.start(plain("nginx", "-p", folder, "-c", folder .. "/conf", "-e", folder .. "/log"))
       local ready = false
       for _ = 1, 500 do
         local conn = net.dial(address)
