@@ -3,6 +3,7 @@
 
 local cjson = require "cjson"
 local example = require "support.example"
+local http_support = require "support.http"
 local process = require "support.process"
 
 describe("examples/api.lua", function()
@@ -21,7 +22,7 @@ describe("examples/api.lua", function()
       table.insert(words, "--data-binary")
       table.insert(words, type(body) == "string" and body or cjson.encode(body))
     end
-    local r = process.run(words)
+    local r = http_support.run(words)
     assert(r.status == 0, r.err)
     local head, rest = r.out:match("^(.-\r\n)\r\n(.*)$")
     local fields = {}
@@ -76,8 +77,8 @@ describe("examples/api.lua", function()
   end)
 
   it("answers Python's http.client on one connection", function()
-    if process.run({ "sh", "-c", "command -v python3" }).status ~= 0 then return pending "python3 is not installed" end
-    local r = process.run({ "python3", "-", api.port }, { stdin = [[
+    if http_support.run({ "sh", "-c", "command -v python3" }).status ~= 0 then return pending "python3 is not installed" end
+    local r = http_support.run({ "python3", "-", api.port }, { stdin = [[
 import http.client, json, sys
 conn = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=30)
 for i in range(3):
@@ -94,10 +95,10 @@ print(conn.getresponse().read().decode())
   end)
 
   it("answers Node's fetch", function()
-    local has = process.run { "sh", "-c",
+    local has = http_support.run { "sh", "-c",
       "command -v node && node -e 'process.exit(typeof fetch == \"function\" ? 0 : 1)'" }
     if has.status ~= 0 then return pending "a Node with fetch is not installed" end
-    local r = process.run { "node", "-e", [[
+    local r = http_support.run { "node", "-e", [[
 (async () => {
   const base = "http://" + process.argv[1];
   const made = await fetch(base + "/tasks", { method: "POST", body: JSON.stringify({ title: "from node" }) });

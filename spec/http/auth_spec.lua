@@ -21,7 +21,7 @@ describe("http.basic_auth", function()
 
   -- Status and body for what curl sends of a user and a password.
   local function curl(server, login)
-    local r = process.run { "curl", "-sS", "-w", "%{http_code}", "-u", login, "http://" .. server.address }
+    local r = support.run { "curl", "-sS", "-w", "%{http_code}", "-u", login, "http://" .. server.address }
     assert(r.status == 0, r.err)
     return r.out
   end

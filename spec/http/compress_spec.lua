@@ -34,7 +34,7 @@ describe("http.compress", function()
 
   -- What a program makes of the bytes.
   local function filter(bytes, ...)
-    local r = process.run({ ... }, { stdin = bytes })
+    local r = support.run({ ... }, { stdin = bytes })
     assert(r.status == 0, r.err)
     return r.out
   end
@@ -50,7 +50,7 @@ describe("http.compress", function()
     local server = serve()
     for _, coding in ipairs { has_brotli and "br" or "gzip", "gzip" } do
       for _, path in ipairs { "/", "/stream" } do
-        local r = process.run { "curl", "-sS", "--compressed", "-H", "Accept-Encoding: " .. coding,
+        local r = support.run { "curl", "-sS", "--compressed", "-H", "Accept-Encoding: " .. coding,
           "http://" .. server.address .. path }
         assert.equal("", r.err)
         local expected = path == "/" and text or "line 1\n" .. text .. "line 2\n" .. text .. "line 3\n" .. text
@@ -75,7 +75,7 @@ describe("http.compress", function()
     repeat local line = conn:read_line() until line == ""
     local piece = conn:read_exactly(tonumber(conn:read_line(), 16))
     assert.equal(1, going)
-    local r = process.run({ "gzip", "-dc" }, { stdin = piece }) -- complains that more should follow
+    local r = support.run({ "gzip", "-dc" }, { stdin = piece }) -- complains that more should follow
     assert.equal("first", r.out)
     wait:set()
     conn:close()
@@ -134,7 +134,7 @@ describe("http.compress", function()
   it("gives any bytes back, however they are cut and at every level", function()
     math.randomseed(99)
     local codecs = { { require "moonpark.http_gzip", 1, 9, { "gzip", "-dc" } } }
-    if has_brotli and process.run({ "sh", "-c", "command -v brotli" }).status == 0 then
+    if has_brotli and support.run({ "sh", "-c", "command -v brotli" }).status == 0 then
       codecs[2] = { require "moonpark.http_brotli", 0, 11, { "brotli", "-dc" } }
     end
     for _, codec in ipairs(codecs) do

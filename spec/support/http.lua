@@ -12,6 +12,7 @@
 local moonpark = require "moonpark"
 local http = require "moonpark.http"
 local net = require "moonpark.net"
+local process = require "support.process"
 
 local M = {}
 
@@ -21,6 +22,15 @@ local PATIENCE = 20 -- seconds; nothing in these specs takes as long, so whoever
 local Server = {}
 Server.__index = Server
 local running = {}
+
+--- Runs a client program, which need not know a sanitizer that this process was started with: curl hangs with one.
+---@param words string[]
+---@param options? table as process.run's
+function M.run(words, options)
+  local all = { env = { LD_PRELOAD = false, LD_LIBRARY_PATH = false } }
+  for name, value in pairs(options or {}) do all[name] = value end
+  return process.run(words, all)
+end
 
 --- Starts a server with that handler.
 ---@param handler function|table
