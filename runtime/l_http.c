@@ -96,12 +96,16 @@ static int push_body(lua_State *L, struct task *t)
 static int push_sent(lua_State *L, struct task *t)
 {
     struct conn *c = t->wait.object;
-    struct http_exchange *x = http_conn_of(c)->exchange;
-    int r = t->wait.result < 0 ? t->wait.result : http_after_data(&x->framing, &x->out, t->op.length);
+    struct http_exchange *x = c->closed ? NULL : http_conn_of(c)->exchange;
+    int r = t->wait.result;
+    if (x && r >= 0)
+        r = http_after_data(&x->framing, &x->out, t->op.length);
     if (r >= 0)
         return face_result(L, 0);
-    x->framing.keep_alive = false;
-    x->framing.phase = HTTP_SENT;
+    if (x) {
+        x->broken = true;
+        x->framing.phase = HTTP_SENT;
+    }
     return face_error(L, r);
 }
 
@@ -271,8 +275,17 @@ static int l_describe(lua_State *L)
     return 1;
 }
 
+/* quit(): its worker ends, and the connection with it where it still has one */
+static int l_quit(lua_State *L)
+{
+    struct http_exchange *x = l_http_exchange(L);
+    x->broken = true;
+    http_server_release(x);
+    return 0;
+}
+
 static const luaL_Reg methods[] = {
-    {"__gc", l_gc}, {"describe", l_describe}, {"flush", l_flush}, {"take", l_take}, {NULL, NULL},
+    {"__gc", l_gc}, {"describe", l_describe}, {"flush", l_flush}, {"quit", l_quit}, {"take", l_take}, {NULL, NULL},
 };
 
 void l_http_methods(lua_State *L, const luaL_Reg *more)

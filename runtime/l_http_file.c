@@ -93,9 +93,8 @@ static int send_out(struct http_exchange *x)
 
 static int refuse(lua_State *L, struct http_exchange *x, int r)
 {
-    x->framing.keep_alive = false;
+    x->broken = true;
     x->framing.phase = HTTP_SENT;
-    x->out.start = x->out.end = 0;
     return face_error(L, r);
 }
 

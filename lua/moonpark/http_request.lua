@@ -129,7 +129,10 @@ local function gather(self, max)
       return table.concat(pieces)
     end
     total = total + #data
-    if total > max then return spoilt(self, "too long") end
+    if total > max then
+      self.x:keep_alive(self.serial, false) -- nobody knows how much is still to come
+      return spoilt(self, "too long")
+    end
     pieces[#pieces + 1] = data
   end
 end

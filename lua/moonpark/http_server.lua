@@ -58,8 +58,9 @@ end
 local function settle(req, res)
   if res.x:phase(res.serial) == "unsent" then return answer_nothing(req, res) end
   local _, curtailed = res.x:was_late(res.serial)
-  if curtailed then return res.x:abort(res.serial) end
-  return res:finish()
+  if not curtailed then return res:finish() end
+  if res.abandon then res.abandon() end
+  return res.x:abort(res.serial)
 end
 
 -- The handler has failed: who waits is told, and who has been told something else already is cut off.
@@ -130,9 +131,8 @@ end
 
 local take = core.http_exchange_class.take
 
-local function work(server, handler)
-  local x = server.core:exchange()
-  local me = core.current()
+local function work(server, x)
+  local handler, me = server.handler, core.current()
   server.workers[me] = true
   task.name_by(me, function() return x:describe() end)
   http_files.logs[x] = function(text) log(server, text) end
@@ -153,9 +153,13 @@ local function work(server, handler)
   end
 end
 
--- An error here is not the handler's (no memory, most likely): this worker ends, and the server does not.
+-- An error here is not the handler's (no memory, most likely): this worker and the connection it has end, and the server
+-- does not.
 local function worker(server)
-  local ok, err = xpcall(work, failures.remember, server, server.handler)
+  local joined, x = pcall(server.core.exchange, server.core)
+  if not joined then return log(server, "no worker could be started: " .. failures.text(x)) end
+  local ok, err = xpcall(work, failures.remember, server, x)
+  x:quit()
   if not ok then log(server, "error in a worker: " .. failures.traced(err)) end
 end
 
