@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* http_listen.c - accepting is a call from the poller, not a task. What the system has run out of comes back when clients
- * leave: until then accepting rests, longer and longer. */
+/* http_listen.c - accepting is a call from the poller, not a task. What the system has run out of comes back when
+ * clients leave: until then accepting rests, longer and longer. */
 #include "http_listen.h"
 
 #include "errors.h"

@@ -153,7 +153,8 @@ local function work(server, x)
   end
 end
 
--- An error here is not the handler's (no memory, most likely): this worker and the connection it has end, and the server
+-- An error here is not the handler's (no memory, most likely): this worker and the connection it has end, and the
+-- server
 -- does not.
 local function worker(server)
   local joined, x = pcall(server.core.exchange, server.core)

@@ -77,7 +77,8 @@ describe("examples/api.lua", function()
   end)
 
   it("answers Python's http.client on one connection", function()
-    if http_support.run({ "sh", "-c", "command -v python3" }).status ~= 0 then return pending "python3 is not installed" end
+    local has = http_support.run { "sh", "-c", "command -v python3" }
+    if has.status ~= 0 then return pending "python3 is not installed" end
     local r = http_support.run({ "python3", "-", api.port }, { stdin = [[
 import http.client, json, sys
 conn = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=30)

@@ -39,7 +39,7 @@ local function serves(folder, server)
   assert.equal("416", code(server, "/big", "-r", "900000-"))
   assert.matches("Content%-Length: 200000\r\n", curl(server, "/big", "-I").out)
   assert.equal("404", code(server, "/none"))
-  assert.equal("400", code(server, "/../got", "--path-as-is"))
+  assert.matches("^40[04]$", (code(server, "/../got", "--path-as-is"))) -- refused, or not there
   local got = folder .. "/got"
   assert(fs.write(got, BYTES:sub(1, 12345)))
   assert.equal(0, curl(server, "/big", "-C", "-", "-o", got).status)

@@ -84,7 +84,7 @@ describe("http.static", function()
   it("shows them where it is told to", serving(alone { hidden = true }, function(ask)
     expect(ask("GET", "/.hidden"), 200, "hidden")
     expect(ask("GET", "/.git/config"), 200, "config")
-    expect(ask("GET", "/../secret"), 400)
+    expect(ask("GET", "/../secret"), 404)
   end))
 end)
 
