@@ -89,6 +89,9 @@ local left_out = {
     "does not wait for a read of the same end",             -- pieces, and so on
     "an in-memory pair holds as many bytes in each direction",
   },
+  ["examples/upload"] = {
+    "takes files from curl as they are",                    -- volume
+  },
   ["examples/tail"] = {
     "tells a client that is too slow",                      -- volume
   },
