@@ -5,7 +5,6 @@
 -- however it comes, ends that task.
 
 local core = require "moonpark.core"
-local failures = require "moonpark.failures"
 
 local M = {}
 
@@ -60,7 +59,7 @@ local function write(self, text)
   local ok, err = self.lock:lock()
   if not ok then return nil, err end
   local errno
-  if self.closed then
+  if self.closed or self.x:phase(self.serial) ~= "body" then
     ok, err = nil, "closed"
   elseif self.x:is_gone(self.serial) then
     ok, err = nil, "canceled"
@@ -107,24 +106,17 @@ end
 
 -- A request that is over raises: then so is the beating.
 local function start_beating(self, seconds)
-  self.beating = core.go(function()
-    local ok, err = pcall(beat, self, seconds)
-    if not ok and not self.closed then error(failures.text(err), 0) end
-  end)
+  self.beating = core.go(pcall, beat, self, seconds)
   self.beating:name "heartbeat"
 end
 
 --- Ends the stream; the handler that returns has it done.
+---@return true|nil
+---@return string? err "closed"
 function Events:close()
-  local res = self.response
-  if not self.closed then return res:finish() end
-end
-
-local function finish(self)
-  local res = self.response
-  res.finish, res.abandon = nil, nil
+  if self.closed then return nil, "closed" end
   stop(self)
-  return res:finish()
+  return self.response:finish()
 end
 
 local function check_options(options)
@@ -154,8 +146,7 @@ function M.events(self, options)
   if not ok then return nil, err, errno end
   local events = setmetatable({ response = self, x = self.x, serial = self.serial, lock = core.mutex(),
     closed = self.request.method == "HEAD", last_event_id = self.request:header "last-event-id" }, Events)
-  self.finish = function() return finish(events) end
-  self.abandon = function() stop(events) end
+  self:after(function() stop(events) end)
   if heartbeat and not events.closed then start_beating(events, heartbeat) end
   return events
 end

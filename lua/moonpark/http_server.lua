@@ -84,7 +84,6 @@ end
 local function target_of(req) return rawget(req, "hijacked") and req.raw_path or req.target end
 
 local function failed(server, req, res, err)
-  if res.abandon then res.abandon() end
   if rawget(req, "hijacked") then
     return log(server, ("error in the handler of %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
@@ -119,11 +118,13 @@ local function finish(server, what, x, req, res)
   end
 end
 
--- Functions of res:after, for logs: the response has to be over when they run.
-local function run_afterwards(server, x, req, res)
-  if not rawget(req, "hijacked") and x:phase(res.serial) ~= "sent" then finish(server, "settle", x, req, res) end
+-- Functions of res:after, for logs: the response has to be over when they run. That of a handler that has failed is, or
+-- was cut off, and must not be ended as if it were whole.
+local function run_afterwards(server, x, req, res, ok)
+  if ok and not rawget(req, "hijacked") and x:phase(res.serial) ~= "sent" then finish(server, "settle", x, req, res) end
   for _, fn in ipairs(res.afterwards) do
-    local ok, err = xpcall(fn, failures.remember, req, res)
+    local err
+    ok, err = xpcall(fn, failures.remember, req, res)
     if not ok then log(server, "error in a function of res:after: " .. failures.traced(err)) end
   end
   return true
@@ -145,7 +146,7 @@ local function work(server, x)
       res = setmetatable({ x = x, serial = serial, request = req }, Response)
       local ok, err = xpcall(handler, failures.remember, req, res)
       if not ok then failed(server, req, res, err) end
-      if res.afterwards then settled = run_afterwards(server, x, req, res) end
+      if res.afterwards then settled = run_afterwards(server, x, req, res, ok) end
     else
       settled = finish(server, method, x, req, res)
     end

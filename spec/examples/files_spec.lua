@@ -8,7 +8,7 @@ local net = require "moonpark.net"
 local process = require "support.process"
 local support = require "support.net"
 
-local BYTES = ("0123456789"):rep(20000)
+local BYTES = ("0123456789"):rep(2000)
 
 -- A body(folder) with folder/served (a.txt, big, sub/b) and folder/got.
 local function in_folder(body)
@@ -34,12 +34,12 @@ local function serves(folder, server)
   assert.is_true(curl(server, "/big").out == BYTES)
   assert.equal("345", curl(server, "/big", "-r", "3-5").out)
   assert.equal("89", curl(server, "/big", "-r", "-2").out)
-  assert.matches("Content%-Range: bytes 3%-5/200000\r\n\r\n345.*Content%-Range: bytes 10%-11/200000\r\n\r\n01\r\n",
+  assert.matches("Content%-Range: bytes 3%-5/20000\r\n\r\n345.*Content%-Range: bytes 10%-11/20000\r\n\r\n01\r\n",
     curl(server, "/big", "-r", "3-5,10-11").out)
   assert.equal("416", code(server, "/big", "-r", "900000-"))
-  assert.matches("Content%-Length: 200000\r\n", curl(server, "/big", "-I").out)
+  assert.matches("Content%-Length: 20000\r\n", curl(server, "/big", "-I").out)
   assert.equal("404", code(server, "/none"))
-  assert.matches("^40[04]$", (code(server, "/../got", "--path-as-is"))) -- refused, or not there
+  assert.matches("^40[04]$", code(server, "/../got", "--path-as-is")) -- 400: a router has refused it
   local got = folder .. "/got"
   assert(fs.write(got, BYTES:sub(1, 12345)))
   assert.equal(0, curl(server, "/big", "-C", "-", "-o", got).status)

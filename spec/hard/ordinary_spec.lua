@@ -98,6 +98,14 @@ local left_out = {
   ["process"] = {
     "hands no connection over that holds bytes already",    -- pieces: nothing is read ahead
   },
+  ["http/file"] = {
+    "cuts the connection where the file becomes shorter",   -- volume, and so on
+    "stops where the client leaves",
+    "sends a large range unchanged",
+  },
+  ["examples/files"] = {
+    "lets a running download finish after Ctrl-C",          -- volume
+  },
   ["examples/proxy"] = {
     "carries a megabyte unchanged",                         -- volume, and so on
     "lets ten tasks write against a short deadline",

@@ -42,7 +42,7 @@ function M.in_folder(body)
   return function()
     warm_up()
     collectgarbage()
-    collectgarbage()
+    collectgarbage() -- what finalizers held
     local descriptors, blocks = support.descriptors(), core.stats().blocks - core.stats().sites
     support.with_folder(function(folder)
       body(folder)
