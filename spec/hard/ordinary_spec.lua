@@ -25,6 +25,9 @@ local left_out = {
     "pipelined requests leaves in one write",               -- pieces
     "streams to a client that reads slowly",                -- volume
   },
+  ["http/slow"] = {
+    "read their answers",                                   -- volume
+  },
   ["http/pool"] = {
     "are not kept where more has come than an answer",      -- pieces
   },
