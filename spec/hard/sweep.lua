@@ -179,6 +179,7 @@ local function sweep(given, blocks, fds)
       tally.failed = tally.failed + 1
     end
     if SHOW then print(n, text) end
+    if tally.lives % 20 == 0 then io.stderr:write(".") end -- whoever waits sees that it goes on
   end
 end
 
