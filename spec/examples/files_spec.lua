@@ -137,8 +137,7 @@ describe("moonpark serve", function()
     repeat
       more, err = net.dial(server.address)
       if more then more:close() end
-    until not more
-    assert.equal("connection refused", err)
+    until err == "connection refused" -- reset: it was in the queue as the listener closed
     assert.equal(length, #assert(conn:read_all()))
     conn:close()
     assert.equal(130, (server.child:wait()))
