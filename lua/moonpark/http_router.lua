@@ -45,6 +45,13 @@ local function check_path(path, level)
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
 end
 
+-- What is more than a function, as a reverse proxy is, has a method `handle`.
+local function function_of(handler)
+  local ok, handle = pcall(function() return handler.handle end)
+  if type(handler) ~= "table" or not ok or type(handle) ~= "function" then return handler end
+  return function(req, res) return handle(handler, req, res) end
+end
+
 local function check_callable(handler, level)
   if type(handler) == "function" then return end
   local meta = getmetatable(handler)
@@ -140,6 +147,7 @@ end
 function Router:route(method, path, handler)
   check_method(method, 2)
   check_path(path, 2)
+  handler = function_of(handler)
   check_callable(handler, 2)
   add(self, method, path, handler, 2)
   return self
