@@ -30,12 +30,13 @@ static void hold_sigpipe(struct sigpipe *s)
     s->pending = s->blocked && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
 }
 
-/* After a call that returned r: r, or -errno. */
+/* After a call that returned r: r, or -errno. One that has moved something may have met the end as well, and have
+ * raised the signal: sendfile does. */
 static ssize_t let_sigpipe(const struct sigpipe *s, ssize_t r)
 {
     ssize_t result = r < 0 ? -errno : r;
     sigset_t only;
-    if (result == -EPIPE && !s->pending) {
+    if ((result == -EPIPE || result >= 0) && !s->pending) {
         sigemptyset(&only);
         sigaddset(&only, SIGPIPE);
         sigtimedwait(&only, NULL, &(struct timespec){0});

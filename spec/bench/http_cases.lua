@@ -171,7 +171,7 @@ end
 local proxies = {
   moonpark = function(upstream)
     local child = start.server("http proxy", start.luajit_script("http_moonpark.lua", "", "127.0.0.1:" .. upstream))
-    return child, child:expect "^listening (%d+)$", "/proxy/files/small"
+    return child, child:expect "^listening (%d+)$", "/files/small"
   end,
   nginx = function(upstream)
     local child, port = start_nginx(upstream)

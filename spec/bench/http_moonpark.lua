@@ -2,8 +2,7 @@
 -- The HTTP server that is measured: what a user would write, with its routes.
 --
 -- usage: luajit http_moonpark.lua [FOLDER [UPSTREAM]]; prints "listening PORT" on stdout. FOLDER is served under
--- /files/, and
--- what is asked for under /proxy/ comes from UPSTREAM, host:port.
+-- /files/, and all else comes from UPSTREAM, host:port.
 
 local http = require "moonpark.http"
 
@@ -14,7 +13,7 @@ app:get("/hello", function(_, res) res:send("Hello, World!") end)
 app:get("/json", function(_, res) res:json { message = "Hello, World!" } end)
 app:post("/echo", function(req, res) res:send(req:body()) end)
 if folder and folder ~= "" then app:get("/files/*path", http.static(folder)) end
-if upstream then app:any("/proxy/*path", http.proxy("http://" .. upstream)) end
+if upstream then app:any("/*path", http.proxy("http://" .. upstream)) end
 
 assert(http.serve(app, {
   address = "127.0.0.1:0",
