@@ -1202,8 +1202,9 @@ describe("netpoll.c", function()
         heard[#heard + 1] = events
         assert(who == pd and who.owner == owner)
         if events == WRITE then close(pd) end -- it may
+        return true
       end
-      local callback = ffi.cast("void (*)(struct pollDesc *, uint32_t)", hear)
+      local callback = ffi.cast("bool (*)(struct pollDesc *, uint32_t)", hear)
       lib.netpoll_notify(pd, callback, owner)
       ready(pd, READ + HANGUP)
       assert.is_true(pd.hangup)
@@ -1215,11 +1216,29 @@ describe("netpoll.c", function()
       callback:free()
     end)
 
+    it("leaves to the tasks what its function does not use up", function()
+      require("jit").off(true, true)
+      local pd, heard = open(), 0
+      local callback = ffi.cast("bool (*)(struct pollDesc *, uint32_t)", function()
+        heard = heard + 1
+        return false
+      end)
+      lib.netpoll_notify(pd, callback, nil)
+      ready(pd, READ)
+      assert.equal(1, heard)
+      assert.is_true(is_ready(pd, R))
+      close(pd)
+      callback:free()
+    end)
+
     it("hears again after netpoll_arm, whatever the back end", function()
       require("jit").off(true, true)
       local from, to = units.pipe()
       local pd, count = open(from), 0
-      local callback = ffi.cast("void (*)(struct pollDesc *, uint32_t)", function() count = count + 1 end)
+      local callback = ffi.cast("bool (*)(struct pollDesc *, uint32_t)", function()
+        count = count + 1
+        return true
+      end)
       lib.netpoll_notify(pd, callback, nil)
       local event = ffi.new("struct poller_event[1]")
       for i = 1, 3 do
