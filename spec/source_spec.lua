@@ -8,7 +8,7 @@ local FUNCTION = 60                            -- lines
 
 -- Longer for a reason: how many lines it may have.
 local long_files = {
-  ["spec/netpoll_spec.lua"] = 1500, -- every function of Go's table has its cases here
+  ["spec/netpoll_spec.lua"] = 1600, -- every function of Go's table has its cases here
 }
 local long_functions = {
   ["spec/support/units.lua:M.world"] = 90, -- builds an object: the methods inside are short
