@@ -27,6 +27,7 @@ local left_out = {
   },
   ["http/slow"] = {
     "read their answers",                                   -- volume
+    "slowly hold nobody up",                                -- time: the quick one is as slow there
   },
   ["http/pool"] = {
     "are not kept where more has come than an answer",      -- pieces
