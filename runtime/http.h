@@ -73,7 +73,7 @@ int http_end_head(struct buf *out);
 
 /* n bytes of the body are about to be written: writes what stands in front of them, in out. 0; HTTP_TOO_LONG where that
  * is more than was announced; -ENOMEM. *muted: they are not to be written. */
-enum { HTTP_TOO_LONG = -100001, HTTP_TOO_SHORT = -100002 };
+enum { HTTP_TOO_LONG = -100101, HTTP_TOO_SHORT = -100102 }; /* apart from those of errors.h */
 int http_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted);
 int http_after_data(struct http_out *o, struct buf *out, size_t n);
 
