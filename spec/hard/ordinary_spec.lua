@@ -111,6 +111,9 @@ local left_out = {
   ["examples/files"] = {
     "lets a running download finish after Ctrl-C",          -- volume
   },
+  ["examples/pipeline"] = {
+    "carries any bytes, however many",                      -- volume
+  },
   ["examples/proxy"] = {
     "carries a megabyte unchanged",                         -- volume, and so on
     "lets ten tasks write against a short deadline",
