@@ -101,7 +101,8 @@ local function datagrams()
   expect(0, all:getoption("multicast_ttl"))
   assert(all:join_group("239.255.77.3", "127.0.0.1"))
   all:close()
-  local connected = assert(net.packet("udp:127.0.0.1:0", { peer = "udp:" .. host .. ":9" })) -- no life is given that port
+  local nobody = "udp:" .. host .. ":9" -- no other life is given that port
+  local connected = assert(net.packet("udp:127.0.0.1:0", { peer = nobody }))
   expect(1, connected:send("x"))
   expect_failure("connection refused", connected:recv())
   connected:close()
