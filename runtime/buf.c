@@ -26,10 +26,8 @@ static size_t grown(const struct buf *b, size_t need)
     return capacity;
 }
 
-char *buf_reserve(struct buf *b, size_t n)
+char *buf_grow(struct buf *b, size_t n)
 {
-    if (buf_room(b) >= n)
-        return b->bytes + b->end;
     size_t held = buf_len(b);
     if (n > SIZE_MAX - held)
         return NULL;
@@ -46,12 +44,6 @@ char *buf_reserve(struct buf *b, size_t n)
     return b->bytes + b->end;
 }
 
-void buf_commit(struct buf *b, size_t n)
-{
-    must(n <= buf_room(b));
-    b->end += n;
-}
-
 int buf_append(struct buf *b, const char *bytes, size_t n)
 {
     if (n == 0)
@@ -62,15 +54,6 @@ int buf_append(struct buf *b, const char *bytes, size_t n)
     memcpy(to, bytes, n);
     buf_commit(b, n);
     return 0;
-}
-
-void buf_consume(struct buf *b, size_t n)
-{
-    must(n <= buf_len(b));
-    b->start += n;
-    b->searched = b->searched > n ? b->searched - n : 0;
-    if (b->start == b->end)
-        b->start = b->end = 0;
 }
 
 ptrdiff_t buf_find(struct buf *b, const char *what, size_t n)

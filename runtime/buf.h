@@ -18,20 +18,37 @@ struct buf {
 static inline size_t buf_len(const struct buf *b) { return b->end - b->start; }
 static inline const char *buf_at(const struct buf *b) { return b->bytes + b->start; }
 
-/* Room for n more bytes at the end; where to write, or NULL: no memory, nothing changed. */
-char *buf_reserve(struct buf *b, size_t n);
-
 /* How many bytes may be written behind the end without another reserve. */
 static inline size_t buf_room(const struct buf *b) { return b->capacity - b->end; }
 
+/* Makes room for n more bytes, where there is not enough; as buf_reserve. */
+char *buf_grow(struct buf *b, size_t n);
+
+/* Room for n more bytes at the end; where to write, or NULL: no memory, nothing changed. */
+static inline char *buf_reserve(struct buf *b, size_t n)
+{
+    return buf_room(b) >= n ? b->bytes + b->end : buf_grow(b, n);
+}
+
 /* n bytes were written behind the end. */
-void buf_commit(struct buf *b, size_t n);
+static inline void buf_commit(struct buf *b, size_t n)
+{
+    must(n <= buf_room(b));
+    b->end += n;
+}
 
 /* Copies n bytes in; 0 or -ENOMEM. */
 int buf_append(struct buf *b, const char *bytes, size_t n);
 
 /* Drops n bytes at the front. */
-void buf_consume(struct buf *b, size_t n);
+static inline void buf_consume(struct buf *b, size_t n)
+{
+    must(n <= buf_len(b));
+    b->start += n;
+    b->searched = b->searched > n ? b->searched - n : 0;
+    if (b->start == b->end)
+        b->start = b->end = 0;
+}
 
 /* Where `what` (n > 0 bytes) begins, counted from the front, or -1. Does not search twice what it
  * has searched; call buf_rewind before looking for something else. */

@@ -111,8 +111,6 @@ static const struct {
 
 const char *http_reason(int status)
 {
-    if (status == 200)
-        return "OK";
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
         if (reasons[i].status == status)
             return reasons[i].reason;
@@ -138,16 +136,43 @@ static char *put(char *to, const char *bytes, size_t n)
 
 #define PUT(to, literal) put(to, literal, sizeof(literal) - 1)
 
-static char *put_number(char *to, uint64_t number, unsigned base)
+static char *put_reversed(char *to, const char *digits, size_t n)
+{
+    while (n > 0)
+        *to++ = digits[--n];
+    return to;
+}
+
+static char *put_decimal(char *to, uint64_t number)
 {
     char digits[24];
     size_t n = 0;
     do
-        digits[n++] = "0123456789abcdef"[number % base];
-    while (number /= base);
-    while (n > 0)
-        *to++ = digits[--n];
-    return to;
+        digits[n++] = (char)('0' + number % 10);
+    while (number /= 10);
+    return put_reversed(to, digits, n);
+}
+
+static char *put_hex(char *to, uint64_t number)
+{
+    char digits[24];
+    size_t n = 0;
+    do
+        digits[n++] = "0123456789abcdef"[number % 16];
+    while (number /= 16);
+    return put_reversed(to, digits, n);
+}
+
+static char *put_status_line(char *at, int status)
+{
+    if (status == 200)
+        return PUT(at, "HTTP/1.1 200 OK\r\n");
+    const char *reason = http_reason(status);
+    at = PUT(at, "HTTP/1.1 ");
+    at = put_decimal(at, (uint64_t)status);
+    at = PUT(at, " ");
+    at = put(at, reason, strlen(reason));
+    return PUT(at, "\r\n");
 }
 
 /* RFC 9112 6.3, from the writer's side. */
@@ -171,7 +196,7 @@ static char *put_own_fields(char *at, const struct http_out *o, const struct htt
     }
     if (o->framing == HTTP_BY_LENGTH) {
         at = PUT(at, "Content-Length: ");
-        at = put_number(at, o->left, 10);
+        at = put_decimal(at, o->left);
         at = PUT(at, "\r\n");
     } else if (o->framing == HTTP_BY_CHUNKS) {
         at = PUT(at, "Transfer-Encoding: chunked\r\n");
@@ -194,12 +219,7 @@ int http_begin_response(struct http_out *o, const struct http_peer *p, struct bu
     o->keep_alive = p->keep_alive && o->framing != HTTP_BY_END;
     o->mute = p->head || o->framing == HTTP_NO_BODY;
     o->phase = HTTP_IN_BODY;
-    const char *reason = http_reason(status);
-    at = PUT(at, "HTTP/1.1 ");
-    at = put_number(at, (uint64_t)status, 10);
-    at = PUT(at, " ");
-    at = put(at, reason, strlen(reason));
-    at = PUT(at, "\r\n");
+    at = put_status_line(at, status);
     at = put_own_fields(at, o, p, date);
     buf_commit(out, (size_t)(at - from));
     return 0;
@@ -231,7 +251,7 @@ int http_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted)
     char *from = buf_reserve(out, 24), *at = from;
     if (!from)
         return -ENOMEM;
-    at = put_number(at, n, 16);
+    at = put_hex(at, n);
     at = PUT(at, "\r\n");
     buf_commit(out, (size_t)(at - from));
     return 0;

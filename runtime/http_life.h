@@ -41,6 +41,7 @@ struct http_server {
     struct http_limits limits;
     struct list waiting;           /* WAITING ones, by link */
     struct list idle;              /* IDLE, HEADING and LEAVING ones */
+    struct list arrived;           /* IDLE and HEADING ones whose bytes nobody has looked at yet */
     struct list busy;              /* ACTIVE ones */
     struct list workers;           /* idle workers, by exchange.waiter */
     struct task *keeper;           /* parked in http_server_keep, or NULL */
@@ -53,6 +54,7 @@ struct http_server {
     uint64_t served;               /* requests */
     uint64_t refused;              /* heads that were answered without a worker */
     int accept_error;              /* for the keeper to log; 0: none */
+    bool stirred;                  /* a worker was woken for those that have arrived, and did not run yet */
     bool full;                     /* accepting has stopped: there are limits.connections */
     bool closing;                  /* no new connections, and none is kept alive */
     bool closed;                   /* what is left is cut off */

@@ -79,6 +79,7 @@ int http_listen_open(struct http_server *s, struct loop *loop, struct conn *list
     list_init(&s->again.link);
     list_init(&s->waiting);
     list_init(&s->idle);
+    list_init(&s->arrived);
     list_init(&s->busy);
     list_init(&s->workers);
     conn_init(&s->listener, loop, &face->conn);
@@ -108,12 +109,7 @@ void http_listen_drain(struct http_server *s)
     timers_del(&s->loop->timers, &s->pause);
     list_del(&s->again.link);
     conn_close(&s->listener);
-    for (struct list *l = s->idle.next, *next; l != &s->idle; l = next) {
-        next = l->next;
-        struct http_conn *hc = container_of(l, struct http_conn, link);
-        if (hc->state == HTTP_IDLE)
-            http_life_close(hc);
-    }
+    http_server_last_look(s);
     dismiss_workers(s);
     http_life_tell_keeper(s);
 }
@@ -125,6 +121,7 @@ void http_listen_close(struct http_server *s)
     http_listen_drain(s);
     s->closed = true;
     close_all(&s->idle);
+    close_all(&s->arrived);
     close_all(&s->waiting);
     http_server_cancel(s);
 }

@@ -41,32 +41,53 @@ static size_t span_of(const char *bytes, size_t n, size_t at, uint8_t class)
 
 static bool all(const char *bytes, size_t n, uint8_t class) { return span_of(bytes, n, 0, class) == n; }
 
-static bool any(bytes16 lanes)
+/* The first lane that is not 0; 16 where all are. */
+static size_t first(bytes16 lanes)
 {
     words2 w = (words2)lanes;
-    return w[0] | w[1];
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (w[0])
+        return (size_t)__builtin_ctzll(w[0]) / 8;
+    return w[1] ? 8 + (size_t)__builtin_ctzll(w[1]) / 8 : 16;
+#else
+    if (w[0])
+        return (size_t)__builtin_clzll(w[0]) / 8;
+    return w[1] ? 8 + (size_t)__builtin_clzll(w[1]) / 8 : 16;
+#endif
 }
 
-/* Where the run of bytes that a value may have ends, from `at` on. */
-static size_t end_of_value(const char *bytes, size_t n, size_t at)
+static bytes16 no_value(bytes16 v) { return (bytes16)(((v < 0x20) & (v != '\t')) | (v == 0x7f)); }
+
+static bytes16 no_target(bytes16 v)
 {
-    for (bytes16 v; n - at >= sizeof v; at += sizeof v) {
-        memcpy(&v, bytes + at, sizeof v);
-        if (any((bytes16)(((v < 0x20) & (v != '\t')) | (v == 0x7f))))
-            break;
-    }
-    return span_of(bytes, n, at, VALUE);
+    return (bytes16)((v <= ' ') | (v >= 0x7f) | (v == '"') | (v == '#') | (v == '<') | (v == '>'));
 }
 
-/* The same of a target. */
+/* Where the run of bytes that `no` lets pass ends, from `at` on. The last lanes are read together with bytes before
+ * them; with fewer than sixteen bytes there are no lanes, and `class` is asked for each. */
+static inline size_t end_of_run(const char *bytes, size_t n, size_t at, bytes16 (*no)(bytes16 v), uint8_t class)
+{
+    static const bytes16 numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    bytes16 v;
+    size_t hit;
+    for (; n - at >= sizeof v; at += sizeof v) {
+        memcpy(&v, bytes + at, sizeof v);
+        if ((hit = first(no(v))) < sizeof v)
+            return at + hit;
+    }
+    if (at == n || n < sizeof v)
+        return span_of(bytes, n, at, class);
+    size_t from = n - sizeof v;
+    memcpy(&v, bytes + from, sizeof v);
+    return from + first(no(v) & (bytes16)(numbers >= (uint8_t)(at - from)));
+}
+
+/* Of the bytes that a value may have, and a target. */
+static size_t end_of_value(const char *bytes, size_t n, size_t at) { return end_of_run(bytes, n, at, no_value, VALUE); }
+
 static size_t end_of_target(const char *bytes, size_t n, size_t at)
 {
-    for (bytes16 v; n - at >= sizeof v; at += sizeof v) {
-        memcpy(&v, bytes + at, sizeof v);
-        if (any((bytes16)((v <= ' ') | (v >= 0x7f) | (v == '"') | (v == '#') | (v == '<') | (v == '>'))))
-            break;
-    }
-    return span_of(bytes, n, at, TARGET);
+    return end_of_run(bytes, n, at, no_target, TARGET);
 }
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
@@ -137,6 +158,11 @@ static int skip_empty_lines(struct reader *r)
 static int take_version(struct reader *r, struct http_head *h)
 {
     static const char pattern[] = "HTTP/d.d";
+    if (r->n - r->at >= 8 && memcmp(r->bytes + r->at, "HTTP/1.1", 8) == 0) { /* nearly always */
+        h->minor = 1;
+        r->at += 8;
+        return 1;
+    }
     for (size_t i = 0; i < sizeof pattern - 1; i++) {
         if (r->at + i >= r->n)
             return HTTP_INCOMPLETE;
@@ -153,18 +179,27 @@ static int take_version(struct reader *r, struct http_head *h)
 
 /* ---- what fields mean ---- */
 
+/* Of a token: setting one bit makes capitals small, and no other byte of a token becomes a letter or '-' by it. */
+static bool is_name(const char *token, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((token[i] | 0x20) != name[i])
+            return false;
+    return true;
+}
+
 enum http_id http_parse_id(const char *name, size_t n)
 {
     static const struct {
-        const char *name;
+        char name[20];
         enum http_id id;
-    } known[32] = {
+    } known[20] = {
         [4] = {"host", HTTP_HOST},        [6] = {"expect", HTTP_EXPECT},
         [7] = {"upgrade", HTTP_UPGRADE},  [10] = {"connection", HTTP_CONNECTION},
         [14] = {"content-length", HTTP_CONTENT_LENGTH},
         [17] = {"transfer-encoding", HTTP_TRANSFER_ENCODING},
     }; /* by length: no two of these have the same */
-    return n < ARRAY_LEN(known) && known[n].name && same(name, n, known[n].name) ? known[n].id : HTTP_OTHER;
+    return n < ARRAY_LEN(known) && known[n].name[0] && is_name(name, n, known[n].name) ? known[n].id : HTTP_OTHER;
 }
 
 /* "[" IPv6address "]", RFC 3986 3.2.2: where it ends, or 0. Whether the address exists is asked when it is used. The

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* http_server.c - readiness of an idle connection comes as a call, not as a task that wakes up: one look at what was
- * received, and a worker is woken only for a whole head. Bytes go straight from the loop's scratch into the worker's
- * exchange; a connection's own buffer is for what came too early or too late. */
+/* http_server.c - readiness of an idle connection comes as a call, not as a task that wakes up: it joins those that have
+ * `arrived`, and one worker is woken for all of them. It reads a connection, answers, and takes the next, as long as its
+ * handler does not wait: so a request is read and answered while what it touches is in the processor's caches, and most
+ * of them wake nobody. A worker that leaves some behind wakes another one, in case it will wait.
+ *
+ * Bytes go straight from the loop's scratch into the worker's exchange; a connection's own buffer is for what came too
+ * early or too late, or while all workers were busy. */
 #include "http_server.h"
 
 #include "errors.h"
@@ -169,13 +173,6 @@ static enum serving keep_heading(struct http_conn *hc)
     return SERVE_MORE;
 }
 
-static struct http_exchange *idle_worker(struct http_server *s)
-{
-    if (list_empty(&s->workers))
-        return NULL;
-    return container_of(s->workers.prev, struct http_exchange, waiter.link); /* the last to come: its memory is warm */
-}
-
 /* The head of what hc holds is x's. Its length; 0: not all of it is there; -1: hc is no longer ours. */
 static int take_held(struct http_exchange *x, struct http_conn *hc)
 {
@@ -191,20 +188,12 @@ static int take_held(struct http_exchange *x, struct http_conn *hc)
     return length;
 }
 
-/* x's worker stood by: it has a request now. It is woken first, for it is not its standing by that is cancelled. */
-static void start(struct http_exchange *x)
-{
-    sched_wake_waiter(&x->waiter, 0);
-    watch_client(x);
-}
-
-/* Something is in `in`: is the head complete? */
-static enum serving serve_held(struct http_conn *hc)
+/* Something is in `in`: is the head complete? x takes the request; where it is NULL, another worker will. */
+static enum serving serve_held(struct http_conn *hc, struct http_exchange *x)
 {
     struct buf *in = &hc->c.in;
     if (!http_parse_has_end(buf_at(in), buf_len(in), hc->searched) && buf_len(in) < hc->server->limits.head)
         return keep_heading(hc);
-    struct http_exchange *x = idle_worker(hc->server);
     if (!x) {
         http_life_move(hc, &hc->server->waiting, HTTP_WAITING);
         http_life_tell_keeper(hc->server);
@@ -212,16 +201,15 @@ static enum serving serve_held(struct http_conn *hc)
     }
     int length = take_held(x, hc);
     if (length > 0)
-        start(x);
+        watch_client(x);
     return length > 0 ? SERVE_ENOUGH : length == 0 ? keep_heading(hc) : SERVE_OVER;
 }
 
 /* What was received lies in the scratch, and nothing in `in`. */
-static enum serving serve_scratch(struct http_conn *hc, const char *bytes, size_t n)
+static enum serving serve_scratch(struct http_conn *hc, struct http_exchange *x, const char *bytes, size_t n)
 {
-    struct http_exchange *x = idle_worker(hc->server);
     if (!x)
-        return hold(hc, bytes, n) ? serve_held(hc) : SERVE_OVER;
+        return hold(hc, bytes, n) ? serve_held(hc, NULL) : SERVE_OVER;
     int length = read_head(&x->head, hc, bytes, n);
     if (length < 0)
         return SERVE_OVER;
@@ -233,12 +221,12 @@ static enum serving serve_scratch(struct http_conn *hc, const char *bytes, size_
         http_life_close(hc);
         return SERVE_OVER;
     }
-    start(x);
+    watch_client(x);
     return SERVE_ENOUGH;
 }
 
 /* One read, and what comes of it. */
-static enum serving serve_once(struct http_conn *hc)
+static enum serving serve_once(struct http_conn *hc, struct http_exchange *x)
 {
     struct loop *l = hc->server->loop;
     ssize_t got = hc->c.stream.ops->read(&hc->c.stream, l->scratch, limits.scratch);
@@ -253,19 +241,59 @@ static enum serving serve_once(struct http_conn *hc)
     if (buf_len(&hc->c.in) > 0 && !hold(hc, l->scratch, (size_t)got))
         return SERVE_OVER;
     bool drained = hc->c.drained;
-    enum serving r = buf_len(&hc->c.in) > 0 ? serve_held(hc) : serve_scratch(hc, l->scratch, (size_t)got);
+    enum serving r =
+        buf_len(&hc->c.in) > 0 ? serve_held(hc, x) : serve_scratch(hc, x, l->scratch, (size_t)got);
     return r == SERVE_MORE && drained ? SERVE_ENOUGH : r;
 }
 
-/* Edges come once: goes on until the kernel has nothing more, or hc has a whole head. */
-static void serve(struct http_conn *hc)
+/* May the kernel have something that was not read yet? */
+static bool has_news(const struct http_conn *hc)
 {
-    enum serving r;
-    do
-        r = serve_once(hc);
-    while (r == SERVE_MORE);
-    if (r == SERVE_ENOUGH)
-        netpoll_arm(hc->c.stream.pd, POLL_R);
+    return !hc->c.drained || hc->c.stream.pd->hangup || netpoll_is_ready(hc->c.stream.pd, POLL_R);
+}
+
+/* hc is IDLE or HEADING, and in no list. Edges come once: goes on until the kernel has nothing more, or hc has a whole
+ * head. */
+static void serve(struct http_conn *hc, struct http_exchange *x)
+{
+    enum serving r = buf_len(&hc->c.in) > 0 ? serve_held(hc, x) : SERVE_MORE;
+    if (r == SERVE_MORE && !has_news(hc))
+        r = SERVE_ENOUGH;
+    while (r == SERVE_MORE)
+        r = serve_once(hc, x);
+    if (r == SERVE_OVER)
+        return;
+    netpoll_arm(hc->c.stream.pd, POLL_R);
+    if (hc->state == HTTP_IDLE && hc->server->closing)
+        http_life_close(hc);
+    else if (hc->state == HTTP_IDLE || hc->state == HTTP_HEADING)
+        http_life_move(hc, &hc->server->idle, hc->state);
+}
+
+static struct http_conn *next_arrived(struct http_server *s)
+{
+    return container_of(list_pop(&s->arrived), struct http_conn, link);
+}
+
+/* Somebody will look at those that have arrived: a worker that is woken for that, the last to stand by, for its memory is
+ * warm; or, where none is idle, we, and their requests wait for one. */
+static void stir(struct http_server *s)
+{
+    if (s->stirred || list_empty(&s->arrived))
+        return;
+    s->stirred = !list_empty(&s->workers);
+    if (s->stirred)
+        sched_wake_waiter(container_of(s->workers.prev, struct waiter, link), 0);
+    while (!s->stirred && !list_empty(&s->arrived))
+        serve(next_arrived(s), NULL);
+}
+
+/* Something has come for hc, which is IDLE or HEADING. */
+static void arrive(struct http_conn *hc)
+{
+    hc->c.drained = false;
+    http_life_move(hc, &hc->server->arrived, hc->state);
+    stir(hc->server);
 }
 
 /* ---- what was written ---- */
@@ -325,7 +353,7 @@ static bool on_event(struct pollDesc *pd, uint32_t events)
     if (hc->state == HTTP_LEAVING)
         http_life_discard(hc);
     else
-        serve(hc);
+        arrive(hc);
     return true;
 }
 
@@ -335,7 +363,7 @@ int http_server_begin(struct http_server *s, int fd)
     struct http_conn *hc = http_life_open(s, fd, on_event);
     if (!hc)
         return -ENOMEM;
-    serve(hc);
+    arrive(hc);
     return 0;
 }
 
@@ -357,9 +385,11 @@ int http_server_join(struct http_server *s, struct http_exchange *x, struct task
 static int attempt_take(struct task *t)
 {
     struct http_exchange *x = t->wait.object;
-    if (t->wait.result < 0)
-        return t->wait.result;
-    return x->conn ? 0 : http_server_take(x, t);
+    x->server->stirred = false; /* should another one have been meant, it is no harm */
+    if (t->wait.result == 0)
+        return http_server_take(x, t);
+    stir(x->server);
+    return t->wait.result;
 }
 
 static void leave_workers(struct task *t)
@@ -384,23 +414,19 @@ static void describe_take(const struct task *t, char *text, size_t n)
 static const struct wait_kind kind_take = {.name = "http.take", .attempt = attempt_take, .push = push_taken,
                                            .undo = leave_workers, .describe = describe_take};
 
-/* The first of those that wait whose head is good. */
-static bool take_waiting(struct http_exchange *x)
+/* The first whose head is good, of those that wait and those that have arrived. */
+static bool find_request(struct http_exchange *x)
 {
     struct http_server *s = x->server;
-    while (!list_empty(&s->waiting)) {
-        struct http_conn *hc = container_of(s->waiting.next, struct http_conn, link);
-        int length = take_held(x, hc);
-        if (length > 0) {
-            watch_client(x);
-            return true;
-        }
-        if (length == 0) {
-            (void)keep_heading(hc);
-            serve(hc);
-        }
+    while (!x->conn && !list_empty(&s->waiting)) {
+        struct http_conn *hc = container_of(list_pop(&s->waiting), struct http_conn, link);
+        hc->state = HTTP_IDLE;
+        serve(hc, x);
     }
-    return false;
+    while (!x->conn && !list_empty(&s->arrived))
+        serve(next_arrived(s), x);
+    stir(s);
+    return x->conn;
 }
 
 static int stand_by(struct http_exchange *x, struct task *t)
@@ -422,7 +448,7 @@ static int stand_by(struct http_exchange *x, struct task *t)
 int http_server_take(struct http_exchange *x, struct task *t)
 {
     must(!x->conn);
-    return take_waiting(x) ? 0 : stand_by(x, t);
+    return find_request(x) ? 0 : stand_by(x, t);
 }
 
 /* ---- after a request ---- */
@@ -495,19 +521,16 @@ static void part(struct http_exchange *x, bool answered)
     http_life_close(hc);
 }
 
-/* It waits for its next request. */
+/* It waits for its next request. Where that is here already, the worker that has let go of hc will find it. */
 static void go_idle(struct http_conn *hc)
 {
-    http_life_move(hc, &hc->server->idle, HTTP_IDLE);
+    bool has_arrived = buf_len(&hc->c.in) > 0 || has_news(hc);
+    http_life_move(hc, has_arrived ? &hc->server->arrived : &hc->server->idle, HTTP_IDLE);
     http_life_due(hc, hc->server->limits.idle);
-    enum serving r = buf_len(&hc->c.in) > 0 ? serve_held(hc) : SERVE_MORE;
-    if (r != SERVE_MORE)
+    if (has_arrived)
         return;
     buf_release(&hc->c.in);
-    if (netpoll_is_ready(hc->c.stream.pd, POLL_R) || !hc->c.drained || hc->c.stream.pd->hangup)
-        serve(hc);
-    else
-        netpoll_arm(hc->c.stream.pd, POLL_R);
+    netpoll_arm(hc->c.stream.pd, POLL_R);
 }
 
 void http_server_release(struct http_exchange *x)
@@ -566,6 +589,20 @@ void http_server_drop(struct http_exchange *x)
 }
 
 /* ---- the end ---- */
+
+/* What has arrived, and is still IDLE when it was looked at, is closed by serve. */
+void http_server_last_look(struct http_server *s)
+{
+    for (struct list *l = s->idle.next, *next; l != &s->idle; l = next) {
+        next = l->next;
+        struct http_conn *hc = container_of(l, struct http_conn, link);
+        if (hc->state != HTTP_IDLE)
+            continue;
+        hc->c.drained = false;
+        http_life_move(hc, &s->arrived, HTTP_IDLE);
+    }
+    stir(s);
+}
 
 void http_server_cancel(struct http_server *s)
 {

@@ -28,8 +28,17 @@ local http_json = require "moonpark.http_json"
 ---@field request moonpark.http.request
 ---@field transform table|nil what changes the body on its way
 local Response = {}
-Response.__index = Response
 Response.status = 200
+
+-- {x, serial, request, functions of after() or false}: an array, as in http_request.lua.
+local places = { x = 1, serial = 2, request = 3 }
+
+function Response.__index(self, name)
+  local value = Response[name]
+  if value ~= nil then return value end
+  local place = places[name]
+  return place and self[place]
+end
 
 local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
@@ -168,9 +177,9 @@ local function may_change(status) return status ~= 204 and status ~= 206 and sta
 local send = core.http_exchange_class.send
 
 local function send_now(self, body, kind)
-  local transform = self.transform
-  if transform and may_change(self.status) then body = transform:whole(self, body, self.type or kind) end
-  return send(self.x, self.serial, self.status, body, self.type or kind, self.fields)
+  local transform, status = rawget(self, "transform"), rawget(self, "status") or 200
+  if transform and may_change(status) then body = transform:whole(self, body, self.type or kind) end
+  return send(self[1], self[2], status, body, rawget(self, "type") or kind, rawget(self, "fields"))
 end
 
 --- Sends the whole response. Raises where it was sent or begun already, and where a field would split the header.
@@ -311,9 +320,9 @@ end
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@return moonpark.http.response self
 function Response:after(fn)
-  local list = rawget(self, "afterwards") or {}
+  local list = self[4] or {}
   list[#list + 1] = fn
-  self.afterwards = list
+  self[4] = list
   return self
 end
 

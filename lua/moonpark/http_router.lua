@@ -355,9 +355,9 @@ end
 ---@param req moonpark.http.request
 ---@param res moonpark.http.response
 function Router:handle(req, res)
-  local routes = self.shared.exact[req.raw_path]
+  local routes = self.shared.exact[req[4]] -- the raw path, and the method: see http_request.lua
   if routes then
-    local route = pick(routes, req.method)
+    local route = pick(routes, req[3])
     if route then return route.handler(req, res) end
   end
   return walk(self, req, res)

@@ -122,7 +122,7 @@ end
 -- was cut off, and must not be ended as if it were whole.
 local function run_afterwards(server, x, req, res, ok)
   if ok and not rawget(req, "hijacked") and x:phase(res.serial) ~= "sent" then finish(server, "settle", x, req, res) end
-  for _, fn in ipairs(res.afterwards) do
+  for _, fn in ipairs(res[4]) do
     local err
     ok, err = xpcall(fn, failures.remember, req, res)
     if not ok then log(server, "error in a function of res:after: " .. failures.traced(err)) end
@@ -142,11 +142,11 @@ local function work(server, x)
   while serial ~= nil do
     local settled
     if serial then
-      req = setmetatable({ x = x, serial = serial, method = method, raw_path = path }, Request)
-      res = setmetatable({ x = x, serial = serial, request = req }, Response)
+      req = setmetatable({ x, serial, method, path }, Request)
+      res = setmetatable({ x, serial, req, false }, Response)
       local ok, err = xpcall(handler, failures.remember, req, res)
       if not ok then failed(server, req, res, err) end
-      if res.afterwards then settled = run_afterwards(server, x, req, res, ok) end
+      if res[4] then settled = run_afterwards(server, x, req, res, ok) end
     else
       settled = finish(server, method, x, req, res)
     end

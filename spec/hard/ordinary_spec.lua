@@ -23,6 +23,8 @@ local left_out = {
   },
   ["http/server"] = {
     "pipelined requests leaves in one write",               -- pieces
+    "are served by one worker",                             -- pieces: the server runs between two bytes
+    "are all answered when the server shuts down",          -- pieces
     "streams to a client that reads slowly",                -- volume
   },
   ["http/slow"] = {

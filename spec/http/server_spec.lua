@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- http_server: what becomes of requests and connections, over TCP and by the bytes.
 
+local core = require "moonpark.core"
 local moonpark = require "moonpark"
 local http = require "support.http"
 local wire = require "support.http_wire"
@@ -243,6 +244,76 @@ describe("an error in a handler", function()
       local answer = http.read_answer(conn)
       assert.same({ 200, "" }, { answer.status, answer.body })
     end)
+  end)
+end)
+
+describe("requests of several connections that come together", function()
+  -- Each connection has been served once; then all ask again before the server has a chance to run.
+  local function ask_at_once(server, count)
+    local conns = {}
+    for i = 1, count do
+      conns[i] = server:dial()
+      conns[i]:write(GET)
+      http.read_answer(conns[i])
+    end
+    for _, conn in ipairs(conns) do conn:write(GET) end
+    return conns
+  end
+
+  it("are served by one worker, as long as their handlers do not wait", function()
+    local workers, count = {}, 0
+    local server = http.start(function(_, res)
+      local me = core.current()
+      if not workers[me] then workers[me], count = true, count + 1 end
+      res:send "x"
+    end)
+    local conns = ask_at_once(server, 20)
+    for _, conn in ipairs(conns) do
+      http.read_answer(conn)
+      conn:close()
+    end
+    assert.equal(1, count)
+    server:stop()
+  end)
+
+  it("do not wait for each other's handlers", function()
+    local go_on, waiting = moonpark.event(), 0
+    local served = 0
+    local server = http.start(function(_, res)
+      served = served + 1
+      if served > 20 then
+        waiting = waiting + 1
+        if waiting < 20 then go_on:wait() else go_on:set() end
+      end
+      res:send "x"
+    end)
+    local conns = ask_at_once(server, 20)
+    for _, conn in ipairs(conns) do
+      assert.equal("x", http.read_answer(conn).body)
+      conn:close()
+    end
+    assert.equal(20, waiting)
+    server:stop()
+  end)
+
+  it("are all answered when the server shuts down at that moment", function()
+    local server = http.start(function(_, res) res:send "x" end)
+    local idle = server:dial()
+    idle:write(GET)
+    http.read_answer(idle)
+    local conns = ask_at_once(server, 20)
+    local shutdown = moonpark.go(server.server.shutdown, server.server)
+    for _, conn in ipairs(conns) do
+      local answer = http.read_answer(conn)
+      assert.equal("x", answer.body)
+      assert.equal("close", answer.headers.connection)
+      assert.same({ nil, "eof" }, { conn:read() })
+      conn:close()
+    end
+    assert.same({ nil, "eof" }, { idle:read() })
+    idle:close()
+    assert.same({ true, true }, { shutdown:join() })
+    server:stop()
   end)
 end)
 
