@@ -549,6 +549,13 @@ void http_server_release(struct http_exchange *x)
     keep_small(&x->bytes);
 }
 
+/* x has no next request: its spans are of bytes that it does not hold, and who describes it must not look there. */
+static bool forget_head(struct http_exchange *x)
+{
+    x->head.method = x->head.target = (struct http_span){0};
+    return false;
+}
+
 bool http_server_next(struct http_exchange *x)
 {
     struct http_conn *hc = x->conn;
@@ -558,10 +565,10 @@ bool http_server_next(struct http_exchange *x)
         return false;
     int length = http_parse_request(&x->head, buf_at(in), base_min(buf_len(in), most->head));
     if (length <= 0 || (x->head.content_length > 0 && (uint64_t)x->head.content_length > most->body))
-        return false; /* the long way round: what is here is sent first, then this is looked at again */
+        return forget_head(x); /* the long way round: what is here is sent first, then this is looked at again */
     buf_fini(&x->trailer);
     if (begin_exchange(x, hc, buf_at(in), (size_t)length) < 0)
-        return false;
+        return forget_head(x);
     buf_consume(in, (size_t)length);
     watch_client(x);
     return true;

@@ -269,8 +269,11 @@ static int l_describe(lua_State *L)
     }
     if (!x->conn->c.closed && socket_peer(x->conn->c.stream.fd, &a) == 0)
         (void)addr_format(&a, peer);
-    snprintf(text, sizeof text, "%.*s %.*s from %s", (int)base_min(method->length, 32), bytes + method->at,
-             (int)base_min(target->length, 200), bytes + target->at, peer);
+    if (method->length == 0)
+        snprintf(text, sizeof text, "answers to %s", peer);
+    else
+        snprintf(text, sizeof text, "%.*s %.*s from %s", (int)base_min(method->length, 32), bytes + method->at,
+                 (int)base_min(target->length, 200), bytes + target->at, peer);
     lua_pushstring(L, text);
     return 1;
 }

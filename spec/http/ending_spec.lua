@@ -402,6 +402,24 @@ describe("a server", function()
     end)
   end)
 
+  it("that flushes its answers does not tell of a head that has not come yet", function()
+    local expected = 0
+    local rest = ""
+    serving(function(_, res) res:send(("z"):rep(10000)) end, nil, function(conn, server)
+      conn:setoption("rcvbuf", 4096)
+      local dump
+      repeat -- its answers are not read, so at last they do not leave any more
+        conn:write(rest .. GET:rep(4) .. "GET /" .. ("q"):rep(9000))
+        expected = expected + (rest == "" and 4 or 5)
+        rest = " HTTP/1.1\r\nHost: a\r\n\r\n"
+        while server.server:stats().requests < expected do moonpark.sleep(0.001) end
+        support.settle()
+        dump = moonpark.dump()
+      until dump:find("parked in write on tcp " .. server.address, 1, true)
+      assert.is_truthy(dump:find('"answers to 127.0.0.1:', 1, true), dump)
+    end)
+  end)
+
   it("tells in the dump what its tasks are about", function()
     local came, go_on = moonpark.event(), moonpark.event()
     serving(function()
