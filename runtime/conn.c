@@ -183,7 +183,7 @@ int conn_start(struct conn *c, struct task *t, enum conn_op op)
         return ERR_CLOSED;
     if (sched_canceled(t))
         return ERR_CANCELED;
-    t->op.deadline = c->timeout < 0 ? 0 : clock_add(clock_now(&c->loop->clock), c->timeout);
+    conn_renew(c, t);
     if (!s->holder) {
         s->holder = t;
         return finish(s, work(c, t));

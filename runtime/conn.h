@@ -57,6 +57,7 @@ enum {
 
 /* What the Lua face hands down. */
 struct conn_face {
+    bool lasting; /* a write's time counts from its last progress: a slow reader is no dead one */
     /* Fills iov with a write's strings from byte op.total on; returns how many. */
     int (*gather)(struct task *t, struct iovec *iov, int max);
     int (*push)(struct lua_State *L, struct task *t);
@@ -110,6 +111,12 @@ void conn_fini(struct conn *c);
 
 /* Starts an operation of the running task t (t->op filled in). SCHED_PARKED; 0: done; or why not. */
 int conn_start(struct conn *c, struct task *t, enum conn_op op);
+
+/* t's operation begins, or has made progress: c's timeout counts from now. */
+static inline void conn_renew(const struct conn *c, struct task *t)
+{
+    t->op.deadline = c->timeout < 0 ? 0 : clock_add(clock_now(&c->loop->clock), c->timeout);
+}
 
 /* Absolute ns, 0: none, negative: passed. mode: MODE_R | MODE_W. 0, ERR_CLOSED or -ENOMEM. */
 int conn_set_deadline(struct conn *c, int64_t when, int mode);

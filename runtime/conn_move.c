@@ -84,8 +84,8 @@ int conn_sendfile(struct conn *c, struct task *t)
     t->op.total += (size_t)sent;
     if (t->op.total == t->op.length)
         return 0;
-    if (f->lasting && c->timeout >= 0)
-        t->op.deadline = clock_add(clock_now(&c->loop->clock), c->timeout);
+    if (f->lasting)
+        conn_renew(c, t);
     t->op.limit += (size_t)sent;
     if (t->op.limit < SHARE)
         return CONN_GO_ON;

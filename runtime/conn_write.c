@@ -16,5 +16,9 @@ int conn_write_strings(struct conn *c, struct task *t)
     if (sent < 0)
         return (int)sent;
     t->op.total += (size_t)sent;
-    return t->op.total == t->op.length ? 0 : CONN_GO_ON;
+    if (t->op.total == t->op.length)
+        return 0;
+    if (c->face->lasting)
+        conn_renew(c, t);
+    return CONN_GO_ON;
 }

@@ -102,7 +102,10 @@ int http_conn_body(struct conn *c, struct task *t)
 int http_conn_whole(struct conn *c, struct task *t)
 {
     struct http_exchange *x = http_conn_of(c)->exchange;
-    return take_whole(c, t, &x->body, x->limit);
+    int r = take_whole(c, t, &x->body, x->limit);
+    if (r == CONN_GO_ON)
+        conn_renew(c, t); /* a large body on a slow line: what comes piecemeal has its time for each piece, too */
+    return r;
 }
 
 int http_client_body(struct conn *c, struct task *t)

@@ -23,7 +23,7 @@ struct http_limits {
     uint64_t body;        /* bytes */
     int64_t idle;         /* ns between requests */
     int64_t heading;      /* ns from a head's first byte to its last */
-    int64_t moving;       /* ns for each read and write of a body */
+    int64_t moving;       /* ns in which nothing of a body moves, read or written */
     int64_t request;      /* ns from a complete head to the handler's end; 0: any */
 };
 

@@ -155,7 +155,7 @@ static int push_news(lua_State *L, struct task *t)
 }
 
 const struct http_face l_http_face = {
-    .conn = {.gather = gather, .push = push_result},
+    .conn = {.lasting = true, .gather = gather, .push = push_result},
     .taken = push_taken,
     .news = push_news,
 };

@@ -3,7 +3,9 @@
 
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
+local net = require "moonpark.net"
 local http = require "support.http"
+local support = require "support.net"
 
 local SLOW, REQUESTS = 100, 50
 local PACE = 0.01 -- seconds between two bytes
@@ -98,5 +100,61 @@ describe("a hundred clients that", function()
       assert.same({ first[1], first[2] }, { now[1], now[2] })
       assert.is_true(now[3] <= first[3] + SLOW, "memory grows") -- buffers that idle workers keep
     end
+  end)
+end)
+
+-- Bytes in a unix socket are there at once, so a virtual clock does not run ahead of them.
+describe("a client that takes its time", function()
+  local PIECE, PIECES, PAUSE = 1000000, 5, 40 -- bytes, more than the system holds for a socket; seconds
+
+  local function serving(respond, body)
+    support.with_folder(function(folder)
+      local server = http.start(respond, { address = "unix:" .. folder .. "/s", io_timeout = 60 })
+      local conn = assert(net.dial(server.address))
+      support.with_frozen_clock(function() body(conn) end)
+      conn:close()
+      server:stop()
+    end)
+  end
+
+  local function reads_slowly(respond)
+    return function()
+      serving(respond, function(conn)
+        conn:write(GET)
+        assert(conn:read_until("\r\n\r\n"))
+        for _ = 1, PIECES do
+          assert(conn:read_exactly(PIECE))
+          moonpark.sleep(PAUSE)
+        end
+      end)
+    end
+  end
+
+  local much = ("m"):rep(PIECE * PIECES)
+  it("reads a whole answer, as long as some of it moves", reads_slowly(function(_, res) res:send(much) end))
+  it("reads a large piece of a stream", reads_slowly(function(_, res)
+    res:begin(#much)
+    res:write(much)
+  end))
+
+  it("sends a whole body, as long as some of it moves", function()
+    serving(function(req, res) res:send(#assert(req:body()) .. "\n") end, function(conn)
+      conn:write(("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"):format(#much))
+      for i = 1, PIECES do
+        assert(conn:write(much:sub(1, PIECE)))
+        if i < PIECES then moonpark.sleep(PAUSE) end
+      end
+      assert.equal(tostring(#much), http.read_answer(conn).body:match("%d+"))
+    end)
+  end)
+
+  it("is given up when nothing moves", function()
+    local err
+    serving(function(_, res) err = select(2, res:send(much)) end, function(conn)
+      conn:write(GET)
+      assert(conn:read_exactly(PIECE))
+      moonpark.sleep(61)
+    end)
+    assert.equal("timeout", err)
   end)
 end)
