@@ -81,12 +81,13 @@ static void lose_client(struct http_exchange *x)
         sched_scope_cancel(x->scope);
 }
 
-/* A hangup was reported: is it the client's end, with nothing before it? */
+/* A hangup was reported: is it the client's end, with nothing before it? Or all of the client's, a reset for one: then
+ * what is before it does not matter. */
 static void note_end(struct http_exchange *x)
 {
     const struct conn *c = &x->conn->c;
     bool is_next = x->spoilt || (x->body.over && buf_len(&c->in) == 0);
-    if (!x->gone && is_next && socket_has_ended(c->stream.fd))
+    if (!x->gone && (is_next ? socket_has_ended(c->stream.fd) : socket_has_lost(c->stream.fd)))
         lose_client(x);
 }
 

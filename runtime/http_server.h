@@ -7,6 +7,7 @@
  * A client has left when the end of its stream is the next thing to come: its body is read, and no further request is
  * there. That is half of a connection, but nobody can see whether the other half is still read; Go takes it the
  * same way.
+ * Who has reset the connection has left whatever comes first.
  * Then the scope of the worker is cancelled; what the handler answers nevertheless is sent. */
 #ifndef MOONPARK_HTTP_SERVER_H
 #define MOONPARK_HTTP_SERVER_H

@@ -275,6 +275,12 @@ bool socket_has_ended(int fd)
     return got <= 0 && got != -EAGAIN;
 }
 
+bool socket_has_lost(int fd)
+{
+    struct pollfd f = {.fd = fd};
+    return sys_poll(&f, 1, 0) > 0 && f.revents & (POLLHUP | POLLERR);
+}
+
 void socket_will_reset(int fd)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};

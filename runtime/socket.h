@@ -47,6 +47,9 @@ int socket_peer(int fd, struct addr *a);
 /* Is the end, or a failure, the next thing that a read would meet? Nothing is taken. */
 bool socket_has_ended(int fd);
 
+/* Is the peer gone, not with its half only? Whatever is still to be read: nobody hears what is written. */
+bool socket_has_lost(int fd);
+
 /* Closing it will reset the connection: so the peer of a stream that was cut off does not take that for its end. */
 void socket_will_reset(int fd);
 
