@@ -37,6 +37,13 @@ static uint32_t count_field(lua_State *L, int table, const char *name)
     return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
+/* Bytes; infinity is any number of them. */
+static uint64_t length_field(lua_State *L, int table, const char *name)
+{
+    lua_Number n = field(L, table, name);
+    return n >= 9e15 ? (uint64_t)INT64_MAX : n > 0 ? (uint64_t)n : 0;
+}
+
 static int64_t time_field(lua_State *L, int table, const char *name)
 {
     lua_Number n = field(L, table, name);
@@ -55,7 +62,7 @@ static int l_server(lua_State *L)
         .connections = count_field(L, 2, "connections"),
         .requests = count_field(L, 2, "requests"),
         .workers = count_field(L, 2, "workers"),
-        .body = (uint64_t)field(L, 2, "body"),
+        .body = length_field(L, 2, "body"),
         .idle = time_field(L, 2, "idle"),
         .heading = time_field(L, 2, "heading"),
         .moving = time_field(L, 2, "moving"),

@@ -254,10 +254,19 @@ function Server:address() return self.listening end
 ---------------------------------------------------------------------------------------------------
 -- opening
 
+local function check_handler(handler)
+  local meta = getmetatable(handler)
+  if type(handler) == "function" or type(meta) == "table" and meta.__call then return end
+  error(("a handler expected, got %s"):format(type(handler)), 3)
+end
+
 local function limits_of(options)
   local function get(name)
     local value = options[name]
     if value == nil then value = defaults[name] end
+    if type(value) ~= "number" or value ~= value or value < 0 then
+      error(("%s: a number of at least 0 expected, got %s"):format(name, tostring(value)), 4)
+    end
     return value
   end
   return {
@@ -274,6 +283,8 @@ end
 ---@return string? err
 ---@return integer? errno
 function M.new(handler, options)
+  check_handler(handler)
+  local limits = limits_of(options)
   local listener = options.listener
   if not listener then
     local err, errno
@@ -281,7 +292,7 @@ function M.new(handler, options)
     if not listener then return nil, err, errno end
   end
   local address = listener:address()
-  local server, err, errno = core.http_server(listener, limits_of(options))
+  local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
   return setmetatable({ core = server, handler = handler, listening = address, log = options.on_error or default_log,
     ended = core.event(), workers = setmetatable({}, { __mode = "k" }) }, Server)

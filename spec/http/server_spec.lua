@@ -3,6 +3,7 @@
 
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
+local http_module = require "moonpark.http"
 local http = require "support.http"
 local wire = require "support.http_wire"
 local support = require "support.net"
@@ -44,6 +45,32 @@ describe("limits of an HTTP server:", function()
       assert.equal(413, status_of(conn, chunked(11)))
       server:take_log()
     end)
+  end)
+
+  it("a body may be of any length where max_body is math.huge", function()
+    serving(function(req, res) res:send(req:body()) end, { max_body = math.huge }, function(conn)
+      assert.equal(200, status_of(conn, post(3, "abc")))
+      assert.equal(200, status_of(conn, chunked(3)))
+    end)
+  end)
+
+  it("one that is no number, or negative, raises, and nothing listens", function()
+    for name, bad in pairs { max_body = -1, max_head = "x", io_timeout = 0 / 0, idle_timeout = false } do
+      local ok, err = pcall(function()
+        local server = http_module.server(plain, { address = "127.0.0.1:0", [name] = bad })
+        return server
+      end)
+      assert.is_false(ok)
+      assert.equal(name .. ": a number of at least 0 expected, got " .. tostring(bad),
+        err:match("^spec/http/server_spec.lua:%d+: (.*)"))
+    end
+  end)
+
+  it("nor does anything where the handler is none", function()
+    for _, bad in ipairs { false, "x", {} } do
+      assert.has_error(function() http_module.server(bad, { address = "127.0.0.1:0" }) end,
+        "a handler expected, got " .. type(bad))
+    end
   end)
 
   it("a body longer than what the handler takes is answered with 413, and the connection goes on", function()
