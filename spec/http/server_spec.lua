@@ -73,6 +73,18 @@ describe("limits of an HTTP server:", function()
     end
   end)
 
+  local trailers = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "
+  it("trailers of more than 8192 bytes are answered with 413, and not read any further",
+    refuses(trailers .. ("y"):rep(8192) .. "\r\n\r\n", 413, nil, function(req) req:body() end))
+
+  it("trailers of as many bytes are taken", function()
+    serving(function(req, res) res:send(req:body() .. #(req:trailers().x or "none")) end, nil, function(conn)
+      conn:write(trailers .. ("y"):rep(8192 - 7) .. "\r\n\r\n")
+      assert.equal("8185", http.read_answer(conn).body)
+      assert.equal(200, status_of(conn, post(3, "abc")))
+    end)
+  end)
+
   it("a body longer than what the handler takes is answered with 413, and the connection goes on", function()
     serving(function(req, res)
       local body = req:body(3)
