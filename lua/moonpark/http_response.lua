@@ -267,6 +267,11 @@ local function begin(self, length)
   return self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields)
 end
 
+local function check_text(data)
+  local kind = type(data)
+  if kind ~= "string" and kind ~= "number" then error(("text to write expected, got %s"):format(kind), 3) end
+end
+
 --- Begins a response whose body follows by write(). The head leaves with the first bytes of the body.
 ---@param length? integer bytes, where they are known; then exactly as many must follow
 ---@return true|nil
@@ -285,12 +290,13 @@ end
 ---@return string? err
 ---@return integer? errno
 function Response:write(...)
+  local data, n = ..., select("#", ...)
+  if n ~= 1 then data = raise_outside(pcall(table.concat, { ... }, "", 1, n)) end
   if self.x:phase(self.serial) == "unsent" then
+    check_text(data) -- before anything is sent
     local ok, err, errno = raise_outside(pcall(begin, self))
     if not ok then return nil, err, errno end
   end
-  local data = ...
-  if select("#", ...) ~= 1 then data = table.concat({ ... }) end
   local stream = rawget(self, "stream")
   if stream then
     data = stream:piece(data)

@@ -216,6 +216,11 @@ describe("an error in a handler", function()
     logs(function(_, res) res:set("Transfer-Encoding", "x"):send("") end, "Transfer%-Encoding is written by the server")
   end)
 
+  it("may be a piece of a stream that is no text, even where there are others", function()
+    logs(function(_, res) res:write("a", nil, "c") end, "server_spec.lua:%d+: invalid value %(nil%) at index 2")
+    logs(function(_, res) res:write({}) end, "server_spec.lua:%d+: text to write expected, got table")
+  end)
+
   it("keeps nothing of a head that was refused", function()
     serving(function(_, res)
       pcall(res.send, res:set("A", "b"):set("X", "\n"), "")
