@@ -223,6 +223,9 @@ end
 ---@return true|nil
 ---@return string? err "canceled": the task that waits; the server goes on shutting down
 function Server:shutdown(grace)
+  if grace ~= nil and (type(grace) ~= "number" or grace ~= grace) then
+    error(("seconds expected, got %s"):format(tostring(grace)), 2)
+  end
   self.core:drain()
   if not self.scope then
     self.core:close()

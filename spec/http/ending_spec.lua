@@ -318,6 +318,20 @@ describe("shutdown", function()
     conn:close()
   end)
 
+  it("with a grace that is none raises, and nothing ends", function()
+    serving(plain, nil, function(conn, server)
+      for _, bad in ipairs { "soon", 0 / 0, true } do
+        local ok, err = pcall(function()
+          local result = server.server:shutdown(bad)
+          return result
+        end)
+        assert.is_false(ok)
+        assert.equal("seconds expected, got " .. tostring(bad), err:match("^spec/http/ending_spec.lua:%d+: (.*)"))
+      end
+      assert.equal(200, status_of(conn, GET))
+    end)
+  end)
+
   it("may be called by a handler, and its response is sent", function()
     local server
     server = http.start(function(_, res)
