@@ -38,6 +38,8 @@ static int read_some(lua_State *L, struct http_exchange *x, enum conn_op op, siz
     struct task *t = face_task(L, face_ctx(L));
     t->op.limit = face_size(L, 3, 1, otherwise);
     t->op.target = x;
+    if (op == CONN_BODY && x->body.over && !x->body.held) /* no wait: it is so for a client that has left, too */
+        return face_return(L, t, face_error(L, ERR_EOF));
     int r = x->body.over ? 0 : welcome(x);
     if (r < 0)
         return face_return(L, t, face_error(L, r));

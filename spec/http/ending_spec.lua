@@ -170,6 +170,20 @@ describe("a client that leaves", function()
     end)
   end)
 
+  it("by its half behind a body that is read in pieces lets the handler meet its end", function()
+    serving(function(req, res)
+      local all = ""
+      for piece in req:chunks(2) do all = all .. piece end
+      res:send(all .. " " .. tostring(req.body_error))
+    end, nil, function(conn)
+      conn:write(post(6, "abc"))
+      support.settle()
+      conn:write("def")
+      conn:close_write()
+      assert.equal("abcdef nil", http.read_answer(conn).body)
+    end)
+  end)
+
   it("while it is written to ends that", function()
     local err
     local ended = moonpark.event()
