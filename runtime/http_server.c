@@ -87,7 +87,7 @@ static void note_end(struct http_exchange *x)
 {
     const struct conn *c = &x->conn->c;
     bool is_next = x->spoilt || (x->body.over && buf_len(&c->in) == 0);
-    if (!x->gone && (is_next ? socket_has_ended(c->stream.fd) : socket_has_lost(c->stream.fd)))
+    if (!x->gone && ((is_next && socket_has_ended(c->stream.fd)) || socket_has_lost(c->stream.fd)))
         lose_client(x);
 }
 

@@ -27,9 +27,13 @@ local left_out = {
     "are all answered when the server shuts down",          -- pieces
     "streams to a client that reads slowly",                -- volume
   },
+  ["http/ending"] = {
+    "flushes its answers does not tell of a head",          -- volume
+  },
   ["http/slow"] = {
     "read their answers",                                   -- volume
     "slowly hold nobody up",                                -- time: the quick one is as slow there
+    "a client that takes its time",                         -- volume
   },
   ["http/pool"] = {
     "are not kept where more has come than an answer",      -- pieces
