@@ -105,7 +105,7 @@ function M.ranges(text, size)
   if not list or size == 0 then return nil end
   local ranges, seen = {}, 0
   for part in list:gmatch("[^,]+") do
-    part = part:match("^%s*(.-)%s*$")
+    part = http_fields.trim(part)
     if part ~= "" then
       local range = read_range(part, size)
       seen = seen + 1

@@ -55,6 +55,15 @@ function M.all(fields, name)
   return values
 end
 
+--- A text without the blanks around it. Not by one pattern: "^%s*(.-)%s*$" looks at long runs of blanks again for each
+--- byte in front of them, and what clients send is as long as they like.
+---@param text string
+---@return string
+function M.trim(text)
+  local first = text:find("%S")
+  return first and text:match("^.*%S", first) or ""
+end
+
 ---------------------------------------------------------------------------------------------------
 -- lists in a field's value (RFC 9110 5.6.1), with weights (12.4.2)
 
@@ -85,7 +94,7 @@ end
 function M.lists(text, name)
   name = name:lower()
   for item in (text or ""):gmatch("[^,]+") do
-    if item:match("^%s*(.-)%s*$"):lower() == name then return true end
+    if M.trim(item):lower() == name then return true end
   end
   return false
 end
@@ -134,8 +143,11 @@ end
 function M.cookies(text)
   local cookies = {}
   for part in (text or ""):gmatch("[^;]+") do
-    local name, value = part:match("^%s*([^=%s]+)%s*=%s*(.-)%s*$")
-    if name and cookies[name] == nil then cookies[name] = value:match('^"(.*)"$') or value end
+    local name, value = part:match("^%s*([^=%s]+)%s*=(.*)$")
+    if name and cookies[name] == nil then
+      value = M.trim(value)
+      cookies[name] = value:match('^"(.*)"$') or value
+    end
   end
   return cookies
 end

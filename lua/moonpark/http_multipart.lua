@@ -6,6 +6,8 @@
 -- a line and ends it, a part has one Content-Disposition of form-data with one name, and the last boundary must come.
 -- Only blanks behind a boundary, a preamble and an epilogue are passed over, as the RFC wants it.
 
+local http_fields = require "moonpark.http_fields"
+
 local fs, task -- loaded when a part is saved first
 
 local M = {}
@@ -22,29 +24,29 @@ local BLANKS_MAX = 64       -- behind a boundary
 -- The parameters of a value, each `name=token` or `name="quoted"`. nil where it is anything else.
 -- Browsers write %22 for a quote in a name and leave backslashes alone (WHATWG), older ones write \": both are read
 -- as they are meant; a lone backslash, as in a Windows path, stays.
+-- Goes on where it is, and copies no rest: a head may be full of parameters.
 local function parameters(text)
-  local found = {}
-  while true do
-    text = text:match("^%s*(.-)%s*$")
-    if text == "" then return found end
-    local name, rest = text:match("^;%s*([^%s=;\"]+)=(.*)$")
+  local found, at = {}, text:find("%S")
+  while at do
+    local name, from = text:match("^;%s*([^%s=;\"]+)=()", at)
     if not name then return nil end
-    local value, after = rest:match('^"([^"\\]*)"(.*)$')
-    if not value and rest:sub(1, 1) == '"' then
-      local at = 2
+    local value, after = text:match('^"([^"\\]*)"()', from)
+    if not value and text:sub(from, from) == '"' then
+      local stop = from + 1
       while true do -- to the quote that no backslash hides
-        at = rest:find('["\\]', at)
-        if not at then return nil end
-        if rest:sub(at, at) == '"' then break end
-        at = at + (rest:find('^["\\]', at + 1) and 2 or 1)
+        stop = text:find('["\\]', stop)
+        if not stop then return nil end
+        if text:sub(stop, stop) == '"' then break end
+        stop = stop + (text:find('^["\\]', stop + 1) and 2 or 1)
       end
-      value, after = rest:sub(2, at - 1):gsub('\\(["\\])', "%1"), rest:sub(at + 1)
+      value, after = text:sub(from + 1, stop - 1):gsub('\\(["\\])', "%1"), stop + 1
     end
-    if not value then value, after = rest:match("^([^%s;\"]+)(.*)$") end
+    if not value then value, after = text:match('^([^%s;"]+)()', from) end
     name = name:lower()
     if not value or found[name] then return nil end
-    found[name], text = value, after
+    found[name], at = value, text:find("%S", after)
   end
+  return found
 end
 
 --- The boundary of a Content-Type of multipart/form-data; nil where it is another type or has none that is allowed.
@@ -145,11 +147,11 @@ end
 -- heads of parts
 
 local function add_field(headers, line)
-  local name, value = line:match("^([%w!#$%%&'*+%-.^_`|~]+):[ \t]*(.-)[ \t]*$")
+  local name, value = line:match("^([%w!#$%%&'*+%-.^_`|~]+):(.*)$")
   if not name or value:find("[%z\1-\8\10-\31\127]") then return nil end
   name = name:lower()
   if headers[name] then return nil end
-  headers[name] = value
+  headers[name] = http_fields.trim(value)
   return true
 end
 

@@ -2,6 +2,8 @@
 -- fields_spec.lua - header fields, cookies, dates and lists with weights.
 
 local fields = require "moonpark.http_fields"
+local http_conditions = require "moonpark.http_conditions"
+local http_multipart = require "moonpark.http_multipart"
 
 describe("received fields", function()
   local received = fields.received { "host", "a", "x-list", "1", "accept", "b", "x-list", "2" }
@@ -75,4 +77,32 @@ end)
 
 it("every status has a reason, if only 'Unknown'", function()
   assert.same({ "OK", "Not Found", "Unknown" }, { fields.reason(200), fields.reason(404), fields.reason(599) })
+end)
+
+describe("long runs of blanks", function()
+  local blanks = (" "):rep(15000)
+
+  -- In processor time, which a busy machine hardly changes: what looked at them again and again took a second each.
+  local function is_quick(fn)
+    local began = os.clock()
+    for i = 1, 20 do
+      fn()
+      assert.is_true(os.clock() - began < 5, ("%d rounds took %.1f s"):format(i, os.clock() - began))
+    end
+  end
+
+  it("cost no more than other bytes: a head is as long as its client likes", function()
+    is_quick(function() assert.equal("b" .. blanks .. "c", fields.cookies("a=b" .. blanks .. "c").a) end)
+    is_quick(function() assert.is_nil(next(fields.cookies(blanks))) end)
+    is_quick(function() assert.is_false(fields.lists("b" .. blanks .. "c", "b")) end)
+    is_quick(function() assert.is_nil(http_conditions.ranges("bytes=0-1,5" .. blanks .. "c", 100)) end)
+    is_quick(function()
+      assert.is_nil(http_multipart.boundary("multipart/form-data; boundary=x" .. blanks .. "y"))
+    end)
+  end)
+
+  it("are trimmed", function()
+    assert.same({ "", "", "a", "a b" }, { fields.trim(""), fields.trim(" \t "), fields.trim(" a"),
+      fields.trim("a b\t ") })
+  end)
 end)

@@ -205,6 +205,19 @@ describe("multipart", function()
     end)
   end)
 
+  -- In processor time: before, each of these parts took a third of a second.
+  it("costs no more for heads full of blanks or parameters", function()
+    local many = {}
+    for i = 1, 900 do many[i] = ("; a%d=b"):format(i) end
+    local disposition, blanks = "Content-Disposition: form-data; name=a", (" "):rep(8000)
+    local began = os.clock()
+    for _, head in ipairs { disposition .. "\r\nX: a" .. blanks .. "b", disposition .. blanks .. "; b=c",
+      disposition .. table.concat(many) } do
+      assert.equal(100, #parse(part(head, ""):rep(100) .. LAST))
+      assert.is_true(os.clock() - began < 5, ("%.1f s"):format(os.clock() - began))
+    end
+  end)
+
   it("has a boundary that RFC 2046 allows", function()
     local function boundary(parameters) return http_multipart.boundary("multipart/form-data" .. parameters) end
     assert.equal("a b'()+_,-./:=?c", boundary "; charset=x; Boundary=\"a b'()+_,-./:=?c\"")
