@@ -48,10 +48,10 @@ local function is_devious(raw)
     or raw:find("[%c\127\\]")
 end
 
--- The path below the folder, decoded; nil where it is none of ours.
-local function wanted(self, req)
+-- The path below the folder, decoded; nil where it is none of ours. Around a route its parameters are not for us.
+local function wanted(self, req, is_middleware)
   if is_devious(req.raw_path) then return nil end
-  local given = rawget(req, "params") and req.params[self.param]
+  local given = not is_middleware and rawget(req, "params") and req.params[self.param]
   if given then return given end
   local path = url.decode(req.raw_path)
   local prefix = self.prefix
@@ -103,10 +103,16 @@ local function send_listing(self, req, res, path)
   return true
 end
 
+-- The path as the client has it, where raw_path may be what stands behind a mounted router's prefix.
+local function outer_path(req)
+  local path = req.target:match("^[^?]*"):gsub("^%a[%w+.-]*://[^/]*", "")
+  return path == "" and "/" or path
+end
+
 -- An absolute path with one slash in front: "//host" would lead elsewhere.
 local function add_slash(req, res)
   local query = req.query_string
-  local path = "/" .. req.raw_path:gsub("^/+", "") .. "/"
+  local path = "/" .. outer_path(req):gsub("^/+", "") .. "/"
   res:redirect(path .. (query ~= "" and "?" .. query or ""), 301)
   return true
 end
@@ -131,10 +137,10 @@ local function send_folder(self, req, res, path)
   return send_listing(self, req, res, path)
 end
 
-local function send(self, req, res)
-  local path = wanted(self, req)
+local function send(self, req, res, is_middleware)
+  local path = wanted(self, req, is_middleware)
   if not path or not is_clean(path, self.hidden) then return nil, "no such file or directory", 2 end
-  if path == "" and req.raw_path:sub(-1) ~= "/" then return add_slash(req, res) end
+  if path == "" and outer_path(req):sub(-1) ~= "/" then return add_slash(req, res) end
   if path == "" or path:sub(-1) == "/" then return send_folder(self, req, res, path) end
   local done, err, errno = send_file(self, res, path)
   if err == "is a directory" then return add_slash(req, res) end
@@ -148,7 +154,7 @@ local function answer(self, req, res, next)
     res:set("Allow", "GET, HEAD")
     return res:fail(405)
   end
-  local done, err, errno = send(self, req, res)
+  local done, err, errno = send(self, req, res, next ~= nil)
   if done then return end
   if next and http_files.status_of(err, errno) == 404 then
     return next()

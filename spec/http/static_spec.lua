@@ -231,6 +231,35 @@ describe("in a router", function()
     expect(ask("GET", "/againa.txt"), 404)
     expect(ask("GET", "/../secret"), 400)
   end))
+
+  local function around(public)
+    local app = http.router()
+    app:use(http.static(public))
+    app:get("/blog/:path", function(req, res) res:send("blog " .. req.params.path) end)
+    app:get("/api/*path", function(req, res) res:send("api " .. req.params.path) end)
+    return app
+  end
+
+  it("as middleware goes by the whole path, whatever the route's parameters are called", serving(around, function(ask)
+    expect(ask("GET", "/blog/a.txt"), 200, "blog a.txt")
+    expect(ask("GET", "/api/sub/b"), 200, "api sub/b")
+    expect(ask("GET", "/a.txt"), 200, "a")
+  end))
+
+  local function mounted(public)
+    local app, inner = http.router(), http.router()
+    inner:mount("/deep", http.static(public))
+    return app:mount("/m", http.static(public)):mount("/in", inner)
+  end
+
+  it("redirects to folders below what it is mounted at", serving(mounted, function(ask)
+    expect(ask("GET", "/m/a.txt"), 200, "a")
+    expect(ask("GET", "/m/sub?x=y"), 301, nil, { location = "/m/sub/?x=y" })
+    expect(ask("GET", "/m"), 301, nil, { location = "/m/" })
+    expect(ask("GET", "/m/"), 200, "<p>index")
+    expect(ask("GET", "/in/deep/sub"), 301, nil, { location = "/in/deep/sub/" })
+    expect(ask("GET", "http://test/m/sub"), 301, nil, { location = "/m/sub/" })
+  end))
 end)
 
 describe("http.static raises", function()
