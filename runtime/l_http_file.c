@@ -91,6 +91,17 @@ static int send_out(struct http_exchange *x)
     return buf_len(&x->out) > 0 ? -EAGAIN : 0;
 }
 
+/* The exchange, where the next of its body may be written: nobody else is in the middle of that. */
+static struct http_exchange *writable(lua_State *L)
+{
+    struct http_exchange *x = l_http_current(L);
+    if (x->conn->c.side[POLL_W].holder)
+        luaL_error(L, "another task writes this response");
+    if (x->framing.phase != HTTP_IN_BODY)
+        luaL_error(L, "the response is over, or has not begun");
+    return x;
+}
+
 static int refuse(lua_State *L, struct http_exchange *x, int r)
 {
     x->broken = true;
@@ -101,12 +112,10 @@ static int refuse(lua_State *L, struct http_exchange *x, int r)
 /* lead(serial, text) -> true | nil, err: bytes of the body that are to leave together with what follows them */
 static int l_lead(lua_State *L)
 {
-    struct http_exchange *x = l_http_current(L);
+    struct http_exchange *x = writable(L);
     size_t n;
     bool muted;
     const char *text = luaL_checklstring(L, 3, &n);
-    if (x->framing.phase != HTTP_IN_BODY)
-        return luaL_error(L, "the response is over, or has not begun");
     int r = http_before_data(&x->framing, &x->out, n, &muted);
     if (r == HTTP_TOO_LONG)
         return luaL_error(L, "the body is longer than the Content-Length that was sent");
@@ -121,13 +130,11 @@ static int l_lead(lua_State *L)
  * -> false: what was written before must be flushed first, and then this is called again */
 static int l_sendfile(lua_State *L)
 {
-    struct http_exchange *x = l_http_current(L);
+    struct http_exchange *x = writable(L);
     struct conn_file *f = file(L, 3);
     size_t offset = face_size(L, 4, 0, 0), length = face_size(L, 5, 0, 0);
     bool muted;
     struct task *t = face_task(L, face_ctx(L));
-    if (x->framing.phase != HTTP_IN_BODY)
-        return luaL_error(L, "the response is over, or has not begun");
     luaL_argcheck(L, x->framing.framing != HTTP_BY_CHUNKS, 2, "a response with a known length expected");
     int r = x->framing.mute ? 0 : send_out(x);
     if (r == -EAGAIN) {

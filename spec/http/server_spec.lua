@@ -453,6 +453,54 @@ describe("what a handler has written", function()
   end)
 end)
 
+describe("a response that another task writes", function()
+  -- What fn(res) raises while that task waits in the middle of a write; all that the client gets.
+  local function meanwhile(fn)
+    local message, all
+    serving(function(_, res)
+      local other = moonpark.go(function() while res:write(("x"):rep(1e6)) do end end)
+      support.settle()
+      local ok, err = pcall(fn, res)
+      message = not ok and err
+      other:cancel()
+      other:join()
+      res.x:abort(res.serial)
+    end, nil, function(conn)
+      conn:write(GET)
+      support.wait_until(moonpark.now() + 0.02)
+      all = conn:read_all()
+    end)
+    return message, all
+  end
+
+  it("may not be finished, which would put the end into the middle", function()
+    local message, all = meanwhile(function(res) res:finish() end)
+    assert.matches("another task writes this response", tostring(message))
+    assert.is_nil(all:find("0\r\n\r\n", 1, true))
+  end)
+
+  it("may not get a file or what leads to it", function()
+    assert.matches("another task writes", tostring(meanwhile(function(res) res.x:lead(res.serial, "--x") end)))
+    assert.matches("another task writes", tostring(meanwhile(function(res)
+      res.x:sendfile(res.serial, require("moonpark.core").http_file("/proc/self/exe"), 0, 10)
+    end)))
+  end)
+
+  it("is cut off where its handler returns", function()
+    local other
+    serving(function(_, res)
+      other = moonpark.go(function() return pcall(res.write, res, ("x"):rep(1e7)) end)
+      support.settle()
+    end, nil, function(conn)
+      conn:write(GET)
+      support.wait_until(moonpark.now() + 0.02)
+      local all = conn:read_all()
+      assert.is_true(#all < 1e7 and not all:find("0\r\n\r\n", 1, true))
+      other:join()
+    end)
+  end)
+end)
+
 describe("answers", function()
   local function answers(version, fields, handler, method)
     local answer
