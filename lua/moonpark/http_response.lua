@@ -283,6 +283,16 @@ function Response:begin(length)
   return ok, err, errno -- no tail call: raise_outside counts levels
 end
 
+-- Others run between the pieces of large data. None of them may use the stream, or end it, meanwhile: what it works in
+-- would be gone, or another response's.
+local function transformed(stream, data)
+  if stream.is_busy then error("another task writes this response", 3) end
+  stream.is_busy = true
+  data = stream:piece(data)
+  stream.is_busy = nil
+  return data
+end
+
 --- Streams: each call sends what it is given, and waits while the client does not read. Raises once the response is
 --- over, and where more comes than was announced.
 ---@param ... string|number
@@ -299,7 +309,7 @@ function Response:write(...)
   end
   local stream = rawget(self, "stream")
   if stream then
-    data = stream:piece(data)
+    data = transformed(stream, data)
     if data == "" then return true end
   end
   return self.x:write(self.serial, data)
@@ -312,6 +322,7 @@ end
 function Response:finish()
   local stream = rawget(self, "stream")
   if stream then
+    if stream.is_busy then error("another task writes this response", 2) end
     self.stream = nil
     local last = stream:last()
     if last ~= "" then

@@ -3,6 +3,7 @@
 
 local http = require "moonpark.http"
 local http_compress = require "moonpark.http_compress"
+local moonpark = require "moonpark"
 local process = require "support.process"
 local support = require "support.http"
 
@@ -79,6 +80,52 @@ describe("http.compress", function()
     assert.equal("first", r.out)
     wait:set()
     conn:close()
+  end)
+
+  -- Others run while large data are compressed, and the encoder was given back, or freed, under the hands of who wrote.
+  it("is not shared by a write that goes on when its handler returns, or by two", function()
+    local noise, messages = {}, {}
+    for i = 1, 40000 do noise[i] = ("%08x"):format(i * 2654435761 % 2 ^ 32) end
+    noise = table.concat(noise)
+    local app = http.router()
+    app:use(http.compress())
+    app:get("/left", function(_, res)
+      res:write("begin")
+      moonpark.go(function() messages[#messages + 1] = select(2, pcall(res.write, res, noise)) end)
+      moonpark.yield()
+    end)
+    app:get("/two", function(_, res)
+      res:write("begin")
+      local other = moonpark.go(function() res:write(noise) end)
+      moonpark.yield()
+      messages[#messages + 1] = select(2, pcall(res.write, res, "more"))
+      other:join()
+    end)
+    app:get("/after", function(_, res)
+      for _ = 1, 3 do
+        res:write(text)
+        moonpark.yield()
+      end
+    end)
+    local server = support.start(app)
+    for _, coding in ipairs { has_brotli and "br" or "gzip", "gzip" } do
+      local head = "GET %s HTTP/1.1\r\nHost: a\r\nAccept-Encoding: " .. coding .. "\r\n\r\n"
+      local conn = server:dial()
+      conn:write(head:format "/left")
+      assert.is_nil(conn:read_all():find("\r\n0\r\n\r\n", 1, true))
+      conn:close()
+      assert.matches("another task writes this response", server:take_log())
+      local words = { "curl", "-sS", "--compressed", "-H", "Accept-Encoding: " .. coding }
+      for _, path in ipairs { "/after", "/two" } do
+        words[6] = "http://" .. server.address .. path
+        local r = support.run(words)
+        assert.equal("", r.err)
+        assert.is_true(r.out == (path == "/two" and "begin" .. noise or text:rep(3)))
+      end
+      assert.matches("this request is over", messages[1])
+      assert.matches("another task writes this response", messages[2])
+      messages = {}
+    end
   end)
 
   it("leaves alone what is small, compressed already, forbidden or no text", function()
