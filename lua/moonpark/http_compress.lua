@@ -44,6 +44,8 @@ function M.negotiate(accept, offered)
   return best
 end
 
+local none = {}
+
 ---@class moonpark.http.compressor
 local Compressor = {}
 Compressor.__index = Compressor
@@ -63,7 +65,7 @@ end
 -- The coding of this response; nil: it stays as it is. Fields are set as that needs it.
 local function choose(self, res, length, content_type)
   if length and length < self.min or not self.types(content_type) or res:get("Content-Encoding") then return nil end
-  local control = res:get("Cache-Control")
+  local control = http_fields.joined(rawget(res, "fields") or none, "Cache-Control")
   if control and http_fields.lists(control, "no-transform") then return nil end
   res:vary("Accept-Encoding")
   local coding = coding_for(self, res.request:header("accept-encoding"))

@@ -116,6 +116,16 @@ function M.get(list, name)
   end
 end
 
+--- The values of all of that name, joined by ", "; nil where there is none.
+function M.joined(list, name)
+  local value
+  name = name:lower()
+  for i = 1, #list, 2 do
+    if list[i]:lower() == name then value = value and value .. ", " .. list[i + 1] or list[i + 1] end
+  end
+  return value
+end
+
 --- Takes all of that name away.
 function M.remove(list, name)
   name = name:lower()

@@ -103,31 +103,22 @@ function M.disposition(name)
   end)
 end
 
-local function add_vary(res)
-  local vary = res:get("Vary")
-  if not vary then
-    res:set("Vary", "Accept-Encoding")
-  elseif not vary:lower():find("accept%-encoding") and vary ~= "*" then
-    res:set("Vary", vary .. ", Accept-Encoding")
-  end
-end
-
 -- What every answer about a file has, 304 too (RFC 9110 15.4.5). No file is newer than the answer (8.8.2.1).
 local function set_validators(res, file, options)
   local fields = res.fields or {}
   res.fields = fields
-  http_fields.add(fields, "ETag", file.etag)
-  http_fields.add(fields, "Last-Modified", date_of(math.min(file.modified, math.floor(core.time()))))
-  if options.cache_control then http_fields.add(fields, "Cache-Control", options.cache_control) end
+  http_fields.set(fields, "ETag", file.etag)
+  http_fields.set(fields, "Last-Modified", date_of(math.min(file.modified, math.floor(core.time()))))
+  if options.cache_control then http_fields.set(fields, "Cache-Control", options.cache_control) end
 end
 
 local function set_content(res, file, path, options)
   local fields = res.fields
-  http_fields.add(fields, "Accept-Ranges", "bytes")
-  if file.coding then http_fields.add(fields, "Content-Encoding", file.coding) end
+  http_fields.set(fields, "Accept-Ranges", "bytes")
+  if file.coding then http_fields.set(fields, "Content-Encoding", file.coding) end
   local download = options.download
   if download then
-    http_fields.add(fields, "Content-Disposition", M.disposition(download == true and path or download))
+    http_fields.set(fields, "Content-Disposition", M.disposition(download == true and path or download))
   end
 end
 
@@ -259,7 +250,7 @@ function M.open(res, path, options)
   local kind = res.type or options.type or http_types.of(path)
   res.type = kind
   if options.precompressed and res.status == 200 and http_types.is_compressible(kind) then
-    add_vary(res)
+    res:vary("Accept-Encoding")
     local accepted = res.request:header "accept-encoding"
     local better = accepted and open_sibling(file, path, options.root, accepted)
     if better then

@@ -134,7 +134,7 @@ end
 ---@param name string
 ---@return moonpark.http.response self
 function Response:vary(name)
-  local before = self:get("Vary")
+  local before = http_fields.joined(fields_of(self), "Vary")
   if not before then return self:set("Vary", name) end
   if before == "*" or http_fields.lists(before, name) then return self end
   return self:set("Vary", before .. ", " .. name)

@@ -4,6 +4,7 @@
 local fs = require "moonpark.fs"
 local files = require "support.fs"
 local http_files = require "moonpark.http_files"
+local net = require "moonpark.net"
 local http_types = require "moonpark.http_types"
 local support = require "support.http_files"
 
@@ -33,6 +34,28 @@ describe("res:file", function()
     expect(answer, 200, "0123456789", { ["content-type"] = "text/plain; charset=utf-8", ["content-length"] = "10",
       ["last-modified"] = DATE, ["accept-ranges"] = "bytes", ["content-encoding"] = false, vary = false })
     assert.matches('^"%x+%-a%-%x+"$', answer.fields.etag)
+  end))
+
+  it("has each field once, whatever was set before", files.in_folder(function(folder)
+    assert(fs.write(folder .. "/a.txt", "0123456789"))
+    local function handler(_, res)
+      for _, name in ipairs { "ETag", "Last-Modified", "Accept-Ranges", "Cache-Control", "Content-Disposition" } do
+        res:set(name, "x")
+      end
+      res:set("Vary", "X-Accept-Encoding-Of-Mine")
+      return res:file(folder .. "/a.txt", { cache_control = "no-cache", download = true, precompressed = true })
+    end
+    support.served(handler, function(_, server)
+      local conn = assert(net.dial(server:address()))
+      assert(conn:write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+      local head = conn:read_all()
+      conn:close()
+      for _, name in ipairs { "ETag", "Last%-Modified", "Accept%-Ranges", "Cache%-Control", "Content%-Disposition" } do
+        assert.equal(1, select(2, head:gsub("\r\n" .. name .. ": [^x]", "")), name)
+        assert.is_nil(head:find("\r\n" .. name .. ": x"))
+      end
+      assert.matches("\r\nVary: X%-Accept%-Encoding%-Of%-Mine, Accept%-Encoding\r\n", head)
+    end)()
   end))
 
   it("sends the head alone for HEAD", serving("0123456789", nil, function(ask)

@@ -54,6 +54,14 @@ describe("a response", function()
       assert.equal("[1,2]", json("json_list", { 1, 2 }))
     end)
 
+    it("all names of Vary, however they were added, once", function()
+      local vary = answer(function(_, res)
+        res:add("Vary", "Origin"):add("Vary", "Cookie"):vary("Accept-Encoding"):vary("cookie")
+        res:send()
+      end).list.vary
+      assert.same({ "Origin, Cookie, Accept-Encoding" }, vary)
+    end)
+
     it("redirects, and plain words for a status", function()
       local a = answer(function(_, res) res:redirect "/there?x=%20" end)
       assert.same({ 302, "/there?x=%20" }, { a.status, a.headers.location })
