@@ -15,6 +15,7 @@
 
 local moonpark = require "moonpark"
 local http = require "moonpark.http"
+local net = moonpark.net
 
 local USAGE = [[
 usage: api.lua [address]      tasks to be done as JSON: GET and POST /tasks; GET, PUT, PATCH and DELETE /tasks/ID
@@ -171,6 +172,11 @@ local function stop_on_signal(server)
 end
 
 local function main(address)
+  local fine, wrong = net.check_address(address)
+  if not fine then
+    io.stderr:write("api: ", wrong, "\n")
+    os.exit(2)
+  end
   local server, err = http.server(new_app(), { address = address })
   if not server then
     io.stderr:write("api: cannot listen on ", address, ": ", err, "\n")

@@ -113,6 +113,11 @@ local function chat(conn)
 end
 
 local function main(address)
+  local fine, wrong = net.check_address(address)
+  if not fine then
+    io.stderr:write("chat: ", wrong, "\n")
+    os.exit(2)
+  end
   local listener, err = net.listen(address)
   if not listener then
     io.stderr:write("chat: cannot listen on ", address, ": ", err, "\n")

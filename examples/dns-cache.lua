@@ -232,6 +232,11 @@ local function find_upstream()
 end
 
 local function main(address)
+  local fine, wrong = net.check_address(address)
+  if not fine then
+    io.stderr:write("dns-cache: ", wrong, "\n")
+    os.exit(2)
+  end
   find_upstream()
   local listener, err = net.listen(address)
   if not listener then complain("cannot listen on ", address, ": ", err) end

@@ -23,6 +23,11 @@ local function echo(conn)
 end
 
 local function main(address)
+  local fine, wrong = net.check_address(address)
+  if not fine then
+    io.stderr:write("echo: ", wrong, "\n")
+    os.exit(2)
+  end
   local listener, err = net.listen(address)
   if not listener then
     io.stderr:write("echo: cannot listen on ", address, ": ", err, "\n")

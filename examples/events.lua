@@ -13,6 +13,7 @@
 -- last KEPT. A comment every HEARTBEAT seconds keeps proxies in between from giving up.
 
 local http = require "moonpark.http"
+local net = require "moonpark.net"
 local moonpark = require "moonpark"
 
 local USAGE = [[
@@ -100,6 +101,11 @@ local function tell(server)
 end
 
 local address = arg[1] or "127.0.0.1:8080"
+local fine, wrong = net.check_address(address)
+if not fine then
+  io.stderr:write("events: ", wrong, "\n")
+  os.exit(2)
+end
 local ok, err = http.serve(app, { address = address, on_listen = tell })
 if not ok and err ~= "canceled" then
   io.stderr:write("events: cannot listen on ", address, ": ", err, "\n")

@@ -14,6 +14,7 @@
 -- `moonpark serve` does the same without a script.
 
 local http = require "moonpark.http"
+local net = require "moonpark.net"
 
 local USAGE = [=[
 usage: files.lua [folder [address]]      a folder over HTTP
@@ -22,6 +23,11 @@ address: host:port or unix:/path; 127.0.0.1:8080 where none is given; port 0 pic
 
 if arg[1] == "--help" then return print(USAGE) end
 local folder, address = arg[1] or ".", arg[2] or "127.0.0.1:8080"
+local fine, wrong = net.check_address(address)
+if not fine then
+  io.stderr:write("files: ", wrong, "\n")
+  os.exit(2)
+end
 
 local app = http.router()
 

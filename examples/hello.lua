@@ -12,6 +12,7 @@ address: host:port or unix:/path; 127.0.0.1:8080 where none is given; port 0 pic
 if arg[1] == "--help" then return print(USAGE) end
 
 local http = require "moonpark.http"
+local net = require "moonpark.net"
 local app = http.router()
 app:get("/hello/:name", function(req, res) res:json { hello = req.params.name } end)
 
@@ -21,6 +22,11 @@ local function tell(server)
 end
 
 local address = arg[1] or "127.0.0.1:8080"
+local fine, wrong = net.check_address(address)
+if not fine then
+  io.stderr:write("hello: ", wrong, "\n")
+  os.exit(2)
+end
 local ok, err = http.serve(app, { address = address, on_listen = tell })
 if not ok and err ~= "canceled" then
   io.stderr:write("hello: cannot listen on ", address, ": ", err, "\n")

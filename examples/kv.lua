@@ -75,6 +75,11 @@ local function sweep()
 end
 
 local function main(address)
+  local fine, wrong = net.check_address(address)
+  if not fine then
+    io.stderr:write("kv: ", wrong, "\n")
+    os.exit(2)
+  end
   local listener, err = net.listen(address)
   if not listener then
     io.stderr:write("kv: cannot listen on ", address, ": ", err, "\n")

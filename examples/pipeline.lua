@@ -71,6 +71,11 @@ local function read_words(words)
 end
 
 local function main(address, argv)
+  local fine, wrong = net.check_address(address)
+  if not fine then
+    io.stderr:write("pipeline: ", wrong, "\n")
+    os.exit(2)
+  end
   local listener, err = net.listen(address)
   if not listener then
     io.stderr:write("pipeline: cannot listen on ", address, ": ", err, "\n")

@@ -37,8 +37,13 @@ local function relay(client, target)
 end
 
 local function main(address, target)
-  assert(pcall(net.dial, target, { timeout = 0 })) -- no dial: only a malformed address raises
-  if target:find("^udp:") or target:find("^unixgram:") then fail("cannot relay to datagrams: ", target) end
+  for _, one in ipairs { address, target } do
+    local fine, wrong = net.check_address(one)
+    if not fine then
+      log(wrong)
+      os.exit(2)
+    end
+  end
   local listener, err = net.listen(address)
   if not listener then fail("cannot listen on ", address, ": ", err) end
   print("listening on " .. listener:address())

@@ -8,6 +8,7 @@
 
 local moonpark = require "moonpark"
 local http = require "moonpark.http"
+local net = require "moonpark.net"
 
 local USAGE = [[
 usage: reverse-proxy.lua LISTEN TARGET      passes HTTP requests to LISTEN on to TARGET
@@ -15,8 +16,17 @@ LISTEN: host:port or unix:/path; port 0 picks a free one. TARGET: http://host:po
 
 local function log(...) io.stderr:write("reverse-proxy: ", table.concat({ ... }), "\n") end
 
+local function refuse(wrong)
+  log(wrong)
+  os.exit(2)
+end
+
 local function main(address, target)
-  local proxy = http.proxy(target, { on_error = log })
+  local fine, wrong = net.check_address(address)
+  if not fine then refuse(wrong) end
+  -- a wrong target raises: here it is the user's mistake
+  local made, proxy = pcall(http.proxy, target, { on_error = log })
+  if not made then refuse((proxy:gsub("^.-http%.proxy: ", ""))) end
   local server, err = http.server(proxy, { address = address, on_error = log })
   if not server then
     log("cannot listen on ", address, ": ", err)

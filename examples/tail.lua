@@ -171,6 +171,11 @@ local function fail(...)
 end
 
 local function main(path, address, wanted)
+  local fine, wrong = net.check_address(address)
+  if not fine then
+    io.stderr:write("tail: ", wrong, "\n")
+    os.exit(2)
+  end
   local folder = path:match("^(.*/)[^/]*$") or "."
   local watcher, err = fs.watch(folder)
   if not watcher then fail("cannot watch ", folder, ": ", err) end

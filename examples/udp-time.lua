@@ -41,6 +41,11 @@ local function serve(socket)
 end
 
 local function main(address)
+  local fine, wrong = net.check_address(address, "datagram")
+  if not fine then
+    io.stderr:write("udp-time: ", wrong, "\n")
+    os.exit(2)
+  end
   local socket, err = net.packet(address)
   if not socket then
     io.stderr:write("udp-time: cannot listen on ", address, ": ", err, "\n")

@@ -11,7 +11,7 @@
 
 local moonpark = require "moonpark"
 local http = require "moonpark.http"
-local fs = moonpark.fs
+local fs, net = moonpark.fs, moonpark.net
 
 local USAGE = [[
 usage: upload.lua folder [address]      takes files by HTTP, as a form in the browser or curl -F sends them
@@ -141,6 +141,11 @@ local function fail(...)
 end
 
 local function main(folder, address)
+  local fine, wrong = net.check_address(address)
+  if not fine then
+    io.stderr:write("upload: ", wrong, "\n")
+    os.exit(2)
+  end
   local st = fs.stat(folder)
   if not st or st.type ~= "directory" then fail(folder, " is no folder") end
   local app = http.router()

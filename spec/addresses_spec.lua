@@ -179,3 +179,31 @@ describe("an address that cannot be used", function()
     assert.truthy(err:find("a\\10b", 1, true))
   end)
 end)
+
+describe("net.check_address", function()
+  it("says whether a text is an address, without a look-up", function()
+    for _, text in ipairs { "127.0.0.1:80", "[::1]:0", ":80", "example.test:80", "unix:/x", "unix:@x" } do
+      assert.is_true(net.check_address(text))
+      assert.is_true(net.check_address(text, "stream"))
+      assert.same({ nil, ("not a datagram address: '%s'"):format(text) }, { net.check_address(text, "datagram") })
+    end
+    for _, text in ipairs { "udp:127.0.0.1:80", "unixgram:/x" } do
+      assert.is_true(net.check_address(text, "datagram"))
+      assert.same({ nil, ("not a stream address: '%s'"):format(text) }, { net.check_address(text) })
+    end
+  end)
+
+  it("says what is wrong in one line", function()
+    assert.same({ nil, "missing port: 'a'" }, { net.check_address("a") })
+    assert.same({ nil, "invalid port: 'a:65536'" }, { net.check_address("a:65536") })
+    assert.same({ nil, "invalid host name: 'a\\10:1'" }, { net.check_address("a\n:1") })
+  end)
+
+  it("raises for what is no text or no kind, at the caller's line", function()
+    for _, arguments in ipairs { { 80 }, {}, { ":80", "udp" } } do
+      local ok, err = pcall(function() net.check_address(arguments[1], arguments[2]) end)
+      assert.is_false(ok)
+      assert.matches("addresses_spec.lua:%d+: bad argument #%d to 'check_address'", err)
+    end
+  end)
+end)

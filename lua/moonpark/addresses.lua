@@ -18,6 +18,34 @@ local function shown(text)
   return #text > SHOWN and head .. "..." or head
 end
 
+-- "what is wrong: 'text'" of a text that is no address of that kind, or nil; and what the core makes of it.
+local function fault_of(text, datagram)
+  local is_datagram, host, port = core.split_address(text)
+  local wrong = is_datagram == nil and host or nil
+  if not wrong and is_datagram ~= datagram then
+    wrong = datagram and "not a datagram address" or "not a stream address"
+  end
+  if wrong then return ("%s: '%s'"):format(wrong, shown(text)) end
+  return nil, host, port
+end
+
+--- Is text an address? For those of a command line or of a setting: with a wrong one listen and dial raise.
+---@param text string
+---@param kind? "stream"|"datagram" "stream"
+---@return true|nil
+---@return string? wrong "missing port: 'localhost'", ...
+function M.test(text, kind)
+  if type(text) ~= "string" then
+    error(("bad argument #1 to 'check_address' (string expected, got %s)"):format(type(text)), 2)
+  end
+  if kind ~= nil and kind ~= "stream" and kind ~= "datagram" then
+    error("bad argument #2 to 'check_address' (\"stream\" or \"datagram\" expected)", 2)
+  end
+  local wrong = fault_of(text, kind == "datagram")
+  if wrong then return nil, wrong end
+  return true
+end
+
 --- Raises unless text is an address of that kind, "NAME: what is wrong: 'text'", and where a look-up cannot wait.
 ---@param text any
 ---@param datagram boolean
@@ -29,12 +57,8 @@ function M.check(text, datagram, name, level)
   if type(text) ~= "string" then
     error(("bad argument #1 to '%s' (string expected, got %s)"):format(name, type(text)), level + 1)
   end
-  local is_datagram, host, port = core.split_address(text)
-  local wrong = is_datagram == nil and host or nil
-  if not wrong and is_datagram ~= datagram then
-    wrong = datagram and "not a datagram address" or "not a stream address"
-  end
-  if wrong then error(("%s: %s: '%s'"):format(name, wrong, shown(text)), level + 1) end
+  local wrong, host, port = fault_of(text, datagram)
+  if wrong then error(("%s: %s"):format(name, wrong), level + 1) end
   if host and not core.current() then
     error(("%s: a name must be looked up in a task (inside moonpark.run): '%s'"):format(name, shown(text)), level + 1)
   end

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- cli_serve.lua - moonpark serve: the files of a folder over HTTP, until a signal ends it.
 
-local core = require "moonpark.core"
 local ending = require "moonpark.cli_end"
 local http_server = require "moonpark.http_server"
 local http_static = require "moonpark.http_static"
 local moonpark = require "moonpark"
+local net = require "moonpark.net"
 local tell = require "moonpark.cli_tell"
 
 local M = {}
@@ -58,13 +58,6 @@ local function serve(handler, folder, options)
   server:run()
 end
 
--- What is wrong with an address, or nil.
-local function fault_of(address)
-  local datagram, wrong = core.split_address(address)
-  if datagram == nil then return ("serve: %s: '%s'"):format(wrong, address) end
-  return datagram and ("serve: not a stream address: '%s'"):format(address) or nil
-end
-
 --- What serves that folder, as a program's only chunk.
 ---@param folder string
 ---@param options table<string, string|true> of the command line
@@ -75,8 +68,8 @@ function M.prepare(folder, options)
   if options.cache and not (seconds and seconds >= 0 and seconds == math.floor(seconds)) then
     return nil, ("--cache: a number of seconds expected, got '%s'"):format(options.cache)
   end
-  local fault = fault_of(options.address or ADDRESS)
-  if fault then return nil, fault end
+  local fine, wrong = net.check_address(options.address or ADDRESS)
+  if not fine then return nil, "serve: " .. wrong end
   local handler = http_static.new(folder, {
     listing = options.listing, hidden = options.hidden, follow_symlinks = options.follow,
     cache_control = seconds and ("public, max-age=%.0f"):format(seconds),

@@ -249,13 +249,19 @@ local function check_options(options)
   end
 end
 
+local function check_address(address)
+  local fine, wrong = net.check_address(address)
+  if not fine then error("http.proxy: " .. wrong, 4) end
+  return address
+end
+
 local function target_of(target)
-  if target:find("^unix:") then return target, "localhost", "" end
+  if target:find("^unix:") then return check_address(target), "localhost", "" end
   local parts, wrong = url.parse(target:find("://", 1, true) and target or "http://" .. target)
   if not parts then error("http.proxy: " .. wrong, 3) end
   if parts.scheme ~= "http" then error("http.proxy: " .. parts.scheme .. " is not supported yet", 3) end
   if parts.path:find("?", 1, true) then error("http.proxy: a target has no query", 3) end
-  return parts.address, parts.authority, (parts.path:gsub("/+$", ""))
+  return check_address(parts.address), parts.authority, (parts.path:gsub("/+$", ""))
 end
 
 --- A handler that passes requests on to the target; http.serve(http.proxy("http://127.0.0.1:8000"), ...).

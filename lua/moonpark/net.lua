@@ -162,6 +162,7 @@ end
 
 M.packet = packet.packet
 
+M.check_address = addresses.test
 M.resolve = resolve.resolve
 M.set_resolver = resolve.set_resolver
 
