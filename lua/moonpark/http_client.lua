@@ -213,6 +213,9 @@ local function write_head(job)
   own_fields(job, list, seen)
   framing_fields(job, list)
   job.route = http_route.of(job.target, options)
+  if not job.route.wrong then -- a URL, or a redirect, may name what is no host: dial would raise
+    job.route.wrong = select(2, net.check_address(job.route.address))
+  end
   if job.route.wrong then return job.route.wrong end
   if job.route.credentials then add_one(list, "Proxy-Authorization", job.route.credentials) end
   job.head, wrong = job.client.writer:request(job.method, job.route.target, list)
