@@ -32,6 +32,7 @@ end
 local app = http.router()
 
 app:get("/download/*path", function(req, res)
+  if ("/" .. req.params.path):find("/.", 1, true) then return res:fail(404) end -- hidden; res:file itself hides nothing
   res:file(req.params.path, { root = folder, download = true })
 end)
 

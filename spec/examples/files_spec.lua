@@ -57,6 +57,19 @@ local function start(...) return example.start("files.lua", example.plain("files
 describe("examples/files.lua", function()
   after_each(process.stop_all)
 
+  it("hides names that begin with a dot, from downloads too", in_folder(function(folder)
+    assert(fs.mkdir(folder .. "/served/.git"))
+    assert(fs.write(folder .. "/served/.git/config", "secret"))
+    assert(fs.write(folder .. "/served/sub/.env", "secret"))
+    local server = start(folder .. "/served", "127.0.0.1:0")
+    for _, path in ipairs { "/.git/config", "/sub/.env", "/%2egit/config", "/sub/%2Eenv", "/sub%2f.env" } do
+      assert.equal("404", code(server, path), path)
+      assert.equal("404", code(server, "/download" .. path), path)
+    end
+    assert.equal("hello\n", curl(server, "/download/a.txt").out)
+    server:stop()
+  end))
+
   it("serves files, parts of them, and what is new of them", in_folder(function(folder)
     local server = start(folder .. "/served", "127.0.0.1:0")
     serves(folder, server)
