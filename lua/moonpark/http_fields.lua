@@ -163,7 +163,8 @@ function M.cookies(text)
 end
 
 -- level: 1 is who calls this, and so on to who called res:cookie.
-local function wrong(level, text, ...) error(text:format(...), level + 1) end
+-- In one line: %q leaves line ends in.
+local function wrong(level, text, ...) error((text:format(...):gsub("\\\n", "\\n")), level + 1) end
 
 local function check_part(text, pattern, what, level)
   if type(text) ~= "string" then wrong(level, "%s of a cookie: string expected, got %s", what, type(text)) end

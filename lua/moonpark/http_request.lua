@@ -53,7 +53,14 @@ end
 function lazy.path(self) return url.decode(self.raw_path) or self.raw_path end
 function lazy.headers(self) return http_fields.received(self.x:fields(self.serial)) end
 function lazy.query(self) return url.last_values(self:queries()) end
-function lazy.cookies(self) return http_fields.cookies(self.x:field(self.serial, "cookie")) end
+
+-- What HTTP/2 had in several fields, a proxy may leave so: they belong together by "; " (RFC 9113 8.2.3), not by ", ".
+function lazy.cookies(self)
+  local text = self.x:field(self.serial, "cookie")
+  if text and text:find(", ", 1, true) then text = table.concat(self:header_values("cookie"), "; ") end
+  return http_fields.cookies(text)
+end
+
 function lazy.address(self) return (self.x:peer(self.serial)) end
 function lazy.params() return {} end
 

@@ -57,6 +57,8 @@ describe("a request", function()
       assert.same({ a = "1", b = "x=y", c = "q r", d = "" },
         told(function(req) return req.cookies end, 'GET / HTTP/1.1\nCookie: a=1; b=x=y; a=2; c="q r"; d=; bad'))
       assert.same({}, told(function(req) return req.cookies end, "GET / HTTP/1.1"))
+      assert.same({ a = "1", b = "2", c = "3" },
+        told(function(req) return req.cookies end, "GET / HTTP/1.1\nCookie: a=1\nCookie: b=2; c=3"))
     end)
 
     it("the client's address, and room for what middleware adds", function()

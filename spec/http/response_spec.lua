@@ -215,6 +215,7 @@ describe("a response", function()
       end
       assert.equal('invalid value of a cookie: "a;b"', bad("x", "a;b"))
       assert.equal('invalid name of a cookie: "x y"', bad("x y", ""))
+      assert.equal('invalid value of a cookie: "a\\13\\nb"', bad("x", "a\r\nb"))
       assert.equal("a cookie needs a name", bad("", ""))
       assert.equal("value of a cookie: string expected, got nil", bad("x"))
       assert.equal('invalid path of a cookie: "/;x"', bad("x", "", { path = "/;x" }))
