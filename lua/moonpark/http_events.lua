@@ -110,13 +110,19 @@ local function start_beating(self, seconds)
   self.beating:name "heartbeat"
 end
 
---- Ends the stream; the handler that returns has it done.
+--- Ends the stream, behind what is being sent; the handler that returns has it done.
 ---@return true|nil
----@return string? err "closed"
+---@return string? err "closed", "canceled"
+---@return integer? errno
 function Events:close()
   if self.closed then return nil, "closed" end
+  local ok, err = self.lock:lock() -- a heartbeat may be on its way to a client that reads slowly
+  if not ok then return nil, err end
+  local was_closed = self.closed
   stop(self)
-  return self.response:finish()
+  self.lock:unlock()
+  if was_closed then return nil, "closed" end
+  return self.finish(self.response)
 end
 
 local function check_options(options)
@@ -144,8 +150,13 @@ function M.events(self, options)
   local ok, err, errno = self.x:begin(self.serial, self.status, nil, self.type, self.fields)
   if ok then ok, err, errno = self.x:flush() end
   if not ok then return nil, err, errno end
-  local events = setmetatable({ response = self, x = self.x, serial = self.serial, lock = core.mutex(),
+  local finish = self.finish
+  local events = setmetatable({ response = self, finish = finish, x = self.x, serial = self.serial, lock = core.mutex(),
     closed = self.request.method == "HEAD", last_event_id = self.request:header "last-event-id" }, Events)
+  self.finish = function(response) -- the server's too, once the handler has returned
+    if events.closed then return finish(response) end
+    return events:close()
+  end
   self:after(function() stop(events) end)
   if heartbeat and not events.closed then start_beating(events, heartbeat) end
   return events

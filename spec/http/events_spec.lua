@@ -2,6 +2,7 @@
 -- res:events: server-sent events as they arrive.
 
 local moonpark = require "moonpark"
+local net = require "moonpark.net"
 local support = require "support.http_files"
 
 -- The data of a chunked body.
@@ -185,6 +186,29 @@ describe("res:events", function()
     end)))
     assert.same({ nil, "closed" }, { sent, err })
   end)
+
+  -- As a heartbeat is, where the client reads slowly: it was the handler's close that raised then, or its return.
+  for name, ending in pairs { ["are closed"] = function(events) assert(events:close()) end,
+    ["end with their handler"] = function() end } do
+    it(name .. " behind what is on its way to a client that reads slowly", function()
+      local much, sent = ("x"):rep(1e7), nil
+      support.served(function(_, res)
+        local events = assert(res:events())
+        moonpark.go(function() sent = events:send(much) end)
+        moonpark.yield()
+        ending(events)
+      end, function(_, server)
+        local conn = assert(net.dial(server:address()))
+        assert(conn:write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+        moonpark.sleep(0.02) -- until the server cannot send more
+        local all = assert(conn:read_all())
+        conn:close()
+        assert.is_true(sent)
+        assert.is_true(unchunk(all:match("\r\n\r\n(.*)$")) == "data: " .. much .. "\n\n")
+        assert.equal("\r\n0\r\n\r\n", all:sub(-7))
+      end)()
+    end)
+  end
 
   it("are a head alone for HEAD", function()
     local sent, err
