@@ -24,6 +24,7 @@ M.Answer = Answer
 ---@field entry moonpark.http.pool.entry
 ---@field pool moonpark.http.pool
 ---@field keep boolean the request allows that the connection goes on
+---@field upload moonpark.http.upload|nil the request's body, which may still be on its way up
 
 --- Gives the connection back, or closes it.
 ---@param use moonpark.http.use
@@ -32,7 +33,11 @@ function M.release(use, broken)
   local entry = use.entry
   if not entry then return end
   use.entry = nil
-  local conn = entry.conn
+  local conn, upload = entry.conn, use.upload
+  if upload and not upload.done then
+    upload:stop()
+    broken = true -- what follows would be taken for the rest of it
+  end
   if not broken and use.keep and entry.reader:is_reusable(conn) then
     if use.deadline then conn:set_deadline(nil) end
     use.pool:put(entry)
@@ -55,6 +60,12 @@ function M.take_connection(use)
   return entry.conn
 end
 
+-- What a failing read is told: the request's own failure, where that ended the connection.
+local function explain(use, err, errno)
+  if use.upload then return use.upload:explain(err, errno) end
+  return nil, err, errno
+end
+
 local function finish(self, use)
   if use.framing == "chunks" then rawset(self, "trailer", use.entry.reader:trailers()) end
   M.release(use, false)
@@ -72,6 +83,7 @@ local function read_raw(self, max)
   else
     use.err, use.errno = err, errno
     M.release(use, true)
+    return explain(use, err, errno)
   end
   return nil, err, errno
 end
@@ -177,7 +189,7 @@ function Answer:read_all(max)
   if not data then
     use.err, use.errno = err, errno
     M.release(use, true)
-    return nil, err, errno
+    return explain(use, err, errno)
   end
   M.release(use, false)
   return data

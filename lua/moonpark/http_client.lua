@@ -9,6 +9,7 @@ local http_answer = require "moonpark.http_answer"
 local http_decode = require "moonpark.http_decode"
 local http_pool = require "moonpark.http_pool"
 local http_route = require "moonpark.http_route"
+local http_upload = require "moonpark.http_upload"
 local net = require "moonpark.net"
 local url = require "moonpark.url"
 
@@ -23,6 +24,7 @@ local BODY_MAX = 67108864  -- bytes of a body that is held, where nothing else i
 local HEAD_MAX = 65536
 local REPLAY_WASTE = 65536 -- of a redirect's body, to keep the connection
 local EXPECT_TIME = 1      -- seconds for "100 Continue"
+local AT_ONCE = 16384      -- bytes of a body that are sent before the answer is awaited: buffers hold them
 
 -- What a request may say; false: what its type is, is looked at where it is used.
 local known = {
@@ -273,45 +275,6 @@ end
 -- Only a body that is at hand can be sent twice.
 local function is_replayable(job) return job.body == nil or type(job.body) == "string" end
 
-local function next_piece(body)
-  if type(body) == "function" then return body() end
-  local data, err, errno = body:read()
-  if data == nil and err and err ~= "eof" then return nil, err, errno end
-  return data
-end
-
--- Sends a body piece by piece, each as the peer takes it.
-local function send_pieces(job, conn)
-  local body, left = job.body, job.options.length
-  while true do
-    local data, err, errno = next_piece(body)
-    if data == nil then
-      if err then return nil, err, errno, true end
-      break
-    end
-    local ok = true
-    if left then
-      left = left - #data
-      if left < 0 then return nil, "the body is longer than its length", nil, true end
-      ok, err, errno = conn:write(data)
-    elseif #data > 0 then
-      ok, err, errno = conn:write(("%x\r\n"):format(#data), data, "\r\n")
-    end
-    if not ok then return nil, err, errno end
-  end
-  if left and left > 0 then return nil, "the body is shorter than its length", nil, true end
-  if left then return true end
-  return conn:write("0\r\n\r\n")
-end
-
--- A body that raises takes its connection with it.
-local function stream_body(job, use)
-  local done, ok, err, errno, ours = pcall(send_pieces, job, use.entry.conn)
-  if done then return ok, err, errno, ours end
-  use.pool:drop(use.entry)
-  error(ok, 0)
-end
-
 local function read_head(job, use, continues)
   local options, entry = job.options, use.entry
   return entry.reader:head(entry.conn, job.method == "HEAD", options.max_head or HEAD_MAX, continues)
@@ -329,11 +292,22 @@ local function await_continue(job, use)
   return false, status
 end
 
--- Writes what is to be sent. true; a status, where the answer came before the body; nil, err, errno, ours: the failure
--- is not the connection's.
+-- Starts what may take long: it goes up while the answer is awaited.
+local function upload(job, use, body, length)
+  local options = job.options
+  use.limits = { length = length, io = options.io_timeout, head = options.head_timeout, deadline = job.deadline }
+  use.upload = http_upload.start(use.entry.conn, body, use.limits)
+  return true
+end
+
+-- Writes what is to be sent, or begins to. true; a status, where the answer came before the body; nil, err, errno.
 local function send(job, use)
   local conn, body = use.entry.conn, job.body
-  if type(body) == "string" and not job.options.expect then return conn:write(job.head, body) end
+  local text = type(body) == "string"
+  if text and not job.options.expect then
+    if #body <= AT_ONCE then return conn:write(job.head, body) end
+    return upload(job, use, job.head .. body, #job.head + #body)
+  end
   local ok, err, errno = conn:write(job.head)
   if not ok or body == nil then return ok, err, errno end
   if job.options.expect then
@@ -341,13 +315,10 @@ local function send(job, use)
     if wanted == nil then return nil, status, number end
     if not wanted then return true, status end
   end
-  if type(body) == "string" then return conn:write(body) end
-  local ours
-  ok, err, errno, ours = stream_body(job, use)
-  return ok, not ok and err or nil, errno, ours
+  return upload(job, use, body, text and #body or job.options.length)
 end
 
--- A server may refuse a body before it has all of it, and close: what it has said meanwhile counts.
+-- A server may refuse a request before it has all of it, and close: what it has said meanwhile counts.
 local function early_answer(job, use, err, errno)
   if err ~= "broken pipe" and err ~= "connection reset by peer" then return nil, err, errno end
   use.keep = false
@@ -356,16 +327,31 @@ local function early_answer(job, use, err, errno)
   return nil, err, errno
 end
 
+-- The head that comes while the body may still be on its way up. Who refuses wants no more of it; who accepts may be
+-- answering what he has read so far.
+local function answer_of_upload(job, use)
+  local up = use.upload
+  local status, err, errno = read_head(job, use)
+  up:head_read(use.entry.conn, use.limits)
+  if not status then
+    up:stop()
+    return nil, err, errno
+  end
+  if status >= 300 and not up.done then
+    use.keep = false
+    up:stop()
+  end
+  return status
+end
+
 local function exchange(job, use)
   local conn, options = use.entry.conn, job.options
   if job.deadline then conn:set_deadline(job.deadline) end
   conn:set_timeout(options.io_timeout)
-  local ok, status, errno, ours = send(job, use)
-  if not ok then
-    if ours then return nil, status, errno end
-    return early_answer(job, use, status, errno)
-  end
+  local ok, status, errno = send(job, use)
+  if not ok then return early_answer(job, use, status, errno) end
   if type(status) == "number" then return status end
+  if use.upload then return answer_of_upload(job, use) end
   if options.head_timeout then conn:set_timeout(options.head_timeout) end
   local err
   status, err, errno = read_head(job, use)
@@ -393,6 +379,10 @@ local function attempt(job, place)
     if status then return status, use end
     pool:drop(entry)
     entry = nil
+    if use.upload then
+      local _
+      _, err, errno = use.upload:explain(err, errno)
+    end
     if not (used and repeatable and stale[err]) then return nil, err == "eof" and "unexpected eof" or err, errno end
   end
 end
