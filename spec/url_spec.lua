@@ -73,12 +73,20 @@ describe("a URL", function()
 
   it("that is none says so", function()
     for _, text in ipairs { "", "x", "//h/", "http:/h", "http://", "http://h:x/", "http://a b/", "http://h/\r\n",
-      "http://[::1/", "http://h:1:2/" } do
+      "http://[::1/", "http://h:1:2/", "http://a%20b/", "http://a,b/", "http://[::::]/", "http://a..b/",
+      "http://" .. ("a"):rep(64) .. "/" } do
       assert.equal("invalid URL", parts(text), text)
     end
     assert.equal("unknown scheme 'ftp'", parts "ftp://h/")
     assert.equal("invalid port", parts "http://h:0/")
     assert.equal("invalid port", parts "http://h:65536/")
+  end)
+
+  it("leads to a host, whatever that is called", function()
+    assert.equal("unix.:80", url.parse("http://unix/a").address)
+    assert.equal("UDP.:53", url.parse("http://UDP:53").address)
+    assert.equal("udp:53", url.parse("http://udp:53").authority)
+    assert.equal("unix.example:80", url.parse("http://unix.example").address)
   end)
 
   it("is found from a reference as RFC 3986 5.4 has it", function()

@@ -69,6 +69,16 @@ end
 
 local default_ports = { http = 80, https = 443 }
 
+-- What stands before a colon in an address that is no host's; with the root's dot it is a host's name again.
+local kinds = { unix = true, udp = true, unixgram = true }
+
+-- The address to dial; nil where the host is neither a name nor a numeric address.
+local function address_of(shown, port)
+  local address = (kinds[shown:lower()] and shown .. "." or shown) .. ":" .. port
+  if core.split_address(address) == nil then return nil end
+  return address
+end
+
 ---@class moonpark.url.parts
 ---@field scheme string
 ---@field host string without brackets
@@ -76,6 +86,7 @@ local default_ports = { http = 80, https = 443 }
 ---@field path string "/" where there is none; query included
 ---@field user string|nil
 ---@field authority string as a Host field wants it: without the scheme's own port
+---@field address string for net.dial, with the port
 
 --- Takes an http URL apart. nil and what is wrong with it.
 ---@param text string
@@ -97,10 +108,12 @@ function M.parse(text)
   if port < 1 or port > 65535 then return nil, "invalid port" end
   if rest == "" or rest:sub(1, 1) == "?" then rest = "/" .. rest end
   local shown = bracketed and "[" .. host .. "]" or host
+  local address = address_of(shown, port)
+  if not address then return nil, "invalid URL" end
   return {
     scheme = scheme, host = host, port = port, path = rest, user = user,
     authority = port == default_ports[scheme] and shown or shown .. ":" .. port,
-    address = shown .. ":" .. port,
+    address = address,
   }
 end
 
