@@ -14,7 +14,7 @@ local M = {}
 ---@field headers moonpark.http.fields answer.headers["content-type"]: any case
 ---@field url string where it came from, after redirects
 ---@field body string|nil nil where it streams
----@field connection moonpark.connection|nil behind a 101: yours
+---@field connection moonpark.connection|nil behind a 101, or a 2xx to a CONNECT: yours
 local Answer = {}
 Answer.__index = Answer
 
@@ -219,6 +219,22 @@ function Answer:header(name) return self.headers[name] end
 ---@return moonpark.http.fields
 function Answer:trailers() return http_fields.received(rawget(self, "trailer") or {}) end
 
+--- The answer, which is read piece by piece from now on. Where it has no body its connection is free at once. One that is
+--- forgotten before its end is closed when it is collected.
+---@param answer moonpark.http.answer
+---@return moonpark.http.answer
+function M.streams(answer)
+  local use = answer.use
+  if use.over then
+    M.release(use, false)
+    return answer
+  end
+  local guard = newproxy(true)
+  getmetatable(guard).__gc = function() pcall(M.release, use, true) end
+  answer.guard = guard -- which nothing else keeps
+  return answer
+end
+
 --- An answer whose head the entry's reader has read.
 ---@param use moonpark.http.use
 ---@param status integer
@@ -229,7 +245,7 @@ function M.new(use, status, decode)
   local reason, minor = reader:status_line()
   local list = reader:fields()
   local framing, announced, over = reader:framing()
-  use.framing, use.announced = framing, announced
+  use.framing, use.announced, use.over = framing, announced, over
   if decode and not over then
     local coding = http_fields.get(list, "content-encoding")
     use.decoder = coding and http_decode.new(coding)

@@ -214,7 +214,7 @@ local function write_head(job)
   if wrong then return wrong end
   own_fields(job, list, seen)
   framing_fields(job, list)
-  job.route = http_route.of(job.target, options)
+  job.route = http_route.of(job.target, options, job.method)
   if not job.route.wrong then -- a URL, or a redirect, may name what is no host: dial would raise
     job.route.wrong = select(2, net.check_address(job.route.address))
   end
@@ -365,7 +365,7 @@ local stale = { ["eof"] = true, ["connection reset by peer"] = true, ["broken pi
 local function attempt(job, place)
   local pool = job.client.pool
   local repeatable = idempotent[job.method] and is_replayable(job)
-  local entry = not job.options.upgrade and pool:take(place, not repeatable)
+  local entry = not job.options.upgrade and job.method ~= "CONNECT" and pool:take(place, not repeatable)
   while true do
     local err, errno
     if not entry then
@@ -427,9 +427,12 @@ local function follow(job, answer)
   return true
 end
 
--- Behind a 101 the connection speaks another protocol: it is the caller's.
+-- RFC 9112 6.3: behind the head of a 2xx a tunnel begins, whatever the head says of a body.
+local function is_tunnel(job, status) return job.method == "CONNECT" and status >= 200 and status < 300 end
+
+-- The connection speaks another protocol from here on: it is the caller's.
 local function hand_over(job, answer)
-  if not job.options.upgrade then
+  if answer.status == 101 and not job.options.upgrade then
     answer:close()
     return nil, "malformed message"
   end
@@ -438,8 +441,8 @@ local function hand_over(job, answer)
 end
 
 local function finish(job, answer)
-  if answer.status == 101 then return hand_over(job, answer) end
-  if job.options.stream then return answer end
+  if answer.status == 101 or is_tunnel(job, answer.status) then return hand_over(job, answer) end
+  if job.options.stream then return http_answer.streams(answer) end
   local body, err, errno = answer:read_all(job.options.max_body or BODY_MAX)
   if not body then return nil, err, errno end
   answer.body = body

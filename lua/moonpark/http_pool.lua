@@ -102,6 +102,7 @@ local function left(deadline) return deadline and math.max(0, deadline - core.no
 ---@return string? err "timeout", "canceled"
 function Pool:enter(place, deadline)
   place.used = place.used + 1
+  self.places[place.key] = place -- the collector may have ended its last request a moment ago
   if place.free then
     local ok, err = place.free:acquire(left(deadline))
     if not ok then

@@ -87,24 +87,26 @@ end
 --- How a request to that target goes.
 ---@param target moonpark.url.parts
 ---@param options table unix, proxy
+---@param method string|nil
 ---@return moonpark.http.route
-function M.of(target, options)
+function M.of(target, options, method)
+  local tunnel = method == "CONNECT" and target.address -- RFC 9110 9.3.6: its target is a host and a port
   if target.scheme ~= "http" then return { wrong = target.scheme .. " is not supported yet" } end
   local identity = "" -- of TLS: certificates, names, versions
   if options.unix then
     local address = "unix:" .. options.unix
-    return { address = address, target = target.path, key = ("%s %s %s"):format(target.scheme, address, identity) }
+    return { address = address, target = tunnel or target.path, key = ("%s %s %s"):format(target.scheme, address, identity) }
   end
   local proxy = proxy_of(target, options)
   if not proxy then
-    return { address = target.address, target = target.path,
+    return { address = target.address, target = tunnel or target.path,
       key = ("%s %s %s"):format(target.scheme, target.address, identity) }
   end
   local parts = url.parse(proxy:find("://", 1, true) and proxy or "http://" .. proxy)
   if not parts then return { wrong = "invalid proxy '" .. proxy .. "'" } end
   if parts.scheme ~= "http" then return { wrong = parts.scheme .. " proxies are not supported yet" } end
   return {
-    address = parts.address, target = "http://" .. target.authority .. target.path,
+    address = parts.address, target = tunnel or "http://" .. target.authority .. target.path,
     key = ("proxy %s %s %s"):format(parts.address, parts.user or "", identity),
     credentials = M.credentials(nil, parts.user),
   }

@@ -276,6 +276,40 @@ describe("http.request", function()
     assert.equal("hi there", answer.connection:read_exactly(8))
     answer.connection:close()
   end)
+
+  it("hands over the tunnel that a 2xx to CONNECT begins, whatever its head says of a body", function()
+    local lines = {}
+    local server = peers.scripted(function(conn)
+      lines[#lines + 1] = conn:read_until "\r\n\r\n":match "^[^\r]*"
+      local refused = #lines == 2
+      conn:write(refused and "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
+        or "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi ")
+      support.echo(conn)
+    end)
+    local client = http.client()
+    for _, options in ipairs { { url = server.url }, { url = "http://far/x" }, { url = "http://far:81/" } } do
+      options.method, options.keep_alive = "CONNECT", false
+      options.proxy = options.url ~= server.url and server.url
+      local answer = assert(client:request(options))
+      if answer.connection then
+        assert.same({ 200, { open = 0, idle = 0 } }, { answer.status, client:stats() })
+        answer.connection:write("there")
+        assert.equal("hi there", answer.connection:read_exactly(8))
+        answer.connection:close()
+      else
+        assert.same({ 403, "no" }, { answer.status, answer.body })
+      end
+    end
+    assert.same({ ("CONNECT %s HTTP/1.1"):format(server.address), "CONNECT far:80 HTTP/1.1",
+      "CONNECT far:81 HTTP/1.1" }, lines)
+    client:close()
+  end)
+
+  it("asks for no coding where it asks for a range: a slice of a packed body is nothing", function()
+    local server = peers.saying(peers.ok "")
+    assert(http.get(server.url, { headers = { range = "bytes=1-2" } }))
+    assert.is_nil(server.heads[1]:find "Accept%-Encoding")
+  end)
 end)
 
 describe("a request's time", function()
