@@ -69,8 +69,16 @@ int http_client_head(struct conn *c, struct task *t)
     return e == ERR_EOF && (n > 0 || r->interim > 0) ? ERR_UNEXPECTED_EOF : e;
 }
 
+/* A 204 has no body, but who says that it has one may send it: it would be the answer to the next request. */
+static bool is_dubious(const struct http_head *h)
+{
+    return h->status == 204 && (h->chunked || h->content_length > 0);
+}
+
 bool http_client_reusable(const struct http_reader *r, const struct conn *c)
 {
+    if (is_dubious(&r->head))
+        return false;
     bool goes_on = r->head.minor > 0 ? !r->head.close : r->head.keep_alive && !r->head.close;
     return goes_on && r->head.status >= 200 && r->body.over && r->body.framing != HTTP_BY_END && !c->closed &&
            !c->ended && !c->lost && buf_len(&c->in) == 0;

@@ -263,12 +263,15 @@ end
 
 local function connect(job, place)
   local pool, options = job.client.pool, job.options
-  pool:reserve()
   local timeout = options.connect_timeout or 30
   local left = job.deadline and job.deadline - core.now()
   if left and left <= 0 then return nil, "timeout" end
+  pool:reserve(place)
   local conn, err, errno = net.dial(job.route.address, { timeout = math.min(timeout, left or timeout) })
-  if not conn then return nil, err, errno end
+  if not conn then
+    pool:give_away()
+    return nil, err, errno
+  end
   return pool:add(place, conn)
 end
 

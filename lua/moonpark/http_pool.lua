@@ -40,7 +40,7 @@ function M.new(options)
     max_idle = options.max_idle or 128,
     max_idle_per_host = options.max_idle_per_host or 16,
     idle_timeout = options.idle_timeout or 60,
-    max_per_host = options.max_per_host,
+    max_per_host = options.max_per_host, -- nil: no limit
     free = options.max_connections and core.semaphore(options.max_connections),
     max_open = options.max_connections,
     open = 0,
@@ -149,15 +149,17 @@ function Pool:take(place, sure)
   end
 end
 
---- Room for a connection that is about to be made.
-function Pool:reserve()
+--- Room for a connection that is about to be made, and counts from now on: add() follows, or give_away().
+---@param place table
+function Pool:reserve(place)
   if self.max_open and self.open >= self.max_open then make_room(self) end
+  if self.max_per_host and place[1] and #place + place.used > self.max_per_host then close_oldest(self, place) end
+  self.open = self.open + 1
 end
 
---- A new connection of the place.
+--- A new connection of the place, for which there is room.
 ---@return moonpark.http.pool.entry
-function Pool:add(place, conn)
-  self.open = self.open + 1
+function Pool.add(_, place, conn)
   return { conn = conn, reader = core.http_reader(), place = place, since = 0, used = false }
 end
 
@@ -178,7 +180,7 @@ end
 --- Closes a connection that is in use.
 function Pool:drop(entry) close(self, entry) end
 
---- A connection that is in use is its user's from now on.
+--- A connection that is in use is its user's from now on; or it could not be made.
 function Pool:give_away() self.open = self.open - 1 end
 
 --- Closes what is idle.

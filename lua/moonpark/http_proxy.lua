@@ -42,9 +42,12 @@ local Proxy = {}
 Proxy.__index = Proxy
 
 local function connect(self)
-  self.pool:reserve()
+  self.pool:reserve(self.place)
   local conn, err, errno = net.dial(self.address, { timeout = self.connect_timeout })
-  if not conn then return nil, err, errno end
+  if not conn then
+    self.pool:give_away()
+    return nil, err, errno
+  end
   conn:set_timeout(self.io_timeout)
   return self.pool:add(self.place, conn)
 end

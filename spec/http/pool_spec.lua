@@ -84,6 +84,45 @@ describe("a client's connections", function()
     assert.same({ open = 0, idle = 0 }, client:stats())
   end)
 
+  it("are not kept behind an answer that says it has a body where none may be", function()
+    for _, field in ipairs { "Content-Length: 2", "Transfer-Encoding: chunked" } do
+      local server = peers.saying("HTTP/1.1 204 No Content\r\n" .. field .. "\r\n\r\n", peers.ok "")
+      client = http.client()
+      assert(client:get(server.url))
+      assert.same({ open = 0, idle = 0 }, client:stats())
+    end
+  end)
+
+  it("are free at once where a streamed answer has no body", function()
+    local server = peers.scripted(function(conn)
+      while peers.request(conn) do conn:write "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" end
+    end)
+    client = http.client { max_per_host = 1 }
+    for _ = 1, 2 do
+      local answer = assert(client:get(server.url, { stream = true }))
+      assert.same({ open = 1, idle = 1 }, client:stats())
+      assert.same({ nil, "eof" }, { answer:read() })
+      assert.is_true(answer:close())
+    end
+    assert.equal(1, server.count)
+  end)
+
+  it("are free again once a streamed answer that nobody has read to its end is collected", function()
+    local server = peers.scripted(function(conn)
+      peers.request(conn)
+      conn:write "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"
+      conn:read_all()
+    end)
+    client = http.client { max_per_host = 1, max_connections = 1 }
+    local function forget() assert.equal("ab", assert(client:get(server.url, { stream = true })):read()) end
+    for _ = 1, 2 do
+      forget()
+      collectgarbage()
+      collectgarbage()
+      assert.same({ open = 0, idle = 0 }, client:stats())
+    end
+  end)
+
   it("are not used again once anything has come on them", function()
     local said = core.event()
     local server = peers.scripted(function(conn, number)
@@ -166,6 +205,45 @@ describe("a client's connections", function()
     assert.same({ nil, "timeout" }, { client:get(one.url, { timeout = 0.01 }) })
     stream:close()
     assert.equal("2", get(one))
+  end)
+
+  it("count among all while they are being made", function()
+    local here, there = numbered(), numbered()
+    client = http.client { max_connections = 2 }
+    local streams = {}
+    for i = 1, 2 do streams[i] = assert(client:get(here.url, { stream = true })) end
+    for i = 1, 2 do streams[i]:read_all(10) end
+    local dial, most, tasks = net.dial, 0, {}
+    finally(function() net.dial = dial end)
+    net.dial = function(...)
+      moonpark.yield() -- it takes its time
+      return dial(...)
+    end
+    for i = 1, 2 do
+      tasks[i] = moonpark.go(function()
+        local answer = assert(client:get(there.url, { stream = true }))
+        most = math.max(most, client:stats().open)
+        return answer:read_all(10)
+      end)
+    end
+    for i = 1, 2 do assert(tasks[i]:join()) end
+    assert.equal(2, most)
+  end)
+
+  it("count for their place when a request wants one of its own", function()
+    local server = peers.scripted(function(conn, number)
+      peers.request(conn)
+      if number == 1 then
+        conn:write(peers.ok "")
+        assert.same({ nil, "eof" }, { conn:read() })
+      else
+        conn:write "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+      end
+    end)
+    client = http.client { max_per_host = 1 }
+    get(server)
+    assert(client:get(server.url, { upgrade = "x" })).connection:close()
+    assert.same({ open = 0, idle = 0 }, client:stats())
   end)
 
   it("give their place back when they cannot be made", function()
