@@ -244,6 +244,9 @@ local function prepare(client, given)
   local wrong = check_options(given)
   if wrong then return nil, wrong, true end
   local options = merged(client.defaults, given)
+  if options.proxy and type(options.proxy) ~= "string" then
+    return nil, "option 'proxy' must be a string or false", true
+  end
   local body, kind
   body, kind, wrong = body_of(options)
   if wrong then return nil, wrong, true end

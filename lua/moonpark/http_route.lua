@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- http_route.lua - where a request is sent: to its origin, to a proxy, to a unix socket; and who is asking.
 --
--- The environment's proxies are those of curl and Go: http_proxy and no_proxy, in lower case only, because a CGI
--- program's HTTP_PROXY is what a client has sent as "Proxy:".
+-- The environment's proxies are those of curl and Go: http_proxy, in lower case only, because a CGI program's HTTP_PROXY
+-- is what a client has sent as "Proxy:"; and no_proxy, or NO_PROXY, which no client can set.
 
 local url = require "moonpark.url"
 
@@ -45,20 +45,61 @@ function M.find(headers, name)
   end
 end
 
--- "example.com" and ".example.com" are also their subdomains; "*" is everything; a port may follow.
-local function matches(pattern, host, port)
-  local name, only = pattern:match("^(.-):(%d+)$")
-  if only and not name:find(":", 1, true) then
-    if tonumber(only) ~= port then return false end
-    pattern = name
+-- The bytes of groups "a:b:c", each of two.
+local function groups(bytes, text)
+  for group in text:gmatch("[^:]+") do
+    local number = #group <= 4 and tonumber(group, 16)
+    if not number then return false end
+    bytes[#bytes + 1] = math.floor(number / 256)
+    bytes[#bytes + 1] = number % 256
   end
-  pattern = pattern:lower():gsub("^%*?%.", ""):gsub("^%[(.*)%]$", "%1")
-  host = host:lower()
-  return pattern == "*" or host == pattern or host:sub(-#pattern - 1) == "." .. pattern
+  return true
+end
+
+-- The bytes of a numeric address, 4 or 16; nil: it is a name.
+local function bytes_of(text)
+  local a, b, c, d = text:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$")
+  if a then
+    a, b, c, d = tonumber(a), tonumber(b), tonumber(c), tonumber(d)
+    return math.max(a, b, c, d) <= 255 and { a, b, c, d } or nil
+  end
+  if not text:find("^[%x:]*:[%x:]*$") then return nil end
+  local head, tail = text:match("^(.-)::(.*)$")
+  local bytes, rest = {}, {}
+  if not groups(bytes, head or text) or not groups(rest, tail or "") then return nil end
+  local missing = 16 - #bytes - #rest
+  if head and missing < 0 or not head and missing ~= 0 then return nil end
+  for _ = 1, missing do bytes[#bytes + 1] = 0 end
+  for _, byte in ipairs(rest) do bytes[#bytes + 1] = byte end
+  return bytes
+end
+
+-- Is it an address in the network "address/bits", or that very address?
+local function is_within(pattern, host)
+  local text, bits = pattern:match("^([^/]*)/?(%d*)$")
+  local network, address = text and bytes_of(text), bytes_of(host)
+  if not network or not address or #network ~= #address then return false end
+  bits = tonumber(bits) or #network * 8
+  for i = 1, #network do
+    local unit = 2 ^ math.max(0, math.min(8, 8 * i - bits)) -- of this byte's values, what is not looked at
+    if math.floor(network[i] / unit) ~= math.floor(address[i] / unit) then return false end
+  end
+  return true
+end
+
+-- "example.com" and ".example.com" are also their subdomains; "*" is everything; a port may follow. Addresses may be
+-- networks: "10.0.0.0/8", "2001:db8::/32".
+local function matches(pattern, host, port)
+  local name, only = pattern:match("^(%[.*%]):(%d+)$")
+  if not name then name, only = pattern:match("^([^:]*):(%d+)$") end
+  if only and tonumber(only) ~= port then return false end
+  pattern = (name or pattern):lower():gsub("^%*?%.", ""):gsub("^%[(.*)%]", "%1"):gsub("%.$", "")
+  host = host:lower():gsub("%.$", "")
+  return pattern == "*" or host == pattern or host:sub(-#pattern - 1) == "." .. pattern or is_within(pattern, host)
 end
 
 --- Is the host one of those that the text lists?
----@param list string|nil "localhost, .example.com, 10.0.0.1:8080"
+---@param list string|nil "localhost, .example.com, 10.0.0.1:8080, 192.168.0.0/16"
 ---@param host string
 ---@param port integer
 ---@return boolean
@@ -73,7 +114,8 @@ local function proxy_of(target, options)
   if options.proxy == false then return nil end
   if options.proxy then return options.proxy end
   local text = os.getenv("http_proxy")
-  if not text or text == "" or M.is_excepted(os.getenv("no_proxy"), target.host, target.port) then return nil end
+  local except = os.getenv("no_proxy") or os.getenv("NO_PROXY")
+  if not text or text == "" or M.is_excepted(except, target.host, target.port) then return nil end
   return text
 end
 

@@ -111,6 +111,12 @@ describe("a proxy", function()
     assert.matches("\nProxy%-Authorization: Basic dTpw\n", server.heads[1])
   end)
 
+  it("is a text or false", function()
+    local ok, err = pcall(http.get, "http://a/", { proxy = 5 })
+    assert.is_false(ok)
+    assert.matches("option 'proxy' must be a string or false", err)
+  end)
+
   it("is refused where it is none", function()
     assert.same({ nil, "invalid proxy 'a b'" }, { http.get("http://a/", { proxy = "a b" }) })
     assert.same({ nil, "https proxies are not supported yet" }, { http.get("http://a/", { proxy = "https://a" }) })
@@ -134,6 +140,18 @@ describe("a proxy", function()
       assert.equal("proxy:3128", address "http://xc.example/")
       assert.equal("d:81", address "http://d:81/")
       assert.equal("proxy:3128", address "http://d/")
+      env = { http_proxy = "proxy:3128",
+        no_proxy = "10.0.0.0/8,192.168.7.4/31,[::1]:81,2001:DB8::/33 fe80::1,e.example." }
+      for host, direct in pairs { ["10.255.3.4"] = true, ["11.0.0.1"] = false, ["192.168.7.5"] = true,
+        ["192.168.7.6"] = false, ["[::1]:81"] = true, ["[::1]"] = false, ["[2001:db8:7fff::1]"] = true,
+        ["[2001:db8:8000::1]"] = false, ["[2001:db9::1]"] = false, ["[fe80::1]"] = true, ["10.example"] = false,
+        ["e.example"] = true, ["e.example."] = true } do
+        assert.equal(direct, address("http://" .. host .. "/") ~= "proxy:3128", host)
+      end
+      env = { http_proxy = "proxy:3128", NO_PROXY = "a" }
+      assert.equal("a:80", address "http://a/")
+      env.no_proxy = ""
+      assert.equal("proxy:3128", address "http://a/")
     end)
     os.getenv = getenv -- luacheck: ignore 122
     if not ok then error(err, 0) end
