@@ -149,6 +149,7 @@ end
 ---@field kind string|nil the body's type
 ---@field target moonpark.url.parts
 ---@field foreign boolean a redirect has led to another origin
+---@field bodiless boolean|nil a redirect has taken the body away
 ---@field head string
 ---@field deadline number|nil
 
@@ -168,7 +169,8 @@ local function own_fields(job, list, seen)
   end
   add("User-Agent", "moonpark/" .. core.version)
   add("Accept", "*/*")
-  if options.decode ~= false and not seen["accept-encoding"] then
+  -- A slice of a packed body cannot be unpacked, so who asks for a range is sent none.
+  if options.decode ~= false and not seen["accept-encoding"] and not seen["range"] then
     job.decode = true
     add("Accept-Encoding", job.client.accepted)
   end
@@ -198,6 +200,9 @@ end
 
 local private = { authorization = true, cookie = true, ["proxy-authorization"] = true, host = true }
 
+local of_body = { ["content-type"] = true, ["content-encoding"] = true, ["content-language"] = true,
+  ["content-location"] = true }
+
 -- Writes the head of what is to be sent next. nil, or what is wrong with it.
 local function write_head(job)
   local options, list, seen = job.options, {}, {}
@@ -209,7 +214,7 @@ local function write_head(job)
   if job.foreign then
     for name in pairs(private) do seen[name] = true end
   end
-  if job.body == nil then seen["content-type"] = true end
+  for name in pairs(job.bodiless and of_body or {}) do seen[name] = true end
   local wrong = add_headers(list, seen, headers) or add_headers(list, seen, job.client.headers)
   if wrong then return wrong end
   own_fields(job, list, seen)
@@ -224,10 +229,15 @@ local function write_head(job)
   return not job.head and wrong or nil
 end
 
+-- Bytes that a target cannot hold, and that people write all the same.
+local function encoded(text)
+  return (text:gsub("[\128-\255\"<>\\^`{|}]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
 local function resolve(client, options)
   local text = options.url
   if type(text) ~= "string" then return nil, "option 'url' must be a string" end
-  text = text:gsub("[\128-\255\"<>\\^`{|}]", function(c) return ("%%%02X"):format(c:byte()) end)
+  text = encoded(text)
   local parts, wrong
   if client.base then parts, wrong = url.resolve(client.base, text) else parts, wrong = url.parse(text) end
   if not parts then return nil, wrong end
@@ -422,9 +432,9 @@ local function follow(job, answer)
   if not redirects[status] or not location or (job.options.redirects or 5) == 0 then return false end
   local becomes_get = status == 303 and job.method ~= "HEAD" or (status <= 302 and job.method == "POST")
   if not becomes_get and not is_replayable(job) then return false end
-  local target, wrong = url.resolve(job.target, location)
+  local target, wrong = url.resolve(job.target, encoded(location:gsub(" ", "%%20")))
   if not target then return nil, "invalid redirect: " .. wrong end
-  if becomes_get then job.method, job.body, job.kind = "GET", nil, nil end
+  if becomes_get then job.method, job.body, job.kind, job.bodiless = "GET", nil, nil, true end
   if not same_origin(target, job.target) then job.foreign = true end
   if not job.foreign then target.user = target.user or job.target.user end
   job.target = target

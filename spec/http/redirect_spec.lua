@@ -36,6 +36,20 @@ describe("a redirect", function()
     assert.equal(1, server.count)
   end)
 
+  it("may lead to bytes that a target cannot hold: they are encoded", function()
+    local server = peers.saying(to(302, "/\195\164|<x> y?\195\182"), peers.ok "there")
+    assert.equal("there", assert(http.get(server.url)).body)
+    assert.matches("^GET /%%C3%%A4%%7C%%3Cx%%3E%%20y%?%%C3%%B6 ", server.heads[2])
+  end)
+
+  it("that makes a GET takes what described the body away", function()
+    local server = peers.saying(to(303, "/there"), peers.ok "")
+    assert(http.put(server.url, { body = "x", headers = { ["Content-Type"] = "a/b", ["Content-Encoding"] = "gzip",
+      ["content-language"] = "de", ["Content-Location"] = "/x", ["X-Kept"] = 1 } }))
+    assert.is_nil(server.heads[2]:lower():find "\ncontent%-")
+    assert.matches("\nX%-Kept: 1\n", server.heads[2])
+  end)
+
   it("makes a GET of a POST where the status says so, and keeps method and body elsewhere", function()
     for _, status in ipairs { 301, 302, 303 } do
       assert.equal("GET /there ", (seen(status, { method = "POST", body = "x" })))
