@@ -247,7 +247,7 @@ function M.new(use, status, decode)
   local framing, announced, over = reader:framing()
   use.framing, use.announced, use.over = framing, announced, over
   if decode and not over then
-    local coding = http_fields.get(list, "content-encoding")
+    local coding = http_fields.received(list)["content-encoding"] -- of several fields all: such a body is packed twice
     use.decoder = coding and http_decode.new(coding)
     if use.decoder then
       http_fields.remove(list, "content-encoding")

@@ -403,6 +403,8 @@ describe("a compressed answer", function()
     assert.equal(packed, (fetch(packed, "gzip", { decode = false })))
     assert.equal(packed, (fetch(packed, "gzip", { headers = { ["Accept-Encoding"] = "gzip" } })))
     assert.equal("abc", (fetch("abc", "rot13")))
+    local twice = gzip(packed)
+    assert.equal(twice, (fetch(twice, "gzip\r\nContent-Encoding: gzip")))
   end)
 
   it("is refused where it is broken, cut off, or unpacks to too much", function()
