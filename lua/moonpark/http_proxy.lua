@@ -139,9 +139,12 @@ local function take(self, sure)
   return connect(self)
 end
 
--- The head that the target is sent, and whether it asks for another protocol; nil, err.
-local function head_of(self, req, upgrade)
-  return forward_request(req.x, req.serial, self.writer, self.prefix, self.host, self.forwarded, upgrade)
+-- The head that the target is sent, and whether it asks for another protocol; nil: the client has his answer.
+local function head_of(self, req, res, upgrade)
+  local head, asks = forward_request(req.x, req.serial, self.writer, self.prefix, self.host, self.forwarded, upgrade)
+  if head then return head, asks end
+  if asks == "malformed message" then res:fail(400) else refuse(self, req, res, asks) end
+  return nil
 end
 
 -- A status, or nil, err.
@@ -162,8 +165,8 @@ local function pass_small(self, req, res)
     body, why = req.x:whole(req.serial, announced)
     if not body then return rawset(req, "body_error", why) end -- the server answers that
   end
-  local head, upgrade = head_of(self, req, self.upgrade)
-  if not head then return refuse(self, req, res, upgrade) end
+  local head, upgrade = head_of(self, req, res, self.upgrade)
+  if not head then return end
   local repeatable = not upgrade and idempotent[method]
   local entry, err = take(self, not repeatable)
   while entry do
@@ -200,10 +203,10 @@ local function both_ways(self, req, res, entry, chunked)
 end
 
 local function pass_streaming(self, req, res, framing)
-  local head, err = head_of(self, req, false)
-  if not head then return refuse(self, req, res, err) end
-  local entry, ok
-  entry, err = take(self, true)
+  local head = head_of(self, req, res, false)
+  if not head then return end
+  local ok
+  local entry, err = take(self, true)
   if not entry then return refuse(self, req, res, err) end
   ok, err = entry.conn:write(head)
   if not ok then

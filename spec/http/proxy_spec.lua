@@ -121,6 +121,41 @@ describe("http.proxy", function()
     assert.matches("^HTTP/1%.1 502 ", raw(server, GET))
   end)
 
+  it("refuses a request whose hops cannot be told apart, and blames nobody else", function()
+    local target = peers.saying(peers.ok "")
+    local hops = {}
+    for i = 1, 9 do hops[i] = "Connection: x-" .. i .. "\r\n" end
+    local got = raw(in_front_of(target.url), "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+      .. table.concat(hops) .. "\r\n")
+    assert.matches("^HTTP/1%.1 400 ", got)
+    assert.equal(0, target.count)
+  end)
+
+  it("hears a target that refuses a large body without reading it", function()
+    local over = core.event()
+    local target = peers.scripted(function(conn)
+      conn:read_until "\r\n\r\n"
+      conn:write "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!"
+      over:wait()
+    end)
+    local server = in_front_of(target.url)
+    local answer = assert(http.post(server.url, { body = function() return ("x"):rep(65536) end }))
+    assert.same({ 413, "no!" }, { answer.status, answer.body })
+    assert.equal(0, server.pool.open)
+    over:set()
+  end)
+
+  it("lets no target answer a request that it has not been sent", function()
+    local texts = { "HTTP/1.1 204 No Content\r\nContent-Length: 60\r\n\r\n", peers.ok "first" .. peers.ok "poison",
+      "HTTP/1.1 304 Not Modified\r\n\r\n" .. peers.ok "poison" }
+    for _, text in ipairs(texts) do
+      local poisonous = peers.saying(text, peers.ok "own")
+      local front = in_front_of(poisonous.url)
+      assert(http.get(front.url))
+      assert.equal(0, front.pool.idle)
+    end
+  end)
+
   it("answers HEAD, 204 and 304 without a body", function()
     local target = peers.saying("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n",
       "HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n")
