@@ -181,22 +181,32 @@ local function pass_small(self, req, res)
   return refuse(self, req, res, err or "malformed message")
 end
 
--- While the body goes up, the answer may come down already.
+-- Sends the body. A target that refuses more of it may have said why, so that is waited for.
+local function send_up(self, req, conn, chunked, up)
+  conn:set_timeout(self.io_timeout)
+  up.ok, up.err, up.clients = send_pieces(req, conn, chunked)
+  if up.clients or up.err == "timeout" then
+    conn:close() -- nobody answers half a request
+  elseif not up.answered then
+    conn:set_read_deadline(core.now() + self.io_timeout)
+  end
+end
+
+-- While the body goes up, the answer may come down already; it is late only when the body has been there for too long.
 local function both_ways(self, req, res, entry, chunked)
-  local up = {}
+  local up, conn = {}, entry.conn
   return task.scope(function(scope)
-    local conn = entry.conn
-    local sender = scope:go(function()
-      up.ok, up.err, up.clients = send_pieces(req, conn, chunked)
-      -- Nobody will read an answer to half a request. A target that refuses more may have said why.
-      if up.clients then conn:close() end
-    end)
+    conn:set_timeout(nil)
+    local sender = scope:go(send_up, self, req, conn, chunked, up)
     local status, err = entry.reader:head(conn, req.method == "HEAD", HEAD_MAX)
+    up.answered = true
+    conn:set_timeout(self.io_timeout)
+    conn:set_read_deadline(nil)
     if status and status ~= 101 then
       answer(self, req, res, entry, status, up)
     else
       self.pool:drop(entry)
-      if not up.clients then refuse(self, req, res, err or "malformed message") end
+      if not up.clients then refuse(self, req, res, up.err == "timeout" and up.err or err or "malformed message") end
     end
     sender:cancel()
   end)

@@ -3,6 +3,7 @@
 
 local core = require "moonpark.core"
 local http = require "moonpark.http"
+local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local peers = require "support.http_client"
 local support = require "support.net"
@@ -142,6 +143,34 @@ describe("http.proxy", function()
     local answer = assert(http.post(server.url, { body = function() return ("x"):rep(65536) end }))
     assert.same({ 413, "no!" }, { answer.status, answer.body })
     assert.equal(0, server.pool.open)
+    over:set()
+  end)
+
+  it("gives a target its time from the end of a body, however long that takes", function()
+    local target = peers.scripted(function(conn)
+      while true do
+        local head, body = peers.request(conn)
+        if not head then return end
+        conn:write(peers.ok(body))
+      end
+    end)
+    local server = in_front_of(target.url, { io_timeout = 1 })
+    local conn = assert(net.dial(server.address))
+    conn:set_timeout(20)
+    conn:write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+    moonpark.sleep(1.1)
+    conn:write("1\r\nb\r\n0\r\n\r\n")
+    assert.matches("^HTTP/1%.1 200 ", assert(conn:read_until("\r\n\r\n")))
+    assert.equal("ab", conn:read_exactly(2))
+    conn:close()
+    assert.equal(1, server.pool.idle)
+    local silent = peers.scripted(function(peer) peer:read_all() end)
+    server = in_front_of(silent.url, { io_timeout = 0.02 })
+    assert.equal(504, assert(http.post(server.url, { body = ("x"):rep(20000) })).status)
+    local over = core.event()
+    local deaf = peers.scripted(function() over:wait() end)
+    server = in_front_of(deaf.url, { io_timeout = 0.02 })
+    assert.equal(504, assert(http.post(server.url, { body = function() return ("x"):rep(65536) end })).status)
     over:set()
   end)
 
