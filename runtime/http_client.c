@@ -91,7 +91,7 @@ bool http_client_quiet(struct conn *c, bool sure)
         return false;
     if (pd && pd->hangup)
         return false;
-    if (!sure && pd && !netpoll_is_ready(pd, POLL_R))
+    if (!sure && c->drained && pd && !netpoll_is_ready(pd, POLL_R)) /* what a full read has left makes no new edge */
         return true;
     return c->stream.ops->ready(&c->stream, POLL_R) == 0;
 }

@@ -41,7 +41,8 @@ int http_client_whole(struct conn *c, struct task *t);
 bool http_client_reusable(const struct http_reader *r, const struct conn *c);
 
 /* May a request be sent on a connection that was idle: has nothing come, not even its end? sure: the kernel is asked;
- * else what the last poll has reported will do, and a request that can be repeated. */
+ * else, where the last read has left nothing, what the last poll has reported will do, and a request that can be
+ * repeated. */
 bool http_client_quiet(struct conn *c, bool sure);
 
 #endif

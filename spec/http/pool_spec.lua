@@ -114,7 +114,7 @@ describe("a client's connections", function()
       conn:read_all()
     end)
     client = http.client { max_per_host = 1, max_connections = 1 }
-    local function forget() assert.equal("ab", assert(client:get(server.url, { stream = true })):read()) end
+    local function forget() assert(assert(client:get(server.url, { stream = true })):read()) end
     for _ = 1, 2 do
       forget()
       collectgarbage()
@@ -140,6 +140,22 @@ describe("a client's connections", function()
     said:wait()
     support.settle()
     assert.equal("2", assert(client:post(server.url, { body = "" })).body)
+  end)
+
+  it("are not used again while something on them is unread, wherever a read has ended", function()
+    local size
+    local server = peers.scripted(function(conn)
+      peers.request(conn)
+      local head = "HTTP/1.1 200 OK\r\nContent-Length: %06d\r\n\r\n"
+      local length = size - #head:format(0)
+      conn:write(head:format(length), ("x"):rep(length), peers.ok "poison")
+      if peers.request(conn) then conn:write(peers.ok "another") end
+    end)
+    client = http.client()
+    for power = 8, core.hard and 10 or 17 do
+      size = 2 ^ power
+      for _ = 1, 3 do assert.equal("x", get(server):sub(1, 1), "2^" .. power) end
+    end
   end)
 
   it("that the server has closed are replaced", function()

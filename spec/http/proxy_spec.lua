@@ -178,10 +178,15 @@ describe("http.proxy", function()
     local texts = { "HTTP/1.1 204 No Content\r\nContent-Length: 60\r\n\r\n", peers.ok "first" .. peers.ok "poison",
       "HTTP/1.1 304 Not Modified\r\n\r\n" .. peers.ok "poison" }
     for _, text in ipairs(texts) do
-      local poisonous = peers.saying(text, peers.ok "own")
+      local poisonous = peers.scripted(function(conn, number)
+        peers.request(conn)
+        conn:write(number == 1 and text or peers.ok "own")
+        peers.request(conn)
+      end)
       local front = in_front_of(poisonous.url)
       assert(http.get(front.url))
-      assert.equal(0, front.pool.idle)
+      assert.equal("own", assert(http.get(front.url)).body)
+      assert.equal(2, poisonous.count)
     end
   end)
 
