@@ -81,7 +81,8 @@ describe("a client's connections", function()
     local server = peers.saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nmore")
     client = http.client()
     assert(client:get(server.url))
-    assert.same({ open = 0, idle = 0 }, client:stats())
+    local kept = core.hard and 1 or 0 -- it reads byte by byte: the rest is found when the connection is to be used
+    assert.same({ open = kept, idle = kept }, client:stats())
   end)
 
   it("are not kept behind an answer that says it has a body where none may be", function()
