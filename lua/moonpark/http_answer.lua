@@ -219,8 +219,8 @@ function Answer:header(name) return self.headers[name] end
 ---@return moonpark.http.fields
 function Answer:trailers() return http_fields.received(rawget(self, "trailer") or {}) end
 
---- The answer, which is read piece by piece from now on. Where it has no body its connection is free at once. One that is
---- forgotten before its end is closed when it is collected.
+--- The answer, which is read piece by piece from now on. Where it has no body its connection is free at once. The
+--- connection of one that is forgotten before its end is closed when it is collected.
 ---@param answer moonpark.http.answer
 ---@return moonpark.http.answer
 function M.streams(answer)

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- http_route.lua - where a request is sent: to its origin, to a proxy, to a unix socket; and who is asking.
 --
--- The environment's proxies are those of curl and Go: http_proxy, in lower case only, because a CGI program's HTTP_PROXY
--- is what a client has sent as "Proxy:"; and no_proxy, or NO_PROXY, which no client can set.
+-- The environment's proxies are those of curl and Go: http_proxy, in lower case only, because a CGI program's
+-- HTTP_PROXY is what a client has sent as "Proxy:"; and no_proxy, or NO_PROXY, which no client can set.
 
 local url = require "moonpark.url"
 
@@ -137,7 +137,8 @@ function M.of(target, options, method)
   local identity = "" -- of TLS: certificates, names, versions
   if options.unix then
     local address = "unix:" .. options.unix
-    return { address = address, target = tunnel or target.path, key = ("%s %s %s"):format(target.scheme, address, identity) }
+    return { address = address, target = tunnel or target.path,
+      key = ("%s %s %s"):format(target.scheme, address, identity) }
   end
   local proxy = proxy_of(target, options)
   if not proxy then
