@@ -69,7 +69,8 @@ static int check_status(lua_State *L, int idx)
     return (int)status;
 }
 
-/* Writes a head into out. On any failure, raised ones too, out is as it was. */
+/* Writes a head into out. On any failure, raised ones too, out is as it was; where there was no memory nothing can follow:
+ * whoever does not look at the result would have another answer sent in its place. */
 static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t length, int type, int fields)
 {
     struct buf *out = &x->out;
@@ -77,6 +78,8 @@ static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t l
     const char *content_type = lua_tolstring(L, type, &n);
     if (content_type && !http_parse_is_value(content_type, n))
         return luaL_error(L, "invalid value of header 'Content-Type'");
+    if (x->broken)
+        return -ECONNABORTED;
     if (x->server->closing || !http_conn_is_short(x))
         x->peer.keep_alive = false; /* nobody will read what is left of the body */
     int r = http_begin_response(&x->framing, &x->peer, out, status, length, http_life_date(x->server));
@@ -87,10 +90,12 @@ static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t l
         r = add_fields(L, fields, x, before);
     if (r == 0)
         r = http_end_head(out);
-    if (r < 0)
-        out->end = out->start + before;
-    else
+    if (r == 0) {
         x->framing.phase = HTTP_IN_BODY;
+        return 0;
+    }
+    out->end = out->start + before;
+    x->broken = true;
     return r;
 }
 
