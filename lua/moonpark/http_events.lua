@@ -55,18 +55,19 @@ local function format(event)
   return table.concat(out)
 end
 
+local function write_locked(self, text)
+  if self.closed or self.x:phase(self.serial) ~= "body" then return nil, "closed" end
+  if self.x:is_gone(self.serial) then return nil, "canceled" end
+  return self.x:write(self.serial, text)
+end
+
+-- What raises (the request is over, there is no memory) must not keep the lock from the other task.
 local function write(self, text)
-  local ok, err = self.lock:lock()
-  if not ok then return nil, err end
-  local errno
-  if self.closed or self.x:phase(self.serial) ~= "body" then
-    ok, err = nil, "closed"
-  elseif self.x:is_gone(self.serial) then
-    ok, err = nil, "canceled"
-  else
-    ok, err, errno = self.x:write(self.serial, text)
-  end
+  local locked, why = self.lock:lock()
+  if not locked then return nil, why end
+  local called, ok, err, errno = pcall(write_locked, self, text)
   self.lock:unlock()
+  if not called then error(ok, 0) end
   return ok, err, errno
 end
 
