@@ -106,8 +106,8 @@ local function new_compressor(options)
   for _, name in ipairs(preferred) do
     if options[name] ~= false then
       self.levels[name] = level_of(options, name)
-      local ok, codec = pcall(require, modules[name])
-      if ok and type(codec) == "table" then
+      local codec = require(modules[name]) -- no table where its library is not installed
+      if type(codec) == "table" then
         self.codecs[name] = codec
         table.insert(self.offered, name)
       end
