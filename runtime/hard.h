@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct limits {
     size_t scratch;        /* bytes of the loop's read buffer: the most one read() returns */
@@ -39,6 +40,14 @@ void hard_fail_alloc(uint64_t n);
 
 /* How many calls in a row fail when one does; 1. */
 void hard_fail_times(uint64_t n);
+
+/* What the failing system calls return in place of their own error; 0: their own. */
+void hard_fail_with(int err);
+
+/* r, of a sendfile that has returned it. Where hard_raise_sigpipe(true) was said it has met the end of the connection as
+ * well, and has raised SIGPIPE. */
+ssize_t hard_sent(ssize_t r);
+void hard_raise_sigpipe(bool on);
 
 /* System calls (allocations) since the last hard_fail_*; 0 in a plain build. */
 uint64_t hard_syscalls(void);

@@ -24,5 +24,8 @@ size_t hard_trim(size_t n) { return n; }
 void hard_fail_syscall(uint64_t n) { (void)n; }
 void hard_fail_alloc(uint64_t n) { (void)n; }
 void hard_fail_times(uint64_t n) { (void)n; }
+void hard_fail_with(int err) { (void)err; }
+ssize_t hard_sent(ssize_t r) { return r; }
+void hard_raise_sigpipe(bool on) { (void)on; }
 uint64_t hard_syscalls(void) { return 0; }
 uint64_t hard_allocs(void) { return 0; }

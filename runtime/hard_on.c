@@ -3,6 +3,8 @@
  * The counters are the process's own, not a Lua state's: they belong to the test, not to the runtime. */
 #include "hard.h"
 
+#include <signal.h>
+
 const struct limits limits = {
     .scratch = 1,
     .buffer = 1,
@@ -20,6 +22,8 @@ struct counter {
 
 static struct counter calls, allocs;
 static uint64_t times = 1; /* how many fail in a row */
+static int error;          /* theirs; 0: each its own */
+static bool raises_sigpipe;
 
 static bool fails(struct counter *c)
 {
@@ -28,7 +32,7 @@ static bool fails(struct counter *c)
     return fail_at && count >= fail_at && count - fail_at < __atomic_load_n(&times, __ATOMIC_RELAXED);
 }
 
-int hard_syscall(int err) { return fails(&calls) ? -err : 0; }
+int hard_syscall(int err) { return fails(&calls) ? -(error ? error : err) : 0; }
 bool hard_alloc(void) { return !fails(&allocs); }
 size_t hard_trim(size_t n) { return n > 0; }
 
@@ -42,6 +46,16 @@ static void aim(struct counter *c, uint64_t n)
 void hard_fail_syscall(uint64_t n) { aim(&calls, n); }
 void hard_fail_alloc(uint64_t n) { aim(&allocs, n); }
 void hard_fail_times(uint64_t n) { __atomic_store_n(&times, n, __ATOMIC_RELAXED); }
+
+void hard_fail_with(int err) { error = err; }
+void hard_raise_sigpipe(bool on) { raises_sigpipe = on; }
+
+ssize_t hard_sent(ssize_t r)
+{
+    if (raises_sigpipe)
+        raise(SIGPIPE);
+    return r;
+}
 
 uint64_t hard_syscalls(void) { return __atomic_load_n(&calls.count, __ATOMIC_RELAXED); }
 uint64_t hard_allocs(void) { return __atomic_load_n(&allocs.count, __ATOMIC_RELAXED); }

@@ -260,6 +260,20 @@ static int l_fail_times(lua_State *L)
     return 0;
 }
 
+/* fail_with(errno): in place of each call's own error; 0: their own */
+static int l_fail_with(lua_State *L)
+{
+    hard_fail_with((int)face_size(L, 1, 0, 0));
+    return 0;
+}
+
+/* raise_sigpipe(on): each sendfile raises it, whatever it has moved */
+static int l_raise_sigpipe(lua_State *L)
+{
+    hard_raise_sigpipe(lua_toboolean(L, 1));
+    return 0;
+}
+
 static int l_counts(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)hard_syscalls());
@@ -268,8 +282,9 @@ static int l_counts(lua_State *L)
 }
 
 static const luaL_Reg hard_functions[] = {
-    {"counts", l_counts},             {"fail_alloc", l_fail_alloc}, {"fail_syscall", l_fail_syscall},
-    {"fail_times", l_fail_times}, {NULL, NULL},
+    {"counts", l_counts},         {"fail_alloc", l_fail_alloc}, {"fail_syscall", l_fail_syscall},
+    {"fail_times", l_fail_times}, {"fail_with", l_fail_with},   {"raise_sigpipe", l_raise_sigpipe},
+    {NULL, NULL},
 };
 
 static void open_hard(lua_State *L)

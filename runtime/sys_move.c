@@ -71,7 +71,7 @@ ssize_t sys_sendfile(int to, int file, uint64_t offset, size_t n)
     off_t at = (off_t)offset;
     ssize_t r;
     FAULT(EINVAL);
-    WITHOUT_SIGPIPE(r, sendfile(to, file, &at, hard_trim(n)));
+    WITHOUT_SIGPIPE(r, hard_sent(sendfile(to, file, &at, hard_trim(n))));
 }
 
 ssize_t sys_splice_in(int from, int pipe, size_t n)

@@ -366,7 +366,7 @@ describe("sendfile", function()
 end)
 
 -- sendfile(2) may raise SIGPIPE although it has moved something: when the reset comes in the middle of a call. That is
--- rare here; wrk on another core, as in the benchmark http-file, brings it about each time.
+-- rare here: hard/rare_spec.lua brings it about each time, as does wrk on another core (the benchmark http-file).
 describe("sendfile to clients that reset half-way", function()
   local SERVER = [[
     local moonpark = require "moonpark"
