@@ -371,7 +371,8 @@ end
 -- makes the main task's stack large, and what lies on it from then on keeps the collector from making it small again.
 local GROWN, KEPT = 400, 150
 
-local function with_room(fn)
+--- Runs fn where it has room.
+function M.with_room(fn)
   local function run(...) -- luacheck: ignore 212
     fn()
   end
@@ -409,7 +410,7 @@ function M.live(given)
     core.clock_freeze()
     for _, stage in ipairs(virtual) do attempt(stage) end
   end
-  attempt(moonpark.run, function() attempt(with_room, stages) end)
+  attempt(moonpark.run, function() attempt(M.with_room, stages) end)
   core.clock_thaw()
   return errors
 end

@@ -5,7 +5,8 @@
 --   luajit spec/hard/sweep.lua syscall|alloc only N         that child alone, in this process: for a debugger
 --
 -- TIMES: so many calls in a row fail, from the n-th on. In the environment: SWEEP_SHOW prints how each life ended,
--- SWEEP_PATIENCE is how many seconds one may take, MOONPARK_POLLER as ever.
+-- SWEEP_PATIENCE is how many seconds one may take, MOONPARK_POLLER as ever. SWEEP_STAGE: that stage of life_app.lua
+-- in place of life.lua.
 --
 -- For n = 1, 2, ... a forked child lives with its n-th system call (allocation) failing, is looked at, lives once
 -- more without a fault, and is looked at again; until a life makes fewer than n calls. Every child starts before
@@ -24,7 +25,7 @@ if kind == "alloc" then jit.off() end -- LuaJIT's compiler does not survive a fa
 
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
-local life = require "hard.life"
+local life = require(os.getenv "SWEEP_STAGE" and "hard.life_app" or "hard.life")
 local hard = assert(core.hard, "sweep.lua needs the hard build")
 
 ffi.cdef [[

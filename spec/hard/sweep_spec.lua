@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Every system call and every allocation of a short server life fails once: see sweep.lua and life.lua.
--- Needs the hard build.
+-- Every system call and every allocation of a short server life fails once: see sweep.lua and life.lua. Of the lives
+-- on top of HTTP (life_app.lua) it is every fourth, for they are longer. Needs the hard build.
 
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
@@ -10,28 +10,40 @@ local process = require "support.process"
 local PARTS = 8     -- processes that share a sweep: a life mostly waits
 local EVERY = 4     -- of several failures in a row, every fourth beginning is tried
 local AT_LEAST = { syscall = 200, alloc = 250 } -- calls in a life: fewer would mean that it fell short
+local APP_PARTS = 2
+local APP_EVERY = { syscall = 4, alloc = 2 }
+local APP_AT_LEAST = { client = 350, proxy = 250, app = 600, shutdown = 60 }
 
 testing.timeout(400)
 
-local function part_of_sweep(poller, kind, part, times)
-  local parts = times == 1 and PARTS or PARTS * EVERY
-  return process.run({ process.interpreter, process.root .. "/spec/hard/sweep.lua", kind, part, parts, times },
-    { env = { MOONPARK_POLLER = poller } })
-end
-
-local function sweep(poller, kind, times)
-  local ended = {}
+-- Of every `every` calls one fails, in so many processes -> how many lives that were.
+local function run_parts(env, processes, every, kind, times)
+  local ended, lives = {}, 0
   moonpark.scope(function(scope)
-    for part = 1, PARTS do
-      scope:go(function() ended[part] = part_of_sweep(poller, kind, part, times) end)
+    for part = 1, processes do
+      scope:go(function()
+        ended[part] = process.run({ process.interpreter, process.root .. "/spec/hard/sweep.lua", kind, part,
+          processes * every, times }, { env = env })
+      end)
     end
   end)
-  local lives = 0
   for _, child in ipairs(ended) do
     assert.equal(0, child.status, child.out .. child.err)
     lives = lives + tonumber(child.out:match("(%d+) lives"))
   end
-  assert.is_true(lives >= AT_LEAST[kind] / (times == 1 and 1 or EVERY), lives .. " lives")
+  return lives
+end
+
+local function sweep(poller, kind, times)
+  local every = times == 1 and 1 or EVERY
+  local lives = run_parts({ MOONPARK_POLLER = poller }, PARTS, every, kind, times)
+  assert.is_true(lives >= AT_LEAST[kind] / every, lives .. " lives")
+end
+
+local function sweep_app(poller, stage, kind, times)
+  local every = APP_EVERY[kind] * (times == 1 and 1 or EVERY)
+  local lives = run_parts({ MOONPARK_POLLER = poller, SWEEP_STAGE = stage }, APP_PARTS, every, kind, times)
+  assert.is_true(lives >= APP_AT_LEAST[stage] / every, lives .. " lives")
 end
 
 describe("a short server life in the hard build", function()
@@ -53,5 +65,19 @@ describe("a short server life in the hard build", function()
         for _, times in ipairs { 2, 4, 12 } do sweep(poller, "alloc", times) end
       end)
     end)
+  end
+end)
+
+describe("on top of HTTP, in the hard build,", function()
+  after_each(process.stop_all)
+
+  for _, poller in ipairs { "epoll", "poll" } do
+    for stage, what in pairs { client = "a client and its pool", proxy = "a reverse proxy",
+      app = "a router with middleware, uploads, files and events", shutdown = "a shutdown under a request" } do
+      it(what .. " survives failing calls over " .. poller, function()
+        for _, times in ipairs { 1, 4 } do sweep_app(poller, stage, "syscall", times) end
+        for _, times in ipairs { 1, 2, 12 } do sweep_app(poller, stage, "alloc", times) end
+      end)
+    end
   end
 end)
