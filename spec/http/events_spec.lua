@@ -49,6 +49,18 @@ describe("res:events", function()
     end))
   end)
 
+  it("goes on behind an event that has raised, as it may where there is no memory", function()
+    assert.equal("data: b\n\n", stream_of(function(events)
+      local x = events.x
+      events.x = setmetatable({ write = function() error("not enough memory", 0) end }, { __index = function(_, name)
+        return function(_, ...) return x[name](x, ...) end
+      end })
+      assert.has_error(function() events:send("a") end, "not enough memory")
+      events.x = x
+      assert.is_true(moonpark.timeout(5, events.send, events, "b"))
+    end))
+  end)
+
   it("says what it is, and that nobody may keep it", function()
     local _, answer = stream_of(function() end)
     assert.equal(200, answer.status)
