@@ -1,9 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- The tables of spec/wire/ against the real server: each case whole, a byte at a time, and twice in one piece. What
--- leaves the connection open is followed by one more request, whose answer shows that nothing is out of step.
+-- leaves the connection open is followed by one more request, whose answer shows that nothing is out of step. And against
+-- the parser and the framing alone, where whatever was received ends at a page that must not be touched.
 
+local ffi = require "ffi"
 local moonpark = require "moonpark"
+local edge = require "support.edge"
 local http = require "support.http"
+local lib = require("support.units").lib
 
 local PROBE = "GET /probe HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -74,6 +78,127 @@ for _, name in ipairs { "framing", "refused" } do
         run(server, case, send_whole, bytes, 1)
         if #bytes < LONG then run(server, case, send_bytes, bytes, 1) end
         run(server, case, send_whole, bytes .. bytes, 2)
+      end)
+    end
+  end)
+end
+
+---------------------------------------------------------------------------------------------------
+-- without server and socket: a reader of parser and framing, in few lines
+
+local HEAD_MAX, BODY_MAX, TRAILERS_MAX = 16384, 67108864, 8192 -- the server's
+
+local head, body = ffi.new("struct http_head"), ffi.new("struct http_body")
+local used, data = ffi.new("size_t[1]"), ffi.new("struct http_span")
+
+local Reader = {}
+Reader.__index = Reader
+
+-- Some more of the bytes; false where there are none.
+function Reader:more()
+  if self.at >= #self.bytes then return false end
+  self.have = self.have .. self.bytes:sub(self.at + 1, self.at + self.step)
+  self.at = self.at + self.step
+  return true
+end
+
+function Reader:drop(n) self.have = self.have:sub(n + 1) end
+
+-- Calls a parser of heads until it has one -> the head's bytes | nil where they end before | false, status
+function Reader:parse(parser, most, too_long)
+  while true do
+    local n = math.min(#self.have, most)
+    local got = parser(head, edge.place(self.have:sub(1, n)), n)
+    if got < 0 then return false, lib.http_parse_status(got) end
+    if got > 0 then
+      local bytes = self.have:sub(1, got)
+      self:drop(got)
+      return bytes
+    end
+    if #self.have >= most then return false, too_long end
+    if not self:more() then return nil end
+  end
+end
+
+local function text(bytes, span) return bytes:sub(span.at + 1, span.at + span.length) end
+
+function Reader:trailers()
+  local bytes, status = self:parse(lib.http_parse_trailers, TRAILERS_MAX, 400)
+  if not bytes then return bytes, status end
+  lib.http_trailer_taken(body)
+  local list = {}
+  for i = 0, head.count - 1 do
+    list[i + 1] = text(bytes, head.fields[i].name):lower() .. "=" .. text(bytes, head.fields[i].value)
+  end
+  return list[1] and " {" .. table.concat(list, ",") .. "}" or ""
+end
+
+-- The body and what tell() writes behind it.
+function Reader:body()
+  local parts, trailers = {}, ""
+  while true do
+    local step = lib.http_take(body, edge.place(self.have), #self.have, used, data)
+    if step < 0 then return false, lib.http_parse_status(step) end
+    if step == lib.HTTP_BYTES then parts[#parts + 1] = text(self.have, data) end
+    self:drop(tonumber(used[0]))
+    if step == lib.HTTP_OVER then return ("[%s]%s"):format(table.concat(parts), trailers) end
+    if step == lib.HTTP_TRAILER_NEXT then
+      local status
+      trailers, status = self:trailers()
+      if not trailers then return trailers, status end
+    elseif step == lib.HTTP_NEED and self.have == "" and not self:more() then
+      return nil
+    end
+  end
+end
+
+-- One request -> what tell() says of it | nil where the bytes end | false, status; and: does the connection go on?
+function Reader:request()
+  local bytes, status = self:parse(lib.http_parse_request, HEAD_MAX, 431)
+  if not bytes then return bytes, status end
+  if head.content_length > BODY_MAX then return false, 413 end
+  local query = head.has_query and "?" .. text(bytes, head.query) or ""
+  local path = text(bytes, head.path)
+  local line = text(bytes, head.method) .. " " .. (path ~= "" and path or "/") .. query .. " "
+  local peer = ffi.new("struct http_peer")
+  lib.http_peer_of(peer, head, bytes)
+  lib.http_request_body(body, head)
+  local told
+  told, status = self:body()
+  return told and line .. told, status, peer.keep_alive
+end
+
+-- What is answered to these bytes, `step` of which arrive at a time: statuses and texts, and is the connection closed?
+local function read(bytes, step)
+  local reader = setmetatable({ bytes = bytes, step = step, at = 0, have = "" }, Reader)
+  local answers = {}
+  while true do
+    local told, status, goes_on = reader:request()
+    if told == nil then return answers, false end
+    answers[#answers + 1] = told or status
+    if not told or not goes_on then return answers, true end
+  end
+end
+
+-- What the case says that is answered.
+local function expected(case)
+  local answers = {}
+  for i = 1, math.max(case.answers and #case.answers or 0, case.says and #case.says or 0) do
+    local status = case.answers and case.answers[i] or 200
+    answers[i] = status == 200 and case.says[i] or status
+  end
+  return answers
+end
+
+for _, name in ipairs { "framing", "refused" } do
+  describe("at the end of memory, " .. name .. ":", function()
+    for _, case in ipairs(require("wire." .. name)) do
+      it(case[1], function()
+        local bytes = case[2]:gsub("HOST", "Host: a")
+        for _, step in ipairs { #bytes, 1, 2, 7 } do
+          local answers, closed = read(bytes, step)
+          assert.same({ expected(case), case.closed or false }, { answers, closed }, step .. " bytes at a time")
+        end
       end)
     end
   end)
