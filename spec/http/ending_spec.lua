@@ -134,6 +134,26 @@ describe("a client that leaves", function()
     end)
   end)
 
+  it("cancels the tasks of the handler's scopes too", function()
+    local came, ended, met = moonpark.event(), moonpark.event(), {}
+    local function child(i)
+      if i == 3 then came:set() end
+      met[i] = select(2, moonpark.sleep(3600))
+    end
+    serving(function()
+      moonpark.scope(function(scope)
+        for i = 1, 3 do scope:go(child, i) end
+      end)
+      ended:set()
+    end, nil, function(conn)
+      conn:write(GET)
+      came:wait()
+      conn:close()
+      ended:wait()
+      assert.same({ "canceled", "canceled", "canceled" }, met)
+    end)
+  end)
+
   it("cancels the next handler as if nothing had been before", function()
     local met, wait = waiter()
     serving(function(req, res)

@@ -100,6 +100,34 @@ describe("limits of an HTTP server:", function()
   it("a body that takes longer is answered with 408", refuses(post(3, "a"), 408, { io_timeout = 0.02 },
     function(req) req:body() end))
 
+  -- Waits until the server has taken the connection, and until it has none any more.
+  local function outlives(server)
+    while server.server:stats().connections == 0 do moonpark.sleep(0.001) end
+    while server.server:stats().connections > 0 do moonpark.sleep(0.001) end
+  end
+
+  it("a client that does not read is cut off when a write takes longer, and the handler is told", function()
+    local err
+    serving(function(_, res)
+      local ok
+      repeat ok, err = res:write(("x"):rep(1000000)) until not ok
+    end, { io_timeout = 0.02 }, function(conn, server)
+      conn:write(GET)
+      outlives(server)
+      assert.equal("timeout", err)
+      local all = conn:read_all() -- nil: a reset
+      assert.is_nil(all and all:find("\r\n0\r\n\r\n$"))
+    end)
+  end)
+
+  it("so is one whose answer was whole when its handler returned", function()
+    serving(function(_, res) res:send(("x"):rep(20000000)) end, { io_timeout = 0.02 }, function(conn, server)
+      conn:write(GET)
+      outlives(server)
+      assert.is_true(#(conn:read_all() or "") < 20000000)
+    end)
+  end)
+
   it("a connection without a request is closed after the idle time", function()
     serving(plain, { idle_timeout = 0.02 }, function(conn) is_closed(conn) end)
   end)
@@ -172,6 +200,38 @@ describe("limits of an HTTP server:", function()
         assert.is_truthy(all:find("1\r\na\r\n", 1, true))
         assert.is_nil(all:find("0\r\n\r\n", 1, true))
       end)
+    end)
+
+    it("is up: a handler that pays no heed to that holds nobody up but the shutdown", function()
+      local rounds, ended, stop = 0, 0, false
+      local server = http.start(function(req, res)
+        if req.raw_path == "/" then return res:send("ok") end
+        while not stop do
+          moonpark.yield()
+          rounds = rounds + 1
+        end
+        ended = ended + 1
+      end, { request_timeout = 0.001 })
+      local conns, other = {}, server:dial()
+      for i = 1, 20 do
+        conns[i] = server:dial()
+        conns[i]:write(get "/endless")
+      end
+      while server.server:stats().requests < 20 do moonpark.sleep(0.001) end
+      for _ = 1, 20 do assert.equal(200, status_of(other, GET)) end
+      assert.is_true(rounds > 20)
+      assert.equal(0, ended)
+      local stopping = moonpark.go(function() return server.server:shutdown(0) end)
+      is_closed(other)
+      other:close()
+      assert.same({ 0, "parked" }, { ended, stopping:status() }) -- nothing can end it but itself
+      stop = true
+      assert.same({ true, true }, { stopping:join() })
+      assert.equal(20, ended)
+      for i = 1, 20 do
+        is_closed(conns[i])
+        conns[i]:close()
+      end
     end)
 
     it("is another for the next one", function()

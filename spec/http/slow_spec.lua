@@ -11,10 +11,27 @@ local SLOW, REQUESTS = 100, 50
 local PACE = 0.01 -- seconds between two bytes
 local GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
+local PIECE, PIECES = ("m"):rep(65536), core.hard and 4 or 16 -- of an answer that no buffer holds
+local writing = 0                                             -- handlers that wait for their clients to read
+
+local function stream(res)
+  writing = writing + 1
+  res:begin(#PIECE * PIECES)
+  for _ = 1, PIECES do assert(res:write(PIECE)) end
+  writing = writing - 1
+end
+
 local function handler(req, res)
   local body = assert(req:body())
-  if req.raw_path == "/much" then body = ("m"):rep(100000) end
+  if req.raw_path == "/much" then return stream(res) end
   res:send(body)
+end
+
+-- Its connections keep little of what is written, so that a client that does not read is felt at once.
+local function start()
+  local listener = assert(net.listen "127.0.0.1:0")
+  assert(listener:setoption("sndbuf", 65536))
+  return http.start(handler, { listener = listener, head_timeout = 60 })
 end
 
 -- Sends bytes slowly until it may stop, then the rest at once.
@@ -39,29 +56,41 @@ local ways = {
     send_slowly(conn, ("1\r\nb\r\n"):rep(20) .. "0\r\n\r\n", stop)
   end,
   ["read their answers"] = function(conn, stop)
-    conn:setoption("rcvbuf", 4096)
-    conn:write("GET /much HTTP/1.1\r\nHost: a\r\n\r\n")
-    while not stop.now do moonpark.sleep(PACE) end
+    conn:write("GET /much HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    local bytes = {}
+    while not stop.now do
+      bytes[#bytes + 1] = assert(conn:read(1))
+      moonpark.sleep(PACE)
+    end
+    local answer = table.concat(bytes) .. assert(conn:read_all())
+    local head, body = answer:match("^(HTTP/1%.1 200 .-\r\n\r\n)(m*)$")
+    return head ~= nil and #body == #PIECE * PIECES
   end,
 }
+
+-- What shows that they are all in the middle of it.
+local busy = { ["read their answers"] = function() return writing == SLOW end }
 
 describe("a hundred clients that", function()
   after_each(http.stop_all)
 
   for what, slowly in pairs(ways) do
     it(what .. " slowly hold nobody up", function()
-      local server = http.start(handler, { head_timeout = 60 })
+      local server = start()
       local stop, served = {}, 0
+      local are_busy = busy[what] or function() return true end
+      writing = 0
       moonpark.scope(function(scope)
         for _ = 1, SLOW do
           scope:go(function()
             local conn = server:dial()
-            slowly(conn, stop)
-            if http.read_answer(conn).status == 200 then served = served + 1 end
+            local ok = slowly(conn, stop)
+            if ok == nil then ok = http.read_answer(conn).status == 200 end
+            if ok then served = served + 1 end
             conn:close()
           end)
         end
-        while server.server:stats().connections < SLOW do moonpark.sleep(0.001) end
+        while server.server:stats().connections < SLOW or not are_busy() do moonpark.sleep(0.001) end
         local quick = server:dial()
         for _ = 1, REQUESTS do
           quick:write(GET)
@@ -69,6 +98,7 @@ describe("a hundred clients that", function()
         end
         quick:close()
         assert.equal(0, served) -- none of them was waited for
+        assert.is_true(are_busy())
         stop.now = true
       end)
       assert.equal(SLOW, served)
