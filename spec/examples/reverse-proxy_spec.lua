@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- reverse-proxy_spec.lua - examples/reverse-proxy.lua between curl and nginx, as its users meet it.
+-- reverse-proxy_spec.lua - examples/reverse-proxy.lua between curl or Python and nginx, as its users meet it.
 
 local core = require "moonpark.core"
 local example = require "support.example"
@@ -43,6 +43,39 @@ describe("examples/reverse-proxy.lua", function()
     proxy:stop()
   end)
 
+  it("streams both ways: Python's http.client reads the answer while it still sends", function()
+    local target = peers.serve(function(req, res)
+      for piece in req:chunks() do assert(res:write((piece:upper()))) end
+    end)
+    local proxy = proxy_to(target.url)
+    local r = process.run(plain("python3", "-", proxy.port), { stdin = [[
+import http.client, sys
+conn = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=20)
+conn.putrequest("POST", "/")
+conn.putheader("Transfer-Encoding", "chunked")
+conn.endheaders()
+answer = None
+for piece in [b"one", b"two", b"three"]: # each is sent when the answer to the one before is here
+    conn.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+    answer = answer or conn.getresponse()
+    print(answer.read(len(piece)).decode())
+conn.send(b"0\r\n\r\n")
+print(answer.status, answer.read())
+]] })
+    assert.same({ 0, "", "ONE\nTWO\nTHREE\n200 b''\n" }, { r.status, r.err, r.out })
+    proxy:stop()
+  end)
+
+  it("keeps its connections to the target, whoever asks", function()
+    local target = peers.serve(function(req, res) res:send(req.address .. "\n") end)
+    local proxy = proxy_to(target.url)
+    local first = curl("http://" .. proxy.address).out
+    for _ = 1, 3 do assert.equal(first, curl("http://" .. proxy.address).out) end
+    assert.equal(first, curl("--http1.0", "http://" .. proxy.address).out)
+    assert.equal(1, target.server:stats().connections)
+    proxy:stop()
+  end)
+
   it("stands in front of nginx", function()
     support.with_folder(function(folder)
       local port = assert(net.listen "127.0.0.1:0")
@@ -54,7 +87,7 @@ daemon off; pid F/pid; error_log F/log; events {}
 http {
   access_log off; client_body_temp_path F/a; proxy_temp_path F/b; fastcgi_temp_path F/c; uwsgi_temp_path F/d;
   scgi_temp_path F/e;
-  server { listen A; location / { return 200 "nginx says hello to $http_x_forwarded_for\n"; } }
+  server { listen A; location / { return 200 "nginx says hello to $http_x_forwarded_for, request $connection_requests\n"; } }
 }
 ]]):gsub("F/", folder .. "/"):gsub("listen A", "listen " .. address)
       file:write(text)
@@ -70,7 +103,9 @@ http {
       assert.is_true(ready, "nginx does not listen")
       local proxy = proxy_to("http://" .. address)
       local got = curl("http://" .. proxy.address .. "/", "http://" .. proxy.address .. "/")
-      assert.equal(("nginx says hello to 127.0.0.1\n"):rep(2), got.out)
+      assert.equal("nginx says hello to 127.0.0.1, request 1\nnginx says hello to 127.0.0.1, request 2\n", got.out)
+      -- Another client, the same connection to nginx.
+      assert.equal("nginx says hello to 127.0.0.1, request 3\n", curl("http://" .. proxy.address .. "/").out)
       assert.matches("^HTTP/1%.1 200 OK\r\n", curl("-I", "http://" .. proxy.address .. "/").out)
       proxy:stop()
       nginx:kill("TERM")
