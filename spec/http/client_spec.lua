@@ -339,6 +339,20 @@ describe("a request's time", function()
     assert.same({ "abc", "timeout" }, { got, answer.body_error })
   end)
 
+  it("is limited for the connection alone", function()
+    local listener = assert(net.listen("127.0.0.1:0", { backlog = 1 }))
+    local queue = {} -- nobody accepts, so the queue gets full, and the next connection waits
+    repeat
+      local conn, err = net.dial(listener:address(), { timeout = 0.1 })
+      queue[#queue + 1] = conn
+    until err == "timeout"
+    local url = "http://" .. listener:address()
+    assert.same({ nil, "timeout" }, { http.get(url, { connect_timeout = 0.02 }) })
+    assert.same({ nil, "timeout" }, { http.get(url, { timeout = 0.02 }) })
+    for _, conn in ipairs(queue) do conn:close() end
+    listener:close()
+  end)
+
   it("ends with a cancellation, and its connection with it", function()
     local ended = core.event()
     local server = peers.scripted(function(conn)

@@ -166,6 +166,10 @@ describe("a proxy", function()
       assert.equal("a:80", address "http://a/")
       env.no_proxy = ""
       assert.equal("proxy:3128", address "http://a/")
+      local proxy, direct = peers.saying(peers.ok "by proxy"), peers.saying(peers.ok "direct")
+      env = { http_proxy = proxy.url, no_proxy = "127.0.0.1" }
+      assert.equal("by proxy", assert(http.get "http://elsewhere.invalid/").body)
+      assert.equal("direct", assert(http.get(direct.url)).body)
     end)
     os.getenv = getenv -- luacheck: ignore 122
     if not ok then error(err, 0) end
