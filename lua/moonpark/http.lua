@@ -58,17 +58,23 @@ local parts = {
 
 --- A server that listens already; server:run() serves.
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)|moonpark.http.router
----@param options {address?: string, listener?: moonpark.listener, on_error?: fun(text: string)}
+---@param options moonpark.http.server.options
 ---@return moonpark.http.server|nil
 ---@return string? err
 ---@return integer? errno
-function M.server(handler, options) return http_server.new(function_of(handler), options) end
+function M.server(handler, options)
+  http_server.check("http.server", handler, options, 2)
+  return http_server.new(function_of(handler), options)
+end
 
 --- Serves until the server is shut down. Starts the loop where it does not run yet.
+---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)|moonpark.http.router
+---@param options moonpark.http.server.options
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
 function M.serve(handler, options)
+  http_server.check("http.serve", handler, options, 2)
   return task.run(function()
     local server, err, errno = M.server(handler, options)
     if not server then return nil, err, errno end

@@ -3,6 +3,7 @@
 -- where they differ.
 
 local bit = require "bit"
+local http_options = require "moonpark.http_options"
 
 local M = {}
 
@@ -76,6 +77,8 @@ local function challenge_of(realm)
   return 'Basic realm="' .. realm:gsub('["\\]', "\\%0") .. '", charset="UTF-8"'
 end
 
+local known = { realm = "string", users = "table", check = "function" }
+
 --- Lets in who has a password, as req.user; others get 401. Passwords cross the wire as they are: behind TLS only.
 ---@param options {realm: string, users?: table<string, string>,
 --- check?: fun(user: string, password: string, req: moonpark.http.request): any} check: true lets in
@@ -84,6 +87,7 @@ function M.new(options)
   if type(options) ~= "table" or (options.users == nil) == (options.check == nil) then
     error("basic_auth: a realm and either users or check expected", 2)
   end
+  http_options.check("basic_auth", options, known)
   local challenge = challenge_of(options.realm)
   local check = options.check or checker_of(options.users)
   return function(req, res, next)

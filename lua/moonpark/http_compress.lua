@@ -3,6 +3,7 @@
 -- `transform` of responses; see http_response.lua.
 
 local http_fields = require "moonpark.http_fields"
+local http_options = require "moonpark.http_options"
 
 local M = {}
 
@@ -116,12 +117,15 @@ local function new_compressor(options)
   return setmetatable(self, Compressor)
 end
 
+local known = { min = "number", br = false, gzip = false, types = "function" }
+
 --- Compresses what is worth it: whole bodies from `min` bytes on, and streams, of which each write can be read when it
 --- arrives. Not what has a Content-Encoding, 206, or Cache-Control: no-transform.
 ---@param options? {min?: integer, br?: integer|false, gzip?: integer|false, types?: fun(content_type: string): boolean}
 --- min: 1024; br: quality, 4; gzip: level, 5
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
+  http_options.check("compress", options or {}, known)
   local compressor = new_compressor(options or {})
   return function(_, res, next)
     res.transform = compressor

@@ -2,6 +2,8 @@
 -- http_cors.lua - middleware: which pages of other origins may call (the CORS protocol of the Fetch standard). For a
 -- router, not a group: a browser asks first with an OPTIONS that no route has.
 
+local http_options = require "moonpark.http_options"
+
 local M = {}
 
 local function joined(list) return type(list) == "table" and table.concat(list, ", ") or list end
@@ -50,6 +52,9 @@ local function allow(res, origin, options, any)
   if options.credentials then res:set("Access-Control-Allow-Credentials", "true") end
 end
 
+local known = { origins = false, methods = "string|table", headers = "string|table",
+  expose = "string|table", credentials = "boolean", max_age = "number" }
+
 --- Tells browsers that pages of these origins may read the answers. It keeps nobody else out.
 ---@param options? {origins?: "*"|string|string[]|fun(origin: string, req: moonpark.http.request): boolean,
 --- methods?: string|string[], headers?: string|string[], expose?: string|string[], credentials?: boolean,
@@ -57,6 +62,7 @@ end
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
   options = options or {}
+  http_options.check("cors", options, known)
   check_credentials(options)
   local may = judge_of(options.origins)
   local any = options.origins == nil or options.origins == "*"

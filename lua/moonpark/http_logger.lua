@@ -3,6 +3,7 @@
 -- so that a line is one line and a terminal sees no control bytes.
 
 local core = require "moonpark.core"
+local http_options = require "moonpark.http_options"
 
 local M = {}
 
@@ -45,6 +46,8 @@ local function to_stdout(line)
   io.stdout:flush()
 end
 
+local known = { format = "string|function", write = "function" }
+
 --- Logs each request. "combined" is what Apache and nginx call so, "pairs" is key=value with the time that it took. The
 --- status is what was sent, and 0 where the client left before that, or the connection was taken over.
 ---@param options? {format?: "combined"|"pairs"|fun(req, res, status: integer, bytes: integer, seconds: number): string,
@@ -52,6 +55,7 @@ end
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
   options = options or {}
+  http_options.check("logger", options, known)
   local format, write = options.format or "combined", options.write or to_stdout
   if type(format) ~= "function" then
     format = formats[format] or error("format: 'combined', 'pairs' or a function expected", 2)

@@ -3,6 +3,7 @@
 -- unique, but no secret.
 
 local core = require "moonpark.core"
+local http_options = require "moonpark.http_options"
 
 local M = {}
 
@@ -25,12 +26,15 @@ end
 
 local function is_good(id) return id and #id <= 128 and id:find("^[%w%-._~+/=:]+$") ~= nil end
 
+local known = { header = "string", accept = "boolean", make = "function" }
+
 --- Sets req.id and the response's X-Request-Id: what the client has sent, where that is a plain word of up to 128
 --- characters, else one of our own.
 ---@param options? {header?: string, accept?: boolean, make?: fun(): string} accept: false where clients are strangers
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
   options = options or {}
+  http_options.check("request_id", options, known)
   local header, accept, generate = options.header or "X-Request-Id", options.accept ~= false, options.make or make
   return function(req, res, next)
     local id = accept and req:header(header)

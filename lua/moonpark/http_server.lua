@@ -8,6 +8,7 @@ local failures = require "moonpark.failures"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
 local http_files = require "moonpark.http_files"
+local http_options = require "moonpark.http_options"
 local Request = require("moonpark.http_request").Request
 local http_response = require "moonpark.http_response"
 local Response, refusals = http_response.Response, http_response.refusals
@@ -28,6 +29,9 @@ local defaults = {
   io_timeout = 60,
   request_timeout = 0,
 }
+
+local known = { address = "string", listener = "userdata|table", on_error = "function", on_listen = "function" }
+for name in pairs(defaults) do known[name] = "number" end
 
 local IDLE_WORKERS = 256
 local UNREAD_MAX = 262144 -- bytes of a body that are read for the sake of the connection alone
@@ -279,9 +283,39 @@ local function limits_of(options)
   }
 end
 
---- A server that listens; run() serves.
+---@class moonpark.http.server.options
+---@field address? string "127.0.0.1:8080", "unix:/path"
+---@field listener? moonpark.listener in place of an address; it is the server's from then on
+---@field max_head? integer bytes of a request's head; 16384; more: 431
+---@field max_body? integer bytes of a body; 67108864; more: 413
+---@field max_connections? integer at once; 20000; then accepting pauses
+---@field max_requests? integer on one connection; 0: any number
+---@field idle_timeout? number seconds that a connection may wait for its next request; 60
+---@field head_timeout? number seconds from the first byte of a head to its last; 10; then 408
+---@field io_timeout? number seconds for each read and write of a body; 60
+---@field request_timeout? number seconds from a complete head to the answer's end; 0: any number
+---@field on_error? fun(text: string) handlers' errors, failures of accept; standard error
+---@field on_listen? fun(server: moonpark.http.server) of http.serve: it listens
+
+--- Raises for what http.server cannot mean, at that level.
+---@param what string
+---@param handler any
+---@param options any
+---@param level integer
+function M.check(what, handler, options, level)
+  local kind = type(handler)
+  if kind ~= "function" and kind ~= "table" and kind ~= "userdata" then
+    error(("%s: a handler expected, got %s"):format(what, kind), level + 1)
+  end
+  http_options.check(what, options, known, level + 1)
+  if not options.address and not options.listener then
+    error(what .. ": an address or a listener expected", level + 1)
+  end
+end
+
+--- A server that listens; run() serves. M.check has found nothing.
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
----@param options table see docs/http.md
+---@param options moonpark.http.server.options
 ---@return moonpark.http.server|nil
 ---@return string? err
 ---@return integer? errno

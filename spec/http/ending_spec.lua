@@ -433,6 +433,33 @@ describe("shutdown", function()
 end)
 
 describe("a server", function()
+  it("is not made of what cannot be meant: a typing error would be a limit less", function()
+    local function refused(why, handler, options)
+      for name, make in pairs { ["http.server"] = http_module.server, ["http.serve"] = http_module.serve } do
+        local ok, err = pcall(function() make(handler, options) end)
+        assert.is_false(ok)
+        assert.matches("^spec/http/ending_spec%.lua:%d+: " .. name .. ": " .. why .. "$", err)
+      end
+    end
+    local address = "127.0.0.1:0"
+    refused("a table of options expected, got nil", plain)
+    refused("a handler expected, got nil", nil, { address = address })
+    refused("a handler expected, got string", "plain", { address = address })
+    refused("an address or a listener expected", plain, {})
+    refused("unknown option 'max_bdy'", plain, { address = address, max_bdy = 1 })
+    refused("option 'max_body' must be a number, not a string", plain, { address = address, max_body = "1" })
+    refused("option 'max_body' must be a number of at least 0", plain, { address = address, max_body = -1 })
+    refused("option 'idle_timeout' must be a number of at least 0", plain, { address = address, idle_timeout = 0 / 0 })
+    refused("option 'on_error' must be a function, not a number", plain, { address = address, on_error = 1 })
+    for _, name in ipairs { "logger", "request_id", "compress", "cors", "basic_auth" } do
+      local options = { x = 1 }
+      if name == "basic_auth" then options.realm, options.users = "a", {} end
+      local ok, err = pcall(function() http_module[name](options) end)
+      assert.is_false(ok)
+      assert.matches("^spec/http/ending_spec%.lua:%d+: " .. name .. ": unknown option 'x'$", err)
+    end
+  end)
+
   it("takes a listener over, and who waits at it already", function()
     local listener = assert(net.listen("127.0.0.1:0"))
     local early = assert(net.dial(listener:address()))
