@@ -262,7 +262,9 @@ end)
 
 describe("Lua of the library", function()
   it("annotates what is public", function()
-    local public = { "copy", "fs", "init", "net", "netpoll", "process", "task", "testing" }
+    local public = { "copy", "fs", "http", "http_answer", "http_client", "http_events", "http_files", "http_multipart",
+      "http_proxy", "http_response", "http_router", "http_server", "http_static", "init", "net", "netpoll", "process",
+      "task", "testing" }
     local bare = {}
     for _, name in ipairs(public) do
       local lines = lines_of(read("lua/moonpark/" .. name .. ".lua"))
