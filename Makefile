@@ -75,8 +75,8 @@ RUN_PACKAGES   := gcc libc6-dev libc-ares-dev lua-cjson zlib1g libbrotli1 curl
 FUZZ_PACKAGES  := clang libclang-rt-dev node-llhttp
 TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) \
                   redis-tools lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
-                  iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base nginx-light \
-                  nodejs wrk
+                  iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \
+                  nginx-light nodejs wrk
 BENCH_PACKAGES := $(RUN_PACKAGES) redis-server redis-tools haproxy nginx-light libnginx-mod-http-lua wrk lua-http
 
 # Installs what is missing of the packages in $(1), and a LuaJIT with headers where there is none. The two LuaJIT

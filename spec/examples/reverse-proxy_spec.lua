@@ -87,7 +87,8 @@ daemon off; pid F/pid; error_log F/log; events {}
 http {
   access_log off; client_body_temp_path F/a; proxy_temp_path F/b; fastcgi_temp_path F/c; uwsgi_temp_path F/d;
   scgi_temp_path F/e;
-  server { listen A; location / { return 200 "nginx says hello to $http_x_forwarded_for, request $connection_requests\n"; } }
+  server { listen A; location / {
+    return 200 "nginx says hello to $http_x_forwarded_for, request $connection_requests\n"; } }
 }
 ]]):gsub("F/", folder .. "/"):gsub("listen A", "listen " .. address)
       file:write(text)

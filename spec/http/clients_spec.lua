@@ -128,7 +128,8 @@ end
   console.log(await big.text().catch((error) => error.name));
 })();
 ]], base() }
-    assert.equal('PUT /0 [x]\nPUT /1 [x]\nPUT /2 [x]\none,two\n3000000\n"1\\n2\\n3\\n4\\n5\\n"\n3000000\nAbortError\n', out)
+    assert.equal('PUT /0 [x]\nPUT /1 [x]\nPUT /2 [x]\none,two\n3000000\n'
+      .. '"1\\n2\\n3\\n4\\n5\\n"\n3000000\nAbortError\n', out)
   end)
 
   it("Python's http.client: one connection for all, chunks both ways", function()

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The tables of spec/wire/ against the real server: each case whole, a byte at a time, and twice in one piece. What
--- leaves the connection open is followed by one more request, whose answer shows that nothing is out of step. And against
--- the parser and the framing alone, where whatever was received ends at a page that must not be touched.
+-- leaves the connection open is followed by one more request, whose answer shows that nothing is out of step. And
+-- against the parser and the framing alone, where whatever was received ends at a page that must not be touched.
 
 local ffi = require "ffi"
 local moonpark = require "moonpark"
