@@ -54,7 +54,7 @@ struct http_exchange {
     bool over;              /* its handler has returned */
     bool late_answer;       /* the request's time was up before it had */
     bool curtailed;         /* and a wait of the handler's was refused for that: its response may lack something */
-    bool spoilt;            /* its body is malformed, cut off or too slow */
+    bool spoilt;            /* its body is malformed, cut off or too slow, or its trailer section too long */
     bool resting;           /* what is left of its body is being dropped */
     bool broken;            /* the response cannot be completed: the connection is cut */
 };

@@ -261,19 +261,10 @@ function Server:address() return self.listening end
 ---------------------------------------------------------------------------------------------------
 -- opening
 
-local function check_handler(handler)
-  local meta = getmetatable(handler)
-  if type(handler) == "function" or type(meta) == "table" and meta.__call then return end
-  error(("a handler expected, got %s"):format(type(handler)), 3)
-end
-
 local function limits_of(options)
   local function get(name)
     local value = options[name]
     if value == nil then value = defaults[name] end
-    if type(value) ~= "number" or value ~= value or value < 0 then
-      error(("%s: a number of at least 0 expected, got %s"):format(name, tostring(value)), 4)
-    end
     return value
   end
   return {
@@ -303,9 +294,10 @@ end
 ---@param options any
 ---@param level integer
 function M.check(what, handler, options, level)
-  local kind = type(handler)
-  if kind ~= "function" and kind ~= "table" and kind ~= "userdata" then
-    error(("%s: a handler expected, got %s"):format(what, kind), level + 1)
+  local meta = getmetatable(handler)
+  local is_object = type(handler) == "table" and (handler.handle or type(meta) == "table" and meta.__call)
+  if type(handler) ~= "function" and not is_object then
+    error(("%s: a handler expected, got %s"):format(what, type(handler)), level + 1)
   end
   http_options.check(what, options, known, level + 1)
   if not options.address and not options.listener then
@@ -320,7 +312,6 @@ end
 ---@return string? err
 ---@return integer? errno
 function M.new(handler, options)
-  check_handler(handler)
   local limits = limits_of(options)
   local listener = options.listener
   if not listener then

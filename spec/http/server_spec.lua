@@ -61,7 +61,8 @@ describe("limits of an HTTP server:", function()
         return server
       end)
       assert.is_false(ok)
-      assert.equal(name .. ": a number of at least 0 expected, got " .. tostring(bad),
+      local kind = type(bad) == "number" and "number of at least 0" or "number, not a " .. type(bad)
+      assert.equal(("http.server: option '%s' must be a %s"):format(name, kind),
         err:match("^spec/http/server_spec.lua:%d+: (.*)"))
     end
   end)
@@ -69,7 +70,7 @@ describe("limits of an HTTP server:", function()
   it("nor does anything where the handler is none", function()
     for _, bad in ipairs { false, "x", {} } do
       assert.has_error(function() http_module.server(bad, { address = "127.0.0.1:0" }) end,
-        "a handler expected, got " .. type(bad))
+        "http.server: a handler expected, got " .. type(bad))
     end
   end)
 

@@ -135,7 +135,7 @@ end)
 
 -- Bytes in a unix socket are there at once, so a virtual clock does not run ahead of them.
 describe("a client that takes its time", function()
-  local PIECE, PIECES, PAUSE = 1000000, 5, 40 -- bytes, more than the system holds for a socket; seconds
+  local STEP, TIMES, PAUSE = 1000000, 5, 40 -- bytes, more than the system holds for a socket; seconds
 
   local function serving(respond, body)
     support.with_folder(function(folder)
@@ -152,15 +152,15 @@ describe("a client that takes its time", function()
       serving(respond, function(conn)
         conn:write(GET)
         assert(conn:read_until("\r\n\r\n"))
-        for _ = 1, PIECES do
-          assert(conn:read_exactly(PIECE))
+        for _ = 1, TIMES do
+          assert(conn:read_exactly(STEP))
           moonpark.sleep(PAUSE)
         end
       end)
     end
   end
 
-  local much = ("m"):rep(PIECE * PIECES)
+  local much = ("m"):rep(STEP * TIMES)
   it("reads a whole answer, as long as some of it moves", reads_slowly(function(_, res) res:send(much) end))
   it("reads a large piece of a stream", reads_slowly(function(_, res)
     res:begin(#much)
@@ -170,9 +170,9 @@ describe("a client that takes its time", function()
   it("sends a whole body, as long as some of it moves", function()
     serving(function(req, res) res:send(#assert(req:body()) .. "\n") end, function(conn)
       conn:write(("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"):format(#much))
-      for i = 1, PIECES do
-        assert(conn:write(much:sub(1, PIECE)))
-        if i < PIECES then moonpark.sleep(PAUSE) end
+      for i = 1, TIMES do
+        assert(conn:write(much:sub(1, STEP)))
+        if i < TIMES then moonpark.sleep(PAUSE) end
       end
       assert.equal(tostring(#much), http.read_answer(conn).body:match("%d+"))
     end)
@@ -182,7 +182,7 @@ describe("a client that takes its time", function()
     local err
     serving(function(_, res) err = select(2, res:send(much)) end, function(conn)
       conn:write(GET)
-      assert(conn:read_exactly(PIECE))
+      assert(conn:read_exactly(STEP))
       moonpark.sleep(61)
     end)
     assert.equal("timeout", err)
