@@ -45,19 +45,21 @@ local function check_path(path, level)
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
 end
 
--- What is more than a function, as a reverse proxy is, has a method `handle`.
+--- A handler as a function: of what has a method `handle`, as routers and proxies, that. nil where it is no handler.
+---@param handler any
+---@return function|table|nil what can be called
 local function function_of(handler)
-  local ok, handle = pcall(function() return handler.handle end)
-  if type(handler) ~= "table" or not ok or type(handle) ~= "function" then return handler end
-  return function(req, res) return handle(handler, req, res) end
+  if type(handler) == "function" then return handler end
+  local ok, handle = pcall(function() return handler.handle end) -- what guards its fields may raise
+  if type(handler) == "table" and ok and type(handle) == "function" then
+    return function(req, res) return handle(handler, req, res) end
+  end
+  local meta = getmetatable(handler)
+  return type(meta) == "table" and meta.__call and handler or nil
 end
 
-local function check_callable(handler, level)
-  if type(handler) == "function" then return end
-  local meta = getmetatable(handler)
-  if not (meta and meta.__call) then
-    error(("a handler expected, got %s"):format(type(handler)), level + 1)
-  end
+local function checked(handler, level)
+  return function_of(handler) or error(("a handler expected, got %s"):format(type(handler)), level + 1)
 end
 
 local function check_method(method, level)
@@ -147,9 +149,7 @@ end
 function Router:route(method, path, handler)
   check_method(method, 2)
   check_path(path, 2)
-  handler = function_of(handler)
-  check_callable(handler, 2)
-  add(self, method, path, handler, 2)
+  add(self, method, path, checked(handler, 2), 2)
   return self
 end
 
@@ -169,8 +169,7 @@ function Router:any(path, handler) return self:route("*", path, handler) end
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 ---@return moonpark.http.router self
 function Router:use(fn)
-  check_callable(fn, 2)
-  self.middleware[#self.middleware + 1] = fn
+  self.middleware[#self.middleware + 1] = checked(fn, 2)
   if not self.parent then self.shared.chains = {} end
   return self
 end
@@ -181,7 +180,7 @@ end
 ---@return moonpark.http.router group
 function Router:group(prefix, fn)
   check_path(prefix, 2)
-  if fn then check_callable(fn, 2) end
+  if fn then checked(fn, 2) end
   prefix = self.prefix .. prefix:gsub("/+$", "")
   local group = setmetatable({ parent = self, shared = self.shared, prefix = prefix, middleware = {} }, Router)
   if fn then fn(group) end
@@ -210,7 +209,7 @@ end
 ---@return moonpark.http.router self
 function Router:mount(prefix, handler)
   check_path(prefix, 2)
-  check_callable(handler, 2)
+  handler = checked(handler, 2)
   prefix = prefix:gsub("/+$", "")
   local whole = self.prefix .. prefix
   if whole:find("/[:*]") then error("a prefix without parameters expected, got " .. whole, 2) end
@@ -231,8 +230,7 @@ end
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@return moonpark.http.router self
 function Router:not_found(handler)
-  check_callable(handler, 2)
-  self.shared.missing = handler
+  self.shared.missing = checked(handler, 2)
   self.shared.chains = {}
   return self
 end
@@ -365,4 +363,4 @@ end
 
 Router.__call = Router.handle
 
-return { new = new }
+return { new = new, function_of = function_of }

@@ -229,6 +229,16 @@ describe("a router", function()
     assert.equal(405, ask("PUT /admin/a/x").status)
   end)
 
+  it("takes what has a method 'handle', as a proxy has, wherever it takes a handler", function()
+    local function object(name)
+      return { handle = function(self, _, res) return res:send(self.name) end, name = name }
+    end
+    app:get("/route", object "a route"):mount("/below", object "a mount"):not_found(object "nothing")
+    assert.equal("a route", get "/route")
+    assert.equal("a mount", get "/below/x")
+    assert.equal("nothing", get "/none")
+  end)
+
   describe("raises at the caller's line", function()
     it("for a route that is there already", function()
       app:get("/a/:x", says "a")
