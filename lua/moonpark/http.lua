@@ -4,7 +4,7 @@
 --   local http = require "moonpark.http"
 --   local app = http.router()
 --   app:get("/hello/:name", function(req, res) res:json { hello = req.params.name } end)
---   http.serve(app, { address = "127.0.0.1:8080" })
+--   assert(http.serve(app, { address = "127.0.0.1:8080" }))
 
 local task = require "moonpark.task"
 local http_client = require "moonpark.http_client"
