@@ -231,7 +231,7 @@ test-other-specs:
 # What the parsers promise, held to whatever libFuzzer thinks of. Those in Lua run in a Lua state of the release build.
 # llhttp is read beside ours where it is installed.
 FUZZ_C       := request response chunked target
-FUZZ_LUA     := url cookies $(if $(wildcard lua/moonpark/http_multipart.lua),multipart)
+FUZZ_LUA     := url cookies multipart
 FUZZ         ?= $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_SECONDS ?= 60
 FUZZ_BUILD   := build/fuzz

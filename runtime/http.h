@@ -2,7 +2,8 @@
 /* http.h - HTTP/1 framing, RFC 9112 6 and 9: what body follows a head, where it ends, and whether the connection goes
  * on behind it. Tables of states without socket and without Lua.
  *
- * Floor 5; called by the server and the client of connections. Bytes come and go through the caller's buffers. */
+ * Floor 5; called by http_conn, http_client, http_life, http_server and the Lua faces. Bytes come and go through
+ * the caller's buffers. */
 #ifndef MOONPARK_HTTP_H
 #define MOONPARK_HTTP_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* http_conn.h - a connection of an HTTP server, and the exchange that a worker has on it.
  *
- * Floor 6: this header and the steps of reading a body (http_conn.c); called by conn's frame and http_server.
+ * Floor 6: this header and the steps of reading a body (http_conn.c); called by conn's frame, http_life, http_server.
  * Between requests a connection is this struct and nothing else: no coroutine, no userdata, no buffer. When the head
  * of a request is complete, a worker's exchange takes it up; what is slow about a request is in there. */
 #ifndef MOONPARK_HTTP_CONN_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* http_life.h - an HTTP server, and what becomes of each of its connections: state, timer, last words, end.
  *
- * Floor 8; called by http_server. A connection that is closed while a task is in an operation on it (one that a handler
- * left behind) is kept, closed, until that task has heard of it.
+ * Floor 8; called by http_server, http_listen and the Lua faces. A connection that is closed while a task is in
+ * an operation on it (one that a handler left behind) is kept, closed, until that task has heard of it.
  *
  *   state     waits for                       leaves by
  *   IDLE      the first byte of a request     a byte: HEADING; idle time: closed

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* http_server.h - an HTTP/1 server: accepting, reading heads, and handing requests to workers.
+/* http_server.h - an HTTP/1 server: reading heads, handing requests to workers, and what follows a response.
  *
- * Floor 9; calls conn, http, http_life, netpoll. No Lua: what a request needs is done by workers, which are tasks that
- * ask for one (http_server_take), and by a keeper, a task that starts workers when there are too few, and logs.
+ * Floor 9; calls conn, http, http_life, netpoll; called by http_listen, which accepts, and the Lua faces. No
+ * Lua: what a request needs is done by workers, which are tasks that ask for one (http_server_take), and by a keeper, a
+ * task that starts workers when there are too few, and logs.
  *
  * A client has left when the end of its stream is the next thing to come: its body is read, and no further request is
  * there. That is half of a connection, but nobody can see whether the other half is still read; Go takes it the
- * same way.
- * Who has reset the connection has left whatever comes first.
- * Then the scope of the worker is cancelled; what the handler answers nevertheless is sent. */
+ * same way. Who has reset the connection has left whatever comes first. Then the scope of the worker is cancelled; what
+ * the handler answers nevertheless is sent. */
 #ifndef MOONPARK_HTTP_SERVER_H
 #define MOONPARK_HTTP_SERVER_H
 

@@ -70,7 +70,7 @@ struct hops {
     const struct http_head *head;
     uint16_t at[8];
     int count;
-    bool many; /* more than that: then nothing is told apart, and every field is looked up in all of them */
+    bool many; /* more than that, as no honest message has: it is not passed on */
 };
 
 static void find_hops(struct hops *hops, const char *bytes, const struct http_head *head)

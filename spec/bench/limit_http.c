@@ -2,8 +2,7 @@
 /* limit_http.c - the least an HTTP server can cost: epoll_wait, read, look for the empty line, write a fixed answer.
  *
  * usage: limit_http [PORT]; prints "listening PORT" on stdout. Pipelined requests are answered in one write. It
- * reads no
- * request and holds no part of one back: a yardstick, not a server. */
+ * reads no request and holds no part of one back: a yardstick, not a server. */
 #define _GNU_SOURCE
 #include "bench.h"
 
