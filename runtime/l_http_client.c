@@ -109,11 +109,6 @@ static int l_request(lua_State *L)
 
 /* ---- reading ---- */
 
-static void push_span(lua_State *L, const struct http_reader *r, struct http_span s)
-{
-    lua_pushlstring(L, buf_at(&r->bytes) + s.at, s.length);
-}
-
 static int push_result(lua_State *L, struct task *t)
 {
     struct http_reader *r = t->op.target;
@@ -182,23 +177,15 @@ static int l_whole(lua_State *L)
 /* framing() -> "none" | "length" | "chunks" | "end", bytes announced, is all of it read */
 static int l_framing(lua_State *L)
 {
-    static const char *const words[] = {[HTTP_NO_BODY] = "none", [HTTP_BY_LENGTH] = "length",
-                                        [HTTP_BY_CHUNKS] = "chunks", [HTTP_BY_END] = "end"};
-    struct http_reader *r = l_http_reader(L, 1);
-    lua_pushstring(L, words[r->body.framing]);
-    if (r->head.content_length >= 0)
-        lua_pushnumber(L, (lua_Number)r->head.content_length);
-    else
-        lua_pushnil(L);
-    lua_pushboolean(L, r->body.over);
-    return 3;
+    const struct http_reader *r = l_http_reader(L, 1);
+    return l_http_head_push_framing(L, &r->head, &r->body);
 }
 
 /* status_line() -> reason, minor version */
 static int l_status_line(lua_State *L)
 {
     struct http_reader *r = l_http_reader(L, 1);
-    push_span(L, r, r->head.reason);
+    lua_pushlstring(L, buf_at(&r->bytes) + r->head.reason.at, r->head.reason.length);
     lua_pushinteger(L, r->head.minor);
     return 2;
 }
@@ -214,11 +201,7 @@ static int l_fields(lua_State *L)
 /* trailers() -> the same of the trailer section, once the body has been read */
 static int l_trailers(lua_State *L)
 {
-    struct http_reader *r = l_http_reader(L, 1);
-    struct http_head head = {.count = 0};
-    if (buf_len(&r->trailer) > 0)
-        must(http_parse_trailers(&head, buf_at(&r->trailer), buf_len(&r->trailer)) > 0);
-    l_http_head_push(L, buf_at(&r->trailer), &head);
+    l_http_head_push_trailer(L, &l_http_reader(L, 1)->trailer);
     return 1;
 }
 

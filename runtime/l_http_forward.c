@@ -33,7 +33,8 @@ static const struct name hop_by_hop[] = {
     NAME("proxy-authentication-info"),
 };
 
-/* Written anew about the client: what he says of himself there is not believed. X-Forwarded-For goes on behind his. */
+/* Written anew about the client: what he says of himself there is not believed. X-Forwarded-For and Forwarded
+ * go on behind his. */
 static const struct name about_client[] = {
     NAME("x-forwarded-for"), NAME("x-forwarded-host"), NAME("x-forwarded-proto"), NAME("forwarded"),
 };
@@ -78,7 +79,7 @@ static void find_hops(struct hops *hops, const char *bytes, const struct http_he
     *hops = (struct hops){.bytes = bytes, .head = head};
     for (int i = 0; i < head->count; i++) {
         const struct http_span *name = &head->fields[i].name, *value = &head->fields[i].value;
-        if (name->length != 10 || strncasecmp(bytes + name->at, "connection", 10) != 0)
+        if (http_parse_id(bytes + name->at, name->length) != HTTP_CONNECTION)
             continue;
         bool plain = (value->length == 10 && strncasecmp(bytes + value->at, "keep-alive", 10) == 0) ||
                      (value->length == 5 && strncasecmp(bytes + value->at, "close", 5) == 0);
@@ -189,17 +190,26 @@ static size_t client_address(const struct http_exchange *x, char *text, bool bra
     return n;
 }
 
-static int put_x_forwarded(struct buf *out, const struct http_exchange *x)
+/* The values of the client's own fields of that name, each with a comma behind it: ours goes on there. */
+static int put_earlier(struct buf *out, const struct http_exchange *x, const struct name *name)
 {
-    char text[ADDR_TEXT_MAX];
-    int r = PUT(out, "X-Forwarded-For: ");
+    int r = 0;
     for (int i = 0; r == 0 && i < x->head.count; i++) {
         const struct http_field *f = &x->head.fields[i];
-        if (f->name.length != 15 || strncasecmp(bytes_of(x) + f->name.at, "x-forwarded-for", 15) != 0)
+        if (!is_in(name, 1, bytes_of(x) + f->name.at, f->name.length))
             continue;
         r = put_span(out, x, f->value);
         r = r < 0 ? r : PUT(out, ", ");
     }
+    return r;
+}
+
+static int put_x_forwarded(struct buf *out, const struct http_exchange *x)
+{
+    static const struct name name = NAME("x-forwarded-for");
+    char text[ADDR_TEXT_MAX];
+    int r = PUT(out, "X-Forwarded-For: ");
+    r = r < 0 ? r : put_earlier(out, x, &name);
     r = r < 0 ? r : buf_append(out, text, client_address(x, text, false));
     r = r < 0 ? r : PUT(out, "\r\nX-Forwarded-Proto: http\r\n");
     if (r < 0 || x->head.authority.length == 0)
@@ -210,15 +220,10 @@ static int put_x_forwarded(struct buf *out, const struct http_exchange *x)
 /* RFC 7239. The Host was checked when it was parsed: there is no quote in it. */
 static int put_forwarded(struct buf *out, const struct http_exchange *x)
 {
+    static const struct name name = NAME("forwarded");
     char text[ADDR_TEXT_MAX];
     int r = PUT(out, "Forwarded: ");
-    for (int i = 0; r == 0 && i < x->head.count; i++) {
-        const struct http_field *f = &x->head.fields[i];
-        if (f->name.length != 9 || strncasecmp(bytes_of(x) + f->name.at, "forwarded", 9) != 0)
-            continue;
-        r = put_span(out, x, f->value);
-        r = r < 0 ? r : PUT(out, ", ");
-    }
+    r = r < 0 ? r : put_earlier(out, x, &name);
     r = r < 0 ? r : PUT(out, "for=\"");
     r = r < 0 ? r : buf_append(out, text, client_address(x, text, true));
     r = r < 0 ? r : PUT(out, "\";proto=http");

@@ -22,3 +22,24 @@ void l_http_head_push(lua_State *L, const char *bytes, const struct http_head *h
         lua_rawseti(L, -2, 2 * i + 2);
     }
 }
+
+void l_http_head_push_trailer(lua_State *L, const struct buf *trailer)
+{
+    struct http_head head = {.count = 0};
+    if (buf_len(trailer) > 0)
+        must(http_parse_trailers(&head, buf_at(trailer), buf_len(trailer)) > 0); /* it was parsed when it came */
+    l_http_head_push(L, buf_at(trailer), &head);
+}
+
+int l_http_head_push_framing(lua_State *L, const struct http_head *head, const struct http_body *body)
+{
+    static const char *const words[] = {[HTTP_NO_BODY] = "none", [HTTP_BY_LENGTH] = "length",
+                                        [HTTP_BY_CHUNKS] = "chunks", [HTTP_BY_END] = "end"};
+    lua_pushstring(L, words[body->framing]);
+    if (head->content_length >= 0)
+        lua_pushnumber(L, (lua_Number)head->content_length);
+    else
+        lua_pushnil(L);
+    lua_pushboolean(L, body->over);
+    return 3;
+}

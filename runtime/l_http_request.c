@@ -73,16 +73,8 @@ static int l_whole(lua_State *L)
 /* framing(serial) -> "none" | "length" | "chunks", bytes announced, is all of it read */
 static int l_framing(lua_State *L)
 {
-    static const char *const words[] = {[HTTP_NO_BODY] = "none", [HTTP_BY_LENGTH] = "length",
-                                        [HTTP_BY_CHUNKS] = "chunks"};
-    struct http_exchange *x = l_http_current(L);
-    lua_pushstring(L, words[x->body.framing]);
-    if (x->head.content_length >= 0)
-        lua_pushnumber(L, (lua_Number)x->head.content_length);
-    else
-        lua_pushnil(L);
-    lua_pushboolean(L, x->body.over);
-    return 3;
+    const struct http_exchange *x = l_http_current(L);
+    return l_http_head_push_framing(L, &x->head, &x->body);
 }
 
 /* limit(serial, bytes): how much of the body is taken */
@@ -137,11 +129,7 @@ static int l_fields(lua_State *L)
 /* trailers(serial) -> the same of the trailer section, once the body has been read */
 static int l_trailers(lua_State *L)
 {
-    struct http_exchange *x = l_http_current(L);
-    struct http_head head = {.count = 0};
-    if (buf_len(&x->trailer) > 0)
-        must(http_parse_trailers(&head, buf_at(&x->trailer), buf_len(&x->trailer)) > 0);
-    l_http_head_push(L, buf_at(&x->trailer), &head);
+    l_http_head_push_trailer(L, &l_http_current(L)->trailer);
     return 1;
 }
 
