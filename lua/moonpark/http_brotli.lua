@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- http_brotli.lua - brotli by Google's library, where that is installed: whole bodies and streams.
 
-local core = require "moonpark.core"
 local ffi = require "ffi"
+local http_codec = require "moonpark.http_codec"
 
 local found, brotli
 for _, name in ipairs { "libbrotlienc.so.1", "brotlienc" } do
@@ -26,12 +26,8 @@ int moonpark_brotli_has_more(moonpark_brotli *s) __asm__("BrotliEncoderHasMoreOu
 void moonpark_brotli_free(moonpark_brotli *s) __asm__("BrotliEncoderDestroyInstance");
 ]] end
 
-local PROCESS, FLUSH, FINISH = 0, 1, 2
 local QUALITY, WINDOW, SIZE_HINT = 1, 2, 5
 local WINDOW_BITS = 18 -- 256 KiB: what an encoder takes of memory grows with it
-local PIECE = 65536    -- bytes that are compressed before others run
-
-local M = { name = "br" }
 
 local function open(quality, size)
   local s = brotli.moonpark_brotli_new(nil, nil, nil)
@@ -62,52 +58,4 @@ local function step(s, bytes, n, operation, parts)
   until in_size[0] == 0 and brotli.moonpark_brotli_has_more(s) == 0
 end
 
--- The bytes of the text, in pieces between which other tasks run.
-local function steps(s, text, operation, parts)
-  local bytes = ffi.cast("const uint8_t *", text)
-  local at = 0
-  while #text - at > PIECE do
-    step(s, bytes + at, PIECE, PROCESS, parts)
-    at = at + PIECE
-    core.yield()
-  end
-  step(s, bytes + at, #text - at, operation, parts)
-end
-
---- The whole body. Large ones let others run.
----@param text string
----@param quality integer 0 to 11
----@return string
-function M.whole(text, quality)
-  local s, parts = open(quality, #text), {}
-  steps(s, text, FINISH, parts)
-  close(s)
-  return table.concat(parts)
-end
-
-local Stream = {}
-Stream.__index = Stream
-
---- What was given so far can be read once this has arrived.
----@param data string
----@return string
-function Stream:piece(data)
-  local parts = {}
-  steps(self.s, tostring(data), FLUSH, parts)
-  return table.concat(parts)
-end
-
----@return string
-function Stream:last()
-  local parts = {}
-  step(self.s, nil, 0, FINISH, parts)
-  close(self.s)
-  self.s = nil
-  return table.concat(parts)
-end
-
---- A body in pieces.
----@param quality integer
-function M.stream(quality) return setmetatable({ s = open(quality) }, Stream) end
-
-return M
+return http_codec.new("br", { open = open, step = step, close = close, PROCESS = 0, FLUSH = 1, FINISH = 2 })

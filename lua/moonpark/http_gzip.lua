@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- http_gzip.lua - gzip by zlib, where that is installed: whole bodies and streams.
 
-local core = require "moonpark.core"
 local ffi = require "ffi"
+local http_codec = require "moonpark.http_codec"
 
 local found, z
 for _, name in ipairs { "libz.so.1", "z" } do
@@ -28,12 +28,9 @@ int moonpark_gzip_reset(moonpark_gzip_stream *s) __asm__("deflateReset");
 int moonpark_gzip_end(moonpark_gzip_stream *s) __asm__("deflateEnd");
 ]] end
 
-local NO_FLUSH, SYNC_FLUSH, FINISH = 0, 2, 4
 local DEFLATED, GZIP_WINDOW, MEMORY = 8, 15 + 16, 8
-local PIECE = 65536  -- bytes that are compressed before others run
-local KEPT = 16      -- idle streams: one takes 256 KiB, and as long to make as a small body to compress
-
-local M = { name = "gzip" }
+local PIECE = http_codec.PIECE
+local KEPT = 16 -- idle streams: one takes 256 KiB, and as long to make as a small body to compress
 
 local scratch = ffi.new("uint8_t[?]", PIECE)
 local idle = {} -- [level] = list of streams
@@ -63,52 +60,5 @@ local function step(s, bytes, n, flush, parts)
   until s.available_out > 0
 end
 
--- The bytes of the text, in pieces between which other tasks run.
-local function steps(s, text, flush, parts)
-  local bytes = ffi.cast("const uint8_t *", text)
-  local at = 0
-  while #text - at > PIECE do
-    step(s, bytes + at, PIECE, NO_FLUSH, parts)
-    at = at + PIECE
-    core.yield()
-  end
-  step(s, bytes + at, #text - at, flush, parts)
-end
-
---- The whole body. Large ones let others run.
----@param text string
----@param level integer 1 to 9
----@return string
-function M.whole(text, level)
-  local s, parts = open(level), {}
-  steps(s, text, FINISH, parts)
-  close(s, level)
-  return table.concat(parts)
-end
-
-local Stream = {}
-Stream.__index = Stream
-
---- What was given so far can be read once this has arrived.
----@param data string
----@return string
-function Stream:piece(data)
-  local parts = {}
-  steps(self.s, tostring(data), SYNC_FLUSH, parts)
-  return table.concat(parts)
-end
-
----@return string
-function Stream:last()
-  local parts = {}
-  step(self.s, nil, 0, FINISH, parts)
-  close(self.s, self.level)
-  self.s = nil
-  return table.concat(parts)
-end
-
---- A body in pieces.
----@param level integer
-function M.stream(level) return setmetatable({ s = open(level), level = level }, Stream) end
-
-return M
+-- Z_NO_FLUSH, Z_SYNC_FLUSH, Z_FINISH
+return http_codec.new("gzip", { open = open, step = step, close = close, PROCESS = 0, FLUSH = 2, FINISH = 4 })
