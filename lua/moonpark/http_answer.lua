@@ -2,6 +2,7 @@
 -- http_answer.lua - the response that a client has received. Its connection goes back to the pool with the last byte of
 -- the body, or is closed.
 
+local gather = require "moonpark.http_gather"
 local http_decode = require "moonpark.http_decode"
 local http_fields = require "moonpark.http_fields"
 
@@ -160,19 +161,7 @@ function Answer:close()
   return true
 end
 
-local function gather(self, max)
-  local pieces, total = {}, 0
-  while true do
-    local data, err, errno = self:read()
-    if not data then
-      if err ~= "eof" then return nil, err, errno end
-      return table.concat(pieces)
-    end
-    total = total + #data
-    if total > max then return fail(self.use, "too long") end
-    pieces[#pieces + 1] = data
-  end
-end
+local function refuse_excess(self) return fail(self.use, "too long") end
 
 --- Reads the whole body.
 ---@param max integer bytes at the most
@@ -181,7 +170,8 @@ end
 ---@return integer? errno
 function Answer:read_all(max)
   local use = self.use
-  if not use or not use.entry or use.decoder or use.framing ~= "length" or use.begun then return gather(self, max) end
+  local in_pieces = not use or not use.entry or use.decoder or use.framing ~= "length" or use.begun
+  if in_pieces then return gather(self, max, refuse_excess) end
   if use.announced > max then return fail(use, "too long") end
   use.begun = true
   local entry = use.entry

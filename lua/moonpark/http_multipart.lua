@@ -7,6 +7,7 @@
 -- Only blanks behind a boundary, a preamble and an epilogue are passed over, as the RFC wants it.
 
 local http_fields = require "moonpark.http_fields"
+local gather = require "moonpark.http_gather"
 
 local fs, task -- loaded when a part is saved first
 
@@ -230,24 +231,15 @@ function Part:read(max)
   return data
 end
 
+local function refuse_excess(self) return fail(self.stream, "part too long") end
+
 --- What is left of the part.
 ---@param max? integer bytes at the most; 1 MiB
 ---@return string|nil data
 ---@return string? err "part too long", ...; then the loop over the parts ends too
 ---@return integer? errno
 function Part:body(max)
-  max = max or FIELD_MAX
-  local pieces, total = {}, 0
-  while true do
-    local data, err, errno = self:read()
-    if not data then
-      if err ~= "eof" then return nil, err, errno end
-      return table.concat(pieces)
-    end
-    total = total + #data
-    if total > max then return fail(self.stream, "part too long") end
-    pieces[#pieces + 1] = data
-  end
+  return gather(self, max or FIELD_MAX, refuse_excess)
 end
 
 local function copy_to(self, file, progress)

@@ -5,6 +5,7 @@
 -- What every request has lies in an array, {x, serial, method, raw_path}, and is found by name all the same: most
 -- requests never need a hash part, and without one a table costs half as much to make and to collect.
 
+local gather = require "moonpark.http_gather"
 local http_fields = require "moonpark.http_fields"
 local http_json = require "moonpark.http_json"
 local http_multipart = require "moonpark.http_multipart"
@@ -136,28 +137,16 @@ function Request:chunks(max)
   return function() return (self:read(max)) end
 end
 
-local function gather(self, max)
-  local pieces, total = {}, 0
-  while true do
-    local data, err, errno = self:read()
-    if not data then
-      if err ~= "eof" then return nil, err, errno end
-      return table.concat(pieces)
-    end
-    total = total + #data
-    if total > max then
-      self.x:keep_alive(self.serial, false) -- nobody knows how much is still to come
-      return spoilt(self, "too long")
-    end
-    pieces[#pieces + 1] = data
-  end
+local function refuse_excess(self)
+  self.x:keep_alive(self.serial, false) -- nobody knows how much is still to come
+  return spoilt(self, "too long")
 end
 
 local function take_body(self, max)
   local framing, announced, over = self.x:framing(self.serial)
   if over then return "" end
   if framing == "length" and announced > max then return spoilt(self, "too long") end
-  if framing ~= "length" then return gather(self, max) end
+  if framing ~= "length" then return gather(self, max, refuse_excess) end
   local body, err, errno = self.x:whole(self.serial, max)
   if not body then return spoilt(self, err, errno) end
   return body

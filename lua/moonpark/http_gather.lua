@@ -1,0 +1,24 @@
+-- SPDX-License-Identifier: MIT
+-- http_gather.lua - a body that comes in pieces as one text, with a limit.
+
+--- All that source:read() still gives.
+---@generic T
+---@param source T
+---@param max integer bytes at the most
+---@param refuse fun(source: T): nil, string is called once more has come, and its results are returned
+---@return string|nil
+---@return string? err
+---@return integer? errno
+return function(source, max, refuse)
+  local pieces, total = {}, 0
+  while true do
+    local data, err, errno = source:read()
+    if not data then
+      if err ~= "eof" then return nil, err, errno end
+      return table.concat(pieces)
+    end
+    total = total + #data
+    if total > max then return refuse(source) end
+    pieces[#pieces + 1] = data
+  end
+end
