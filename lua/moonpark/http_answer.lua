@@ -5,8 +5,12 @@
 local gather = require "moonpark.http_gather"
 local http_decode = require "moonpark.http_decode"
 local http_fields = require "moonpark.http_fields"
+local http_json = require "moonpark.http_json"
 
 local M = {}
+
+--- Bytes of a body that is held, where nothing else is said.
+M.BODY_MAX = 67108864
 
 ---@class moonpark.http.answer
 ---@field status integer
@@ -164,12 +168,13 @@ end
 local function refuse_excess(self) return fail(self.use, "too long") end
 
 --- Reads the whole body.
----@param max integer bytes at the most
+---@param max? integer bytes at the most; 64 MiB
 ---@return string|nil
 ---@return string? err
 ---@return integer? errno
 function Answer:read_all(max)
   local use = self.use
+  max = max or M.BODY_MAX
   local in_pieces = not use or not use.entry or use.decoder or use.framing ~= "length" or use.begun
   if in_pieces then return gather(self, max, refuse_excess) end
   if use.announced > max then return fail(use, "too long") end
@@ -192,12 +197,12 @@ function Answer:json()
   local body = self.body
   if not body then
     local err, errno
-    body, err, errno = self:read_all(67108864)
+    body, err, errno = self:read_all()
     if not body then return nil, err, errno end
   end
-  local ok, value = pcall(require("cjson.safe").decode, body)
-  if ok and value ~= nil then return value end
-  return nil, "invalid JSON"
+  local value = http_json.decode(body)
+  if value == nil then return nil, "invalid JSON" end
+  return value
 end
 
 --- The value of a field, of repeated ones all, joined by ", "; nil where there is none.

@@ -7,6 +7,7 @@
 local core = require "moonpark.core"
 local http_answer = require "moonpark.http_answer"
 local http_decode = require "moonpark.http_decode"
+local http_json = require "moonpark.http_json"
 local http_pool = require "moonpark.http_pool"
 local http_route = require "moonpark.http_route"
 local http_upload = require "moonpark.http_upload"
@@ -20,7 +21,6 @@ local M = {}
 local Client = {}
 Client.__index = Client
 
-local BODY_MAX = 67108864  -- bytes of a body that is held, where nothing else is said
 local HEAD_MAX = 65536
 local REPLAY_WASTE = 65536 -- of a redirect's body, to keep the connection
 local EXPECT_TIME = 1      -- seconds for "100 Continue"
@@ -103,8 +103,8 @@ end
 local function body_of(options)
   local body, kind = options.body, nil
   if options.json ~= nil then
-    local ok, text = pcall(require("cjson").encode, options.json)
-    if not ok then return nil, nil, "option 'json': " .. tostring(text) end
+    local text, why = http_json.encode(options.json)
+    if not text then return nil, nil, "option 'json': " .. why end
     body, kind = text, "application/json"
   elseif options.form then
     body, kind = url.form(options.form), "application/x-www-form-urlencoded"
@@ -459,7 +459,7 @@ end
 local function finish(job, answer)
   if answer.status == 101 or is_tunnel(job, answer.status) then return hand_over(job, answer) end
   if job.options.stream then return http_answer.streams(answer) end
-  local body, err, errno = answer:read_all(job.options.max_body or BODY_MAX)
+  local body, err, errno = answer:read_all(job.options.max_body)
   if not body then return nil, err, errno end
   answer.body = body
   return answer
@@ -529,6 +529,8 @@ function M.request(options)
   local answer, err, errno = start(M.default(), options, 2)
   return answer, err, errno
 end
+
+-- No tail calls here: start() counts levels to the line of who called.
 
 --- client:get(url, options) and its like, and http.get(url, options): request() with that method.
 for _, name in ipairs { "get", "head", "post", "put", "delete", "patch", "options" } do

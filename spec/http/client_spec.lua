@@ -87,6 +87,16 @@ describe("http.request", function()
     assert.same({ nil, "invalid JSON" }, { http.get(server.url):json() })
   end)
 
+  it("takes and gives JSON as strictly as a server, whatever the script has set in cjson", function()
+    local server = peers.saying(peers.ok "[NaN]", peers.ok "[NaN]")
+    assert.same({ nil, "invalid JSON" }, { http.get(server.url):json() })
+    local streamed = assert(http.get(server.url, { stream = true }))
+    assert.same({ "[NaN]" }, { streamed:read_all() })
+    for _, value in ipairs { { 0 / 0 }, { [1000] = 1 }, print } do
+      assert.is_false(pcall(http.post, server.url, { json = value }))
+    end
+  end)
+
   it("knows where a body ends: by length, chunks, the connection, or none", function()
     local cases = {
       { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "abc" },
