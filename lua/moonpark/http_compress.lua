@@ -4,6 +4,7 @@
 
 local http_fields = require "moonpark.http_fields"
 local http_options = require "moonpark.http_options"
+local http_types = require "moonpark.http_types"
 
 local M = {}
 
@@ -15,21 +16,6 @@ local preferred = { "br", "gzip" }
 local modules = { br = "moonpark.http_brotli", gzip = "moonpark.http_gzip" }
 local levels = { br = { 4, 0, 11 }, gzip = { 5, 1, 9 } } -- chosen, least, most
 
-local texts = {
-  ["application/json"] = true, ["application/javascript"] = true, ["application/xml"] = true,
-  ["application/wasm"] = true, ["application/manifest+json"] = true, ["application/x-ndjson"] = true,
-  ["image/svg+xml"] = true, ["image/bmp"] = true, ["font/ttf"] = true, ["font/otf"] = true,
-  ["application/vnd.ms-fontobject"] = true,
-}
-
---- Does compressing a body of that type pay?
----@param content_type string
----@return boolean
-function M.pays(content_type)
-  local kind = content_type:match("^%s*([^;%s]*)"):lower()
-  return texts[kind] or kind:find("^text/") ~= nil or kind:find("%+json$") ~= nil or kind:find("%+xml$") ~= nil
-end
-
 --- Which of the offered codings a client gets: the one that it likes best, of those the first; nil: none.
 ---@param accept string|nil the Accept-Encoding field
 ---@param offered string[]
@@ -38,7 +24,7 @@ function M.negotiate(accept, offered)
   local weights = http_fields.weights(accept)
   local best, best_weight = nil, 0
   for _, name in ipairs(offered) do
-    local weight = weights[name] or name == "gzip" and weights["x-gzip"] or weights["*"] or 0
+    local weight = http_fields.coding_weight(weights, name)
     if weight > best_weight then best, best_weight = name, weight end
   end
   if best and (weights.identity or 0) > best_weight then return nil end
@@ -102,8 +88,8 @@ local function level_of(options, name)
 end
 
 local function new_compressor(options)
-  local self = { min = options.min or SMALLEST, types = options.types or M.pays, offered = {}, codecs = {}, levels = {},
-    known = {}, count = 0 }
+  local self = { min = options.min or SMALLEST, types = options.types or http_types.is_compressible, offered = {},
+    codecs = {}, levels = {}, known = {}, count = 0 }
   for _, name in ipairs(preferred) do
     if options[name] ~= false then
       self.levels[name] = level_of(options, name)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_conditions.lua - what a request's fields ask of a file: conditions (RFC 9110 13), ranges (14), codings (12.5.3).
+-- http_conditions.lua - what a request's fields ask of a file: conditions (RFC 9110 13) and ranges (14).
 -- Texts and numbers go in, a verdict comes out: nothing here knows a connection.
 
 local http_fields = require "moonpark.http_fields"
@@ -117,27 +117,6 @@ function M.ranges(text, size)
   if #ranges == 0 then return "none" end
   if overlap(ranges) then return nil end
   return ranges
-end
-
----------------------------------------------------------------------------------------------------
--- codings
-
---- How much an Accept-Encoding field wants a coding: 0 (not at all) to 1.
----@param text string|nil
----@param coding string "gzip", "br", ...
----@return number
-function M.quality(text, coding)
-  local any = 0
-  for part in (text or ""):gmatch("[^,]+") do
-    local name, parameters = part:match("^%s*([^;%s]+)%s*;?(.*)$")
-    if name then
-      local quality = tonumber(parameters:match("[qQ]%s*=%s*([%d.]+)") or 1) or 0
-      name = name:lower()
-      if name == coding or name == "x-" .. coding then return math.min(quality, 1) end
-      if name == "*" then any = math.min(quality, 1) end
-    end
-  end
-  return any
 end
 
 return M

@@ -87,6 +87,14 @@ function M.weights(text)
   return weights
 end
 
+--- How much an Accept-Encoding field of these weights wants a coding: 0 (not at all) to 1.
+---@param weights table<string, number>
+---@param coding string "gzip", "br", ...
+---@return number
+function M.coding_weight(weights, coding)
+  return weights[coding] or coding == "gzip" and weights["x-gzip"] or weights["*"] or 0
+end
+
 --- Has such a list that name? Whatever the case.
 ---@param text string|nil
 ---@param name string

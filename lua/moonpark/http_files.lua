@@ -60,13 +60,15 @@ local siblings = { { coding = "br", suffix = ".br" }, { coding = "gzip", suffix 
 
 -- The compressed file beside this one that the client likes best, unless it is older than this one.
 local function open_sibling(plain, path, root, accepted)
-  local best, best_quality = nil, 0
+  local weights = http_fields.weights(accepted)
+  local best, best_weight = nil, 0
   for _, sibling in ipairs(siblings) do
-    local quality = http_conditions.quality(accepted, sibling.coding)
-    local file = quality > best_quality and open(path .. sibling.suffix, root)
+    local weight = http_fields.coding_weight(weights, sibling.coding)
+    local wanted = weight > best_weight and weight >= (weights.identity or 0)
+    local file = wanted and open(path .. sibling.suffix, root)
     if file and file.modified >= plain.modified then
       if best then best.handle:close() end
-      best, best_quality, file.coding = file, quality, sibling.coding
+      best, best_weight, file.coding = file, weight, sibling.coding
     elseif file then
       file.handle:close()
     end
@@ -250,7 +252,7 @@ function M.open(res, path, options)
   local kind = res.type or options.type or http_types.of(path)
   res.type = kind
   if options.precompressed and res.status == 200 and http_types.is_compressible(kind) then
-    res:vary("Accept-Encoding")
+    res:vary "Accept-Encoding"
     local accepted = res.request:header "accept-encoding"
     local better = accepted and open_sibling(file, path, options.root, accepted)
     if better then

@@ -34,17 +34,21 @@ function M.of(path)
   return extension and (types[extension] or types[extension:lower()]) or UNKNOWN
 end
 
-local packed = { ["image/svg+xml"] = true, ["application/wasm"] = true, ["application/rtf"] = true,
-  ["application/json"] = true, ["application/xml"] = true, ["font/ttf"] = true, ["font/otf"] = true,
-  ["image/bmp"] = true, ["image/x-icon"] = true, ["application/x-tar"] = true }
+-- Beside all texts, and what is JSON or XML by its suffix.
+local compressible = {}
+for _, kind in ipairs { "application/javascript", "application/json", "application/rtf",
+  "application/vnd.ms-fontobject", "application/wasm", "application/x-ndjson", "application/x-tar", "application/xml",
+  "font/otf", "font/ttf", "image/bmp", "image/x-icon" } do
+  compressible[kind] = true
+end
 
 --- Does compression make such a body smaller?
 ---@param kind string a Content-Type
 ---@return boolean
 function M.is_compressible(kind)
-  local plain = kind:match("^[^;]*")
-  return plain:find("^text/") ~= nil or packed[plain] or plain:find("+json", 1, true) ~= nil
-    or plain:find("+xml", 1, true) ~= nil
+  local plain = kind:match("^%s*([^;%s]*)"):lower()
+  return compressible[plain] or plain:find("^text/") ~= nil or plain:find("%+json$") ~= nil
+    or plain:find("%+xml$") ~= nil
 end
 
 return M

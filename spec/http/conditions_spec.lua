@@ -104,17 +104,3 @@ describe("a Range field (RFC 9110 14)", function()
   it("may ask for sixteen parts", function() assert.equal(16, #conditions.ranges(first(16), 100)) end)
   it("that is not there is ignored", function() assert.is_nil(conditions.ranges(nil, 10)) end)
 end)
-
-describe("an Accept-Encoding field", function()
-  local cases = {
-    { nil, "gzip", 0 }, { "", "gzip", 0 }, { "gzip", "gzip", 1 }, { "GZip", "gzip", 1 }, { "x-gzip", "gzip", 1 },
-    { "br;q=0.5, gzip", "br", 0.5 }, { "gzip;q=0", "gzip", 0 }, { "gzip; q=0.001", "gzip", 0.001 }, { "*", "br", 1 },
-    { "*;q=0.2, br", "gzip", 0.2 }, { "*, gzip;q=0", "gzip", 0 }, { "gzipped", "gzip", 0 }, { "gzip;q=9", "gzip", 1 },
-  }
-  for _, case in ipairs(cases) do
-    local text = case[1] and ("%q"):format(case[1]) or "that is not there"
-    it(("%s wants %s: %g"):format(text, case[2], case[3]), function()
-      assert.equal(case[3], conditions.quality(case[1], case[2]))
-    end)
-  end
-end)

@@ -75,6 +75,21 @@ describe("dates", function()
   end)
 end)
 
+describe("an Accept-Encoding field", function()
+  local cases = {
+    { nil, "gzip", 0 }, { "", "gzip", 0 }, { "gzip", "gzip", 1 }, { "GZip", "gzip", 1 }, { "x-gzip", "gzip", 1 },
+    { "br;q=0.5, gzip", "br", 0.5 }, { "gzip;q=0", "gzip", 0 }, { "gzip; q=0.001", "gzip", 0.001 }, { "*", "br", 1 },
+    { "*;q=0.2, br", "gzip", 0.2 }, { "*, gzip;q=0", "gzip", 0 }, { "gzipped", "gzip", 0 },
+    { "gzip;q=9", "gzip", 0 }, { "gzip;q=x", "gzip", 0 }, { "x-br", "br", 0 },
+  }
+  for _, case in ipairs(cases) do
+    local text = case[1] and ("%q"):format(case[1]) or "that is not there"
+    it(("%s wants %s: %g"):format(text, case[2], case[3]), function()
+      assert.equal(case[3], fields.coding_weight(fields.weights(case[1]), case[2]))
+    end)
+  end
+end)
+
 it("every status has a reason, if only 'Unknown'", function()
   assert.same({ "OK", "Not Found", "Unknown" }, { fields.reason(200), fields.reason(404), fields.reason(599) })
 end)

@@ -227,6 +227,7 @@ describe("a compressed file beside it", function()
     { nil, "plain" }, { "gzip", "zipped", "gzip" }, { "gzip, br", "brotli", "br" },
     { "br;q=0.5, gzip", "zipped", "gzip" },
     { "gzip;q=0", "plain" }, { "deflate", "plain" }, { "*", "brotli", "br" }, { "gzip;q=0.1", "zipped", "gzip" },
+    { "identity, gzip;q=0.5", "plain" }, { "gzip;q=x", "plain" },
   }
   for _, case in ipairs(cases) do
     it(("is %s for Accept-Encoding %s"):format(case[2], case[1] or "that is not there"), with_siblings(function(ask)
