@@ -74,7 +74,7 @@ end)
 
 app:post("/say", function(req, res)
   local text, err = req:body(LONGEST)
-  if not text then return res:fail(err == "too long" and 413 or 400) end
+  if not text then return res:refuse(err) end
   say(text)
   res.status = 204
   res:send("")

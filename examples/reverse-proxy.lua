@@ -4,7 +4,8 @@
 --   luajit examples/reverse-proxy.lua LISTEN TARGET      or: moonpark examples/reverse-proxy.lua LISTEN TARGET
 --
 -- For example, with examples/hello.lua running: reverse-proxy.lua 127.0.0.1:8081 http://127.0.0.1:8080, and then
--- curl http://127.0.0.1:8081/. WebSockets pass too. Where the target does not answer, the client gets 502 or 504.
+-- curl http://127.0.0.1:8081/hello/you. WebSockets pass too. Where the target does not answer, the client
+-- gets 502 or 504.
 
 local moonpark = require "moonpark"
 local http = require "moonpark.http"
