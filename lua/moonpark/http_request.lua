@@ -87,7 +87,10 @@ function Request.__newindex(self, name, value) rawset(self, places[name] or name
 --- The value of a field, of repeated ones all, joined by ", "; nil where there is none.
 ---@param name string any case
 ---@return string|nil
-function Request:header(name) return self.x:field(self.serial, name) end
+function Request:header(name)
+  if type(name) ~= "string" then error(("a header's name expected, got %s"):format(type(name)), 2) end
+  return self.x:field(self.serial, name)
+end
 
 --- The values of a field that may be repeated, in their order.
 ---@param name string any case
@@ -112,6 +115,19 @@ end
 ---------------------------------------------------------------------------------------------------
 -- the body
 
+-- These raise at the line of who called the caller.
+local function check_limit(max)
+  if max ~= nil and not (type(max) == "number" and max >= 0) then
+    error(("a limit in bytes expected, got %s"):format(tostring(max)), 3)
+  end
+end
+
+local function check_size(max)
+  if max ~= nil and not (type(max) == "number" and max >= 1 and max % 1 == 0) then
+    error(("a number of bytes from 1 on expected, got %s"):format(tostring(max)), 3)
+  end
+end
+
 -- A handler that answers nothing after that has it answered: see Response:refuse.
 local function spoilt(self, err, errno)
   self.body_error = err
@@ -124,6 +140,7 @@ end
 ---@return string? err "eof" at its end, "too long", "malformed message", "unexpected eof", ...
 ---@return integer? errno
 function Request:read(max)
+  check_size(max)
   local data, err, errno = self.x:read(self.serial, max)
   if data then return data end
   if err ~= "eof" then self.body_error = err end
@@ -134,6 +151,7 @@ end
 ---@param max? integer bytes of a piece at the most; 65536
 ---@return fun(): string|nil
 function Request:chunks(max)
+  check_size(max)
   return function() return (self:read(max)) end
 end
 
@@ -147,7 +165,7 @@ local function take_body(self, max)
   if over then return "" end
   if framing == "length" and announced > max then return spoilt(self, "too long") end
   if framing ~= "length" then return gather(self, max, refuse_excess) end
-  local body, err, errno = self.x:whole(self.serial, max)
+  local body, err, errno = self.x:whole(self.serial, announced)
   if not body then return spoilt(self, err, errno) end
   return body
 end
@@ -159,6 +177,7 @@ end
 ---@return string? err "too long", "malformed message", "unexpected eof", "timeout", "canceled", ...
 ---@return integer? errno
 function Request:body(max)
+  check_limit(max)
   local kept = rawget(self, "whole_body")
   if kept then return kept end
   local body, err, errno = take_body(self, max or BODY_MAX)
@@ -181,6 +200,7 @@ end
 ---@return string? err "invalid JSON", or why the body could not be read
 ---@return integer? errno
 function Request:json(max)
+  check_limit(max)
   local body, err, errno = self:body(max)
   if not body then return nil, err, errno end
   local value = http_json.decode(body)
@@ -194,6 +214,7 @@ end
 ---@return string? err "not a form": of another type than application/x-www-form-urlencoded; "too many fields", ...
 ---@return integer? errno
 function Request:form_list(max)
+  check_limit(max)
   if self:content_type() ~= "application/x-www-form-urlencoded" then return spoilt(self, "not a form") end
   local body, err, errno = self:body(max)
   if not body then return nil, err, errno end
@@ -209,6 +230,7 @@ end
 ---@return string? err as of form_list
 ---@return integer? errno
 function Request:form(max)
+  check_limit(max)
   local list, err, errno = self:form_list(max)
   if not list then return nil, err, errno end
   return url.last_values(list)

@@ -123,6 +123,7 @@ end
 ---@param name string
 ---@return string|nil
 function Response:get(name)
+  check_name(name)
   name = name:lower()
   if name == "content-type" then return self.type end
   if name == "content-length" then return self.length and tostring(self.length) end
@@ -230,6 +231,7 @@ end
 ---@return string? err
 ---@return integer? errno
 function Response:fail(status, text)
+  if type(status) ~= "number" then error(("a status from 200 to 999 expected, got %s"):format(tostring(status)), 2) end
   self.status = status
   return send_now(self, (text or http_fields.reason(status)) .. "\n", TEXT)
 end
@@ -293,6 +295,16 @@ local function transformed(stream, data)
   return data
 end
 
+-- Raises at the line of who called the caller.
+local function joined(...)
+  local parts = { ... }
+  for i = 1, select("#", ...) do
+    local kind = type(parts[i])
+    if kind ~= "string" and kind ~= "number" then error("text to write expected, got " .. kind, 3) end
+  end
+  return table.concat(parts)
+end
+
 --- Streams: each call sends what it is given, and waits while the client does not read. Raises once the response is
 --- over, and where more comes than was announced.
 ---@param ... string|number
@@ -301,7 +313,7 @@ end
 ---@return integer? errno
 function Response:write(...)
   local data, n = ..., select("#", ...)
-  if n ~= 1 then data = raise_outside(pcall(table.concat, { ... }, "", 1, n)) end
+  if n ~= 1 then data = joined(...) end
   if self.x:phase(self.serial) == "unsent" then
     check_text(data) -- before anything is sent
     local ok, err, errno = raise_outside(pcall(begin, self))
@@ -337,6 +349,7 @@ end
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@return moonpark.http.response self
 function Response:after(fn)
+  if type(fn) ~= "function" then error(("a function expected, got %s"):format(type(fn)), 2) end
   local list = self[4] or {}
   list[#list + 1] = fn
   self[4] = list

@@ -122,6 +122,11 @@ describe("a request", function()
     end)
   end)
 
+  it("takes any number of bytes as a limit", function()
+    assert.equal("abc", told(function(req) return (req:body(math.huge)) end, "POST / HTTP/1.1", "abc"))
+    assert.equal("abc", told(function(req) return (req:body(3.5)) end, "POST / HTTP/1.1", "abc"))
+  end)
+
   describe("whose body cannot be taken", function()
     local function status(handler, head, body, options)
       local server = support.start(handler, options)
