@@ -44,8 +44,8 @@ void hard_fail_times(uint64_t n);
 /* What the failing system calls return in place of their own error; 0: their own. */
 void hard_fail_with(int err);
 
-/* r, of a sendfile that has returned it. Where hard_raise_sigpipe(true) was said it has met the end of the connection as
- * well, and has raised SIGPIPE. */
+/* r, of a sendfile that has returned it. Where hard_raise_sigpipe(true) was said it has met the end of the connection
+ * as well, and has raised SIGPIPE. */
 ssize_t hard_sent(ssize_t r);
 void hard_raise_sigpipe(bool on);
 

@@ -57,6 +57,14 @@ const char *http_life_date(struct http_server *s)
 
 /* ---- beginning and end ---- */
 
+void http_life_describe(const struct http_server *s, char *text, size_t n)
+{
+    if (s->closing)
+        snprintf(text, n, "a server that shuts down");
+    else
+        conn_describe(&s->listener, text, n);
+}
+
 void http_life_tell_keeper(struct http_server *s)
 {
     if (s->keeper)

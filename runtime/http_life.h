@@ -44,7 +44,7 @@ struct http_server {
     struct list arrived;           /* IDLE and HEADING ones whose bytes nobody has looked at yet */
     struct list busy;              /* ACTIVE ones */
     struct list workers;           /* idle workers, by exchange.waiter */
-    struct task *keeper;           /* parked in http_server_keep, or NULL */
+    struct task *keeper;           /* parked in http_keeper_wait, or NULL */
     struct late again;             /* accepting goes on */
     struct timer pause;            /* the same when it fires */
     int64_t pause_length;          /* ns */
@@ -83,6 +83,9 @@ void http_life_answer(struct http_conn *hc, int status);
 
 /* What a LEAVING one still sends is thrown away. May end it. */
 void http_life_discard(struct http_conn *hc);
+
+/* What waits for the server, in words for a person. */
+void http_life_describe(const struct http_server *s, char *text, size_t n);
 
 /* The keeper looks again. */
 void http_life_tell_keeper(struct http_server *s);

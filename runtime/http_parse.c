@@ -1,94 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* http_parse.c - one pass over the head, a line at a time; long runs are looked at sixteen bytes at once where the
- * compiler has such registers. Nothing is read behind the n bytes, not even to be thrown away. */
+/* http_parse.c - one pass over the head, a line at a time. Nothing is read behind the n bytes, not even to be thrown
+ * away. */
 #include "http_parse.h"
 
+#include "http_scan.h"
+
 #include <string.h>
-
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
-typedef uint64_t words2 __attribute__((vector_size(16)));
-
-/* ---- classes of bytes ---- */
-
-enum { TOKEN = 1, TARGET = 2, VALUE = 4, HEX = 8, HOST = 16, SCHEME = 32 };
-
-#define ALNUM (TOKEN | TARGET | VALUE | HOST | SCHEME)
-#define MARK (TOKEN | TARGET | VALUE)
-#define SEEN (TARGET | VALUE)
-
-/* A target has no '"', '#', '<', '>': no client may send them, and a '#' would hide what is behind it from some. The
- * other bytes that RFC 3986 wants encoded are sent by browsers as they are. */
-static const uint8_t classes[256] = {
-    ['\t'] = VALUE, [' '] = VALUE,
-    ['!'] = MARK | HOST, ['"'] = VALUE, ['#'] = TOKEN | VALUE, ['$'] = MARK | HOST, ['%'] = MARK,
-    ['&'] = MARK | HOST, ['\''] = MARK | HOST, ['('] = SEEN | HOST, [')'] = SEEN | HOST, ['*'] = MARK | HOST,
-    ['+'] = MARK | HOST | SCHEME, [','] = SEEN | HOST, ['-'] = ALNUM, ['.'] = ALNUM, ['/'] = SEEN,
-    ['0' ... '9'] = ALNUM | HEX, [':'] = SEEN, [';'] = SEEN | HOST, ['<'] = VALUE, ['='] = SEEN | HOST, ['>'] = VALUE,
-    ['?'] = SEEN, ['@'] = SEEN, ['A' ... 'F'] = ALNUM | HEX, ['G' ... 'Z'] = ALNUM, ['['] = SEEN, ['\\'] = SEEN,
-    [']'] = SEEN, ['^'] = MARK, ['_'] = MARK | HOST, ['`'] = MARK, ['a' ... 'f'] = ALNUM | HEX, ['g' ... 'z'] = ALNUM,
-    ['{'] = SEEN, ['|'] = MARK, ['}'] = SEEN, ['~'] = MARK | HOST,
-    [0x80 ... 0xff] = VALUE, /* obs-text: opaque, RFC 9110 5.5 */
-};
-
-static bool is(char c, uint8_t class) { return classes[(uint8_t)c] & class; }
-
-static size_t span_of(const char *bytes, size_t n, size_t at, uint8_t class)
-{
-    while (at < n && is(bytes[at], class))
-        at++;
-    return at;
-}
-
-static bool all(const char *bytes, size_t n, uint8_t class) { return span_of(bytes, n, 0, class) == n; }
-
-/* The first lane that is not 0; 16 where all are. */
-static size_t first(bytes16 lanes)
-{
-    words2 w = (words2)lanes;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (w[0])
-        return (size_t)__builtin_ctzll(w[0]) / 8;
-    return w[1] ? 8 + (size_t)__builtin_ctzll(w[1]) / 8 : 16;
-#else
-    if (w[0])
-        return (size_t)__builtin_clzll(w[0]) / 8;
-    return w[1] ? 8 + (size_t)__builtin_clzll(w[1]) / 8 : 16;
-#endif
-}
-
-static bytes16 no_value(bytes16 v) { return (bytes16)(((v < 0x20) & (v != '\t')) | (v == 0x7f)); }
-
-static bytes16 no_target(bytes16 v)
-{
-    return (bytes16)((v <= ' ') | (v >= 0x7f) | (v == '"') | (v == '#') | (v == '<') | (v == '>'));
-}
-
-/* Where the run of bytes that `no` lets pass ends, from `at` on. The last lanes are read together with bytes before
- * them; with fewer than sixteen bytes there are no lanes, and `class` is asked for each. */
-static inline size_t end_of_run(const char *bytes, size_t n, size_t at, bytes16 (*no)(bytes16 v), uint8_t class)
-{
-    static const bytes16 numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    bytes16 v;
-    size_t hit;
-    for (; n - at >= sizeof v; at += sizeof v) {
-        memcpy(&v, bytes + at, sizeof v);
-        if ((hit = first(no(v))) < sizeof v)
-            return at + hit;
-    }
-    if (at == n || n < sizeof v)
-        return span_of(bytes, n, at, class);
-    size_t from = n - sizeof v;
-    memcpy(&v, bytes + from, sizeof v);
-    return from + first(no(v) & (bytes16)(numbers >= (uint8_t)(at - from)));
-}
-
-/* Of the bytes that a value may have, and a target. */
-static size_t end_of_value(const char *bytes, size_t n, size_t at) { return end_of_run(bytes, n, at, no_value, VALUE); }
-
-static size_t end_of_target(const char *bytes, size_t n, size_t at)
-{
-    return end_of_run(bytes, n, at, no_target, TARGET);
-}
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* http_server.c - readiness of an idle connection comes as a call, not as a task that wakes up: it joins those that have
- * `arrived`, and one worker is woken for all of them. It reads a connection, answers, and takes the next, as long as its
- * handler does not wait: so a request is read and answered while what it touches is in the processor's caches, and most
- * of them wake nobody. A worker that leaves some behind wakes another one, in case it will wait.
+/* http_server.c - readiness of an idle connection comes as a call, not as a task that wakes up: it joins those that
+ * have `arrived`, and one worker is woken for all of them. It reads a connection, answers, and takes the next, as long
+ * as its handler does not wait: so a request is read and answered while what it touches is in the processor's caches,
+ * and most of them wake nobody. A worker that leaves some behind wakes another one, in case it will wait.
  *
  * Bytes go straight from the loop's scratch into the worker's exchange; a connection's own buffer is for what came too
  * early or too late, or while all workers were busy. */
@@ -13,64 +13,10 @@
 #include "socket.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 enum { FLUSH_AT = 65536, KEPT_BUFFER = 16384 };
 
 static const int64_t REST_TIME = 2 * NS_PER_SECOND; /* for a body that no handler wanted */
-
-static void describe(const struct http_server *s, char *text, size_t n)
-{
-    if (s->closing)
-        snprintf(text, n, "a server that shuts down");
-    else
-        conn_describe(&s->listener, text, n);
-}
-
-/* ---- the keeper ---- */
-
-static int news(struct http_server *s)
-{
-    if (s->accept_error)
-        return HTTP_ACCEPT_FAILED;
-    if (!list_empty(&s->waiting) && list_empty(&s->workers))
-        return HTTP_NO_WORKER;
-    return s->closing && s->count == 0 ? HTTP_DRAINED : 0;
-}
-
-static void leave_keeper(struct task *t)
-{
-    struct http_server *s = t->wait.object;
-    if (s->keeper == t)
-        s->keeper = NULL;
-}
-
-static int attempt_keep(struct task *t)
-{
-    return t->wait.result < 0 ? t->wait.result : http_server_keep(t->wait.object, t);
-}
-
-static int push_news(struct lua_State *L, struct task *t)
-{
-    return ((struct http_server *)t->wait.object)->face->news(L, t);
-}
-
-static void describe_keep(const struct task *t, char *text, size_t n) { describe(t->wait.object, text, n); }
-
-static const struct wait_kind kind_keep = {.name = "http.keep", .attempt = attempt_keep, .push = push_news,
-                                           .undo = leave_keeper, .describe = describe_keep};
-
-int http_server_keep(struct http_server *s, struct task *t)
-{
-    int r = news(s);
-    if (r)
-        return r;
-    r = sched_park(t, &kind_keep, s, 0, WAIT_OUTSIDE);
-    if (r < 0)
-        return r;
-    s->keeper = t;
-    return SCHED_PARKED;
-}
 
 /* ---- a request begins ---- */
 
@@ -276,8 +222,8 @@ static struct http_conn *next_arrived(struct http_server *s)
     return container_of(list_pop(&s->arrived), struct http_conn, link);
 }
 
-/* Somebody will look at those that have arrived: a worker that is woken for that, the last to stand by, for its memory is
- * warm; or, where none is idle, we, and their requests wait for one. */
+/* Somebody will look at those that have arrived: a worker that is woken for that, the last to stand by, for its
+ * memory is warm; or, where none is idle, we, and their requests wait for one. */
 static void stir(struct http_server *s)
 {
     if (s->stirred || list_empty(&s->arrived))
@@ -409,7 +355,7 @@ static int push_taken(struct lua_State *L, struct task *t)
 
 static void describe_take(const struct task *t, char *text, size_t n)
 {
-    describe(((const struct http_exchange *)t->wait.object)->server, text, n);
+    http_life_describe(((const struct http_exchange *)t->wait.object)->server, text, n);
 }
 
 static const struct wait_kind kind_take = {.name = "http.take", .attempt = attempt_take, .push = push_taken,

@@ -51,11 +51,6 @@ void http_server_has_read(struct http_exchange *x);
 /* x is done with its connection, which goes on without it where the response allows that. */
 void http_server_release(struct http_exchange *x);
 
-/* What the keeper t is told. SCHED_PARKED; HTTP_NO_WORKER: as many as wait are to be started; HTTP_ACCEPT_FAILED:
- * s->accept_error is to be logged; HTTP_DRAINED: closing, and no connection is left; or why the wait was refused. */
-enum { HTTP_NO_WORKER = 2, HTTP_ACCEPT_FAILED, HTTP_DRAINED };
-int http_server_keep(struct http_server *s, struct task *t);
-
 /* The connection x is on is no longer the server's: its stream and what was received go to the closed conn `to`. */
 void http_server_hijack(struct http_exchange *x, struct conn *to);
 

@@ -6,6 +6,7 @@
 #include "l_http.h"
 
 #include "errors.h"
+#include "http_keeper.h"
 #include "l_conn.h"
 #include "socket.h"
 

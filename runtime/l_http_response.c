@@ -69,8 +69,8 @@ static int check_status(lua_State *L, int idx)
     return (int)status;
 }
 
-/* Writes a head into out. On any failure, raised ones too, out is as it was; where there was no memory nothing can follow:
- * whoever does not look at the result would have another answer sent in its place. */
+/* Writes a head into out. On any failure, raised ones too, out is as it was; where there was no memory nothing can
+ * follow: whoever does not look at the result would have another answer sent in its place. */
 static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t length, int type, int fields)
 {
     struct buf *out = &x->out;

@@ -5,6 +5,7 @@
 
 #include "errors.h"
 #include "http_listen.h"
+#include "http_keeper.h"
 #include "l_conn.h"
 #include "l_http.h"
 
@@ -86,7 +87,7 @@ static int l_keep(lua_State *L)
     struct task *t = face_task(L, face_ctx(L));
     if (s->keeper)
         return luaL_error(L, "this server runs already");
-    int r = http_server_keep(s, t);
+    int r = http_keeper_wait(s, t);
     if (r == SCHED_PARKED)
         return face_park(L, t);
     t->wait.object = s;

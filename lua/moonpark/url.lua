@@ -72,10 +72,11 @@ local default_ports = { http = 80, https = 443 }
 -- What stands before a colon in an address that is no host's; with the root's dot it is a host's name again.
 local kinds = { unix = true, udp = true, unixgram = true }
 
--- The address to dial; nil where the host is neither a name nor a numeric address.
+-- The address to dial; nil and why where the host is neither a name nor a numeric address.
 local function address_of(shown, port)
   local address = (kinds[shown:lower()] and shown .. "." or shown) .. ":" .. port
-  if core.split_address(address) == nil then return nil end
+  local datagram, wrong = core.split_address(address)
+  if datagram == nil then return nil, ("%s: '%s'"):format(wrong, shown) end
   return address
 end
 
@@ -108,8 +109,8 @@ function M.parse(text)
   if port < 1 or port > 65535 then return nil, "invalid port" end
   if rest == "" or rest:sub(1, 1) == "?" then rest = "/" .. rest end
   local shown = bracketed and "[" .. host .. "]" or host
-  local address = address_of(shown, port)
-  if not address then return nil, "invalid URL" end
+  local address, wrong = address_of(shown, port)
+  if not address then return nil, wrong end
   return {
     scheme = scheme, host = host, port = port, path = rest, user = user,
     authority = port == default_ports[scheme] and shown or shown .. ":" .. port,

@@ -56,12 +56,13 @@ describe("the pages on HTTP", function()
   local classes = {
     { "http_request", "Request", "req" }, { "http_response", "Response", "res" }, { "http_router", "Router", "app" },
     { "http_server", "Server", "server" }, { "http_client", "Client", "client" }, { "http_answer", "Answer", "answer" },
-    { "http_events", "Events", "events" }, { "http_multipart", "Part", "part" }, { "http_proxy", "Proxy", "api" },
+    { "http_events", "Events", "events" }, { "http_multipart", "Part", "part" }, { "http_proxy", "Proxy", "proxy" },
   }
 
   it("have every method of every object", function()
     local missing, seen = {}, 0
-    local also = { ["app:handle"] = "It is a handler itself", ["client:request"] = "It has the same methods" }
+    local also = { ["app:handle"] = "It is a handler itself", ["proxy:handle"] = "is a handler, and a router takes it",
+      ["client:request"] = "It has the same methods" }
     for _, class in ipairs(classes) do
       for name in source(class[1]):gmatch("\nfunction " .. class[2] .. ":([%a][%w_]*)") do
         seen = seen + 1
@@ -162,7 +163,8 @@ describe("the default of a server's limit", function()
     says("idle connection", defaults.idle_timeout .. " s", "`idle_timeout`")
     says("bytes of a body", size(defaults.max_body), "`max_body`")
     says("a body of which nothing moves", defaults.io_timeout .. " s", "`io_timeout`")
-    says("a request as a whole, however slowly its body moves", defaults.request_timeout == 0 and "none", "`request_timeout`")
+    says("a request as a whole, however slowly its body moves", defaults.request_timeout == 0 and "none",
+      "`request_timeout`")
     says("connections", tostring(defaults.max_connections), "`max_connections`")
     says("requests on a connection", defaults.max_requests == 0 and "any", "`max_requests`")
     says("trailer section", size(tonumber(read("runtime/http_conn.h"):match("HTTP_TRAILERS_MAX = (%d+)"))))
@@ -180,7 +182,7 @@ describe("the default of a server's limit", function()
     local text = pages["http-client"]
     assert.equal(constant("http_client", "connect_timeout or (%d+)") .. " s", options["`connect_timeout`"][2])
     assert.matches(": " .. constant("http_client", "redirects or (%d+)") .. "$", options["`redirects`"][2])
-    assert.equal(("bytes: %s, %s. \"too long\""):format(size(constant("http_client", "BODY_MAX = (%d+)")),
+    assert.equal(("bytes: %s, %s. \"too long\""):format(size(constant("http_answer", "BODY_MAX = (%d+)")),
       size(constant("http_client", "HEAD_MAX = (%d+)"))), options["`max_body`, `max_head`"][2])
     for option, pattern in pairs { max_idle = "max_idle or (%d+)", max_idle_per_host = "max_idle_per_host or (%d+)" } do
       assert.truthy(text:find(("`%s` (%d)"):format(option, constant("http_pool", pattern)), 1, true), option)

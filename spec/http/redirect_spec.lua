@@ -88,7 +88,7 @@ describe("a redirect", function()
     end
     assert.equal("https is not supported yet", nowhere "https://a/")
     assert.equal("invalid redirect: unknown scheme 'file'", nowhere "file:///etc/passwd")
-    assert.equal("invalid redirect: invalid URL", nowhere "http://a b/")
+    assert.equal("invalid redirect: invalid host name: 'a%20b'", nowhere "http://a b/")
   end)
 
   it("takes credentials and cookies along to the same origin only", function()
