@@ -199,6 +199,13 @@ static bool has_news(const struct http_conn *hc)
     return !hc->c.drained || hc->c.stream.pd->hangup || netpoll_is_ready(hc->c.stream.pd, POLL_R);
 }
 
+/* Nothing is here for hc, which is IDLE or HEADING: the poller will tell when something is. */
+static void rest(struct http_conn *hc)
+{
+    http_life_move(hc, &hc->server->idle, hc->state);
+    buf_release(&hc->c.in);
+}
+
 /* hc is IDLE or HEADING, and in no list. Edges come once: goes on until the kernel has nothing more, or hc has a whole
  * head. */
 static void serve(struct http_conn *hc, struct http_exchange *x)
@@ -214,7 +221,7 @@ static void serve(struct http_conn *hc, struct http_exchange *x)
     if (hc->state == HTTP_IDLE && hc->server->closing)
         http_life_close(hc);
     else if (hc->state == HTTP_IDLE || hc->state == HTTP_HEADING)
-        http_life_move(hc, &hc->server->idle, hc->state);
+        rest(hc);
 }
 
 static struct http_conn *next_arrived(struct http_server *s)
@@ -471,12 +478,13 @@ static void part(struct http_exchange *x, bool answered)
 /* It waits for its next request. Where that is here already, the worker that has let go of hc will find it. */
 static void go_idle(struct http_conn *hc)
 {
-    bool has_arrived = buf_len(&hc->c.in) > 0 || has_news(hc);
-    http_life_move(hc, has_arrived ? &hc->server->arrived : &hc->server->idle, HTTP_IDLE);
+    hc->state = HTTP_IDLE;
     http_life_due(hc, hc->server->limits.idle);
-    if (has_arrived)
+    if (buf_len(&hc->c.in) > 0 || has_news(hc)) {
+        http_life_move(hc, &hc->server->arrived, HTTP_IDLE);
         return;
-    buf_release(&hc->c.in);
+    }
+    rest(hc);
     netpoll_arm(hc->c.stream.pd, POLL_R);
 }
 

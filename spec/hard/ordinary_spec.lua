@@ -26,6 +26,19 @@ local left_out = {
     "are served by one worker",                             -- pieces: the server runs between two bytes
     "are all answered when the server shuts down",          -- pieces
     "streams to a client that reads slowly",                -- volume
+    "is cut off when a write takes longer",                 -- volume
+    "whose answer was whole when its handler returned",     -- volume
+  },
+  ["http/clients"] = {
+    "uploads in chunks, and with 100-continue",             -- volume, and so on
+    "Node's fetch",
+    "Python's http.client",
+  },
+  ["http/events"] = {
+    "behind what is on its way to a client",                -- volume
+  },
+  ["http/idle"] = {
+    "leave in one write",                                   -- pieces
   },
   ["http/ending"] = {
     "flushes its answers does not tell of a head",          -- volume
