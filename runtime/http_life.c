@@ -13,6 +13,7 @@
 #include <time.h>
 
 enum { DISCARDS = 64 }; /* reads in a row: who sends without end waits for the timer */
+enum { LOOKS = 64 };    /* at connections that may be in the middle of a head, for one that is not */
 
 static const int64_t LEAVE_TIME = 2 * NS_PER_SECOND;
 
@@ -114,6 +115,32 @@ struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(st
     return hc;
 }
 
+/* There is room for another connection. */
+static void make_room(struct http_server *s)
+{
+    if (s->full && !s->closing)
+        loop_late(s->loop, &s->again);
+    s->full = false;
+}
+
+void http_life_rest(struct http_conn *hc)
+{
+    http_life_move(hc, &hc->server->idle, hc->state);
+    buf_release(&hc->c.in);
+    make_room(hc->server);
+}
+
+struct http_conn *http_life_oldest_idle(struct http_server *s)
+{
+    int looks = 0;
+    for (struct list *l = s->idle.next; l != &s->idle && looks < LOOKS; l = l->next, looks++) {
+        struct http_conn *hc = container_of(l, struct http_conn, link);
+        if (hc->state == HTTP_IDLE)
+            return hc;
+    }
+    return NULL;
+}
+
 void http_life_move(struct http_conn *hc, struct list *to, enum http_state state)
 {
     list_del(&hc->link);
@@ -131,9 +158,7 @@ void http_life_close(struct http_conn *hc)
     free_conn(&hc->late);
     if (--s->count == 0)
         http_life_tell_keeper(s);
-    if (s->full && !s->closing)
-        loop_late(s->loop, &s->again);
-    s->full = false;
+    make_room(s);
 }
 
 /* ---- last words ---- */

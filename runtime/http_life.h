@@ -68,6 +68,12 @@ struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(st
 
 void http_life_move(struct http_conn *hc, struct list *to, enum http_state state);
 
+/* Nothing is here for hc, which is IDLE or HEADING: the poller will tell when something is. */
+void http_life_rest(struct http_conn *hc);
+
+/* The one that has been IDLE longest, nearly; NULL where none seems to be. It is what makes room for a new one. */
+struct http_conn *http_life_oldest_idle(struct http_server *s);
+
 /* The state may last so many ns; 0: for ever. */
 void http_life_due(struct http_conn *hc, int64_t length);
 

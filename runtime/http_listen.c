@@ -30,10 +30,13 @@ static void accept_some(struct http_server *s)
 {
     struct addr peer;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        s->full = s->count >= s->limits.connections; /* http_life_close goes on with it */
+        struct http_conn *spare = s->count < s->limits.connections ? NULL : http_life_oldest_idle(s);
+        s->full = s->count >= s->limits.connections && !spare; /* http_life goes on with it */
         if (s->closing || s->full)
             return;
         int fd = socket_accept(s->listener.stream.fd, &peer);
+        if (spare && fd >= 0)
+            http_life_close(spare);
         if (fd == -EAGAIN) {
             netpoll_arm(s->listener.stream.pd, POLL_R);
             return;

@@ -3,7 +3,23 @@
  * packet ends the state says what is next. The data itself is only measured. */
 #include "http_parse.h"
 
-enum { SIZE, EXTENSION, SIZE_LF, BODY, BODY_CR, BODY_LF, OVER };
+#include "http_scan.h"
+
+enum {
+    SIZE,
+    EXT,         /* behind ';': a name must come */
+    EXT_NAME,
+    EXT_EQUALS,  /* behind '=': a token or a quoted string must come */
+    EXT_TOKEN,
+    EXT_QUOTED,
+    EXT_ESCAPED, /* behind a backslash in it */
+    EXT_CLOSED,  /* behind its end */
+    SIZE_LF,
+    BODY,
+    BODY_CR,
+    BODY_LF,
+    OVER,
+};
 
 /* Extensions are skipped and never understood, so they may be as long as the data, and EXTENSION_MAX more: else a
  * client that wraps each byte in a long line keeps us busy for nothing. Zeros in front of a size are digits too. */
@@ -18,11 +34,28 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* May it stand in an extension? As in a field's value: no control byte, so that all see the same end of the line. */
-static bool is_plain(char c) { return c == '\t' || ((unsigned char)c >= ' ' && c != 0x7f); }
+/* Where a byte of an extension leads, or HTTP_BAD_CHUNK: *( ";" token [ "=" ( token / quoted-string ) ] ), RFC 9112
+ * 7.1.1. White space around ";" and "=" is allowed there, and refused here: nobody sends it, and readers differ in what
+ * they make of it. */
+static int next_of(int state, char byte)
+{
+    bool ends = byte == '\r' || byte == ';';
+    int behind = byte == '\r' ? SIZE_LF : EXT;
+    switch (state) {
+    case EXT: return is(byte, TOKEN) ? EXT_NAME : HTTP_BAD_CHUNK;
+    case EXT_NAME: return is(byte, TOKEN) ? EXT_NAME : byte == '=' ? EXT_EQUALS : ends ? behind : HTTP_BAD_CHUNK;
+    case EXT_EQUALS: return is(byte, TOKEN) ? EXT_TOKEN : byte == '"' ? EXT_QUOTED : HTTP_BAD_CHUNK;
+    case EXT_TOKEN: return is(byte, TOKEN) ? EXT_TOKEN : ends ? behind : HTTP_BAD_CHUNK;
+    case EXT_QUOTED:
+        if (byte == '"' || byte == '\\')
+            return byte == '"' ? EXT_CLOSED : EXT_ESCAPED;
+        return is(byte, VALUE) ? EXT_QUOTED : HTTP_BAD_CHUNK;
+    case EXT_ESCAPED: return is(byte, VALUE) ? EXT_QUOTED : HTTP_BAD_CHUNK;
+    default: return ends ? behind : HTTP_BAD_CHUNK; /* SIZE, EXT_CLOSED */
+    }
+}
 
-/* One byte of the line with the size: 1, or why not. RFC 9112 7.1.1 allows white space in front of the ";", which is
- * refused here: nobody sends it, and readers differ in what they make of it. */
+/* One byte of the line with the size: 1, or why not. */
 static int take_size(struct http_chunks *c, char byte)
 {
     if (c->state == SIZE_LF) {
@@ -35,16 +68,11 @@ static int take_size(struct http_chunks *c, char byte)
         c->left = c->left * 16 + (uint64_t)hex(byte);
         return ++c->digits <= SIZE_DIGITS ? 1 : HTTP_BAD_CHUNK;
     }
-    if (c->digits == 0)
+    int next = c->digits > 0 ? next_of(c->state, byte) : HTTP_BAD_CHUNK;
+    if (next < 0)
         return HTTP_BAD_CHUNK;
-    if (byte == '\r') {
-        c->state = SIZE_LF;
-        return 1;
-    }
-    if (c->state == SIZE && byte != ';')
-        return HTTP_BAD_CHUNK;
-    c->state = EXTENSION;
-    return is_plain(byte) && ++c->extra <= EXTENSION_MAX ? 1 : HTTP_BAD_CHUNK;
+    c->state = (uint8_t)next;
+    return next == SIZE_LF || ++c->extra <= EXTENSION_MAX ? 1 : HTTP_BAD_CHUNK;
 }
 
 /* One byte behind the data. */

@@ -199,13 +199,6 @@ static bool has_news(const struct http_conn *hc)
     return !hc->c.drained || hc->c.stream.pd->hangup || netpoll_is_ready(hc->c.stream.pd, POLL_R);
 }
 
-/* Nothing is here for hc, which is IDLE or HEADING: the poller will tell when something is. */
-static void rest(struct http_conn *hc)
-{
-    http_life_move(hc, &hc->server->idle, hc->state);
-    buf_release(&hc->c.in);
-}
-
 /* hc is IDLE or HEADING, and in no list. Edges come once: goes on until the kernel has nothing more, or hc has a whole
  * head. */
 static void serve(struct http_conn *hc, struct http_exchange *x)
@@ -221,7 +214,7 @@ static void serve(struct http_conn *hc, struct http_exchange *x)
     if (hc->state == HTTP_IDLE && hc->server->closing)
         http_life_close(hc);
     else if (hc->state == HTTP_IDLE || hc->state == HTTP_HEADING)
-        rest(hc);
+        http_life_rest(hc);
 }
 
 static struct http_conn *next_arrived(struct http_server *s)
@@ -484,7 +477,7 @@ static void go_idle(struct http_conn *hc)
         http_life_move(hc, &hc->server->arrived, HTTP_IDLE);
         return;
     }
-    rest(hc);
+    http_life_rest(hc);
     netpoll_arm(hc->c.stream.pd, POLL_R);
 }
 

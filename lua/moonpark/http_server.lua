@@ -279,7 +279,7 @@ end
 ---@field listener? moonpark.listener in place of an address; it is the server's from then on
 ---@field max_head? integer bytes of a request's head; 16384; more: 431
 ---@field max_body? integer bytes of a body; 67108864; more: 413
----@field max_connections? integer at once; 20000; then accepting pauses
+---@field max_connections? integer at once; 20000; then the longest idle one is closed, or accepting pauses
 ---@field max_requests? integer on one connection; 0: any number
 ---@field idle_timeout? number seconds that a connection may wait for its next request; 60
 ---@field head_timeout? number seconds from the first byte of a head to its last; 10; then 408

@@ -149,19 +149,59 @@ describe("limits of an HTTP server:", function()
     end)
   end)
 
-  it("more connections wait until one of the others has ended", function()
+  it("a further connection takes the place of the one that has been idle longest", function()
     serving(plain, { max_connections = 2 }, function(first, server)
-      local second, third = server:dial(), server:dial()
       assert.equal(200, status_of(first, GET))
+      local second = server:dial()
       assert.equal(200, status_of(second, GET))
+      assert.equal(200, status_of(first, GET))
+      local third = server:dial()
+      assert.equal(200, status_of(third, GET))
+      is_closed(second)
+      assert.equal(200, status_of(first, GET))
+      assert.equal(2, server.server:stats().connections)
+      second:close()
+      third:close()
+    end)
+  end)
+
+  it("a further connection waits while all others have requests, and is served when one has not", function()
+    local go_on, started = moonpark.event(), 0
+    serving(function(req, res)
+      started = started + 1
+      if req.raw_path == "/wait" then go_on:wait() end
+      res:send "x"
+    end, { max_connections = 2 }, function(first, server)
+      local second, third = server:dial(), server:dial()
+      first:write(get "/wait")
+      second:write(get "/wait")
+      while started < 2 do moonpark.sleep(0.001) end
       third:write(GET)
       third:set_read_deadline(moonpark.now() + 0.02)
       assert.same({ nil, "timeout" }, { third:read() })
       third:set_read_deadline(nil)
       assert.equal(2, server.server:stats().connections)
-      second:close()
+      go_on:set()
       assert.equal(200, http.read_answer(third).status)
+      for _, conn in ipairs { first, second } do assert.equal(200, http.read_answer(conn).status) end
+      second:close()
       third:close()
+    end)
+  end)
+
+  it("a further connection waits until one of those that have requests has ended", function()
+    local started = 0
+    serving(function()
+      started = started + 1
+      moonpark.sleep(3600)
+    end, { max_connections = 1 }, function(first, server)
+      first:write(GET)
+      while started < 1 do moonpark.sleep(0.001) end
+      local second = server:dial()
+      second:write(GET)
+      first:close()
+      while started < 2 do moonpark.sleep(0.001) end
+      second:close()
     end)
   end)
 
