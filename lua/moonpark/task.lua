@@ -72,8 +72,8 @@ end
 ---@param reason? string for the dump
 function Task:cancel(reason)
   check_task(self, "cancel")
+  cancel(self) -- first: to keep the reason takes memory
   if reason ~= nil and reasons[self] == nil then reasons[self] = tostring(reason) end
-  cancel(self)
 end
 
 --- For reports.
