@@ -32,7 +32,11 @@ local WINDOW_BITS = 18 -- 256 KiB: what an encoder takes of memory grows with it
 local function open(quality, size)
   local s = brotli.moonpark_brotli_new(nil, nil, nil)
   if s == nil then error("brotli: not enough memory") end
-  s = ffi.gc(s, brotli.moonpark_brotli_free)
+  local held, wrong = pcall(ffi.gc, s, brotli.moonpark_brotli_free)
+  if not held then
+    brotli.moonpark_brotli_free(s)
+    error(wrong, 0)
+  end
   brotli.moonpark_brotli_set(s, QUALITY, quality)
   brotli.moonpark_brotli_set(s, WINDOW, WINDOW_BITS)
   if size then brotli.moonpark_brotli_set(s, SIZE_HINT, math.min(size, 2 ^ 30)) end

@@ -41,15 +41,17 @@ local brotli_functions = [[
   void moonpark_unbrotli_end(struct moonpark_unbrotli *state) asm("BrotliDecoderDestroyInstance");
 ]]
 
-local libraries = {} -- [name] = the library, or false
+local libraries = {} -- [name] = the library
 
+-- nil: it is not there, or not enough memory is; so that is not remembered.
 local function library(name, functions)
-  if libraries[name] == nil then
-    local ok, lib = pcall(ffi.load, name)
-    if ok then ffi.cdef(functions) end
-    libraries[name] = ok and lib
-  end
-  return libraries[name]
+  local found = libraries[name]
+  if found then return found end
+  local ok, lib = pcall(ffi.load, name)
+  if not ok then return nil end
+  ffi.cdef(functions)
+  libraries[name] = lib
+  return lib
 end
 
 local function zlib() return library("libz.so.1", inflate_functions) end
@@ -69,9 +71,8 @@ local Gunzip = {}
 Gunzip.__index = Gunzip
 
 local function new_gunzip(lib)
-  local z = ffi.new("struct moonpark_inflate")
+  local z = ffi.gc(ffi.new("struct moonpark_inflate"), lib.moonpark_inflate_end) -- does nothing to what has no state
   if lib.moonpark_inflate_init(z, GZIP_BITS, "1.2.11", ffi.sizeof(z)) ~= Z_OK then return nil end
-  ffi.gc(z, lib.moonpark_inflate_end)
   return setmetatable({ lib = lib, z = z, out = ffi.new("uint8_t[?]", PIECE), complete = false }, Gunzip)
 end
 
@@ -112,8 +113,12 @@ Unbrotli.__index = Unbrotli
 local function new_unbrotli(lib)
   local state = lib.moonpark_unbrotli_new(nil, nil, nil)
   if state == nil then return nil end
+  if not pcall(ffi.gc, state, lib.moonpark_unbrotli_end) then
+    lib.moonpark_unbrotli_end(state)
+    return nil
+  end
   return setmetatable({
-    lib = lib, state = ffi.gc(state, lib.moonpark_unbrotli_end), out = ffi.new("uint8_t[?]", PIECE),
+    lib = lib, state = state, out = ffi.new("uint8_t[?]", PIECE),
     next_in = ffi.new("const uint8_t *[1]"), avail_in = ffi.new("size_t[1]"),
     next_out = ffi.new("uint8_t *[1]"), avail_out = ffi.new("size_t[1]"), complete = false,
   }, Unbrotli)

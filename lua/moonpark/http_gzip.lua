@@ -39,10 +39,10 @@ local function open(level)
   local list = idle[level]
   local s = list and table.remove(list)
   if s then return s end
-  s = ffi.new "moonpark_gzip_stream"
+  s = ffi.gc(ffi.new "moonpark_gzip_stream", z.moonpark_gzip_end) -- which does nothing to what has no state
   local r = z.moonpark_gzip_init(s, level, DEFLATED, GZIP_WINDOW, MEMORY, 0, z.moonpark_gzip_version(), ffi.sizeof(s))
   if r ~= 0 then error("zlib: not enough memory") end
-  return ffi.gc(s, z.moonpark_gzip_end)
+  return s
 end
 
 local function close(s, level)
