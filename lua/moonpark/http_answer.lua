@@ -25,44 +25,70 @@ Answer.__index = Answer
 
 M.Answer = Answer
 
----@class moonpark.http.use what an answer has of the client while its body is read
----@field entry moonpark.http.pool.entry
+---@class moonpark.http.use what a request has of the pool, until its answer's body has been read
 ---@field pool moonpark.http.pool
+---@field place table
+---@field entered boolean it is the request's turn
+---@field entry moonpark.http.pool.entry|false
 ---@field keep boolean the request allows that the connection goes on
----@field upload moonpark.http.upload|nil the request's body, which may still be on its way up
+---@field deadline number|nil
+---@field upload moonpark.http.upload|false the request's body, which may still be on its way up
 
---- Gives the connection back, or closes it.
+-- May another request follow on the connection?
+local function is_reusable(use)
+  local entry = use.entry
+  if use.upload and not use.upload.done then return false end -- what follows would be taken for the rest of it
+  if not use.keep or not entry.reader:is_reusable(entry.conn) then return false end
+  return not use.deadline or entry.conn:set_deadline(nil)
+end
+
+local function leave(use)
+  if not use.entered then return end
+  use.entered = false
+  use.pool:leave(use.place)
+end
+
+--- Closes the connection; it remains the request's turn.
+---@param use moonpark.http.use
+function M.drop(use)
+  local entry = use.entry
+  use.entry = false
+  if entry then use.pool:drop(entry) end
+end
+
+--- Gives the connection back, or closes it; the request is over. Where that raises, for there is no memory, a broken
+--- one can still be released.
 ---@param use moonpark.http.use
 ---@param broken boolean
 function M.release(use, broken)
-  local entry = use.entry
-  if not entry then return end
-  use.entry = nil
-  local conn, upload = entry.conn, use.upload
-  if upload and not upload.done then
-    upload:stop()
-    broken = true -- what follows would be taken for the rest of it
-  end
-  if not broken and use.keep and entry.reader:is_reusable(conn) then
-    if use.deadline then conn:set_deadline(nil) end
-    use.pool:put(entry)
+  if not broken and use.entry and is_reusable(use) then
+    use.pool:put(use.entry)
+    use.entry = false -- not before: put may raise
   else
-    use.pool:drop(entry)
+    M.drop(use)
   end
-  use.pool:leave(entry.place)
+  leave(use)
+  local upload = use.upload
+  if upload and not upload.done then upload:stop() end
 end
 
 --- The connection, which is no longer the pool's.
 ---@param use moonpark.http.use
----@return moonpark.connection
+---@return moonpark.connection|nil
+---@return string? err
+---@return integer? errno
 function M.take_connection(use)
-  local entry = use.entry
-  use.entry = nil
-  entry.conn:set_deadline(nil)
-  entry.conn:set_timeout(nil)
+  local conn = use.entry.conn
+  local ok, err, errno = conn:set_deadline(nil)
+  if not ok then
+    M.release(use, true)
+    return nil, err, errno
+  end
+  conn:set_timeout(nil)
   use.pool:give_away()
-  use.pool:leave(entry.place)
-  return entry.conn
+  use.entry = false
+  leave(use)
+  return conn
 end
 
 -- What a failing read is told: the request's own failure, where that ended the connection.

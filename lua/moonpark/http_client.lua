@@ -152,6 +152,7 @@ end
 ---@field bodiless boolean|nil a redirect has taken the body away
 ---@field head string
 ---@field deadline number|nil
+---@field use moonpark.http.use|false of the pool, by the last exchange
 
 local function merged(defaults, options)
   local all = {}
@@ -264,7 +265,7 @@ local function prepare(client, given)
   target, wrong = resolve(client, options)
   if not target then return nil, wrong, type(options.url) ~= "string" end
   local job = { client = client, options = options, method = options.method or (body ~= nil and "POST" or "GET"),
-    body = body, kind = kind, target = target, foreign = false,
+    body = body, kind = kind, target = target, foreign = false, use = false,
     deadline = options.timeout and core.now() + options.timeout }
   wrong = write_head(job)
   if wrong then return nil, wrong, not job.route or not job.route.wrong end
@@ -274,18 +275,17 @@ end
 ---------------------------------------------------------------------------------------------------
 -- one exchange
 
-local function connect(job, place)
-  local pool, options = job.client.pool, job.options
+local function connect(job, use)
+  local options = job.options
   local timeout = options.connect_timeout or 30
   local left = job.deadline and job.deadline - core.now()
   if left and left <= 0 then return nil, "timeout" end
-  pool:reserve(place)
+  local entry = use.pool:reserve(use.place)
+  use.entry = entry
   local conn, err, errno = net.dial(job.route.address, { timeout = math.min(timeout, left or timeout) })
-  if not conn then
-    pool:give_away()
-    return nil, err, errno
-  end
-  return pool:add(place, conn)
+  if not conn then return nil, err, errno end
+  entry.conn = conn
+  return true
 end
 
 -- Only a body that is at hand can be sent twice.
@@ -312,7 +312,8 @@ end
 local function upload(job, use, body, length)
   local options = job.options
   use.limits = { length = length, io = options.io_timeout, head = options.head_timeout, deadline = job.deadline }
-  use.upload = http_upload.start(use.entry.conn, body, use.limits)
+  use.upload = http_upload.new()
+  use.upload:start(use.entry.conn, body, use.limits)
   return true
 end
 
@@ -348,7 +349,8 @@ end
 local function answer_of_upload(job, use)
   local up = use.upload
   local status, err, errno = read_head(job, use)
-  up:head_read(use.entry.conn, use.limits)
+  local set, why, number = up:head_read(use.entry.conn, use.limits)
+  if status and not set then status, err, errno = nil, why, number end
   if not status then
     up:stop()
     return nil, err, errno
@@ -362,7 +364,10 @@ end
 
 local function exchange(job, use)
   local conn, options = use.entry.conn, job.options
-  if job.deadline then conn:set_deadline(job.deadline) end
+  if job.deadline then
+    local set, why, number = conn:set_deadline(job.deadline)
+    if not set then return nil, why, number end -- the descriptor could not be watched
+  end
   conn:set_timeout(options.io_timeout)
   local ok, status, errno = send(job, use)
   if not ok then return early_answer(job, use, status, errno) end
@@ -378,28 +383,25 @@ end
 local stale = { ["eof"] = true, ["connection reset by peer"] = true, ["broken pipe"] = true }
 
 -- On the pool's connection if there is one; once more on a new one where that turns out to be dead.
-local function attempt(job, place)
-  local pool = job.client.pool
+local function attempt(job, use)
+  local options = job.options
   local repeatable = idempotent[job.method] and is_replayable(job)
-  local entry = not job.options.upgrade and job.method ~= "CONNECT" and pool:take(place, not repeatable)
+  use.entry = not options.upgrade and job.method ~= "CONNECT" and use.pool:take(use.place, not repeatable) or false
   while true do
-    local err, errno
-    if not entry then
-      entry, err, errno = connect(job, place)
-      if not entry then return nil, err, errno end
+    if not use.entry then
+      local ok, err, errno = connect(job, use)
+      if not ok then return nil, err, errno end
     end
-    local used = entry.used
-    local use = { entry = entry, pool = pool, keep = job.options.keep_alive ~= false, deadline = job.deadline }
-    local status
-    status, err, errno = exchange(job, use)
-    if status then return status, use end
-    pool:drop(entry)
-    entry = nil
+    local used = use.entry.used
+    local status, err, errno = exchange(job, use)
+    if status then return status end
+    http_answer.drop(use)
     if use.upload then
       local _
       _, err, errno = use.upload:explain(err, errno)
     end
     if not (used and repeatable and stale[err]) then return nil, err == "eof" and "unexpected eof" or err, errno end
+    use.keep, use.upload = options.keep_alive ~= false, false
   end
 end
 
@@ -407,12 +409,17 @@ end
 local function perform(job)
   local pool = job.client.pool
   local place = pool:place(job.route.key)
-  local ok, err = pool:enter(place, job.deadline)
-  if not ok then return nil, err end
-  local done, status, use, errno = pcall(attempt, job, place)
-  if not done or not status then pool:leave(place) end
-  if not done then error(status, 0) end -- a body has raised
-  if not status then return nil, use, errno end
+  local use = { pool = pool, place = place, entered = false, entry = false, upload = false,
+    keep = job.options.keep_alive ~= false, deadline = job.deadline }
+  job.use = use
+  local ok, why = pool:enter(place, job.deadline)
+  if not ok then return nil, why end
+  use.entered = true
+  local status, err, errno = attempt(job, use)
+  if not status then
+    http_answer.release(use, true)
+    return nil, err, errno
+  end
   local answer = http_answer.new(use, status, job.decode)
   local t = job.target
   answer.url = t.scheme .. "://" .. t.authority .. t.path
@@ -452,7 +459,9 @@ local function hand_over(job, answer)
     answer:close()
     return nil, "malformed message"
   end
-  answer.connection = http_answer.take_connection(answer.use)
+  local conn, err, errno = http_answer.take_connection(answer.use)
+  if not conn then return nil, err, errno end
+  answer.connection = conn
   return answer
 end
 
@@ -478,9 +487,16 @@ local function run(job)
   return nil, "too many redirects"
 end
 
+-- What was raised, by a body or because there is no memory, takes its connection with it, and ends its turn.
+local function finished(job, ok, ...)
+  if ok then return ... end
+  if job.use then http_answer.release(job.use, true) end
+  error((...), 0)
+end
+
 local function start(client, options, level)
   local job, wrong, misuse = prepare(client, options)
-  if job then return run(job) end
+  if job then return finished(job, pcall(run, job)) end
   if misuse then error("http: " .. wrong, level + 1) end
   return nil, wrong
 end

@@ -17,7 +17,7 @@ local M = {}
 ---@field idle_timeout? number seconds one is kept; 60
 
 ---@class moonpark.http.pool.entry
----@field conn moonpark.connection
+---@field conn moonpark.connection|false false: it is still to be made
 ---@field reader userdata reads its responses
 ---@field place table
 ---@field since number when it became idle
@@ -68,7 +68,7 @@ end
 
 local function close(self, entry)
   self.open = self.open - 1
-  entry.conn:close()
+  if entry.conn then entry.conn:close() end
 end
 
 local function close_oldest(self, place)
@@ -95,32 +95,39 @@ end
 
 local function left(deadline) return deadline and math.max(0, deadline - core.now()) end
 
---- Waits until another request to the place may begin; leave() ends it.
+local function acquire(turns, deadline)
+  if not turns then return true end
+  return turns:acquire(left(deadline))
+end
+
+-- The place's turn, then the pool's; or neither.
+local function acquire_both(self, place, deadline)
+  local ok, err = acquire(place.free, deadline)
+  if not ok then return nil, err end
+  local done
+  done, ok, err = pcall(acquire, self.free, deadline)
+  if done and ok then return true end
+  if place.free then place.free:release() end
+  if not done then error(ok, 0) end
+  return nil, err
+end
+
+--- Waits until another request to the place may begin; leave() ends it. Where it fails or raises there is nothing to
+--- end.
 ---@param place table
 ---@param deadline number|nil
 ---@return true|nil
 ---@return string? err "timeout", "canceled"
 function Pool:enter(place, deadline)
-  place.used = place.used + 1
   self.places[place.key] = place -- the collector may have ended its last request a moment ago
-  if place.free then
-    local ok, err = place.free:acquire(left(deadline))
-    if not ok then
-      place.used = place.used - 1
-      forget(self, place)
-      return nil, err
-    end
-  end
-  if self.free then
-    local ok, err = self.free:acquire(left(deadline))
-    if not ok then
-      if place.free then place.free:release() end
-      place.used = place.used - 1
-      forget(self, place)
-      return nil, err
-    end
-  end
-  return true
+  place.used = place.used + 1
+  if not place.free and not self.free then return true end
+  local done, ok, err = pcall(acquire_both, self, place, deadline)
+  if done and ok then return true end
+  place.used = place.used - 1
+  forget(self, place)
+  if not done then error(ok, 0) end
+  return nil, err
 end
 
 --- The request is over; its connection was put back or dropped.
@@ -141,46 +148,45 @@ function Pool:take(place, sure)
   local now = core.now()
   while n > 0 do
     local entry = place[n]
+    local is_good = entry.since + self.idle_timeout > now and core.http_is_quiet(entry.conn, sure) -- or raises
     place[n] = nil
     n = n - 1
     self.idle = self.idle - 1
-    if entry.since + self.idle_timeout > now and core.http_is_quiet(entry.conn, sure) then return entry end
+    if is_good then return entry end
     close(self, entry)
   end
 end
 
---- Room for a connection that is about to be made, and counts from now on: add() follows, or give_away().
+--- Room for a connection that is about to be made, as `conn` of the entry, and counts from now on.
 ---@param place table
+---@return moonpark.http.pool.entry
 function Pool:reserve(place)
+  local entry = { conn = false, reader = core.http_reader(), place = place, since = 0, used = false }
   if self.max_open and self.open >= self.max_open then make_room(self) end
   if self.max_per_host and place[1] and #place + place.used > self.max_per_host then close_oldest(self, place) end
   self.open = self.open + 1
+  return entry
 end
 
---- A new connection of the place, for which there is room.
----@return moonpark.http.pool.entry
-function Pool.add(_, place, conn)
-  return { conn = conn, reader = core.http_reader(), place = place, since = 0, used = false }
-end
-
---- Keeps a connection for the next request.
+--- Keeps a connection for the next request. Where that raises, for there is no memory, it is still in use.
 ---@param entry moonpark.http.pool.entry
 function Pool:put(entry)
   local place, now = entry.place, core.now()
   if self.closed or self.max_idle_per_host <= 0 or self.max_idle <= 0 then return close(self, entry) end
   if #place >= self.max_idle_per_host then close_oldest(self, place)
   elseif self.idle >= self.max_idle then make_room(self) end
+  if now >= self.sweep_at then sweep(self, now) end
   self.places[place.key] = place
   entry.used, entry.since = true, now
   place[#place + 1] = entry
   self.idle = self.idle + 1
-  if now >= self.sweep_at then sweep(self, now) end
 end
 
---- Closes a connection that is in use.
+--- Closes a connection that is in use, or could not be made.
+---@param entry moonpark.http.pool.entry
 function Pool:drop(entry) close(self, entry) end
 
---- A connection that is in use is its user's from now on; or it could not be made.
+--- A connection that is in use is its user's from now on.
 function Pool:give_away() self.open = self.open - 1 end
 
 --- Closes what is idle.

@@ -41,20 +41,33 @@ local statuses = { timeout = 504 } -- others are 502
 local Proxy = {}
 Proxy.__index = Proxy
 
-local function connect(self)
-  self.pool:reserve(self.place)
-  local conn, err, errno = net.dial(self.address, { timeout = self.connect_timeout })
-  if not conn then
-    self.pool:give_away()
-    return nil, err, errno
-  end
-  conn:set_timeout(self.io_timeout)
-  return self.pool:add(self.place, conn)
+---@class moonpark.http.proxy.use what a request has of the pool
+---@field entry moonpark.http.pool.entry|false
+
+local function drop(self, use)
+  local entry = use.entry
+  use.entry = false
+  if entry then self.pool:drop(entry) end
 end
 
-local function release(self, entry, broken)
-  if not broken and entry.reader:is_reusable(entry.conn) then return self.pool:put(entry) end
-  self.pool:drop(entry)
+local function connect(self, use)
+  local entry = self.pool:reserve(self.place)
+  use.entry = entry
+  local conn, err, errno = net.dial(self.address, { timeout = self.connect_timeout })
+  if not conn then
+    drop(self, use)
+    return nil, err, errno
+  end
+  entry.conn = conn
+  conn:set_timeout(self.io_timeout)
+  return entry
+end
+
+local function release(self, use, broken)
+  local entry = use.entry
+  if broken or not entry.reader:is_reusable(entry.conn) then return drop(self, use) end
+  self.pool:put(entry)
+  use.entry = false -- not before: put may raise
 end
 
 -- The target has failed: the client is told, where nothing was sent to him yet.
@@ -90,15 +103,22 @@ end
 ---------------------------------------------------------------------------------------------------
 -- answers
 
+local function relay(client, target, head)
+  target:set_timeout(nil)
+  if client:write(head) then net.relay(client, target) end
+end
+
 -- The client's connection and the target's speak another protocol from here on.
-local function switch(self, req, entry)
+local function switch(self, req, use)
+  local entry = use.entry
   local head = core.http_forward_upgrade(entry.reader)
   local client, target = req:hijack(), entry.conn
   self.pool:give_away()
-  target:set_timeout(nil)
-  if client:write(head) then net.relay(client, target) end
+  use.entry = false
+  local done, wrong = pcall(relay, client, target, head)
   client:close()
   target:close()
+  if not done then error(wrong, 0) end
 end
 
 -- The body, as fast as the client takes it. true; nil, err and whose fault it is.
@@ -118,13 +138,14 @@ end
 
 -- The head that the target has sent, and what follows it; then the entry is released. `up`: a body that may still be
 -- on its way up, and then nothing can follow it.
-local function answer(self, req, res, entry, status, up)
-  if status == 101 then return switch(self, req, entry) end
+local function answer(self, req, res, use, status, up)
+  if status == 101 then return switch(self, req, use) end
+  local entry = use.entry
   local whole, err = forward_response(req.x, req.serial, entry.reader, entry.conn)
-  if whole then return release(self, entry, up and not up.ok) end
+  if whole then return release(self, use, up and not up.ok) end
   local clients
   if whole == false then whole, err, clients = send_body(res, entry) end
-  release(self, entry, not whole or (up and not up.ok))
+  release(self, use, not whole or (up and not up.ok))
   if whole or clients then return end -- who is gone needs no answer
   return refuse(self, req, res, err)
 end
@@ -132,11 +153,12 @@ end
 ---------------------------------------------------------------------------------------------------
 -- one exchange
 
--- An entry, and whether it was used before; nil, err.
-local function take(self, sure)
+-- An entry, which is in use; nil, err.
+local function take(self, use, sure)
   local entry = self.pool:take(self.place, sure)
-  if entry then return entry end
-  return connect(self)
+  if not entry then return connect(self, use) end
+  use.entry = entry
+  return entry
 end
 
 -- The head that the target is sent, and whether it asks for another protocol; nil: the client has his answer.
@@ -157,7 +179,7 @@ local function exchange(entry, head, body, to_head)
 end
 
 -- Without a body, or with one that is here: one write, one answer. Once more where a kept connection was dead.
-local function pass_small(self, req, res)
+local function pass_small(self, req, res, use)
   local method, body = req.method, nil
   local _, announced, over = req.x:framing(req.serial)
   if not over then
@@ -168,15 +190,15 @@ local function pass_small(self, req, res)
   local head, upgrade = head_of(self, req, res, self.upgrade)
   if not head then return end
   local repeatable = not upgrade and idempotent[method]
-  local entry, err = take(self, not repeatable)
+  local entry, err = take(self, use, not repeatable)
   while entry do
     local status
     status, err = exchange(entry, head, body, method == "HEAD")
-    if status and (status ~= 101 or upgrade) then return answer(self, req, res, entry, status) end
+    if status and (status ~= 101 or upgrade) then return answer(self, req, res, use, status) end
     local used = entry.used
-    self.pool:drop(entry)
+    drop(self, use)
     if not (used and repeatable and stale[err]) then break end
-    entry, err = connect(self)
+    entry, err = connect(self, use)
   end
   return refuse(self, req, res, err or "malformed message")
 end
@@ -187,51 +209,51 @@ local function send_up(self, req, conn, chunked, up)
   up.ok, up.err, up.clients = send_pieces(req, conn, chunked)
   if up.clients or up.err == "timeout" then
     conn:close() -- nobody answers half a request
-  elseif not up.answered then
-    conn:set_read_deadline(core.now() + self.io_timeout)
+  elseif not up.answered and not conn:set_read_deadline(core.now() + self.io_timeout) then
+    conn:close() -- nothing would end the wait
   end
 end
 
 -- While the body goes up, the answer may come down already; it is late only when the body has been there for too long.
-local function both_ways(self, req, res, entry, chunked)
-  local up, conn = {}, entry.conn
+local function both_ways(self, req, res, use, chunked)
+  local up, entry = {}, use.entry
+  local conn = entry.conn
   return task.scope(function(scope)
     conn:set_timeout(nil)
     local sender = scope:go(send_up, self, req, conn, chunked, up)
     local status, err = entry.reader:head(conn, req.method == "HEAD", HEAD_MAX)
     up.answered = true
     conn:set_timeout(self.io_timeout)
-    conn:set_read_deadline(nil)
-    if status and status ~= 101 then
-      answer(self, req, res, entry, status, up)
+    if status and status ~= 101 and conn:set_read_deadline(nil) then
+      answer(self, req, res, use, status, up)
     else
-      self.pool:drop(entry)
+      drop(self, use)
       if not up.clients then refuse(self, req, res, up.err == "timeout" and up.err or err or "malformed message") end
     end
     sender:cancel()
   end)
 end
 
-local function pass_streaming(self, req, res, framing)
+local function pass_streaming(self, req, res, use, framing)
   local head = head_of(self, req, res, false)
   if not head then return end
   local ok
-  local entry, err = take(self, true)
+  local entry, err = take(self, use, true)
   if not entry then return refuse(self, req, res, err) end
   ok, err = entry.conn:write(head)
   if not ok then
-    self.pool:drop(entry)
+    drop(self, use)
     return refuse(self, req, res, err)
   end
-  return both_ways(self, req, res, entry, framing == "chunks")
+  return both_ways(self, req, res, use, framing == "chunks")
 end
 
-local function pass(self, req, res)
+local function pass(self, req, res, use)
   local framing, announced, over = req.x:framing(req.serial)
   if over or (framing == "length" and announced <= SMALL) then
-    return pass_small(self, req, res)
+    return pass_small(self, req, res, use)
   end
-  return pass_streaming(self, req, res, framing)
+  return pass_streaming(self, req, res, use, framing)
 end
 
 --- Passes one request on.
@@ -239,10 +261,11 @@ end
 ---@param res moonpark.http.response
 function Proxy:handle(req, res)
   if req.method == "CONNECT" then return res:fail(501) end
-  local pool, place = self.pool, self.place
+  local pool, place, use = self.pool, self.place, { entry = false }
   local ok, err = pool:enter(place, nil)
   if not ok then return refuse(self, req, res, err) end
-  local done, wrong = pcall(pass, self, req, res)
+  local done, wrong = pcall(pass, self, req, res, use)
+  drop(self, use) -- what is still in use: an answer is cut off, or there is no memory
   pool:leave(place)
   if not done then error(wrong, 0) end
 end

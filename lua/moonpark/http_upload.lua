@@ -11,9 +11,10 @@ local PIECE = 65536 -- bytes that are asked of what has read()
 
 ---@class moonpark.http.upload
 ---@field done boolean all of the body was sent
----@field err string|nil why it was not
----@field errno integer|nil
----@field raised table|nil {what the body has raised}
+---@field err string|false|nil why it was not; fields are there from the start: to set one takes no memory
+---@field errno integer|false|nil
+---@field has_raised boolean the body has,
+---@field raised any this
 ---@field answered boolean the answer's head has come
 ---@field stopped boolean no more of it is wanted
 local Upload = {}
@@ -54,25 +55,30 @@ local by_peer = { ["broken pipe"] = true, ["connection reset by peer"] = true }
 
 local function sooner(a, b) return a and b and math.min(a, b) or a or b end
 
--- From now on it is the peer's turn.
+-- From now on it is the peer's turn. nil, err, errno: nothing would end the wait for it.
 local function await_answer(self, conn, limits)
-  if self.answered then return end
+  if self.answered then return true end
   local patience = limits.head or limits.io
-  conn:set_read_deadline(sooner(limits.deadline, patience and core.now() + patience))
+  return conn:set_read_deadline(sooner(limits.deadline, patience and core.now() + patience))
 end
 
+-- Whatever happens, and be it that there is no memory: who waits for the answer is told.
 local function send_all(self, conn, body, limits)
   conn:set_timeout(limits.io)
   local ok, sent, err, errno, ours = pcall(send_pieces, conn, body, limits.length)
   if not ok then
-    self.raised = { sent }
+    self.has_raised, self.raised = true, sent
   elseif sent then
     self.done = true
   else
     self.err, self.errno = err, errno
   end
   if self.stopped then return end
-  if self.done or (ok and not ours and by_peer[err]) then return await_answer(self, conn, limits) end
+  if self.done or (ok and not ours and by_peer[err]) then
+    ok, sent, err, errno = pcall(await_answer, self, conn, limits)
+    if ok and sent then return end
+    self.err, self.errno = ok and err or sent, errno
+  end
   conn:close() -- nobody answers half a request
 end
 
@@ -82,13 +88,18 @@ end
 ---@field head number|nil seconds from the body's end to the answer's head
 ---@field deadline number|nil of all
 
---- Begins to send a body on a connection that no other task writes to.
+---@return moonpark.http.upload
+function M.new()
+  return setmetatable({ done = false, answered = false, stopped = false, has_raised = false, raised = false,
+    err = false, errno = false, task = false }, Upload)
+end
+
+--- Begins to send a body on a connection that no other task writes to. Where that raises, for there is no memory, it
+--- may have begun.
 ---@param conn moonpark.connection
 ---@param body string|function|table
 ---@param limits moonpark.http.upload.limits
----@return moonpark.http.upload
-function M.start(conn, body, limits)
-  local self = setmetatable({ done = false, answered = false, stopped = false }, Upload)
+function Upload:start(conn, body, limits)
   if type(body) == "string" then
     local text = body
     body = function()
@@ -100,21 +111,23 @@ function M.start(conn, body, limits)
   conn:set_timeout(nil) -- while the body goes up, the answer is not late
   self.task = task.go(send_all, self, conn, body, limits)
   self.task:name("http upload")
-  return self
 end
 
 --- The answer's head has come, or will not: the connection's reads have the request's deadline again.
+---@return true|nil
+---@return string? err
+---@return integer? errno
 function Upload:head_read(conn, limits)
   self.answered = true
   conn:set_timeout(limits.io)
-  conn:set_read_deadline(limits.deadline)
+  return conn:set_read_deadline(limits.deadline)
 end
 
 --- No more of it is wanted.
 function Upload:stop()
-  if self.done then return end
+  if self.done or self.stopped then return end
   self.stopped = true
-  self.task:cancel("no more of it is wanted")
+  if self.task then self.task:cancel("no more of it is wanted") end -- it may not have begun
 end
 
 --- What the body has raised is raised; else why it has failed, or what the reader says.
@@ -122,8 +135,8 @@ end
 ---@return string err
 ---@return integer? errno
 function Upload:explain(err, errno)
-  if self.raised then error(self.raised[1], 0) end
-  if self.err and self.err ~= "canceled" then return nil, self.err, self.errno end
+  if self.has_raised then error(self.raised, 0) end
+  if self.err and self.err ~= "canceled" then return nil, self.err, self.errno or nil end
   return nil, err, errno
 end
 

@@ -79,9 +79,16 @@ local function answer_peer(conn, used)
   grow_stack()
   while true do
     local head = receive_until(conn, "\r\n\r\n")
-    local path = head:match "^GET (%S+)"
+    local method, path = head:match "^(%u+) (%S+)"
     if not path then break end
     if path == "/c" and used then break end -- the connection turns out to be dead
+    if method == "POST" and not head:find("0\r\n\r\n", 1, true) then
+      head = head .. receive_until(conn, "0\r\n\r\n")
+      if not head:find("0\r\n\r\n", 1, true) then break end
+    end
+    if method == "POST" and not head:find("\r\n\r\n1\r\nx\r\n0\r\n\r\n", 1, true) then
+      error(WRONG .. "other bytes: " .. head, 0)
+    end
     if answers[path] then give(conn, answers[path]) end
     used = true
   end
@@ -95,7 +102,8 @@ local function check_pool(client, idle)
   end
 end
 
-local options = { headers = { ["User-Agent"] = "", Accept = "" }, decode = false, max_connections = 1 }
+local options = { headers = { ["User-Agent"] = "", Accept = "" }, decode = false, max_connections = 1,
+  max_per_host = 1 }
 
 local function get(client, path, more)
   local all = { url = "http://h" .. path, proxy = false, timeout = 30 }
@@ -121,6 +129,13 @@ local function ask_twice(client)
   answer:close()
   check_pool(client, 1)
   if not ok then error(err, 0) end
+end
+
+-- By a body that is read in a task of its own.
+local function send_up(client)
+  local pieces = { "x" }
+  expect("a", get(client, "/a", { body = function() return table.remove(pieces) end }).body)
+  check_pool(client, 1)
 end
 
 local function ask_in_vain(client)
@@ -150,6 +165,7 @@ local function client_stage(given)
     serving:name "peer"
     attempt(ask_twice)
     attempt(function() expect("a", get(client, "/c").body) end)
+    attempt(send_up)
     attempt(ask_in_vain)
     client:close()
     check_pool(client, 0)
