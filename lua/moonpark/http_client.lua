@@ -1,15 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- http_client.lua - requests: what is sent, where to, over which connection, and where a redirect leads.
+-- http_client.lua - requests on their way: over which connection, what comes back, and where a redirect leads.
 --
--- A request is checked to its last byte, and written as one text, before anything of it is sent. All waits are the
--- connection's, so a deadline or a cancellation ends whichever is under way, and the connection with it.
+-- A request is checked to its last byte, and written as one text (http_job.lua), before anything of it is sent. All
+-- waits are the connection's, so a deadline or a cancellation ends whichever is under way, and the connection with it.
 
 local core = require "moonpark.core"
 local http_answer = require "moonpark.http_answer"
 local http_decode = require "moonpark.http_decode"
-local http_json = require "moonpark.http_json"
+local http_job = require "moonpark.http_job"
 local http_pool = require "moonpark.http_pool"
-local http_route = require "moonpark.http_route"
 local http_upload = require "moonpark.http_upload"
 local net = require "moonpark.net"
 local url = require "moonpark.url"
@@ -26,251 +25,13 @@ local REPLAY_WASTE = 65536 -- of a redirect's body, to keep the connection
 local EXPECT_TIME = 1      -- seconds for "100 Continue"
 local AT_ONCE = 16384      -- bytes of a body that are sent before the answer is awaited: buffers hold them
 
--- What a request may say; false: what its type is, is looked at where it is used.
-local known = {
-  method = "string", url = "string", headers = "table", body = false, json = false, form = "table", query = "table",
-  length = "number", timeout = "number", connect_timeout = "number", head_timeout = "number", io_timeout = "number",
-  redirects = "number", max_body = "number", max_head = "number", proxy = false, unix = "string", stream = "boolean",
-  decode = "boolean", auth = "table", expect = "boolean", keep_alive = "boolean", upgrade = "string",
-}
+-- Of clients beside what requests may say.
 local of_clients = {
   max_connections = "number", max_per_host = "number", max_idle = "number", max_idle_per_host = "number",
   idle_timeout = "number", base_url = "string",
 }
 
--- Asked for by options, because a mistake in them would make two requests of one.
-local reserved = {
-  ["content-length"] = "the option 'length'", ["transfer-encoding"] = "a body that is a function",
-  ["connection"] = "the options 'keep_alive' and 'upgrade'", ["upgrade"] = "the option 'upgrade'",
-  ["expect"] = "the option 'expect'", ["te"] = "nothing", ["trailer"] = "nothing", ["keep-alive"] = "nothing",
-  ["proxy-connection"] = "nothing",
-}
-
 local idempotent = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true, TRACE = true }
-
----------------------------------------------------------------------------------------------------
--- checking; what is wrong is returned, and raised where the caller's line is known
-
-local function check_options(options, more)
-  for name, value in pairs(options) do
-    local kind = known[name]
-    if kind == nil then kind = more and more[name] end
-    if kind == nil then return ("unknown option '%s'"):format(tostring(name)) end
-    if kind and type(value) ~= kind then
-      return ("option '%s' must be a %s, not a %s"):format(name, kind, type(value))
-    end
-    if kind == "number" and (value < 0 or value ~= value) then
-      return ("option '%s' must be a number of at least 0"):format(name)
-    end
-  end
-end
-
-local function add_one(list, name, value)
-  local kind = type(value)
-  if kind ~= "string" and kind ~= "number" then return ("invalid value of header '%s'"):format(name) end
-  list[#list + 1] = name
-  list[#list + 1] = tostring(value)
-end
-
--- Adds the fields of a table {Name = value | {values}}; in order of names, so that a request is the same each time.
-local function add_headers(list, seen, headers)
-  local names = {}
-  for name in pairs(headers) do
-    if type(name) ~= "string" then return ("invalid header name '%s'"):format(tostring(name)) end
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local lower, value = name:lower(), headers[name]
-    if reserved[lower] then return ("header '%s' is set by %s"):format(name, reserved[lower]) end
-    if not seen[lower] then
-      for _, one in ipairs(type(value) == "table" and value or { value }) do
-        local wrong = add_one(list, name, one)
-        if wrong then return wrong end
-      end
-    end
-  end
-  for _, name in ipairs(names) do seen[name:lower()] = true end
-end
-
-local function is_callable_body(body)
-  if type(body) == "function" then return true end
-  if type(body) ~= "table" and type(body) ~= "userdata" then return false end
-  local ok, read = pcall(function() return body.read end)
-  return ok and type(read) == "function"
-end
-
-local function body_of(options)
-  local body, kind = options.body, nil
-  if options.json ~= nil then
-    local text, why = http_json.encode(options.json)
-    if not text then return nil, nil, "option 'json': " .. why end
-    body, kind = text, "application/json"
-  elseif options.form then
-    body, kind = url.form(options.form), "application/x-www-form-urlencoded"
-  end
-  if type(body) == "number" then body = tostring(body) end
-  if body ~= nil and type(body) ~= "string" and not is_callable_body(body) then
-    return nil, nil, ("option 'body' must be a string, a function or have read(), not a %s"):format(type(body))
-  end
-  return body, kind
-end
-
----@class moonpark.http.client.options
----@field url string
----@field method? string "GET", or "POST" where there is a body
----@field headers? table<string, string|number|table> Name = value, or a list of values
----@field query? table added to the URL's
----@field body? string|function|table what is sent; a function: its pieces, until nil; or what has read()
----@field length? integer bytes of a body that is not a string; else it goes in chunks
----@field json? any is encoded
----@field form? table is encoded
----@field timeout? number seconds for the whole, redirects included; no limit
----@field connect_timeout? number seconds; 30
----@field head_timeout? number seconds from the request's end to the end of the answer's head; no limit
----@field io_timeout? number seconds for each read and write; no limit
----@field redirects? integer that are followed; 5
----@field max_body? integer bytes of a body that is returned; 64 MiB
----@field max_head? integer bytes of the answer's head; 64 KiB
----@field proxy? string|false the environment's (http_proxy, no_proxy); false: none
----@field unix? string the path of a unix socket, in place of the URL's host
----@field stream? boolean answer:read() gives the body
----@field decode? boolean false: a compressed body stays so
----@field auth? string[] {name, password}: basic
----@field expect? boolean the body waits for "100 Continue"
----@field keep_alive? boolean false: the connection is not kept
----@field upgrade? string a protocol; where it is taken up answer.connection is there
-
----@class moonpark.http.job a request that is under way, over all redirects
----@field client moonpark.http.client
----@field options table
----@field method string
----@field body string|function|table|nil
----@field kind string|nil the body's type
----@field target moonpark.url.parts
----@field foreign boolean a redirect has led to another origin
----@field bodiless boolean|nil a redirect has taken the body away
----@field head string
----@field deadline number|nil
----@field use moonpark.http.use|false of the pool, by the last exchange
-
-local function merged(defaults, options)
-  local all = {}
-  for name, value in pairs(defaults) do all[name] = value end
-  for name, value in pairs(options) do all[name] = value end
-  return all
-end
-
--- The fields that the caller has not set himself.
-local function own_fields(job, list, seen)
-  local options = job.options
-  local function add(name, value)
-    local lower = name:lower()
-    if value and not seen[lower] then add_one(list, name, value) end
-  end
-  add("User-Agent", "moonpark/" .. core.version)
-  add("Accept", "*/*")
-  -- A slice of a packed body cannot be unpacked, so who asks for a range is sent none.
-  if options.decode ~= false and not seen["accept-encoding"] and not seen["range"] then
-    job.decode = true
-    add("Accept-Encoding", job.client.accepted)
-  end
-  if job.body ~= nil then add("Content-Type", job.kind) end
-  if not job.foreign then add("Authorization", http_route.credentials(options.auth, job.target.user)) end
-end
-
-local function framing_fields(job, list)
-  local body, options = job.body, job.options
-  if type(body) == "string" then
-    add_one(list, "Content-Length", #body)
-  elseif body ~= nil and options.length then
-    add_one(list, "Content-Length", ("%d"):format(options.length))
-  elseif body ~= nil then
-    add_one(list, "Transfer-Encoding", "chunked")
-  elseif job.method == "POST" or job.method == "PUT" or job.method == "PATCH" then
-    add_one(list, "Content-Length", 0)
-  end
-  if body ~= nil and options.expect then add_one(list, "Expect", "100-continue") end
-  if options.upgrade then
-    add_one(list, "Connection", "Upgrade")
-    add_one(list, "Upgrade", options.upgrade)
-  elseif options.keep_alive == false then
-    add_one(list, "Connection", "close")
-  end
-end
-
-local private = { authorization = true, cookie = true, ["proxy-authorization"] = true, host = true }
-
-local of_body = { ["content-type"] = true, ["content-encoding"] = true, ["content-language"] = true,
-  ["content-location"] = true }
-
--- Writes the head of what is to be sent next. nil, or what is wrong with it.
-local function write_head(job)
-  local options, list, seen = job.options, {}, {}
-  job.decode = false
-  local headers = options.headers or {}
-  local host = not job.foreign and http_route.find(headers, "host")
-  add_one(list, "Host", host or job.target.authority)
-  seen.host = true
-  if job.foreign then
-    for name in pairs(private) do seen[name] = true end
-  end
-  for name in pairs(job.bodiless and of_body or {}) do seen[name] = true end
-  local wrong = add_headers(list, seen, headers) or add_headers(list, seen, job.client.headers)
-  if wrong then return wrong end
-  own_fields(job, list, seen)
-  framing_fields(job, list)
-  job.route = http_route.of(job.target, options, job.method)
-  if not job.route.wrong then -- a URL, or a redirect, may name what is no host: dial would raise
-    job.route.wrong = select(2, net.check_address(job.route.address))
-  end
-  if job.route.wrong then return job.route.wrong end
-  if job.route.credentials then add_one(list, "Proxy-Authorization", job.route.credentials) end
-  job.head, wrong = job.client.writer:request(job.method, job.route.target, list)
-  return not job.head and wrong or nil
-end
-
--- Bytes that a target cannot hold, and that people write all the same.
-local function encoded(text)
-  return (text:gsub("[\128-\255\"<>\\^`{|}]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
-
-local function resolve(client, options)
-  local text = options.url
-  if type(text) ~= "string" then return nil, "option 'url' must be a string" end
-  text = encoded(text)
-  local parts, wrong
-  if client.base then parts, wrong = url.resolve(client.base, text) else parts, wrong = url.parse(text) end
-  if not parts then return nil, wrong end
-  if options.query then
-    local joint = parts.path:find("?", 1, true) and "&" or "?"
-    parts.path = parts.path .. joint .. url.form(options.query)
-  end
-  return parts
-end
-
--- The job; or nil, what is wrong, and whether that is for the caller to mend.
-local function prepare(client, given)
-  if type(given) ~= "table" then return nil, ("table of options expected, got %s"):format(type(given)), true end
-  local wrong = check_options(given)
-  if wrong then return nil, wrong, true end
-  local options = merged(client.defaults, given)
-  if options.proxy and type(options.proxy) ~= "string" then
-    return nil, "option 'proxy' must be a string or false", true
-  end
-  local body, kind
-  body, kind, wrong = body_of(options)
-  if wrong then return nil, wrong, true end
-  local target
-  target, wrong = resolve(client, options)
-  if not target then return nil, wrong, type(options.url) ~= "string" end
-  local job = { client = client, options = options, method = options.method or (body ~= nil and "POST" or "GET"),
-    body = body, kind = kind, target = target, foreign = false, use = false,
-    deadline = options.timeout and core.now() + options.timeout }
-  wrong = write_head(job)
-  if wrong then return nil, wrong, not job.route or not job.route.wrong end
-  return job
-end
 
 ---------------------------------------------------------------------------------------------------
 -- one exchange
@@ -439,13 +200,13 @@ local function follow(job, answer)
   if not redirects[status] or not location or (job.options.redirects or 5) == 0 then return false end
   local becomes_get = status == 303 and job.method ~= "HEAD" or (status <= 302 and job.method == "POST")
   if not becomes_get and not is_replayable(job) then return false end
-  local target, wrong = url.resolve(job.target, encoded(location:gsub(" ", "%%20")))
+  local target, wrong = url.resolve(job.target, http_job.encoded(location:gsub(" ", "%%20")))
   if not target then return nil, "invalid redirect: " .. wrong end
   if becomes_get then job.method, job.body, job.kind, job.bodiless = "GET", nil, nil, true end
   if not same_origin(target, job.target) then job.foreign = true end
   if not job.foreign then target.user = target.user or job.target.user end
   job.target = target
-  wrong = write_head(job)
+  wrong = http_job.write_head(job)
   if wrong then return nil, wrong end
   return true
 end
@@ -495,7 +256,7 @@ local function finished(job, ok, ...)
 end
 
 local function start(client, options, level)
-  local job, wrong, misuse = prepare(client, options)
+  local job, wrong, misuse = http_job.new(client, options)
   if job then return finished(job, pcall(run, job)) end
   if misuse then error("http: " .. wrong, level + 1) end
   return nil, wrong
@@ -567,7 +328,7 @@ end
 ---@return moonpark.http.client
 function M.client(options)
   options = options or {}
-  local wrong = check_options(options, of_clients)
+  local wrong = http_job.check_options(options, of_clients)
   if wrong then error("http.client: " .. wrong, 2) end
   local base
   if options.base_url then

@@ -90,7 +90,7 @@ describe("the pages on HTTP", function()
       if not (all:find("`" .. name .. "`", 1, true) or code:find("%f[%w_]" .. name .. " =") or
         code:find("%f[%w_]" .. name .. "%s*[,}]")) then missing[#missing + 1] = file .. ": " .. name end
     end
-    for _, file in ipairs { "http", "http_server", "http_client", "http_pool", "http_proxy", "http_static",
+    for _, file in ipairs { "http", "http_server", "http_client", "http_job", "http_pool", "http_proxy", "http_static",
       "http_files", "http_events", "http_multipart", "http_fields",
       "http_auth", "http_compress", "http_cors", "http_logger",
       "http_request_id" } do
