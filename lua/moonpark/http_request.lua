@@ -268,6 +268,7 @@ function Request:is_gone() return self.x:is_gone(self.serial) end
 ---@return string? err "closed", ...
 ---@return integer? errno
 function Request:hijack()
+  self.hijacked = false -- here is memory asked for: once the connection is taken nothing may raise
   local conn, err, errno = self.x:hijack(self.serial)
   if conn == false then
     local ok
