@@ -109,10 +109,11 @@ local function relay(client, target, head)
 end
 
 -- The client's connection and the target's speak another protocol from here on.
-local function switch(self, req, use)
+local function switch(self, req, res, use)
   local entry = use.entry
   local head = core.http_forward_upgrade(entry.reader)
   local client, target = req:hijack(), entry.conn
+  if not client then return res:fail(502) end -- should he still be there
   self.pool:give_away()
   use.entry = false
   local done, wrong = pcall(relay, client, target, head)
@@ -139,7 +140,7 @@ end
 -- The head that the target has sent, and what follows it; then the entry is released. `up`: a body that may still be
 -- on its way up, and then nothing can follow it.
 local function answer(self, req, res, use, status, up)
-  if status == 101 then return switch(self, req, use) end
+  if status == 101 then return switch(self, req, res, use) end
   local entry = use.entry
   local whole, err = forward_response(req.x, req.serial, entry.reader, entry.conn)
   if whole then return release(self, use, up and not up.ok) end
