@@ -71,9 +71,10 @@ end
 local KEPT = "HTTP/1.1 200 \r\nContent-Length:1\r\n\r\na"
 local REDIRECT = "HTTP/1.1 302 \r\nContent-Length:0\r\nLocation:/b\r\n\r\n"
 local CHUNKED = "HTTP/1.1 200 \r\nTransfer-Encoding:chunked\r\n\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n"
+local SWITCH = "HTTP/1.1 101 \r\nConnection:upgrade\r\nUpgrade:x\r\n\r\n"
 
 -- What is answered, by path; a path that is not here is not answered.
-local answers = { ["/a"] = KEPT, ["/r"] = REDIRECT, ["/b"] = CHUNKED, ["/c"] = KEPT }
+local answers = { ["/a"] = KEPT, ["/u"] = SWITCH, ["/r"] = REDIRECT, ["/b"] = CHUNKED, ["/c"] = KEPT }
 
 local function answer_peer(conn, used)
   grow_stack()
@@ -138,6 +139,32 @@ local function send_up(client)
   check_pool(client, 1)
 end
 
+-- One of them waits for its turn.
+local function ask_at_once(client)
+  local function ask()
+    local answer, err = client:request { url = "http://h/a", proxy = false, timeout = 30 }
+    if not answer then error(err, 0) end
+    expect("a", answer.body)
+  end
+  local ok, err = pcall(moonpark.scope, function(scope)
+    scope:go(ask):name "other"
+    ask()
+  end)
+  check_pool(client, 1)
+  if not ok then error(err, 0) end
+end
+
+local function switch(client)
+  local answer = get(client, "/u", { upgrade = "x" })
+  check_pool(client, 0)
+  local conn = answer.connection
+  give(conn, "GET /a HTTP/1.1\r\n\r\n") -- which the peer still speaks
+  local bytes = receive_until(conn, "\na")
+  conn:close()
+  if bytes == "" then error("eof", 0) end
+  expect(KEPT, bytes)
+end
+
 local function ask_in_vain(client)
   local ok, answer, err = pcall(client.request, client, { url = "http://h/n", proxy = false, timeout = 0.001 })
   check_pool(client, 1)
@@ -166,6 +193,8 @@ local function client_stage(given)
     attempt(ask_twice)
     attempt(function() expect("a", get(client, "/c").body) end)
     attempt(send_up)
+    attempt(ask_at_once)
+    attempt(switch)
     attempt(ask_in_vain)
     client:close()
     check_pool(client, 0)
@@ -178,8 +207,8 @@ end
 ---------------------------------------------------------------------------------------------------
 -- servers
 
--- One exchange with a server: the bytes that came back.
-local function exchange(server, request)
+-- One exchange with a server: the bytes that came back, to the end or until they are enough.
+local function exchange(server, request, is_enough)
   local conn, err = net.dial(server:address(), { timeout = 30 })
   if not conn then error(err, 0) end
   local ok, bytes = pcall(function()
@@ -187,7 +216,7 @@ local function exchange(server, request)
     local pieces = {}
     repeat
       pieces[#pieces + 1] = receive(conn)
-    until pieces[#pieces] == ""
+    until pieces[#pieces] == "" or is_enough and is_enough(table.concat(pieces))
     return table.concat(pieces)
   end)
   conn:close()
@@ -241,6 +270,7 @@ end
 
 local SMALL = "GET / HTTP/1.0\r\n\r\n"
 local STREAMED = "POST / HTTP/1.1\r\nHost:h\r\nConnection:close\r\nTransfer-Encoding:chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+local UPGRADE = "GET / HTTP/1.1\r\nHost:h\r\nConnection:upgrade\r\nUpgrade:x\r\n\r\n"
 
 local function target_peer(conn)
   grow_stack()
@@ -252,6 +282,9 @@ local function target_peer(conn)
       if not head:find("0\r\n\r\n", 1, true) then break end
       if not head:find("1\r\nx\r\n0\r\n\r\n", 1, true) then error(WRONG .. "other bytes: " .. head, 0) end
       give(conn, CHUNKED)
+    elseif head:lower():find("upgrade:", 1, true) then
+      give(conn, SWITCH .. "x")
+      break
     else
       give(conn, KEPT)
     end
@@ -269,6 +302,18 @@ local function unchunked(fields, body)
     pieces[#pieces + 1] = body:sub(from, from + tonumber(size, 16) - 1)
     at = from + tonumber(size, 16) + 2
   end
+end
+
+-- Who is refused may ask again: that connection does not end.
+local function is_refused(bytes)
+  return bytes:find("\r\n\r\n", 1, true) and not bytes:find("^HTTP/1%.1 101 ")
+end
+
+local function check_switched(bytes)
+  local head, rest = bytes:match "^HTTP/1%.1 (101 .-)\r\n\r\n(.*)$"
+  if not head then return parse(bytes) end -- raises: it was refused
+  if rest == "" then error("eof", 0) end
+  expect("x", rest)
 end
 
 local function proxy_stage(given)
@@ -297,6 +342,7 @@ local function proxy_stage(given)
         local fields, body = parse(exchange(server, STREAMED))
         expect("bc", unchunked(fields, body))
       end)
+      attempt(function() check_switched(exchange(server, UPGRADE, is_refused)) end)
     end)
     proxy:close()
     if proxy.pool.open ~= 0 then error(WRONG .. proxy.pool.open .. " connections of the proxy are counted", 0) end
