@@ -3,9 +3,11 @@
 
 local core = require "moonpark.core"
 local http = require "moonpark.http"
+local http_decode = require "moonpark.http_decode"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local peers = require "support.http_client"
+local process = require "support.process"
 local support = require "support.net"
 
 describe("http.request", function()
@@ -69,12 +71,14 @@ describe("http.request", function()
       { http.post(server.url, { body = of "ab", length = 3 }) })
   end)
 
-  it("passes on what a body raises, and closes the connection", function()
+  it("passes on what a body raises, closes the connection, and ends its turn", function()
     local server = peers.scripted(function(conn) conn:read_all() end)
-    local client = http.client()
-    local ok, err = pcall(client.post, client, server.url, { body = function() error("no more", 0) end })
-    assert.same({ false, "no more" }, { ok, err })
-    assert.same({ open = 0, idle = 0 }, client:stats())
+    local client = http.client { max_connections = 1, max_per_host = 1, timeout = 30 }
+    for _ = 1, 2 do
+      local ok, err = pcall(client.post, client, server.url, { body = function() error("no more", 0) end })
+      assert.same({ false, "no more" }, { ok, err })
+      assert.same({ open = 0, idle = 0 }, client:stats())
+    end
   end)
 
   it("gives headers by any case, repeated ones joined, and JSON decoded", function()
@@ -439,6 +443,18 @@ describe("a compressed answer", function()
     assert.equal("invalid encoding", (select(2, fetch("not gzip at all", "gzip"))))
     assert.equal("unexpected eof", (select(2, fetch(packed:sub(1, -5), "gzip"))))
     assert.equal("", (fetch("", "gzip")))
+  end)
+
+  it("is asked for again once its library can be loaded", function()
+    local result = process.run({ process.interpreter, "-e", [[
+      local ffi = require "ffi"
+      local load, decode = ffi.load, require "moonpark.http_decode"
+      ffi.load = function() error("not enough memory", 0) end
+      print(decode.accepted(), decode.new "gzip")
+      ffi.load = load
+      print(decode.accepted())
+    ]] })
+    assert.equal("nil\tnil\n" .. http_decode.accepted() .. "\n", result.out .. result.err)
   end)
 
   it("may be brotli", function()
