@@ -9,6 +9,13 @@
 #include <errno.h>
 #include <string.h>
 
+/* Those of the header that are inline: where they are called as functions, they are these. */
+extern inline size_t buf_len(const struct buf *b);
+extern inline size_t buf_room(const struct buf *b);
+extern inline char *buf_reserve(struct buf *b, size_t n);
+extern inline void buf_commit(struct buf *b, size_t n);
+extern inline void buf_consume(struct buf *b, size_t n);
+
 static void to_front(struct buf *b)
 {
     size_t n = buf_len(b);

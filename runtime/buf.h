@@ -15,23 +15,23 @@ struct buf {
     size_t searched; /* bytes from start in which buf_find found nothing */
 };
 
-static inline size_t buf_len(const struct buf *b) { return b->end - b->start; }
+inline size_t buf_len(const struct buf *b) { return b->end - b->start; }
 static inline const char *buf_at(const struct buf *b) { return b->bytes + b->start; }
 
 /* How many bytes may be written behind the end without another reserve. */
-static inline size_t buf_room(const struct buf *b) { return b->capacity - b->end; }
+inline size_t buf_room(const struct buf *b) { return b->capacity - b->end; }
 
 /* Makes room for n more bytes, where there is not enough; as buf_reserve. */
 char *buf_grow(struct buf *b, size_t n);
 
 /* Room for n more bytes at the end; where to write, or NULL: no memory, nothing changed. */
-static inline char *buf_reserve(struct buf *b, size_t n)
+inline char *buf_reserve(struct buf *b, size_t n)
 {
     return buf_room(b) >= n ? b->bytes + b->end : buf_grow(b, n);
 }
 
 /* n bytes were written behind the end. */
-static inline void buf_commit(struct buf *b, size_t n)
+inline void buf_commit(struct buf *b, size_t n)
 {
     must(n <= buf_room(b));
     b->end += n;
@@ -41,7 +41,7 @@ static inline void buf_commit(struct buf *b, size_t n)
 int buf_append(struct buf *b, const char *bytes, size_t n);
 
 /* Drops n bytes at the front. */
-static inline void buf_consume(struct buf *b, size_t n)
+inline void buf_consume(struct buf *b, size_t n)
 {
     must(n <= buf_len(b));
     b->start += n;
