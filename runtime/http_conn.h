@@ -31,6 +31,7 @@ struct http_conn {
     uint32_t requests;
     uint32_t searched;              /* of `in`: no end of a head is in there */
     uint8_t state;                  /* enum http_state */
+    bool arrived;                   /* IDLE or HEADING, and something may have come that nobody has looked at yet */
 };
 
 /* One request and its response; a worker's, used again for the next one. */

@@ -27,18 +27,24 @@ void http_life_due(struct http_conn *hc, int64_t length)
         (void)timers_set(&hc->server->loop->timers, &hc->timer, hc->due); /* no memory: then it has no limit */
 }
 
-static void on_timer(struct timer *timer)
+/* hc, which has a `due`, has no timer. May end it. */
+static void look_at_time(struct http_conn *hc)
 {
-    struct http_conn *hc = container_of(timer, struct http_conn, timer);
     int64_t now = http_life_now(hc->server);
-    if (hc->due == 0 || hc->state == HTTP_ACTIVE || hc->state == HTTP_WAITING)
-        return;
     if (hc->due > now)
         http_life_due(hc, hc->due - now);
     else if (hc->state == HTTP_HEADING)
         http_life_answer(hc, 408);
     else
         http_life_close(hc);
+}
+
+/* What has arrived may have come in time: http_life_rest goes on with it, once it was looked at. */
+static void on_timer(struct timer *timer)
+{
+    struct http_conn *hc = container_of(timer, struct http_conn, timer);
+    if (hc->due != 0 && !hc->arrived && hc->state != HTTP_ACTIVE && hc->state != HTTP_WAITING)
+        look_at_time(hc);
 }
 
 const char *http_life_date(struct http_server *s)
@@ -128,6 +134,8 @@ void http_life_rest(struct http_conn *hc)
     http_life_move(hc, &hc->server->idle, hc->state);
     buf_release(&hc->c.in);
     make_room(hc->server);
+    if (hc->due != 0 && hc->timer.slot == 0)
+        look_at_time(hc);
 }
 
 struct http_conn *http_life_oldest_idle(struct http_server *s)

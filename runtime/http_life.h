@@ -68,7 +68,8 @@ struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(st
 
 void http_life_move(struct http_conn *hc, struct list *to, enum http_state state);
 
-/* Nothing is here for hc, which is IDLE or HEADING: the poller will tell when something is. */
+/* Nothing is here for hc, which is IDLE or HEADING: the poller will tell when something is. Ends hc where its time was
+ * up meanwhile. */
 void http_life_rest(struct http_conn *hc);
 
 /* The one that has been IDLE longest, nearly; NULL where none seems to be. It is what makes room for a new one. */

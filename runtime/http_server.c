@@ -217,9 +217,18 @@ static void serve(struct http_conn *hc, struct http_exchange *x)
         http_life_rest(hc);
 }
 
+/* hc is IDLE or HEADING, and is to be looked at. */
+static void join_arrived(struct http_conn *hc)
+{
+    hc->arrived = true;
+    http_life_move(hc, &hc->server->arrived, hc->state);
+}
+
 static struct http_conn *next_arrived(struct http_server *s)
 {
-    return container_of(list_pop(&s->arrived), struct http_conn, link);
+    struct http_conn *hc = container_of(list_pop(&s->arrived), struct http_conn, link);
+    hc->arrived = false;
+    return hc;
 }
 
 /* Somebody will look at those that have arrived: a worker that is woken for that, the last to stand by, for its
@@ -239,7 +248,7 @@ static void stir(struct http_server *s)
 static void arrive(struct http_conn *hc)
 {
     hc->c.drained = false;
-    http_life_move(hc, &hc->server->arrived, hc->state);
+    join_arrived(hc);
     stir(hc->server);
 }
 
@@ -474,7 +483,7 @@ static void go_idle(struct http_conn *hc)
     hc->state = HTTP_IDLE;
     http_life_due(hc, hc->server->limits.idle);
     if (buf_len(&hc->c.in) > 0 || has_news(hc)) {
-        http_life_move(hc, &hc->server->arrived, HTTP_IDLE);
+        join_arrived(hc);
         return;
     }
     http_life_rest(hc);
@@ -554,7 +563,7 @@ void http_server_last_look(struct http_server *s)
         if (hc->state != HTTP_IDLE)
             continue;
         hc->c.drained = false;
-        http_life_move(hc, &s->arrived, HTTP_IDLE);
+        join_arrived(hc);
     }
     stir(s);
 }
