@@ -2,6 +2,8 @@
 /* http_keeper.c - news are looked at, not queued: what was told once is told again for as long as it is so. */
 #include "http_keeper.h"
 
+#include "errors.h"
+
 static int news(struct http_server *s)
 {
     if (s->accept_error)
@@ -35,6 +37,8 @@ static const struct wait_kind kind_keep = {.name = "http.keep", .attempt = attem
 
 int http_keeper_wait(struct http_server *s, struct task *t)
 {
+    if (sched_canceled(t)) /* so would be the workers that it starts: they take nothing */
+        return ERR_CANCELED;
     int r = news(s);
     if (r)
         return r;

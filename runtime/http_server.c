@@ -404,6 +404,10 @@ static int stand_by(struct http_exchange *x, struct task *t)
 int http_server_take(struct http_exchange *x, struct task *t)
 {
     must(!x->conn);
+    if (sched_canceled(t)) { /* by its handler: it cannot wait for anything, and would fail whoever it served */
+        stir(x->server);
+        return ERR_CANCELED;
+    }
     return find_request(x) ? 0 : stand_by(x, t);
 }
 

@@ -484,6 +484,38 @@ describe("requests of several connections that come together", function()
     server:stop()
   end)
 
+  it("are not served by a worker that was cancelled", function()
+    local server = http.start(function(_, res)
+      res:send "x"
+      core.current():cancel()
+    end)
+    local first = server:dial()
+    first:write(GET)
+    assert.equal("x", http.read_answer(first).body)
+    first:close()
+    server:stop()
+
+    local count = 0
+    server = http.start(function(_, res)
+      count = count + 1
+      if count == 21 then core.current():cancel() end
+      res:send(count == 21 and "x" or tostring(moonpark.sleep(0)))
+    end)
+    local conns = ask_at_once(server, 20)
+    local answers = {}
+    for i, conn in ipairs(conns) do
+      local answer = conn:read_line()
+      if answer then
+        repeat local line = assert(conn:read_line()) until line == ""
+        answer = conn:read_exactly(i == 1 and 1 or 4)
+      end
+      answers[i] = tostring(answer)
+      conn:close()
+    end
+    assert.equal(("true "):rep(19), table.concat(answers, " ", 2) .. " ")
+    server:stop()
+  end)
+
   it("are all answered when the server shuts down at that moment", function()
     local server = http.start(function(_, res) res:send "x" end)
     local idle = server:dial()
