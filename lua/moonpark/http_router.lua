@@ -353,9 +353,11 @@ end
 ---@param req moonpark.http.request
 ---@param res moonpark.http.response
 function Router:handle(req, res)
-  local routes = self.shared.exact[req[4]] -- the raw path, and the method: see http_request.lua
+  local method, path = rawget(req, 3), rawget(req, 4) -- see http_request.lua
+  if not path then method, path = req.method, req.raw_path end -- a table that stands before the request
+  local routes = self.shared.exact[path]
   if routes then
-    local route = pick(routes, req[3])
+    local route = pick(routes, method)
     if route then return route.handler(req, res) end
   end
   return walk(self, req, res)

@@ -239,6 +239,41 @@ describe("a router", function()
     assert.equal("nothing", get "/none")
   end)
 
+  describe("goes by the method and the path that a handler before it", function()
+    local function asks_with(change)
+      app = http.router()
+      app:get("/a", says "GET /a")
+      app:delete("/a", says "DELETE /a")
+      app:get("/b", says "GET /b")
+      server = support.start(function(req, res) return app(change(req), res) end)
+      return get "/a"
+    end
+
+    it("has set", function()
+      assert.equal("DELETE /a", asks_with(function(req)
+        req.method = "DELETE"
+        return req
+      end))
+      assert.equal("GET /b", asks_with(function(req)
+        req.raw_path = "/b"
+        return req
+      end))
+    end)
+
+    it("has in a table of its own before the request", function()
+      local function before(own)
+        return asks_with(function(req) return setmetatable(own, { __index = req }) end)
+      end
+      assert.equal("GET /a", before {})
+      assert.equal("DELETE /a", before { method = "DELETE" })
+      assert.equal("GET /b", before { raw_path = "/b" })
+    end)
+
+    it("has in a table that is no request", function()
+      assert.equal("DELETE /a", asks_with(function() return { method = "DELETE", raw_path = "/a", params = {} } end))
+    end)
+  end)
+
   describe("raises at the caller's line", function()
     it("for a route that is there already", function()
       app:get("/a/:x", says "a")
