@@ -43,7 +43,7 @@ end
 local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
 local function fields_of(self)
-  local fields = rawget(self, "fields")
+  local fields = self.fields
   if not fields then
     fields = {}
     self.fields = fields
@@ -127,7 +127,7 @@ function Response:get(name)
   name = name:lower()
   if name == "content-type" then return self.type end
   if name == "content-length" then return self.length and tostring(self.length) end
-  local fields = rawget(self, "fields")
+  local fields = self.fields
   return fields and http_fields.get(fields, name)
 end
 
@@ -177,7 +177,15 @@ local function may_change(status) return status ~= 204 and status ~= 206 and sta
 
 local send = core.http_exchange_class.send
 
+-- For a table that stands before the response: what it does not have is the response's.
+local function send_through(self, body, kind)
+  local transform = self.transform
+  if transform and may_change(self.status) then body = transform:whole(self, body, self.type or kind) end
+  return send(self.x, self.serial, self.status, body, self.type or kind, self.fields)
+end
+
 local function send_now(self, body, kind)
+  if not rawget(self, 1) then return send_through(self, body, kind) end
   local transform, status = rawget(self, "transform"), rawget(self, "status") or 200
   if transform and may_change(status) then body = transform:whole(self, body, self.type or kind) end
   return send(self[1], self[2], status, body, rawget(self, "type") or kind, rawget(self, "fields"))

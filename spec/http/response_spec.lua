@@ -95,6 +95,30 @@ describe("a response", function()
     end)
   end)
 
+  it("is the same through a table that stands before it, but for what that has of its own", function()
+    local function through(own, fn)
+      return answer(function(_, res)
+        res.status, res.type = 203, "text/html"
+        res:set("X-Outer", "1")
+        return fn(setmetatable(own, { __index = res }))
+      end)
+    end
+    local a = through({}, function(res) return res:send "x" end)
+    assert.same({ 203, "text/html", "1", "x" }, { a.status, a.headers["content-type"], a.headers["x-outer"], a.body })
+    a = through({}, function(res)
+      res.status = 404
+      res:set("X-Inner", "2")
+      return res:json { 1 }
+    end)
+    assert.same({ 404, "text/html", "1", "2", "[1]" },
+      { a.status, a.headers["content-type"], a.headers["x-outer"], a.headers["x-inner"], a.body })
+    a = through({ type = "text/css" }, function(res)
+      res:write "x"
+      return res:finish()
+    end)
+    assert.same({ 203, "text/css", "1", "x" }, { a.status, a.headers["content-type"], a.headers["x-outer"], a.body })
+  end)
+
   describe("has fields", function()
     it("that are set once, added, read and removed by any case of their name", function()
       local seen
