@@ -4,6 +4,7 @@
 
 #include "hard.h"
 #include "l_conn.h"
+#include "l_http.h"
 #include "l_task.h"
 #include "sys.h"
 
@@ -208,8 +209,12 @@ static int l_check(lua_State *L)
     netpoll_check(&cx->loop.netpoll);
     pool_check(cx->loop.pool);
     resolver_check(&cx->resolver);
-    for (struct list *l = cx->loop.conns.next; l != &cx->loop.conns; l = l->next)
-        conn_check(container_of(l, struct conn, link));
+    for (struct list *l = cx->loop.conns.next; l != &cx->loop.conns; l = l->next) {
+        const struct conn *c = container_of(l, struct conn, link);
+        conn_check(c);
+        if (c->face == &l_http_face.conn)
+            http_server_check(c);
+    }
     return 0;
 }
 
