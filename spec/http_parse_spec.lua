@@ -447,6 +447,45 @@ describe("http_parse_is_token and http_parse_is_value", function()
   end)
 end)
 
+describe("a run of bytes, of any length, where memory ends,", function()
+  -- Every length, and each of those bytes at every place in it -> what fn(run, byte, place) says.
+  local function each_run(strange, fn)
+    for n = 1, 70 do
+      for place = 1, n do
+        local byte = strange:sub((n + place) % #strange + 1, (n + place) % #strange + 1)
+        fn(("a"):rep(place - 1) .. byte .. ("a"):rep(n - place), byte, place)
+      end
+    end
+  end
+
+  it("is a value as far as each of its bytes may be in one", function()
+    each_run("\0\8\t\n\r\31 \126\127\128\255\"#<>", function(run, byte)
+      local good = not byte:find("[%z\1-\8\10-\31\127]")
+      assert.equal(good, lib.http_parse_is_value(edge.place(run), #run), ("%q in %d"):format(byte, #run))
+    end)
+  end)
+
+  it("ends in a head where the byte stands that ends it", function()
+    each_run("\0\8\31\127 ", function(run, byte, place)
+      local bytes = ("GET / HTTP/1.1\r\nHost: a\r\nX:%s\r\n\r\n"):format(run)
+      local length = parse("request", bytes)
+      assert.equal(byte == " " and #bytes, length)
+      if length then assert.equal(run:match("^ *(.-) *$"), text(bytes, head.fields[1].value), place) end
+      length = parse("request", bytes:sub(1, -5)) -- its line is not complete
+      if byte == " " then assert.is_nil(length) else assert.is_false(length) end
+    end)
+  end)
+
+  it("ends a target the same way", function()
+    each_run("\0\31 \"#<>\127\128\255!~[%", function(run, byte, place)
+      local bytes = ("GET /%s HTTP/1.1\r\nHost: a\r\n\r\n"):format(run)
+      local good = byte:find("[!~%[%%]")
+      assert.equal(good and #bytes or false, (parse("request", bytes)), ("%q at %d of %d"):format(byte, place, #run))
+      if good then assert.equal("/" .. run, text(bytes, head.target)) end
+    end)
+  end)
+end)
+
 ---------------------------------------------------------------------------------------------------
 -- random heads
 
