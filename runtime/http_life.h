@@ -46,6 +46,7 @@ struct http_server {
     struct list workers;           /* idle workers, by exchange.waiter */
     struct task *keeper;           /* parked in http_keeper_wait, or NULL */
     struct late again;             /* accepting goes on */
+    struct late later;             /* what has arrived is looked at, should no worker have done so */
     struct timer pause;            /* the same when it fires */
     int64_t pause_length;          /* ns */
     int64_t date_due;              /* ns: when the date must be written anew */

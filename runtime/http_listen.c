@@ -79,7 +79,9 @@ int http_listen_open(struct http_server *s, struct loop *loop, struct conn *list
     s->limits = *most;
     s->pause.fire = on_pause;
     s->again.run = on_again;
+    s->later.run = http_server_look;
     list_init(&s->again.link);
+    list_init(&s->later.link);
     list_init(&s->waiting);
     list_init(&s->idle);
     list_init(&s->arrived);
@@ -125,6 +127,7 @@ void http_listen_close(struct http_server *s)
     s->closed = true;
     close_all(&s->idle);
     close_all(&s->arrived);
+    list_del(&s->later.link);
     close_all(&s->waiting);
     http_server_cancel(s);
 }

@@ -231,8 +231,8 @@ static struct http_conn *next_arrived(struct http_server *s)
     return hc;
 }
 
-/* Somebody will look at those that have arrived: a worker that is woken for that, the last to stand by, for its
- * memory is warm; or, where none is idle, we, and their requests wait for one. */
+/* Somebody will look at those that have arrived: a worker that is woken for that, the last to stand by, for its memory
+ * is warm. Where none is idle, one of those that run may come by; before the loop blocks, we do it. */
 static void stir(struct http_server *s)
 {
     if (s->stirred || list_empty(&s->arrived))
@@ -240,6 +240,14 @@ static void stir(struct http_server *s)
     s->stirred = !list_empty(&s->workers);
     if (s->stirred)
         sched_wake_waiter(container_of(s->workers.prev, struct waiter, link), 0);
+    else
+        loop_late(s->loop, &s->later);
+}
+
+/* All workers wait for something else: whole heads wait for those that the keeper starts. */
+void http_server_look(struct late *late)
+{
+    struct http_server *s = container_of(late, struct http_server, later);
     while (!s->stirred && !list_empty(&s->arrived))
         serve(next_arrived(s), NULL);
 }
@@ -621,7 +629,7 @@ void http_server_check(const struct conn *c)
         c->kind == CONN_LISTENER ? container_of(c, struct http_server, listener) : http_conn_of((struct conn *)c)->server;
     if (c->kind == CONN_LISTENER || s->closing)
         check_lists(s);
-    must(list_empty(&s->arrived) || s->stirred);         /* somebody will look at them */
+    must(list_empty(&s->arrived) || s->stirred || !list_empty(&s->later.link)); /* somebody will look at them */
     must(list_empty(&s->waiting) || s->idle_workers == 0); /* nobody sleeps meanwhile */
     must(!s->closing || s->idle_workers == 0);
 }

@@ -57,6 +57,9 @@ void http_server_hijack(struct http_exchange *x, struct conn *to);
 /* A connection that was just accepted: its requests are served from now on. 0 or -ENOMEM with fd closed. */
 int http_server_begin(struct http_server *s, int fd);
 
+/* Looks at what has arrived, and has not been looked at by any worker. */
+void http_server_look(struct late *late);
+
 /* The server is closing: idle connections end, but for those whose next request is here already. */
 void http_server_last_look(struct http_server *s);
 
