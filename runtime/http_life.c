@@ -237,3 +237,42 @@ void http_life_answer(struct http_conn *hc, int status)
     hc->server->refused++;
     http_life_leave(hc);
 }
+
+/* ---- checks ---- */
+
+/* The connections in a list, each of which must be in one of those states (a set of bits). */
+static uint32_t count_in(const struct http_server *s, const struct list *in, unsigned states)
+{
+    uint32_t n = 0;
+    for (const struct list *l = in->next; l != in; l = l->next, n++) {
+        const struct http_conn *hc = container_of(l, struct http_conn, link);
+        must(hc->server == s && (states >> hc->state & 1));
+        must(hc->arrived == (in == &s->arrived));
+        must((hc->exchange != NULL) == (hc->state == HTTP_ACTIVE));
+        must(!hc->exchange || (hc->exchange->conn == hc && list_empty(&hc->exchange->waiter.link)));
+    }
+    return n;
+}
+
+/* A hijacked connection has left its lists, and an active one may be closed, but is still its worker's. */
+static void check_lists(const struct http_server *s)
+{
+    uint32_t n = count_in(s, &s->idle, 1u << HTTP_IDLE | 1u << HTTP_HEADING | 1u << HTTP_LEAVING);
+    n += count_in(s, &s->arrived, 1u << HTTP_IDLE | 1u << HTTP_HEADING);
+    n += count_in(s, &s->waiting, 1u << HTTP_WAITING);
+    n += count_in(s, &s->busy, 1u << HTTP_ACTIVE);
+    must(n == s->count);
+    must(list_length(&s->workers) == s->idle_workers);
+}
+
+void http_life_check(const struct conn *c)
+{
+    bool listens = c->kind == CONN_LISTENER;
+    const struct http_server *s =
+        listens ? container_of(c, struct http_server, listener) : http_conn_of((struct conn *)c)->server;
+    if (listens || s->closing)
+        check_lists(s);
+    must(list_empty(&s->arrived) || s->stirred || !list_empty(&s->later.link)); /* somebody will look at them */
+    must(list_empty(&s->waiting) || s->idle_workers == 0); /* nobody sleeps meanwhile */
+    must(!s->closing || s->idle_workers == 0);
+}

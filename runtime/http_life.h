@@ -101,4 +101,7 @@ void http_life_tell_keeper(struct http_server *s);
 /* "Mon, 01 Jan 2024 00:00:00 GMT", 29 bytes. */
 const char *http_life_date(struct http_server *s);
 
+/* What holds between two calls of ours: for the server that c, its listener or one of its connections, belongs to. */
+void http_life_check(const struct conn *c);
+
 #endif

@@ -69,7 +69,4 @@ void http_server_cancel(struct http_server *s);
 /* Takes their connections away from the workers and closes them. */
 void http_server_cut(struct http_server *s);
 
-/* What holds between two calls of ours: for the server that c, its listener or one of its connections, belongs to. */
-void http_server_check(const struct conn *c);
-
 #endif

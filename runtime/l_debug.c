@@ -213,7 +213,7 @@ static int l_check(lua_State *L)
         const struct conn *c = container_of(l, struct conn, link);
         conn_check(c);
         if (c->face == &l_http_face.conn)
-            http_server_check(c);
+            http_life_check(c);
     }
     return 0;
 }

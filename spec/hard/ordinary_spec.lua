@@ -26,6 +26,8 @@ local left_out = {
     "are served by one worker",                             -- pieces: the server runs between two bytes
     "are all answered when the server shuts down",          -- pieces
     "streams to a client that reads slowly",                -- volume
+  },
+  ["http/limits"] = {
     "is cut off when a write takes longer",                 -- volume
     "whose answer was whole when its handler returned",     -- volume
   },
