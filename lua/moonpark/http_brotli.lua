@@ -3,13 +3,10 @@
 
 local ffi = require "ffi"
 local http_codec = require "moonpark.http_codec"
+local shared_library = require "moonpark.shared_library"
 
-local found, brotli
-for _, name in ipairs { "libbrotlienc.so.1", "brotlienc" } do
-  found, brotli = pcall(ffi.load, name)
-  if found then break end
-end
-if not found then return nil end
+local brotli = shared_library.load("libbrotlienc.so.1", "brotlienc")
+if not brotli then return nil end
 
 -- Names of our own: another module may declare the same functions in other words. Once: this file may be loaded again.
 local declared = pcall(ffi.typeof, "moonpark_brotli")

@@ -5,6 +5,7 @@
 -- unpacks to gigabytes costs a piece at a time.
 
 local ffi = require "ffi"
+local shared_library = require "moonpark.shared_library"
 
 local M = {}
 
@@ -47,8 +48,8 @@ local libraries = {} -- [name] = the library
 local function library(name, functions)
   local found = libraries[name]
   if found then return found end
-  local ok, lib = pcall(ffi.load, name)
-  if not ok then return nil end
+  local lib = shared_library.load(name)
+  if not lib then return nil end
   ffi.cdef(functions)
   libraries[name] = lib
   return lib

@@ -3,13 +3,10 @@
 
 local ffi = require "ffi"
 local http_codec = require "moonpark.http_codec"
+local shared_library = require "moonpark.shared_library"
 
-local found, z
-for _, name in ipairs { "libz.so.1", "z" } do
-  found, z = pcall(ffi.load, name)
-  if found then break end
-end
-if not found then return nil end
+local z = shared_library.load("libz.so.1", "z")
+if not z then return nil end
 
 -- Names of our own: another module may declare the same functions in other words. Once: this file may be loaded again.
 local declared = pcall(ffi.typeof, "moonpark_gzip_stream")
