@@ -123,6 +123,7 @@ local left_out = {
   },
   ["process"] = {
     "hands no connection over that holds bytes already",    -- pieces: nothing is read ahead
+    "the dump names the keeper",                            -- sight
   },
   ["http/file"] = {
     "cuts the connection where the file becomes shorter",   -- volume, and so on
