@@ -171,7 +171,8 @@ end
 local tally = { lives = 0, failed = 0, broken = 0, crashed = 0 }
 
 -- LuaJIT, without memory in the middle of a call, unwinds frames that are not whole yet. Whether it then crashes
--- depends on what lies in memory: another life with the same fault seldom does. A crash in code of ours is no such thing.
+-- depends on what lies in memory: another life with the same fault seldom does. A crash in code of ours is not of
+-- that kind.
 local TRIES = 5
 
 local function is_unwinders_crash(text)
