@@ -321,7 +321,7 @@ static bool on_event(struct pollDesc *pd, uint32_t events)
     return true;
 }
 
-/* A connection's first request is most often there already: it is looked at here. */
+/* A connection's first request is most often there already. */
 int http_server_begin(struct http_server *s, int fd)
 {
     struct http_conn *hc = http_life_open(s, fd, on_event);
