@@ -14,6 +14,13 @@
 
 const char face_token = 0;
 
+const struct site *face_site(struct ctx *cx, lua_State *L)
+{
+    const struct site *s = site_here(&cx->sites, L, 1);
+    const struct task *t = face_running(cx);
+    return s || !t ? s : t->site;
+}
+
 struct ctx *face_loop(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);

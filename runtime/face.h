@@ -112,6 +112,9 @@ static inline uint64_t face_running_id(struct ctx *cx)
     return face_running(cx) ? face_running(cx)->id : 0;
 }
 
+/* Where the script calls this C function; from a task that runs nothing of the script's: where that was started. */
+const struct site *face_site(struct ctx *cx, lua_State *L);
+
 /* Ends a face function by parking: `return face_park(L, t)`. Keeps the arguments. */
 int face_park(lua_State *L, struct task *t);
 

@@ -52,7 +52,7 @@ void l_conn_made_here(lua_State *L, struct ctx *cx, struct conn *c)
 {
     if (!cx->trace_conns)
         return;
-    c->site = site_here(&cx->sites, L, 1);
+    c->site = face_site(cx, L);
     c->creator = face_running_id(cx);
 }
 

@@ -8,7 +8,6 @@
 #include "l_task.h"
 #include "sys.h"
 
-#include <string.h>
 
 static void set_string(lua_State *L, const char *name, const char *value)
 {
@@ -225,15 +224,20 @@ static int l_trace_conns(lua_State *L)
     return 0;
 }
 
-/* trace_sites(library, deep): which files are moonpark's own; whether to keep whole call paths */
+/* trace_sites(library, deep): the path that moonpark's own files begin with; whether to keep whole call paths */
 static int l_trace_sites(lua_State *L)
 {
     struct sites *sites = &face_ctx(L)->sites;
     const char *library = luaL_optstring(L, 1, NULL);
-    if (library && strlen(library) < sizeof sites->library)
-        strcpy(sites->library, library);
     sites->deep = lua_toboolean(L, 2);
-    return 0;
+    return face_result(L, library ? sites_set_library(sites, library) : 0);
+}
+
+/* is_own(path) -> is that file moonpark's own? */
+static int l_is_own(lua_State *L)
+{
+    lua_pushboolean(L, site_is_own(&face_ctx(L)->sites, luaL_checkstring(L, 1)));
+    return 1;
 }
 
 /* ---- the hard build ---- */
@@ -306,7 +310,7 @@ static void open_hard(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"check", l_check}, {"close_conn", l_close_conn}, {"close_conns", l_close_conns}, {"conns", l_conns},
-    {"stats", l_stats}, {"tasks", l_tasks},             {"trace_conns", l_trace_conns},
+    {"is_own", l_is_own}, {"stats", l_stats}, {"tasks", l_tasks},           {"trace_conns", l_trace_conns},
     {"trace_sites", l_trace_sites}, {NULL, NULL},
 };
 

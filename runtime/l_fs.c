@@ -358,7 +358,7 @@ static int l_open(lua_State *L)
     f->mark = &file_mark;
     list_init(&f->link);
     if (cx->trace_conns) {
-        f->site = site_here(&cx->sites, L, 1);
+        f->site = face_site(cx, L);
         f->id = ++cx->last_id;
         f->creator = face_running_id(cx);
     }

@@ -138,7 +138,7 @@ struct task *l_task_start(lua_State *L, struct ctx *cx, int n, struct scope *par
     cx->idle_count--;
 
     f->mark = &task_mark;
-    f->task.site = site_here(&cx->sites, L, 1);
+    f->task.site = face_site(cx, L);
     lua_insert(L, -n - 1);
     lua_xmove(L, co, n);
     f->task.L = f->task.parked = co;

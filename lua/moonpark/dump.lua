@@ -77,12 +77,15 @@ function M.dump()
   return table.concat(lines, "\n\n") .. "\n"
 end
 
+-- The line of a traceback for the innermost frame that is the script's own.
 local function first_line(info)
-  local trace = debug.traceback(info.parked or info.thread)
-  for line in trace:gmatch("\n%s*([^\n]+)") do
-    if not line:find("^%[C%]") and not line:find("moonpark/[%w_]+%.lua:%d+: in") then return line end
+  local thread, level = info.parked or info.thread, 0
+  local frame = debug.getinfo(thread, level, "S")
+  while frame and (frame.what == "C" or core.is_own(frame.source:sub(2))) do
+    level = level + 1
+    frame = debug.getinfo(thread, level, "S")
   end
-  return trace:match("\n%s*([^\n]+)") or "?"
+  return debug.traceback(thread, "", frame and level or 0):match("\n%s+([^\n]+)") or "?"
 end
 
 local function waits(info)

@@ -13,8 +13,8 @@ end
 
 -- Tasks remember where they were started: to the first frame that is not of this directory, or all of
 -- the call path where MOONPARK_TRACE is set.
-local library = debug.getinfo(1, "S").short_src:match("^(.*/)init%.lua$")
-core.trace_sites(library, (os.getenv("MOONPARK_TRACE") or "") ~= "")
+local library = debug.getinfo(1, "S").source:match("^@(.*/)init%.lua$")
+assert(core.trace_sites(library, (os.getenv("MOONPARK_TRACE") or "") ~= ""))
 
 local task = require "moonpark.task"
 local dump = require "moonpark.dump"

@@ -79,7 +79,7 @@ end
 -- The innermost frame that is not moonpark's own.
 local function place(site)
   for _, frame in ipairs(site) do
-    if not frame:find("moonpark/[%w_]+%.lua:%d+$") then return frame end
+    if not core.is_own(frame) then return frame end
   end
   return site[#site] or "an unknown place"
 end
