@@ -17,6 +17,7 @@ int64_t clock_now(const struct clock *c)
 }
 
 int64_t clock_real(void) { return read_clock(CLOCK_MONOTONIC); }
+int64_t clock_processor(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
 
 /* Frozen, the date moves with the virtual clock: it is the real date of the frozen instant. */
 int64_t clock_wall(const struct clock *c)

@@ -17,6 +17,7 @@ struct clock {
 int64_t clock_now(const struct clock *c);  /* ns, monotonic, > 0 */
 int64_t clock_wall(const struct clock *c); /* ns since 1970-01-01 UTC */
 int64_t clock_real(void);                  /* ns, monotonic, whatever virtual time says */
+int64_t clock_processor(void);             /* ns of processor time used by this process; for signal handlers too */
 
 void clock_freeze(struct clock *c);
 void clock_thaw(struct clock *c);                  /* goes on from where it stands, never back */

@@ -10,6 +10,7 @@
  * first sets the hook. The prompt's own task is spared, whose end would be the program's. */
 #include "l_watchdog.h"
 
+#include "conn.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -140,8 +141,73 @@ static int l_watchdog_end(lua_State *L)
     return 1;
 }
 
+/* ---- output that nobody reads ---- */
+
+/* Seconds of processor time after the first one that the loop has not heard of. */
+enum { PIPE_IS_UNHEARD = 1, PIPE_KILLS = 3 };
+
+static struct {
+    lua_State *L;
+    int ending; /* a reference to the function */
+    int64_t since;
+    struct loop *loop;
+    struct sigaction before;
+} broken;
+
+static void end_now(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, broken.ending);
+    if (lua_pcall(L, 0, 0, 0) != 0)
+        lua_pop(L, 1);
+}
+
+/* In a handler, but not amid code of ours: the signal is the write's that has failed, and compiled Lua code has called
+ * that. */
+static void close_and_die(int signo)
+{
+    while (!list_empty(&broken.loop->conns))
+        conn_close(container_of(broken.loop->conns.next, struct conn, link));
+    _exit(128 + signo);
+}
+
+/* Each write brings another one, and what has a loop of its own to print may print for long before it waits. */
+static void pipe_broke(int signo)
+{
+    int saved = errno;
+    int64_t now = clock_processor();
+    if (!signals_pending(signo))
+        broken.since = now;
+    int64_t unheard = (now - broken.since) / NS_PER_SECOND;
+    if (!signals_pending(signo))
+        broken.before.sa_handler(signo);
+    else if (unheard >= PIPE_KILLS)
+        close_and_die(signo);
+    else if (unheard >= PIPE_IS_UNHEARD)
+        lua_sethook(broken.L, end_now, LUA_MASKCALL | LUA_MASKCOUNT, 1);
+    errno = saved;
+}
+
+/* end_by_pipe(ending): after signal_watch("PIPE"), once in a process. The loop hears of the first SIGPIPE when it runs
+ * again. ending() is called in the middle of a task that goes on to write for a second without waiting; a process that
+ * even this does not end (compiled code) closes its connections and ends two seconds later. */
+static int l_end_by_pipe(lua_State *L)
+{
+    struct sigaction action = {.sa_handler = pipe_broke, .sa_flags = SA_RESTART};
+    struct ctx *cx = face_ctx(L);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    broken.ending = luaL_ref(L, LUA_REGISTRYINDEX);
+    broken.L = cx->L ? cx->L : L;
+    broken.loop = &cx->loop;
+    must(sigaction(SIGPIPE, &action, &broken.before) == 0);
+    return 0;
+}
+
 static const luaL_Reg functions[] = {
-    {"interrupts", l_interrupts}, {"watchdog", l_watchdog}, {"watchdog_end", l_watchdog_end}, {NULL, NULL},
+    {"end_by_pipe", l_end_by_pipe}, {"interrupts", l_interrupts}, {"watchdog", l_watchdog},
+    {"watchdog_end", l_watchdog_end}, {NULL, NULL},
 };
 
 void l_watchdog_open(lua_State *L) { face_functions(L, functions); }

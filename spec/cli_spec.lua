@@ -389,13 +389,50 @@ describe("the moonpark command", function()
       assert.is_false(exists(path))
     end)
 
-    it("to a pipe that nobody reads kills a script that never waits", function()
-      local child = start "print 'ready' while true do print 'more' end"
-      assert.equal("ready", child:line())
-      child:close_output()
-      child:wait()
-      assert.equal(SIGPIPE, child.signal)
-    end)
+    for _, lines in ipairs { 2, 3, 1000 } do
+      it(("to a pipe that nobody reads, %d lines before a wait, ends a script in order"):format(lines), function()
+        local path = socket_path()
+        local child = process.start(process.moonpark(script [[
+          local path, lines = ...
+          local listener = assert(net.listen("unix:" .. path))
+          moonpark.go(function()
+            local data, err = listener:accept()
+            for _ = 1, 3 do print(data, err) end
+            moonpark.shield(moonpark.sleep, 0.01)
+            io.stderr:write(err, ", and went on to its end")
+          end)
+          moonpark.yield()
+          print "ready"
+          io.read "*l"
+          for _ = 1, lines do print "more" end
+          io.stderr:write "printed, "
+          moonpark.sleep(3600)]], path, tostring(lines)), { stdin = true })
+        assert.equal("ready", child:line())
+        child:close_output()
+        child:write "\n"
+        local status, _, err = child:wait()
+        assert.same({ 128 + SIGPIPE, "printed, canceled, and went on to its end" }, { status, err })
+        assert.is_nil(child.signal)
+        assert.is_false(exists(path))
+      end)
+    end
+
+    for name, loop in pairs {
+      ["prints without waiting"] = "while true do print 'more' end",
+      ["catches all errors meanwhile"] = "while true do pcall(print, 'more') end",
+      ["never ends when it is canceled"] = "while true do moonpark.sleep(0.001) for _ = 1, 1e9 do print 'more' end end",
+      ["writes in compiled code"] = "while true do io.write 'more\\n' end",
+    } do
+      it("to a pipe that nobody reads ends a script that " .. name .. ", and removes its paths", function()
+        local path = socket_path()
+        local child = start("listener = assert(net.listen('unix:' .. ...)) print 'ready' " .. loop, path)
+        assert.equal("ready", child:line())
+        child:close_output()
+        assert.equal(128 + SIGPIPE, (child:wait()))
+        assert.is_nil(child.signal)
+        assert.is_false(exists(path))
+      end)
+    end
 
     it("to a pipe that nobody reads is lost without harm where the command was started with SIGPIPE ignored", function()
       local words = process.moonpark(script [[

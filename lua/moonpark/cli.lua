@@ -8,7 +8,8 @@
 --   all tasks wait for one another      tells who waits for whom                               3
 --   SIGQUIT                             prints the dump, closes all                            2
 --   SIGUSR1                             prints the dump, goes on
---   SIGINT, SIGTERM, SIGPIPE            winds down; the second one ends at once                128 + signal
+--   SIGINT, SIGTERM                     winds down; the second one ends at once                128 + signal
+--   SIGPIPE                             winds down                                             141
 --
 -- Its trades: cli_words.lua reads the command line, cli_run.lua runs, cli_serve.lua serves folders,
 -- cli_end.lua winds down, cli_tell.lua tells failures, cli_signals.lua hears of signals.

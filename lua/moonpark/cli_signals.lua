@@ -3,7 +3,8 @@
 --
 --   QUIT               prints the dump, closes all; status 2, as Go's
 --   USR1               prints the dump
---   INT, TERM, PIPE    wind down, status 128 + signal; the second one ends at once
+--   INT, TERM          wind down, status 128 + signal; the second one ends at once
+--   PIPE               winds down, status 141, however many come
 
 local core = require "moonpark.core"
 local dump = require "moonpark.dump"
@@ -18,12 +19,19 @@ local handlers = {}    -- [number] = fn(), called on the loop's own stack: they 
 
 local function print_dump() io.stderr:write(dump.dump()) end
 
+local function status_of(name) return SIGNALED + core.signal_number(name) end
+
 local function ends(name, grace)
-  local number = core.signal_number(name)
   return function()
     if ending.status() then ending.leave(ending.status()) end
-    ending.start("SIG" .. name, SIGNALED + number, grace)
+    ending.start("SIG" .. name, status_of(name), grace)
   end
+end
+
+-- Nobody reads what we write. Each further line brings the signal again, those of tasks that wind down too.
+local function watch_output(grace)
+  M.on("PIPE", function() ending.start("SIGPIPE", status_of "PIPE", grace) end)
+  core.end_by_pipe(function() ending.leave(ending.status() or status_of "PIPE") end)
 end
 
 --- From now on fn() is called where that signal comes, on the loop's own stack.
@@ -54,7 +62,7 @@ function M.watch(grace)
   core.signal_default "INT"
   M.on("INT", ends("INT", grace))
   M.on("TERM", ends("TERM", grace))
-  if not core.signal_ignored "PIPE" then M.on("PIPE", ends("PIPE", grace)) end
+  if not core.signal_ignored "PIPE" then watch_output(grace) end
 end
 
 return M
