@@ -380,8 +380,9 @@ static int option_value(lua_State *L, int type)
     }
     if (type == SOCKET_LINGER && (lua_isnil(L, 3) || (lua_isboolean(L, 3) && !lua_toboolean(L, 3))))
         return -1;
-    lua_Number n = luaL_checknumber(L, 3);
-    luaL_argcheck(L, n >= 0 && n <= INT_MAX, 3, "out of range");
+    luaL_checknumber(L, 3);
+    size_t n = face_size(L, 3, 0, 0);
+    luaL_argcheck(L, n <= INT_MAX, 3, "out of range");
     return (int)n;
 }
 

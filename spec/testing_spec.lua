@@ -579,13 +579,13 @@ describe("testing.pair", function()
 
   it("refuses options that mean nothing", function()
     local wrong = {
-      ["pair: unknown option 'fragment'"] = { fragment = { 1 } },
+      ["pair: unknown option 'fragment'; did you mean 'fragments'?"] = { fragment = { 1 } },
       ["pair: option 'fragments' must be a table, not a number"] = { fragments = 1 },
       ["pair: option 'fragments' has 1 to 256 sizes"] = { fragments = {} },
       ["pair: option 'fragments' has whole numbers of bytes from 1 on, not 0"] = { fragments = { 1, 0 } },
       ["pair: option 'fragments' has whole numbers of bytes from 1 on, not 1.5"] = { fragments = { 1.5 } },
-      ["pair: option 'capacity' must be a number, not a string"] = { capacity = "1" },
-      ["pair: table of options expected, got number"] = 1,
+      ["pair: option 'capacity' must be a whole number of at least 1, not a string"] = { capacity = "1" },
+      ["pair: a table of options expected, got number"] = 1,
     }
     for message, options in pairs(wrong) do
       assert.has_error(function() testing.pair(options) end, message)

@@ -6,6 +6,7 @@
 -- for each piece and given back empty, so who waits holds none.
 
 local core = require "moonpark.core"
+local check_options = require("moonpark.options").check
 local task = require "moonpark.task"
 
 local M = {}
@@ -197,20 +198,8 @@ local function watch(relay, seconds, there, back)
   end
 end
 
-local function check_idle_timeout(options)
-  if options == nil then return nil end
-  if type(options) ~= "table" then
-    error(("bad argument #3 to 'relay' (table expected, got %s)"):format(type(options)), 3)
-  end
-  for key in pairs(options) do
-    if key ~= "idle_timeout" then error(("relay: unknown option '%s'"):format(tostring(key)), 3) end
-  end
-  local seconds = options.idle_timeout
-  if seconds ~= nil and not (type(seconds) == "number" and seconds > 0) then
-    error("relay: option 'idle_timeout' must be a number of seconds above 0", 3)
-  end
-  return seconds
-end
+local of_relay = { idle_timeout = { function(value) return type(value) == "number" and value > 0 end,
+  "must be a number of seconds above 0" } }
 
 --- Copies from a to b and from b to a until both streams have ended. The end of one is passed on as a half-close
 --- (as a close, to what has no half-close). A failure in one direction ends the other. Closes neither otherwise.
@@ -225,7 +214,7 @@ end
 function M.relay(a, b, options)
   check_stream(a, 1, BOTH, "relay")
   check_stream(b, 2, BOTH, "relay")
-  local idle = check_idle_timeout(options)
+  local idle = check_options("relay", options, of_relay, 2, 3).idle_timeout
   local there, back = new_job(b, a, math.huge, idle), new_job(a, b, math.huge, idle)
   local relay = { running = 2 }
   task.scope(function(scope)

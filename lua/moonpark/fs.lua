@@ -6,6 +6,7 @@
 -- raises is said of whoever called us.
 
 local core = require "moonpark.core"
+local option = require "moonpark.options"
 
 ---@class moonpark.fs
 local M = {}
@@ -42,32 +43,6 @@ local function check_data(data, name)
   end
 end
 
-local none = {}
-
-local function check_options(options, known, position, name)
-  if options == nil then return none end
-  if type(options) ~= "table" then bad(position, name, "table expected, got " .. type(options)) end
-  for key, value in pairs(options) do
-    local wanted = known[key]
-    if not wanted then error(("%s: unknown option '%s'"):format(name, tostring(key)), 3) end
-    if wanted ~= "mode" and type(value) ~= wanted then
-      error(("%s: option '%s' must be a %s, not a %s"):format(name, key, wanted, type(value)), 3)
-    end
-  end
-  return options
-end
-
--- Permission bits: a number, or octal digits as chmod(1) takes them.
-local function check_mode(mode, name)
-  if mode == nil then return nil end
-  local bits = mode
-  if type(mode) == "string" then bits = mode:find("^[0-7]+$") and tonumber(mode, 8) end
-  if type(bits) ~= "number" or not (bits >= 0 and bits <= 4095) or bits ~= math.floor(bits) then
-    error(("%s: option 'mode' must be permission bits, as \"644\", not %s"):format(name, tostring(mode)), 3)
-  end
-  return bits
-end
-
 ---------------------------------------------------------------------------------------------------
 -- whole files
 
@@ -95,8 +70,8 @@ local write_options = { mode = "mode", atomic = "boolean" }
 function M.write(path, data, options)
   check_path(path, 1, "write")
   check_data(data, "write")
-  options = check_options(options, write_options, 3, "write")
-  local mode = check_mode(options.mode, "write")
+  options = option.check("write", options, write_options, 2, 3)
+  local mode = option.bits(options.mode)
   return core.fs_write(path, data, mode, options.atomic)
 end
 
@@ -112,8 +87,8 @@ local append_options = { mode = "mode" }
 function M.append(path, data, options)
   check_path(path, 1, "append")
   check_data(data, "append")
-  options = check_options(options, append_options, 3, "append")
-  local mode = check_mode(options.mode, "append")
+  options = option.check("append", options, append_options, 2, 3)
+  local mode = option.bits(options.mode)
   return core.fs_append(path, data, mode)
 end
 
@@ -139,7 +114,7 @@ local stat_options = { follow = "boolean" }
 ---@return integer? errno
 function M.stat(path, options)
   check_path(path, 1, "stat")
-  options = check_options(options, stat_options, 2, "stat")
+  options = option.check("stat", options, stat_options, 2, 2)
   return core.fs_stat(path, options.follow ~= false)
 end
 
@@ -154,7 +129,7 @@ local list_options = { types = "boolean" }
 ---@return integer? errno
 function M.list(path, options)
   check_path(path, 1, "list")
-  options = check_options(options, list_options, 2, "list")
+  options = option.check("list", options, list_options, 2, 2)
   return core.fs_list(path, options.types)
 end
 
@@ -180,7 +155,7 @@ local remove_options = { recursive = "boolean" }
 ---@return integer? errno
 function M.remove(path, options)
   check_path(path, 1, "remove")
-  options = check_options(options, remove_options, 2, "remove")
+  options = option.check("remove", options, remove_options, 2, 2)
   return core.fs_remove(path, options.recursive)
 end
 
@@ -194,8 +169,8 @@ local mkdir_options = { parents = "boolean", mode = "mode" }
 ---@return integer? errno
 function M.mkdir(path, options)
   check_path(path, 1, "mkdir")
-  options = check_options(options, mkdir_options, 2, "mkdir")
-  local mode = check_mode(options.mode, "mkdir")
+  options = option.check("mkdir", options, mkdir_options, 2, 2)
+  local mode = option.bits(options.mode)
   return core.fs_mkdir(path, mode, options.parents)
 end
 
@@ -218,8 +193,8 @@ function M.open(path, how, options)
   if how ~= nil and not open_modes[how] then
     error(("bad argument #2 to 'open' (no way of opening is called '%s')"):format(tostring(how)), 2)
   end
-  options = check_options(options, open_options, 3, "open")
-  local mode = check_mode(options.mode, "open")
+  options = option.check("open", options, open_options, 2, 3)
+  local mode = option.bits(options.mode)
   return core.fs_open(path, how, mode)
 end
 
@@ -306,7 +281,7 @@ end
 ---@return integer? errno
 function M.watch(path, options)
   check_path(path, 1, "watch")
-  options = check_options(options, watch_options, 2, "watch")
+  options = option.check("watch", options, watch_options, 2, 2)
   local events = check_events(options.events)
   local conn, err, errno = core.watch_open(path, unpack(events))
   if not conn then return nil, err, errno end

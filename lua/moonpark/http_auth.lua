@@ -3,7 +3,7 @@
 -- where they differ.
 
 local bit = require "bit"
-local http_options = require "moonpark.http_options"
+local check_options = require("moonpark.options").check
 
 local M = {}
 
@@ -87,7 +87,7 @@ function M.new(options)
   if type(options) ~= "table" or (options.users == nil) == (options.check == nil) then
     error("basic_auth: a realm and either users or check expected", 2)
   end
-  http_options.check("basic_auth", options, known)
+  check_options("basic_auth", options, known)
   local challenge = challenge_of(options.realm)
   local check = options.check or checker_of(options.users)
   return function(req, res, next)

@@ -10,6 +10,7 @@ local http_decode = require "moonpark.http_decode"
 local http_job = require "moonpark.http_job"
 local http_pool = require "moonpark.http_pool"
 local http_upload = require "moonpark.http_upload"
+local check_options = require("moonpark.options").check
 local net = require "moonpark.net"
 local url = require "moonpark.url"
 
@@ -25,11 +26,14 @@ local REPLAY_WASTE = 65536 -- of a redirect's body, to keep the connection
 local EXPECT_TIME = 1      -- seconds for "100 Continue"
 local AT_ONCE = 16384      -- bytes of a body that are sent before the answer is awaited: buffers hold them
 
--- Of clients beside what requests may say.
-local of_clients = {
-  max_connections = "number", max_per_host = "number", max_idle = "number", max_idle_per_host = "number",
-  idle_timeout = "number", base_url = "string",
+local of_pools = {
+  max_connections = "positive", max_per_host = "positive", max_idle = "count", max_idle_per_host = "count",
+  idle_timeout = "seconds", base_url = "string",
 }
+local of_clients = {} -- these, and what requests may say
+for _, known in ipairs { of_pools, http_job.known } do
+  for name, kind in pairs(known) do of_clients[name] = kind end
+end
 
 local idempotent = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true, TRACE = true }
 
@@ -327,17 +331,15 @@ end
 ---@param options? table
 ---@return moonpark.http.client
 function M.client(options)
-  options = options or {}
-  local wrong = http_job.check_options(options, of_clients)
-  if wrong then error("http.client: " .. wrong, 2) end
-  local base
+  options = check_options("http.client", options, of_clients)
+  local base, wrong
   if options.base_url then
     base, wrong = url.parse(options.base_url)
     if not base then error("http.client: option 'base_url': " .. wrong, 2) end
   end
   local defaults = {}
   for name, value in pairs(options) do
-    if not of_clients[name] and name ~= "headers" then defaults[name] = value end
+    if not of_pools[name] and name ~= "headers" then defaults[name] = value end
   end
   return setmetatable({ pool = http_pool.new(options), defaults = defaults, headers = options.headers or {},
     base = base, accepted = http_decode.accepted(), writer = core.http_reader() }, Client)

@@ -3,7 +3,7 @@
 -- `transform` of responses; see http_response.lua.
 
 local http_fields = require "moonpark.http_fields"
-local http_options = require "moonpark.http_options"
+local check_options = require("moonpark.options").check
 local http_types = require "moonpark.http_types"
 
 local M = {}
@@ -103,7 +103,7 @@ local function new_compressor(options)
   return setmetatable(self, Compressor)
 end
 
-local known = { min = "number", br = false, gzip = false, types = "function" }
+local known = { min = "count", br = false, gzip = false, types = "function" }
 
 --- Compresses what is worth it: whole bodies from `min` bytes on, and streams, of which each write can be read when it
 --- arrives. Not what has a Content-Encoding, 206, or Cache-Control: no-transform.
@@ -111,8 +111,7 @@ local known = { min = "number", br = false, gzip = false, types = "function" }
 --- min: 1024; br: quality, 4; gzip: level, 5
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
-  http_options.check("compress", options or {}, known)
-  local compressor = new_compressor(options or {})
+  local compressor = new_compressor(check_options("compress", options, known))
   return function(_, res, next)
     res.transform = compressor
     return next()

@@ -2,7 +2,7 @@
 -- http_cors.lua - middleware: which pages of other origins may call (the CORS protocol of the Fetch standard). For a
 -- router, not a group: a browser asks first with an OPTIONS that no route has.
 
-local http_options = require "moonpark.http_options"
+local check_options = require("moonpark.options").check
 
 local M = {}
 
@@ -53,7 +53,7 @@ local function allow(res, origin, options, any)
 end
 
 local known = { origins = false, methods = "string|table", headers = "string|table",
-  expose = "string|table", credentials = "boolean", max_age = "number" }
+  expose = "string|table", credentials = "boolean", max_age = "count" }
 
 --- Tells browsers that pages of these origins may read the answers. It keeps nobody else out.
 ---@param options? {origins?: "*"|string|string[]|fun(origin: string, req: moonpark.http.request): boolean,
@@ -61,8 +61,7 @@ local known = { origins = false, methods = "string|table", headers = "string|tab
 --- max_age?: number} origins: "*"; headers: what the browser asks for; max_age: seconds
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
-  options = options or {}
-  http_options.check("cors", options, known)
+  options = check_options("cors", options, known)
   check_credentials(options)
   local may = judge_of(options.origins)
   local any = options.origins == nil or options.origins == "*"

@@ -5,6 +5,7 @@
 -- however it comes, ends that task.
 
 local core = require "moonpark.core"
+local check_options = require("moonpark.options").check
 
 local M = {}
 
@@ -25,31 +26,21 @@ local function add_lines(out, field, text)
   for line in (text .. "\n"):gmatch("(.-)\n") do out[#out + 1] = field .. line .. "\n" end
 end
 
-local known = { event = true, data = true, id = true, retry = true }
-
-local function check_keys(event)
-  for key in pairs(event) do
-    if not known[key] then error(("send: unknown option '%s'"):format(tostring(key)), 4) end
-  end
+local function is_retry(value)
+  return type(value) == "number" and value >= 0 and value == math.floor(value) and value <= 1e15
 end
 
-local function check_retry(retry)
-  if type(retry) ~= "number" or retry < 0 or retry ~= math.floor(retry) or retry > 1e15 then
-    error("send: option 'retry' must be a whole number of milliseconds", 4)
-  end
-end
+local of_event = { event = false, data = false, id = false,
+  retry = { is_retry, "must be a whole number of milliseconds" } }
 
 local function format(event)
   if type(event) == "string" or type(event) == "number" then event = { data = event } end
   if type(event) ~= "table" then error("send: a text or a table expected, got " .. type(event), 3) end
-  check_keys(event)
+  check_options("send", event, of_event, 3)
   local out = {}
   if event.event then out[#out + 1] = "event: " .. check_line(event.event, "event") .. "\n" end
   if event.id then out[#out + 1] = "id: " .. check_line(event.id, "id") .. "\n" end
-  if event.retry then
-    check_retry(event.retry)
-    out[#out + 1] = ("retry: %.0f\n"):format(event.retry)
-  end
+  if event.retry then out[#out + 1] = ("retry: %.0f\n"):format(event.retry) end
   if event.data then add_lines(out, "data: ", tostring(event.data)) end
   out[#out + 1] = "\n"
   return table.concat(out)
@@ -126,16 +117,7 @@ function Events:close()
   return self.finish(self.response)
 end
 
-local function check_options(options)
-  local heartbeat = options and options.heartbeat
-  for key in pairs(options or {}) do
-    if key ~= "heartbeat" then error(("events: unknown option '%s'"):format(tostring(key)), 3) end
-  end
-  if heartbeat ~= nil and not (type(heartbeat) == "number" and heartbeat > 0 and heartbeat < math.huge) then
-    error("events: option 'heartbeat' must be a number of seconds above 0", 3)
-  end
-  return heartbeat
-end
+local of_stream = { heartbeat = "pause" }
 
 --- Begins a stream of events. nil where the client is gone already.
 ---@param self moonpark.http.response
@@ -144,7 +126,7 @@ end
 ---@return string? err
 ---@return integer? errno
 function M.events(self, options)
-  local heartbeat = check_options(options)
+  local heartbeat = check_options("events", options, of_stream, 2).heartbeat
   self.type, self.transform = "text/event-stream", nil
   if not self:get("Cache-Control") then self:set("Cache-Control", "no-cache") end
   self:set("X-Accel-Buffering", "no") -- nginx would else keep them until it has a buffer full

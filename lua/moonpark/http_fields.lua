@@ -190,8 +190,8 @@ local attributes = {
     return "; Domain=" .. value
   end,
   max_age = function(value)
-    if type(value) ~= "number" or value ~= value or math.abs(value) > 2 ^ 53 then
-      wrong(4, "max_age of a cookie: seconds expected, got %s", tostring(value))
+    if type(value) ~= "number" or value ~= math.floor(value) or math.abs(value) > 2 ^ 53 then
+      wrong(4, "max_age of a cookie: whole seconds expected, got %s", tostring(value))
     end
     return ("; Max-Age=%.0f"):format(value)
   end,

@@ -7,6 +7,7 @@ local core = require "moonpark.core"
 local http_conditions = require "moonpark.http_conditions"
 local http_fields = require "moonpark.http_fields"
 local http_types = require "moonpark.http_types"
+local check_options = require("moonpark.options").check
 
 local M = {}
 
@@ -222,22 +223,8 @@ end
 
 ---------------------------------------------------------------------------------------------------
 
-local known = { root = "string", type = "string", cache_control = "string", download = "name",
+local known = { root = "string", type = "string", cache_control = "string", download = "boolean|string",
   precompressed = "boolean" }
-
-local function check_options(options, level)
-  for key, value in pairs(options) do
-    local wanted = known[key]
-    if not wanted then error(("file: unknown option '%s'"):format(tostring(key)), level + 1) end
-    local kind = type(value)
-    if kind ~= wanted and not (wanted == "name" and (kind == "boolean" or kind == "string")) then
-      error(("file: option '%s' must be a %s, not a %s"):format(key, wanted == "name" and "string" or wanted, kind),
-        level + 1)
-    end
-  end
-end
-
-local none = {}
 
 --- Opens the file that answers this request: the path's, or a compressed one beside it.
 ---@param res moonpark.http.response gets its type, and the Vary field
@@ -319,7 +306,7 @@ function M.file(self, path, options)
     error(("bad argument #1 to 'file' (path expected, got %s)"):format(type(path)), 2)
   end
   if path:find("\0", 1, true) then error("bad argument #1 to 'file' (path contains a zero byte)", 2) end
-  if options then check_options(options, 2) else options = none end
+  options = check_options("file", options, known)
   local file, err, errno = M.open(self, path, options)
   if not file then
     M.fail(self, path, err, errno)

@@ -5,15 +5,17 @@ local addresses = require "moonpark.addresses"
 local core = require "moonpark.core"
 local http_json = require "moonpark.http_json"
 local http_route = require "moonpark.http_route"
+local option = require "moonpark.options"
 local url = require "moonpark.url"
 
 local M = {}
 
--- What a request may say; false: what its type is, is looked at where it is used.
-local known = {
+--- What a request may say.
+M.known = {
   method = "string", url = "string", headers = "table", body = false, json = false, form = "table", query = "table",
-  length = "number", timeout = "number", connect_timeout = "number", head_timeout = "number", io_timeout = "number",
-  redirects = "number", max_body = "number", max_head = "number", proxy = false, unix = "string", stream = "boolean",
+  length = option.whole(0, 2 ^ 53), timeout = "seconds", connect_timeout = "seconds", head_timeout = "seconds",
+  io_timeout = "seconds",
+  redirects = "count", max_body = "count", max_head = "positive", proxy = false, unix = "string", stream = "boolean",
   decode = "boolean", auth = "table", expect = "boolean", keep_alive = "boolean", upgrade = "string",
 }
 
@@ -27,24 +29,6 @@ local reserved = {
 
 ---------------------------------------------------------------------------------------------------
 -- checking; what is wrong is returned, and raised where the caller's line is known
-
---- What is wrong with the options, or nil.
----@param options table
----@param more? table<string, string> types of further ones
----@return string|nil
-function M.check_options(options, more)
-  for name, value in pairs(options) do
-    local kind = known[name]
-    if kind == nil then kind = more and more[name] end
-    if kind == nil then return ("unknown option '%s'"):format(tostring(name)) end
-    if kind and type(value) ~= kind then
-      return ("option '%s' must be a %s, not a %s"):format(name, kind, type(value))
-    end
-    if kind == "number" and (value < 0 or value ~= value) then
-      return ("option '%s' must be a number of at least 0"):format(name)
-    end
-  end
-end
 
 local function add_one(list, name, value)
   local kind = type(value)
@@ -243,7 +227,7 @@ end
 ---@return boolean? misuse
 function M.new(client, given)
   if type(given) ~= "table" then return nil, ("table of options expected, got %s"):format(type(given)), true end
-  local wrong = M.check_options(given)
+  local wrong = option.complaint(given, M.known)
   if wrong then return nil, wrong, true end
   local options = merged(client.defaults, given)
   if options.proxy and type(options.proxy) ~= "string" then

@@ -3,7 +3,7 @@
 -- so that a line is one line and a terminal sees no control bytes.
 
 local core = require "moonpark.core"
-local http_options = require "moonpark.http_options"
+local check_options = require("moonpark.options").check
 
 local M = {}
 
@@ -54,8 +54,7 @@ local known = { format = "string|function", write = "function" }
 --- write?: fun(line: string)} write: gets each line; standard output
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
-  options = options or {}
-  http_options.check("logger", options, known)
+  options = check_options("logger", options, known)
   local format, write = options.format or "combined", options.write or to_stdout
   if type(format) ~= "function" then
     format = formats[format] or error("format: 'combined', 'pairs' or a function expected", 2)

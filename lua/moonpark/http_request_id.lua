@@ -3,7 +3,7 @@
 -- unique, but no secret.
 
 local core = require "moonpark.core"
-local http_options = require "moonpark.http_options"
+local check_options = require("moonpark.options").check
 
 local M = {}
 
@@ -33,8 +33,7 @@ local known = { header = "string", accept = "boolean", make = "function" }
 ---@param options? {header?: string, accept?: boolean, make?: fun(): string} accept: false where clients are strangers
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
-  options = options or {}
-  http_options.check("request_id", options, known)
+  options = check_options("request_id", options, known)
   local header, accept, generate = options.header or "X-Request-Id", options.accept ~= false, options.make or make
   return function(req, res, next)
     local id = accept and req:header(header)

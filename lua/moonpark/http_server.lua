@@ -8,7 +8,7 @@ local failures = require "moonpark.failures"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
 local http_files = require "moonpark.http_files"
-local http_options = require "moonpark.http_options"
+local check_options = require("moonpark.options").check
 local Request = require("moonpark.http_request").Request
 local http_response = require "moonpark.http_response"
 local Response, refusals = http_response.Response, http_response.refusals
@@ -30,8 +30,11 @@ local defaults = {
   request_timeout = 0,
 }
 
-local known = { address = "string", listener = "userdata|table", on_error = "function", on_listen = "function" }
-for name in pairs(defaults) do known[name] = "number" end
+local known = {
+  address = "string", listener = "userdata|table", on_error = "function", on_listen = "function",
+  max_head = "count", max_body = "count", max_connections = "count", max_requests = "count",
+  idle_timeout = "seconds", head_timeout = "seconds", io_timeout = "seconds", request_timeout = "seconds",
+}
 
 local IDLE_WORKERS = 256
 local UNREAD_MAX = 262144 -- bytes of a body that are read for the sake of the connection alone
@@ -299,7 +302,7 @@ function M.check(what, handler, options, level)
   if type(handler) ~= "function" and not is_object then
     error(("%s: a handler expected, got %s"):format(what, type(handler)), level + 1)
   end
-  http_options.check(what, options, known, level + 1)
+  options = check_options(what, options, known, level + 1)
   if not options.address and not options.listener then
     error(what .. ": an address or a listener expected", level + 1)
   end

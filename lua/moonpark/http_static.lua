@@ -9,6 +9,7 @@ local core = require "moonpark.core"
 local fs = require "moonpark.fs"
 local http_files = require "moonpark.http_files"
 local http_listing = require "moonpark.http_listing"
+local check_options = require("moonpark.options").check
 local url = require "moonpark.url"
 
 local M = {}
@@ -30,13 +31,8 @@ local function check(folder, options)
   if type(folder) ~= "string" or folder == "" or folder:find("\0", 1, true) then
     error("bad argument #1 to 'static' (the path of a folder expected)", 3)
   end
-  for key, value in pairs(options) do
-    local wanted = known[key]
-    if not wanted then error(("static: unknown option '%s'"):format(tostring(key)), 3) end
-    if type(value) ~= wanted then
-      error(("static: option '%s' must be a %s, not a %s"):format(key, wanted, type(value)), 3)
-    end
-  end
+  options = check_options("static", options, known, 3) -- no tail call: levels are counted
+  return options
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -168,8 +164,7 @@ end
 ---@param options? moonpark.http.static_options
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next?: function)
 function M.new(folder, options)
-  options = options or {}
-  check(folder, options)
+  options = check(folder, options)
   local root = not options.follow_symlinks and folder or nil
   local self = {
     folder = folder, root = root, before = root and "" or folder:gsub("/*$", "") .. "/",

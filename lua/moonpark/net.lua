@@ -5,6 +5,7 @@
 
 local addresses = require "moonpark.addresses"
 local core = require "moonpark.core"
+local check_options = require("moonpark.options").check
 local dial = require "moonpark.dial"
 local failures = require "moonpark.failures"
 local inherit = require "moonpark.inherit"
@@ -68,33 +69,10 @@ local Conn = core.conn_class
 ---@field close fun(self): true harmless twice
 ---@field is_closed fun(self): boolean closed, released or taken by from_fd
 
-local listen_options = { backlog = "number", reuseport = "boolean", v6only = "boolean", unlink = "boolean",
+local listen_options = { backlog = "count", reuseport = "boolean", v6only = "boolean", unlink = "boolean",
   mode = "number" }
 local dial_options = { timeout = "number", deadline = "number", local_address = "string", fallback_delay = "number" }
-local serve_options = { max_connections = "number", on_error = "function" }
-
-local none = {} -- shared: nobody writes into options
-
-local function check_options(options, known, name)
-  if options == nil then return none end
-  if type(options) ~= "table" then
-    error(("bad argument #2 to '%s' (table expected, got %s)"):format(name, type(options)), 3)
-  end
-  for key, value in pairs(options) do
-    if not known[key] then error(("%s: unknown option '%s'"):format(name, tostring(key)), 3) end
-    if type(value) ~= known[key] then
-      error(("%s: option '%s' must be a %s, not a %s"):format(name, key, known[key], type(value)), 3)
-    end
-    if value ~= value then error(("%s: option '%s' is not a number (NaN)"):format(name, key), 3) end
-  end
-  return options
-end
-
-local function check_whole(value, least, key, name)
-  if value and (value < least or value ~= math.floor(value)) then
-    error(("%s: option '%s' must be a whole number of at least %d"):format(name, key, least), 3)
-  end
-end
+local serve_options = { max_connections = "positive", on_error = "function" }
 
 local function check_string(address, name)
   if type(address) ~= "string" then
@@ -124,8 +102,7 @@ end
 ---@return integer? errno
 function M.listen(address, options)
   check_string(address, "listen")
-  options = check_options(addresses.with_permissions(options, address, "listen", 2), listen_options, "listen")
-  check_whole(options.backlog, 0, "backlog", "listen")
+  options = check_options("listen", addresses.with_permissions(options, address, "listen", 2), listen_options, 2, 2)
   local listener, err, errno =
     core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false, options.mode)
   if listener == false then listener, err, errno = listen_by_name(address, options) end
@@ -151,7 +128,7 @@ end
 ---@return integer? errno
 function M.dial(address, options)
   check_string(address, "dial")
-  options = check_options(options, dial_options, "dial")
+  options = check_options("dial", options, dial_options, 2, 2)
   local timeout = dial_time(options)
   local conn, err, errno = dial.attempt(address, timeout, options.local_address)
   if conn ~= false then return conn, err, errno end
@@ -289,8 +266,7 @@ function Conn:serve(handler, options)
   if type(handler) ~= "function" then
     error(("bad argument #1 to 'serve' (function expected, got %s)"):format(type(handler)), 2)
   end
-  options = check_options(options, serve_options, "serve")
-  check_whole(options.max_connections, 1, "max_connections", "serve")
+  options = check_options("serve", options, serve_options, 2, 2)
   local log = options.on_error and careful(options.on_error) or default_log
   local places = options.max_connections and core.semaphore(options.max_connections)
   if places then handler = limited(handler, places) end

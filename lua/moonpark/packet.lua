@@ -5,6 +5,7 @@
 
 local addresses = require "moonpark.addresses"
 local core = require "moonpark.core"
+local check_options = require("moonpark.options").check
 
 ---@class moonpark.packet_module
 local M = {}
@@ -80,23 +81,6 @@ local packet_options = {
   peer = "string", reuseaddr = "boolean", reuseport = "boolean", v6only = "boolean", broadcast = "boolean",
   unlink = "boolean", mode = "number",
 }
-local no_options = {}
-
-local function check_options(options, level)
-  if options == nil then return no_options end
-  if type(options) ~= "table" then
-    error(("bad argument #2 to 'packet' (table expected, got %s)"):format(type(options)), level)
-  end
-  for key, value in pairs(options) do
-    local wanted = packet_options[key]
-    if not wanted then error(("packet: unknown option '%s'"):format(tostring(key)), level) end
-    if type(value) ~= wanted then
-      error(("packet: option '%s' must be a %s, not a %s"):format(key, wanted, type(value)), level)
-    end
-  end
-  return options
-end
-
 -- Where to bind and where to connect to, {from =, to =}, in the order in which they are to be tried; either text may
 -- be nil. Both are checked before anything is looked up.
 local function places(from, to, deadline, name, level)
@@ -141,7 +125,7 @@ function M.packet(address, options)
   if type(address) ~= "string" then
     error(("bad argument #1 to 'packet' (string expected, got %s)"):format(type(address)), 2)
   end
-  options = check_options(addresses.with_permissions(options, address, "packet", 2), 3)
+  options = check_options("packet", addresses.with_permissions(options, address, "packet", 2), packet_options, 2, 2)
   local list, err, errno = places(address, options.peer, nil, "packet", 2)
   if list then return open(list, options) end
   return nil, err, errno
@@ -158,7 +142,7 @@ end
 function M.dial(address, options, timeout, level)
   local deadline = timeout and timeout < math.huge and core.now() + timeout or nil
   local list, err, errno = places(options.local_address, address, deadline, "dial", level + 1)
-  if list then return open(list, no_options) end
+  if list then return open(list, {}) end
   return nil, err, errno
 end
 

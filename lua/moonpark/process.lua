@@ -5,6 +5,7 @@
 -- It waits for the child's end and reaps it; cancelled, it ends the child first. So a child never outlives its scope.
 
 local core = require "moonpark.core"
+local check_options = require("moonpark.options").check
 require "moonpark.net" -- the pipes are connections, with all of its methods
 local task = require "moonpark.task"
 
@@ -117,19 +118,6 @@ local run_options = setmetatable({
   detach = { function() return false end, "does not go with run" },
 }, { __index = spawn_options })
 
-local function check_options(options, known, name)
-  if options == nil then return {} end
-  if type(options) ~= "table" then
-    error(("bad argument #2 to '%s' (table expected, got %s)"):format(name, type(options)), 3)
-  end
-  for key, value in pairs(options) do
-    local row = known[key]
-    if not row then error(("%s: unknown option '%s'"):format(name, tostring(key)), 3) end
-    if not row[1](value) then error(("%s: option '%s' %s"):format(name, key, row[2]), 3) end
-  end
-  return options
-end
-
 local function check_argv(argv, name)
   if type(argv) ~= "table" then
     error(("bad argument #1 to '%s' (array of strings expected, got %s)"):format(name, type(argv)), 3)
@@ -182,7 +170,7 @@ end
 ---@return integer? errno
 function M.spawn(argv, options)
   check_argv(argv, "spawn")
-  options = check_options(options, spawn_options, "spawn")
+  options = check_options("spawn", options, spawn_options, 2, 2)
   return spawn(argv, options, options.stdin or "inherit", options.stdout or "inherit", options.stderr or "inherit")
 end
 
@@ -261,7 +249,7 @@ end
 ---@return integer? errno
 function M.run(argv, options)
   check_argv(argv, "run")
-  options = check_options(options, run_options, "run")
+  options = check_options("run", options, run_options, 2, 2)
   if options.timeout then return task.timeout(options.timeout, run, argv, options) end
   return run(argv, options)
 end

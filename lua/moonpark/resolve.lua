@@ -4,32 +4,19 @@
 -- The lookups are the core's (c-ares on our poller); here are options, and what is wrong with them.
 
 local core = require "moonpark.core"
+local option = require "moonpark.options"
 
 ---@class moonpark.resolve_module
 local M = {}
 
 local resolve_options = { timeout = "number", deadline = "number", family = "string" }
 local resolver_options = {
-  servers = "table", search = "table", ndots = "number", timeout = "number", tries = "number", lookups = "string",
+  servers = "table", search = "table", ndots = option.whole(0, 15), timeout = "number", tries = option.whole(1, 10),
+  lookups = "string",
 }
 local families = { ip4 = true, ip6 = true }
 local orders = { f = true, b = true, fb = true, bf = true }
-local MOST_SEARCHED, MOST_DOTS, MOST_TRIES, LONGEST_TRY = 32, 15, 10, 3600
-
-local function check_options(options, known, position, name)
-  if options == nil then return {} end
-  if type(options) ~= "table" then
-    error(("bad argument #%d to '%s' (table expected, got %s)"):format(position, name, type(options)), 3)
-  end
-  for key, value in pairs(options) do
-    if not known[key] then error(("%s: unknown option '%s'"):format(name, tostring(key)), 3) end
-    if type(value) ~= known[key] then
-      error(("%s: option '%s' must be a %s, not a %s"):format(name, key, known[key], type(value)), 3)
-    end
-    if value ~= value then error(("%s: option '%s' is not a number (NaN)"):format(name, key), 3) end
-  end
-  return options
-end
+local MOST_SEARCHED, LONGEST_TRY = 32, 3600
 
 -- What is wrong with a host, or nil.
 local function complaint(host)
@@ -63,7 +50,7 @@ end
 ---@return integer? errno
 function M.resolve(host, options)
   check_host(host, "resolve")
-  options = check_options(options, resolve_options, 2, "resolve")
+  options = option.check("resolve", options, resolve_options, 2, 2)
   if options.family and not families[options.family] then
     error(("resolve: option 'family' must be \"ip4\" or \"ip6\", not %q"):format(options.family), 2)
   end
@@ -76,14 +63,6 @@ M.lookup = core.resolve
 
 ---------------------------------------------------------------------------------------------------
 -- who is asked
-
-local function whole(options, key, least, most)
-  local value = options[key]
-  if value and (value < least or value > most or value ~= math.floor(value)) then
-    error(("set_resolver: option '%s' must be a whole number from %d to %d"):format(key, least, most), 3)
-  end
-  return value
-end
 
 local function milliseconds(seconds)
   if seconds and not (seconds > 0 and seconds <= LONGEST_TRY) then
@@ -140,15 +119,15 @@ end
 ---@return string? err "not enough memory"
 ---@return integer? errno
 function M.set_resolver(options)
-  options = check_options(options, resolver_options, 1, "set_resolver")
+  options = option.check("set_resolver", options, resolver_options, 2, 1)
   local servers = server_list(options.servers)
   check_search(options.search)
-  local ndots, tries = whole(options, "ndots", 0, MOST_DOTS), whole(options, "tries", 1, MOST_TRIES)
   local timeout = milliseconds(options.timeout)
   if options.lookups and not orders[options.lookups] then
     error('set_resolver: option \'lookups\' must be "f", "b", "fb" or "bf"', 2)
   end
-  return core.resolver_configure(servers, options.search, ndots, timeout, tries, options.lookups)
+  return core.resolver_configure(servers, options.search, options.ndots, timeout, options.tries,
+    options.lookups)
 end
 
 return M

@@ -4,6 +4,7 @@
 -- virtual clock, and in-memory pairs that hand out their bytes in chosen pieces.
 
 local core = require "moonpark.core"
+local check_options = require("moonpark.options").check
 require "moonpark"
 
 local M = {}
@@ -75,16 +76,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- pair
 
-local pair_options = { fragments = "table", capacity = "number" }
-
-local function check_options(options)
-  for name, value in pairs(options) do
-    if not pair_options[name] then error(("pair: unknown option '%s'"):format(tostring(name)), 3) end
-    if type(value) ~= pair_options[name] then
-      error(("pair: option '%s' must be a %s, not a %s"):format(name, pair_options[name], type(value)), 3)
-    end
-  end
-end
+local pair_options = { fragments = "table", capacity = "positive" }
 
 local function check_fragments(sizes)
   if #sizes < 1 or #sizes > 256 then error("pair: option 'fragments' has 1 to 256 sizes", 3) end
@@ -102,9 +94,7 @@ end
 ---@return moonpark.connection
 ---@return moonpark.connection
 function M.pair(options)
-  options = options or {}
-  if type(options) ~= "table" then error("pair: table of options expected, got " .. type(options), 2) end
-  check_options(options)
+  options = check_options("pair", options, pair_options)
   if options.fragments then check_fragments(options.fragments) end
   local a, b = core.pair(options.capacity)
   if options.fragments and a then

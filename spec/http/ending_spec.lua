@@ -442,14 +442,18 @@ describe("a server", function()
       end
     end
     local address = "127.0.0.1:0"
-    refused("a table of options expected, got nil", plain)
+    refused("an address or a listener expected", plain)
+    refused("a table of options expected, got string", plain, address)
     refused("a handler expected, got nil", nil, { address = address })
     refused("a handler expected, got string", "plain", { address = address })
     refused("an address or a listener expected", plain, {})
-    refused("unknown option 'max_bdy'", plain, { address = address, max_bdy = 1 })
-    refused("option 'max_body' must be a number, not a string", plain, { address = address, max_body = "1" })
-    refused("option 'max_body' must be a number of at least 0", plain, { address = address, max_body = -1 })
-    refused("option 'idle_timeout' must be a number of at least 0", plain, { address = address, idle_timeout = 0 / 0 })
+    refused("unknown option 'max_bdy'; did you mean 'max_body'%?", plain, { address = address, max_bdy = 1 })
+    refused("option 'max_body' must be a whole number of at least 0, not a string", plain,
+      { address = address, max_body = "1" })
+    refused("option 'max_body' must be a whole number of at least 0, not %-1", plain,
+      { address = address, max_body = -1 })
+    refused("option 'idle_timeout' must be a number of at least 0, not NaN", plain,
+      { address = address, idle_timeout = 0 / 0 })
     refused("option 'on_error' must be a function, not a number", plain, { address = address, on_error = 1 })
     for _, name in ipairs { "logger", "request_id", "compress", "cors", "basic_auth" } do
       local options = { x = 1 }

@@ -265,7 +265,7 @@ end)
 describe("http.static raises", function()
   local cases = {
     { "path of a folder expected" }, { "path of a folder expected", "" }, { "path of a folder expected", "a\0b" },
-    { "unknown option 'lsiting'", ".", { lsiting = true } },
+    { "unknown option 'lsiting'; did you mean 'listing'%?", ".", { lsiting = true } },
     { "option 'index' must be a table, not a string", ".", { index = "index.html" } },
   }
   for _, case in ipairs(cases) do
