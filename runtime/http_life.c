@@ -49,7 +49,7 @@ static void on_timer(struct timer *timer)
 
 const char *http_life_date(struct http_server *s)
 {
-    if (s->date_due > http_life_now(s))
+    if (s->date_due > s->loop->sched.now)
         return s->date;
     int64_t wall = clock_wall(&s->loop->clock);
     time_t seconds = (time_t)(wall / NS_PER_SECOND);

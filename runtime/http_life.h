@@ -62,7 +62,8 @@ struct http_server {
     char date[32];
 };
 
-static inline int64_t http_life_now(const struct http_server *s) { return s->loop->sched.now; }
+/* Read anew: handlers may have computed since the turn began, and no client's time is to pass meanwhile. */
+static inline int64_t http_life_now(const struct http_server *s) { return loop_now(s->loop); }
 
 /* A connection around fd, which it owns whatever comes of it: IDLE, or NULL: no memory. `hears` is told its events. */
 struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events));

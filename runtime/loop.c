@@ -107,10 +107,13 @@ static int64_t bounded_patience(struct loop *l)
 
 static bool is_last(const struct loop *l) { return l->until && clock_real() >= l->until; }
 
+/* The clock is read before anything hears of an event: the reading from before the block may be hours old, and whoever
+ * is told counts from it. */
 static int poll_events(struct loop *l)
 {
     bool woken = false;
     int n = l->poller->ops->wait(l->poller, l->events, (int)limits.events, bounded_patience(l));
+    (void)loop_now(l);
     for (int i = 0; i < n; i++) {
         woken |= l->events[i].data == POLLER_WAKE;
         netpoll_ready(&l->netpoll, &l->events[i]);
@@ -127,13 +130,15 @@ static void autojump(struct loop *l, int events)
 {
     int64_t next = timers_next(&l->timers);
     bool idle = events == 0 && list_empty(&l->sched.ready) && !pool_awaited(l->pool);
-    if (l->clock.frozen && idle && next < INT64_MAX)
-        clock_advance_to(&l->clock, next);
+    if (!l->clock.frozen || !idle || next == INT64_MAX)
+        return;
+    clock_advance_to(&l->clock, next);
+    (void)loop_now(l);
 }
 
 static void fire_timers(struct loop *l)
 {
-    int64_t now = loop_now(l);
+    int64_t now = l->sched.now;
     for (struct timer *t; (t = timers_pop(&l->timers, now));)
         t->fire(t);
 }

@@ -64,7 +64,8 @@ static inline void loop_late(struct loop *l, struct late *late)
 /* Hands j to the helper threads: as pool_submit. Virtual time stands still while a job is waited for. */
 int loop_submit(struct loop *l, struct job *j, struct job **owner);
 
-/* The clock now, ns; also what `since` will say until the next turn. */
+/* The clock now, ns: what somebody's time begins from is counted from this. sched.now is the last such reading, made
+ * when the poller returned or later: it serves for `since`, and wherever a whole turn more or less does not matter. */
 int64_t loop_now(struct loop *l);
 
 #endif
