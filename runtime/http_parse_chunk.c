@@ -9,11 +9,12 @@ enum {
     SIZE,
     EXT,         /* behind ';': a name must come */
     EXT_NAME,
+    EXT_NAMED,   /* behind a name and a blank */
     EXT_EQUALS,  /* behind '=': a token or a quoted string must come */
     EXT_TOKEN,
     EXT_QUOTED,
     EXT_ESCAPED, /* behind a backslash in it */
-    EXT_CLOSED,  /* behind its end */
+    PART_OVER,   /* behind the size or an extension, where nothing can be added to it */
     SIZE_LF,
     BODY,
     BODY_CR,
@@ -21,8 +22,9 @@ enum {
     OVER,
 };
 
-/* Extensions are skipped and never understood, so they may be as long as the data, and EXTENSION_MAX more: else a
- * client that wraps each byte in a long line keeps us busy for nothing. Zeros in front of a size are digits too. */
+/* Extensions are skipped and never understood, so they and the blanks around them may be as long as the data, and
+ * EXTENSION_MAX more: else a client that wraps each byte in a long line keeps us busy for nothing. Zeros in front of a
+ * size are digits too. */
 enum { EXTENSION_MAX = 4096, SIZE_DIGITS = 15 };
 
 /* The value of a hexadecimal digit, or -1. */
@@ -34,24 +36,37 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Where a byte of an extension leads, or HTTP_BAD_CHUNK: *( ";" token [ "=" ( token / quoted-string ) ] ), RFC 9112
- * 7.1.1. White space around ";" and "=" is allowed there, and refused here: nobody sends it, and readers differ in what
- * they make of it. */
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+/* Where a byte of what follows the size leads, or HTTP_BAD_CHUNK. RFC 9112 7.1.1:
+ *   *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )
+ * and blanks before the line's end, too, because some old servers pad their sizes. A blank is a space or a tab, so no
+ * line ends sooner or later for it. */
 static int next_of(int state, char byte)
 {
-    bool ends = byte == '\r' || byte == ';';
+    bool ends = byte == '\r' || byte == ';', blank = is_blank(byte);
     int behind = byte == '\r' ? SIZE_LF : EXT;
     switch (state) {
-    case EXT: return is(byte, TOKEN) ? EXT_NAME : HTTP_BAD_CHUNK;
-    case EXT_NAME: return is(byte, TOKEN) ? EXT_NAME : byte == '=' ? EXT_EQUALS : ends ? behind : HTTP_BAD_CHUNK;
-    case EXT_EQUALS: return is(byte, TOKEN) ? EXT_TOKEN : byte == '"' ? EXT_QUOTED : HTTP_BAD_CHUNK;
-    case EXT_TOKEN: return is(byte, TOKEN) ? EXT_TOKEN : ends ? behind : HTTP_BAD_CHUNK;
+    case EXT: return is(byte, TOKEN) ? EXT_NAME : blank ? EXT : HTTP_BAD_CHUNK;
+    case EXT_NAME:
+        if (is(byte, TOKEN))
+            return EXT_NAME;
+        return next_of(EXT_NAMED, byte);
+    case EXT_NAMED: return byte == '=' ? EXT_EQUALS : blank ? EXT_NAMED : ends ? behind : HTTP_BAD_CHUNK;
+    case EXT_EQUALS:
+        if (blank || byte == '"')
+            return blank ? EXT_EQUALS : EXT_QUOTED;
+        return is(byte, TOKEN) ? EXT_TOKEN : HTTP_BAD_CHUNK;
+    case EXT_TOKEN:
+        if (is(byte, TOKEN))
+            return EXT_TOKEN;
+        return next_of(PART_OVER, byte);
     case EXT_QUOTED:
         if (byte == '"' || byte == '\\')
-            return byte == '"' ? EXT_CLOSED : EXT_ESCAPED;
+            return byte == '"' ? PART_OVER : EXT_ESCAPED;
         return is(byte, VALUE) ? EXT_QUOTED : HTTP_BAD_CHUNK;
     case EXT_ESCAPED: return is(byte, VALUE) ? EXT_QUOTED : HTTP_BAD_CHUNK;
-    default: return ends ? behind : HTTP_BAD_CHUNK; /* SIZE, EXT_CLOSED */
+    default: return blank ? PART_OVER : ends ? behind : HTTP_BAD_CHUNK; /* SIZE, PART_OVER */
     }
 }
 

@@ -374,14 +374,37 @@ describe("chunks", function()
   end)
 
   it("are refused where their size or end is not what it should be", function()
-    for _, bytes in ipairs { "\r\n", "g\r\n", "-1\r\n", "+1\r\n", " 1\r\n", "1 \r\n", "0x1\r\n", "1,\r\n", ";a\r\n",
+    for _, bytes in ipairs { "\r\n", "g\r\n", "-1\r\n", "+1\r\n", " 1\r\n", "0x1\r\n", "1,\r\n", ";a\r\n",
       "1\n",
       "1\ra", "1;a\n", "1;a\rb", "1;\0\r\n", "1;\127\r\n", "1\r\nab", "1\r\na\n", "1\r\na\rb", "1\r\na0\r\n",
-        "1 ;a\r\n", "1;\r\n", "1;;a\r\n", "1;a;\r\n", "1;a=\r\n", "1;=a\r\n", "1; a\r\n", "1;a \r\n", "1;a=b c\r\n",
+        "1;\r\n", "1;;a\r\n", "1;a;\r\n", "1;a=\r\n", "1;=a\r\n", "1;a=b c\r\n",
         '1;a="\r\n', '1;a="b\nc"\r\n', '1;a="b"c\r\n', '1;a="b\\\r\n', '1;a"b"\r\n', "1;a=b=c\r\n", "1;a/b\r\n" } do
       assert.equal("invalid chunk", (select(3, decode { bytes })), bytes)
       assert.equal("invalid chunk", (select(3, decode(bytes_of(bytes)))), bytes)
     end
+  end)
+
+  it("may have blanks behind their size, and around the parts of extensions, which nobody reads either", function()
+    decodes("5 \r\nhello\r\n0\t \t\r\n", "hello", 17, "trailers")
+    decodes("1 ;a\r\nx\r\n0 \t;\tz \r\n", "x", 18, "trailers")
+    decodes("1; a = b ; c\t=\t\"d e\" ;f \r\nx", "x", 27, "more")
+    decodes("1  \r\n  \r\n", " ", 7, "invalid chunk") -- those of the data are data
+  end)
+
+  it("are refused where blanks stand elsewhere, or another byte for them", function()
+    for _, bytes in ipairs { " ", "\t1\r\n", "1\r\na\r\n 1\r\n", "1 1\r\n", "1 a\r\n", "1 0;a\r\n", "1 \n", "1 \ra", "1 \r \n",
+      "1\r \n", "1\11\r\n", "1\12\r\n", "1\0\r\n", "1 \0\r\n", "1\160\r\n", "1 =a\r\n", '1 "a"\r\n', "1; \r\n", "1 ; ;a\r\n",
+      "1;a = \r\n", "1;a b\r\n", "1;a b=c\r\n", "1;a=b =c\r\n", '1;a="b" c\r\n', '1;a= "b\r\n', "1;a \n", "1;a= b\n" } do
+      assert.equal("invalid chunk", (select(3, decode { bytes })), bytes)
+      assert.equal("invalid chunk", (select(3, decode(bytes_of(bytes)))), bytes)
+    end
+  end)
+
+  it("are refused where there are 4096 blanks more than data", function()
+    assert.equal("more", (select(3, decode { "1" .. (" "):rep(4096) .. "\r\na" })))
+    assert.equal("invalid chunk", (select(3, decode { "1" .. (" "):rep(4097) })))
+    assert.equal("invalid chunk", (select(3, decode { "1;a=" .. ("\t"):rep(4094) })))
+    assert.equal("invalid chunk", (select(3, decode { ("1  \r\na\r\n"):rep(5000) })))
   end)
 
   it("are refused where extensions are 4096 bytes more than the data", function()

@@ -189,7 +189,21 @@ void differ_head(const struct http_head *h, const char *bytes, bool request)
 
 /* ---- chunks ---- */
 
-/* Extensions are opaque to us, RFC 9112 7.1.1; llhttp refuses those that are malformed. */
+/* Has a line with a size anything behind it? The chunks are valid. */
+static bool has_more_than_sizes(const char *bytes)
+{
+    for (;;) {
+        char *end;
+        unsigned long long size = strtoull(bytes, &end, 16);
+        if (*end != '\r')
+            return true;
+        if (size == 0)
+            return false;
+        bytes = end + 2 + size + 2;
+    }
+}
+
+/* It refuses blanks behind a size, and some extensions, RFC 9112 7.1.1. */
 void differ_chunks(const char *bytes, size_t n, const char *data, size_t length)
 {
     static const char head[] = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -201,7 +215,7 @@ void differ_chunks(const char *bytes, size_t n, const char *data, size_t length)
     memcpy(text, head, sizeof head - 1);
     memcpy(text + sizeof head - 1, bytes, n);
     llhttp_errno_t r = run(&s, text, sizeof head - 1 + n, true);
-    if (r == HPE_PAUSED || !memchr(bytes, ';', n)) {
+    if (r == HPE_PAUSED || !has_more_than_sizes(bytes)) {
         check(r == HPE_PAUSED && s.over && llhttp_get_error_pos(&s.parser) == text + sizeof head - 1 + n);
         check(s.length == length && memcmp(s.body, data, length) == 0);
     }

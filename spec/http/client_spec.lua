@@ -105,6 +105,7 @@ describe("http.request", function()
     local cases = {
       { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "abc" },
       { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2;x=y\r\nbc\r\n0\r\nEtag: 7\r\n\r\n", "abc" },
+      { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1  \r\na\r\n2 ; x\r\nbc\r\n0   \r\n\r\n", "abc" },
       { "HTTP/1.0 200 OK\r\n\r\nabc", "abc" },
       { "HTTP/1.1 200\r\n\r\n", "" },
       { "HTTP/1.1 204 No Content\r\n\r\n", "" },
