@@ -33,8 +33,7 @@ static int more(struct conn *c, struct http_body *b)
 
 static int take_trailer(struct conn *c, struct http_body *b, struct buf *trailer)
 {
-    struct http_head fields;
-    int got = http_parse_trailers(&fields, buf_at(&c->in), base_min(buf_len(&c->in), HTTP_TRAILERS_MAX));
+    int got = http_parse_trailers(buf_at(&c->in), base_min(buf_len(&c->in), HTTP_TRAILERS_MAX));
     if (got == HTTP_INCOMPLETE)
         return buf_len(&c->in) >= HTTP_TRAILERS_MAX ? ERR_TOO_LONG : more(c, b);
     if (got < 0)

@@ -513,16 +513,27 @@ bool http_parse_has_end(const char *bytes, size_t n, size_t searched)
 
 /* RFC 9110 6.5.1: what frames or routes a message has no place behind it. Other fields that should not be there do no
  * harm, because trailers are never mixed with the fields of the head. */
-int http_parse_trailers(struct http_head *h, const char *bytes, size_t n)
+int http_parse_trailer(struct http_field *f, const char *bytes, size_t n, size_t *at)
 {
-    struct reader r = {.bytes = bytes, .n = base_min(n, INT32_MAX)};
-    begin(h);
-    int got = take_fields(&r, h);
-    for (int i = 0; got > 0 && i < h->count; i++)
-        if (http_parse_id(bytes + h->fields[i].name.at, h->fields[i].name.length) != HTTP_OTHER)
-            got = HTTP_BAD_TRAILER;
-    h->length = (uint32_t)r.at;
-    return got > 0 ? (int)r.at : got;
+    struct reader r = {.bytes = bytes, .n = base_min(n, INT32_MAX), .at = *at};
+    *f = (struct http_field){.name = span(r.at, r.at)};
+    bool ends = r.at >= r.n || bytes[r.at] == '\r' || bytes[r.at] == '\n';
+    int got = ends ? take_line_end(&r, HTTP_BAD_FIELD) : take_field(&r, f);
+    if (got > 0 && http_parse_id(bytes + f->name.at, f->name.length) != HTTP_OTHER)
+        got = HTTP_BAD_TRAILER;
+    *at = r.at;
+    return got;
+}
+
+int http_parse_trailers(const char *bytes, size_t n)
+{
+    struct http_field f;
+    size_t at = 0;
+    int got;
+    do
+        got = http_parse_trailer(&f, bytes, n, &at);
+    while (got > 0 && f.name.length > 0);
+    return got > 0 ? (int)at : got;
 }
 
 /* ---- the rest ---- */

@@ -115,8 +115,13 @@ enum http_chunk { HTTP_MORE, HTTP_DATA, HTTP_TRAILERS };
  * HTTP_TRAILERS: the last chunk is over; the trailer section begins behind what was taken. Or an http_error. */
 int http_parse_chunk(struct http_chunks *c, const char *bytes, size_t n, size_t *used, struct http_span *data);
 
-/* Reads the trailer section, up to and with its empty line, into h->fields. As http_parse_request. */
-int http_parse_trailers(struct http_head *h, const char *bytes, size_t n);
+/* Reads a line of the trailer section, from *at on: 1 and *at behind it; HTTP_INCOMPLETE; or an http_error. The empty
+ * line that ends the section is a field without a name. */
+int http_parse_trailer(struct http_field *f, const char *bytes, size_t n, size_t *at);
+
+/* Reads the whole section, which has any number of fields: its length with that line; HTTP_INCOMPLETE; or an
+ * http_error. */
+int http_parse_trailers(const char *bytes, size_t n);
 
 /* ---- targets and forms ---- */
 

@@ -9,8 +9,18 @@ local lib = units.lib
 
 local head = ffi.new("struct http_head")
 
-local parsers = { request = lib.http_parse_request, response = lib.http_parse_response,
-  trailers = lib.http_parse_trailers }
+-- Into the head, as far as its places go.
+local function parse_trailers(into, bytes, n)
+  local at, field = ffi.new("size_t[1]"), ffi.new("struct http_field")
+  into.count = 0
+  while into.count < 100 and lib.http_parse_trailer(field, bytes, n, at) == 1 and field.name.length > 0 do
+    into.fields[into.count], into.count = field, into.count + 1
+  end
+  into.length = at[0]
+  return lib.http_parse_trailers(bytes, n)
+end
+
+local parsers = { request = lib.http_parse_request, response = lib.http_parse_response, trailers = parse_trailers }
 local forms = { [0] = "origin", "absolute", "authority", "asterisk" }
 
 local function words(error) return ffi.string(lib.http_parse_words(error)) end
@@ -284,6 +294,13 @@ describe("trailers", function()
     { "a folded line", "invalid field name", "X: a\r\n b\r\n\r\n", " X: a\r\n\r\n" },
     { "a bare LF", "bare CR or LF", "\n", "X: a\n\r\n" },
   })
+
+  it("have any number of fields", function()
+    local bytes = ("a:\r\n"):rep(2047) .. "\r\n"
+    assert.equal(#bytes, lib.http_parse_trailers(edge.place(bytes), #bytes))
+    bytes = ("a:\r\n"):rep(101) .. "host:\r\n"
+    assert.equal("invalid trailer", words(lib.http_parse_trailers(edge.place(bytes), #bytes)))
+  end)
 end)
 
 describe("http_parse_has_end", function()
@@ -392,9 +409,10 @@ describe("chunks", function()
   end)
 
   it("are refused where blanks stand elsewhere, or another byte for them", function()
-    for _, bytes in ipairs { " ", "\t1\r\n", "1\r\na\r\n 1\r\n", "1 1\r\n", "1 a\r\n", "1 0;a\r\n", "1 \n", "1 \ra", "1 \r \n",
-      "1\r \n", "1\11\r\n", "1\12\r\n", "1\0\r\n", "1 \0\r\n", "1\160\r\n", "1 =a\r\n", '1 "a"\r\n', "1; \r\n", "1 ; ;a\r\n",
-      "1;a = \r\n", "1;a b\r\n", "1;a b=c\r\n", "1;a=b =c\r\n", '1;a="b" c\r\n', '1;a= "b\r\n', "1;a \n", "1;a= b\n" } do
+    for _, bytes in ipairs { " ", "\t1\r\n", "1\r\na\r\n 1\r\n", "1 1\r\n", "1 a\r\n", "1 0;a\r\n", "1 \n", "1 \ra",
+      "1 \r \n", "1\r \n", "1\11\r\n", "1\12\r\n", "1\0\r\n", "1 \0\r\n", "1\160\r\n", "1 =a\r\n", '1 "a"\r\n',
+      "1; \r\n", "1 ; ;a\r\n", "1;a = \r\n", "1;a b\r\n", "1;a b=c\r\n", "1;a=b =c\r\n", '1;a="b" c\r\n', '1;a= "b\r\n',
+      "1;a \n", "1;a= b\n" } do
       assert.equal("invalid chunk", (select(3, decode { bytes })), bytes)
       assert.equal("invalid chunk", (select(3, decode(bytes_of(bytes)))), bytes)
     end

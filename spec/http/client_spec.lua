@@ -128,6 +128,12 @@ describe("http.request", function()
     assert.same({ "a", "9" }, { answer.body, answer:trailers()["x-sum"] })
   end)
 
+  it("tells more trailers than a head may have fields", function()
+    local server = peers.saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+      .. ("A: b\r\n"):rep(1000) .. "\r\n")
+    assert.equal(("b, "):rep(999) .. "b", assert(http.get(server.url)):trailers().a)
+  end)
+
   it("says what is wrong with an answer", function()
     local function chunked(bytes) return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" .. bytes end
     local cases = {

@@ -84,6 +84,21 @@ describe("limits of an HTTP server:", function()
     end)
   end)
 
+  it("trailers may be any number of fields within that, and a repeated one has all its values", function()
+    local function tell(req, res)
+      local body, fields = req:body(), req:trailers()
+      local n = 0
+      for _ in fields.x:gmatch "y" do n = n + 1 end
+      res:send(body .. n)
+    end
+    serving(tell, nil, function(conn)
+      for _, n in ipairs { 100, 101, 1364 } do -- 8192 bytes hold 1364 lines of six and an empty one
+        conn:write(trailers .. "y\r\n" .. ("X: y\r\n"):rep(n - 1) .. "\r\n")
+        assert.equal(tostring(n), http.read_answer(conn).body)
+      end
+    end)
+  end)
+
   it("a body longer than what the handler takes is answered with 413, and the connection goes on", function()
     serving(function(req, res)
       local body = req:body(3)

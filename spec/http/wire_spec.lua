@@ -122,13 +122,15 @@ end
 
 local function text(bytes, span) return bytes:sub(span.at + 1, span.at + span.length) end
 
+local function parse_trailers(_, bytes, n) return lib.http_parse_trailers(bytes, n) end
+
 function Reader:trailers()
-  local bytes, status = self:parse(lib.http_parse_trailers, TRAILERS_MAX, 400)
+  local bytes, status = self:parse(parse_trailers, TRAILERS_MAX, 400)
   if not bytes then return bytes, status end
   lib.http_trailer_taken(body)
-  local list = {}
-  for i = 0, head.count - 1 do
-    list[i + 1] = text(bytes, head.fields[i].name):lower() .. "=" .. text(bytes, head.fields[i].value)
+  local list, field, at = {}, ffi.new("struct http_field"), ffi.new("size_t[1]")
+  while lib.http_parse_trailer(field, bytes, #bytes, at) == 1 and field.name.length > 0 do
+    list[#list + 1] = text(bytes, field.name):lower() .. "=" .. text(bytes, field.value)
   end
   return list[1] and " {" .. table.concat(list, ",") .. "}" or ""
 end

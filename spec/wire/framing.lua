@@ -54,6 +54,10 @@ return {
     "POST /c HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Sum: 7\r\nX-B: c\r\n\r\n",
     says = { "POST /c [x] {x-sum=7,x-b=c}" } },
 
+  { "more trailers than a head may have fields",
+    "POST /c HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" .. ("X: y\r\n"):rep(150) .. "\r\n",
+    says = { "POST /c [] {" .. ("x=y,"):rep(149) .. "x=y}" } },
+
   { "two requests", "GET /1 HTTP/1.1\r\nHOST\r\n\r\nGET /2 HTTP/1.1\r\nHOST\r\n\r\n",
     says = { "GET /1 []", "GET /2 []" } },
   { "a request behind a body",
