@@ -175,10 +175,11 @@ static char *put_status_line(char *at, int status)
     return PUT(at, "\r\n");
 }
 
-/* RFC 9112 6.3, from the writer's side. */
+/* RFC 9112 6.3, from the writer's side; and of RFC 9110 15.3.6: a 205 may say that it has nothing, but not have
+ * something. */
 static enum http_framing pick_framing(const struct http_peer *p, int status, int64_t length)
 {
-    if (!http_has_body(status))
+    if (!http_has_body(status) || status == 205)
         return HTTP_NO_BODY;
     if (length >= 0)
         return HTTP_BY_LENGTH;
@@ -200,6 +201,8 @@ static char *put_own_fields(char *at, const struct http_out *o, const struct htt
         at = PUT(at, "\r\n");
     } else if (o->framing == HTTP_BY_CHUNKS) {
         at = PUT(at, "Transfer-Encoding: chunked\r\n");
+    } else if (o->status == 205) {
+        at = PUT(at, "Content-Length: 0\r\n");
     }
     if (!o->keep_alive)
         return PUT(at, "Connection: close\r\n");

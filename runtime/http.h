@@ -47,7 +47,7 @@ enum http_phase { HTTP_UNSENT, HTTP_IN_BODY, HTTP_SENT };
 struct http_out {
     uint8_t phase;     /* enum http_phase */
     uint8_t framing;   /* enum http_framing */
-    bool mute;         /* the answer to a HEAD, 204, 304: a head, but no body whatever is written */
+    bool mute;         /* the answer to a HEAD, 204, 205, 304: a head, but no body whatever is written */
     bool keep_alive;   /* the connection goes on behind it */
     uint16_t status;   /* that was sent */
     uint64_t left;     /* by length: bytes still owed */
@@ -84,7 +84,7 @@ int http_finish(struct http_out *o, struct buf *out);
 /* The reason phrase of a status (RFC 9110 15), or "". */
 const char *http_reason(int status);
 
-/* May a response of that status have a body? */
+/* May a response of that status be received with a body? */
 bool http_has_body(int status);
 
 #endif

@@ -321,7 +321,7 @@ static int put_head(struct http_exchange *x, const struct http_reader *r)
     return e;
 }
 
-/* A small body that is here already leaves with its head. */
+/* A small body that is here already leaves with its head, unless that is all there may be. */
 static bool takes_body(struct http_exchange *x, struct http_reader *r, struct conn *c)
 {
     struct http_span data;
@@ -330,7 +330,7 @@ static bool takes_body(struct http_exchange *x, struct http_reader *r, struct co
         return true;
     if (r->body.framing != HTTP_BY_LENGTH || n > INLINE_MAX || n > buf_len(&c->in))
         return false;
-    if (buf_append(&x->out, buf_at(&c->in), n) < 0)
+    if (!x->framing.mute && buf_append(&x->out, buf_at(&c->in), n) < 0)
         return false;
     (void)http_take(&r->body, buf_at(&c->in), n, &used, &data);
     buf_consume(&c->in, used);

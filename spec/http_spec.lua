@@ -100,6 +100,7 @@ describe("a response's body", function()
   it("has a length or chunks as a request's", function()
     takes(function() return response_body(200, "Content-Length: 2\r\n") end, "abHTTP", "ab", "over", "HTTP")
     assert.is_true(response_body(200, "Content-Length: 0\r\n").over)
+    takes(function() return response_body(205, "Content-Length: 2\r\n") end, "abHTTP", "ab", "over", "HTTP")
     takes(function() return response_body(404, "Transfer-Encoding: chunked\r\n") end, "1\r\na\r\n0\r\n", "a",
       "trailer", "")
   end)
@@ -221,6 +222,21 @@ describe("a response that is written", function()
       assert.equal(0, lib.http_finish(o, out))
       assert.equal("", written())
     end
+  end)
+
+  it("has a length of 0 in 205 and no body, to HEAD too", function()
+    for _, head in ipairs { false, true } do
+      for _, length in ipairs { -1, 0, 5 } do
+        assert.equal("HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n", begin(205, length, { head = head }))
+        assert.equal(0, write "hello!")
+        assert.equal(0, lib.http_finish(o, out))
+        assert.equal("", written())
+        assert.is_true(o.keep_alive)
+        assert.equal(0, tonumber(o.total))
+      end
+    end
+    assert.equal("HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\nConnection: keep-alive\r\n",
+      begin(205, -1, { old = true }))
   end)
 
   it("is never longer than was announced, and where it is shorter the connection cannot go on", function()

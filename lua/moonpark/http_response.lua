@@ -11,7 +11,7 @@
 --   stream:piece(data) -> data                        of each write; "" where nothing is to be sent yet
 --   stream:last() -> data                             of finish: what is still owed; "" for nothing
 --
--- It is not asked where the body may not change: 204, 206, 304. A response that is cut off does not tell its stream:
+-- It is not asked where the body may not change: 204, 205, 206, 304. A response that is cut off does not tell its stream:
 -- what that holds must be the collector's.
 --
 -- Calls into the core are tail calls where they can be, so that its errors have the line of the script.
@@ -173,7 +173,7 @@ end
 -- whole answers
 
 -- The body may not change where the status has none, or the bytes were picked out of another body.
-local function may_change(status) return status ~= 204 and status ~= 206 and status ~= 304 end
+local function may_change(status) return status ~= 204 and status ~= 205 and status ~= 206 and status ~= 304 end
 
 local send = core.http_exchange_class.send
 

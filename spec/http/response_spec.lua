@@ -81,17 +81,29 @@ describe("a response", function()
       assert.truthy(a.first:find("201 Created", 1, true))
     end)
 
-    it("no body with 204 and 304, whatever is sent", function()
-      local server = support.start(function(req, res)
-        res.status = tonumber(req.path:sub(2))
-        res:send "body"
-      end)
-      local conn = server:dial()
-      for _, path in ipairs { "/204", "/304", "/200" } do -- on one connection: a stray body would show
-        conn:write(support.request("GET " .. path .. " HTTP/1.1"))
-        assert.equal(tonumber(path:sub(2)), support.read_answer(conn).status)
+    it("no body with 204, 205 and 304, whatever is sent", function()
+      local ways = {
+        function(res) res:send "body" end, function(res) res:json { "body" } end, function(res) res:fail(res.status) end,
+        function(res) res:write("bo", "dy") end, function(res) return res:begin(4) and res:write "body" end,
+        function(res) res:set("Content-Length", 4):write "body" end, function() end,
+        function(res) res:file("spec/http/response_spec.lua") end,
+      }
+      for i, way in ipairs(ways) do
+        local server = support.start(function(req, res)
+          res.status = tonumber(req.path:sub(2))
+          way(res)
+          assert(req.path == "/200" or select(2, res:sent()) == 0)
+        end)
+        local conn = server:dial()
+        for _, path in ipairs { "/204", "/205", "/304", "/200" } do -- on one connection: a stray body would show
+          conn:write(support.request("GET " .. path .. " HTTP/1.1"))
+          local a = support.read_answer(conn)
+          assert.same({ i, tonumber(path:sub(2)) }, { i, a.status })
+          if path == "/205" then assert.same({ i, "", "0" }, { i, a.body, a.headers["content-length"] }) end
+        end
+        conn:close()
+        server:stop()
       end
-      conn:close()
     end)
   end)
 
