@@ -34,7 +34,7 @@ static void look_at_time(struct http_conn *hc)
     if (hc->due > now)
         http_life_due(hc, hc->due - now);
     else if (hc->state == HTTP_HEADING)
-        http_life_answer(hc, 408);
+        http_life_answer(hc, 408, buf_at(&hc->c.in), buf_len(&hc->c.in));
     else
         http_life_close(hc);
 }
@@ -201,9 +201,9 @@ void http_life_leave(struct http_conn *hc)
 }
 
 /* All of an answer. 0 or -ENOMEM. */
-static int put_answer(struct buf *out, int status, const char *date)
+static int put_answer(struct buf *out, int status, bool to_head, const char *date)
 {
-    struct http_peer peer = {.keep_alive = false};
+    struct http_peer peer = {.head = to_head};
     struct http_out framing = {.phase = HTTP_UNSENT};
     const char *reason = http_reason(status);
     int r = http_begin_response(&framing, &peer, out, status, (int64_t)strlen(reason) + 1, date);
@@ -211,6 +211,8 @@ static int put_answer(struct buf *out, int status, const char *date)
         r = http_add_field(out, "Content-Type", 12, "text/plain", 10);
     if (r == 0)
         r = http_end_head(out);
+    if (framing.mute)
+        return r;
     if (r == 0)
         r = buf_append(out, reason, strlen(reason));
     return r == 0 ? buf_append(out, "\n", 1) : r;
@@ -228,10 +230,10 @@ static void send_all(struct stream *stream, struct buf *out)
     }
 }
 
-void http_life_answer(struct http_conn *hc, int status)
+void http_life_answer(struct http_conn *hc, int status, const char *bytes, size_t n)
 {
     struct buf out = {0};
-    if (put_answer(&out, status, http_life_date(hc->server)) == 0)
+    if (put_answer(&out, status, http_parse_is_to_head(bytes, n), http_life_date(hc->server)) == 0)
         send_all(&hc->c.stream, &out);
     buf_fini(&out);
     hc->server->refused++;

@@ -83,12 +83,18 @@ void http_life_due(struct http_conn *hc, int64_t length);
 /* Is a task in an operation on it? */
 bool http_life_in_use(const struct http_conn *hc);
 
+/* The status that answers a request with that head without a worker; 0: it needs one. */
+static inline int http_life_refusal(const struct http_limits *most, const struct http_head *h)
+{
+    return h->content_length > 0 && (uint64_t)h->content_length > most->body ? 413 : 0;
+}
+
 /* These end hc for the caller: it may be freed.
  * close: at once. leave: our last words are out, the client is given a moment to read them. answer: those words, for a
- * request that needs no worker: it was not understood, or came too late. */
+ * request that needs no worker: it was not understood, or came too late. n bytes of it are there. */
 void http_life_close(struct http_conn *hc);
 void http_life_leave(struct http_conn *hc);
-void http_life_answer(struct http_conn *hc, int status);
+void http_life_answer(struct http_conn *hc, int status, const char *bytes, size_t n);
 
 /* What a LEAVING one still sends is thrown away. May end it. */
 void http_life_discard(struct http_conn *hc);

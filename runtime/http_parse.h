@@ -26,10 +26,12 @@ enum http_error {
     HTTP_BAD_CHUNK = -10,     /* its size, extension or end */
     HTTP_BAD_STATUS = -11,    /* of a response */
     HTTP_BAD_TRAILER = -12,   /* a field that frames or routes, in a trailer */
-    HTTP_TOO_MANY = -13,      /* more than HTTP_FIELDS_MAX fields */
+    HTTP_TOO_MANY = -13,      /* more than HTTP_FIELDS_MAX fields, or longer than is taken for them */
     HTTP_VERSION = -14,       /* a major version that is not 1 */
     HTTP_CODING = -15,        /* a transfer coding that we do not know */
     HTTP_EXPECTATION = -16,   /* an Expect that is not 100-continue */
+    HTTP_LONG_TARGET = -17,   /* of a head that is longer than is taken, and mostly target */
+    HTTP_LONG_METHOD = -18,   /* or method */
 };
 
 /* Fields that mean something here; others are HTTP_OTHER. */
@@ -85,7 +87,13 @@ int http_parse_response(struct http_head *h, const char *bytes, size_t n);
  * bytes were looked at before. So a client that sends a byte at a time does not have it parsed each time. */
 bool http_parse_has_end(const char *bytes, size_t n, size_t searched);
 
-/* The status that answers an http_error: 400, 417, 431, 501, 505. */
+/* What is wrong with a request's head that is still incomplete after n bytes, and more are not taken. */
+int http_parse_overlong(const char *bytes, size_t n);
+
+/* Do these bytes begin a HEAD? Its answer has no body, even if the rest of it is refused. */
+bool http_parse_is_to_head(const char *bytes, size_t n);
+
+/* The status that answers an http_error: 400, 414, 417, 431, 501, 505. */
 int http_parse_status(int error);
 
 /* Its words, for a log. */

@@ -84,13 +84,11 @@ static int read_head(struct http_head *head, struct http_conn *hc, const char *b
     const struct http_limits *most = &hc->server->limits;
     int got = http_parse_request(head, bytes, base_min(n, most->head));
     if (got == 0 && n >= most->head)
-        got = HTTP_TOO_MANY;
-    if (got < 0)
-        http_life_answer(hc, http_parse_status(got));
-    else if (got > 0 && head->content_length > 0 && (uint64_t)head->content_length > most->body)
-        http_life_answer(hc, 413);
-    else
+        got = http_parse_overlong(bytes, most->head);
+    int status = got < 0 ? http_parse_status(got) : got > 0 ? http_life_refusal(most, head) : 0;
+    if (status == 0)
         return got;
+    http_life_answer(hc, status, bytes, n);
     return -1;
 }
 
@@ -533,7 +531,7 @@ bool http_server_next(struct http_exchange *x)
     if (!keeps_alive(x) || !x->body.over || buf_len(in) == 0 || buf_len(&x->out) >= FLUSH_AT)
         return false;
     int length = http_parse_request(&x->head, buf_at(in), base_min(buf_len(in), most->head));
-    if (length <= 0 || (x->head.content_length > 0 && (uint64_t)x->head.content_length > most->body))
+    if (length <= 0 || http_life_refusal(most, &x->head) > 0)
         return forget_head(x); /* the long way round: what is here is sent first, then this is looked at again */
     buf_fini(&x->trailer);
     if (begin_exchange(x, hc, buf_at(in), (size_t)length) < 0)

@@ -465,6 +465,41 @@ describe("http_parse_percent", function()
   end)
 end)
 
+describe("http_parse_overlong", function()
+  local function blames(bytes) return words(lib.http_parse_overlong(edge.place(bytes), #bytes)) end
+
+  it("blames the fields where the request line has at most half of the bytes", function()
+    assert.equal("too many fields", blames("GET / HTTP/1.1\r\nX: " .. ("y"):rep(14)))
+    assert.equal("too many fields", blames("\r\nGET / HTTP/1.1\r\n" .. ("y"):rep(100)))
+  end)
+
+  it("blames the target where it has more, or no end", function()
+    assert.equal("target too long", blames("GET / HTTP/1.1\r\nX: " .. ("y"):rep(9)))
+    for _, bytes in ipairs { "GET /", "GET ", "\r\n\r\nGET /", "GET / HTTP/1.1\r", "GET /a b" } do
+      assert.equal("target too long", blames(bytes))
+    end
+  end)
+
+  it("blames the method where that has no end", function()
+    for _, bytes in ipairs { "", "G", "GET", "\r\n", "\r\n\r\nGET" } do
+      assert.equal("method too long", blames(bytes))
+    end
+  end)
+end)
+
+describe("http_parse_is_to_head", function()
+  local function is_to_head(bytes) return lib.http_parse_is_to_head(edge.place(bytes), #bytes) end
+
+  it("sees the method, behind empty lines, too, as soon as it has its end", function()
+    for _, bytes in ipairs { "HEAD ", "HEAD / HTTP/1.1\r\n", "\r\n\r\nHEAD /", "HEAD  x" } do
+      assert.is_true(is_to_head(bytes))
+    end
+    for _, bytes in ipairs { "", "HEAD", "HEADS /", "head /", "HEAD\t/", "GET HEAD ", "\r\n", " HEAD /" } do
+      assert.is_false(is_to_head(bytes))
+    end
+  end)
+end)
+
 describe("http_parse_status", function()
   it("answers each error", function()
     local function status(name) return lib.http_parse_status(lib[name]) end
@@ -473,6 +508,8 @@ describe("http_parse_status", function()
     assert.equal(505, status "HTTP_VERSION")
     assert.equal(501, status "HTTP_CODING")
     assert.equal(417, status "HTTP_EXPECTATION")
+    assert.equal(414, status "HTTP_LONG_TARGET")
+    assert.equal(501, status "HTTP_LONG_METHOD")
     assert.equal(400, lib.http_parse_status(-99))
     assert.equal("malformed message", words(-99))
   end)

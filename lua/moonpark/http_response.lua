@@ -11,8 +11,8 @@
 --   stream:piece(data) -> data                        of each write; "" where nothing is to be sent yet
 --   stream:last() -> data                             of finish: what is still owed; "" for nothing
 --
--- It is not asked where the body may not change: 204, 205, 206, 304. A response that is cut off does not tell its stream:
--- what that holds must be the collector's.
+-- It is not asked where the body may not change: 204, 205, 206, 304. A response that is cut off does not tell its
+-- stream: what that holds must be the collector's.
 --
 -- Calls into the core are tail calls where they can be, so that its errors have the line of the script.
 

@@ -280,7 +280,7 @@ end
 ---@class moonpark.http.server.options
 ---@field address? string "127.0.0.1:8080", "unix:/path"
 ---@field listener? moonpark.listener in place of an address; it is the server's from then on
----@field max_head? integer bytes of a request's head; 16384; more: 431
+---@field max_head? integer bytes of a request's head; 16384; more: 431, or 414
 ---@field max_body? integer bytes of a body; 67108864; more: 413
 ---@field max_connections? integer at once; 20000; then the longest idle one is closed, or accepting pauses
 ---@field max_requests? integer on one connection; 0: any number

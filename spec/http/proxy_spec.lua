@@ -201,7 +201,8 @@ describe("http.proxy", function()
   end)
 
   it("takes the body from a 205 of the target's, however it was framed", function()
-    for _, message in ipairs { "Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+    for _, message in ipairs { "Content-Length: 4\r\n\r\nbody",
+      "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
       "Content-Length: 30000\r\n\r\n" .. ("body"):rep(7500), "Connection: close\r\n\r\nbody" } do
       local target = peers.saying("HTTP/1.1 205 Reset Content\r\n" .. message)
       local got = raw(in_front_of(target.url), "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")

@@ -83,7 +83,8 @@ describe("a response", function()
 
     it("no body with 204, 205 and 304, whatever is sent", function()
       local ways = {
-        function(res) res:send "body" end, function(res) res:json { "body" } end, function(res) res:fail(res.status) end,
+        function(res) res:send "body" end, function(res) res:json { "body" } end,
+        function(res) res:fail(res.status) end,
         function(res) res:write("bo", "dy") end, function(res) return res:begin(4) and res:write "body" end,
         function(res) res:set("Content-Length", 4):write "body" end, function() end,
         function(res) res:file("spec/http/response_spec.lua") end,

@@ -104,7 +104,8 @@ end
 
 function Reader:drop(n) self.have = self.have:sub(n + 1) end
 
--- Calls a parser of heads until it has one -> the head's bytes | nil where they end before | false, status
+-- Calls a parser of heads until it has one -> the head's bytes | nil where they end before | false, status; too_long
+-- tells that of a head which is longer than `most`.
 function Reader:parse(parser, most, too_long)
   while true do
     local n = math.min(#self.have, most)
@@ -115,17 +116,18 @@ function Reader:parse(parser, most, too_long)
       self:drop(got)
       return bytes
     end
-    if #self.have >= most then return false, too_long end
+    if #self.have >= most then return false, too_long(edge.place(self.have:sub(1, n)), n) end
     if not self:more() then return nil end
   end
 end
 
 local function text(bytes, span) return bytes:sub(span.at + 1, span.at + span.length) end
 
+local function overlong(bytes, n) return lib.http_parse_status(lib.http_parse_overlong(bytes, n)) end
 local function parse_trailers(_, bytes, n) return lib.http_parse_trailers(bytes, n) end
 
 function Reader:trailers()
-  local bytes, status = self:parse(parse_trailers, TRAILERS_MAX, 400)
+  local bytes, status = self:parse(parse_trailers, TRAILERS_MAX, function() return 400 end)
   if not bytes then return bytes, status end
   lib.http_trailer_taken(body)
   local list, field, at = {}, ffi.new("struct http_field"), ffi.new("size_t[1]")
@@ -156,7 +158,7 @@ end
 
 -- One request -> what tell() says of it | nil where the bytes end | false, status; and: does the connection go on?
 function Reader:request()
-  local bytes, status = self:parse(lib.http_parse_request, HEAD_MAX, 431)
+  local bytes, status = self:parse(lib.http_parse_request, HEAD_MAX, overlong)
   if not bytes then return bytes, status end
   if head.content_length > BODY_MAX then return false, 413 end
   local query = head.has_query and "?" .. text(bytes, head.query) or ""

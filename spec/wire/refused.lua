@@ -160,7 +160,11 @@ local list = {
   { "an expectation that is unknown", head("Expect: 200-ok\r\nContent-Length: 1"), 417 },
   { "more than a hundred fields", head(("X: y\r\n"):rep(100) .. "X: y"), 431 },
   { "a field that is too long", head("X: " .. ("y"):rep(20000)), 431 },
-  { "a target that is too long", "GET /" .. ("y"):rep(20000) .. " HTTP/1.1\r\nHOST\r\n\r\n", 431 },
+  { "a target that is too long", "GET /" .. ("y"):rep(20000) .. " HTTP/1.1\r\nHOST\r\n\r\n", 414 },
+  { "a target that leaves no place for fields", "GET /" .. ("y"):rep(16360) .. " HTTP/1.1\r\nHOST\r\n\r\n", 414 },
+  { "a query that is too long", "GET /?" .. ("y"):rep(20000) .. " HTTP/1.1\r\nHOST\r\n\r\n", 414 },
+  { "a target that is too long for a HTTP/1.0 request", "GET /" .. ("y"):rep(20000) .. " HTTP/1.0\r\n\r\n", 414 },
+  { "a method that is too long", ("M"):rep(20000) .. " / HTTP/1.1\r\nHOST\r\n\r\n", 501 },
 
   -- chunks; the handler reads them, and finds out
   { "a size that is none", chunked("g\r\n") },
