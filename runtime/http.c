@@ -124,6 +124,7 @@ bool http_has_body(int status) { return status >= 200 && status != 204 && status
 void http_peer_of(struct http_peer *p, const struct http_head *h, const char *bytes)
 {
     p->head = h->method.length == 4 && memcmp(bytes + h->method.at, "HEAD", 4) == 0;
+    p->connect = h->form == HTTP_AUTHORITY;
     p->old = h->minor == 0;
     p->keep_alive = p->old ? h->keep_alive && !h->close : !h->close;
 }
@@ -175,11 +176,11 @@ static char *put_status_line(char *at, int status)
     return PUT(at, "\r\n");
 }
 
-/* RFC 9112 6.3, from the writer's side; and of RFC 9110 15.3.6: a 205 may say that it has nothing, but not have
- * something. */
-static enum http_framing pick_framing(const struct http_peer *p, int status, int64_t length)
+/* RFC 9112 6.3, from the writer's side. RFC 9110 15.3.6: a 205 may say that it has nothing, but not have something.
+ * 9.3.6: what is behind a tunnel's head is not the server's. */
+static enum http_framing pick_framing(const struct http_peer *p, const struct http_out *o, int status, int64_t length)
 {
-    if (!http_has_body(status) || status == 205)
+    if (!http_has_body(status) || status == 205 || o->tunnel)
         return HTTP_NO_BODY;
     if (length >= 0)
         return HTTP_BY_LENGTH;
@@ -201,9 +202,11 @@ static char *put_own_fields(char *at, const struct http_out *o, const struct htt
         at = PUT(at, "\r\n");
     } else if (o->framing == HTTP_BY_CHUNKS) {
         at = PUT(at, "Transfer-Encoding: chunked\r\n");
-    } else if (o->status == 205) {
+    } else if (o->status == 205 && !o->tunnel) {
         at = PUT(at, "Content-Length: 0\r\n");
     }
+    if (o->tunnel)
+        return at;
     if (!o->keep_alive)
         return PUT(at, "Connection: close\r\n");
     return p->old ? PUT(at, "Connection: keep-alive\r\n") : at;
@@ -215,11 +218,12 @@ int http_begin_response(struct http_out *o, const struct http_peer *p, struct bu
     char *from = buf_reserve(out, HEAD_ROOM), *at = from;
     if (!from)
         return -ENOMEM;
-    o->framing = (uint8_t)pick_framing(p, status, length);
+    o->tunnel = p->connect && status >= 200 && status <= 299;
+    o->framing = (uint8_t)pick_framing(p, o, status, length);
     o->left = length > 0 ? (uint64_t)length : 0;
     o->status = (uint16_t)status;
     o->total = 0;
-    o->keep_alive = p->keep_alive && o->framing != HTTP_BY_END;
+    o->keep_alive = p->keep_alive && o->framing != HTTP_BY_END && !o->tunnel;
     o->mute = p->head || o->framing == HTTP_NO_BODY;
     o->phase = HTTP_IN_BODY;
     at = put_status_line(at, status);

@@ -49,6 +49,7 @@ struct http_out {
     uint8_t framing;   /* enum http_framing */
     bool mute;         /* the answer to a HEAD, 204, 205, 304: a head, but no body whatever is written */
     bool keep_alive;   /* the connection goes on behind it */
+    bool tunnel;       /* a 2xx to CONNECT: a head, and behind it the tunnel, or the connection's end */
     uint16_t status;   /* that was sent */
     uint64_t left;     /* by length: bytes still owed */
     uint64_t total;    /* bytes of data that were written */
@@ -57,6 +58,7 @@ struct http_out {
 /* What the other side can be told, and wants. */
 struct http_peer {
     bool head;      /* the request was a HEAD */
+    bool connect;   /* or a CONNECT */
     bool old;       /* HTTP/1.0 */
     bool keep_alive;
 };

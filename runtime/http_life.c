@@ -200,15 +200,18 @@ void http_life_leave(struct http_conn *hc)
     http_life_discard(hc);
 }
 
-/* All of an answer. 0 or -ENOMEM. */
+/* All of an answer. 405 answers CONNECT alone: the methods are those of the server as a whole. 0 or -ENOMEM. */
 static int put_answer(struct buf *out, int status, bool to_head, const char *date)
 {
+    static const char methods[] = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
     struct http_peer peer = {.head = to_head};
     struct http_out framing = {.phase = HTTP_UNSENT};
     const char *reason = http_reason(status);
     int r = http_begin_response(&framing, &peer, out, status, (int64_t)strlen(reason) + 1, date);
     if (r == 0)
         r = http_add_field(out, "Content-Type", 12, "text/plain", 10);
+    if (r == 0 && status == 405)
+        r = http_add_field(out, "Allow", 5, methods, sizeof methods - 1);
     if (r == 0)
         r = http_end_head(out);
     if (framing.mute)

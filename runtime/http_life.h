@@ -25,6 +25,7 @@ struct http_limits {
     int64_t heading;      /* ns from a head's first byte to its last */
     int64_t moving;       /* ns in which nothing of a body moves, read or written */
     int64_t request;      /* ns from a complete head to the handler's end; 0: any */
+    bool connect;         /* the handler is asked for CONNECT */
 };
 
 /* What the Lua face hands down: how results are pushed. */
@@ -83,9 +84,12 @@ void http_life_due(struct http_conn *hc, int64_t length);
 /* Is a task in an operation on it? */
 bool http_life_in_use(const struct http_conn *hc);
 
-/* The status that answers a request with that head without a worker; 0: it needs one. */
+/* The status that answers a request with that head without a worker; 0: it needs one. CONNECT is for proxies, and what
+ * follows its head is a body to some, and the tunnel to others. */
 static inline int http_life_refusal(const struct http_limits *most, const struct http_head *h)
 {
+    if (h->form == HTTP_AUTHORITY)
+        return !most->connect ? 405 : h->chunked || h->content_length > 0 ? 400 : 0;
     return h->content_length > 0 && (uint64_t)h->content_length > most->body ? 413 : 0;
 }
 

@@ -176,10 +176,10 @@ static int l_is_gone(lua_State *L)
 static int l_hijack(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
-    if (x->framing.phase != HTTP_UNSENT)
+    if (x->framing.phase != HTTP_UNSENT && !x->framing.tunnel)
         return luaL_error(L, "the response has begun already");
-    if (x->conn->c.closed)
-        return face_error(L, ERR_CLOSED);
+    if (x->conn->c.closed || x->broken)
+        return face_error(L, x->broken ? -ECONNABORTED : ERR_CLOSED);
     if (http_life_in_use(x->conn))
         return luaL_error(L, "another task uses this request's connection");
     int r = http_server_flush(x);

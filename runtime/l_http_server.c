@@ -51,6 +51,14 @@ static int64_t time_field(lua_State *L, int table, const char *name)
     return n <= 0 ? 0 : clock_ns(n);
 }
 
+static bool flag_field(lua_State *L, int table, const char *name)
+{
+    lua_getfield(L, table, name);
+    bool flag = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return flag;
+}
+
 /* http_server(listener, limits) -> server | nil, err, errno: the listener is the server's from now on */
 static int l_server(lua_State *L)
 {
@@ -68,6 +76,7 @@ static int l_server(lua_State *L)
         .heading = time_field(L, 2, "heading"),
         .moving = time_field(L, 2, "moving"),
         .request = time_field(L, 2, "request"),
+        .connect = flag_field(L, 2, "connect"),
     };
     if (listener->closed)
         return face_error(L, ERR_CLOSED);

@@ -135,6 +135,8 @@ describe("whether the connection goes on", function()
     assert.is_true(peer("", "HEAD / HTTP/1.0\r\n").old)
     assert.is_false(peer("", "head / HTTP/1.1\r\nHost: a\r\n").head)
     assert.is_false(peer("", "GET / HTTP/1.2\r\nHost: a\r\n").old)
+    assert.is_true(peer("", "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n").connect)
+    assert.is_false(peer("").connect)
   end)
 end)
 
@@ -237,6 +239,22 @@ describe("a response that is written", function()
     end
     assert.equal("HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\nConnection: keep-alive\r\n",
       begin(205, -1, { old = true }))
+  end)
+
+  it("has neither body nor length nor coding in a 2xx to CONNECT, and the connection is a tunnel then", function()
+    local lines = { [200] = "200 OK", [204] = "204 No Content", [205] = "205 Reset Content", [299] = "299 " }
+    for status, line in pairs(lines) do
+      for _, length in ipairs { -1, 0, 5 } do
+        for _, old in ipairs { false, true } do
+          assert.equal("HTTP/1.1 " .. line .. "\r\n", begin(status, length, { connect = true, old = old }))
+          assert.equal(0, write "hello!")
+          assert.equal(0, lib.http_finish(o, out))
+          assert.same({ "", true, false }, { written(), o.tunnel, o.keep_alive })
+        end
+      end
+    end
+    assert.equal("HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n", begin(404, 5, { connect = true }))
+    assert.same({ false, true }, { o.tunnel, o.keep_alive })
   end)
 
   it("is never longer than was announced, and where it is shorter the connection cannot go on", function()

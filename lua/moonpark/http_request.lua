@@ -263,7 +263,8 @@ function Request:trailers() return http_fields.received(self.x:trailers(self.ser
 ---@return boolean
 function Request:is_gone() return self.x:is_gone(self.serial) end
 
---- Takes the connection away from the server: it is yours to read, write and close. No response may have begun.
+--- Takes the connection away from the server: it is yours to read, write and close. No response may have begun, but
+--- for a 2xx to CONNECT, behind which this is the tunnel.
 ---@return moonpark.connection|nil
 ---@return string? err "closed", ...
 ---@return integer? errno

@@ -31,7 +31,7 @@ local defaults = {
 }
 
 local known = {
-  address = "string", listener = "userdata|table", on_error = "function", on_listen = "function",
+  address = "string", listener = "userdata|table", on_error = "function", on_listen = "function", connect = "boolean",
   max_head = "count", max_body = "count", max_connections = "count", max_requests = "count",
   idle_timeout = "seconds", head_timeout = "seconds", io_timeout = "seconds", request_timeout = "seconds",
 }
@@ -273,7 +273,7 @@ local function limits_of(options)
   return {
     head = get "max_head", body = get "max_body", connections = get "max_connections", requests = get "max_requests",
     idle = get "idle_timeout", heading = get "head_timeout", moving = get "io_timeout",
-    request = get "request_timeout", workers = IDLE_WORKERS,
+    request = get "request_timeout", workers = IDLE_WORKERS, connect = options.connect,
   }
 end
 
@@ -288,6 +288,7 @@ end
 ---@field head_timeout? number seconds from the first byte of a head to its last; 10; then 408
 ---@field io_timeout? number seconds for each read and write of a body; 60
 ---@field request_timeout? number seconds from a complete head to the answer's end; 0: any number
+---@field connect? boolean the handler is asked for CONNECT; false: 405
 ---@field on_error? fun(text: string) handlers' errors, failures of accept; standard error
 ---@field on_listen? fun(server: moonpark.http.server) of http.serve: it listens
 
