@@ -20,7 +20,7 @@ local function new_node() return { literals = {} } end
 ---@return moonpark.http.router
 local function new()
   -- what a router and its groups have in common
-  local shared = { exact = {}, root = new_node(), chains = {} }
+  local shared = { exact = {}, root = new_node(), chains = {}, methods = {} }
   return setmetatable({ shared = shared, middleware = {}, prefix = "" }, Router)
 end
 
@@ -137,6 +137,7 @@ local function add(self, method, path, handler, level)
   if node.routes[method] then error(("there is a route for %s %s already"):format(method, path), level + 1) end
   local route = { handler = chain(all_middleware(self), handler), names = names }
   node.routes[method] = route
+  self.shared.methods[method] = true
   if #names == 0 then self.shared.exact[path] = node.routes end
 end
 
@@ -165,7 +166,7 @@ end
 function Router:any(path, handler) return self:route("*", path, handler) end
 
 --- Adds middleware: fn(req, res, next) around the handlers of the routes that are added after it. That of a router, not
---- that of a group, is also around what no route answers: 404, 405 and OPTIONS.
+--- that of a group, is also around what no route answers: 404, 405, 501 and OPTIONS.
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 ---@return moonpark.http.router self
 function Router:use(fn)
@@ -306,6 +307,7 @@ end
 
 local function not_found(_, res) return res:fail(404) end
 local function bad_path(_, res) return res:fail(400) end
+local function not_implemented(_, res) return res:fail(501) end
 
 local function no_method(req, res)
   res:set("Allow", req.allowed)
@@ -331,8 +333,14 @@ local function outside(self, req, res, inner)
   return whole(req, res)
 end
 
+-- RFC 9110 9.1: 405 is for methods that the server knows.
+local function knows(shared, method) return known[method] or shared.methods[method] or shared.methods["*"] end
+
 local function without_route(self, req, res, methods)
-  if not next(methods) then return outside(self, req, res, self.shared.missing or not_found) end
+  local shared, is_missing = self.shared, not next(methods)
+  if is_missing and shared.missing then return outside(self, req, res, shared.missing) end
+  if not knows(shared, req.method) then return outside(self, req, res, not_implemented) end
+  if is_missing then return outside(self, req, res, not_found) end
   req.allowed = allowed(methods)
   return outside(self, req, res, req.method == "OPTIONS" and options or no_method)
 end

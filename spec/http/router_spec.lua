@@ -121,6 +121,30 @@ describe("a router", function()
       assert.same({ 405, "GET, HEAD, OPTIONS, PUT" }, { answer.status, answer.headers.allow })
     end)
 
+    it("501 for a method that no route uses, unless routers have a name for it", function()
+      app:get("/a", says "a"):group("/g"):route("PROPFIND", "/b", says "b")
+      for _, head in ipairs { "BREW /a", "BREW /g/b", "BREW /none", "TRACE /a", "get /a", "MOVE /a" } do
+        local answer = ask(head)
+        assert.same({ 501, "Not Implemented\n" }, { answer.status, answer.body }, head)
+      end
+      for head, allow in pairs { ["PROPFIND /a"] = "GET, HEAD, OPTIONS", ["DELETE /a"] = "GET, HEAD, OPTIONS",
+        ["GET /g/b"] = "OPTIONS, PROPFIND" } do
+        local answer = ask(head)
+        assert.same({ 405, allow }, { answer.status, answer.headers.allow }, head)
+      end
+      assert.equal(404, ask("PROPFIND /none").status)
+      assert.equal(404, ask("DELETE /none").status)
+      assert.equal(400, ask("BREW /%zz").status)
+    end)
+
+    it("no method with 501 where a route takes all of them, or not_found has a handler", function()
+      app:get("/a", says "a"):any("/b", says "any")
+      assert.same({ 405, 404 }, { ask("BREW /a").status, ask("BREW /none").status })
+      app, server = http.router():get("/a", says "a"):not_found(says "missing"), nil
+      assert.equal("missing", ask("BREW /none").body)
+      assert.equal(501, ask("BREW /a").status)
+    end)
+
     it("HEAD by what GET says, without the body", function()
       app:get("/a", says "four"):get("/b", says "get"):head("/b", function(_, res) res:set("X-Own", "1"):send() end)
       local answer = ask("HEAD /a")
@@ -178,9 +202,9 @@ describe("a router", function()
       assert.same({ "a", "b", "/b", "/a" }, trace)
     end)
 
-    it("of a router is also around 404, 405, 400 and OPTIONS", function()
+    it("of a router is also around 404, 405, 501, 400 and OPTIONS", function()
       app:get("/a", says "a"):use(note "log")
-      for _, head in ipairs { "GET /none", "POST /a", "OPTIONS /a", "OPTIONS *", "GET /.." } do
+      for _, head in ipairs { "GET /none", "POST /a", "BREW /a", "OPTIONS /a", "OPTIONS *", "GET /.." } do
         trace = {}
         ask(head)
         assert.same({ "log", "/log" }, trace, head)
@@ -227,6 +251,7 @@ describe("a router", function()
     assert.equal(404, ask("GET /admin/none").status)
     assert.equal(404, ask("GET /adminx").status)
     assert.equal(405, ask("PUT /admin/a/x").status)
+    assert.equal(501, ask("BREW /admin/a/x").status) -- says the one that has the routes
   end)
 
   it("takes what has a method 'handle', as a proxy has, wherever it takes a handler", function()
