@@ -179,7 +179,7 @@ static int l_hijack(lua_State *L)
     if (x->framing.phase != HTTP_UNSENT && !x->framing.tunnel)
         return luaL_error(L, "the response has begun already");
     if (x->conn->c.closed || x->broken)
-        return face_error(L, x->broken ? -ECONNABORTED : ERR_CLOSED);
+        return face_error(L, x->conn->c.closed ? ERR_CLOSED : -ECONNABORTED);
     if (http_life_in_use(x->conn))
         return luaL_error(L, "another task uses this request's connection");
     int r = http_server_flush(x);
