@@ -77,6 +77,7 @@ struct ctx {
     bool opened;              /* loop_open has succeeded */
     bool ended;               /* the Lua state is being closed: no loop any more */
     bool watch_idle;          /* call the idle hook */
+    struct timer idle_timer;  /* ends a block of the loop, so that the hook is called again */
     bool trace_conns;         /* remember where connections and pollDescs are made, and by whom */
     uint64_t last_id;         /* of one of those */
     struct kpipes kpipes;     /* for copies that splice */

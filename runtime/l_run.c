@@ -453,9 +453,21 @@ static int l_on_idle(lua_State *L)
     return 0;
 }
 
+static void idle_timer_passed(struct timer *timer) { (void)timer; }
+
+/* watch_idle(on[, at]): whether on_idle's function is called; at that time at the latest, should the loop block for
+ * longer. That keeps no run from ending, and is no wait: a deadlock is still one. */
 static int l_watch_idle(lua_State *L)
 {
-    face_ctx(L)->watch_idle = lua_toboolean(L, 1);
+    struct ctx *cx = face_ctx(L);
+    bool timed = lua_toboolean(L, 1) && !lua_isnoneornil(L, 2);
+    cx->watch_idle = lua_toboolean(L, 1);
+    if (!cx->opened)
+        return 0;
+    cx->idle_timer.fire = idle_timer_passed;
+    timers_del(&cx->loop.timers, &cx->idle_timer);
+    if (timed) /* no memory: then at its next chance */
+        (void)timers_set(&cx->loop.timers, &cx->idle_timer, clock_ns(luaL_checknumber(L, 2)));
     return 0;
 }
 

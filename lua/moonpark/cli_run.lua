@@ -65,7 +65,7 @@ local function watch_terminal(prompt)
   end)
   prompt:take_interrupts()
   ending.on_end(function() prompt:restore() end)
-  failures.on_report(function(text) prompt:interject("moonpark: uncaught error in a task: " .. text) end)
+  failures.on_report(function(text, what) prompt:interject(("moonpark: %s: %s"):format(what, text)) end)
   signals.on("WINCH", function() prompt:resize() end)
   signals.on("CONT", function() prompt:continue() end)
 end

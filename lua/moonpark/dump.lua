@@ -3,6 +3,7 @@
 -- started it; and the report of a deadlock.
 
 local core = require "moonpark.core"
+local failures = require "moonpark.failures"
 local task = require "moonpark.task"
 
 local M = {}
@@ -68,12 +69,19 @@ local function entry(info, now)
     created_by(info))
 end
 
---- Text of every task: name, where it is parked, on what, since when, its deadline, both tracebacks.
+local function failed(ended)
+  return ("%s failed, and nobody has joined it\n    %s"):format(tostring(ended),
+    (failures.describe(ended):gsub("\t", "    "):gsub("\n", "\n    ")))
+end
+
+--- Text of every task: name, where it is parked, on what, since when, its deadline, both tracebacks. Behind them those
+--- that have failed and that nobody has joined, with their errors.
 ---@return string
 function M.dump()
   local tasks, now, lines = core.tasks(), core.now(), {}
   for _, info in ipairs(tasks) do lines[#lines + 1] = entry(info, now) end
   table.insert(lines, 1, ("moonpark: %d task%s"):format(#tasks, #tasks == 1 and "" or "s"))
+  for _, ended in ipairs(failures.unjoined()) do lines[#lines + 1] = failed(ended) end
   return table.concat(lines, "\n\n") .. "\n"
 end
 

@@ -1,16 +1,19 @@
 -- SPDX-License-Identifier: MIT
--- failures.lua - what becomes of a task's error: it goes to whoever joins the task; one that nobody can
--- join any more is uncaught and is reported.
+-- failures.lua - what becomes of a task's error: it goes to whoever joins the task; one that nobody joins is reported.
 --
--- A failed task's handle is held weakly here. Before the loop blocks, garbage is collected once and the
--- handles that are gone are reported; at the end of a run the rest is.
+-- A failed task's handle is held weakly here. Before the loop blocks, garbage is collected once and the failures whose
+-- handle is gone are reported: nobody can join them any more. Those whose handle is kept are reported when they have
+-- waited for a second, for it may be that nobody ever looks; at the end of a run the rest is.
 
 local core = require "moonpark.core"
 
 local M = {}
 
-local reporter
-local kept = {}    -- [i] = {box = the handle, held weakly; text = what to report}
+local PATIENCE = 1 -- seconds for somebody to join
+
+local reporter, only_at_end
+local kept = {}    -- [i] = {box = the handle, held weakly; text = what to report; due = when}: the oldest first
+local unjoined = setmetatable({}, { __mode = "k" }) -- [task] = "kept", or "told" once it was reported
 local traces = setmetatable({}, { __mode = "k" }) -- [task] = {err = value, trace = text}
 local holds_weakly = { __mode = "v" } -- of such an entry: an error that knows its task would keep both for ever
 local last_collection, collection_cost = 0, 0
@@ -83,41 +86,67 @@ function M.raised(task)
   return type(err) == "string" and M.describe(task) or err
 end
 
-local function report(text)
+local function report(text, what)
   M.uncaught = M.uncaught + 1
-  if reporter then return reporter(text) end
-  io.stderr:write("moonpark: uncaught error in a task: ", text, "\n")
+  if reporter then return reporter(text, what) end
+  io.stderr:write("moonpark: ", what, ": ", text, "\n")
 end
 
---- Replaces where uncaught errors are written: fn(text).
-function M.on_report(fn) reporter = fn end
+--- Replaces where uncaught errors are written: fn(text, what it is).
+--- at_end: those whose handle is kept are reported by flush() alone.
+---@param fn fun(text: string, what: string)
+---@param at_end? boolean
+function M.on_report(fn, at_end) reporter, only_at_end = fn, at_end end
+
+-- The loop calls back before it blocks while there is anything to report, and when the oldest has waited long enough.
+local function watch() core.watch_idle(#kept > 0, kept[1] and not only_at_end and kept[1].due or nil) end
 
 --- An ended task whose error nobody has taken yet.
 function M.keep(task)
-  kept[#kept + 1] = { box = setmetatable({ task }, { __mode = "v" }), text = M.describe(task) }
-  core.watch_idle(true)
+  unjoined[task] = "kept"
+  kept[#kept + 1] = { box = setmetatable({ task }, { __mode = "v" }), text = M.describe(task),
+    due = core.now() + PATIENCE }
+  watch()
 end
 
 --- Its error has been handed to somebody.
 function M.claim(task)
+  if unjoined[task] == "told" then M.uncaught = M.uncaught - 1 end
+  unjoined[task] = nil
   for i = #kept, 1, -1 do
     if rawequal(kept[i].box[1], task) then table.remove(kept, i) end
   end
+  watch()
 end
 
-local function report_if(unreachable)
+--- Failed tasks that nobody has joined so far, the oldest first.
+---@return moonpark.task[]
+function M.unjoined()
+  local tasks = {}
+  for task in pairs(unjoined) do tasks[#tasks + 1] = task end
+  table.sort(tasks, function(a, b) return a:id() < b:id() end)
+  return tasks
+end
+
+local function report_if(is_due, what)
   local left = {}
   for _, failure in ipairs(kept) do
-    if unreachable(failure) then report(failure.text) else left[#left + 1] = failure end
+    local task = failure.box[1]
+    if is_due(failure) then
+      if task then unjoined[task] = "told" end
+      report(failure.text, what)
+    else
+      left[#left + 1] = failure
+    end
   end
   kept = left
-  core.watch_idle(#kept > 0)
+  watch()
 end
 
 local function report_unreachable()
   collectgarbage()
   collectgarbage() -- what a finalizer held on to is free only now
-  report_if(function(failure) return failure.box[1] == nil end)
+  report_if(function(failure) return failure.box[1] == nil end, "uncaught error in a task")
 end
 
 --- Reports now what nobody can join any more.
@@ -128,7 +157,10 @@ end
 -- A full collection costs what the heap weighs: at most a twentieth of the time goes into it.
 core.on_idle(function()
   local now = core.now()
-  if now - last_collection < 20 * collection_cost then return end
+  if not only_at_end and kept[1] and kept[1].due <= now then
+    report_if(function(failure) return failure.due <= now end, "error in a task that nobody has joined")
+  end
+  if #kept == 0 or now - last_collection < 20 * collection_cost then return end
   report_unreachable()
   last_collection = core.now()
   collection_cost = last_collection - now
@@ -136,7 +168,8 @@ end)
 
 --- The run has ended: nobody will join any more.
 function M.flush()
-  report_if(function() return true end)
+  report_if(function() return true end, "uncaught error in a task")
+  unjoined = setmetatable({}, { __mode = "k" })
 end
 
 return M

@@ -159,7 +159,8 @@ end
 ---@return moonpark.testing.outcome
 function M.call(name, limit, fn)
   local outcome, stopped
-  failures.on_report(function(text) reports[#reports + 1] = text end)
+  -- At its end alone: a test may join late, on a clock of its own.
+  failures.on_report(function(text) reports[#reports + 1] = text end, true)
   running = { name = name, started = core.real() }
   set_limit(limit)
   local main, state = core.run(function()
