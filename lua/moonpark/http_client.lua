@@ -86,13 +86,13 @@ end
 local function send(job, use)
   local conn, body = use.entry.conn, job.body
   local text = type(body) == "string"
-  if text and not job.options.expect then
+  if text and not job.expect then
     if #body <= AT_ONCE then return conn:write(job.head, body) end
     return upload(job, use, job.head .. body, #job.head + #body)
   end
   local ok, err, errno = conn:write(job.head)
   if not ok or body == nil then return ok, err, errno end
-  if job.options.expect then
+  if job.expect then
     local wanted, status, number = await_continue(job, use)
     if wanted == nil then return nil, status, number end
     if not wanted then return true, status end
@@ -171,7 +171,7 @@ local function attempt(job, use)
 end
 
 -- The answer to what the job's head says; its connection is still in use.
-local function perform(job)
+local function perform_once(job)
   local pool = job.client.pool
   local place = pool:place(job.route.key)
   local use = { pool = pool, place = place, entered = false, entry = false, upload = false,
@@ -191,6 +191,16 @@ local function perform(job)
   return answer
 end
 
+-- The same; once more without Expect where somebody on the way does not know it (RFC 9110 10.1.1).
+local function perform(job)
+  local answer, err, errno = perform_once(job)
+  if not answer or answer.status ~= 417 or not job.expect or not is_replayable(job) then return answer, err, errno end
+  answer:close()
+  job.expect = false
+  http_job.write_head(job)
+  return perform_once(job)
+end
+
 ---------------------------------------------------------------------------------------------------
 -- redirects (RFC 9110 15.4)
 
@@ -206,7 +216,7 @@ local function follow(job, answer)
   if not becomes_get and not is_replayable(job) then return false end
   local target, wrong = url.resolve(job.target, http_job.encoded(location:gsub(" ", "%%20")))
   if not target then return nil, "invalid redirect: " .. wrong end
-  if becomes_get then job.method, job.body, job.kind, job.bodiless = "GET", nil, nil, true end
+  if becomes_get then job.method, job.body, job.kind, job.bodiless, job.expect = "GET", nil, nil, true, false end
   if not same_origin(target, job.target) then job.foreign = true end
   if not job.foreign then target.user = target.user or job.target.user end
   job.target = target

@@ -116,6 +116,7 @@ end
 ---@field target moonpark.url.parts
 ---@field foreign boolean a redirect has led to another origin
 ---@field bodiless boolean|nil a redirect has taken the body away
+---@field expect boolean the body waits for "100 Continue"
 ---@field head string
 ---@field deadline number|nil
 ---@field use moonpark.http.use|false of the pool, by the last exchange
@@ -156,7 +157,7 @@ local function framing_fields(job, list)
   elseif job.method == "POST" or job.method == "PUT" or job.method == "PATCH" then
     add_one(list, "Content-Length", 0)
   end
-  if body ~= nil and options.expect then add_one(list, "Expect", "100-continue") end
+  if job.expect then add_one(list, "Expect", "100-continue") end
   if options.upgrade then
     add_one(list, "Connection", "Upgrade")
     add_one(list, "Upgrade", options.upgrade)
@@ -241,6 +242,7 @@ function M.new(client, given)
   if not target then return nil, wrong, type(options.url) ~= "string" end
   local job = { client = client, options = options, method = options.method or (body ~= nil and "POST" or "GET"),
     body = body, kind = kind, target = target, foreign = false, use = false,
+    expect = body ~= nil and body ~= "" and options.expect or false, -- RFC 9110 10.1.1: not without content
     deadline = options.timeout and core.now() + options.timeout }
   wrong = M.write_head(job)
   if wrong then return nil, wrong, not job.route or not job.route.wrong end

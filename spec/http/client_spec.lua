@@ -261,12 +261,66 @@ describe("http.request", function()
         assert.equal("body", conn:read_exactly(4))
         return conn:write(peers.ok "taken")
       end
-      conn:write("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")
+      conn:write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
       assert.same({ nil, "eof" }, { conn:read() })
     end)
     assert.equal("taken", assert(http.post(server.url, { body = "body", expect = true, keep_alive = false })).body)
-    assert.equal(417, assert(http.post(server.url, { body = "body", expect = true })).status)
+    assert.equal(413, assert(http.post(server.url, { body = "body", expect = true })).status)
     assert.matches("\r\nExpect: 100%-continue\r\n", asked[1])
+  end)
+
+  describe("that is answered with 417 (RFC 9110 10.1.1)", function()
+    local FAILED = "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n"
+
+    -- A server that knows no expectations: what it was sent, body included, as far as that came.
+    local function innocent(answer)
+      local seen = {}
+      local server = peers.scripted(function(conn)
+        local head = conn:read_until "\r\n\r\n"
+        local expects = head:find "\r\nExpect: " ~= nil
+        local body = not expects and conn:read_exactly(tonumber(head:match "\r\nContent%-Length: (%d+)") or 0)
+        seen[#seen + 1] = { (head:match "^%S+"), expects, body }
+        conn:write(expects and FAILED or answer or peers.ok "taken")
+        if expects then assert.same({ nil, "eof" }, { conn:read() }) end
+      end)
+      return server, seen
+    end
+
+    it("is sent once more, without Expect", function()
+      local server, seen = innocent()
+      assert.equal("taken", assert(http.post(server.url, { body = "body", expect = true })).body)
+      assert.same({ { "POST", true, false }, { "POST", false, "body" } }, seen)
+      local client = http.client { max_connections = 1 }
+      local answer = assert(client:put(server.url, { json = { 1 }, expect = true, stream = true }))
+      assert.same({ "taken", { "PUT", false, "[1]" } }, { answer:read_all(), seen[4] })
+      client:close()
+    end)
+
+    it("is sent no third time: the second 417 is the answer", function()
+      local server, seen = innocent(FAILED)
+      assert.equal(417, assert(http.post(server.url, { body = "body", expect = true })).status)
+      assert.equal(2, #seen)
+    end)
+
+    it("is not sent again where its body is gone, and where nothing was expected", function()
+      local server, seen = innocent(FAILED)
+      local function body() error "nobody has asked for it" end
+      assert.equal(417, assert(http.post(server.url, { body = body, length = 4, expect = true })).status)
+      assert.equal(417, assert(http.post(server.url, { body = "body" })).status)
+      assert.equal(417, assert(http.get(server.url, { expect = true })).status)
+      assert.equal(417, assert(http.put(server.url, { body = "", expect = true })).status)
+      assert.same({ { "POST", true, false }, { "POST", false, "body" }, { "GET", false, "" }, { "PUT", false, "" } },
+        seen)
+    end)
+
+    it("keeps to its time over both", function()
+      local server = peers.scripted(function(conn, number)
+        conn:read_until "\r\n\r\n"
+        if number == 1 then conn:write(FAILED) end
+        conn:read_all()
+      end)
+      assert.same({ nil, "timeout" }, { http.post(server.url, { body = "b", expect = true, timeout = 0.1 }) })
+    end)
   end)
 
   it("hears an answer that comes before its body is sent", function()
