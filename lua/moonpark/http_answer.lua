@@ -6,6 +6,7 @@ local gather = require "moonpark.http_gather"
 local http_decode = require "moonpark.http_decode"
 local http_fields = require "moonpark.http_fields"
 local http_json = require "moonpark.http_json"
+local http_set_cookie = require "moonpark.http_set_cookie"
 
 local M = {}
 
@@ -235,6 +236,25 @@ end
 ---@param name string any case
 ---@return string|nil
 function Answer:header(name) return self.headers[name] end
+
+--- The values of a field that may be repeated, in their order.
+---@param name string any case
+---@return string[]
+function Answer:header_values(name) return http_fields.all(self.headers, name) end
+
+--- for name, value in answer:each_header() do ... end: in their order, names in lower case.
+---@return fun(): string|nil, string|nil
+function Answer:each_header() return http_fields.each(self.headers) end
+
+--- The cookies that the server wants kept, one for each Set-Cookie field that is one (RFC 6265 5.2), in their order.
+---@return moonpark.http.set_cookie[]
+function Answer:cookies()
+  local cookies = {}
+  for _, value in ipairs(self:header_values("set-cookie")) do
+    cookies[#cookies + 1] = http_set_cookie.parse(value)
+  end
+  return cookies
+end
 
 --- The fields behind a chunked body, once it has been read.
 ---@return moonpark.http.fields

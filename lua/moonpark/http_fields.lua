@@ -255,7 +255,12 @@ function M.date(seconds)
     t.sec)
 end
 
-local function days_before(year, month, day)
+--- Days from 1970 to a date of the Gregorian calendar.
+---@param year integer
+---@param month integer
+---@param day integer
+---@return integer
+function M.days_before(year, month, day)
   if month <= 2 then year, month = year - 1, month + 12 end
   local era = math.floor(year / 400)
   local of_era = year - era * 400
@@ -272,7 +277,7 @@ function M.parse_date(text)
     "^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$")
   month = month and month_number[month]
   if not month then return nil end
-  return days_before(tonumber(year), month, tonumber(day)) * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60
+  return M.days_before(tonumber(year), month, tonumber(day)) * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60
     + tonumber(second)
 end
 

@@ -91,6 +91,22 @@ describe("http.request", function()
     assert.same({ nil, "invalid JSON" }, { http.get(server.url):json() })
   end)
 
+  it("tells repeated fields apart, and what Set-Cookie fields say", function()
+    local server = peers.saying(peers.ok("", "Set-Cookie: a=1; Expires=Sun, 06 Nov 1994 08:49:37 GMT; Path=/x\r\n"
+      .. "Warning: a, b\r\nset-cookie: b=\"2\"; HttpOnly; Secure; SameSite=lax\r\nWarning: c\r\nSet-Cookie: none\r\n"))
+    local answer = assert(http.get(server.url))
+    assert.same({ "a, b", "c" }, answer:header_values "WARNING")
+    assert.same({}, answer:header_values "x-none")
+    assert.same({
+      { name = "a", value = "1", expires = 784111777, path = "/x", secure = false, http_only = false },
+      { name = "b", value = '"2"', secure = true, http_only = true, same_site = "Lax" },
+    }, answer:cookies())
+    local names = {}
+    for name in answer:each_header() do names[#names + 1] = name end
+    assert.same({ "content-length", "set-cookie", "warning", "set-cookie", "warning", "set-cookie" }, names)
+    assert.same({}, assert(http.get(peers.saying(peers.ok "").url)):cookies())
+  end)
+
   it("takes and gives JSON as strictly as a server, whatever the script has set in cjson", function()
     local server = peers.saying(peers.ok "[NaN]", peers.ok "[NaN]")
     assert.same({ nil, "invalid JSON" }, { http.get(server.url):json() })
