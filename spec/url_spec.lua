@@ -73,10 +73,14 @@ describe("a URL", function()
 
   it("that is none says so", function()
     for _, text in ipairs { "", "x", "//h/", "http:/h", "http://", "http://h:x/", "http://a b/", "http://h/\r\n",
-      "http://[::1/", "http://h:1:2/" } do
+      "http://[::1/", "http://h:1:2/", "http://[::1]80/", "http://[::1]x/", "http://h:+80/", "http://h:8 0/",
+      "http://h:0x50/", "http://[::1%25lo]/", "http://[v1.a]/", "http://a]/", "http:\\\\h/", "http:/\\h/", "http:///h/",
+      "http://@/", "http://u@/", "http:h" } do
       assert.equal("invalid URL", parts(text), text)
     end
-    for _, host in ipairs { "a%20b", "a,b", "a..b", ("a"):rep(64) } do
+    for _, host in ipairs { "a%20b", "a,b", "a..b", ("a"):rep(64), "%61", "good.example\\.evil.example",
+      "a<b", "h\195\182st",
+      "good.example\239\188\143.evil.example", "127.1", "0x7f.0.0.1", "010.0.0.1", "2130706433", "1.2.3.4.5", "*" } do
       assert.equal(("invalid host name: '%s'"):format(host), parts("http://" .. host .. "/"))
     end
     assert.equal("not a numeric address: '[::::]'", parts "http://[::::]/")
@@ -85,11 +89,49 @@ describe("a URL", function()
     assert.equal("invalid port", parts "http://h:65536/")
   end)
 
+  it("may name who asks, in characters that nobody takes for something else", function()
+    assert.equal("http u;v=1:p!$&'()*+,-._~%40%5C h 80 h /", parts "http://u;v=1:p!$&'()*+,-._~%40%5C@h/")
+    assert.equal("http  h 80 h /", parts "http://@h/")
+    for byte = 0, 255 do
+      local c = string.char(byte)
+      local fine = c:find "[%w%-%._~!$&'()*+,;=:]" ~= nil
+      if not c:find "[/?#]" then
+        for _, user in ipairs { c, "u" .. c, "u:" .. c .. "p" } do
+          local found = parts("http://" .. user .. "@h/")
+          assert.equal(fine and "http " .. user .. " h 80 h /" or "invalid URL", found)
+        end
+      end
+    end
+    for _, user in ipairs { "a@b", "@", "u:p@good.example", "%", "%4", "%zz", "u%", "%4%40", "[::1]",
+      "\239\188\160" } do
+      assert.equal("invalid URL", parts("http://" .. user .. "@h/"), user)
+    end
+  end)
+
   it("leads to a host, whatever that is called", function()
     assert.equal("unix.:80", url.parse("http://unix/a").address)
     assert.equal("UDP.:53", url.parse("http://UDP:53").address)
     assert.equal("udp:53", url.parse("http://udp:53").authority)
     assert.equal("unix.example:80", url.parse("http://unix.example").address)
+  end)
+
+  it("and a reference that some readers take for another host is none", function()
+    local base = url.parse "http://a/b/c"
+    for _, reference in ipairs { "/\\evil.example/", "\\/evil.example/", "\\\\evil.example/", "///evil.example/",
+      "//\\evil.example/",
+      "/\t/evil.example/", "http:evil.example", "http:\\\\evil.example", "//u\\@evil.example", "//[::1]80" } do
+      assert.is_nil((url.resolve(base, url.tolerate(reference, true))), reference)
+    end
+  end)
+
+  it("of people may have bytes that a target cannot: behind the authority they are encoded", function()
+    assert.equal("http://h/%C3%B6%7C%22%3C%3E%5C%5E%60%7B%7D?%7C", url.tolerate "http://h/\195\182|\"<>\\^`{}?|")
+    assert.equal("/a%7C%5C", url.tolerate "/a|\\")
+    assert.equal("a b", url.tolerate "a b")
+    assert.equal("a%20b", url.tolerate("a b", true))
+    for _, text in ipairs { "http://u\\@h/", "http://a|b/", "//a\\b/", "/\\a\\b", "http://a b?" } do
+      assert.equal(text, url.tolerate(text, true))
+    end
   end)
 
   it("is found from a reference as RFC 3986 5.4 has it", function()

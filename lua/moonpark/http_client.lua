@@ -208,17 +208,29 @@ local redirects = { [301] = true, [302] = true, [303] = true, [307] = true, [308
 
 local function same_origin(a, b) return a.scheme == b.scheme and a.host == b.host and a.port == b.port end
 
+-- Where the answer leads. nil and why nowhere: of two Locations others may take the other one; and RFC 9110 4.2.4 has
+-- credentials in what came from somebody else taken for an attempt to hide the host.
+local function location_of(job, answer)
+  local all = answer:header_values("location")
+  for i = 2, #all do
+    if all[i] ~= all[1] then return nil, "several locations" end
+  end
+  local target, wrong = url.resolve(job.target, url.tolerate(all[1], true))
+  if target and target.user then return nil, "credentials in a URL" end
+  return target, wrong
+end
+
 -- Changes the job into the one that the answer asks for. false: the answer is the last one; nil, err.
 local function follow(job, answer)
-  local status, location = answer.status, answer.headers["location"]
-  if not redirects[status] or not location or (job.options.redirects or 5) == 0 then return false end
+  local status = answer.status
+  if not redirects[status] or not answer.headers["location"] or (job.options.redirects or 5) == 0 then return false end
   local becomes_get = status == 303 and job.method ~= "HEAD" or (status <= 302 and job.method == "POST")
   if not becomes_get and not is_replayable(job) then return false end
-  local target, wrong = url.resolve(job.target, http_job.encoded(location:gsub(" ", "%%20")))
+  local target, wrong = location_of(job, answer)
   if not target then return nil, "invalid redirect: " .. wrong end
   if becomes_get then job.method, job.body, job.kind, job.bodiless, job.expect = "GET", nil, nil, true, false end
   if not same_origin(target, job.target) then job.foreign = true end
-  if not job.foreign then target.user = target.user or job.target.user end
+  if not job.foreign then target.user = job.target.user end
   job.target = target
   wrong = http_job.write_head(job)
   if wrong then return nil, wrong end

@@ -199,17 +199,10 @@ function M.write_head(job)
   return not job.head and wrong or nil
 end
 
---- A URL whose target cannot hold some bytes, that people write all the same.
----@param text string
----@return string
-function M.encoded(text)
-  return (text:gsub("[\128-\255\"<>\\^`{|}]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
-
 local function resolve(client, options)
   local text = options.url
   if type(text) ~= "string" then return nil, "option 'url' must be a string" end
-  text = M.encoded(text)
+  text = url.tolerate(text)
   local parts, wrong
   if client.base then parts, wrong = url.resolve(client.base, text) else parts, wrong = url.parse(text) end
   if not parts then return nil, wrong end

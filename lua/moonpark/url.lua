@@ -85,9 +85,24 @@ end
 ---@field host string without brackets
 ---@field port integer
 ---@field path string "/" where there is none; query included
----@field user string|nil
+---@field user string|nil "name:password", as it was written
 ---@field authority string as a Host field wants it: without the scheme's own port
 ---@field address string for net.dial, with the port
+
+-- RFC 3986 3.2.1. Everything else is something that readers of URLs differ in: where the user ends, and so whose host
+-- it is ("http://good.example\\@evil.example", a second '@', letters that some turn into '/').
+local function is_user(text)
+  return not text:find("[^%w%-%._~!$&'()*+,;=:%%]") and not text:gsub("%%%x%x", ""):find("%", 1, true)
+end
+
+-- "host", "host:", "host:80", "[::1]:80": the host without brackets, the port's digits, and whether it had brackets.
+local function split_host(text)
+  local host, rest = text:match("^%[([%x:.]+)%](.*)$")
+  local bracketed = host ~= nil
+  if not host then host, rest = text:match("^([^:%[%]]+)(.*)$") end
+  if not host or not rest:find("^:?$") and not rest:find("^:%d+$") then return nil end
+  return host, rest:sub(2), bracketed
+end
 
 --- Takes an http URL apart. nil and what is wrong with it.
 ---@param text string
@@ -100,10 +115,8 @@ function M.parse(text)
   scheme = scheme:lower()
   if not default_ports[scheme] then return nil, "unknown scheme '" .. scheme .. "'" end
   local user, hostport = authority:match("^(.*)@([^@]*)$")
-  hostport = hostport or authority
-  local host, port = hostport:match("^%[([%x:.]+)%]:?(%d*)$")
-  local bracketed = host ~= nil
-  if not host then host, port = hostport:match("^([^:%[%]]+):?(%d*)$") end
+  if user and not is_user(user) then return nil, "invalid URL" end
+  local host, port, bracketed = split_host(hostport or authority)
   if not host then return nil, "invalid URL" end
   port = port ~= "" and tonumber(port) or default_ports[scheme]
   if port < 1 or port > 65535 then return nil, "invalid port" end
@@ -116,6 +129,17 @@ function M.parse(text)
     authority = port == default_ports[scheme] and shown or shown .. ":" .. port,
     address = address,
   }
+end
+
+--- Percent-encodes what people write in the path and query of a URL and no request's target can hold. What stands in
+--- front of the path stays: it is to be refused as it was written, and an encoded '\\' would pass.
+---@param text string a URL or a reference
+---@param blanks? boolean blanks too
+---@return string
+function M.tolerate(text, blanks)
+  local path = text:match("^%a[%w+.-]*://[^/?#]*()") or text:match("^[/\\][/\\][^/?#]*()") or 1
+  local class = blanks and "[\128-\255 \"<>\\^`{|}]" or "[\128-\255\"<>\\^`{|}]"
+  return text:sub(1, path - 1) .. text:sub(path):gsub(class, escape)
 end
 
 local function remove_dots(path)
@@ -135,6 +159,8 @@ end
 ---@return moonpark.url.parts|nil
 ---@return string? wrong
 function M.resolve(base, reference)
+  -- Browsers take these for the "//" in front of another host, RFC 3986 for a part of the path.
+  if reference:find("^[/\\][/\\]") and not reference:find("^//") then return nil, "invalid URL" end
   reference = reference:gsub("#.*$", "")
   if reference:find("^%a[%w+.-]*:") then return M.parse(reference) end
   local origin = base.scheme .. "://" .. base.authority

@@ -209,7 +209,10 @@ describe("http.request", function()
     refused("option 'timeout' must be a number", { timeout = "1" })
     refused("option 'body' must be", { body = true })
     assert.same({ nil, "invalid URL" }, { http.get("http://a/b c") })
-    assert.same({ nil, "invalid host name: 'a%7Cb'" }, { http.get("http://a|b/") })
+    assert.same({ nil, "invalid host name: 'a|b'" }, { http.get("http://a|b/") })
+    for _, user in ipairs { "u\\", "u<", "u>", "u v", "u@v", "u\195\182", "u|", "[::1]" } do
+      assert.same({ nil, "invalid URL" }, { http.get("http://" .. user .. "@" .. server.address .. "/") }, user)
+    end
     assert.same({ nil, "invalid URL" }, { http.get("http://a/\r\nHost: b") })
     assert.same({ nil, "unknown scheme 'ftp'" }, { http.get("ftp://a/") })
     assert.same({ nil, "invalid host name: 'a..b'" }, { http.get("http://a..b/") })

@@ -88,7 +88,41 @@ describe("a redirect", function()
     end
     assert.equal("https is not supported yet", nowhere "https://a/")
     assert.equal("invalid redirect: unknown scheme 'file'", nowhere "file:///etc/passwd")
-    assert.equal("invalid redirect: invalid host name: 'a%20b'", nowhere "http://a b/")
+    assert.equal("invalid redirect: invalid URL", nowhere "http://a b/")
+    assert.equal("invalid redirect: invalid URL", nowhere "/\\evil.example/")
+    assert.equal("invalid redirect: invalid host name: 'good.example\\.evil.example'",
+      nowhere "http://good.example\\.evil.example/")
+  end)
+
+  it("to two places is none; the same one twice is", function()
+    local function twice(first, second, status)
+      local both = first .. "\r\nX-Between: 1\r\nlocation: " .. second
+      local server = peers.saying(to(status or 302, both), peers.ok "there")
+      local answer, err = http.get(server.url .. "/a")
+      return answer and answer.body or err, #server.heads
+    end
+    assert.same({ "invalid redirect: several locations", 1 }, { twice("/b", "/c") })
+    assert.same({ "invalid redirect: several locations", 1 }, { twice("/b", "") })
+    assert.same({ "there", 2 }, { twice("/b", "/b") })
+    assert.same({ "no", 1 }, { twice("/b", "/c", 201) })
+    assert.same({ "there", 2 }, { twice("/b,c", "/b,c") })
+  end)
+
+  it("that brings credentials along is none", function()
+    local server = peers.saying(peers.ok "never asked")
+    local function leads(location, options)
+      local answer, err = http.get(peers.saying(to(302, location)).url, options)
+      return answer and answer.status or err
+    end
+    for _, user in ipairs { "u:p", "u", ":p", "", "127.0.0.1" } do
+      assert.equal("invalid redirect: credentials in a URL", leads("http://" .. user .. "@" .. server.address .. "/"))
+      assert.equal("invalid redirect: credentials in a URL", leads("//" .. user .. "@" .. server.address .. "/"))
+    end
+    for _, user in ipairs { "u\\", "u v", "u@v", "u<" } do
+      assert.equal("invalid redirect: invalid URL", leads("http://" .. user .. "@" .. server.address .. "/"))
+    end
+    assert.equal(302, leads("http://u@" .. server.address .. "/", { redirects = 0 }))
+    assert.equal(0, server.count)
   end)
 
   it("takes credentials and cookies along to the same origin only", function()
