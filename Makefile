@@ -237,7 +237,7 @@ FUZZ_SECONDS ?= 60
 FUZZ_BUILD   := build/fuzz
 FUZZ_CFLAGS  := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LLHTTP       := $(firstword $(wildcard /usr/share/llhttp))
-FUZZ_OBJECTS := $(patsubst %,$(FUZZ_BUILD)/%.o,http_parse http_scan http_parse_chunk http_parse_error \
+FUZZ_OBJECTS := $(patsubst %,$(FUZZ_BUILD)/%.o,http_parse http_scan http_parse_chunk http_parse_error http_fold \
                 $(if $(LLHTTP),differ_llhttp llhttp_api llhttp_http llhttp_llhttp,differ_none))
 FUZZ_CC       = clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP $(LUA_CFLAGS) -c -o $@ $<
 LUA_LIBS      = $(shell pkg-config --libs luajit 2>/dev/null || echo -lluajit-5.1)

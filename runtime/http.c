@@ -31,6 +31,7 @@ void http_response_body(struct http_body *b, const struct http_head *h, bool to_
         begin_body(b, HTTP_BY_LENGTH, h->content_length);
     else
         begin_body(b, HTTP_BY_END, 0);
+    b->folds = true;
 }
 
 static int take_length(struct http_body *b, const char *bytes, size_t n, size_t *used, struct http_span *data)

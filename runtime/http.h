@@ -23,6 +23,7 @@ struct http_body {
     uint8_t framing;      /* enum http_framing */
     bool over;            /* all of it was taken */
     bool trailing;        /* the trailer section is next */
+    bool folds;           /* whose fields may be folded: it is a response's */
     bool held;            /* bytes were taken, and it is not certain yet that somebody has got them */
     uint64_t left;        /* by length */
     uint64_t total;       /* bytes of data so far */

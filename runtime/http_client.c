@@ -5,6 +5,7 @@
 
 #include "conn_read.h"
 #include "errors.h"
+#include "http_fold.h"
 
 #include <errno.h>
 
@@ -52,15 +53,17 @@ static int take_head(struct conn *c, struct http_reader *r, size_t n)
     return 0;
 }
 
+static int refused(int error) { return error == HTTP_TOO_MANY ? ERR_TOO_LONG : ERR_MALFORMED; }
+
 int http_client_head(struct conn *c, struct task *t)
 {
     struct http_reader *r = t->op.target;
     size_t n = buf_len(&c->in);
     if (n > r->searched && http_parse_has_end(buf_at(&c->in), n, r->searched)) {
         r->searched = 0;
-        int got = http_parse_response(&r->head, buf_at(&c->in), n);
+        int got = http_fold_response(&r->head, c->in.bytes + c->in.start, n);
         if (got != HTTP_INCOMPLETE)
-            return got < 0 ? ERR_MALFORMED : take_head(c, r, (size_t)got);
+            return got < 0 ? refused(got) : take_head(c, r, (size_t)got);
     }
     r->searched = n;
     if (n >= r->limit)

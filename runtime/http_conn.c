@@ -7,6 +7,7 @@
 #include "errors.h"
 #include "hard.h"
 #include "http_client.h"
+#include "http_fold.h"
 #include "sched.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ static int more(struct conn *c, struct http_body *b)
 
 static int take_trailer(struct conn *c, struct http_body *b, struct buf *trailer)
 {
-    int got = http_parse_trailers(buf_at(&c->in), base_min(buf_len(&c->in), HTTP_TRAILERS_MAX));
+    size_t n = base_min(buf_len(&c->in), HTTP_TRAILERS_MAX);
+    int got = b->folds ? http_fold_trailers(c->in.bytes + c->in.start, n) : http_parse_trailers(buf_at(&c->in), n);
     if (got == HTTP_INCOMPLETE)
         return buf_len(&c->in) >= HTTP_TRAILERS_MAX ? ERR_TOO_LONG : more(c, b);
     if (got < 0)

@@ -265,8 +265,6 @@ static int read_field(struct http_head *h, const char *bytes, const struct http_
 
 /* ---- fields ---- */
 
-static bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
 /* One "name: value" line. 1 and behind it. */
 static int take_field(struct reader *r, struct http_field *f)
 {

@@ -2,8 +2,9 @@
 /* http_parse.h - HTTP/1 bytes to spans, strictly by RFC 9112 and RFC 9110.
  *
  * Floor 1: no memory, no I/O, nothing kept. Spans are offsets into the caller's bytes, so these may move. What two
- * readers could understand in two ways is refused, never guessed: a bare CR or LF, obs-fold, a space before a colon, a
- * Content-Length that is repeated or listed or signed, or beside a Transfer-Encoding, ... */
+ * readers could understand in two ways is refused, never guessed: a bare CR or LF, obs-fold (of responses http_fold
+ * takes it away), a space before a colon, a Content-Length that is repeated or listed or signed, or beside a
+ * Transfer-Encoding, ... */
 #ifndef MOONPARK_HTTP_PARSE_H
 #define MOONPARK_HTTP_PARSE_H
 

@@ -36,8 +36,6 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
 /* Where a byte of what follows the size leads, or HTTP_BAD_CHUNK. RFC 9112 7.1.1:
  *   *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )
  * and blanks before the line's end, too, because some old servers pad their sizes. A blank is a space or a tab, so no

@@ -2,7 +2,7 @@
 /* http_scan.h - how far a run of bytes of one class goes; long runs are looked at sixteen bytes at once where the
  * compiler has such registers. Inline: a head is little else.
  *
- * Floor 0; called by http_parse. Nothing is read behind the n bytes. */
+ * Floor 0; called by http_parse and http_fold. Nothing is read behind the n bytes. */
 #ifndef MOONPARK_HTTP_SCAN_H
 #define MOONPARK_HTTP_SCAN_H
 
@@ -18,6 +18,8 @@ enum { TOKEN = 1, TARGET = 2, VALUE = 4, HEX = 8, HOST = 16, SCHEME = 32 };
 extern const uint8_t http_classes[256];
 
 static inline bool is(char c, uint8_t class) { return http_classes[(uint8_t)c] & class; }
+
+static inline bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 static inline size_t span_of(const char *bytes, size_t n, size_t at, uint8_t class)
 {
