@@ -75,7 +75,7 @@ int http_client_head(struct conn *c, struct task *t)
 /* A 204 has no body, but who says that it has one may send it: it would be the answer to the next request. */
 static bool is_dubious(const struct http_head *h)
 {
-    return h->status == 204 && (h->chunked || h->content_length > 0);
+    return h->status == 204 && (h->codings > 0 || h->content_length > 0);
 }
 
 bool http_client_reusable(const struct http_reader *r, const struct conn *c)

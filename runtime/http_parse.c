@@ -198,25 +198,27 @@ static bool next_token(const char *value, size_t n, size_t *at, struct http_span
 }
 
 /* RFC 9112 6.1: "chunked" alone is understood. A list that ends in it is well-formed, but has codings that we do not
- * know. Everything else leaves the length unclear: chunked twice or in the middle, parameters, empty elements, a second
- * field. In a response 6.3 would have such a body end with the connection; its coding would be unknown all the same. */
+ * know. Everything else leaves the length of a request unclear: chunked twice or in the middle, parameters, empty
+ * elements, a second field. A response whose codings do not end in chunked ends with its connection, 6.3. */
 static int read_coding(struct http_head *h, const char *value, size_t n)
 {
     size_t at = 0;
-    struct http_span token;
-    bool ok, last = false;
-    int count = 0;
+    struct http_span token = {0};
+    bool ok, last = false, request = h->status == 0;
+    int count = 0, chunks = 0;
     if (h->codings++ > 0)
         return HTTP_BAD_CODING;
     for (; next_token(value, n, &at, &token, &ok); count++) {
-        if (!ok || last)
+        if (!ok)
             return HTTP_BAD_CODING;
         last = same(value + token.at, token.length, "chunked");
+        chunks += last;
+        h->coded |= !last && !same(value + token.at, token.length, "identity");
     }
     h->chunked = last;
-    if (!last || (count == 1 && token.length != n))
+    if (count == 0 || (request && !last) || (last && chunks > 1) || (count == 1 && token.length != n))
         return HTTP_BAD_CODING;
-    return count == 1 ? 1 : HTTP_CODING;
+    return request && count > 1 ? HTTP_CODING : 1;
 }
 
 /* RFC 9110 7.6.1: a list of tokens, which may have empty elements. What is no token is refused: "close;x" is a close to

@@ -70,6 +70,7 @@ struct http_head {
     uint8_t hosts, lengths, codings; /* how many fields of these were seen */
     bool has_query;
     bool chunked;
+    bool coded;      /* of a response: it has transfer codings that nobody here undoes */
     bool close;      /* Connection has "close" */
     bool keep_alive; /* Connection has "keep-alive" */
     bool upgrade;    /* Connection has "upgrade", and an Upgrade field says to what */

@@ -287,7 +287,7 @@ static int copy_fields(struct buf *out, const struct http_reader *reader)
     struct hops hops;
     int r = 0;
     find_hops(&hops, bytes, &reader->head);
-    if (hops.many)
+    if (hops.many || (reader->head.coded && reader->body.framing != HTTP_NO_BODY)) /* nobody would undo the codings */
         return ERR_MALFORMED;
     for (int i = 0; r == 0 && i < reader->head.count; i++) {
         const struct http_field *f = &reader->head.fields[i];

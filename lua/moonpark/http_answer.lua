@@ -276,6 +276,9 @@ function M.streams(answer)
   return answer
 end
 
+-- Has the core taken the transfer codings off?
+local function is_plain(codings) return not codings or codings:lower() == "chunked" or codings:lower() == "identity" end
+
 --- An answer whose head the entry's reader has read.
 ---@param use moonpark.http.use
 ---@param status integer
@@ -288,8 +291,9 @@ function M.new(use, status, decode)
   local framing, announced, over = reader:framing()
   use.framing, use.announced, use.over = framing, announced, over
   if decode and not over then
-    local coding = http_fields.received(list)["content-encoding"] -- of several fields all: such a body is packed twice
-    use.decoder = coding and http_decode.new(coding)
+    local fields = http_fields.received(list)
+    local coding = fields["content-encoding"] -- of several fields all: such a body is packed twice
+    use.decoder = coding and is_plain(fields["transfer-encoding"]) and http_decode.new(coding)
     if use.decoder then
       http_fields.remove(list, "content-encoding")
       http_fields.remove(list, "content-length")

@@ -26,6 +26,7 @@ local function check_parts(parts, wrong)
   if not parts then return assert(type(wrong) == "string", "refused without a word") end
   assert(parts.host ~= "" and parts.port >= 1 and parts.port <= 65535 and parts.path:sub(1, 1) == "/", "no address")
   for _, value in pairs(parts) do assert(not tostring(value):find "[%c ]", "it would split a request") end
+  assert(not (parts.user or ""):find "[^%w%-%._~!$&'()*+,;=:%%]", "a user that others read differently")
   local again = assert(url.parse(parts.scheme .. "://" .. parts.authority .. parts.path))
   for _, name in ipairs { "scheme", "host", "port", "path", "authority" } do
     assert(again[name] == parts[name], "another " .. name)
@@ -40,4 +41,6 @@ return function(bytes)
   check_form(bytes)
   check_parts(url.parse(bytes))
   check_parts(url.resolve(base, bytes))
+  check_parts(url.parse(url.tolerate(bytes)))
+  check_parts(url.resolve(base, url.tolerate(bytes, true)))
 end

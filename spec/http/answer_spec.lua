@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What the client makes of the bytes of a response: folded fields, many fields.
+-- What the client makes of the bytes of a response: folded fields, transfer codings that nobody asked for, many fields.
 
 local http = require "moonpark.http"
 local moonpark = require "moonpark"
@@ -85,6 +85,74 @@ describe("folded fields", function()
       assert.equal("HTTP/1.1 400 Bad Request", conn:read_line())
       conn:close()
     end
+  end)
+end)
+
+describe("a transfer coding that does not end in chunked", function()
+  -- Answers a request a connection, and closes.
+  local function once(text)
+    return peers.scripted(function(conn)
+      peers.request(conn)
+      conn:write(text)
+    end)
+  end
+
+  it("has a body up to the connection's end, as it was sent; the connection is not used again", function()
+    for _, coding in ipairs { "gzip", "identity", "x-unknown", "chunked, gzip", "Gzip, deflate" } do
+      local server = once(OK .. "Transfer-Encoding: " .. coding .. "\r\n\r\n2\r\nab\r\n0\r\n\r\n")
+      local client = http.client()
+      local answer = assert(client:get(server.url))
+      assert.same({ "2\r\nab\r\n0\r\n\r\n", coding }, { answer.body, answer.headers["transfer-encoding"] })
+      assert.same({ open = 0, idle = 0 }, client:stats())
+    end
+  end)
+
+  it("beneath chunked leaves the body as it is inside of the chunks", function()
+    local server = peers.saying(OK .. "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", peers.ok "next")
+    local answer = assert(http.get(server.url))
+    assert.same({ "ab", "gzip, chunked" }, { answer.body, answer.headers["transfer-encoding"] })
+    assert.equal("next", assert(http.get(server.url)).body)
+    assert.equal(1, server.count)
+  end)
+
+  it("keeps the content coding packed, too", function()
+    local server = once(OK .. "Transfer-Encoding: gzip\r\nContent-Encoding: gzip\r\n\r\nno gzip")
+    local answer = assert(http.get(server.url))
+    assert.same({ "no gzip", "gzip" }, { answer.body, answer.headers["content-encoding"] })
+  end)
+
+  it("is malformed beside a length, in HTTP/1.0, twice, and where it can be read in two ways", function()
+    for _, fields in ipairs { "Transfer-Encoding: gzip\r\nContent-Length: 4\r\n",
+      "Transfer-Encoding: chunked, chunked\r\n",
+      "Content-Length: 4\r\nTransfer-Encoding: identity\r\n",
+      "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+      "Transfer-Encoding:\r\n", "Transfer-Encoding: chunked;q=1\r\n", "Transfer-Encoding: chunked,\r\n" } do
+      assert.same({ nil, "malformed message" }, { http.get(once(OK .. fields .. "\r\nbody").url) }, fields)
+    end
+    local old = once "HTTP/1.0 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nbody"
+    assert.same({ nil, "malformed message" }, { http.get(old.url) })
+  end)
+
+  it("says nothing where there is no body", function()
+    local server = peers.saying("HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: gzip\r\n\r\n",
+      OK .. "Transfer-Encoding: gzip\r\n\r\n", peers.ok "next")
+    assert.equal("", assert(http.get(server.url)).body)
+    assert.equal("", assert(http.head(server.url)).body)
+    assert.equal("next", assert(http.get(server.url)).body)
+    assert.equal(1, server.count)
+    local client = http.client()
+    assert.equal("", assert(client:get(once("HTTP/1.1 204 No Content\r\nTransfer-Encoding: gzip\r\n\r\n").url)).body)
+    assert.same({ open = 0, idle = 0 }, client:stats())
+  end)
+
+  it("is not passed on by a proxy: whoever gets the answer could not undo it", function()
+    for _, coding in ipairs { "gzip", "gzip, chunked" } do
+      local target = once(OK .. "Transfer-Encoding: " .. coding .. "\r\n\r\n2\r\nab\r\n0\r\n\r\n")
+      local front = peers.serve(http.proxy(target.url))
+      assert.equal(502, assert(http.get(front.url)).status)
+    end
+    local plain = once(OK .. "Transfer-Encoding: identity\r\n\r\nbody")
+    assert.equal("body", assert(http.get(peers.serve(http.proxy(plain.url)).url)).body)
   end)
 end)
 
