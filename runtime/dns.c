@@ -79,22 +79,6 @@ static void leave(struct dns *d)
         container_of(l, struct dns_query, link)->trouble = trouble;
 }
 
-static int translate(int status)
-{
-    switch (status) {
-    case ARES_SUCCESS: return 0;
-    case ARES_ENODATA:
-    case ARES_ENOTFOUND:
-    case ARES_ENONAME:
-    case ARES_EBADNAME: /* too long with its search domain */ return ERR_NO_HOST;
-    case ARES_ETIMEOUT: return ERR_TIMEOUT;
-    case ARES_ENOMEM: return -ENOMEM;
-    case ARES_ECANCELLED:
-    case ARES_EDESTRUCTION: return ERR_CLOSED;
-    default: return ERR_SERVER;
-    }
-}
-
 static void finish(struct dns_query *q, int code, struct ares_addrinfo *found)
 {
     list_del(&q->link);
@@ -102,14 +86,11 @@ static void finish(struct dns_query *q, int code, struct ares_addrinfo *found)
     q->done(q, code, found);
 }
 
-static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *found)
+static void walked(struct dns_walk *w, int code, struct ares_addrinfo *found)
 {
-    struct dns_query *q = arg;
+    struct dns_query *q = container_of(w, struct dns_query, walk);
     struct dns *d = q->dns;
-    (void)timeouts;
-    int code = translate(status), trouble = trouble_now(d) ? trouble_now(d) : q->trouble;
-    if ((code == 0 && !found->nodes) || (code == ERR_SERVER && !d->asks))
-        code = ERR_NO_HOST;
+    int trouble = trouble_now(d) ? trouble_now(d) : q->trouble;
     if (trouble == -ENOMEM || (trouble && code == ERR_SERVER))
         code = trouble;
     if (code < 0 && found)
@@ -285,10 +266,10 @@ static void start_pending(struct dns *d)
 {
     while (d->credit > 0 && !list_empty(&d->pending)) {
         struct dns_query *q = container_of(list_pop(&d->pending), struct dns_query, link);
-        struct ares_addrinfo_hints hints = {.ai_family = q->family};
         list_push(&d->running, &q->link);
         d->credit--;
-        ares_getaddrinfo(d->ares, q->name, NULL, &hints, answered, q);
+        q->walk = (struct dns_walk){.name = q->name, .family = q->family, .done = walked};
+        dns_walk_start(&q->walk, &d->rules);
     }
 }
 
@@ -396,8 +377,8 @@ static int fill(struct ares_options *o, const struct dns_settings *s)
 {
     int mask = ARES_OPT_FLAGS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
     o->flags = ARES_FLAG_NOALIASES;
-    o->timeout = s->timeout > 0 ? s->timeout : 5000; /* as resolv.conf(5) has them */
-    o->tries = s->tries > 0 ? s->tries : 2;
+    o->timeout = s->timeout;
+    o->tries = s->tries;
     if (s->ndots >= 0) {
         o->ndots = s->ndots;
         mask |= ARES_OPT_NDOTS;
@@ -424,35 +405,87 @@ static int probe(void)
     return 0;
 }
 
-static int configure(struct dns *d, const struct dns_settings *s)
+static int failure(void) { return starved ? -ENOMEM : ERR_SERVER; }
+
+/* What c-ares knows of search domains and their like, its own reading of the system's files included. */
+static int learn(struct dns *d, struct ares_channeldata *from)
 {
-    struct ares_options now;
-    int mask, status = s->servers ? ares_set_servers_ports_csv(d->ares, s->servers) : ARES_SUCCESS;
-    if (status == ARES_SUCCESS) {
-        status = ares_save_options(d->ares, &now, &mask);
-        d->asks = status != ARES_SUCCESS || strchr(now.lookups, 'b');
-        ares_destroy_options(&now);
-    }
-    if (status != ARES_SUCCESS || starved)
-        return starved ? -ENOMEM : ERR_SERVER;
-    ares_set_socket_functions(d->ares, &functions, d);
-    ares_set_socket_callback(d->ares, library_created, d);
-    return 0;
+    int mask;
+    d->read = sys_alloc(sizeof *d->read);
+    if (!d->read)
+        return -ENOMEM;
+    int status = ares_save_options(from, d->read, &mask);
+    d->rules = (struct dns_rules){.order = d->read->lookups, .domains = d->read->domains,
+                                  .domain_count = d->read->ndomains, .ndots = d->read->ndots};
+    return status != ARES_SUCCESS || starved ? failure() : 0;
 }
 
-static int open_library_channel(struct dns *d, const struct dns_settings *s)
+static void close_channels(struct dns *d)
+{
+    if (d->ares)
+        ares_destroy(d->ares);
+    if (d->rules.file)
+        ares_destroy(d->rules.file);
+    if (d->read)
+        ares_destroy_options(d->read);
+    sys_free(d->read);
+    d->ares = d->rules.file = NULL;
+    d->read = NULL;
+}
+
+static int open_channel(struct dns *d, const struct dns_settings *s, struct ares_channeldata **out)
 {
     struct ares_options options = {.sock_state_cb = library_state, .sock_state_cb_data = d};
+    if (ares_init_options(out, &options, fill(&options, s)) != ARES_SUCCESS)
+        return failure();
+    if (s->servers && ares_set_servers_ports_csv(*out, s->servers) != ARES_SUCCESS)
+        return failure();
+    ares_set_socket_functions(*out, &functions, d);
+    ares_set_socket_callback(*out, library_created, d);
+    return starved ? failure() : 0;
+}
+
+/* A channel that looks into one place alone, where the order has that. */
+static int open_single(struct dns *d, const struct dns_settings *s, const char *lookups, struct ares_channeldata **out)
+{
+    struct dns_settings single = *s;
+    single.lookups = lookups;
+    return strpbrk(d->rules.order, lookups) ? open_channel(d, &single, out) : 0;
+}
+
+/* As resolv.conf(5) has them. */
+static void complete(struct dns_settings *s)
+{
+    if (s->timeout <= 0)
+        s->timeout = 5000;
+    if (s->tries <= 0)
+        s->tries = 2;
+}
+
+/* The first channel tells in which order the system, or the settings, would have things: where that is one place, it is
+ * that place's. */
+static int open_channels(struct dns *d, const struct dns_settings *given)
+{
+    struct ares_channeldata *first = NULL;
+    struct dns_settings s = *given;
     int r = probe();
     if (r < 0)
         return r;
+    complete(&s);
     starved = false;
-    int status = ares_init_options(&d->ares, &options, fill(&options, s));
-    if (status != ARES_SUCCESS)
-        return starved ? -ENOMEM : ERR_SERVER;
-    r = configure(d, s);
-    if (r < 0)
-        ares_destroy(d->ares);
+    r = open_channel(d, &s, &first);
+    r = r < 0 ? r : learn(d, first);
+    if (r == 0 && strcmp(d->rules.order, "b") == 0)
+        d->ares = first;
+    else if (r == 0 && strcmp(d->rules.order, "f") == 0)
+        d->rules.file = first;
+    else if (first)
+        ares_destroy(first);
+    if (r == 0 && !d->ares && !d->rules.file) {
+        r = open_single(d, &s, "b", &d->ares);
+        r = r < 0 ? r : open_single(d, &s, "f", &d->rules.file);
+    }
+    d->rules.servers = d->ares;
     return r;
 }
 
@@ -464,7 +497,10 @@ int dns_open(struct dns *d, struct loop *loop, const struct dns_settings *settin
     list_init(&d->sockets);
     list_init(&d->running);
     list_init(&d->pending);
-    return open_library_channel(d, settings);
+    int r = open_channels(d, settings);
+    if (r < 0)
+        close_channels(d);
+    return r;
 }
 
 void dns_close(struct dns *d)
@@ -472,11 +508,10 @@ void dns_close(struct dns *d)
     timers_del(&d->loop->timers, &d->timer);
     enter(d);
     d->trouble = d->broken ? -ENOMEM : 0;
-    ares_destroy(d->ares);
+    close_channels(d);
     for (struct list *l; (l = list_pop(&d->pending));)
         finish(container_of(l, struct dns_query, link), d->broken ? -ENOMEM : ERR_CLOSED, NULL);
     must(list_empty(&d->running) && list_empty(&d->sockets));
-    d->ares = NULL;
     d->inside = false;
 }
 

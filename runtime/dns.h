@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dns.h - one c-ares channel on our poller and timers: its sockets, its retries, its memory.
+/* dns.h - c-ares on our poller and timers: a channel for the name servers, with its sockets, its retries and its
+ * memory, and one for the hosts file.
  *
  * Floor 5; called by resolver, which owns it. c-ares reads hosts file and resolv.conf, asks and asks again; it has a
  * clock of its own, the system's. Its callbacks come from within dns_start, a poller's event, our timer or dns_close;
@@ -9,6 +10,7 @@
 #ifndef MOONPARK_DNS_H
 #define MOONPARK_DNS_H
 
+#include "dns_walk.h"
 #include "list.h"
 #include "loop.h"
 
@@ -22,8 +24,7 @@ struct dns_settings {
     int search_count, ndots, timeout, tries; /* timeout: ms of the first try */
 };
 
-struct ares_addrinfo;
-struct ares_channeldata;
+struct ares_options;
 
 /* A question, inside what wants to know. name and family (AF_UNSPEC, ...) stay as they are until done is called. */
 struct dns_query {
@@ -32,13 +33,16 @@ struct dns_query {
     const char *name;
     int family;
     int trouble; /* what failed on our side meanwhile */
+    struct dns_walk walk;
     /* code 0: found has at least one address, and is the owner's to free; else a negative code and NULL. */
     void (*done)(struct dns_query *q, int code, struct ares_addrinfo *found);
 };
 
 struct dns {
     struct loop *loop;
-    struct ares_channeldata *ares;
+    struct ares_channeldata *ares; /* the name servers'; NULL where none are asked */
+    struct ares_options *read;     /* what c-ares has read for it */
+    struct dns_rules rules;
     struct list sockets;
     struct list running; /* queries that c-ares works on */
     struct list pending; /* and those that it will */
@@ -48,7 +52,6 @@ struct dns {
     uint32_t budget;     /* pieces of work left before others have their turn */
     int trouble;         /* what failed in the call into c-ares that goes on */
     bool inside;         /* such a call goes on */
-    bool asks;           /* it has name servers to ask, not only the hosts file */
     bool broken;         /* no memory for its timer: the owner must close it */
     void (*settled)(struct dns *d); /* the owner's: after each call into c-ares; may close d */
 };

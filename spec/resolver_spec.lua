@@ -190,6 +190,23 @@ describe("resolv.conf", function()
   ]], { "127.1.1.1", "127.2.2.2", "127.1.1.1" })
 end)
 
+describe("hosts file and servers", function()
+  case("come in the order of nsswitch.conf; a failing server does not keep the file from being looked into", [[
+    local server = dns.start("127.0.0.1:53")
+    write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+    write("/etc/nsswitch.conf", "hosts: dns files\n")
+    write("/etc/hosts", "127.1.2.3 host.test\n127.1.2.4 host.test\n::1 host.test six.test\n")
+    server:on("host.test", { only = { [dns.A] = { rcode = "servfail" }, [dns.AAAA] = {} } })
+    show("host.test", { family = "ip4" })
+    server:on("host.test", { a = { "127.9.9.9" } })
+    show "host.test"
+    server:on("six.test", { rcode = "refused" })
+    show("six.test", { family = "ip4" })
+    show "six.test"
+    server:stop()
+  ]], { "127.1.2.3 127.1.2.4", "127.9.9.9", "server failure", "::1" })
+end)
+
 describe("without IPv6", function()
   case("IPv6 addresses are found, and come last", [[
     write("/etc/hosts", "::1 host.test\n127.1.2.3 host.test\n")

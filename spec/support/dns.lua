@@ -8,6 +8,7 @@
 --   server:wait_for(2)                   parks until it has been asked twice
 --   server:count("host.test")            how often it was asked for that, of any type
 --   server:release("host.test")          sends what { hold = true } has kept back
+--   server:release("host.test", dns.A)   the answer for that type alone
 --   server:stop()
 --
 -- What it may say, besides a and aaaa (arrays) and cname (the next name; its addresses follow, where they are known):
@@ -19,6 +20,7 @@
 --   hold = true          no answer until release
 --   drop = n             no answer to the first n queries
 --   silent = true        no answer at all
+--   only = { [dns.A] = {...}, [dns.AAAA] = {...} }       another thing for each type that is asked for
 --   lie = "id" | "question" | "garbage" | "short" | "empty" | "other"    before the truth; lies_only = true: instead;
 --                        lies = n: so many times
 -- A name that nothing was said of does not exist.
@@ -168,6 +170,7 @@ end
 -- What is said of the name, or nil where nothing is to be answered now.
 function Server:consider(query, send)
   local what = self.names[query.name:lower()] or { rcode = "nxdomain" }
+  what = what.only and what.only[query.type] or what
   if what.silent then return nil end
   if what.drop and what.drop > 0 then
     what.drop = what.drop - 1
@@ -176,10 +179,15 @@ function Server:consider(query, send)
   if what.hold then
     local held = self.held[query.name:lower()] or {}
     self.held[query.name:lower()] = held
-    held[#held + 1] = function() send(self:answer(query, what)) end
+    held[#held + 1] = { type = query.type, send = function() send(self:say(query, what)) end }
     return nil
   end
   return what
+end
+
+-- The truth, or a lie in its place.
+function Server:say(query, what)
+  return what.lies_only and lie_to(query, what.lie) or self:answer(query, what)
 end
 
 function Server:on_datagram(data, from)
@@ -206,7 +214,7 @@ function Server:on_message(conn, data)
   self:note(query, "tcp")
   local what = self:consider(query, send)
   if not what then return end
-  local answer = what.lies_only and lie_to(query, what.lie) or self:answer(query, what)
+  local answer = self:say(query, what)
   if what.close == "at once" then return conn:close() end
   if what.close == "inside" then
     conn:write(u16(#answer), answer:sub(1, 5))
@@ -256,12 +264,16 @@ function Server:wait_for(n, name)
   end
 end
 
---- Sends the answers that were held back for the name, and holds none back any more.
-function Server:release(name)
+--- Sends the answers that were held back for the name, and holds none back any more; type: only those, once.
+function Server:release(name, type)
   local held = self.held[name:lower()] or {}
   self.held[name:lower()] = nil
-  self.names[name:lower()].hold = nil
-  for _, send in ipairs(held) do send() end
+  if not type then self.names[name:lower()].hold = nil end
+  local kept = {}
+  for _, one in ipairs(held) do
+    if not type or one.type == type then one.send() else kept[#kept + 1] = one end
+  end
+  if type then self.held[name:lower()] = kept end
 end
 
 function Server:stop()

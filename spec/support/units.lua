@@ -13,7 +13,7 @@ local source = debug.getinfo(1, "S").source:match("^@(.*)spec/support/units%.lua
 
 local headers = { -- lower floors first
   "base", "list", "errors", "hard", "sys", "clock", "timers", "buf", "addr", "poller", "stream", "sched",
-  "signals", "netpoll", "pool", "socket", "pipe", "loop", "dns", "resolver", "conn",
+  "signals", "netpoll", "pool", "socket", "pipe", "loop", "addr_rank", "dns_walk", "dns", "resolver", "conn",
   "http_parse", "http_fold", "http",
 }
 
