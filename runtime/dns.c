@@ -4,6 +4,7 @@
 #include "dns.h"
 
 #include "errors.h"
+#include "resolv_conf.h"
 #include "sys.h"
 
 #include <ares.h>
@@ -453,13 +454,16 @@ static int open_single(struct dns *d, const struct dns_settings *s, const char *
     return strpbrk(d->rules.order, lookups) ? open_channel(d, &single, out) : 0;
 }
 
-/* As resolv.conf(5) has them. */
-static void complete(struct dns_settings *s)
+/* What has not been said is as the system has it; where that says nothing either, as resolv.conf(5) does. */
+static int complete(struct dns_settings *s)
 {
+    struct resolv_conf system = {0};
+    int r = resolv_conf_read(&system);
     if (s->timeout <= 0)
-        s->timeout = 5000;
+        s->timeout = system.timeout > 0 ? system.timeout * 1000 : 5000;
     if (s->tries <= 0)
-        s->tries = 2;
+        s->tries = system.attempts > 0 ? system.attempts : 2;
+    return r;
 }
 
 /* The first channel tells in which order the system, or the settings, would have things: where that is one place, it is
@@ -469,9 +473,9 @@ static int open_channels(struct dns *d, const struct dns_settings *given)
     struct ares_channeldata *first = NULL;
     struct dns_settings s = *given;
     int r = probe();
+    r = r < 0 ? r : complete(&s);
     if (r < 0)
         return r;
-    complete(&s);
     starved = false;
     r = open_channel(d, &s, &first);
     r = r < 0 ? r : learn(d, first);

@@ -4,6 +4,7 @@
 #include "resolver.h"
 
 #include "errors.h"
+#include "resolv_conf.h"
 #include "sys.h"
 
 #include <ares.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <strings.h>
 
-static const char system_file[] = "/etc/resolv.conf";
 static const int64_t LOOK_EVERY = 5 * NS_PER_SECOND; /* as Go's resolver does */
 
 struct service {
@@ -80,7 +80,7 @@ static void look_at_system(struct resolver *r)
     if (r->current && now - r->looked < LOOK_EVERY)
         return;
     r->looked = now;
-    if (sys_fingerprint(system_file, &print) < 0 || print == r->fingerprint)
+    if (sys_fingerprint(resolv_conf_path, &print) < 0 || print == r->fingerprint)
         return;
     r->fingerprint = print;
     retire(r);

@@ -133,6 +133,71 @@ describe("resolv.conf", function()
     server:stop()
   ]], { "127.1.2.3", "127.1.2.4", "127.1.2.5" })
 
+  -- Two servers of which the first is silent. Without the file's options it is waited for 5 s.
+  local impatient = [[
+    local first, second = dns.start("127.0.0.1:53"), dns.start("127.0.0.2:53")
+    first:on("host.test", { silent = true })
+    second:on("host.test", { a = { "127.1.2.3" } })
+    first:on("gone.test", { silent = true })
+    write("/etc/resolv.conf", "nameserver 127.0.0.1\nnameserver 127.0.0.2\n%s\n")
+    show("host.test", { family = "ip4", timeout = 4 })
+    second:stop()
+    write("/etc/resolv.conf", "nameserver 127.0.0.1\n%s\n")
+    later(5)
+    show("gone.test", { family = "ip4", timeout = 30 })
+    print(first:count "gone.test")
+    first:stop()
+  ]]
+
+  case("says how long a server is waited for, and how often it is asked",
+    impatient:format("options timeout:1", "options timeout:1 attempts:1"), { "127.1.2.3", "timeout", "1" })
+
+  case("is amended by RES_OPTIONS", impatient:format("options timeout:9", "options attempts:4"),
+    { "127.1.2.3", "timeout", "1" }, "export RES_OPTIONS='attempts:1 timeout:1' &&")
+
+  case("has its options behind those of set_resolver", [[
+    local server = dns.start("127.0.0.1:53")
+    server:on("gone.test", { silent = true })
+    write("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
+    net.set_resolver { timeout = 0.02, tries = 2 }
+    show("gone.test", { family = "ip4" })
+    print(server:count "gone.test")
+    net.set_resolver { timeout = 0.02 }
+    show("gone.test", { family = "ip4" })
+    print(server:count "gone.test")
+    server:stop()
+  ]], { "timeout", "2", "timeout", "7" })
+
+  case("may say that the servers take turns", [[
+    local first, second = dns.start("127.0.0.1:53"), dns.start("127.0.0.2:53")
+    write("/etc/resolv.conf", "nameserver 127.0.0.1\nnameserver 127.0.0.2\noptions rotate\n")
+    for i = 1, 6 do net.resolve("h" .. i .. ".test", { family = "ip4" }) end
+    print(first:count(), second:count())
+    first:stop()
+    second:stop()
+  ]], { "3\t3" })
+
+  case("gives way to LOCALDOMAIN and RES_OPTIONS, and these to set_resolver", [[
+    local server = dns.start("127.0.0.1:53")
+    server:on("host.env.test", { a = { "127.1.1.1" } })
+    server:on("host.file.test", { a = { "127.2.2.2" } })
+    server:on("a.b.env.test", { a = { "127.3.3.3" } })
+    write("/etc/resolv.conf", "nameserver 127.0.0.1\nsearch file.test\n")
+    show "host"
+    show "a.b"
+    net.set_resolver { search = { "file.test" } }
+    show "host"
+    server:stop()
+  ]], { "127.1.1.1", "127.3.3.3", "127.2.2.2" }, "export LOCALDOMAIN='x.test env.test' RES_OPTIONS=ndots:2 &&")
+
+  case("that is a folder says nothing", [[
+    os.execute "mkdir /etc/resolv.conf"
+    local server = dns.start("127.0.0.1:53")
+    server:on("host.test", { a = { "127.1.2.3" } })
+    show "host.test"
+    server:stop()
+  ]], { "127.1.2.3" })
+
   case("that is missing means a server on this machine", [[
     show "host.test"
     local server = dns.start("127.0.0.1:53")
@@ -193,7 +258,7 @@ end)
 describe("hosts file and servers", function()
   case("come in the order of nsswitch.conf; a failing server does not keep the file from being looked into", [[
     local server = dns.start("127.0.0.1:53")
-    write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+    write("/etc/resolv.conf", "nameserver 127.0.0.1\noptions attempts:1\n")
     write("/etc/nsswitch.conf", "hosts: dns files\n")
     write("/etc/hosts", "127.1.2.3 host.test\n127.1.2.4 host.test\n::1 host.test six.test\n")
     server:on("host.test", { only = { [dns.A] = { rcode = "servfail" }, [dns.AAAA] = {} } })

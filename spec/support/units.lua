@@ -13,8 +13,8 @@ local source = debug.getinfo(1, "S").source:match("^@(.*)spec/support/units%.lua
 
 local headers = { -- lower floors first
   "base", "list", "errors", "hard", "sys", "clock", "timers", "buf", "addr", "poller", "stream", "sched",
-  "signals", "netpoll", "pool", "socket", "pipe", "loop", "addr_rank", "dns_walk", "dns", "resolver", "conn",
-  "http_parse", "http_fold", "http",
+  "signals", "netpoll", "pool", "socket", "pipe", "loop", "addr_rank", "resolv_conf", "dns_walk", "dns", "resolver",
+  "conn", "http_parse", "http_fold", "http",
 }
 
 local system = [[
