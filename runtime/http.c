@@ -253,15 +253,19 @@ int http_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted)
     *muted = o->mute || n == 0;
     if (o->framing == HTTP_BY_LENGTH && n > o->left)
         return HTTP_TOO_LONG;
-    o->total += *muted ? 0 : n;
-    if (*muted || o->framing != HTTP_BY_CHUNKS)
+    if (*muted)
         return 0;
+    if (o->framing != HTTP_BY_CHUNKS) {
+        o->total += n;
+        return 0;
+    }
     char *from = buf_reserve(out, 24), *at = from;
     if (!from)
         return -ENOMEM;
     at = put_hex(at, n);
     at = PUT(at, "\r\n");
     buf_commit(out, (size_t)(at - from));
+    o->total += n;
     return 0;
 }
 

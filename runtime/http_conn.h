@@ -49,6 +49,7 @@ struct http_exchange {
     struct http_body body;
     struct http_out framing;
     struct buf out;         /* written, but not sent yet */
+    size_t inside;          /* bytes of the body that come last in `out`, but for what frames them */
     uint64_t limit;         /* bytes of the body that are taken */
     bool continued;         /* 100 Continue was sent, or is not wanted */
     bool gone;              /* the client has left */
@@ -57,7 +58,7 @@ struct http_exchange {
     bool curtailed;         /* and a wait of the handler's was refused for that: its response may lack something */
     bool spoilt;            /* its body is malformed, cut off or too slow, or its trailer section too long */
     bool resting;           /* what is left of its body is being dropped */
-    bool broken;            /* the response cannot be completed: the connection is cut */
+    int failure;            /* why the response cannot be completed, and the connection is cut; 0: it can */
 };
 
 enum { HTTP_TRAILERS_MAX = 8192, HTTP_UNREAD_MAX = 262144 };
@@ -65,6 +66,14 @@ enum { HTTP_TRAILERS_MAX = 8192, HTTP_UNREAD_MAX = 262144 };
 /* Will the client send what is left of its body, and is that little enough to be read for the sake of the
  * connection? */
 bool http_conn_is_short(const struct http_exchange *x);
+
+/* The response cannot be completed, for the reason r, which every later call is told too: the first one stays. What
+ * lies in `out` may still leave. */
+static inline void http_conn_fail(struct http_exchange *x, int r) { x->failure = x->failure ? x->failure : r; }
+
+/* The same of a write that has ended in the middle: what lies in `out` is dropped, for it would stand behind a gap, and
+ * so are `unsent` bytes of the body that were to follow it. Neither counts as sent. */
+void http_conn_cut(struct http_exchange *x, int r, size_t unsent);
 
 static inline struct http_conn *http_conn_of(struct conn *c) { return container_of(c, struct http_conn, c); }
 

@@ -63,7 +63,9 @@ static int begin_exchange(struct http_exchange *x, struct http_conn *hc, const c
         return -ENOMEM;
     x->conn = hc;
     x->serial++;
-    x->gone = x->over = x->late_answer = x->curtailed = x->broken = x->spoilt = x->resting = false;
+    x->gone = x->over = x->late_answer = x->curtailed = x->spoilt = x->resting = false;
+    x->failure = 0;
+    x->inside = 0;
     x->continued = !x->head.expect || x->head.minor == 0;
     x->limit = most->body;
     x->framing = (struct http_out){.phase = HTTP_UNSENT};
@@ -285,7 +287,7 @@ static void push_out(struct http_exchange *x)
         netpoll_arm(x->conn->c.stream.pd, POLL_W);
     if (r == 0 || r == -EAGAIN)
         return;
-    x->broken = true;
+    http_conn_cut(x, r, 0);
     lose_client(x);
 }
 
@@ -433,7 +435,7 @@ void http_server_over(struct http_exchange *x)
 /* May another request follow on the connection, as far as the response goes? */
 static bool keeps_alive(const struct http_exchange *x)
 {
-    return x->framing.phase == HTTP_SENT && x->framing.keep_alive && !x->gone && !x->broken && !x->server->closing &&
+    return x->framing.phase == HTTP_SENT && x->framing.keep_alive && !x->gone && !x->failure && !x->server->closing &&
            !x->body.held && !x->conn->c.closed && !http_life_in_use(x->conn);
 }
 
@@ -441,7 +443,7 @@ enum http_left http_server_left(struct http_exchange *x)
 {
     if (x->resting)
         sched_scope_renew(x->scope);
-    if (x->broken || x->conn->c.closed || http_life_in_use(x->conn))
+    if (x->failure || x->conn->c.closed || http_life_in_use(x->conn))
         return HTTP_LEFT_NOTHING;
     if (x->framing.phase != HTTP_SENT)
         return HTTP_LEFT_ANSWER;
@@ -473,15 +475,11 @@ static void keep_small(struct buf *b)
         buf_fini(b);
 }
 
-/* The connection has no further use. Where the response ends with it, an end that is none must not look like one. */
-static void part(struct http_exchange *x, bool answered)
+/* The connection is closed at once. Where the response ends with it, an end that is none must not look like one. */
+static void sever(struct http_exchange *x)
 {
     bool looks_whole = x->framing.phase != HTTP_UNSENT && x->framing.framing == HTTP_BY_END;
     struct http_conn *hc = detach(x);
-    if (answered) {
-        http_life_leave(hc);
-        return;
-    }
     if (looks_whole && !hc->c.closed)
         socket_will_reset(hc->c.stream.fd);
     http_life_close(hc);
@@ -504,14 +502,16 @@ void http_server_release(struct http_exchange *x)
 {
     if (!x->conn)
         return;
-    if (x->broken && !x->conn->c.closed)
+    if (x->failure && !x->conn->c.closed)
         (void)http_server_flush(x); /* earlier answers */
-    bool answered = x->framing.phase == HTTP_SENT && !x->broken && buf_len(&x->out) == 0 && !x->conn->c.closed &&
+    bool answered = x->framing.phase == HTTP_SENT && !x->failure && buf_len(&x->out) == 0 && !x->conn->c.closed &&
                     !http_life_in_use(x->conn);
     if (answered && keeps_alive(x) && x->body.over)
         go_idle(detach(x));
+    else if (answered)
+        http_life_leave(detach(x));
     else
-        part(x, answered);
+        sever(x);
     keep_small(&x->out);
     keep_small(&x->bytes);
 }
@@ -552,7 +552,7 @@ void http_server_hijack(struct http_exchange *x, struct conn *to)
 void http_server_drop(struct http_exchange *x)
 {
     if (x->conn)
-        http_life_close(detach(x));
+        sever(x);
     if (x->scope)
         x->scope->handle = NULL; /* it ends with its task */
     x->scope = NULL;
@@ -591,5 +591,5 @@ void http_server_cancel(struct http_server *s)
 void http_server_cut(struct http_server *s)
 {
     while (!list_empty(&s->busy))
-        http_life_close(detach(container_of(s->busy.next, struct http_conn, link)->exchange));
+        sever(container_of(s->busy.next, struct http_conn, link)->exchange);
 }

@@ -36,11 +36,14 @@ struct http_exchange *l_http_current(lua_State *L)
 
 /* ---- results of operations on the server's connections ---- */
 
+/* How much of `out` belongs to a write: what lay there when it began. */
+static size_t held_of(const struct operation *op) { return op->length - op->from - op->limit; }
+
 /* op.target: the exchange; op.bytes, op.from: a string behind what is in `out`; op.limit: 2 where CR LF follows. */
 static int gather(struct task *t, struct iovec *iov, int max)
 {
     struct http_exchange *x = t->op.target;
-    size_t held = buf_len(&x->out), skip = t->op.total;
+    size_t held = held_of(&t->op), skip = t->op.total;
     int n = 0;
     (void)max;
     if (skip < held)
@@ -60,17 +63,24 @@ static bool is_on(const struct http_exchange *x, const struct task *t)
     return x->conn && &x->conn->c == t->wait.object && !x->conn->c.closed;
 }
 
+/* op.total bytes have left: of `out` first, and then of the string behind it. */
+static void account(struct http_exchange *x, struct operation *op, int r)
+{
+    size_t held = held_of(op), beyond = op->total > held ? op->total - held : 0;
+    buf_consume(&x->out, base_min(op->total, held));
+    if (r < 0)
+        http_conn_cut(x, r, op->from - base_min(beyond, op->from));
+    op->length = op->from = op->limit = 0; /* once: the push may be called again */
+    if (buf_len(&x->out) > 0)
+        http_server_flush_later(x); /* what was added meanwhile */
+}
+
 static int push_written(lua_State *L, struct task *t)
 {
-    struct http_exchange *x = t->op.target;
-    bool current = is_on(x, t);
-    if (current)
-        x->out.start = x->out.end = 0;
-    if (t->wait.result >= 0)
-        return face_result(L, 0);
-    if (current)
-        x->broken = true; /* who knows what has arrived */
-    return face_error(L, t->wait.result);
+    int r = t->wait.result;
+    if (is_on(t->op.target, t))
+        account(t->op.target, &t->op, r);
+    return face_result(L, r < 0 ? r : 0);
 }
 
 static int push_body(lua_State *L, struct task *t)
@@ -93,8 +103,8 @@ static int push_body(lua_State *L, struct task *t)
     return t->wait.result < 0 ? face_error(L, t->wait.result) : 1;
 }
 
-/* Bytes of a file behind what was in `out`: op.length of them, counted by the framing before. -> true, or nil, err,
- * errno: then the client has to see that something is missing, and the connection ends. */
+/* Bytes of a file: op.length of them, counted by the framing before. -> true, or nil, err, errno: then the client has
+ * to see that something is missing, and the connection ends. */
 static int push_sent(lua_State *L, struct task *t)
 {
     struct conn *c = t->wait.object;
@@ -104,10 +114,9 @@ static int push_sent(lua_State *L, struct task *t)
         r = http_after_data(&x->framing, &x->out, t->op.length);
     if (r >= 0)
         return face_result(L, 0);
-    if (x) {
-        x->broken = true;
-        x->framing.phase = HTTP_SENT;
-    }
+    if (x)
+        http_conn_cut(x, r, t->op.length - t->op.total);
+    t->op.length = t->op.total; /* once: the push may be called again */
     return face_error(L, r);
 }
 
@@ -217,19 +226,29 @@ static int l_take(lua_State *L)
     enum http_left left = http_server_left(x);
     if (left == HTTP_LEFT_ANSWER && !lua_toboolean(L, 2))
         return not_yet(L, "settle");
-    x->broken |= left == HTTP_LEFT_ANSWER;
+    if (left == HTTP_LEFT_ANSWER)
+        http_conn_fail(x, ERR_CLOSED);
     x->serial++; /* handles of it are stale */
     if (left == HTTP_LEFT_REST)
         return not_yet(L, "rest");
     if (http_server_next(x))
         return face_return(L, t, push_request(L, x));
-    if (!x->broken && !x->conn->c.closed && http_server_flush(x) == -EAGAIN)
+    if (!x->failure && !x->conn->c.closed && http_server_flush(x) == -EAGAIN)
         return not_yet(L, "flush");
     http_server_release(x);
     return take(L, t, x);
 }
 
 /* ---- for all ---- */
+
+/* What was misuse raises again. */
+int l_http_failed(lua_State *L, const struct http_exchange *x)
+{
+    struct task *t = face_task(L, face_ctx(L));
+    if (x->failure == HTTP_TOO_SHORT)
+        return luaL_error(L, "the body is shorter than the Content-Length that was sent");
+    return face_return(L, t, face_error(L, x->failure)); /* a loop that does not look at this lets others run */
+}
 
 int l_http_write_out(lua_State *L, struct http_exchange *x, const char *bytes, size_t n, size_t behind)
 {
@@ -254,6 +273,8 @@ static int l_flush(lua_State *L)
     struct http_exchange *x = l_http_exchange(L);
     if (!x->conn)
         return face_error(L, ERR_CLOSED);
+    if (x->failure)
+        return l_http_failed(L, x);
     return l_http_write_out(L, x, NULL, 0, 0);
 }
 
@@ -284,7 +305,7 @@ static int l_describe(lua_State *L)
 static int l_quit(lua_State *L)
 {
     struct http_exchange *x = l_http_exchange(L);
-    x->broken = true;
+    http_conn_fail(x, ERR_CLOSED);
     http_server_release(x);
     return 0;
 }

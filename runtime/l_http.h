@@ -20,6 +20,9 @@ struct http_exchange *l_http_exchange(lua_State *L);
 /* A new one of the running task, for the server at 1; raises without memory. */
 int l_http_join(lua_State *L, struct http_server *s);
 
+/* What every call on x's response is told once that has failed. Ends the face function. */
+int l_http_failed(lua_State *L, const struct http_exchange *x);
+
 /* Writes what is in `out`, and behind it n bytes that lie on the stack and, where behind is 2, CR LF. Ends the face
  * function. */
 int l_http_write_out(lua_State *L, struct http_exchange *x, const char *bytes, size_t n, size_t behind);

@@ -91,22 +91,15 @@ static int send_out(struct http_exchange *x)
     return buf_len(&x->out) > 0 ? -EAGAIN : 0;
 }
 
-/* The exchange, where the next of its body may be written: nobody else is in the middle of that. */
+/* The exchange, where the next of its body may be written: nobody else is in the middle of that; it may have failed. */
 static struct http_exchange *writable(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
     if (x->conn->c.side[POLL_W].holder)
         luaL_error(L, "another task writes this response");
-    if (x->framing.phase != HTTP_IN_BODY)
+    if (!x->failure && x->framing.phase != HTTP_IN_BODY)
         luaL_error(L, "the response is over, or has not begun");
     return x;
-}
-
-static int refuse(lua_State *L, struct http_exchange *x, int r)
-{
-    x->broken = true;
-    x->framing.phase = HTTP_SENT;
-    return face_error(L, r);
 }
 
 /* lead(serial, text) -> true | nil, err: bytes of the body that are to leave together with what follows them */
@@ -116,6 +109,10 @@ static int l_lead(lua_State *L)
     size_t n;
     bool muted;
     const char *text = luaL_checklstring(L, 3, &n);
+    if (x->failure)
+        return l_http_failed(L, x);
+    size_t before = buf_len(&x->out);
+    uint64_t total = x->framing.total;
     int r = http_before_data(&x->framing, &x->out, n, &muted);
     if (r == HTTP_TOO_LONG)
         return luaL_error(L, "the body is longer than the Content-Length that was sent");
@@ -123,7 +120,14 @@ static int l_lead(lua_State *L)
         r = buf_append(&x->out, text, n);
     if (r == 0)
         r = http_after_data(&x->framing, &x->out, n);
-    return r < 0 ? refuse(L, x, r) : face_result(L, 0);
+    if (r < 0) {
+        x->out.end = x->out.start + before;
+        x->framing.total = total;
+        http_conn_fail(x, r);
+        return face_error(L, r);
+    }
+    x->inside = muted ? 0 : n + (before > 0 ? x->inside : 0);
+    return face_result(L, 0);
 }
 
 /* sendfile(serial, file, offset, length) -> true | nil, err, errno: that much of the file is the next of the body
@@ -136,6 +140,8 @@ static int l_sendfile(lua_State *L)
     bool muted;
     struct task *t = face_task(L, face_ctx(L));
     luaL_argcheck(L, x->framing.framing != HTTP_BY_CHUNKS, 2, "a response with a known length expected");
+    if (x->failure)
+        return l_http_failed(L, x);
     int r = x->framing.mute ? 0 : send_out(x);
     if (r == -EAGAIN) {
         lua_pushboolean(L, 0);
@@ -145,8 +151,10 @@ static int l_sendfile(lua_State *L)
         r = http_before_data(&x->framing, &x->out, length, &muted);
     if (r == HTTP_TOO_LONG)
         return luaL_error(L, "the body is longer than the Content-Length that was sent");
-    if (r < 0)
-        return face_return(L, t, refuse(L, x, r));
+    if (r < 0) {
+        http_conn_cut(x, r, 0);
+        return face_return(L, t, face_error(L, r));
+    }
     if (muted)
         return face_return(L, t, face_result(L, http_after_data(&x->framing, &x->out, length)));
     f->offset = offset;

@@ -178,8 +178,10 @@ static int l_hijack(lua_State *L)
     struct http_exchange *x = l_http_current(L);
     if (x->framing.phase != HTTP_UNSENT && !x->framing.tunnel)
         return luaL_error(L, "the response has begun already");
-    if (x->conn->c.closed || x->broken)
-        return face_error(L, x->conn->c.closed ? ERR_CLOSED : -ECONNABORTED);
+    if (x->conn->c.closed)
+        return face_error(L, ERR_CLOSED);
+    if (x->failure)
+        return l_http_failed(L, x);
     if (http_life_in_use(x->conn))
         return luaL_error(L, "another task uses this request's connection");
     int r = http_server_flush(x);
@@ -187,8 +189,10 @@ static int l_hijack(lua_State *L)
         lua_pushboolean(L, 0);
         return 1;
     }
-    if (r < 0)
+    if (r < 0) {
+        http_conn_cut(x, r, 0);
         return face_error(L, r);
+    }
     struct conn *c = l_conn_new(L, face_ctx(L));
     l_conn_made_here(L, face_ctx(L), c);
     http_server_hijack(x, c);

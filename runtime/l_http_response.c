@@ -78,8 +78,6 @@ static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t l
     const char *content_type = lua_tolstring(L, type, &n);
     if (content_type && !http_parse_is_value(content_type, n))
         return luaL_error(L, "invalid value of header 'Content-Type'");
-    if (x->broken)
-        return -ECONNABORTED;
     if (x->server->closing || !http_conn_is_short(x))
         x->peer.keep_alive = false; /* nobody will read what is left of the body */
     int r = http_begin_response(&x->framing, &x->peer, out, status, length, http_life_date(x->server));
@@ -95,11 +93,11 @@ static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t l
         return 0;
     }
     out->end = out->start + before;
-    x->broken = true;
+    http_conn_fail(x, r);
     return r;
 }
 
-/* The exchange, where its response can be written to: nobody else is in the middle of that. */
+/* The exchange, where nobody else is in the middle of writing its response; that may have failed. */
 static struct http_exchange *writable(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
@@ -117,8 +115,12 @@ static int l_send(lua_State *L)
     const char *body = lua_tolstring(L, 4, &n);
     if (!body)
         return luaL_error(L, "a body of text expected, got %s", luaL_typename(L, 4));
+    if (x->failure)
+        return l_http_failed(L, x);
     if (x->framing.phase != HTTP_UNSENT)
         return luaL_error(L, "the response was sent already");
+    if (n > INLINE_MAX && !x->peer.head && sched_canceled(face_task(L, face_ctx(L))))
+        return face_error(L, ERR_CANCELED); /* while none of it has left: there may be another answer */
     int r = put_head(L, x, status, (int64_t)n, 5, 6);
     if (r < 0)
         return face_error(L, r);
@@ -128,8 +130,10 @@ static int l_send(lua_State *L)
     x->framing.total = muted ? 0 : n;
     if (!muted && n > INLINE_MAX)
         return l_http_write_out(L, x, body, n, 0);
+    x->inside = muted ? 0 : n;
     if (!muted && buf_append(&x->out, body, n) < 0) {
-        x->broken = true;
+        x->framing.total = 0;
+        http_conn_fail(x, -ENOMEM);
         return face_error(L, -ENOMEM);
     }
     http_server_flush_later(x);
@@ -143,6 +147,8 @@ static int l_begin(lua_State *L)
     struct http_exchange *x = writable(L);
     int status = check_status(L, 3);
     int64_t length = lua_isnoneornil(L, 4) ? -1 : (int64_t)face_size(L, 4, 0, 0);
+    if (x->failure)
+        return l_http_failed(L, x);
     if (x->framing.phase != HTTP_UNSENT)
         return luaL_error(L, "the response was sent already");
     http_server_flush_later(x);
@@ -158,8 +164,12 @@ static int l_write(lua_State *L)
     const char *data = lua_tolstring(L, 3, &n);
     if (!data)
         return luaL_error(L, "text to write expected, got %s", luaL_typename(L, 3));
+    if (x->failure)
+        return l_http_failed(L, x);
     if (x->framing.phase != HTTP_IN_BODY)
         return luaL_error(L, "the response is over, or has not begun");
+    uint64_t total = x->framing.total;
+    size_t before = buf_len(&x->out);
     int r = http_before_data(&x->framing, &x->out, n, &muted);
     if (r == HTTP_TOO_LONG)
         return luaL_error(L, "the body is longer than the Content-Length that was sent");
@@ -168,9 +178,12 @@ static int l_write(lua_State *L)
     if (r == 0 && (n <= INLINE_MAX || muted))
         r = http_after_data(&x->framing, &x->out, n);
     if (r < 0) {
-        x->broken = true;
+        x->out.end = x->out.start + before;
+        x->framing.total = total;
+        http_conn_fail(x, r);
         return face_error(L, r);
     }
+    x->inside = muted || n > INLINE_MAX ? 0 : n;
     if (n <= INLINE_MAX || muted)
         return l_http_write_out(L, x, NULL, 0, 0);
     if (x->framing.framing == HTTP_BY_LENGTH)
@@ -182,14 +195,16 @@ static int l_write(lua_State *L)
 static int l_finish(lua_State *L)
 {
     struct http_exchange *x = writable(L);
+    if (x->failure)
+        return l_http_failed(L, x);
     if (x->framing.phase != HTTP_IN_BODY)
         return luaL_error(L, "the response is over, or has not begun");
     int r = http_finish(&x->framing, &x->out);
-    x->broken |= r < 0;
     http_server_flush_later(x);
-    if (r == HTTP_TOO_SHORT)
-        return luaL_error(L, "the body is shorter than the Content-Length that was sent");
-    return face_result(L, r);
+    if (r == 0)
+        return face_result(L, 0);
+    http_conn_fail(x, r);
+    return l_http_failed(L, x);
 }
 
 /* phase(serial) -> "unsent" | "body" | "sent" */
@@ -210,6 +225,19 @@ static int l_sent(lua_State *L)
     return 2;
 }
 
+/* failure(serial) -> nil | why the response was cut off, errno */
+static int l_failure(lua_State *L)
+{
+    const struct http_exchange *x = l_http_current(L);
+    if (!x->failure)
+        return 0;
+    lua_pushstring(L, x->failure == HTTP_TOO_SHORT ? "the body is too short" : errors_text(x->failure));
+    if (!errors_errno(x->failure))
+        return 1;
+    lua_pushinteger(L, errors_errno(x->failure));
+    return 2;
+}
+
 /* keep_alive(serial, false): the connection ends with this response */
 static int l_keep_alive(lua_State *L)
 {
@@ -222,7 +250,8 @@ static int l_keep_alive(lua_State *L)
 /* abort(serial): the response cannot be completed; the client is to notice */
 static int l_abort(lua_State *L)
 {
-    l_http_current(L)->broken = true;
+    struct http_exchange *x = l_http_current(L);
+    http_conn_fail(x, !x->over && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
     return 0;
 }
 
@@ -238,9 +267,9 @@ static int l_was_late(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"abort", l_abort}, {"begin", l_begin}, {"finish", l_finish},     {"keep_alive", l_keep_alive},
-    {"phase", l_phase}, {"send", l_send},   {"sent", l_sent},         {"was_late", l_was_late},
-    {"write", l_write}, {NULL, NULL},
+    {"abort", l_abort},   {"begin", l_begin}, {"failure", l_failure},   {"finish", l_finish},
+    {"keep_alive", l_keep_alive}, {"phase", l_phase}, {"send", l_send}, {"sent", l_sent},
+    {"was_late", l_was_late}, {"write", l_write}, {NULL, NULL},
 };
 
 void l_http_response_open(lua_State *L) { l_http_methods(L, methods); }

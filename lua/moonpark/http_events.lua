@@ -46,7 +46,14 @@ local function format(event)
   return table.concat(out)
 end
 
+-- A write that has ended in the middle is the end of the stream: kept for what is asked once it is closed.
+local function has_failed(self)
+  if not self.closed then self.err, self.errno = self.x:failure(self.serial) end
+  return self.err ~= nil
+end
+
 local function write_locked(self, text)
+  if has_failed(self) then return nil, self.err, self.errno end
   if self.closed or self.x:phase(self.serial) ~= "body" then return nil, "closed" end
   if self.x:is_gone(self.serial) then return nil, "canceled" end
   return self.x:write(self.serial, text)
@@ -54,6 +61,7 @@ end
 
 -- What raises (the request is over, there is no memory) must not keep the lock from the other task.
 local function write(self, text)
+  if has_failed(self) then return nil, self.err, self.errno end -- whatever has become of the task that asks
   local locked, why = self.lock:lock()
   if not locked then return nil, why end
   local called, ok, err, errno = pcall(write_locked, self, text)
@@ -62,11 +70,13 @@ local function write(self, text)
   return ok, err, errno
 end
 
---- Sends an event: its data alone, or {event = name, data = text, id = text, retry = milliseconds}. Lines of the data
+--- Sends an event, whole: where one was cut off in the middle, the stream is too, and all that follows fails in the
+--- same way. Its data alone, or {event = name, data = text, id = text, retry = milliseconds}. Lines of the data
 --- arrive as they are, whatever ends them.
 ---@param event string|number|{event?: string, data?: string|number, id?: string|number, retry?: integer}
 ---@return true|nil
----@return string? err "canceled" once the client has left, "timeout", "closed", "broken pipe", ...
+---@return string? err "canceled" once the client has left, or where it waited for another event to be sent, and
+--- nothing of it was; "timeout", "closed", "broken pipe", ...
 ---@return integer? errno
 function Events:send(event)
   local text = format(event)
@@ -102,18 +112,26 @@ local function start_beating(self, seconds)
   self.beating:name "heartbeat"
 end
 
+-- Until nothing is on its way: a heartbeat perhaps, to a client that reads slowly.
+local function await_turn(self)
+  if has_failed(self) then return true end
+  local ok, err = self.lock:lock()
+  if not ok then return nil, err end
+  self.lock:unlock()
+  has_failed(self)
+  return true
+end
+
 --- Ends the stream, behind what is being sent; the handler that returns has it done.
 ---@return true|nil
----@return string? err "closed", "canceled"
+---@return string? err "closed", "canceled", or what a write has failed with
 ---@return integer? errno
 function Events:close()
-  if self.closed then return nil, "closed" end
-  local ok, err = self.lock:lock() -- a heartbeat may be on its way to a client that reads slowly
+  local ok, err = true, nil
+  if not self.closed then ok, err = await_turn(self) end
   if not ok then return nil, err end
-  local was_closed = self.closed
+  if self.closed then return nil, self.err or "closed", self.errno end
   stop(self)
-  self.lock:unlock()
-  if was_closed then return nil, "closed" end
   return self.finish(self.response)
 end
 

@@ -28,12 +28,13 @@ local function combined(req, _, status, bytes)
     quoted(req:header("user-agent")))
 end
 
-local function pairs_(req, _, status, bytes, seconds)
+local function pairs_(req, _, status, bytes, seconds, failure)
   local parts = {
     os.date("!time=%Y-%m-%dT%H:%M:%SZ", core.time()), "address=" .. word(req.address), "method=" .. word(req.method),
     "target=" .. word(req.target), ("status=%d"):format(status), ("bytes=%.0f"):format(bytes),
     ("seconds=%.6f"):format(seconds),
   }
+  if failure then parts[#parts + 1] = "failed=" .. word(failure) end
   if req.id then parts[#parts + 1] = "id=" .. word(req.id) end
   if req.user then parts[#parts + 1] = "user=" .. word(req.user) end
   return table.concat(parts, " ")
@@ -50,8 +51,9 @@ local known = { format = "string|function", write = "function" }
 
 --- Logs each request. "combined" is what Apache and nginx call so, "pairs" is key=value with the time that it took. The
 --- status is what was sent, and 0 where the client left before that, or the connection was taken over.
----@param options? {format?: "combined"|"pairs"|fun(req, res, status: integer, bytes: integer, seconds: number): string,
---- write?: fun(line: string)} write: gets each line; standard output
+---@param options? {format?: "combined"|"pairs"|fun(req, res, status: integer, bytes: integer, seconds: number,
+--- failure: string|nil): string, write?: fun(line: string)} failure: why the response was cut off; write: gets each
+--- line; standard output
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
   options = check_options("logger", options, known)
@@ -64,8 +66,8 @@ function M.new(options)
     local address = req.address -- the connection may be gone later
     res:after(function()
       req.address = address
-      local status, bytes = res:sent()
-      write(format(req, res, status, bytes, core.now() - began))
+      local status, bytes, failure = res:sent()
+      write(format(req, res, status, bytes, core.now() - began, failure))
     end)
     return next()
   end

@@ -268,13 +268,42 @@ end
 ---@return boolean
 function Response:is_begun() return self.x:phase(self.serial) ~= "unsent" end
 
+-- What the stream makes of the data leaves as a whole, or nothing can follow it: the stream has taken it already.
+local function write_changed(self, stream, step, data)
+  local changed = step(stream, data)
+  if changed == "" then return true end
+  return self.x:write(self.serial, changed)
+end
+
+local function leave(self, stream, ran, ...)
+  stream.is_busy = nil
+  if ran then return ... end
+  self.x:abort(self.serial)
+  return raise_outside(false, ...)
+end
+
+-- Others run between the pieces of large data, and while the client does not read. None of them may use the stream,
+-- or end it, meanwhile: what it works in would be gone, or another response's. Raises at the line of who called the
+-- caller.
+local function write_through(self, stream, step, data)
+  if stream.is_busy then error("another task writes this response", 3) end
+  local err, errno = self.x:failure(self.serial)
+  if err then return nil, err, errno end
+  stream.is_busy = true
+  return leave(self, stream, pcall(write_changed, self, stream, step, data))
+end
+
 local function begin(self, length)
   length = length or self.length
   local transform = self.transform
+  local stream
   if transform and may_change(self.status) then
-    length, self.stream = transform:begin(self, length, self.type or TEXT)
+    length, stream = transform:begin(self, length, self.type or TEXT)
   end
-  return self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields)
+  if not stream then return self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields) end
+  local ok, err, errno = self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields)
+  if ok then self.stream = stream end -- where it is refused, the one that is there goes on
+  return ok, err, errno
 end
 
 local function check_text(data)
@@ -293,16 +322,6 @@ function Response:begin(length)
   return ok, err, errno -- no tail call: raise_outside counts levels
 end
 
--- Others run between the pieces of large data. None of them may use the stream, or end it, meanwhile: what it works in
--- would be gone, or another response's.
-local function transformed(stream, data)
-  if stream.is_busy then error("another task writes this response", 3) end
-  stream.is_busy = true
-  data = stream:piece(data)
-  stream.is_busy = nil
-  return data
-end
-
 -- Raises at the line of who called the caller.
 local function joined(...)
   local parts = { ... }
@@ -314,10 +333,11 @@ local function joined(...)
 end
 
 --- Streams: each call sends what it is given, and waits while the client does not read. Raises once the response is
---- over, and where more comes than was announced.
+--- over, and where more comes than was announced. Once it has failed the response is cut off, and all that follows
+--- fails in the same way.
 ---@param ... string|number
 ---@return true|nil
----@return string? err
+---@return string? err "timeout", "canceled", "connection reset by peer", ...
 ---@return integer? errno
 function Response:write(...)
   local data, n = ..., select("#", ...)
@@ -328,11 +348,9 @@ function Response:write(...)
     if not ok then return nil, err, errno end
   end
   local stream = rawget(self, "stream")
-  if stream then
-    data = transformed(stream, data)
-    if data == "" then return true end
-  end
-  return self.x:write(self.serial, data)
+  if not stream then return self.x:write(self.serial, data) end
+  local ok, err, errno = write_through(self, stream, stream.piece, data)
+  return ok, err, errno -- no tail call: write_through counts levels
 end
 
 --- The end of what was written. A handler that returns has it done. Raises where less came than was announced.
@@ -342,13 +360,9 @@ end
 function Response:finish()
   local stream = rawget(self, "stream")
   if stream then
-    if stream.is_busy then error("another task writes this response", 2) end
+    local ok, err, errno = write_through(self, stream, stream.last)
     self.stream = nil
-    local last = stream:last()
-    if last ~= "" then
-      local ok, err, errno = self.x:write(self.serial, last)
-      if not ok then return nil, err, errno end
-    end
+    if not ok then return nil, err, errno end
   end
   return self.x:finish(self.serial)
 end
@@ -364,12 +378,14 @@ function Response:after(fn)
   return self
 end
 
---- The status that was sent, 0 where none was, and how many bytes of body.
+--- The status that was sent, 0 where none was, how many bytes of body, and why the response was cut off, if it was.
 ---@return integer status
 ---@return integer bytes
+---@return string|nil err "timeout", "canceled"; "closed": by the server, as its handler has failed; ...
 function Response:sent()
   if rawget(self.request, "hijacked") then return 0, 0 end
-  return self.x:sent(self.serial)
+  local status, bytes = self.x:sent(self.serial)
+  return status, bytes, (self.x:failure(self.serial))
 end
 
 Response.file = http_files.file

@@ -39,6 +39,12 @@ local left_out = {
   ["http/events"] = {
     "behind what is on its way to a client",                -- volume
   },
+  ["http/cut"] = {
+    "each call says why, and the client sees it",           -- volume, and so on
+    "a task that was left behind still writes",
+    "an event that had to wait for another one",
+    "has one writer at a time",
+  },
   ["http/idle"] = {
     "leave in one write",                                   -- pieces
   },
