@@ -25,6 +25,7 @@ struct http_body {
     bool trailing;        /* the trailer section is next */
     bool folds;           /* whose fields may be folded: it is a response's */
     bool held;            /* bytes were taken, and it is not certain yet that somebody has got them */
+    int failure;          /* why the rest will never come; 0: nothing is wrong with it */
     uint64_t left;        /* by length */
     uint64_t total;       /* bytes of data so far */
     struct http_chunks chunks;

@@ -62,10 +62,22 @@ static int take_trailer(struct conn *c, struct http_body *b, struct buf *trailer
     return CONN_GO_ON;
 }
 
+/* A failure that is the peer's or the connection's stays: who asks again is told the same. A wait that was ended, or
+ * had no memory, may be waited again, for nothing was lost. */
+static int remember(struct http_body *b, int r)
+{
+    bool systems = r < 0 && errors_errno(r) && r != -EAGAIN && r != -ENOMEM;
+    if (systems || r == ERR_MALFORMED || r == ERR_UNEXPECTED_EOF)
+        b->failure = r;
+    return r;
+}
+
 static int take_some(struct conn *c, struct task *t, struct http_body *b, struct buf *trailer, uint64_t limit)
 {
     struct http_span data;
     size_t used;
+    if (b->failure)
+        return b->failure;
     if (b->total > limit)
         return ERR_TOO_LONG;
     if (b->held)
@@ -96,6 +108,8 @@ static int take_whole(struct conn *c, struct task *t, struct http_body *b, uint6
 {
     struct http_span data;
     must(b->framing == HTTP_BY_LENGTH);
+    if (b->failure)
+        return b->failure;
     if (b->held)
         return -ENOMEM;
     if (b->left > t->op.limit || b->left > limit)
@@ -112,13 +126,13 @@ static int take_whole(struct conn *c, struct task *t, struct http_body *b, uint6
 int http_conn_body(struct conn *c, struct task *t)
 {
     struct http_exchange *x = http_conn_of(c)->exchange;
-    return take_some(c, t, &x->body, &x->trailer, x->limit);
+    return remember(&x->body, take_some(c, t, &x->body, &x->trailer, x->limit));
 }
 
 int http_conn_whole(struct conn *c, struct task *t)
 {
     struct http_exchange *x = http_conn_of(c)->exchange;
-    int r = take_whole(c, t, &x->body, x->limit);
+    int r = remember(&x->body, take_whole(c, t, &x->body, x->limit));
     if (r == CONN_GO_ON)
         conn_renew(c, t); /* a large body on a slow line: what comes piecemeal has its time for each piece, too */
     return r;
@@ -127,11 +141,11 @@ int http_conn_whole(struct conn *c, struct task *t)
 int http_client_body(struct conn *c, struct task *t)
 {
     struct http_reader *r = t->op.target;
-    return take_some(c, t, &r->body, &r->trailer, UINT64_MAX);
+    return remember(&r->body, take_some(c, t, &r->body, &r->trailer, UINT64_MAX));
 }
 
 int http_client_whole(struct conn *c, struct task *t)
 {
     struct http_reader *r = t->op.target;
-    return take_whole(c, t, &r->body, UINT64_MAX);
+    return remember(&r->body, take_whole(c, t, &r->body, UINT64_MAX));
 }

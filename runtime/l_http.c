@@ -95,7 +95,7 @@ static int push_body(lua_State *L, struct task *t)
     }
     if (is_on(x, t)) {
         int r = t->wait.result;
-        x->spoilt |= r == ERR_MALFORMED || r == ERR_UNEXPECTED_EOF || r == ERR_TIMEOUT;
+        x->spoilt |= x->body.failure || r == ERR_TIMEOUT;
         x->spoilt |= r == ERR_TOO_LONG && x->body.trailing; /* its end is not looked for */
         x->body.held &= t->wait.result < 0;
         http_server_has_read(x);

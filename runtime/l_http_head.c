@@ -48,6 +48,6 @@ int l_http_head_push_framing(lua_State *L, const struct http_head *head, const s
         lua_pushnumber(L, (lua_Number)head->content_length);
     else
         lua_pushnil(L);
-    lua_pushboolean(L, body->over);
+    lua_pushboolean(L, body->over && !body->held);
     return 3;
 }

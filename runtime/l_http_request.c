@@ -40,6 +40,8 @@ static int read_some(lua_State *L, struct http_exchange *x, enum conn_op op, siz
     t->op.target = x;
     if (op == CONN_BODY && x->body.over && !x->body.held) /* no wait: it is so for a client that has left, too */
         return face_return(L, t, face_error(L, ERR_EOF));
+    if (x->body.failure) /* nor does it count that the client has left meanwhile */
+        return face_return(L, t, face_error(L, x->body.failure));
     int r = x->body.over ? 0 : welcome(x);
     if (r < 0)
         return face_return(L, t, face_error(L, r));
@@ -75,6 +77,13 @@ static int l_framing(lua_State *L)
 {
     const struct http_exchange *x = l_http_current(L);
     return l_http_head_push_framing(L, &x->head, &x->body);
+}
+
+/* is_read(serial) -> does a task wait for some of the body? */
+static int l_is_read(lua_State *L)
+{
+    lua_pushboolean(L, l_http_current(L)->conn->c.side[POLL_R].holder != NULL);
+    return 1;
 }
 
 /* limit(serial, bytes): how much of the body is taken */
@@ -201,8 +210,9 @@ static int l_hijack(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"field", l_field},   {"fields", l_fields}, {"framing", l_framing}, {"hijack", l_hijack},
-    {"is_gone", l_is_gone}, {"limit", l_limit}, {"peer", l_peer},       {"read", l_read},
-    {"rest", l_rest},     {"target", l_target}, {"trailers", l_trailers}, {"whole", l_whole}, {NULL, NULL},
+    {"is_gone", l_is_gone}, {"is_read", l_is_read}, {"limit", l_limit}, {"peer", l_peer},
+    {"read", l_read},     {"rest", l_rest},     {"target", l_target},   {"trailers", l_trailers},
+    {"whole", l_whole},   {NULL, NULL},
 };
 
 void l_http_request_open(lua_State *L) { l_http_methods(L, methods); }

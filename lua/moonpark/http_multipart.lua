@@ -67,9 +67,22 @@ end
 ---------------------------------------------------------------------------------------------------
 -- the stream: bytes that have come and are not taken yet
 
+-- What a task is in the middle of cannot be read by another one: each would get a half of it.
+local function check_reader(self)
+  if self.is_read then error("another task reads this body", 3) end
+end
+
+local function pull(self)
+  self.is_read = true
+  local ran, data, err, errno = pcall(self.source)
+  self.is_read = false
+  if not ran then error(data, 0) end
+  return data, err, errno
+end
+
 -- One more piece. true; nil at the body's end, which is a failure everywhere but behind the last boundary.
 local function fill(self)
-  local data, err, errno = self.source()
+  local data, err, errno = pull(self)
   if data then
     self.held = self.held == "" and data or self.held .. data
     return true
@@ -217,6 +230,7 @@ Part.__index = Part
 ---@return integer? errno
 function Part:read(max)
   local stream = self.stream
+  check_reader(stream)
   if stream.err then return nil, stream.err, stream.errno end
   if stream.part ~= self then return nil, "part is over" end
   if self.ended then return nil, "eof" end
@@ -239,6 +253,7 @@ local function refuse_excess(self) return fail(self.stream, "part too long") end
 ---@return string? err "part too long", ...; then the loop over the parts ends too
 ---@return integer? errno
 function Part:body(max)
+  check_reader(self.stream)
   return gather(self, max or FIELD_MAX, refuse_excess)
 end
 
@@ -262,6 +277,7 @@ end
 ---@return string? err
 ---@return integer? errno
 function Part:save(path, progress)
+  check_reader(self.stream)
   fs = fs or require "moonpark.fs"
   task = task or require "moonpark.task"
   -- shielded: a cancelled open may leave a file that nobody knows of
@@ -305,7 +321,7 @@ local function take_epilogue(self)
   local line, passed, data, err = self.held:sub(3), 0, nil, nil
   self.held = ""
   while passed <= EPILOGUE_MAX do
-    data, err = self.source()
+    data, err = pull(self)
     if not data then break end
     passed = passed + #data
     if #line < BLANKS_MAX then line = line .. data:sub(1, BLANKS_MAX) end
@@ -330,6 +346,7 @@ end
 
 -- The next part; nil at the end, nil and err where it is broken.
 local function next_part(self)
+  if self.is_read then error("another task reads this body", 2) end
   if self.err then return nil, self.err, self.errno end
   if self.state == "over" then return nil end
   if self.state == "start" then

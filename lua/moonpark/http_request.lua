@@ -5,10 +5,10 @@
 -- What every request has lies in an array, {x, serial, method, raw_path}, and is found by name all the same: most
 -- requests never need a hash part, and without one a table costs half as much to make and to collect.
 
-local gather = require "moonpark.http_gather"
 local http_fields = require "moonpark.http_fields"
 local http_json = require "moonpark.http_json"
 local http_multipart = require "moonpark.http_multipart"
+local once = require "moonpark.http_once"
 local url = require "moonpark.url"
 
 ---@class moonpark.http.request
@@ -29,6 +29,7 @@ local url = require "moonpark.url"
 ---@field id string|nil what http.request_id has given it
 local Request = {}
 
+local PIECE = 65536      -- bytes that read() returns at the most, where nothing else is said
 local BODY_MAX = 8388608 -- bytes that body() holds, where nothing else is said
 local FORM_MAX = 1000    -- names of a form
 
@@ -134,17 +135,50 @@ local function spoilt(self, err, errno)
   return nil, err, errno
 end
 
---- Some of the body, as it comes.
+-- What was read for a whole that did not come about is the next of the body.
+local function take_held(self, max)
+  local text, at = rawget(self, "held"), rawget(self, "held_at") or 1
+  if not text then return nil end
+  if #text - at < max then
+    self.held, self.held_at = nil, nil
+    return text:sub(at)
+  end
+  self.held_at = at + max
+  return text:sub(at, at + max - 1)
+end
+
+-- Two tasks would each get a half of it, and take it for the whole.
+local function check_reader(self)
+  if rawget(self, "whole_body") == false or self.x:is_read(self.serial) then
+    error("another task reads this body", 3)
+  end
+end
+
+local function got(self, data)
+  if rawget(self, "body_error") then self.body_error = nil end
+  return data
+end
+
+local function read_some(self, max)
+  if rawget(self, "torn") then return spoilt(self, "not enough memory") end
+  local data = take_held(self, max or PIECE)
+  if data then return got(self, data) end
+  local err, errno
+  data, err, errno = self.x:read(self.serial, max)
+  if data then return got(self, data) end
+  if err ~= "eof" then self.body_error = err end
+  return nil, err, errno
+end
+
+--- Some of the body, as it comes. Raises while another task reads it.
 ---@param max? integer bytes at the most; 65536
 ---@return string|nil data
 ---@return string? err "eof" at its end, "too long", "malformed message", "unexpected eof", ...
 ---@return integer? errno
 function Request:read(max)
   check_size(max)
-  local data, err, errno = self.x:read(self.serial, max)
-  if data then return data end
-  if err ~= "eof" then self.body_error = err end
-  return nil, err, errno
+  check_reader(self)
+  return read_some(self, max)
 end
 
 --- for piece in req:chunks() do ... end; ends with the body and at any failure; then req.body_error tells it.
@@ -152,26 +186,52 @@ end
 ---@return fun(): string|nil
 function Request:chunks(max)
   check_size(max)
-  return function() return (self:read(max)) end
+  return function()
+    check_reader(self)
+    return (read_some(self, max))
+  end
 end
 
-local function refuse_excess(self)
+-- All that is still to come, or nil and why; and what has come.
+local function gather(self, max)
+  local first = take_held(self, math.huge)
+  local pieces, total = { first }, first and #first or 0
+  while total <= max do
+    local data, err, errno = self.x:read(self.serial)
+    if not data then return pieces, err ~= "eof" and err or nil, errno end
+    total = total + #data
+    pieces[#pieces + 1] = data
+  end
   self.x:keep_alive(self.serial, false) -- nobody knows how much is still to come
-  return spoilt(self, "too long")
+  return pieces, "too long"
+end
+
+-- Where that fails what has come is held; where it raises, for there is no memory, a piece may be lost.
+local function take_pieces(self, max)
+  self.torn = true
+  local pieces, err, errno = gather(self, max)
+  local text = table.concat(pieces)
+  self.torn = nil
+  if not err then return text end
+  self.held = text ~= "" and text or nil
+  return spoilt(self, err, errno)
 end
 
 local function take_body(self, max)
+  if rawget(self, "torn") then return spoilt(self, "not enough memory") end
   local framing, announced, over = self.x:framing(self.serial)
-  if over then return "" end
+  local held = rawget(self, "held")
+  if over and not held then return "" end
   if framing == "length" and announced > max then return spoilt(self, "too long") end
-  if framing ~= "length" then return gather(self, max, refuse_excess) end
+  if framing ~= "length" or held then return take_pieces(self, max) end
   local body, err, errno = self.x:whole(self.serial, announced)
   if not body then return spoilt(self, err, errno) end
   return body
 end
 
 --- The whole body; "" where there is none. What was read piecemeal before is not in it. It is kept: a second call
---- returns it again.
+--- returns it again, and several tasks may ask for it at the same time. A call that fails loses nothing: the next one
+--- goes on with what has come.
 ---@param max? integer bytes at the most; 8 MiB
 ---@return string|nil body
 ---@return string? err "too long", "malformed message", "unexpected eof", "timeout", "canceled", ...
@@ -180,10 +240,10 @@ function Request:body(max)
   check_limit(max)
   local kept = rawget(self, "whole_body")
   if kept then return kept end
-  local body, err, errno = take_body(self, max or BODY_MAX)
+  if kept == nil then check_reader(self) end
+  local body, err, errno = once(self, "whole_body", take_body, max or BODY_MAX)
   if not body then return nil, err, errno end
-  self.whole_body = body
-  return body
+  return got(self, body)
 end
 
 --- How many bytes of body were announced; 0 without one, nil where it comes in chunks.
@@ -237,7 +297,8 @@ function Request:form(max)
 end
 
 --- for part in req:multipart() do ... end: the parts of a multipart/form-data body, as they come. What fails ends the
---- loop, and req.body_error tells it. See docs/http.md.
+--- loop, and req.body_error tells it. A second loop goes on where the first one has stopped, and fails as it has. See
+--- docs/http.md.
 ---@param options? {max_parts?: integer, max_head?: integer, max_part?: integer}
 ---@return fun(): moonpark.http.part|nil, string?, integer?
 function Request:multipart(options)
@@ -246,10 +307,14 @@ function Request:multipart(options)
     spoilt(self, "not multipart")
     return function() return nil, "not multipart" end
   end
-  -- a tail call: wrong options are the fault of who called this
-  return http_multipart.parts(function() return self:read() end, boundary, options, function(err)
-    self.body_error = err
-  end)
+  if not rawget(self, "part_stream") then
+    local fine, parts = pcall(http_multipart.parts, function() return self:read() end, boundary, options, function(err)
+      self.body_error = err
+    end)
+    if not fine then error(parts, 2) end -- wrong options are the fault of who called this
+    self.part_stream = parts
+  end
+  return self.part_stream
 end
 
 --- The fields behind a chunked body, once it has been read.
