@@ -83,6 +83,8 @@ bool http_client_reusable(const struct http_reader *r, const struct conn *c)
     if (is_dubious(&r->head))
         return false;
     bool goes_on = r->head.minor > 0 ? !r->head.close : r->head.keep_alive && !r->head.close;
+    if (c->side[POLL_R].holder) /* another task still asks for more of this response */
+        return false;
     return goes_on && r->head.status >= 200 && r->body.over && r->body.framing != HTTP_BY_END && !c->closed &&
            !c->ended && !c->lost && buf_len(&c->in) == 0;
 }

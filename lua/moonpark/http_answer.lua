@@ -7,6 +7,7 @@ local http_decode = require "moonpark.http_decode"
 local http_fields = require "moonpark.http_fields"
 local http_json = require "moonpark.http_json"
 local http_set_cookie = require "moonpark.http_set_cookie"
+local once = require "moonpark.http_once"
 
 local M = {}
 
@@ -34,6 +35,8 @@ M.Answer = Answer
 ---@field keep boolean the request allows that the connection goes on
 ---@field deadline number|nil
 ---@field upload moonpark.http.upload|false the request's body, which may still be on its way up
+---@field err string|nil why the body could not be read: so says every later read
+---@field is_read boolean|nil a task is in a read of it
 
 -- May another request follow on the connection?
 local function is_reusable(use)
@@ -92,10 +95,26 @@ function M.take_connection(use)
   return conn
 end
 
--- What a failing read is told: the request's own failure, where that ended the connection.
-local function explain(use, err, errno)
-  if use.upload then return use.upload:explain(err, errno) end
-  return nil, err, errno
+-- The body's end: of what was read, or of a connection that has failed before it. What a failing read is told is the
+-- request's own failure, where that ended the connection.
+local function ending(use)
+  if use.has_raised then error(use.err, 0) end
+  return nil, use.err or "eof", use.errno
+end
+
+-- The first reason stays, whatever becomes of the request's body afterwards.
+local function fail(use, err, errno)
+  use.err, use.errno = err, errno
+  M.release(use, true)
+  return ending(use)
+end
+
+local function fail_reading(use, err, errno)
+  if use.upload then
+    local ran, _, why, number = pcall(use.upload.explain, use.upload, err, errno)
+    if ran then err, errno = why, number else use.has_raised, err, errno = true, use.upload.raised, nil end
+  end
+  return fail(use, err, errno)
 end
 
 local function finish(self, use)
@@ -107,30 +126,19 @@ end
 local function read_raw(self, max)
   local use = self.use
   local entry = use.entry
-  if not entry then return nil, use.err or "eof", use.errno end
+  if not entry then return ending(use) end
   local data, err, errno = entry.reader:read(entry.conn, max)
   if data then return data end
-  if err == "eof" then
-    finish(self, use)
-  else
-    use.err, use.errno = err, errno
-    M.release(use, true)
-    return explain(use, err, errno)
-  end
-  return nil, err, errno
-end
-
-local function fail(use, err)
-  use.err = err
-  M.release(use, true)
-  return nil, err
+  if err ~= "eof" then return fail_reading(use, err, errno) end
+  finish(self, use)
+  return nil, "eof"
 end
 
 -- Some of it as it was meant.
 local function read_decoded(self)
   local use = self.use
   local decoder = use.decoder
-  if use.err then return nil, use.err, use.errno end
+  if use.err then return ending(use) end
   while true do
     local data, wrong = decoder:pull()
     if data then return data end
@@ -147,14 +155,8 @@ local function read_decoded(self)
   end
 end
 
---- Some of the body, as it comes. The connection is free again once it has said "eof".
----@param max? integer bytes at the most; 65536
----@return string|nil data
----@return string? err "eof" at its end, "unexpected eof", "malformed message", "invalid encoding", "timeout", ...
----@return integer? errno
-function Answer:read(max)
+local function read_some(self, max)
   local use = self.use
-  if not use then return nil, "eof" end
   if not use.decoder then return read_raw(self, max) end
   local data = use.rest
   use.rest = nil
@@ -170,12 +172,43 @@ function Answer:read(max)
   return data
 end
 
+-- Where there was no memory for what was read, the rest is not the rest of anything.
+local function leave_read(use, ran, ...)
+  use.is_read = false
+  if ran then return ... end
+  if (...) == "not enough memory" and not use.err then pcall(fail, use, (...)) end
+  error((...), 0)
+end
+
+local function read_alone(self, max)
+  local use = self.use
+  use.is_read = true
+  return leave_read(use, pcall(read_some, self, max))
+end
+
+-- Two tasks would each get a half of it, and take it for the whole.
+local function check_reader(self)
+  if self.use.is_read or rawget(self, "whole_body") == false then error("another task reads this body", 3) end
+end
+
+--- Some of the body, as it comes. The connection is free again once it has said "eof". Once it has failed, it fails in
+--- the same way. Raises while another task reads it.
+---@param max? integer bytes at the most; 65536
+---@return string|nil data
+---@return string? err "eof" at its end, "unexpected eof", "malformed message", "invalid encoding", "timeout", ...
+---@return integer? errno
+function Answer:read(max)
+  check_reader(self)
+  return read_alone(self, max)
+end
+
 --- for piece in answer:chunks() do ... end; ends with the body and at any failure; then answer.body_error tells it.
 ---@param max? integer
 ---@return fun(): string|nil
 function Answer:chunks(max)
   return function()
-    local data, err = self:read(max)
+    check_reader(self)
+    local data, err = read_alone(self, max)
     if not data and err ~= "eof" then self.body_error = err end
     return data
   end
@@ -194,27 +227,27 @@ end
 
 local function refuse_excess(self) return fail(self.use, "too long") end
 
---- Reads the whole body.
+local function take_all(self, max)
+  local use, entry = self.use, self.use.entry
+  if not entry or use.decoder or use.framing ~= "length" then return gather(self, max, refuse_excess, read_some) end
+  if use.announced > max then return fail(use, "too long") end
+  local data, err, errno = entry.reader:whole(entry.conn, max)
+  if not data then return fail_reading(use, err, errno) end
+  M.release(use, false)
+  return data
+end
+
+local function take_all_alone(self, max) return leave_read(self.use, pcall(take_all, self, max)) end
+
+--- Reads the whole body: what is left of it, where some was read before. It is kept: a second call returns it again,
+--- and several tasks may ask for it at the same time. Once it has failed, it fails in the same way.
 ---@param max? integer bytes at the most; 64 MiB
 ---@return string|nil
 ---@return string? err
 ---@return integer? errno
 function Answer:read_all(max)
-  local use = self.use
-  max = max or M.BODY_MAX
-  local in_pieces = not use or not use.entry or use.decoder or use.framing ~= "length" or use.begun
-  if in_pieces then return gather(self, max, refuse_excess) end
-  if use.announced > max then return fail(use, "too long") end
-  use.begun = true
-  local entry = use.entry
-  local data, err, errno = entry.reader:whole(entry.conn, max)
-  if not data then
-    use.err, use.errno = err, errno
-    M.release(use, true)
-    return explain(use, err, errno)
-  end
-  M.release(use, false)
-  return data
+  if rawget(self, "whole_body") == nil then check_reader(self) end
+  return once(self, "whole_body", take_all_alone, max or M.BODY_MAX)
 end
 
 --- The body as JSON.

@@ -1,18 +1,20 @@
 -- SPDX-License-Identifier: MIT
 -- http_gather.lua - a body that comes in pieces as one text, with a limit.
 
---- All that source:read() still gives.
+--- All that source:read() still gives. Where that fails, what it has given is gone: so must the rest be.
 ---@generic T
 ---@param source T
 ---@param max integer bytes at the most
 ---@param refuse fun(source: T): nil, string is called once more has come, and its results are returned
+---@param read? fun(source: T): string|nil, string?, integer? in place of its method
 ---@return string|nil
 ---@return string? err
 ---@return integer? errno
-return function(source, max, refuse)
+return function(source, max, refuse, read)
+  read = read or source.read
   local pieces, total = {}, 0
   while true do
-    local data, err, errno = source:read()
+    local data, err, errno = read(source)
     if not data then
       if err ~= "eof" then return nil, err, errno end
       return table.concat(pieces)
