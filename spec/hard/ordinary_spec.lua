@@ -45,6 +45,9 @@ local left_out = {
     "an event that had to wait for another one",
     "has one writer at a time",
   },
+  ["http/upload"] = {
+    "is no whole one for the server",                       -- volume
+  },
   ["http/idle"] = {
     "leave in one write",                                   -- pieces
   },

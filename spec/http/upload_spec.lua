@@ -4,6 +4,7 @@
 local core = require "moonpark.core"
 local http = require "moonpark.http"
 local moonpark = require "moonpark"
+local cut = require "support.http_cut"
 local peers = require "support.http_client"
 
 describe("a large body", function()
@@ -133,4 +134,100 @@ describe("a large body", function()
     assert.equal("true", assert(client:post(server.url, { body = file })).body)
     file:close()
   end)
+end)
+
+describe("a body that ends in the middle on its way up", function()
+  after_each(peers.stop_all)
+
+  local BIG = ("x"):rep(16000000) -- more than the buffers of both sides hold
+
+  -- Gives that, and then what ends it.
+  local function pieces(ends)
+    local n = 0
+    return function()
+      n = n + 1
+      if n == 1 then return BIG end
+      return ends()
+    end
+  end
+
+  local function endless() return BIG end
+
+  local ways = {
+    ["a text"] = { body = BIG },
+    ["a text that waits for 100 Continue"] = { body = BIG, expect = true },
+    ["pieces in chunks"] = { body = endless },
+    ["pieces of a known length"] = { body = endless, length = 10 * #BIG },
+    ["pieces that wait for 100 Continue"] = { body = endless, expect = true },
+    ["what has read()"] = { body = { read = endless } },
+  }
+
+  local function with(options, more)
+    local all = {}
+    for _, one in ipairs { options, more } do
+      for name, value in pairs(one) do all[name] = value end
+    end
+    return all
+  end
+
+  -- What ends a request: ending(url, options, came) -> nil, err; came: the server has its head.
+  local endings = {
+    ["by its timeout"] = function(url, options) return http.post(url, with(options, { timeout = 0.02 })) end,
+    ["by io_timeout"] = function(url, options) return http.post(url, with(options, { io_timeout = 0.01 })) end,
+    ["by a timeout around it"] = function(url, options) return moonpark.timeout(0.02, http.post, url, options) end,
+    ["with its task"] = function(url, options, came)
+      return cut.interrupted(function() return http.post(url, options) end, function(task)
+        came:wait()
+        task:cancel()
+      end)
+    end,
+  }
+
+  local own_ends = {
+    ["that raises"] = { body = function() return pieces(function() error("as asked", 0) end) end },
+    ["that fails"] = { body = function() return pieces(function() return nil, "as asked" end) end },
+    ["that is too short"] = { body = function() return pieces(function() return nil end) end, length = #BIG + 1 },
+    ["that is too long"] = { body = function() return pieces(function() return "xx" end) end, length = #BIG + 1 },
+  }
+
+  -- The request as a server gets it that reads the body only once the request is over, or at once. Time may be up
+  -- before anything of it has come.
+  local function received(at_once, ask)
+    local came, over, got = moonpark.event(), moonpark.event(), { whole = false }
+    local server = peers.scripted(function(conn)
+      local head = (conn:read_until("\r\n\r\n") or "") .. "\r\n\r\n"
+      came:set()
+      if head:find("100-continue", 1, true) then conn:write("HTTP/1.1 100 Continue\r\n\r\n") end
+      if not at_once then over:wait() end
+      local parts = {}
+      for piece in function() return (conn:read()) end do parts[#parts + 1] = piece end
+      got = cut.framed { head = head, body = table.concat(parts), whole = false }
+    end)
+    ask(server.url, came)
+    over:set()
+    server.stop()
+    return got
+  end
+
+  for what, ending in pairs(endings) do
+    it(what .. " is no whole one for the server, and nothing follows it", function()
+      for way, options in pairs(ways) do
+        local got = received(false, function(url, came)
+          local answer, err = ending(url, options, came)
+          assert.is_nil(answer, way)
+          assert.is_truthy(err == "timeout" or err == "canceled", way .. ": " .. tostring(err))
+        end)
+        assert.is_false(got.whole, way)
+      end
+    end)
+  end
+
+  for what, case in pairs(own_ends) do
+    it("by itself, one " .. what .. ", is no whole one for the server", function()
+      local got = received(true, function(url)
+        assert.is_false((pcall(function() assert(http.post(url, { body = case.body(), length = case.length })) end)))
+      end)
+      assert.is_false(got.whole)
+    end)
+  end
 end)
