@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- http_once.lua - what is done once, whoever asks for it and however many do at the same time.
+-- http_once.lua - a body that is read once, whoever asks for it and however many do at the same time.
 
 local core = require "moonpark.core"
 
 -- true: nobody is in the middle of it any more; nil, err: the wait was ended.
 local function await(object)
-  local ended = rawget(object, "awaited")
+  local ended = rawget(object, "body_awaited")
   if not ended then
     ended = core.event()
-    object.awaited = ended
+    object.body_awaited = ended
   end
   return ended:wait()
 end
@@ -16,9 +16,9 @@ end
 -- To set a field that is there takes no memory.
 local function leave(object, field, ran, value, err, errno)
   object[field] = ran and value or nil
-  local ended = rawget(object, "awaited")
+  local ended = rawget(object, "body_awaited")
   if ended then
-    object.awaited = nil
+    object.body_awaited = nil
     ended:set()
   end
   if not ran then error(value, 0) end

@@ -137,14 +137,13 @@ end
 
 -- What was read for a whole that did not come about is the next of the body.
 local function take_held(self, max)
-  local text, at = rawget(self, "held"), rawget(self, "held_at") or 1
+  local text, at = rawget(self, "body_held"), rawget(self, "body_at") or 1
   if not text then return nil end
-  if #text - at < max then
-    self.held, self.held_at = nil, nil
-    return text:sub(at)
-  end
-  self.held_at = at + max
-  return text:sub(at, at + max - 1)
+  local is_last = #text - at < max
+  local data = is_last and text:sub(at) or text:sub(at, at + max - 1) -- first: it takes memory
+  if is_last then self.body_held = nil end
+  self.body_at = not is_last and at + max or nil
+  return data
 end
 
 -- Two tasks would each get a half of it, and take it for the whole.
@@ -160,7 +159,7 @@ local function got(self, data)
 end
 
 local function read_some(self, max)
-  if rawget(self, "torn") then return spoilt(self, "not enough memory") end
+  if rawget(self, "body_torn") then return spoilt(self, "not enough memory") end
   local data = take_held(self, max or PIECE)
   if data then return got(self, data) end
   local err, errno
@@ -192,7 +191,7 @@ function Request:chunks(max)
   end
 end
 
--- All that is still to come, or nil and why; and what has come.
+-- All that is still to come, in pieces; or those that have come, and why no more do.
 local function gather(self, max)
   local first = take_held(self, math.huge)
   local pieces, total = { first }, first and #first or 0
@@ -208,19 +207,19 @@ end
 
 -- Where that fails what has come is held; where it raises, for there is no memory, a piece may be lost.
 local function take_pieces(self, max)
-  self.torn = true
+  self.body_torn = true
   local pieces, err, errno = gather(self, max)
   local text = table.concat(pieces)
-  self.torn = nil
+  self.body_torn = nil
   if not err then return text end
-  self.held = text ~= "" and text or nil
+  self.body_held = text ~= "" and text or nil
   return spoilt(self, err, errno)
 end
 
 local function take_body(self, max)
-  if rawget(self, "torn") then return spoilt(self, "not enough memory") end
+  if rawget(self, "body_torn") then return spoilt(self, "not enough memory") end
   local framing, announced, over = self.x:framing(self.serial)
-  local held = rawget(self, "held")
+  local held = rawget(self, "body_held")
   if over and not held then return "" end
   if framing == "length" and announced > max then return spoilt(self, "too long") end
   if framing ~= "length" or held then return take_pieces(self, max) end
@@ -307,14 +306,14 @@ function Request:multipart(options)
     spoilt(self, "not multipart")
     return function() return nil, "not multipart" end
   end
-  if not rawget(self, "part_stream") then
+  if not rawget(self, "body_parts") then
     local fine, parts = pcall(http_multipart.parts, function() return self:read() end, boundary, options, function(err)
       self.body_error = err
     end)
     if not fine then error(parts, 2) end -- wrong options are the fault of who called this
-    self.part_stream = parts
+    self.body_parts = parts
   end
-  return self.part_stream
+  return self.body_parts
 end
 
 --- The fields behind a chunked body, once it has been read.
