@@ -11,6 +11,9 @@
 
 struct lua_State;
 
+/* Which responses that come before the one are handed out; others are skipped. 101 always is. */
+enum http_interim { HTTP_INTERIM_NONE, HTTP_INTERIM_CONTINUE, HTTP_INTERIM_ALL };
+
 /* One response; used again for the next one on the same connection. */
 struct http_reader {
     int (*push)(struct lua_State *L, struct task *t); /* the results of these operations, where they went well */
@@ -22,7 +25,7 @@ struct http_reader {
     size_t limit;          /* bytes of a head */
     uint16_t interim;      /* responses that were skipped: 100 Continue, 103 Early Hints, ... */
     bool to_head;          /* the request is a HEAD */
-    bool continues;        /* who calls waits for 100 Continue, and is told of it */
+    uint8_t interim_wanted; /* those of which the caller is told; enum http_interim */
 };
 
 /* The next response is that to another request. */
