@@ -6,7 +6,7 @@
  * Parking. A face function that must wait leaves (token, its arguments ...) as the values it yields.
  * They stay on the suspended coroutine's stack and so keep alive what the operation uses. A generator
  * inside the task (coroutine.wrap) passes them up to the task's own coroutine, where they are found
- * from FACE_ARGUMENT on. The runner finishes the operation and resumes with its results. */
+ * from FACE_ARGUMENT on. The runner finishes the operation, removes them, and resumes with its results. */
 #ifndef MOONPARK_FACE_H
 #define MOONPARK_FACE_H
 

@@ -181,27 +181,48 @@ static int push_results(lua_State *L, struct task *t)
     return face_result(L, t->wait.result);
 }
 
+/* The one place that resumes. Nothing but the n results may lie on a suspended coroutine's stack, whatever it yielded:
+ * LuaJIT on some CPUs returns all that it finds there. (One that begins has its function beneath, and what it owns.) */
 static void resume(lua_State *L, struct ctx *cx, struct task *t, int n)
 {
+    must(lua_gettop(t->L) == n || lua_status(t->L) != LUA_YIELD);
     t->values = -1;
     cx->tries = 0;
     cx->phase = PHASE_ENDED;
     came_back(L, cx, t, lua_resume(t->L, n));
 }
 
+/* With the n results on top of L. What the operation had on the task's stack is let go: it has ended. */
+static void resume_with(lua_State *L, struct ctx *cx, struct task *t, int n)
+{
+    lua_settop(t->L, 0);
+    lua_xmove(L, t->L, n);
+    resume(L, cx, t, n);
+}
+
 static void push_and_resume(lua_State *L, struct ctx *cx, struct task *t)
 {
     cx->phase = PHASE_PUSH;
-    int n = push_results(L, t);
-    lua_xmove(L, t->L, n);
-    resume(L, cx, t, n);
+    resume_with(L, cx, t, push_results(L, t));
+}
+
+/* It has its values already, on its own stack: results above what it yielded, or what it begins with. */
+static void resume_in_hand(lua_State *L, struct ctx *cx, struct task *t)
+{
+    int n = t->values;
+    if (lua_status(t->L) != LUA_YIELD) {
+        resume(L, cx, t, n);
+        return;
+    }
+    lua_xmove(t->L, L, n);
+    resume_with(L, cx, t, n);
 }
 
 static void run_task(struct loop *l, struct task *t)
 {
     struct ctx *cx = of_loop(l);
     if (t->values >= 0) {
-        resume(cx->L, cx, t, t->values);
+        resume_in_hand(cx->L, cx, t);
         return;
     }
     t->op.stack = t->L;
@@ -255,8 +276,7 @@ static void give_up_push(lua_State *L, struct ctx *cx, struct task *t)
     lua_pushnil(L);
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_NO_MEMORY);
     lua_pushinteger(L, ENOMEM);
-    lua_xmove(L, t->L, 3);
-    resume(L, cx, t, 3);
+    resume_with(L, cx, t, 3);
 }
 
 /* Without memory the hook is still called: others may be waiting for what this task held. */
