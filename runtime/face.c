@@ -55,12 +55,23 @@ struct task *face_task(lua_State *L, struct ctx *cx)
     return t;
 }
 
-int face_park(lua_State *L, struct task *t)
+/* Yields the token and the n values on top. */
+static int yield_token(lua_State *L, struct task *t, int n)
 {
     t->parked = L;
+    t->held = n + 1;
     lua_pushlightuserdata(L, (void *)&face_token);
-    lua_insert(L, 1);
-    return lua_yield(L, lua_gettop(L));
+    lua_insert(L, -n - 1);
+    return lua_yield(L, n + 1);
+}
+
+int face_park(lua_State *L, struct task *t) { return yield_token(L, t, lua_gettop(L)); }
+
+int face_yield(lua_State *L, struct task *t, int n)
+{
+    sched_yield(t);
+    t->values = n;
+    return yield_token(L, t, n);
 }
 
 int face_return(lua_State *L, struct task *t, int n)
@@ -69,12 +80,7 @@ int face_return(lua_State *L, struct task *t, int n)
         t->budget--;
         return n;
     }
-    sched_yield(t);
-    t->values = n;
-    t->parked = L;
-    lua_pushlightuserdata(L, (void *)&face_token);
-    lua_insert(L, -n - 1);
-    return lua_yield(L, n + 1);
+    return face_yield(L, t, n);
 }
 
 void face_unpark(struct task *t)

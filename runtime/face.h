@@ -119,8 +119,10 @@ const struct site *face_site(struct ctx *cx, lua_State *L);
 /* Ends a face function by parking: `return face_park(L, t)`. Keeps the arguments. */
 int face_park(lua_State *L, struct task *t);
 
-/* Ends a face function with the n values on top: at once, or, where the task has used up its share
- * of operations, after the others have run. */
+/* Ends a face function with the n values on top, after the others have run. */
+int face_yield(lua_State *L, struct task *t, int n);
+
+/* The same at once; where the task has used up its share of operations, after the others. */
 int face_return(lua_State *L, struct task *t, int n);
 
 /* Pushes nil, words, and errno where the system gave one; returns how many. */
@@ -162,9 +164,10 @@ void face_functions(lua_State *L, const luaL_Reg *functions);
 
 extern const char face_token; /* its address is the parked token */
 
-static inline bool face_is_parked(lua_State *L)
+/* Is what lies on L, and all of it, what the wait that t is in has yielded? */
+static inline bool face_is_parked(lua_State *L, const struct task *t)
 {
-    return lua_touserdata(L, 1) == (const void *)&face_token;
+    return lua_touserdata(L, 1) == (const void *)&face_token && lua_gettop(L) == t->held;
 }
 
 #endif

@@ -156,7 +156,7 @@ static void yielded_astray(lua_State *L, struct ctx *cx, struct task *t)
 
 static void came_back(lua_State *L, struct ctx *cx, struct task *t, int status)
 {
-    if (status == LUA_YIELD && t->state != TASK_RUNNING && face_is_parked(t->L)) {
+    if (status == LUA_YIELD && t->state != TASK_RUNNING && face_is_parked(t->L, t)) {
         cx->phase = PHASE_IDLE;
         cx->loop.sched.running = NULL;
         return;

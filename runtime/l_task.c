@@ -323,12 +323,8 @@ static int yield_now(lua_State *L, struct task *t)
 {
     if (sched_canceled(t))
         return face_return(L, t, face_error(L, ERR_CANCELED));
-    sched_yield(t);
-    t->values = 1;
-    t->parked = L;
-    lua_pushlightuserdata(L, (void *)&face_token);
     lua_pushboolean(L, 1);
-    return lua_yield(L, 2);
+    return face_yield(L, t, 1);
 }
 
 /* sleep(seconds) -> true | nil, "canceled" */
@@ -355,16 +351,18 @@ static int l_yield(lua_State *L)
 /* pass(token, ...): what a patched coroutine.resume does with a park of the generator it runs. */
 static int l_pass(lua_State *L)
 {
-    struct ctx *cx = face_ctx(L);
-    struct task *t = face_running(cx);
-    if (!t || t->state == TASK_RUNNING || !face_is_parked(L))
+    struct task *t = face_running(face_ctx(L));
+    const char *wrong = NULL;
+    if (!t || t->state == TASK_RUNNING)
         return luaL_error(L, "a generator yielded moonpark's token without waiting");
-    if (!lua_isyieldable(L)) {
-        face_unpark(t);
-        return luaL_error(L, "a generator cannot wait here: attempt to yield across a C call "
-                             "(table.sort, string.gsub, a finalizer, ...)");
-    }
-    return lua_yield(L, lua_gettop(L));
+    if (!face_is_parked(L, t))
+        wrong = "a generator's wait was passed on without all its values";
+    else if (!lua_isyieldable(L))
+        wrong = "a generator cannot wait here: attempt to yield across a C call (table.sort, string.gsub, a finalizer, ...)";
+    if (!wrong)
+        return lua_yield(L, t->held);
+    face_unpark(t);
+    return luaL_error(L, "%s", wrong);
 }
 
 /* ---- scopes ---- */

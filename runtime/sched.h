@@ -105,6 +105,7 @@ struct task {
     void *owned;              /* the runner's: a connection that is closed when the task ends */
     uint32_t slot;            /* the runner's: where its coroutine is anchored */
     int values;               /* ready with that many values on its own stack, or -1 */
+    int held;                 /* the runner's: how many values its last wait has yielded */
     uint32_t budget;          /* operations left before it must yield */
     uint8_t state;
     bool canceled;            /* the whole task, by task:cancel() */

@@ -208,6 +208,64 @@ describe("a coroutine of a task resumed behind moonpark's back", function()
     ]])
     assert.equal("1\t2\t3\n", result.out)
   end)
+
+  it("may wait where all that it yields is passed on, and all that comes back", function()
+    local result = run_script([[
+      local resume = coroutine.resume
+      local function go_on(co, ok, ...) -- as coxpcall does
+        if not ok or coroutine.status(co) == "dead" then return ok, ... end
+        return go_on(co, resume(co, coroutine.yield(...)))
+      end
+      local moonpark = require "moonpark"
+      moonpark.run(function()
+        local a, b = moonpark.net.pipe(2)
+        local co = coroutine.create(function() return a:write("longer than the pipe") end)
+        local task = moonpark.go(function() return go_on(co, resume(co)) end)
+        print(b:read_exactly(20))
+        print(task:join())
+        a:close()
+        b:close()
+      end)
+    ]])
+    assert.equal("longer than the pipe\ntrue\ttrue\t20\n", result.out)
+  end)
+
+  it("is reported where the token is passed on without what belongs to it", function()
+    local result = run_script(PRELUDE .. [[
+      moonpark.run(function()
+        local ch, a, b = moonpark.chan(), moonpark.net.pipe(2)
+        local target = moonpark.go(function() return ch:recv() end)
+        for _, wait in ipairs {
+          function() return moonpark.sleep(0.001) end,
+          function() return moonpark.chan():send("value") end,
+          function() return moonpark.select { { moonpark.chan(), "value" } } end,
+          function() return a:write("longer than the pipe") end,
+          function() return target:join() end,
+          moonpark.yield,
+        } do
+          local function pass_on() return coroutine.yield((select(2, resume(coroutine.create(wait))))) end
+          print(moonpark.go(pass_on):join())
+          print(moonpark.go(function()
+            print(pcall(coroutine.wrap(pass_on)))
+            return moonpark.sleep(0)
+          end):join())
+        end
+        ch:send("still works")
+        print(target:join())
+        a:close()
+        b:close()
+      end)
+    ]])
+    local told = 0
+    for direct, through, after in result.out:gmatch("(nil\t[^\n]*)\n.-\n(false\t[^\n]*)\n(true\ttrue)\n") do
+      assert.matches("a generator's wait was not passed on", direct)
+      assert.matches("a generator's wait was passed on without all its values", through)
+      assert.is_truthy(after)
+      told = told + 1
+    end
+    assert.equal(6, told, result.out .. result.err)
+    assert.matches("true\tstill works\n$", result.out)
+  end)
 end)
 
 ---------------------------------------------------------------------------------------------------
