@@ -31,7 +31,10 @@ end
 local function warm_up()
   local watcher = assert(fs.watch("/"))
   assert(fs.stat("/"))
-  watcher:next(0.0001)
+  local waiting = moonpark.go(watcher.next, watcher)
+  moonpark.sleep(0.0001)
+  waiting:cancel()
+  waiting:join()
   watcher:close()
   M.settle()
 end

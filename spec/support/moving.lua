@@ -2,6 +2,7 @@
 -- support/moving.lua - for specs of sendfile, copy and the proxy: files, chunks of random sizes, the kernel's pipes.
 
 local ffi = require "ffi"
+local core = require "moonpark.core"
 local moonpark = require "moonpark"
 local support = require "support.net"
 
@@ -90,15 +91,21 @@ function M.counted(body)
   end
 end
 
---- Waits until these tasks are parked and stay so, however often the loop turns.
-function M.stand_still(...)
-  local still = 0
+-- Since when it is parked in a write; nil: it is not.
+local function in_write_since(task)
+  for _, seen in ipairs(core.tasks()) do
+    if seen.task == task then return seen.state == "parked" and seen.wait:find "write" and seen.since or nil end
+  end
+end
+
+--- Waits until the task is parked in a write and stays in that one, however often the loop turns.
+function M.stand_still(task)
+  local since, still = nil, 0
   while still < 20 do
     moonpark.sleep(0.0002)
-    still = still + 1
-    for _, task in ipairs { ... } do
-      if task:status() ~= "parked" then still = 0 end
-    end
+    local now = in_write_since(task)
+    still = now and now == since and still + 1 or 0
+    since = now
   end
 end
 
