@@ -71,9 +71,12 @@ $(BUILD)/units/%.o: runtime/%.c Makefile
 
 # ---- what Debian has to bring ----
 
+IS_ARM64 := $(filter aarch64,$(shell uname -m))
+
 RUN_PACKAGES   := gcc libc6-dev libc-ares-dev lua-cjson zlib1g libbrotli1 curl
 FUZZ_PACKAGES  := clang libclang-rt-dev node-llhttp
-TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) \
+EMULATION      := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION)) \
                   redis-tools lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
                   iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \
                   nginx-light nodejs wrk
@@ -161,7 +164,7 @@ spec-hard:
 
 # The parts of `make test`, in order. Each is a make of its own: what it needs is there only when its turn comes.
 # One that is run alone prints its own sum.
-PARTS := test-tree test-epoll test-poll test-other test-asan test-hard test-fuzz
+PARTS := test-tree test-epoll test-poll test-other test-arm64 test-asan test-hard test-fuzz
 SUM    = $(if $(filter 0,$(MAKELEVEL)),@$(RUNNER) sum)
 .PHONY: test $(PARTS)
 test:
@@ -187,6 +190,11 @@ test-poll:
 test-other:
 	@$(RUNNER) check 'build with the other LuaJIT' $(SUB_MAKE) build-other
 	@$(SUB_MAKE) test-other-specs
+	$(SUM)
+
+test-arm64:
+	@$(RUNNER) check 'build for arm64' $(SUB_MAKE) build-arm64
+	@$(SUB_MAKE) -O -j$(shell nproc 2>/dev/null || echo 1) $(ARM64_SPECS:%=arm64/%)
 	$(SUM)
 
 test-asan:
@@ -225,6 +233,61 @@ compile-other:
 
 test-other-specs:
 	$(call run_specs,other,$(OTHER)/release,LD_LIBRARY_PATH='$(OTHER_LIBS)',$(OTHER_JIT),$(CORE_SPECS))
+
+# ---- another kind of CPU: arm64, compiled for here and run by qemu ----
+
+# The core's specs: the command and the examples are programs of Lua on top of it. What qemu does not do is in a file.
+# On an arm64 machine these specs run without it, in a build like the others.
+ARM64          := build/arm64
+ARM64_ROOT     := $(CURDIR)/$(ARM64)/root
+ARM64_JIT      := $(if $(IS_ARM64),$(LUAJIT),$(CURDIR)/$(ARM64)/luajit)
+ARM64_SPECS    := $(filter-out spec/cli/% spec/cli_spec.lua spec/examples/%,$(CORE_SPECS))
+ARM64_PACKAGES := libc-ares-dev lua-cjson lua-busted zlib1g libbrotli1
+ARM64_LEFT_OUT := spec/support/left_out_arm64.lua
+ARM64_CC       := aarch64-linux-gnu-gcc
+ARM64_ENV      := $(if $(IS_ARM64),,CC=$(ARM64_CC) SPEC_INTERPRETER='$(ARM64_JIT)' SPEC_LEFT_OUT=$(ARM64_LEFT_OUT))
+ARM64_INC       = $(wildcard $(ARM64_ROOT)/usr/include/luajit-*) $(ARM64_ROOT)/usr/include
+ARM64_CROSS     = CC=$(ARM64_CC) CFLAGS='-O2 -g' LDFLAGS= LUA_CFLAGS='$(ARM64_INC:%=-isystem %)' \
+                  CARES_LIBS='$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/libcares.so.2'
+
+# An apt of its own: arm64, nothing installed, and no place and no hook outside of the build.
+ARM64_APT := 'APT::Architecture "arm64"; APT::Architectures "arm64"; APT::Sandbox::User "root";' \
+             'Dir::State "$(CURDIR)/$(ARM64)/apt"; Dir::State::status "$(CURDIR)/$(ARM64)/apt/status";' \
+             'Dir::Cache "$(CURDIR)/$(ARM64)/apt"; Dir::Log "$(CURDIR)/$(ARM64)/apt";' \
+             '\#clear APT::Update::Post-Invoke;' '\#clear APT::Update::Post-Invoke-Success;' \
+             '\#clear DPkg::Post-Invoke;'
+
+$(ARM64)/root:
+	@rm -rf $(ARM64)/apt $(ARM64)/unpacked
+	@mkdir -p $(ARM64)/apt/lists/partial $(ARM64)/apt/archives/partial $(ARM64)/unpacked
+	@: >$(ARM64)/apt/status
+	@printf '%s\n' $(ARM64_APT) >$(ARM64)/apt/conf
+	@apt='apt-get -qq -c $(ARM64)/apt/conf'; \
+	fetch() { $$apt install -y --download-only --no-install-recommends $$1 lib$$1-5.1-dev $(ARM64_PACKAGES); }; \
+	$$apt update && { fetch luajit2 || fetch luajit; } || \
+		{ echo 'Debian'"'"'s packages for arm64 cannot be had, and without them nothing can be run there' >&2; exit 1; }; \
+	for package in $(ARM64)/apt/archives/*.deb; do dpkg -x $$package $(ARM64)/unpacked || exit 1; done
+	@rm -rf $(ARM64)/apt
+	@mv $(ARM64)/unpacked $@
+
+# To whoever starts it a LuaJIT like any other.
+$(ARM64)/luajit: $(ARM64)/root Makefile
+	@qemu=$$(command -v qemu-aarch64-static || command -v qemu-aarch64) || \
+		{ echo 'qemu-aarch64-static is missing (qemu-user-static)' >&2; exit 1; }; \
+	printf '#!/bin/sh\nexec %s -0 "$$0" -L "%s" "%s/usr/bin/luajit" "$$@"\n' $$qemu '$(ARM64_ROOT)' '$(ARM64_ROOT)' >$@
+	@chmod +x $@
+
+.PHONY: build-arm64 compile-arm64 $(ARM64_SPECS:%=arm64/%)
+build-arm64: $(if $(IS_ARM64),,$(ARM64)/luajit)
+	@$(SUB_MAKE) compile-arm64
+	@$(call lua_env,$(ARM64)/release) $(ARM64_JIT) -e 'assert(jit.arch == "arm64") require "moonpark"'
+
+compile-arm64:
+	@$(COMPILE) MODE=release BUILD=$(ARM64)/release $(if $(IS_ARM64),,$(ARM64_CROSS))
+
+$(ARM64_SPECS:%=arm64/%): arm64/%:
+	$(call run_specs,arm64,$(ARM64)/release,$(ARM64_ENV),$(ARM64_JIT),$*,300)
+	$(SUM)
 
 # ---- fuzzing ----
 

@@ -358,7 +358,8 @@ static int l_pass(lua_State *L)
     if (!face_is_parked(L, t))
         wrong = "a generator's wait was passed on without all its values";
     else if (!lua_isyieldable(L))
-        wrong = "a generator cannot wait here: attempt to yield across a C call (table.sort, string.gsub, a finalizer, ...)";
+        wrong = "a generator cannot wait here: attempt to yield across a C call "
+                "(table.sort, string.gsub, a finalizer, ...)";
     if (!wrong)
         return lua_yield(L, t->held);
     face_unpark(t);

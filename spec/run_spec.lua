@@ -2,12 +2,14 @@
 -- moonpark.run in a process of its own: results, errors, deadlocks, uncaught errors. Each case is a script
 -- run by plain luajit, because a run cannot be nested in the run that a test is.
 
+local process = require "support.process"
+
 local function run_script(text)
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
   file:write(text)
   file:close()
-  local pipe = assert(io.popen(("%s %s 2>&1; echo \"status=$?\""):format(os.getenv("LUAJIT") or "luajit", path)))
+  local pipe = assert(io.popen(("'%s' %s 2>&1; echo \"status=$?\""):format(process.interpreter, path)))
   local out = pipe:read("*a")
   pipe:close()
   os.remove(path)

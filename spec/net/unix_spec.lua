@@ -233,7 +233,8 @@ int bind(int fd, const struct sockaddr *a, socklen_t n)
 
   it("holds from the very moment in which the path is there", in_folder(function(path, folder)
     local library = folder .. "/shim.so"
-    local built = process.run({ "cc", "-shared", "-fPIC", "-o", library, "-x", "c", "-", "-ldl" }, { stdin = shim })
+    local build = { "sh", "-c", '${CC:-cc} -shared -fPIC -o "$0" -x c - -ldl', library }
+    local built = process.run(build, { stdin = shim })
     assert.equal(0, built.status, built.err)
     local preload = library
     if os.getenv "LD_PRELOAD" then preload = os.getenv "LD_PRELOAD" .. ":" .. library end

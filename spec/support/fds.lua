@@ -32,7 +32,7 @@ local F_GETFD, F_SETFD, F_GETFL, O_NONBLOCK, LOCK_EX = 1, 2, 3, 0x800, 2
 local M = {
   UNIX = 1, INET = 2, NETLINK = 16,               -- families
   STREAM = 1, DGRAM = 2, RAW = 3, SEQPACKET = 5,  -- types
-  READ = 0, WRITE = 1, BOTH = 2, FOLDER = 0x10000, -- how to open
+  READ = 0, WRITE = 1, BOTH = 2, FOLDER = ffi.arch == "arm64" and 0x4000 or 0x10000, -- how to open
 }
 
 local function check(result)

@@ -88,8 +88,8 @@ end
 --- The repository.
 M.root = absolute(debug.getinfo(1, "S").source:match("^@(.-)[^/]*$") .. "../..")
 
---- The LuaJIT that runs this.
-M.interpreter = interpreter()
+--- What starts the LuaJIT that runs this: where that is no program of its own (emulation), SPEC_INTERPRETER says it.
+M.interpreter = os.getenv "SPEC_INTERPRETER" or interpreter()
 
 --- The words that run the moonpark command of the repository with the LuaJIT that runs the specs.
 ---@param ... string|number its arguments

@@ -12,7 +12,7 @@
 
 local RUN = assert(os.getenv "MOONPARK_RUN", "MOONPARK_RUN is not set: where this run keeps its files")
 local RESULTS = RUN .. ".results" -- a line for each part: passed, failed, pending, and its name
-local TALLY = RUN .. ".tally"     -- of the spec file that runs now
+local TALLY = RUN .. ".tally-"    -- and a spec file's name: of one that runs now
 local OUTPUT = RUN .. ".output"   -- of the check that runs now
 local LIMIT = tonumber(os.getenv "SPEC_LIMIT") or 120 -- seconds a spec file may take
 
@@ -81,9 +81,11 @@ end
 local function run_file(name, command, path)
   io.stdout:write(("%-8s %-34s "):format(name, path))
   io.stdout:flush()
-  os.remove(TALLY)
-  local status = execute(BUSTED:format(quote(TALLY), LIMIT, quote_all(command), quote(path)))
-  local seen = read_tally(read(TALLY))
+  local tally = TALLY .. path:gsub("[^%w]", "-") -- several files may run at once
+  os.remove(tally)
+  local status = execute(BUSTED:format(quote(tally), LIMIT, quote_all(command), quote(path)))
+  local seen = read_tally(read(tally))
+  os.remove(tally)
   local why = complaint(seen, status)
   if why then
     seen.failed = seen.failed + 1
@@ -128,7 +130,7 @@ local function sum()
     passed, failed, pending = passed + p, failed + f, pending + q
     if f ~= "0" then print(("%s of %s failed"):format(f, name)) end
   end
-  for _, path in ipairs { RESULTS, TALLY, OUTPUT } do os.remove(path) end
+  for _, path in ipairs { RESULTS, OUTPUT } do os.remove(path) end
   if passed + failed == 0 then failed = 1 end -- nothing ran
   if pending > 0 then print(("%d pending (not counted)"):format(pending)) end
   print(("%d passed, %d failed"):format(passed, failed))

@@ -7,6 +7,7 @@
 -- Inline functions are not read; the few that specs need are written again below.
 
 local ffi = require "ffi"
+local process = require "support.process"
 
 local source = debug.getinfo(1, "S").source:match("^@(.*)spec/support/units%.lua$")
   or error("spec/support/units.lua must be loaded from its file")
@@ -261,7 +262,7 @@ function M.dying(code)
   local file = assert(io.open(script, "w"))
   file:write(("package.path, package.cpath = %q, %q\n"):format(package.path, package.cpath), prelude, code)
   file:close()
-  os.execute(("ulimit -c 0; /proc/%d/exe %s >/dev/null 2>%s"):format(M.pid(), script, output))
+  os.execute(("ulimit -c 0; '%s' %s >/dev/null 2>%s"):format(process.interpreter, script, output))
   local text = read(output)
   os.remove(script)
   os.remove(output)

@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: MIT
+-- left_out_arm64.lua - what `make test-arm64` leaves out: tests that ask for what qemu's user emulation does not do.
+--
+-- [spec file] = { [part of a test's full name] = the reason }. support/tally.lua reads this: such a test counts as
+-- pending, its reason is printed, and a part that is in no test's name is a failure.
+
+local GROUPS = "qemu does not know IP_MULTICAST_IF and IPV6_MULTICAST_IF"
+local SPAWN = "posix_spawn hears of a failed exec through memory that it shares with the child; qemu's has a copy"
+
+return {
+  ["spec/fs/watch_spec.lua"] = {
+    ["needs no task to begin, and a thread never"] = "it counts the threads of the process, and qemu adds one",
+  },
+  ["spec/http/idle_spec.lua"] = {
+    ["pipelined requests leave in one write"] = "qemu gives four bytes of TCP_INFO, no counts of segments",
+  },
+  ["spec/http/static_spec.lua"] = {
+    ["is followed within the folder"] = "qemu has no openat2; without it no link is followed",
+  },
+  ["spec/net/packet_spec.lua"] = {
+    ["a group "] = GROUPS,
+  },
+  ["spec/net/packet_unix_spec.lua"] = {
+    ["has no options of the internet"] = "qemu refuses them itself, and with another number",
+  },
+  ["spec/packet_spec.lua"] = {
+    ["on a wire of IPv6"] = GROUPS,
+  },
+  ["spec/process_spec.lua"] = {
+    ["spawn() says what could not be executed"] = SPAWN,
+    ["run() says what could not be started"] = SPAWN,
+  },
+}
