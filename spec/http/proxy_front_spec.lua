@@ -159,7 +159,8 @@ describe("the front that http.proxy is", function()
     for _, mode in ipairs { "x", "standard", false } do
       local head = passed("X_Forwarded_For: 6.6.6.6\r\nX-Forwarded_Host: evil\r\nx_forwarded-PROTO: https\r\n"
         .. "X_Real_IP: 6.6.6.6\r\nContent_Length: 5\r\nTransfer_Encoding: chunked\r\nX_Forwarded_Anything_At_All_"
-        .. "However_Long_Its_Name_May_Be_Indeed_It_Is: 1\r\nPROXY_AUTHORIZATION: x\r\nHTTP2_Settings: x\r\nX_Mine: kept\r\n",
+        .. "However_Long_Its_Name_May_Be_Indeed_It_Is: 1\r\nPROXY_AUTHORIZATION: x\r\nHTTP2_Settings: x\r\n"
+        .. "X_Mine: kept\r\n",
         { forwarded = mode })
       assert.not_matches("_[Ff][Oo]", head)
       assert.not_matches("evil", head)
