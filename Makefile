@@ -131,9 +131,10 @@ bench:
 
 # ---- testing ----
 
-# What one run of make counts is kept under this name; the makes that it calls share it.
+# What one run of make counts is kept under this name; the makes that it calls share it. No other run has it, now or
+# later: one that was interrupted leaves its counts behind.
 ifndef MOONPARK_RUN
-export MOONPARK_RUN := build/run-$(shell echo $$PPID)
+export MOONPARK_RUN := build/run-$(shell echo $$PPID-`date +%s%N`)
 endif
 RUNNER := $(LUAJIT) spec/support/run.lua
 
