@@ -4,6 +4,7 @@
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
 local process = require "support.process"
+local support = require "support.net"
 
 local net = require "moonpark.net"
 
@@ -455,7 +456,7 @@ describe("the moonpark command", function()
         function()
           local path = socket_path()
           local child = start([[
-            local tcp = assert(net.listen "127.0.0.1:0")
+            local tcp = assert(net.listen(select(2, ...) .. ":0"))
             local unix = assert(net.listen("unix:" .. ...))
             print(tcp:address())
             local function echo(conn)
@@ -463,7 +464,7 @@ describe("the moonpark command", function()
               assert(conn:read())
             end
             moonpark.go(function() unix:serve(echo) end)
-            assert(tcp:serve(echo))]], path)
+            assert(tcp:serve(echo))]], path, support.own_host())
           local address = child:line()
           local a = assert(net.dial(address, { timeout = 60 }))
           local b = assert(net.dial("unix:" .. path, { timeout = 60 }))

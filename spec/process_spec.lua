@@ -442,7 +442,7 @@ describe("process", function()
     it("ends the whole group of one that has its own, even those that ignore TERM", function()
       local child, grandchild
       moonpark.scope(function(scope)
-        child = shell("(trap '' TERM; exec sleep inf) & sleep 0.01; echo ready; echo $!; wait",
+        child = shell("sh -c 'trap \"\" TERM; echo ready; echo $$; exec sleep inf' & wait",
           { group = true, grace = 60 })
         grandchild = tonumber(child.stdout:read_line())
         scope:cancel()

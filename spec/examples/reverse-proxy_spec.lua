@@ -117,10 +117,7 @@ http {
   end)
 
   it("says 502 where nobody answers, and why", function()
-    local listener = assert(net.listen "127.0.0.1:0")
-    local target = listener:address()
-    listener:close()
-    local proxy = proxy_to("http://" .. target)
+    local proxy = proxy_to("http://" .. support.NOBODY)
     assert.equal(502, assert(http.get("http://" .. proxy.address)).status)
     assert.equal("reverse-proxy: GET /: connection refused", proxy.child:line("err"))
   end)

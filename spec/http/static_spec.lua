@@ -7,6 +7,8 @@ local http = require "moonpark.http"
 local http_listing = require "moonpark.http_listing"
 local support = require "support.http_files"
 
+local WRITTEN = 1700000000 -- all at once: a compressed file that is older than its original is passed over
+
 -- A body(ask, folder) with folder/public: index.html, a.txt, sub/{index.html,b}, empty/, .hidden, .git/config; and
 -- folder/secret. make(folder) gives what is served.
 local function serving(make, body)
@@ -17,6 +19,7 @@ local function serving(make, body)
       ["sub/b"] = "b", [".hidden"] = "hidden", [".git/config"] = "config", ["with space"] = "space",
       ["a.txt.gz"] = "zipped" } do
       assert(fs.write(public .. "/" .. name, text))
+      support.touch(public .. "/" .. name, WRITTEN)
     end
     assert(fs.write(folder .. "/secret", "secret"))
     support.served(make(public), function(ask, server) body(ask, folder, server) end)()

@@ -1,13 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- Addresses: what listen and dial take, what they tell, what is wrong with others; unix paths.
 
-local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local process = require "support.process"
 local support = require "support.net"
 
 local ENOENT, EADDRINUSE, ECONNREFUSED = 2, 98, 111
-local NOBODY = "127.83.12.9:1" -- a port that no process may take by chance
+local NOBODY = support.NOBODY
 
 local function exists(path)
   local file = io.open(path) -- a socket cannot be opened, but that error is another one
@@ -276,7 +275,7 @@ describe("a unix path", function()
 end)
 
 describe("an abstract unix name", function()
-  local name = ("unix:@moonpark-spec-%d-%d"):format(os.time(), moonpark.now() * 1e6)
+  local name = ("unix:@moonpark-spec-%d"):format(support.pid())
 
   it("is nobody's file and is free again after close", function()
     for _ = 1, 2 do

@@ -18,7 +18,7 @@ end
 local number = 0
 local function abstract()
   number = number + 1
-  return ("unixgram:@moonpark-packet-spec-%s-%d"):format(tostring(core):match("%x+$"), number)
+  return ("unixgram:@moonpark-packet-spec-%d-%d"):format(support.pid(), number)
 end
 
 -- Each kind: body(new, folder), where new([options]) makes a socket at a fresh address.
@@ -65,10 +65,15 @@ for _, kind in ipairs(kinds) do
       assert.same({ "ping", b:address() }, { a:recv_from() })
     end)
 
-    it_with_two("takes its own address back", function(a, b)
-      local address = b:address()
-      b:close()
-      local again = assert(net.packet(address))
+    it_with_two("takes its own address back", function(a, _, new)
+      local address, again
+      for _ = 1, 20 do -- another process may be given a port before it is taken back
+        local before = new()
+        address = before:address()
+        before:close()
+        again = net.packet(address)
+        if again then break end
+      end
       assert.equal(address, again:address())
       assert.equal(address, again:local_address())
       a:send_to("x", address)
@@ -376,7 +381,7 @@ describe("a UDP socket", function()
   end)
 
   it("connected is told once that nobody is there, and goes on", function()
-    local b = assert(net.packet("udp:127.0.0.1:0"))
+    local b = assert(net.packet("udp:" .. support.own_host() .. ":0"))
     local address = b:address()
     b:close()
     local a = assert(net.packet("udp:127.0.0.1:0", { peer = address }))
@@ -393,7 +398,7 @@ describe("a UDP socket", function()
   end)
 
   it("connected is told so by the next send, too", function()
-    local b = assert(net.packet("udp:127.0.0.1:0"))
+    local b = assert(net.packet("udp:" .. support.own_host() .. ":0"))
     local a = assert(net.packet("udp:127.0.0.1:0", { peer = b:address() }))
     b:close()
     a:send("x")

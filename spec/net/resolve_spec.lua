@@ -9,7 +9,7 @@ local net = require "moonpark.net"
 local support = require "support.net"
 local testing = require "moonpark.testing"
 
-local NOBODY = "127.83.12.9:1" -- a port that no process may take by chance
+local NOBODY = support.NOBODY
 local MANY = 300
 
 -- What a function raised.
@@ -184,8 +184,8 @@ describe("an answer", function()
   it("that got lost is asked for again", dns.with(function(server)
     server:on("host.test", { a = { "127.1.2.3" }, drop = 1 })
     assert.same({ "127.1.2.3" }, net.resolve("host.test", { family = "ip4" }))
-    assert.equal(2, server:count("host.test"))
-  end, { timeout = 0.05 }))
+    assert.is_true(server:count("host.test") >= 2)
+  end, { timeout = 0.05, tries = 10 }))
 
   for _, lie in ipairs { "id", "question", "short", "empty" } do
     it(("to another query (%s) is passed over"):format(lie), dns.with(function(server)
@@ -225,7 +225,8 @@ describe("the second server", function()
     local silent = dns.start()
     silent:on("host.test", { silent = true })
     server:on("host.test", { a = { "127.1.2.3" } })
-    assert(net.set_resolver { servers = { silent.address, server.address }, search = {}, timeout = 0.02 })
+    assert(net.set_resolver { servers = { silent.address, server.address }, search = {}, timeout = 0.02,
+      tries = 10 })
     assert.same({ "127.1.2.3" }, net.resolve("host.test"))
     assert.is_true(silent:count("host.test") >= 1)
     silent:stop()

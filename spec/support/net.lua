@@ -18,9 +18,22 @@ ffi.cdef [[
   int getrlimit(int resource, struct net_spec_rlimit *limit);
   int setrlimit(int resource, const struct net_spec_rlimit *limit);
   ssize_t send(int fd, const void *bytes, size_t n, int flags);
+  int net_spec_getpid(void) __asm__("getpid");
 ]]
 
 local M = {}
+
+--- An address at which nobody listens: a port that no process is given by chance.
+M.NOBODY = "127.83.12.9:1"
+
+function M.pid() return ffi.C.net_spec_getpid() end
+
+--- A loopback address that no other spec uses at the same time. A port there that was closed a moment ago is still free:
+--- on 127.0.0.1 it may be anybody's by then.
+function M.own_host()
+  local pid = M.pid()
+  return ("127.%d.%d.%d"):format(64 + bit.rshift(pid, 16) % 64, bit.rshift(pid, 8) % 256, pid % 256)
+end
 
 local F_DUPFD, F_GETFD, MSG_OOB, RLIMIT_NOFILE, HIGHEST_FD = 0, 1, 1, 7, 255
 
@@ -112,17 +125,39 @@ function M.wait_until(instant)
   while moonpark.now() <= instant do moonpark.sleep(instant - moonpark.now()) end
 end
 
---- Writes until nothing more fits (the end must not be read meanwhile); how many bytes went in.
+--- Writes until nothing more fits (the end must not be read meanwhile); how many bytes went in. What ends a write is no
+--- deadline, which could pass before the write has been tried.
 function M.fill(conn)
   local chunk, total = ("f"):rep(65536), 0
   repeat
-    conn:set_write_deadline(moonpark.now() + 0.02)
-    local n, err, _, partial = conn:write(chunk)
-    assert(n or err == "timeout", err)
+    local writer = moonpark.go(conn.write, conn, chunk)
+    moonpark.yield()
+    if writer:status() == "parked" then moonpark.sleep(0.02) end -- what the kernel moves on its own makes room
+    local is_full = writer:status() == "parked"
+    if is_full then writer:cancel() end
+    local _, n, err, _, partial = writer:join()
+    assert(n or err == "canceled", err)
     total = total + (n or partial)
-  until not n
-  conn:set_write_deadline(nil)
+  until is_full
   return total
+end
+
+-- How many connections wait to be accepted there, as the kernel says.
+local function queued(address)
+  local port = (":%04X "):format(tonumber(address:match("%d+$")))
+  for line in io.lines("/proc/self/net/tcp") do
+    local here, queue = line:match("^%s*%d+: (%x+:%x+ )%x+:%x+ 0A %x+:(%x+)")
+    if here and here:sub(-#port) == port then return tonumber(queue, 16) end
+  end
+  error("nobody listens at " .. address)
+end
+
+--- A TCP listener whose queue is full, so that the next dial waits, and the connections that fill it.
+function M.clogged()
+  local listener = assert(net.listen("127.0.0.1:0", { backlog = 1 }))
+  local conns = {}
+  while queued(listener:address()) < 2 do conns[#conns + 1] = assert(net.dial(listener:address())) end
+  return listener, conns
 end
 
 --- Reads to the end: how many bytes came, and why it ended.
