@@ -6,6 +6,7 @@ local example = require "support.example"
 local process = require "support.process"
 
 local MOST_LINES = 200000 -- that a talker says to fill all buffers of one who does not read
+local AHEAD = 50          -- lines on their way; a mailbox holds 100
 
 describe("examples/chat.lua", function()
   local chat, conns
@@ -122,18 +123,21 @@ describe("examples/chat.lua", function()
     expect(ann, "* bob has joined", "* bob has left")
   end)
 
-  -- Says lines until stop() is true. -> how many
-  local function talk(conn, stop)
+  -- Says lines until stop() is true, and never more than a mailbox holds ahead of those who listen: who is slow is not
+  -- left to the machine. -> how many
+  local function talk(conn, stop, heard)
     local n, filler = 0, ("."):rep(900)
     while n < MOST_LINES and not stop() do
+      while n - heard() >= AHEAD and not stop() do moonpark.sleep(0.0005) end
       n = n + 1
       say(conn, n .. " " .. filler)
     end
     return n
   end
 
-  -- Reads the talker's lines, checks that none is missing, and calls left() when the slow one is told to have left.
-  local function follow(conn, left)
+  -- Reads the talker's lines, checks that none is missing, calls hears(n) for each, and left() when the slow one is told
+  -- to have left.
+  local function follow(conn, hears, left)
     local expected = 1
     for line in conn:lines() do
       if line == "* slow has left" then
@@ -144,9 +148,11 @@ describe("examples/chat.lua", function()
         if tonumber(line:match "^ann: (%d+) %.+$") ~= expected then
           error(("line %d expected, got: %s"):format(expected, line:sub(1, 60)), 0)
         end
+        hears(expected)
         expected = expected + 1
       end
     end
+    error("disconnected after line " .. expected - 1, 0)
   end
 
   it("disconnects who does not read, and nobody else misses a line", function()
@@ -155,9 +161,10 @@ describe("examples/chat.lua", function()
     expect(ann, "* bob has joined", "* slow has joined")
     expect(bob, "* slow has joined")
     slow:setoption("rcvbuf", 4096)
-    local gone = false
-    local follower = moonpark.go(follow, bob, function() gone = true end)
-    local said = talk(ann, function() return gone end)
+    local gone, last = false, 0
+    local follower = moonpark.go(follow, bob, function(n) last = n end, function() gone = true end)
+    local function is_over() return gone or follower:status() ~= "parked" and follower:status() ~= "ready" end
+    local said = talk(ann, is_over, function() return last end)
     say(ann, "done")
     local ok, heard = follower:join()
     assert.is_true(ok, heard)
