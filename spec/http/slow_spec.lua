@@ -111,13 +111,19 @@ describe("a hundred clients that", function()
       moonpark.sleep(3600)
       res:send("nobody reads this")
     end)
+    local head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
     local function visit()
-      local conns = {}
+      local conns, requests = {}, server.server:stats().requests
       for i = 1, SLOW do
+        local bytes = (head .. "abc"):sub(1, 10 + i)
+        if #bytes >= #head then requests = requests + 1 end
         conns[i] = server:dial()
-        conns[i]:write(("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"):sub(1, 10 + i))
+        conns[i]:write(bytes)
       end
-      while server.server:stats().connections < SLOW do moonpark.sleep(0.001) end
+      repeat -- until each whole head has its worker: what these keep is compared
+        moonpark.sleep(0.001)
+        local stats = server.server:stats()
+      until stats.connections == SLOW and stats.requests == requests
       for i = 1, SLOW do conns[i]:close() end
       while server.server:stats().connections > 0 do moonpark.sleep(0.001) end
       for _ = 1, 3 do collectgarbage() end
