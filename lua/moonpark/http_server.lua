@@ -98,7 +98,9 @@ local function failed(server, req, res, err)
     log(server, ("error in the handler of %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
   local ok, why = pcall(settle_failure, req, res)
-  if not ok then log(server, "error after that: " .. failures.text(why)) end
+  if ok then return end
+  res.x:abort(res.serial) -- nothing has been said yet, and what has returned without a word would be answered with 200
+  log(server, "error after that: " .. failures.text(why))
 end
 
 ---------------------------------------------------------------------------------------------------

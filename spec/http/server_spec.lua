@@ -75,6 +75,20 @@ describe("an error in a handler", function()
     end)
   end
 
+  it("that cannot be answered cuts the connection, and is never a 200", function()
+    serving(function(_, res)
+      res.fail = function() error("nor can this be said", 0) end
+      error("early")
+    end, nil, function(conn, server)
+      conn:write(GET)
+      local all = conn:read_all()
+      assert.is_true(all == nil or all == "", all) -- nil: a reset
+      local log = server:take_log()
+      assert.is_truthy(log:find("early", 1, true))
+      assert.is_truthy(log:find("error after that: nor can this be said", 1, true))
+    end)
+  end)
+
   it("after the response is complete is logged, and the response is sent", function()
     serving(function(_, res)
       res:send("whole")
