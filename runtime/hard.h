@@ -41,6 +41,11 @@ void hard_fail_alloc(uint64_t n);
 /* How many calls in a row fail when one does; 1. */
 void hard_fail_times(uint64_t n);
 
+/* From now on one system call in so many fails, and one allocation in so many, by chance: the same ones for the same
+ * seed, as far as threads do not mix them. 0: none does. */
+void hard_fail_by_chance(uint64_t seed, uint64_t one_call_in, uint64_t one_alloc_in);
+bool hard_by_chance(void); /* is it so now */
+
 /* What the failing system calls return in place of their own error; 0: their own. */
 void hard_fail_with(int err);
 

@@ -23,6 +23,14 @@ bool hard_alloc(void) { return true; }
 size_t hard_trim(size_t n) { return n; }
 void hard_fail_syscall(uint64_t n) { (void)n; }
 void hard_fail_alloc(uint64_t n) { (void)n; }
+
+void hard_fail_by_chance(uint64_t seed, uint64_t one_call_in, uint64_t one_alloc_in)
+{
+    (void)seed, (void)one_call_in, (void)one_alloc_in;
+}
+
+bool hard_by_chance(void) { return false; }
+
 void hard_fail_times(uint64_t n) { (void)n; }
 void hard_fail_with(int err) { (void)err; }
 ssize_t hard_sent(ssize_t r) { return r; }

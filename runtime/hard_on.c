@@ -17,17 +17,30 @@ const struct limits limits = {
 };
 
 struct counter {
-    uint64_t count, fail_at;
+    uint64_t count, fail_at, one_in;
 };
 
 static struct counter calls, allocs;
+static uint64_t seed;      /* of those that fail by chance */
 static uint64_t times = 1; /* how many fail in a row */
 static int error;          /* theirs; 0: each its own */
 static bool raises_sigpipe;
 
+/* The same for the same seed and number: nothing is kept that threads would have to share. */
+static uint64_t scramble(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
 static bool fails(struct counter *c)
 {
     uint64_t count = __atomic_add_fetch(&c->count, 1, __ATOMIC_RELAXED); /* helper threads count too */
+    uint64_t one_in = __atomic_load_n(&c->one_in, __ATOMIC_RELAXED);
+    if (one_in)
+        return scramble(seed ^ count << 1 ^ (c == &allocs)) % one_in == 0;
     uint64_t fail_at = __atomic_load_n(&c->fail_at, __ATOMIC_RELAXED);
     return fail_at && count >= fail_at && count - fail_at < __atomic_load_n(&times, __ATOMIC_RELAXED);
 }
@@ -45,6 +58,15 @@ static void aim(struct counter *c, uint64_t n)
 
 void hard_fail_syscall(uint64_t n) { aim(&calls, n); }
 void hard_fail_alloc(uint64_t n) { aim(&allocs, n); }
+void hard_fail_by_chance(uint64_t with_seed, uint64_t one_call_in, uint64_t one_alloc_in)
+{
+    seed = scramble(with_seed);
+    __atomic_store_n(&calls.one_in, one_call_in, __ATOMIC_RELAXED);
+    __atomic_store_n(&allocs.one_in, one_alloc_in, __ATOMIC_RELAXED);
+}
+
+bool hard_by_chance(void) { return calls.one_in || allocs.one_in; }
+
 void hard_fail_times(uint64_t n) { __atomic_store_n(&times, n, __ATOMIC_RELAXED); }
 
 void hard_fail_with(int err) { error = err; }

@@ -245,7 +245,8 @@ static int l_is_own(lua_State *L)
 static void *counting_alloc(void *below, void *p, size_t before, size_t after)
 {
     struct ctx *cx = below;
-    if (after > before && !hard_alloc())
+    bool spared = before > 0 && hard_by_chance(); /* a stack that cannot grow amid Lua code is the end of LuaJIT */
+    if (after > before && !spared && !hard_alloc())
         return NULL;
     return cx->alloc(cx->alloc_data, p, before, after);
 }
@@ -266,6 +267,13 @@ static int l_fail_alloc(lua_State *L)
 static int l_fail_times(lua_State *L)
 {
     hard_fail_times(face_size(L, 1, 1, 1));
+    return 0;
+}
+
+/* fail_by_chance(seed, one_call_in, one_alloc_in): 0: none */
+static int l_fail_by_chance(lua_State *L)
+{
+    hard_fail_by_chance(face_size(L, 1, 0, 0), face_size(L, 2, 0, 0), face_size(L, 3, 0, 0));
     return 0;
 }
 
@@ -291,8 +299,13 @@ static int l_counts(lua_State *L)
 }
 
 static const luaL_Reg hard_functions[] = {
-    {"counts", l_counts},         {"fail_alloc", l_fail_alloc}, {"fail_syscall", l_fail_syscall},
-    {"fail_times", l_fail_times}, {"fail_with", l_fail_with},   {"raise_sigpipe", l_raise_sigpipe},
+    {"counts", l_counts},
+    {"fail_alloc", l_fail_alloc},
+    {"fail_by_chance", l_fail_by_chance},
+    {"fail_syscall", l_fail_syscall},
+    {"fail_times", l_fail_times},
+    {"fail_with", l_fail_with},
+    {"raise_sigpipe", l_raise_sigpipe},
     {NULL, NULL},
 };
 

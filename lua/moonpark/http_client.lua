@@ -104,6 +104,8 @@ end
 local function early_answer(job, use, err, errno)
   if err ~= "broken pipe" and err ~= "connection reset by peer" then return nil, err, errno end
   use.keep = false
+  local patience = http_upload.break_off(use.entry.conn)
+  if patience then use.entry.conn:set_timeout(patience) end
   local status = read_head(job, use)
   if status then return status end
   return nil, err, errno

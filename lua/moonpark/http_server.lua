@@ -204,20 +204,35 @@ local function keep(server, scope)
   end
 end
 
+local function close(server)
+  server.core:close()
+  server.scope = nil
+  server.ended:set()
+end
+
+local function run(server)
+  return task.scope(function(scope)
+    server.scope = scope
+    local kept, ok, err = pcall(keep, server, scope)
+    close(server)
+    if not kept then error(ok, 0) end
+    return ok, err
+  end)
+end
+
+-- Where there is no memory, run may not have come to anything: no client may wait for a server that does not run.
+local function ended(server, ok, ...)
+  if ok then return ... end
+  close(server)
+  error((...), 0)
+end
+
 --- Serves until it is shut down. In a task that is cancelled, it closes all.
 ---@return true|nil
 ---@return string? err
 function Server:run()
   if self.scope then error("this server runs already", 2) end
-  return task.scope(function(scope)
-    self.scope = scope
-    local kept, ok, err = pcall(keep, self, scope)
-    self.core:close()
-    self.scope = nil
-    self.ended:set()
-    if not kept then error(ok, 0) end
-    return ok, err
-  end)
+  return ended(self, pcall(run, self))
 end
 
 local function close_after(server, grace)

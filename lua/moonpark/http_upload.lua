@@ -8,6 +8,7 @@ local task = require "moonpark.task"
 local M = {}
 
 local PIECE = 65536 -- bytes that are asked of what has read()
+local LAST_WORDS = 1 -- seconds
 
 ---@class moonpark.http.upload
 ---@field done boolean all of the body was sent
@@ -53,12 +54,20 @@ end
 -- Why the connection ended. What a peer has said before it did counts still.
 local by_peer = { ["broken pipe"] = true, ["connection reset by peer"] = true }
 
+--- No more of a request can be sent: what the peer has said meanwhile is still to be read. Should it be there after all,
+--- it learns that it waits in vain; where even that fails, we do not wait for long.
+---@param conn moonpark.connection
+---@return number|nil patience seconds
+function M.break_off(conn)
+  if not conn:close_write() then return LAST_WORDS end
+end
+
 local function sooner(a, b) return a and b and math.min(a, b) or a or b end
 
 -- From now on it is the peer's turn. nil, err, errno: nothing would end the wait for it.
-local function await_answer(self, conn, limits)
+local function await_answer(self, conn, limits, patience)
   if self.answered then return true end
-  local patience = limits.head or limits.io
+  patience = patience or limits.head or limits.io
   return conn:set_read_deadline(sooner(limits.deadline, patience and core.now() + patience))
 end
 
@@ -74,8 +83,10 @@ local function send_all(self, conn, body, limits)
     self.err, self.errno = err, errno
   end
   if self.stopped then return end
-  if self.done or (ok and not ours and by_peer[err]) then
-    ok, sent, err, errno = pcall(await_answer, self, conn, limits)
+  local broken = ok and not ours and by_peer[err]
+  local patience = broken and M.break_off(conn)
+  if self.done or broken then
+    ok, sent, err, errno = pcall(await_answer, self, conn, limits, patience)
     if ok and sent then return end
     self.err, self.errno = ok and err or sent, errno
   end
