@@ -228,6 +228,21 @@ static int run_open(struct file_job *j)
     return r == 0 && S_ISDIR(st.st_mode) ? -EISDIR : r;
 }
 
+/* A file that was made for nobody: who may be alone in making one ("wx", a lock) would find it there. Should another
+ * one have its name by now, that one stays. */
+static void take_back(struct file_job *j)
+{
+    struct stat ours, there;
+    if (j->op != FILE_OPEN || !(j->open_flags & O_EXCL) || !j->file || j->file->fd < 0)
+        return;
+    bool same = sys_fstat(j->file->fd, &ours) == 0 && sys_fstatat(AT_FDCWD, j->path, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+                ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+    if (same)
+        (void)sys_unlinkat(AT_FDCWD, j->path, 0);
+    sys_close(j->file->fd);
+    j->file->fd = -1;
+}
+
 static int run_get(struct file_job *j)
 {
     ssize_t got = read_piece(j->file->fd, &j->bytes, j->limit, -1);
@@ -284,6 +299,8 @@ static void run_job(struct job *job)
 {
     struct file_job *j = of_job(job);
     j->result = runs[j->op](j);
+    if (!pool_is_wanted(job))
+        take_back(j);
 }
 
 static void drop_job(struct job *job) { file_job_free(of_job(job)); }
@@ -324,6 +341,7 @@ struct file_job *file_job_on(enum file_op op, struct file *f)
 
 void file_job_free(struct file_job *j)
 {
+    take_back(j);
     file_drop(j->file);
     buf_fini(&j->bytes);
     sys_free(j);

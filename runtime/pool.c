@@ -159,9 +159,12 @@ static bool withdraw(struct pool *p, struct job *j)
         list_del(&j->link);
         p->waiting--;
     }
+    __atomic_store_n(&j->unwanted, true, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&p->lock);
     return queued;
 }
+
+bool pool_is_wanted(const struct job *j) { return !__atomic_load_n(&j->unwanted, __ATOMIC_RELAXED); }
 
 static void disown(struct job *j)
 {

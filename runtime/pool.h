@@ -30,6 +30,7 @@ struct job {
     void (*done)(struct job *j); /* on the loop's thread, where somebody still wants it */
     void (*drop)(struct job *j); /* gives everything back, itself included; in any thread */
     uint8_t state;               /* enum job_state; the pool's, under its lock */
+    bool unwanted;               /* released while a thread was at it; atomic */
     bool under_way;              /* submitted and not collected; the loop's thread alone looks at it */
 };
 
@@ -48,6 +49,9 @@ int pool_submit(struct pool *p, struct job *j, struct job **owner);
 
 /* Nobody wants j any more. */
 void pool_release(struct pool *p, struct job *j);
+
+/* In j's `run`: false where it was released meanwhile. It may be so a moment later, too: `drop` has the last word. */
+bool pool_is_wanted(const struct job *j);
 
 /* The loop was woken: takes the finished ones. p may be NULL, here and below. */
 void pool_collect(struct pool *p);

@@ -112,6 +112,73 @@ describe("more jobs than threads", function()
   end))
 end)
 
+describe("an open with \"wx\"", function()
+  local function exists(path)
+    local file = io.open(path)
+    if file then file:close() end
+    return file ~= nil
+  end
+
+  -- A task that opens the path; a thread has made the file, and the loop does not know of that yet.
+  local function opening(path)
+    local task = support.parked(fs.open, path, "wx")
+    repeat until exists(path)
+    return task
+  end
+
+  it("that is cancelled leaves no file, though the thread has made it", in_folder(function(folder)
+    local path = folder .. "/a"
+    local task = opening(path)
+    task:cancel()
+    assert.same({ true, nil, "canceled" }, { task:join() })
+    files.settle()
+    assert.is_false(exists(path))
+  end))
+
+  it("leaves alone what has its name by then", in_folder(function(folder)
+    local path = folder .. "/a"
+    local task = opening(path)
+    assert(os.remove(path))
+    local other = assert(io.open(path, "w"))
+    task:cancel()
+    task:join()
+    files.settle()
+    assert.is_true(exists(path))
+    other:close()
+  end))
+
+  it("is there in full where its task is shielded, or is cancelled too late", in_folder(function(folder)
+    local path = folder .. "/a"
+    local task = support.parked(function()
+      local file = moonpark.shield(fs.open, path, "wx")
+      return file and file:close()
+    end)
+    task:cancel()
+    assert.same({ true, true }, { task:join() })
+    assert.is_true(exists(path))
+  end))
+
+  it("gives its file or leaves none, whenever it is cancelled", in_folder(function(folder)
+    local path = folder .. "/a"
+    for round = 1, 300 do
+      local task = moonpark.go(fs.open, path, "wx")
+      for _ = 1, round % 12 do moonpark.yield() end
+      if round % 3 == 0 then moonpark.sleep(0.00005) end
+      task:cancel()
+      local ok, file, err = task:join()
+      assert.is_true(ok)
+      files.settle()
+      assert.equal(file ~= nil, exists(path), err)
+      if file then
+        file:close()
+        assert(os.remove(path))
+      else
+        assert.equal("canceled", err)
+      end
+    end
+  end))
+end)
+
 describe("cancelling while threads are at work", function()
   it("loses and leaks nothing, whenever it comes", in_folder(function(folder)
     assert(fs.write(folder .. "/a", ("x"):rep(1000)))
