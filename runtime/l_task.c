@@ -348,13 +348,22 @@ static int l_yield(lua_State *L)
     return yield_now(L, face_task(L, face_ctx(L)));
 }
 
+/* Raises at the line of who called the caller, which is coroutines.lua. */
+static int refuse_pass(lua_State *L, const char *why)
+{
+    luaL_where(L, 2);
+    lua_pushstring(L, why);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
 /* pass(token, ...): what a patched coroutine.resume does with a park of the generator it runs. */
 static int l_pass(lua_State *L)
 {
     struct task *t = face_running(face_ctx(L));
     const char *wrong = NULL;
     if (!t || t->state == TASK_RUNNING)
-        return luaL_error(L, "a generator yielded moonpark's token without waiting");
+        return refuse_pass(L, "a generator yielded moonpark's token without waiting");
     if (!face_is_parked(L, t))
         wrong = "a generator's wait was passed on without all its values";
     else if (!lua_isyieldable(L))
@@ -363,7 +372,7 @@ static int l_pass(lua_State *L)
     if (!wrong)
         return lua_yield(L, t->held);
     face_unpark(t);
-    return luaL_error(L, "%s", wrong);
+    return refuse_pass(L, wrong);
 }
 
 /* ---- scopes ---- */

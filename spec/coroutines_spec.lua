@@ -108,6 +108,76 @@ describe("a generator inside a task", function()
   end)
 end)
 
+-- The line of a function's one statement that raises, and what it raised there, without its position.
+local function raised_at(fn)
+  local ok, err = pcall(fn)
+  assert.is_false(ok)
+  local file, line, text = err:match("^([^\n]-):(%d+): (.*)$")
+  assert.equal(debug.getinfo(fn, "S").short_src, file)
+  assert.equal(debug.getinfo(fn, "S").linedefined, tonumber(line))
+  return text
+end
+
+describe("an error out of a generator", function()
+  local inside = debug.getinfo(1, "S").short_src .. ":%d+: inside"
+
+  it("has the line of who resumed it in front, as Lua's own coroutine.wrap has it, after a wait too", function()
+    for _, wait in ipairs { function() end, moonpark.yield } do
+      local function generator() return coroutine.wrap(function() wait() error("inside") end) end
+      assert.matches("^" .. inside .. "$", raised_at(function() local _ = generator()() end))
+      assert.matches("^" .. inside .. "$", raised_at(function() for _ in generator() do end end))
+      assert.matches("^" .. inside .. "$", select(2, pcall(generator())))
+    end
+  end)
+
+  it("that is no text stays as it is; a number becomes one, as out of Lua's own", function()
+    for _, value in ipairs { {}, false, print } do
+      assert.equal(value, (select(2, pcall(function() local _ = coroutine.wrap(function() error(value) end)() end))))
+    end
+    assert.is_nil((select(2, pcall(coroutine.wrap(function() error() end)))))
+    assert.equal("5", raised_at(function() local _ = coroutine.wrap(function() error(5, 0) end)() end))
+  end)
+
+  it("goes through generators around it, each with its line", function()
+    local function outer() local _ = coroutine.wrap(function() moonpark.yield() error("inside", 0) end)() end
+    assert.matches("^[^\n]-:%d+: inside$", raised_at(function() local _ = coroutine.wrap(outer)() end))
+  end)
+
+  it("names the script for what cannot be resumed", function()
+    local ended = coroutine.wrap(function() end)
+    ended()
+    assert.equal("cannot resume dead coroutine", raised_at(function() local _ = ended() end))
+    assert.same({ false, "cannot resume dead coroutine" }, { pcall(ended) })
+    local itself
+    itself = coroutine.wrap(function() local _ = itself() end)
+    assert.matches("^[^\n]-:%d+: cannot resume running coroutine$", raised_at(function() local _ = itself() end))
+  end)
+
+  it("names the script for what is no coroutine and no function", function()
+    local resume, wrap = coroutine.resume, coroutine.wrap
+    local got = "bad argument #1 to 'wrap' (function expected, got %s)"
+    assert.equal(got:format "no value", raised_at(function() local _ = wrap() end))
+    assert.equal(got:format "nil", raised_at(function() local _ = wrap(nil) end))
+    assert.equal(got:format "string", raised_at(function() local _ = wrap("x") end))
+    got = "bad argument #1 to 'resume' (coroutine expected)"
+    for _, value in ipairs { 5, "x", false, print } do
+      assert.equal(got, raised_at(function() local _ = resume(value) end))
+    end
+    assert.equal(got, raised_at(function() local _ = resume() end))
+  end)
+
+  it("names the script where a wait cannot leave it, or where nothing waits", function()
+    local wrapped = coroutine.wrap(moonpark.yield)
+    local created = coroutine.create(moonpark.yield)
+    local token = coroutine.wrap(function() coroutine.yield(require("moonpark.core").parked) end)
+    table.sort({ 2, 1 }, function()
+      assert.matches("cannot wait here", raised_at(function() local _ = wrapped() end))
+      assert.matches("cannot wait here", raised_at(function() local _ = coroutine.resume(created) end))
+    end)
+    assert.matches("without waiting", raised_at(function() local _ = token() end))
+  end)
+end)
+
 describe("a generator outside of any task", function()
   it("works as without moonpark", function()
     local co = coroutine.create(function(a)

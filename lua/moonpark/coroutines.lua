@@ -7,8 +7,10 @@
 
 local core = require "moonpark.core"
 
-local resume, wrap, create = coroutine.resume, coroutine.wrap, coroutine.create
+local resume, create = coroutine.resume, coroutine.create
 local parked, pass = core.parked, core.pass
+
+-- Tail calls throughout: the caller of relay, and of what raises here and in pass, is the script.
 
 local function relay(co, ok, first, ...)
   if first == parked and ok then
@@ -17,9 +19,11 @@ local function relay(co, ok, first, ...)
   return ok, first, ...
 end
 
-local function relay_wrapped(generator, first, ...)
+-- coroutine.wrap itself would put the position of its caller in front of an error, which is this file.
+local function relay_wrapped(co, ok, first, ...)
+  if not ok then error(first, 2) end
   if first == parked then
-    return relay_wrapped(generator, generator(pass(first, ...)))
+    return relay_wrapped(co, resume(co, pass(first, ...)))
   end
   return first, ...
 end
@@ -27,13 +31,19 @@ end
 local M = {}
 
 function M.resume(co, ...)
+  if type(co) ~= "thread" then error("bad argument #1 to 'resume' (coroutine expected)", 2) end
   return relay(co, resume(co, ...))
 end
 
-function M.wrap(fn)
-  local generator = wrap(fn)
+function M.wrap(...)
+  local fn = ...
+  if type(fn) ~= "function" then
+    local got = select("#", ...) == 0 and "no value" or type(fn)
+    error(("bad argument #1 to 'wrap' (function expected, got %s)"):format(got), 2)
+  end
+  local co = create(fn)
   return function(...)
-    return relay_wrapped(generator, generator(...))
+    return relay_wrapped(co, resume(co, ...))
   end
 end
 
