@@ -1,8 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- multipart_spec.lua - multipart/form-data as a stream: any cut of the bytes gives the same parts.
+-- multipart_spec.lua - multipart/form-data as a stream: any cut of the bytes gives the same parts, and no reader finds
+-- others.
 
+local http = require "moonpark.http"
 local http_multipart = require "moonpark.http_multipart"
 local moonpark = require "moonpark"
+local multipart_support = require "support.multipart"
 local net_support = require "support.net"
 local support = require "support.http"
 
@@ -44,7 +47,7 @@ describe("multipart", function()
 
   it("may have a preamble, an epilogue, and blanks behind boundaries", function()
     local text = "preamble\r\n--b\r\n" .. (named("a", "1") .. named("b", "2") .. LAST):gsub("%-%-B\r\n", "--B \t\r\n")
-    assert.same({ { "a", "-", "-", "1" }, { "b", "-", "-", "2" } }, parse(text .. "epilogue\r\n--B\r\n"))
+    assert.same({ { "a", "-", "-", "1" }, { "b", "-", "-", "2" } }, parse(text .. "epilogue --B\r\n\n--b\r\n--\r\n"))
     assert.equal(2, #parse(named("a", "1") .. named("b", "2") .. "\r\n--B--"))
     assert.same({}, parse(LAST))
   end)
@@ -59,6 +62,19 @@ describe("multipart", function()
     assert.equal("a\\b|-", name_of 'form-data; name="a\\\\b"')
     assert.equal("é|-", name_of 'FORM-DATA;name="é"')
     assert.equal("a|", name_of 'form-data; name="a"; filename=""')
+  end)
+
+  it("has a part without a body where a boundary follows the empty line of a head at once (RFC 2046 5.1.1)", function()
+    local bare = { name = "a", body = "", bare = true }
+    local others = { {}, { { name = "b", body = "2" } }, { { name = "b", body = "" }, bare }, { bare, bare } }
+    for _, more in ipairs(others) do
+      local parts, expected = { bare, unpack(more) }, {}
+      for i, found in ipairs(parts) do expected[i] = { found.name, "-", "-", found.body } end
+      local text = multipart_support.write(parts, "B")
+      for cut = 1, #text do
+        assert.same(expected, parse({ text:sub(1, cut), text:sub(cut + 1) }, nil, 1))
+      end
+    end
   end)
 
   it("keeps no path of a filename", function()
@@ -99,6 +115,66 @@ describe("multipart", function()
       assert.equal("malformed multipart", refused("\r\n--B\r\n\r\nx" .. LAST))
     end)
 
+    it("has a line that begins with the boundary, and is none", function()
+      local head = "Content-Disposition: form-data; name=a"
+      local bodies = { "\n--B\r\n", "x\n--B\r\n", "x\r--B\r\n", "x\n--B--\r\n", "\r\n\n--B\r\n", "x\n--Bx",
+        "x\r\n--Bx", "--Bx", "--B", "--B-\r\n", "--B--\r", "\r--B", "x\r\n--B\11\r\n", "x\r\n--B:", "x\r\n--B--B\r\n" }
+      for _, body in ipairs(bodies) do
+        assert.equal("malformed multipart", refused(part(head, body) .. LAST), ("%q"):format(body))
+      end
+      for _, preamble in ipairs { "x\n--B\r\n", "x\r--B\r\n", "--Bx\r\n", "\n--B\r\n" } do
+        assert.equal("malformed multipart", refused(preamble .. part(head, "") .. LAST), ("%q"):format(preamble))
+      end
+      for _, epilogue in ipairs { "--B", "--B\r\n", "x\n--B--", "x\r--B", "\r\n--B--\r\n", "x\r\n--Bx",
+        named("b", "1") .. LAST } do
+        assert.equal("malformed multipart", refused(part(head, "") .. LAST .. epilogue), ("%q"):format(epilogue))
+      end
+    end)
+
+    it("has a boundary in a head, even where that could be a field", function()
+      local head = "Content-Disposition: form-data; name=a"
+      for _, line in ipairs { "--B", "--B--", "--B: x", "--Bx: y", "--B--: x" } do
+        assert.equal("malformed multipart", refused(part(head .. "\r\n" .. line, "x") .. LAST), line)
+        assert.equal("malformed multipart", refused(part(line .. "\r\n" .. head, "x") .. LAST), line)
+      end
+      assert.equal("malformed multipart", refused("--B\r\n" .. head .. LAST))
+      assert.equal("malformed multipart", refused("--B\r\n" .. head .. named("b", "1") .. LAST))
+      assert.equal("malformed multipart", refused("--B\r\n\r\n--B\r\n" .. head .. "\r\n\r\n--B--"))
+      local failure
+      local text = "--a:b\r\n" .. head .. "\r\n--a:b\r\n\r\nx\r\n--a:b--"
+      local parts = http_multipart.parts(source_of { text }, "a:b", nil, function(err) failure = err end)
+      assert.is_nil(parts())
+      assert.equal("malformed multipart", failure)
+    end)
+
+    it("has parameters that others read in another way", function()
+      local function disposition(text) return part("Content-Disposition: form-data; " .. text, "x") .. LAST end
+      for _, text in ipairs { "name=a; name*=UTF-8''b", "name*=UTF-8''a", "name*0=a; name*1=b",
+        "name=a; filename*=UTF-8''b", "name=a; filename=b; filename*=UTF-8''c", "name=a; filename=b; filename*=b", "name=a; filename*0=b",
+        "name=a; filename=b; filename*=ISO-8859-1''b", "name=a; filename=b; filename*=UTF-8''%b",
+        "name=a; filename=b; filename=b", "name=a; NAME=a", "name=a=b", "name=a,b", "name=a/b", "name=é", "name=(a)",
+        "name", "name=", "name=a;", "name=a; ; x=y",
+        [[name="a\"; filename="b"]], [[name="a\\"; filename="b"]], [[name="a\"; x="; filename="b"]], [[name="a\"; b"]],
+        [[name="a\\\"; b"]], [[name="a" b]], [[name="a"; filename="b]], [[name ="a"]], [[name= "a"]], [[na"me="a"]] } do
+        assert.equal("malformed multipart", refused(disposition(text)), text)
+      end
+      for text, filename in pairs { ["name=a; filename=b; filename*=utf-8''b"] = "b",
+        ["name=a; filename*=UTF-8'en'%c3%a9; filename=\"é\""] = "é", ['name="a"; filename="b\\"c"'] = 'b"c',
+        ['name="a"; filename="b;c"'] = "b;c" } do
+        assert.equal(filename, parse(disposition(text))[1][2], text)
+      end
+    end)
+
+    it("has a part that some would decode", function()
+      local function encoded(how)
+        return part("Content-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: " .. how, "eA==") .. LAST
+      end
+      for _, how in ipairs { "base64", "quoted-printable", "x", "", "binary, base64" } do
+        assert.equal("malformed multipart", refused(encoded(how)), how)
+      end
+      for _, how in ipairs { "7bit", "8BIT", "binary" } do assert.equal("eA==", parse(encoded(how))[1][4]) end
+    end)
+
     it("is more than was allowed", function()
       local two = named("a", "12345") .. named("b", "1") .. LAST
       assert.equal("too many parts", refused(two, { max_parts = 1 }))
@@ -112,7 +188,8 @@ describe("multipart", function()
   it("is the same however its bytes are cut", function()
     math.randomseed(20240611)
     local bits = { "\r", "\n", "\r\n", "--", "-", "B", "\r\n--", "\r\n--b", "\r\n-", "x", "\0", " ", "\r\n\r\n" }
-    local ends = { LAST, LAST, LAST, "\r\n--B--", "\r\n--B-- \t\r\nmore", "", "\r\n--B-", "\r\n--Bx" }
+    local ends = { LAST, LAST, LAST, "\r\n--B--", "\r\n--B-- \t\r\nmore", "", "\r\n--B-", "\r\n--Bx",
+      LAST .. "\r\n--", LAST .. "x\n--B" }
     for _ = 1, 300 do
       local parts = { math.random(2) == 1 and "pre" or "" }
       for _ = 1, math.random(0, 3) do
@@ -130,6 +207,13 @@ describe("multipart", function()
           at = at + n
         end
         assert.same(expected, parse(pieces, { max_part = 30 }, math.random(1, 9)), text)
+      end
+      if type(expected) == "table" then -- and a reader that goes by lines, whatever ends them, finds those parts
+        local sections, ended = multipart_support.sections(text, "B")
+        assert.is_true(ended)
+        for i, section in ipairs(assert(sections)) do sections[i] = multipart_support.body(section) end
+        for i, found in ipairs(expected) do expected[i] = found[4] end
+        assert.same(expected, sections, text)
       end
     end
   end)
@@ -223,7 +307,10 @@ describe("multipart", function()
     assert.equal("a b'()+_,-./:=?c", boundary "; charset=x; Boundary=\"a b'()+_,-./:=?c\"")
     assert.equal("x", http_multipart.boundary "Multipart/Form-Data;boundary=x")
     for _, bad in ipairs { "", "; boundary=", '; boundary=""', '; boundary="a "', "; boundary=" .. ("x"):rep(71),
-      "; boundary=a; boundary=b", '; boundary="a\\"b"', "; boundary=a;", "; boundary=é" } do
+      "; boundary=a; boundary=b", "; boundary=a; Boundary=a", '; boundary="a\\"b"', "; boundary=a;", "; boundary=é",
+      "; boundary=a,b", "; boundary=a/b", "; boundary=a=b", "; boundary=a; boundary*=b", "; boundary*=UTF-8''a",
+      "; boundary*0=a; boundary*1=b", "; boundary=a, multipart/form-data; boundary=b", '; boundary="a', '; boundary="a"b',
+      " boundary=a", "; boundary =a" } do
       assert.is_nil(boundary(bad), bad)
     end
     assert.is_nil(http_multipart.boundary "multipart/mixed; boundary=x")
@@ -252,5 +339,33 @@ describe("multipart", function()
     answer = server:ask(head, named("a", "1") .. named("b", "1") .. named("c", "1") .. LAST)
     assert.same({ 413, "too many parts" }, { answer.status, seen })
     server:stop()
+  end)
+
+  it("is read by the page's loop, which saves no file where the user has chosen none", function()
+    local file = assert(io.open "docs/http.md")
+    local loop = file:read("*a"):match("## multipart\n.-```lua\n(.-)```")
+    file:close()
+    net_support.with_folder(function(folder)
+      local app, fields, saved = http.router(), {}, 0
+      local function my_own_name()
+        saved = saved + 1
+        return "file" .. saved
+      end
+      assert(loadstring("local app, fields, folder, my_own_name = ...\n" .. loop))(app, fields, folder, my_own_name)
+      local server = support.start(app)
+      -- as browsers send <input type=file multiple> with nothing in it
+      local function chosen(name, filename, body)
+        return part(('Content-Disposition: form-data; name="%s"; filename="%s"\r\nContent-Type: application/octet-stream')
+          :format(name, filename), body)
+      end
+      local text = named("a", "1") .. chosen("f", "", "") .. named("empty", "") .. chosen("g", "x.txt", "two")
+        .. chosen("h", "none", "") .. chosen("i", "", "") .. LAST
+      local head = "POST / HTTP/1.1\nContent-Type: multipart/form-data; boundary=B"
+      assert.same({ 200, "thanks" }, { server:ask(head, text).status, server:ask(head, "\r\n--B--").body })
+      assert.same({ a = "1", empty = "" }, fields)
+      assert.same({ 2, "two", "" }, { saved, moonpark.fs.read(folder .. "/file1"), moonpark.fs.read(folder .. "/file2") })
+      for i = 1, saved do moonpark.fs.remove(folder .. "/file" .. i) end
+      server:stop()
+    end)
   end)
 end)
