@@ -2,6 +2,8 @@
 -- http_conditions.lua - what a request's fields ask of a file: conditions (RFC 9110 13) and ranges (14).
 -- Texts and numbers go in, a verdict comes out: nothing here knows a connection.
 
+local core = require "moonpark.core"
+local http_date = require "moonpark.http_date"
 local http_fields = require "moonpark.http_fields"
 
 local M = {}
@@ -42,27 +44,29 @@ function M.check(asked, etag, modified)
   if asked.if_match then
     if not is_any(asked.if_match) and not has_tag(asked.if_match, etag) then return 412 end
   elseif asked.if_unmodified_since then
-    local date = http_fields.parse_date(asked.if_unmodified_since)
+    local date = http_date.parse(asked.if_unmodified_since)
     if date and modified > date then return 412 end
   end
   if asked.if_none_match then
     if is_any(asked.if_none_match) or has_tag(asked.if_none_match, etag, true) then return 304 end
   elseif asked.if_modified_since then
-    local date = http_fields.parse_date(asked.if_modified_since)
+    local date = http_date.parse(asked.if_modified_since)
     if date and modified <= date then return 304 end
   end
   return nil
 end
 
---- Is a range wanted of the file as it is now? RFC 9110 13.1.5: a tag strongly, a date exactly.
+--- Is a range wanted of the file as it is now? RFC 9110 13.1.5: a tag strongly, a date exactly, and only where the date
+--- is strong (8.8.2.2): in the second in which a file has changed it may change again, and have the same date.
 ---@param if_range string|nil
 ---@param etag string
----@param modified number
+---@param modified number whole seconds since 1970
+---@param now? number seconds since 1970
 ---@return boolean
-function M.range_holds(if_range, etag, modified)
+function M.range_holds(if_range, etag, modified, now)
   if not if_range then return true end
   if if_range:find('^%s*"') then return if_range:match('^%s*("[^"]*")%s*$') == etag end
-  return http_fields.parse_date(if_range) == modified
+  return http_date.parse(if_range) == modified and (now or core.time()) >= modified + 1
 end
 
 ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 -- http_fields.lua - header fields: received ones by any case of their name, those to be sent as a flat list; cookies.
 
 local core = require "moonpark.core"
+local http_date = require "moonpark.http_date"
 
 local M = {}
 
@@ -179,6 +180,9 @@ local function check_part(text, pattern, what, level)
   if text:find(pattern) then wrong(level, "invalid %s of a cookie: %q", what, text) end
 end
 
+-- Seconds since 1970. Outside of them browsers read no date (RFC 6265 5.1.1), and the cookie would stay.
+local YEAR_1601, YEAR_10000 = -11644473600, 253402300800
+
 -- option = function(value) -> what it adds to the field
 local attributes = {
   path = function(value)
@@ -196,10 +200,10 @@ local attributes = {
     return ("; Max-Age=%.0f"):format(value)
   end,
   expires = function(value)
-    if type(value) ~= "number" or value ~= value or math.abs(value) > 253402300799 then
+    if type(value) ~= "number" or not (value >= YEAR_1601 and value < YEAR_10000) then
       wrong(4, "expires of a cookie: seconds since 1970 expected, got %s", tostring(value))
     end
-    return "; Expires=" .. M.date(value)
+    return "; Expires=" .. http_date.format(value)
   end,
   secure = function(value) return value and "; Secure" or "" end,
   http_only = function(value) return value and "; HttpOnly" or "" end,
@@ -239,47 +243,6 @@ function M.format_cookie(name, value, options)
 end
 
 ---------------------------------------------------------------------------------------------------
--- dates (RFC 9110 5.6.7)
-
-local days = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" }
-local months = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" }
-local month_number = {}
-for i, name in ipairs(months) do month_number[name] = i end
-
---- "Sun, 06 Nov 1994 08:49:37 GMT": seconds since 1970 as a field has them, whatever the user's language.
----@param seconds number
----@return string
-function M.date(seconds)
-  local t = os.date("!*t", math.floor(seconds))
-  return ("%s, %02d %s %04d %02d:%02d:%02d GMT"):format(days[t.wday], t.day, months[t.month], t.year, t.hour, t.min,
-    t.sec)
-end
-
---- Days from 1970 to a date of the Gregorian calendar.
----@param year integer
----@param month integer
----@param day integer
----@return integer
-function M.days_before(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
-  local era = math.floor(year / 400)
-  local of_era = year - era * 400
-  local of_year = math.floor((153 * (month - 3) + 2) / 5) + day - 1
-  return era * 146097 + of_era * 365 + math.floor(of_era / 4) - math.floor(of_era / 100) + of_year - 719468
-end
-
---- Seconds since 1970 of such a date; nil where it is none. The two old forms that RFC 9110 still wants read are not:
---- then the date is taken as not there.
----@param text string|nil
----@return number|nil
-function M.parse_date(text)
-  local day, month, year, hour, minute, second = (text or ""):match(
-    "^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$")
-  month = month and month_number[month]
-  if not month then return nil end
-  return M.days_before(tonumber(year), month, tonumber(day)) * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60
-    + tonumber(second)
-end
 
 --- The reason phrase of a status; "Unknown" where RFC 9110 has none.
 ---@param status integer

@@ -5,6 +5,7 @@
 
 local core = require "moonpark.core"
 local http_conditions = require "moonpark.http_conditions"
+local http_date = require "moonpark.http_date"
 local http_fields = require "moonpark.http_fields"
 local http_types = require "moonpark.http_types"
 local check_options = require("moonpark.options").check
@@ -88,7 +89,7 @@ local function date_of(seconds)
   local text = dates[seconds]
   if text then return text end
   if date_count >= DATES_MAX then dates, date_count = {}, 0 end
-  text = http_fields.date(seconds)
+  text = http_date.format(seconds)
   dates[seconds], date_count = text, date_count + 1
   return text
 end

@@ -2,6 +2,7 @@
 -- http_set_cookie.lua - what a Set-Cookie field says, as a client has to read it (RFC 6265 5.2): whatever is no cookie
 -- is passed over, and so is an attribute that is none.
 
+local http_date = require "moonpark.http_date"
 local http_fields = require "moonpark.http_fields"
 
 local M = {}
@@ -22,12 +23,6 @@ local M = {}
 
 local months = { jan = 1, feb = 2, mar = 3, apr = 4, may = 5, jun = 6, jul = 7, aug = 8, sep = 9, oct = 10, nov = 11,
   dec = 12 }
-
-local function days_of(month, year)
-  local next_year, next_month = year, month + 1
-  if month == 12 then next_year, next_month = year + 1, 1 end
-  return http_fields.days_before(next_year, next_month, 1) - http_fields.days_before(year, month, 1)
-end
 
 -- The token says one thing that is not known yet, or nothing. %f: no digit follows.
 local function take_token(date, token)
@@ -55,9 +50,9 @@ function M.parse_date(text)
   local year = date.year
   if not (date.hour and date.day and date.month and year) then return nil end
   if year < 100 then year = year + (year < 70 and 2000 or 1900) end
-  if year < 1601 or date.day < 1 or date.day > days_of(date.month, year) then return nil end
+  if year < 1601 or date.day < 1 or date.day > http_date.days_of(year, date.month) then return nil end
   if date.hour > 23 or date.minute > 59 or date.second > 59 then return nil end
-  return http_fields.days_before(year, date.month, date.day) * 86400 + date.hour * 3600 + date.minute * 60 + date.second
+  return http_date.days_before(year, date.month, date.day) * 86400 + date.hour * 3600 + date.minute * 60 + date.second
 end
 
 ---------------------------------------------------------------------------------------------------

@@ -22,6 +22,12 @@ describe("a condition (RFC 9110 13)", function()
     { "If-Modified-Since of later", { if_modified_since = AFTER }, 304 },
     { "If-Modified-Since of earlier", { if_modified_since = BEFORE }, nil },
     { "If-Modified-Since that is no date", { if_modified_since = "yesterday" }, nil },
+    { "If-Modified-Since of that second in RFC 850's form", { if_modified_since = "Sunday, 06-Nov-94 08:49:37 GMT" },
+      304 },
+    { "If-Modified-Since of that second in asctime's form", { if_modified_since = "Sun Nov  6 08:49:37 1994" }, 304 },
+    { "If-Modified-Since of earlier in asctime's form", { if_modified_since = "Sun Nov  6 08:49:36 1994" }, nil },
+    { "If-Modified-Since of two dates", { if_modified_since = THEN .. ", " .. AFTER }, nil },
+    { "If-Modified-Since of a day that does not exist", { if_modified_since = "Fri, 99 Jan 2021 99:99:99 GMT" }, nil },
     { "If-Match of the same tag", { if_match = ETAG }, nil },
     { "If-Match of a list that has it", { if_match = OTHER .. "," .. ETAG }, nil },
     { "If-Match of anything", { if_match = "*" }, nil },
@@ -30,6 +36,12 @@ describe("a condition (RFC 9110 13)", function()
     { "If-Match goes before If-Unmodified-Since", { if_match = ETAG, if_unmodified_since = BEFORE }, nil },
     { "If-Unmodified-Since of that second", { if_unmodified_since = THEN }, nil },
     { "If-Unmodified-Since of earlier", { if_unmodified_since = BEFORE }, 412 },
+    { "If-Unmodified-Since of earlier in RFC 850's form", { if_unmodified_since = "Sunday, 06-Nov-94 08:49:36 GMT" },
+      412 },
+    { "If-Unmodified-Since of earlier in asctime's form", { if_unmodified_since = "Sun Nov  6 08:49:36 1994" }, 412 },
+    { "If-Unmodified-Since of two dates", { if_unmodified_since = BEFORE .. ", " .. BEFORE }, nil },
+    { "If-Unmodified-Since of a day that does not exist", { if_unmodified_since = "Wed, 31 Feb 1990 00:00:00 GMT" },
+      nil },
     { "If-Unmodified-Since that is no date", { if_unmodified_since = "x" }, nil },
     { "a failed If-Match goes before If-None-Match", { if_match = OTHER, if_none_match = ETAG }, 412 },
     { "a good If-Match leaves it to If-None-Match", { if_match = ETAG, if_none_match = ETAG }, 304 },
@@ -44,13 +56,27 @@ describe("a condition (RFC 9110 13)", function()
     { "none", nil, true }, { "the same tag", ETAG, true }, { "another tag", OTHER, false },
     { "a weak tag", "W/" .. ETAG, false }, { "that date", THEN, true }, { "an earlier date", BEFORE, false },
     { "a later date: only the same will do", AFTER, false }, { "nonsense", "x", false },
-    { "two tags", ETAG .. ", " .. ETAG, false },
+    { "two tags", ETAG .. ", " .. ETAG, false }, { "that date twice", THEN .. ", " .. THEN, false },
+    { "a weak tag in small letters", "w/" .. ETAG, false }, { "a tag without quotes", "a-1", false },
+    { "a tag with something behind it", ETAG .. "x", false }, { "anything", "*", false },
+    { "that date in RFC 850's form", "Sunday, 06-Nov-94 08:49:37 GMT", true },
+    { "that date in asctime's form", "Sun Nov  6 08:49:37 1994", true },
+    { "another date in RFC 850's form", "Sunday, 06-Nov-94 08:49:36 GMT", false },
+    { "another date in asctime's form", "Sun Nov  6 08:49:38 1994", false },
   }
   for _, case in ipairs(if_ranges) do
     it(("If-Range of %s: %s"):format(case[1], case[3] and "the range" or "the whole"), function()
       assert.equal(case[3], conditions.range_holds(case[2], ETAG, MODIFIED))
     end)
   end
+
+  it("If-Range of a date that may be another version's: the whole, until its second is over", function()
+    for now, holds in pairs { [MODIFIED - 1] = false, [MODIFIED] = false, [MODIFIED + 0.999] = false,
+      [MODIFIED + 1] = true } do
+      assert.equal(holds, conditions.range_holds(THEN, ETAG, MODIFIED, now))
+      assert.is_true(conditions.range_holds(ETAG, ETAG, MODIFIED, now))
+    end
+  end)
 end)
 
 describe("a Range field (RFC 9110 14)", function()

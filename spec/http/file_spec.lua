@@ -3,7 +3,9 @@
 
 local fs = require "moonpark.fs"
 local files = require "support.fs"
+local http_date = require "moonpark.http_date"
 local http_files = require "moonpark.http_files"
+local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local http_types = require "moonpark.http_types"
 local support = require "support.http_files"
@@ -96,6 +98,38 @@ describe("res:file", function()
     expect(ask("GET", "/a.txt", { Range = "bytes=2-4", ["If-Range"] = '"other"' }), 200, "0123456789")
     expect(ask("GET", "/a.txt", { Range = "bytes=50-", ["If-Range"] = '"other"' }), 200, "0123456789")
   end))
+
+  it("reads dates in three forms, and ignores what is none or two", serving("0123456789", nil, function(ask)
+    local long = { Sun = "Sunday", Mon = "Monday", Tue = "Tuesday", Wed = "Wednesday", Thu = "Thursday", Fri = "Friday",
+      Sat = "Saturday" }
+    local function forms(seconds)
+      local text = http_date.format(seconds)
+      local name, day, month, year, time = text:match("^(%a+), (%d+) (%a+) (%d+) (%S+)")
+      return { text, ("%s, %s-%s-%s %s GMT"):format(long[name], day, month, year:sub(3), time),
+        ("%s %s %2d %s %s"):format(name, month, tonumber(day), time, year) }
+    end
+    for i, same in ipairs(forms(MODIFIED)) do
+      local before = forms(MODIFIED - 1)[i]
+      expect(ask("GET", "/a.txt", { ["If-Modified-Since"] = same }), 304, "")
+      expect(ask("GET", "/a.txt", { ["If-Modified-Since"] = before }), 200, "0123456789")
+      expect(ask("GET", "/a.txt", { ["If-Unmodified-Since"] = same }), 200, "0123456789")
+      expect(ask("GET", "/a.txt", { ["If-Unmodified-Since"] = before }), 412, "")
+      expect(ask("GET", "/a.txt", { Range = "bytes=2-4", ["If-Range"] = same }), 206, "234")
+      expect(ask("GET", "/a.txt", { Range = "bytes=2-4", ["If-Range"] = before }), 200, "0123456789")
+      local twice = same .. "\r\nIf-Modified-Since: " .. same -- as two fields
+      expect(ask("GET", "/a.txt", { ["If-Modified-Since"] = twice }), 200, "0123456789")
+    end
+    expect(ask("GET", "/a.txt", { ["If-Modified-Since"] = "Fri, 99 Jan 2021 99:99:99 GMT" }), 200, "0123456789")
+    expect(ask("GET", "/a.txt", { ["If-Unmodified-Since"] = "Fri, 99 Jan 1971 99:99:99 GMT" }), 200, "0123456789")
+  end))
+
+  it("sends no range by the date of a file that may change within its second", serving("0123456789", nil,
+    function(ask, path)
+      local later = math.floor(moonpark.time()) + 3600
+      support.touch(path, later)
+      local asked = { Range = "bytes=2-4", ["If-Range"] = http_date.format(later) }
+      expect(ask("GET", "/a.txt", asked), 200, "0123456789")
+    end))
 
   it("sends several ranges as parts", serving("0123456789", nil, function(ask)
     local answer = ask("GET", "/a.txt", { Range = "bytes=7-8, 0-1" })
