@@ -30,13 +30,14 @@ local function is_retry(value)
   return type(value) == "number" and value >= 0 and value == math.floor(value) and value <= 1e15
 end
 
-local of_event = { event = false, data = false, id = false,
+local of_event = { event = "string|number", data = "string|number", id = "string|number",
   retry = { is_retry, "must be a whole number of milliseconds" } }
 
 local function format(event)
   if type(event) == "string" or type(event) == "number" then event = { data = event } end
   if type(event) ~= "table" then error("send: a text or a table expected, got " .. type(event), 3) end
   check_options("send", event, of_event, 3)
+  if next(event) == nil then error("send: an event needs data, an id, a name or a time to retry after", 3) end
   local out = {}
   if event.event then out[#out + 1] = "event: " .. check_line(event.event, "event") .. "\n" end
   if event.id then out[#out + 1] = "id: " .. check_line(event.id, "id") .. "\n" end
@@ -84,13 +85,16 @@ function Events:send(event)
 end
 
 --- Sends what clients pass over: it keeps the connection from looking dead.
----@param text? string
+---@param text? string|number
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
 function Events:comment(text)
-  local out = {}
-  add_lines(out, text and ": " or ":", text or "")
+  local kind, out = type(text), {}
+  if kind ~= "string" and kind ~= "number" and kind ~= "nil" then
+    error("comment: a text or a number expected, got " .. kind, 2)
+  end
+  add_lines(out, text and ": " or ":", tostring(text or ""))
   return write(self, table.concat(out) .. "\n")
 end
 

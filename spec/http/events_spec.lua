@@ -49,6 +49,17 @@ describe("res:events", function()
     end))
   end)
 
+  it("sends comments that are text or numbers, and raises for the rest", function()
+    assert.equal(": 5\n\n", stream_of(function(events)
+      assert(events:comment(5))
+      for _, wrong in ipairs { {}, false, print } do
+        local ok, err = pcall(function() events:comment(wrong) end)
+        assert.is_false(ok)
+        assert.matches("^[^\n]-events_spec.lua:%d+: comment: a text or a number expected, got " .. type(wrong), err)
+      end
+    end))
+  end)
+
   it("goes on behind an event that has raised, as it may where there is no memory", function()
     assert.equal("data: b\n\n", stream_of(function(events)
       local x = events.x
@@ -83,7 +94,21 @@ describe("res:events", function()
     { "must be one line", { id = "a\0b" } }, { "whole number of milliseconds", { retry = 1.5 } },
     { "whole number of milliseconds", { retry = -1 } }, { "whole number of milliseconds", { retry = "1" } },
     { "unknown option 'dta'", { dta = "a" } }, { "a text or a table expected, got nil" },
-    { "a text or a table expected, got boolean", true },
+    { "a text or a table expected, got boolean", true }, { "a text or a table expected, got function", print },
+    { "an event needs data, an id, a name or a time to retry after", {} },
+    { "option 'data' must be a string or number, not a table", { data = { price = 5 } } },
+    { "option 'data' must be a string or number, not a boolean", { data = false } },
+    { "option 'data' must be a string or number, not a function", { data = print } },
+    { "option 'data' must be a string or number, not a userdata", { data = require("cjson").null, id = 1 } },
+    { "option 'event' must be a string or number, not a boolean", { event = false, data = "a" } },
+    { "option 'event' must be a string or number, not a table", { event = {}, data = "a" } },
+    { "option 'id' must be a string or number, not a boolean", { id = false, data = "a" } },
+    { "option 'id' must be a string or number, not a table", { id = setmetatable({}, { __tostring = print }) } },
+    { "must be one line", { id = "a\n" } }, { "must be one line", { event = "\0" } },
+    { "must be one line", { event = "a\rdata: b" } },
+    { "whole number of milliseconds", { retry = false } }, { "whole number of milliseconds", { retry = 0 / 0 } },
+    { "whole number of milliseconds", { retry = math.huge } },
+    { "unknown option '1'", { "a" } },
   }
   for i, case in ipairs(wrong) do
     it(("raises where an event would be another: %d, %s"):format(i, case[1]), function()
