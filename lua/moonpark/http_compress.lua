@@ -49,19 +49,35 @@ local function coding_for(self, accept)
   return known or nil
 end
 
--- The coding of this response; nil: it stays as it is. Fields are set as that needs it.
-local function choose(self, res, length, content_type)
-  if length and length < self.min or not self.types(content_type) or res:get("Content-Encoding") then return nil end
+-- Is a body of that length (nil: unknown) and type one to compress, if the client takes it?
+local function is_worth(self, res, length, content_type)
+  if length and length < self.min or not self.types(content_type) or res:get("Content-Encoding") then return false end
   local control = http_fields.joined(rawget(res, "fields") or none, "Cache-Control")
-  if control and http_fields.lists(control, "no-transform") then return nil end
+  return not (control and http_fields.lists(control, "no-transform"))
+end
+
+-- The coding that the client gets. Sets the fields that a 304 has too: the tag names other bytes of the same meaning.
+local function settle(self, res)
   res:vary("Accept-Encoding")
   local coding = coding_for(self, res.request:header("accept-encoding"))
+  local tag = coding and res:get("ETag")
+  if tag and not tag:find("^W/") then res:set("ETag", "W/" .. tag) end
+  return coding
+end
+
+-- The coding of this response; nil: it stays as it is. Fields are set as that needs it.
+local function choose(self, res, length, content_type)
+  if not is_worth(self, res, length, content_type) then return nil end
+  local coding = settle(self, res)
   if not coding then return nil end
   res:set("Content-Encoding", coding)
   res:set("Accept-Ranges", nil)
-  local tag = res:get("ETag") -- it names other bytes of the same meaning now
-  if tag and not tag:find("^W/") then res:set("ETag", "W/" .. tag) end
   return coding
+end
+
+-- Where nobody knows how long the 200 would be, it would be long enough: a weak tag and Vary are never wrong.
+function Compressor:unchanged(res, length, content_type)
+  if is_worth(self, res, length, content_type) then settle(self, res) end
 end
 
 function Compressor:whole(res, body, content_type)

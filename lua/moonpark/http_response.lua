@@ -2,8 +2,8 @@
 -- http_response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
 -- first write.
 --
--- A response may have one `transform`, which changes its body on the way (http_compress.lua). It has two functions, and
--- keeps nothing of one response, so that one table serves all:
+-- A response may have one `transform`, which changes its body on the way (http_compress.lua). It has three functions,
+-- and keeps nothing of one response, so that one table serves all:
 --
 --   whole(self, res, body, type) -> body              of send: may set fields
 --   begin(self, res, length, type) -> length, stream  of begin: another length, nil where it is not known any more; and
@@ -11,8 +11,11 @@
 --   stream:piece(data) -> data                        of each write; "" where nothing is to be sent yet
 --   stream:last() -> data                             of finish: what is still owed; "" for nothing
 --
--- It is not asked where the body may not change: 204, 205, 206, 304. A response that is cut off does not tell its
--- stream: what that holds must be the collector's.
+--   unchanged(self, res, length, type)                of a 304: sets the fields that the 200 would have; length: of its
+--                                                     body, where it is known
+--
+-- It is not asked where the body may not change: 204, 205, 206. A response that is cut off does not tell its stream:
+-- what that holds must be the collector's.
 --
 -- Calls into the core are tail calls where they can be, so that its errors have the line of the script.
 
@@ -177,18 +180,33 @@ local function may_change(status) return status ~= 204 and status ~= 205 and sta
 
 local send = core.http_exchange_class.send
 
+local function check_body(body)
+  local kind = type(body)
+  if kind ~= "string" and kind ~= "number" then error("a body of text expected, got " .. kind, 4) end
+end
+
+-- The body as the transform sends it. Raises at the line of who called the caller.
+local function change(self, transform, body, kind)
+  check_body(body)
+  local status = self.status
+  if may_change(status) then return transform:whole(self, body, self.type or kind) end
+  if status == 304 then transform:unchanged(self, body ~= "" and #tostring(body) or self.length, self.type or kind) end
+  return body
+end
+
 -- For a table that stands before the response: what it does not have is the response's.
 local function send_through(self, body, kind)
   local transform = self.transform
-  if transform and may_change(self.status) then body = transform:whole(self, body, self.type or kind) end
+  if transform then body = change(self, transform, body, kind) end
   return send(self.x, self.serial, self.status, body, self.type or kind, self.fields)
 end
 
 local function send_now(self, body, kind)
   if not rawget(self, 1) then return send_through(self, body, kind) end
-  local transform, status = rawget(self, "transform"), rawget(self, "status") or 200
-  if transform and may_change(status) then body = transform:whole(self, body, self.type or kind) end
-  return send(self[1], self[2], status, body, rawget(self, "type") or kind, rawget(self, "fields"))
+  local transform = rawget(self, "transform")
+  if transform then body = change(self, transform, body, kind) end
+  return send(self[1], self[2], rawget(self, "status") or 200, body, rawget(self, "type") or kind,
+    rawget(self, "fields"))
 end
 
 --- Sends the whole response. Raises where it was sent or begun already, and where a field would split the header.
@@ -196,7 +214,15 @@ end
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
-function Response:send(body) return send_now(self, body or "", TEXT) end
+function Response:send(body)
+  if body == nil then body = "" end
+  return send_now(self, body, TEXT)
+end
+
+local function check_text(data)
+  local kind = type(data)
+  if kind ~= "string" and kind ~= "number" then error(("text to write expected, got %s"):format(kind), 3) end
+end
 
 local function json_text(text, why)
   if not text then error(why, 3) end
@@ -240,8 +266,10 @@ end
 ---@return integer? errno
 function Response:fail(status, text)
   if type(status) ~= "number" then error(("a status from 200 to 999 expected, got %s"):format(tostring(status)), 2) end
+  if text == nil then text = http_fields.reason(status) end
+  check_text(text)
   self.status = status
-  return send_now(self, (text or http_fields.reason(status)) .. "\n", TEXT)
+  return send_now(self, text .. "\n", TEXT)
 end
 
 -- What a client is told when its body could not be taken.
@@ -299,16 +327,13 @@ local function begin(self, length)
   local stream
   if transform and may_change(self.status) then
     length, stream = transform:begin(self, length, self.type or TEXT)
+  elseif transform and self.status == 304 then
+    transform:unchanged(self, length, self.type or TEXT)
   end
   if not stream then return self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields) end
   local ok, err, errno = self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields)
   if ok then self.stream = stream end -- where it is refused, the one that is there goes on
   return ok, err, errno
-end
-
-local function check_text(data)
-  local kind = type(data)
-  if kind ~= "string" and kind ~= "number" then error(("text to write expected, got %s"):format(kind), 3) end
 end
 
 --- Begins a response whose body follows by write(). The head leaves with the first bytes of the body.
@@ -349,6 +374,7 @@ function Response:write(...)
   end
   local stream = rawget(self, "stream")
   if not stream then return self.x:write(self.serial, data) end
+  check_text(data)
   local ok, err, errno = write_through(self, stream, stream.piece, data)
   return ok, err, errno -- no tail call: write_through counts levels
 end

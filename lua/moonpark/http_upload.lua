@@ -21,11 +21,24 @@ local LAST_WORDS = 1 -- seconds
 local Upload = {}
 Upload.__index = Upload
 
+-- Raises for what is no text, at the line where the body's function begins.
+local function check_piece(body, data)
+  local kind = type(data)
+  if kind == "string" or kind == "nil" then return data end
+  if kind == "number" then return tostring(data) end
+  local where = type(body) == "function" and debug.getinfo(body, "S")
+  error(("%sa piece of the body must be a text, not a %s"):format(
+    where and ("%s:%d: "):format(where.short_src, where.linedefined) or "", kind), 0)
+end
+
 local function next_piece(body)
-  if type(body) == "function" then return body() end
+  if type(body) == "function" then
+    local data, err, errno = body()
+    return check_piece(body, data), err, errno
+  end
   local data, err, errno = body:read(PIECE)
   if data == nil and err and err ~= "eof" then return nil, err, errno end
-  return data
+  return check_piece(body, data)
 end
 
 -- Sends a body piece by piece, each as the peer takes it. nil, err, errno, ours: the failure is not the connection's.

@@ -211,4 +211,96 @@ describe("http.compress", function()
     assert.equal("gzip: a level from 1 to 9, or false, expected", misuse { gzip = 10 })
     assert.equal("br: a level from 0 to 11, or false, expected", misuse { br = "x" })
   end)
+
+  describe("of a handler's own 304", function()
+    -- A server whose handler answers If-None-Match; how(res) sends the 304.
+    local function server_of(prepare, how, body)
+      local app = http.router()
+      app:use(http.compress())
+      app:get("/", function(req, res)
+        res:set("ETag", '"v1"')
+        if prepare then prepare(res) end
+        if not req:header "if-none-match" then return res:send(body or text) end
+        res.status = 304
+        how(res)
+      end)
+      return support.start(app)
+    end
+
+    local function ask_for(server, accept, tag)
+      local answer = server:ask("GET / HTTP/1.1" .. (accept and "\nAccept-Encoding: " .. accept or "")
+        .. (tag and "\nIf-None-Match: " .. tag or ""))
+      return { answer.headers.etag, answer.headers.vary }, answer
+    end
+
+    local ways = {
+      send = function(res) res:send() end,
+      ["send with its body"] = function(res) res:send(text) end,
+      begin = function(res) res:begin() end,
+      write = function(res) res:write(text) end,
+    }
+    for name, how in pairs(ways) do
+      it("has the tag and Vary of the 200 that would have been sent, by " .. name, function()
+        local server = server_of(nil, how)
+        for _, accept in ipairs { "gzip", "identity", "gzip;q=0, *;q=0", "br, gzip" } do
+          local expected, whole = ask_for(server, accept)
+          assert.equal(200, whole.status)
+          for _, tag in ipairs { '"v1"', 'W/"v1"' } do
+            local found, answer = ask_for(server, accept, tag)
+            assert.same(expected, found)
+            assert.same({ 304, "" }, { answer.status, answer.body })
+            assert.is_nil(answer.headers["content-encoding"])
+          end
+        end
+        assert.same({ 'W/"v1"', "Accept-Encoding" }, ask_for(server, "gzip", '"v1"'))
+        assert.same({ '"v1"', "Accept-Encoding" }, ask_for(server, nil, '"v1"'))
+      end)
+    end
+
+    it("is left alone where the 200 would be", function()
+      for _, prepare in ipairs { function(res) res.type = "image/png" end,
+        function(res) res:set("Cache-Control", "no-transform") end,
+        function(res) res:set("Content-Encoding", "zstd") end } do
+        local server = server_of(prepare, ways.send)
+        assert.same(ask_for(server, "gzip"), ask_for(server, "gzip", '"v1"'))
+        assert.same({ '"v1"' }, ask_for(server, "gzip", '"v1"'))
+      end
+      local server = server_of(nil, function(res) res:send("short") end, "short")
+      assert.same({ '"v1"' }, ask_for(server, "gzip", '"v1"'))
+      server = server_of(function(res) res:set("Content-Length", 5) end, ways.send, "short")
+      assert.same({ '"v1"' }, ask_for(server, "gzip", '"v1"'))
+    end)
+
+    it("keeps a weak tag, and what it varied by", function()
+      local server = server_of(function(res) res:set("ETag", 'W/"v2"'):vary("Origin") end, ways.send)
+      assert.same({ 'W/"v2"', "Origin, Accept-Encoding" }, ask_for(server, "gzip", 'W/"v2"'))
+    end)
+  end)
+
+  it("leaves what is no text an error of the script's line", function()
+    local errors = {}
+    local function try(fn, ...)
+      local ok, err = pcall(fn, ...)
+      errors[#errors + 1] = not ok and err or "none"
+    end
+    local app = http.router()
+    app:use(http.compress())
+    app:get("/", function(_, res)
+      for _, wrong in ipairs { {}, false, print } do
+        try(function() local _ = res:send(wrong) end)
+        try(function() local _ = res:fail(500, wrong) end)
+        try(function() local _ = res:write(wrong) end)
+      end
+      res:write("a")
+      for _, wrong in ipairs { {}, false, print } do
+        try(function() local _ = res:write(wrong) end)
+        try(function() local _ = res:write("b", wrong) end)
+      end
+    end)
+    assert.equal(200, ask(support.start(app), "gzip").status)
+    assert.equal(15, #errors)
+    for _, err in ipairs(errors) do
+      assert.matches("^[^\n]-compress_spec%.lua:%d+: .*text.* expected, got %a+$", err)
+    end
+  end)
 end)

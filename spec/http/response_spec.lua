@@ -36,6 +36,17 @@ describe("a response", function()
       assert.same({ 200, "", text, "0" }, sent(nil))
     end)
 
+    it("text and numbers only: the rest raises", function()
+      for _, wrong in ipairs { {}, false, print } do
+        local kind = type(wrong)
+        assert.equal("a body of text expected, got " .. kind, (misuse(function(_, res) res:send(wrong) end)))
+        assert.equal("text to write expected, got " .. kind, (misuse(function(_, res) res:fail(500, wrong) end)))
+        assert.equal("text to write expected, got " .. kind, (misuse(function(_, res) res:write(wrong) end)))
+        assert.equal("text to write expected, got " .. kind, (misuse(function(_, res) res:write("a", wrong) end)))
+      end
+      assert.equal("404\n", answer(function(_, res) res:fail(404, 404) end).body)
+    end)
+
     it("nothing for a handler that says nothing: 200", function()
       assert.same({ 200, "" }, { answer(function() end).status, answer(function() end).body })
     end)

@@ -41,6 +41,24 @@ describe("a large body", function()
     end
   end)
 
+  it("has pieces of text or numbers; the rest raises where the body's function is", function()
+    local server = peers.serve(function(req, res) res:send(req:body()) end)
+    local function body_of(piece)
+      local pieces = { "a", piece }
+      return function() return table.remove(pieces, 1) end
+    end
+    assert.equal("a42", assert(client:post(server.url, { body = body_of(42) })).body)
+    for _, wrong in ipairs { {}, { 1 }, false, print } do
+      local body = body_of(wrong)
+      local ok, err = pcall(client.post, client, server.url, { body = body })
+      assert.is_false(ok)
+      assert.equal(("%s:%d: a piece of the body must be a text, not a %s"):format(debug.getinfo(body, "S").short_src,
+        debug.getinfo(body, "S").linedefined, type(wrong)), err)
+      ok, err = pcall(client.post, client, server.url, { body = { read = body_of(wrong) } })
+      assert.same({ false, "a piece of the body must be a text, not a " .. type(wrong) }, { ok, err })
+    end
+  end)
+
   it("goes on up while an answer that accepts it comes down", function()
     local server = peers.serve(function(req, res)
       for piece in req:chunks() do res:write(piece) end
