@@ -4,6 +4,7 @@
 local http = require "moonpark.http"
 local moonpark = require "moonpark"
 local option = require "moonpark.options"
+local support = require "support.http"
 local testing = require "moonpark.testing"
 
 local fs, net, process = moonpark.fs, moonpark.net, moonpark.process
@@ -35,6 +36,7 @@ local takers = {
   { "mkdir", function(o) return fs.mkdir("/nowhere/x", o) end, "mode" },
   { "open", function(o) return fs.open("/nowhere/x", "r", o) end, "mode" },
   { "run", function(o) return process.run({ "true" }, o) end, "max", "stdin" },
+  { "http.proxy", function(o) return http.proxy("http://127.0.0.1:1", o) end, "max_connections", "max_idle" },
   { "pair", testing.pair, "capacity" },
 }
 
@@ -99,6 +101,42 @@ describe("options", function()
       end)
     end
   end
+
+  it("of a body must be whole numbers too, wherever it is read", function()
+    local complaints = {}
+    local server = support.start(function(req, res)
+      for _, call in ipairs {
+        function() return req:body(1.5) end, function() return req:json(0.5) end, function() return req:form(1.5) end,
+        function() return req:form_list(1.5) end, function() return req:read(1.5) end,
+        function() return req:chunks(0.5) end, function() return req:multipart { max_parts = 1.5 } end,
+        function() return req:multipart { max_part = 0.5 } end, function() return req:multipart { max_prats = 1 } end,
+      } do
+        local ok, err = pcall(function()
+          local result = call()
+          return result
+        end)
+        complaints[#complaints + 1] = ok and "none" or err
+      end
+      res:send "done"
+    end)
+    local answer = assert(http.post("http://" .. server.address, { body = "abc", stream = true }))
+    for _, call in ipairs { answer.read, answer.chunks, answer.read_all } do
+      local ok, err = pcall(function()
+        local result = call(answer, 1.5)
+        return result
+      end)
+      complaints[#complaints + 1] = ok and "none" or err
+    end
+    assert.equal("done", answer:read_all())
+    assert.equal(12, #complaints)
+    for _, said in ipairs(complaints) do
+      assert.matches("^spec/options_spec.lua:%d+: ", said)
+      assert.truthy(said:find("a whole number of bytes of at least %d expected, got [01]%.5$")
+        or said:find("multipart: option 'max_parts?' must be a whole number of at least 0, not [01]%.5$")
+        or said:find("multipart: unknown option 'max_prats'; did you mean 'max_parts'?", 1, true), said)
+    end
+    server:stop()
+  end)
 
   it("max_connections of serve must be a whole number of at least 1", function()
     local listener = assert(net.listen "127.0.0.1:0")

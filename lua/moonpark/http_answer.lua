@@ -8,6 +8,7 @@ local http_fields = require "moonpark.http_fields"
 local http_json = require "moonpark.http_json"
 local http_set_cookie = require "moonpark.http_set_cookie"
 local once = require "moonpark.http_once"
+local check_bytes = require("moonpark.options").check_bytes
 
 local M = {}
 
@@ -198,6 +199,7 @@ end
 ---@return string? err "eof" at its end, "unexpected eof", "malformed message", "invalid encoding", "timeout", ...
 ---@return integer? errno
 function Answer:read(max)
+  check_bytes(max, 1)
   check_reader(self)
   return read_alone(self, max)
 end
@@ -206,6 +208,7 @@ end
 ---@param max? integer
 ---@return fun(): string|nil
 function Answer:chunks(max)
+  check_bytes(max, 1)
   return function()
     check_reader(self)
     local data, err = read_alone(self, max)
@@ -246,6 +249,7 @@ local function take_all_alone(self, max) return leave_read(self.use, pcall(take_
 ---@return string? err
 ---@return integer? errno
 function Answer:read_all(max)
+  check_bytes(max, 0)
   if rawget(self, "whole_body") == nil then check_reader(self) end
   return once(self, "whole_body", take_all_alone, max or M.BODY_MAX)
 end

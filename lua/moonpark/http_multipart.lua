@@ -9,6 +9,7 @@
 
 local http_fields = require "moonpark.http_fields"
 local gather = require "moonpark.http_gather"
+local check_bytes = require("moonpark.options").check_bytes
 local url = require "moonpark.url"
 
 local fs, task -- loaded when a part is saved first
@@ -276,6 +277,7 @@ Part.__index = Part
 ---@return integer? errno
 function Part:read(max)
   local stream = self.stream
+  check_bytes(max, 1)
   check_reader(stream)
   if stream.err then return nil, stream.err, stream.errno end
   if stream.part ~= self then return nil, "part is over" end
@@ -299,6 +301,7 @@ local function refuse_excess(self) return fail(self.stream, "part too long") end
 ---@return string? err "part too long", ...; then the loop over the parts ends too
 ---@return integer? errno
 function Part:body(max)
+  check_bytes(max, 0)
   check_reader(self.stream)
   return gather(self, max or FIELD_MAX, refuse_excess)
 end
@@ -409,14 +412,10 @@ local function next_part(self)
   return self.part, self.err, self.errno
 end
 
-local function option_of(options, name)
-  local value = options and options[name]
-  if value == nil then return defaults[name] end
-  if type(value) ~= "number" or value ~= value or value < 0 then
-    error(("%s: a number from 0 on expected, got %s"):format(name, tostring(value)), 3)
-  end
-  return value
-end
+--- What it takes.
+M.known = { max_parts = "count", max_head = "count", max_part = "count" }
+
+local function limit_of(options, name) return options and options[name] or defaults[name] end
 
 --- for part in http_multipart.parts(source, boundary) do ... end
 ---@param source fun(): string|nil, string?, integer? a piece of the body; nil and "eof" at its end
@@ -427,8 +426,8 @@ end
 function M.parts(source, boundary, options, on_failure)
   local dash = "--" .. boundary
   local stream = { source = source, dash = dash, after_lf = "\n" .. dash, after_cr = "\r" .. dash, state = "start",
-    held = "", at_line = false, count = 0, on_failure = on_failure, max_parts = option_of(options, "max_parts"),
-    max_head = option_of(options, "max_head"), max_part = option_of(options, "max_part") }
+    held = "", at_line = false, count = 0, on_failure = on_failure, max_parts = limit_of(options, "max_parts"),
+    max_head = limit_of(options, "max_head"), max_part = limit_of(options, "max_part") }
   return function() return next_part(stream) end
 end
 

@@ -8,6 +8,7 @@
 local http_fields = require "moonpark.http_fields"
 local http_json = require "moonpark.http_json"
 local http_multipart = require "moonpark.http_multipart"
+local option = require "moonpark.options"
 local once = require "moonpark.http_once"
 local url = require "moonpark.url"
 
@@ -28,6 +29,8 @@ local url = require "moonpark.url"
 ---@field user string|nil who http.basic_auth has let in
 ---@field id string|nil what http.request_id has given it
 local Request = {}
+
+local check_bytes = option.check_bytes
 
 local PIECE = 65536      -- bytes that read() returns at the most, where nothing else is said
 local BODY_MAX = 8388608 -- bytes that body() holds, where nothing else is said
@@ -116,19 +119,6 @@ end
 ---------------------------------------------------------------------------------------------------
 -- the body
 
--- These raise at the line of who called the caller.
-local function check_limit(max)
-  if max ~= nil and not (type(max) == "number" and max >= 0) then
-    error(("a limit in bytes expected, got %s"):format(tostring(max)), 3)
-  end
-end
-
-local function check_size(max)
-  if max ~= nil and not (type(max) == "number" and max >= 1 and max % 1 == 0) then
-    error(("a number of bytes from 1 on expected, got %s"):format(tostring(max)), 3)
-  end
-end
-
 -- A handler that answers nothing after that has it answered: see Response:refuse.
 local function spoilt(self, err, errno)
   self.body_error = err
@@ -175,7 +165,7 @@ end
 ---@return string? err "eof" at its end, "too long", "malformed message", "unexpected eof", ...
 ---@return integer? errno
 function Request:read(max)
-  check_size(max)
+  check_bytes(max, 1)
   check_reader(self)
   return read_some(self, max)
 end
@@ -184,7 +174,7 @@ end
 ---@param max? integer bytes of a piece at the most; 65536
 ---@return fun(): string|nil
 function Request:chunks(max)
-  check_size(max)
+  check_bytes(max, 1)
   return function()
     check_reader(self)
     return (read_some(self, max))
@@ -236,7 +226,7 @@ end
 ---@return string? err "too long", "malformed message", "unexpected eof", "timeout", "canceled", ...
 ---@return integer? errno
 function Request:body(max)
-  check_limit(max)
+  check_bytes(max, 0)
   local kept = rawget(self, "whole_body")
   if kept then return kept end
   if kept == nil then check_reader(self) end
@@ -259,7 +249,7 @@ end
 ---@return string? err "invalid JSON", or why the body could not be read
 ---@return integer? errno
 function Request:json(max)
-  check_limit(max)
+  check_bytes(max, 0)
   local body, err, errno = self:body(max)
   if not body then return nil, err, errno end
   local value = http_json.decode(body)
@@ -273,7 +263,7 @@ end
 ---@return string? err "not a form": of another type than application/x-www-form-urlencoded; "too many fields", ...
 ---@return integer? errno
 function Request:form_list(max)
-  check_limit(max)
+  check_bytes(max, 0)
   if self:content_type() ~= "application/x-www-form-urlencoded" then return spoilt(self, "not a form") end
   local body, err, errno = self:body(max)
   if not body then return nil, err, errno end
@@ -289,7 +279,7 @@ end
 ---@return string? err as of form_list
 ---@return integer? errno
 function Request:form(max)
-  check_limit(max)
+  check_bytes(max, 0)
   local list, err, errno = self:form_list(max)
   if not list then return nil, err, errno end
   return url.last_values(list)
@@ -301,17 +291,16 @@ end
 ---@param options? {max_parts?: integer, max_head?: integer, max_part?: integer}
 ---@return fun(): moonpark.http.part|nil, string?, integer?
 function Request:multipart(options)
+  options = option.check("multipart", options, http_multipart.known)
   local boundary = http_multipart.boundary(self:header("content-type"))
   if not boundary then
     spoilt(self, "not multipart")
     return function() return nil, "not multipart" end
   end
   if not rawget(self, "body_parts") then
-    local fine, parts = pcall(http_multipart.parts, function() return self:read() end, boundary, options, function(err)
+    self.body_parts = http_multipart.parts(function() return self:read() end, boundary, options, function(err)
       self.body_error = err
     end)
-    if not fine then error(parts, 2) end -- wrong options are the fault of who called this
-    self.body_parts = parts
   end
   return self.body_parts
 end

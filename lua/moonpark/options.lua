@@ -114,6 +114,15 @@ function M.whole(least, most)
     ("must be a whole number from %.0f to %.0f"):format(least, most) }
 end
 
+--- Raises unless `max`, an argument, is nil or a whole number of bytes. math.huge is one.
+---@param max any
+---@param least integer
+---@param level? integer as check's
+function M.check_bytes(max, least, level)
+  if max == nil or is_whole(max) and max >= least then return end
+  error(("a whole number of bytes of at least %d expected, got %s"):format(least, tostring(max)), (level or 2) + 1)
+end
+
 --- The bits of a "mode"; nil for nil.
 ---@param mode string|integer|nil
 ---@return integer|nil
