@@ -124,14 +124,6 @@ static int rest(struct conn *c, struct task *t)
     return SCHED_PARKED;
 }
 
-/* Ends the rest of the holder, if it is resting. */
-static void rouse(struct conn_side *s)
-{
-    struct waiter *first = container_of(s->queue.next, struct waiter, link);
-    if (!list_empty(&s->queue) && first->task == s->holder)
-        sched_wake_waiter(first, 0);
-}
-
 /* Goes on until the operation is done, must wait, or has had its share. */
 static int work(struct conn *c, struct task *t)
 {
@@ -414,7 +406,7 @@ int conn_set_deadline(struct conn *c, int64_t when, int mode)
     if (r == 0)
         r = netpoll_set_deadline(pd, when, mode);
     if (r == 0 && mode & MODE_W)
-        rouse(&c->side[POLL_W]); /* no read rests */
+        conn_rouse(&c->side[POLL_W]); /* no read rests */
     return r;
 }
 

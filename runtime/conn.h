@@ -118,6 +118,14 @@ static inline void conn_renew(const struct conn *c, struct task *t)
     t->op.deadline = c->timeout < 0 ? 0 : clock_add(clock_now(&c->loop->clock), c->timeout);
 }
 
+/* Ends the rest (CONN_LATER) of the side's holder, if it is resting. */
+static inline void conn_rouse(struct conn_side *s)
+{
+    struct waiter *first = container_of(s->queue.next, struct waiter, link);
+    if (!list_empty(&s->queue) && first->task == s->holder)
+        sched_wake_waiter(first, 0);
+}
+
 /* Absolute ns, 0: none, negative: passed. mode: MODE_R | MODE_W. 0, ERR_CLOSED or -ENOMEM. */
 int conn_set_deadline(struct conn *c, int64_t when, int mode);
 

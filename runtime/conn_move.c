@@ -6,6 +6,8 @@
 
 #include "errors.h"
 #include "hard.h"
+#include "http_file.h"
+#include "opening.h"
 #include "sched.h"
 #include "sys.h"
 #include "sys_file.h"
@@ -33,20 +35,69 @@ void conn_file_close(struct conn_file *f)
         sys_close(f->fd);
     f->fd = -1;
     f->path = NULL;
+    if (f->job)
+        pool_release(f->loop->pool, f->job);
+}
+
+/* The thread has come back: whoever holds the side and rests goes on. */
+static void opened(struct job *job)
+{
+    struct conn *c = container_of(job, struct opening, job)->waiter;
+    conn_rouse(&c->side[POLL_W]);
+}
+
+/* A thread opens it; 0 where there is none to do so. */
+static int begin_opening(struct conn *c, struct conn_file *f)
+{
+    struct opening *o = opening_new(NULL, f->path, false);
+    if (!o)
+        return -ENOMEM;
+    o->waiter = c;
+    o->job.done = opened;
+    f->loop = c->loop;
+    if (loop_submit(c->loop, &o->job, &f->job) == 0)
+        return CONN_LATER;
+    o->job.drop(&o->job);
+    return 0;
+}
+
+/* 0; CONN_LATER: a thread is at it. */
+static int open_path(struct conn *c, struct conn_file *f)
+{
+    struct http_file_info info;
+    int fd;
+    if (f->job) {
+        if (f->job->under_way)
+            return CONN_LATER;
+        fd = opening_take(container_of(f->job, struct opening, job));
+        pool_release(f->loop->pool, f->job);
+    } else {
+        fd = http_file_open_cached(NULL, f->path, false, &info);
+    }
+    if (fd == -EAGAIN) {
+        int r = begin_opening(c, f);
+        if (r != 0)
+            return r;
+        fd = http_file_open(NULL, f->path, &info);
+    }
+    if (fd < 0)
+        return fd == -EAGAIN ? -EIO : fd; /* no side waits for a file */
+    f->fd = fd;
+    f->path = NULL;
+    return 0;
 }
 
 /* Opens it where that is still to be done. Its size counts as it is now, whatever becomes of it. */
-static int measure(struct conn_file *f, struct task *t)
+static int measure(struct conn *c, struct conn_file *f, struct task *t)
 {
     uint64_t size;
-    if (f->path) {
-        int fd = sys_open_file(f->path);
-        if (fd < 0)
-            return fd;
-        f->fd = fd;
-        f->path = NULL;
-    }
-    int r = sys_file_size(f->fd, &size);
+    int r = f->path ? open_path(c, f) : 0;
+    if (r == CONN_LATER)
+        t->op.limit = INT64_MAX; /* until it is roused */
+    if (r != 0)
+        return r;
+    t->op.limit = 0;
+    r = sys_file_size(f->fd, &size);
     if (r <= 0)
         return r < 0 ? r : ERR_NOT_A_FILE;
     if (f->offset > size || (f->length != SIZE_MAX && f->length > size - f->offset))
@@ -66,8 +117,8 @@ static ssize_t send_by_hand(struct conn *c, const struct conn_file *f, uint64_t 
 int conn_sendfile(struct conn *c, struct task *t)
 {
     struct conn_file *f = t->op.target;
-    int r = f->measured ? 0 : measure(f, t);
-    if (r < 0 || t->op.total == t->op.length)
+    int r = f->measured ? 0 : measure(c, f, t);
+    if (r != 0 || t->op.total == t->op.length)
         return r;
     uint64_t at = f->offset + t->op.total;
     size_t n = base_min(t->op.length - t->op.total, SHARE);

@@ -15,6 +15,8 @@ struct conn_file {
     const void *mark; /* the face's */
     const char *path; /* opened when its turn comes; or NULL: fd is open */
     int fd;           /* ours; -1: not open */
+    struct loop *loop;
+    struct job *job;  /* an opening's, while a thread is at it; NULL once freed */
     uint64_t offset;  /* where to begin */
     size_t length;    /* bytes asked for; SIZE_MAX: up to the end */
     bool measured;    /* op.length says how many there are to be sent */

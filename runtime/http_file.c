@@ -81,13 +81,33 @@ static int measure(int fd, struct http_file_info *info)
     return S_ISREG(st.st_mode) ? 0 : S_ISDIR(st.st_mode) ? -EISDIR : ERR_NOT_A_FILE;
 }
 
-int http_file_open(const char *root, const char *path, struct http_file_info *info)
+/* fd, where it is one and a file. */
+static int measured(int fd, struct http_file_info *info)
 {
-    int fd = open_either(root, path, FILE_FLAGS);
     int r = fd < 0 ? fd : measure(fd, info);
     if (fd >= 0 && r < 0)
         sys_close(fd);
     return r < 0 ? r : fd;
+}
+
+int http_file_open(const char *root, const char *path, struct http_file_info *info)
+{
+    return measured(open_either(root, path, FILE_FLAGS), info);
+}
+
+static bool is_unsure(int r) { return r == -ENOSYS || r == -EINVAL || r == -EPERM; }
+
+int http_file_open_cached(const char *root, const char *path, bool folder, struct http_file_info *info)
+{
+    int dir = root ? sys_open_cached(AT_FDCWD, root, O_PATH | O_DIRECTORY, false) : AT_FDCWD;
+    if (root && dir < 0)
+        return -EAGAIN;
+    int fd = sys_open_cached(dir, path, folder ? FOLDER_FLAGS : FILE_FLAGS, root != NULL);
+    if (root)
+        sys_close(dir);
+    if (is_unsure(fd))
+        return -EAGAIN;
+    return folder ? fd : measured(fd, info);
 }
 
 int http_file_open_folder(const char *root, const char *path) { return open_either(root, path, FOLDER_FLAGS); }

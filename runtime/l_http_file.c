@@ -9,9 +9,11 @@
 #include "http_server.h"
 #include "l_conn.h"
 #include "l_http.h"
+#include "opening.h"
 #include "sys_move.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char file_mark = 0;
@@ -40,35 +42,107 @@ static const char *check_path(lua_State *L, int idx)
     return path;
 }
 
-/* http_file(path[, root]) -> file, size, modified (whole seconds), etag | nil, err, errno */
-static int l_file(lua_State *L)
+/* What is told of an open file, or folder, behind the object. */
+static int push_info(lua_State *L, int fd, bool folder, const struct http_file_info *info)
 {
-    const char *path = check_path(L, 1), *root = lua_isnoneornil(L, 2) ? NULL : check_path(L, 2);
     char etag[HTTP_FILE_ETAG];
-    struct http_file_info info;
-    struct conn_file *f = face_new(L, FACE_META_HTTP_FILE, sizeof *f);
-    *f = (struct conn_file){.mark = &file_mark, .fd = -1, .lasting = true};
-    f->fd = http_file_open(root, path, &info);
-    if (f->fd < 0)
-        return face_error(L, f->fd);
-    lua_pushnumber(L, (lua_Number)info.size);
-    lua_pushnumber(L, (lua_Number)(info.modified / NS_PER_SECOND - (info.modified % NS_PER_SECOND < 0)));
-    lua_pushlstring(L, etag, http_file_etag(&info, etag));
-    return 4;
+    if (folder) {
+        lua_pushinteger(L, fd);
+        return 1;
+    }
+    lua_pushnumber(L, (lua_Number)info->size);
+    lua_pushnumber(L, (lua_Number)(info->modified / NS_PER_SECOND - (info->modified % NS_PER_SECOND < 0)));
+    lua_pushlstring(L, etag, http_file_etag(info, etag));
+    return 3;
 }
 
-/* http_folder(path[, root]) -> file, descriptor | nil, err, errno: open until it is closed, for who lists it */
-static int l_folder(lua_State *L)
+/* ---- where a thread opens it: the object is the first of the arguments that are kept ---- */
+
+static int push_opened(lua_State *L, struct task *t)
+{
+    struct conn_file *f = t->wait.object;
+    if (!f->job)
+        return face_error(L, t->wait.result); /* canceled */
+    struct opening *o = container_of(f->job, struct opening, job);
+    if (o->fd < 0) {
+        int r = o->fd;
+        pool_release(f->loop->pool, f->job);
+        return face_error(L, r);
+    }
+    lua_pushvalue(t->op.stack, t->op.base);
+    if (t->op.stack != L)
+        lua_xmove(t->op.stack, L, 1);
+    int n = push_info(L, o->fd, o->folder, &o->info);
+    f->fd = opening_take(o);
+    pool_release(f->loop->pool, f->job);
+    return n + 1;
+}
+
+static void leave(struct task *t)
+{
+    struct conn_file *f = t->wait.object;
+    if (f->job && f->job->under_way)
+        pool_release(f->loop->pool, f->job);
+}
+
+static void describe(const struct task *t, char *text, size_t n)
+{
+    const struct conn_file *f = t->wait.object;
+    if (f->job)
+        snprintf(text, n, "%s", container_of(f->job, struct opening, job)->path);
+}
+
+static const struct wait_kind kind_open = {.name = "http.open", .push = push_opened, .undo = leave, .describe = describe};
+
+static void opened(struct job *job) { sched_wake(container_of(job, struct opening, job)->waiter, 0); }
+
+/* Parks t; or 0, where no thread can do it. */
+static int hand_over(struct task *t, struct conn_file *f, struct opening *o)
+{
+    int r = sched_park(t, &kind_open, f, 0, WAIT_OUTSIDE);
+    if (r == 0) {
+        o->waiter = t;
+        o->job.done = opened;
+        if (loop_submit(f->loop, &o->job, &f->job) == 0)
+            return SCHED_PARKED;
+        face_unpark(t);
+    }
+    o->job.drop(&o->job);
+    return r;
+}
+
+/* (path[, root]) -> the object, and what push_info tells | nil, err, errno */
+static int open_to_send(lua_State *L, bool folder)
 {
     const char *path = check_path(L, 1), *root = lua_isnoneornil(L, 2) ? NULL : check_path(L, 2);
+    struct http_file_info info;
     struct conn_file *f = face_new(L, FACE_META_HTTP_FILE, sizeof *f);
-    *f = (struct conn_file){.mark = &file_mark, .fd = -1};
-    f->fd = http_file_open_folder(root, path);
+    *f = (struct conn_file){.mark = &file_mark, .fd = -1, .lasting = !folder};
+    f->fd = http_file_open_cached(root, path, folder, &info);
+    if (f->fd == -EAGAIN) {
+        struct ctx *cx = face_ctx(L);
+        struct task *t = face_task(L, cx);
+        struct opening *o = opening_new(root, path, folder);
+        f->loop = &cx->loop;
+        int r = o ? hand_over(t, f, o) : -ENOMEM;
+        if (r == SCHED_PARKED) {
+            lua_insert(L, 1);
+            return face_park(L, t);
+        }
+        if (r < 0)
+            return face_error(L, r);
+        f->fd = folder ? http_file_open_folder(root, path) : http_file_open(root, path, &info);
+    }
     if (f->fd < 0)
         return face_error(L, f->fd);
-    lua_pushinteger(L, f->fd);
-    return 2;
+    return 1 + push_info(L, f->fd, folder, &info);
 }
+
+/* http_file(path[, root]) -> file, size, modified (whole seconds), etag | nil, err, errno */
+static int l_file(lua_State *L) { return open_to_send(L, false); }
+
+/* http_folder(path[, root]) -> file, descriptor | nil, err, errno: open until it is closed, for who lists it */
+static int l_folder(lua_State *L) { return open_to_send(L, true); }
 
 /* file:close(); harmless twice */
 static int l_close(lua_State *L)

@@ -30,6 +30,15 @@ int sys_open_beneath(int dir, const char *path, int flags)
     RETRY(r, (int)syscall(SYS_openat2, dir, path, &how, sizeof how));
 }
 
+int sys_open_cached(int dir, const char *path, int flags, bool beneath)
+{
+    const uint64_t below = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_CACHED | (beneath ? below : 0)};
+    int r;
+    FAULT(EAGAIN);
+    RETRY(r, (int)syscall(SYS_openat2, dir, path, &how, sizeof how));
+}
+
 /* Never retried: on Linux the descriptor is gone even after EINTR. */
 int sys_close_file(int fd)
 {

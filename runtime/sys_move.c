@@ -101,13 +101,6 @@ ssize_t sys_send_more(int fd, const void *bytes, size_t n)
     RETRY(r, send(fd, bytes, hard_trim(n), MSG_MORE | MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 
-int sys_open_file(const char *path)
-{
-    int r;
-    FAULT(EMFILE);
-    RETRY(r, open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-}
-
 int sys_file_size(int fd, uint64_t *size)
 {
     struct stat st;

@@ -22,7 +22,6 @@ int sys_set_pipe_size(int fd, size_t n);
 /* As sys_send; more bytes follow at once, and may leave together with these (MSG_MORE). */
 ssize_t sys_send_more(int fd, const void *bytes, size_t n);
 
-int sys_open_file(const char *path);       /* for reading; does not wait for a FIFO's writer */
 int sys_file_size(int fd, uint64_t *size); /* 1; 0 where it is no regular file; -EISDIR, ... */
 
 #endif

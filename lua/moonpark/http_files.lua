@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- http_files.lua - res:file: a file as a response, or the part of it that the client does not have yet.
 --
--- open, fstat, the head and the first bytes in one go, close: that is all that a plain request for a file costs.
+-- open, fstat, the head and the first bytes in one go, close: that is all that a plain request for a file costs. Opening
+-- waits for a helper thread where the kernel's caches do not know the path.
 
 local core = require "moonpark.core"
 local http_conditions = require "moonpark.http_conditions"
@@ -282,7 +283,7 @@ end
 ---@param errno integer|nil
 function M.fail(res, path, err, errno)
   local status = M.status_of(err, errno)
-  if status == 503 then log(res, "cannot open %s: %s", path, err) end
+  if status == 503 and err ~= "canceled" then log(res, "cannot open %s: %s", path, err) end
   res.type = nil
   res:fail(status)
 end

@@ -298,6 +298,51 @@ describe("a compressed file beside it", function()
   end))
 end)
 
+describe("a file that is not in the kernel's caches", function()
+  -- Nor is what lies behind /proc/self/root, ever. All threads hang until let_go().
+  local function hanging(options, body)
+    return files.in_folder(function(folder)
+      assert(fs.write(folder .. "/a", "a"))
+      local _, let_go = files.hang(folder, 4)
+      local root = options and "/proc/self/root" .. folder or nil
+      support.served(function(req, res)
+        if req.path == "/cached" then return res:file(folder .. "/a") end
+        return res:file(root and "a" or "/proc/self/root" .. folder .. req.path, { root = root })
+      end, function(ask, server)
+        local ok, err = pcall(body, ask, let_go, server)
+        if not ok then let_go() end
+        assert(ok, err)
+      end)()
+    end)
+  end
+
+  for name, options in pairs { ["is opened"] = false, ["below a root is opened"] = true } do
+    it(name .. " by a thread, while others are answered", hanging(options, function(ask, let_go)
+      local asking = moonpark.go(ask, "GET", "/a")
+      for _ = 1, 3 do expect(ask("GET", "/cached"), 200, "a") end
+      assert.equal("parked", asking:status())
+      let_go()
+      local _, answer = asking:join()
+      expect(answer, 200, "a")
+    end))
+  end
+
+  it("is answered for as any other where it cannot be opened", hanging(false, function(ask, let_go)
+    let_go()
+    expect(ask("GET", "/none"), 404)
+    expect(ask("GET", "/fifo1"), 404)
+  end))
+
+  it("is not waited for once its client has left, and leaves no descriptor", hanging(false, function(_, let_go, server)
+    local conn = support.dial(server)
+    assert(conn:write(support.request("GET", "/a")))
+    while server:stats().requests == 0 do moonpark.sleep(0.0005) end
+    conn:close()
+    while server:stats().connections > 0 do moonpark.sleep(0.0005) end
+    let_go()
+  end))
+end)
+
 describe("with a root", function()
   local function in_root(body)
     return files.in_folder(function(folder)

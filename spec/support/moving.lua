@@ -12,7 +12,6 @@ int moving_close(int fd) __asm__("close");
 int moving_truncate(const char *path, long length) __asm__("truncate");
 int moving_mkfifo(const char *path, unsigned mode) __asm__("mkfifo");
 int moving_chmod(const char *path, unsigned mode) __asm__("chmod");
-int moving_setfsuid(unsigned uid) __asm__("setfsuid");
 long moving_lseek(int fd, long offset, int whence) __asm__("lseek");
 long moving_readlink(const char *path, char *target, size_t size) __asm__("readlink");
 ]]
@@ -52,12 +51,14 @@ end
 
 function M.mkfifo(path) assert(C.moving_mkfifo(path, 384) == 0) end
 
---- Runs body() with no right to read the file, whoever we are.
-function M.without_rights(path, body)
+--- A script for a process that has no right to read the file, whoever we are; `path` is in its reach.
+function M.without_rights(path, script)
   assert(C.moving_chmod(path, 0) == 0)
-  local before = C.moving_setfsuid(NOBODY)
-  body()
-  C.moving_setfsuid(before)
+  return ([[local ffi = require "ffi"
+    ffi.cdef "int setfsuid(unsigned user);"
+    ffi.C.setfsuid(%d)
+    local path = %q
+    ]]):format(NOBODY, path) .. script
 end
 
 function M.open(path)
