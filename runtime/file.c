@@ -235,9 +235,9 @@ static void take_back(struct file_job *j)
     struct stat ours, there;
     if (j->op != FILE_OPEN || !(j->open_flags & O_EXCL) || !j->file || j->file->fd < 0)
         return;
-    bool same = sys_fstat(j->file->fd, &ours) == 0 && sys_fstatat(AT_FDCWD, j->path, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-                ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
-    if (same)
+    bool seen = sys_fstat(j->file->fd, &ours) == 0 &&
+                sys_fstatat(AT_FDCWD, j->path, &there, AT_SYMLINK_NOFOLLOW) == 0;
+    if (seen && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
         (void)sys_unlinkat(AT_FDCWD, j->path, 0);
     sys_close(j->file->fd);
     j->file->fd = -1;

@@ -92,7 +92,8 @@ static void describe(const struct task *t, char *text, size_t n)
         snprintf(text, n, "%s", container_of(f->job, struct opening, job)->path);
 }
 
-static const struct wait_kind kind_open = {.name = "http.open", .push = push_opened, .undo = leave, .describe = describe};
+static const struct wait_kind kind_open = {
+    .name = "http.open", .push = push_opened, .undo = leave, .describe = describe};
 
 static void opened(struct job *job) { sched_wake(container_of(job, struct opening, job)->waiter, 0); }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* opening.h - a file that is to be sent, opened by a helper thread: a disk or a file server may take its time.
  *
- * Floor 3; called by conn_move and l_http_file where http_file_open_cached would have to wait. What it has opened belongs
- * to it until it is taken: who leaves before (pool_release) leaves no descriptor behind. */
+ * Floor 3; called by conn_move and l_http_file where http_file_open_cached would have to wait. What it has opened
+ * belongs to it until it is taken: who leaves before (pool_release) leaves no descriptor behind. */
 #ifndef MOONPARK_OPENING_H
 #define MOONPARK_OPENING_H
 

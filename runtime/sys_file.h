@@ -2,8 +2,8 @@
 /* sys_file.h - the system calls on files, each able to fail in the hard build.
  *
  * Floor 0. As in sys.h: what the system returned, or -errno; EINTR is retried. They block: all but those of
- * inotify and sys_open_cached are for helper threads, and may run in several at once. `dir` is a folder's descriptor or AT_FDCWD.
- * Descriptors are close-on-exec. */
+ * inotify and sys_open_cached are for helper threads, and may run in several at once. `dir` is a folder's descriptor
+ * or AT_FDCWD. Descriptors are close-on-exec. */
 #ifndef MOONPARK_SYS_FILE_H
 #define MOONPARK_SYS_FILE_H
 
@@ -17,8 +17,8 @@ int sys_openat(int dir, const char *path, int flags, unsigned permissions);
 /* Below that folder: nothing on the way may lead out of it, no link either (openat2, RESOLVE_BENEATH). -EXDEV:
  * something would; -EAGAIN: the kernel could not be sure; -ENOSYS: it has no such call. */
 int sys_open_beneath(int dir, const char *path, int flags);
-/* Where the kernel need not wait for a disk, which it knows from its caches; `beneath` as above. -EAGAIN: it may have to;
- * -ENOSYS, -EINVAL, -EPERM: it has no such call, or may not say. */
+/* Where the kernel need not wait for a disk, which it knows from its caches; `beneath` as above. -EAGAIN: it may have
+ * to; -ENOSYS, -EINVAL, -EPERM: it has no such call, or may not say. */
 int sys_open_cached(int dir, const char *path, int flags, bool beneath);
 int sys_close_file(int fd); /* says what the system says of it; the descriptor is gone anyway */
 ssize_t sys_file_read(int fd, void *bytes, size_t n);

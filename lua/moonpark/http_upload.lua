@@ -67,8 +67,8 @@ end
 -- Why the connection ended. What a peer has said before it did counts still.
 local by_peer = { ["broken pipe"] = true, ["connection reset by peer"] = true }
 
---- No more of a request can be sent: what the peer has said meanwhile is still to be read. Should it be there after all,
---- it learns that it waits in vain; where even that fails, we do not wait for long.
+--- No more of a request can be sent: what the peer has said meanwhile is still to be read. Should it be there after
+--- all, it learns that it waits in vain; where even that fails, we do not wait for long.
 ---@param conn moonpark.connection
 ---@return number|nil patience seconds
 function M.break_off(conn)

@@ -135,8 +135,8 @@ describe("examples/chat.lua", function()
     return n
   end
 
-  -- Reads the talker's lines, checks that none is missing, calls hears(n) for each, and left() when the slow one is told
-  -- to have left.
+  -- Reads the talker's lines, checks that none is missing, calls hears(n) for each, and left() when the slow one is
+  -- told to have left.
   local function follow(conn, hears, left)
     local expected = 1
     for line in conn:lines() do

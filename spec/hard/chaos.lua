@@ -358,7 +358,8 @@ local function live()
   server = start(router)
   front = start_front()
   for _ = 1, ROUNDS do round() end
-  for _, name in ipairs { "echo", "stream", "file", "static", "get", "put", "upload", "proxied", "passed_up", "files" } do
+  for _, name in ipairs { "echo", "stream", "file", "static", "get", "put", "upload", "proxied", "passed_up",
+    "files" } do
     local ok, err = pcall(actions[name])
     if not ok then broken("%s fails when nothing else does any more: %s", name, err) end
   end

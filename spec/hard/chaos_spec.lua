@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- A server and its clients in which calls fail by chance (chaos.lua), always the same ones; and what such runs have found.
--- Needs the hard build.
+-- A server and its clients in which calls fail by chance (chaos.lua), always the same ones; and what such runs have
+-- found. Needs the hard build.
 
 local core = require "moonpark.core"
 local http = require "moonpark.http"
@@ -89,7 +89,7 @@ describe("in the hard build", function()
   for name, body in pairs { ["a text"] = "b", ["pieces"] = true } do
     it("a request with " .. name .. " that could not be sent does not wait for an answer that nobody gives", function()
       echoing(function(url)
-        for times, step in ipairs { 1, 60 } do -- where two fail, and one tells the server: then it is waited for a moment
+        for times, step in ipairs { 1, 60 } do -- two: nor can the server be told, and is waited for a moment
           local count = sweep("syscall", times, step, function(fail)
             hard.fail_with(EPIPE)
             local pieces = { "b" }

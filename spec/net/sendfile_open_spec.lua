@@ -36,7 +36,8 @@ describe("sendfile of a path that is not in the kernel's caches", function()
     assert.equal(BYTES .. ", and more", b:read_all())
   end))
 
-  it("is ended by a cancellation, a deadline and a close, and leaves no descriptor", hanging(function(a, _, path, let_go)
+  it("is ended by a cancellation, a deadline and a close, and leaves no descriptor", hanging(
+    function(a, _, path, let_go)
     local sending = support.parked(a.sendfile, a, path)
     sending:cancel()
     assert.same({ true, nil, "canceled", nil, 0 }, { sending:join() })

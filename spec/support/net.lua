@@ -28,8 +28,8 @@ M.NOBODY = "127.83.12.9:1"
 
 function M.pid() return ffi.C.net_spec_getpid() end
 
---- A loopback address that no other spec uses at the same time. A port there that was closed a moment ago is still free:
---- on 127.0.0.1 it may be anybody's by then.
+--- A loopback address that no other spec uses at the same time. A port there that was closed a moment ago is still
+--- free: on 127.0.0.1 it may be anybody's by then.
 function M.own_host()
   local pid = M.pid()
   return ("127.%d.%d.%d"):format(64 + bit.rshift(pid, 16) % 64, bit.rshift(pid, 8) % 256, pid % 256)
