@@ -213,15 +213,6 @@ static char *put_own_fields(char *at, const struct http_out *o, const struct htt
     return p->old ? PUT(at, "Connection: keep-alive\r\n") : at;
 }
 
-int http_begin_interim(struct buf *out, int status)
-{
-    char *from = buf_reserve(out, HEAD_ROOM);
-    if (!from)
-        return -ENOMEM;
-    buf_commit(out, (size_t)(put_status_line(from, status) - from));
-    return 0;
-}
-
 int http_begin_response(struct http_out *o, const struct http_peer *p, struct buf *out, int status, int64_t length,
                         const char *date)
 {

@@ -67,9 +67,6 @@ struct http_peer {
 
 void http_peer_of(struct http_peer *p, const struct http_head *h, const char *bytes);
 
-/* Begins a response that comes before the one, 100 Continue or 103 Early Hints; its fields follow. 0 or -ENOMEM. */
-int http_begin_interim(struct buf *out, int status);
-
 /* Begins a response: length of its body, or -1 where that is not known yet. Writes the status line and the fields
  * that frame it into out; date: 29 bytes or NULL. The caller adds fields of its own, then http_end_head. */
 int http_begin_response(struct http_out *o, const struct http_peer *p, struct buf *out, int status, int64_t length,

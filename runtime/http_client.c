@@ -33,9 +33,7 @@ void http_client_fini(struct http_reader *r)
 static bool is_interim(const struct http_reader *r)
 {
     int status = r->head.status;
-    if (status >= 200 || status == 101 || r->interim_wanted == HTTP_INTERIM_ALL)
-        return false;
-    return status != 100 || r->interim_wanted != HTTP_INTERIM_CONTINUE;
+    return status < 200 && status != 101 && !(status == 100 && r->continues);
 }
 
 /* The head is the first n bytes of `in`. */

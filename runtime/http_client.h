@@ -11,9 +11,6 @@
 
 struct lua_State;
 
-/* Which responses that come before the one are handed out; others are skipped. 101 always is. */
-enum http_interim { HTTP_INTERIM_NONE, HTTP_INTERIM_CONTINUE, HTTP_INTERIM_ALL };
-
 /* One response; used again for the next one on the same connection. */
 struct http_reader {
     int (*push)(struct lua_State *L, struct task *t); /* the results of these operations, where they went well */
@@ -25,7 +22,7 @@ struct http_reader {
     size_t limit;          /* bytes of a head */
     uint16_t interim;      /* responses that were skipped: 100 Continue, 103 Early Hints, ... */
     bool to_head;          /* the request is a HEAD */
-    uint8_t interim_wanted; /* those of which the caller is told; enum http_interim */
+    bool continues;        /* who calls waits for 100 Continue, and is told of it */
 };
 
 /* The next response is that to another request. */

@@ -67,7 +67,6 @@ static int begin_exchange(struct http_exchange *x, struct http_conn *hc, const c
     x->failure = 0;
     x->inside = 0;
     x->continued = !x->head.expect || x->head.minor == 0;
-    x->relayed = false;
     x->limit = most->body;
     x->framing = (struct http_out){.phase = HTTP_UNSENT};
     http_request_body(&x->body, &x->head);

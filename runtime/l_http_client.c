@@ -147,12 +147,12 @@ static int read_with(lua_State *L, enum conn_op op)
     return l_conn_run(L, t, c, op);
 }
 
-/* head(connection, is the answer to a HEAD, bytes[, enum http_interim]) -> status | nil, err, errno */
+/* head(connection, is the answer to a HEAD, bytes, is 100 wanted) -> status | nil, err, errno */
 static int l_head(lua_State *L)
 {
     struct http_reader *r = l_http_reader(L, 1);
     http_client_begin(r, lua_toboolean(L, 3), face_size(L, 4, 1, 65536));
-    r->interim_wanted = (uint8_t)face_size(L, 5, 0, HTTP_INTERIM_NONE);
+    r->continues = lua_toboolean(L, 5);
     return read_with(L, CONN_RESPONSE);
 }
 

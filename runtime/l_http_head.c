@@ -49,6 +49,5 @@ int l_http_head_push_framing(lua_State *L, const struct http_head *head, const s
     else
         lua_pushnil(L);
     lua_pushboolean(L, body->over && !body->held);
-    lua_pushnumber(L, (lua_Number)body->total);
-    return 4;
+    return 3;
 }

@@ -58,7 +58,7 @@ local function is_replayable(job) return job.body == nil or type(job.body) == "s
 
 local function read_head(job, use, continues)
   local options, entry = job.options, use.entry
-  return entry.reader:head(entry.conn, job.method == "HEAD", options.max_head or HEAD_MAX, continues and 1 or 0)
+  return entry.reader:head(entry.conn, job.method == "HEAD", options.max_head or HEAD_MAX, continues)
 end
 
 -- true: the body is wanted; false and a status: that is the answer already; nil, err.

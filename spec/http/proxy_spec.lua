@@ -54,22 +54,21 @@ describe("http.proxy", function()
     local target = peers.saying(peers.ok("hello", "X-A: b\r\nConnection: X-Gone\r\nX-Gone: 1\r\nKeep-Alive: 5\r\n"
       .. "Date: today\r\n"))
     local server = in_front_of(target.url)
-    local got = raw(server, "GET http://me/a/%2f?b=c HTTP/1.1\r\nHost: me\r\nConnection: close, x-secret\r\n"
+    local got = raw(server, "GET http://me/a/%2e?b=c HTTP/1.1\r\nHost: me\r\nConnection: close, x-secret\r\n"
       .. "X-Secret: 1\r\nX-Kept: 2\r\nTE: trailers\r\nKeep-Alive: 1\r\nProxy-Authorization: x\r\n"
       .. "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n\r\n")
-    assert.equal(("GET /a/%%2f?b=c HTTP/1.1\nHost: %s\nX-Kept: 2\nX-Forwarded-For: 9.9.9.9, 127.0.0.1\n"
-      .. "X-Forwarded-Proto: http\nX-Forwarded-Host: me\nVia: 1.1 moonpark\n"):format(target.address), target.heads[1])
+    assert.equal(("GET /a/%%2e?b=c HTTP/1.1\nHost: %s\nX-Kept: 2\nX-Forwarded-For: 9.9.9.9, 127.0.0.1\n"
+      .. "X-Forwarded-Proto: http\nX-Forwarded-Host: me\n"):format(target.address), target.heads[1])
     assert.equal("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\nX-A: b\r\nDate: today\r\n\r\nhello", got)
   end)
 
   it("says who asks as it is told to, and which Host is meant", function()
     local target = peers.saying(peers.ok "", peers.ok "", peers.ok "")
     raw(in_front_of(target.url, { forwarded = "standard", host = "preserve" }), GET)
-    raw(in_front_of(target.url, { forwarded = false, host = "other", via = false }), GET)
+    raw(in_front_of(target.url, { forwarded = false, host = "other" }), GET)
     raw(in_front_of(target.url .. "/base/", { forwarded = false }), "OPTIONS * HTTP/1.1\r\nHost: a\r\n"
       .. "Connection: close\r\n\r\n")
-    assert.equal('GET / HTTP/1.1\nHost: me\nForwarded: for="127.0.0.1";proto=http;host="me"\nVia: 1.1 moonpark\n',
-      target.heads[1])
+    assert.equal('GET / HTTP/1.1\nHost: me\nForwarded: for="127.0.0.1";proto=http;host="me"\n', target.heads[1])
     assert.equal("GET / HTTP/1.1\nHost: other\n", target.heads[2])
     assert.matches("^OPTIONS %* HTTP/1%.1\n", target.heads[3])
   end)
@@ -271,7 +270,7 @@ describe("http.proxy", function()
     local server = in_front_of(target.url)
     local got = raw(server, GET)
     assert.equal("abc", (got:match("\r\n\r\n(.*)$"):gsub("%x+\r\n(%l+)\r\n", "%1"))) -- and no last chunk
-    assert.same({ ("GET /: the answer of %s was cut off: unexpected eof"):format(target.address) }, server.log)
+    assert.matches("was cut off: unexpected eof", server.log[1])
   end)
 
   it("cancels the target's work when the client goes away", function()
