@@ -33,7 +33,7 @@ void http_client_fini(struct http_reader *r)
 static bool is_interim(const struct http_reader *r)
 {
     int status = r->head.status;
-    return status < 200 && status != 101 && !(status == 100 && r->continues);
+    return status < 200 && status != 101 && !(status == 100 && r->continues) && !r->relays;
 }
 
 /* The head is the first n bytes of `in`. */

@@ -23,13 +23,14 @@ struct http_reader {
     uint16_t interim;      /* responses that were skipped: 100 Continue, 103 Early Hints, ... */
     bool to_head;          /* the request is a HEAD */
     bool continues;        /* who calls waits for 100 Continue, and is told of it */
+    bool relays;           /* who calls passes interim responses on, and is told of each */
 };
 
 /* The next response is that to another request. */
 void http_client_begin(struct http_reader *r, bool to_head, size_t limit);
 void http_client_fini(struct http_reader *r);
 
-/* CONN_RESPONSE; op.target: the reader. Interim responses are skipped, but for 101 and a 100 that is waited for.
+/* CONN_RESPONSE; op.target: the reader. Interim responses are skipped, but for 101 and those that are wanted.
  * ERR_EOF: the connection ended before the first byte. ERR_MALFORMED, ERR_TOO_LONG, ERR_UNEXPECTED_EOF. */
 int http_client_head(struct conn *c, struct task *t);
 

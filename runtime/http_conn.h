@@ -52,6 +52,7 @@ struct http_exchange {
     size_t inside;          /* bytes of the body that come last in `out`, but for what frames them */
     uint64_t limit;         /* bytes of the body that are taken */
     bool continued;         /* 100 Continue was sent, or is not wanted */
+    bool relayed;           /* or is another server's to send, which was asked in its place */
     bool gone;              /* the client has left */
     bool over;              /* its handler has returned */
     bool late_answer;       /* the request's time was up before it had */

@@ -63,6 +63,7 @@ static int begin_exchange(struct http_exchange *x, struct http_conn *hc, const c
         return -ENOMEM;
     x->conn = hc;
     x->serial++;
+    x->relayed = false;
     x->gone = x->over = x->late_answer = x->curtailed = x->spoilt = x->resting = false;
     x->failure = 0;
     x->inside = 0;

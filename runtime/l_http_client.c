@@ -147,12 +147,13 @@ static int read_with(lua_State *L, enum conn_op op)
     return l_conn_run(L, t, c, op);
 }
 
-/* head(connection, is the answer to a HEAD, bytes, is 100 wanted) -> status | nil, err, errno */
+/* head(connection, is the answer to a HEAD, bytes, is 100 wanted, are all interim ones) -> status | nil, err, errno */
 static int l_head(lua_State *L)
 {
     struct http_reader *r = l_http_reader(L, 1);
     http_client_begin(r, lua_toboolean(L, 3), face_size(L, 4, 1, 65536));
     r->continues = lua_toboolean(L, 5);
+    r->relays = lua_toboolean(L, 6);
     return read_with(L, CONN_RESPONSE);
 }
 

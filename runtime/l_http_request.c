@@ -23,7 +23,7 @@ static void push_span(lua_State *L, const struct http_exchange *x, struct http_s
 static int welcome(struct http_exchange *x)
 {
     static const char words[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (x->continued || x->framing.phase != HTTP_UNSENT || buf_len(&x->conn->c.in) > 0)
+    if (x->continued || x->relayed || x->framing.phase != HTTP_UNSENT || buf_len(&x->conn->c.in) > 0)
         return 0;
     int r = buf_append(&x->out, words, sizeof words - 1);
     if (r < 0)

@@ -6,7 +6,10 @@
 -- slower side takes it. A connection to the target is kept as soon as its answer is over.
 
 local core = require "moonpark.core"
+local http_files = require "moonpark.http_files"
 local http_pool = require "moonpark.http_pool"
+local http_trace = require "moonpark.http_trace"
+local check_options = require("moonpark.options").check
 local net = require "moonpark.net"
 local task = require "moonpark.task"
 local url = require "moonpark.url"
@@ -17,12 +20,30 @@ local forward_request, forward_response = core.http_forward_request, core.http_f
 
 local SMALL = 16384 -- bytes of a request's body that are sent with its head
 local HEAD_MAX = 65536
+local INTERIM_MAX = 32 -- a target that sends only these would keep us for ever
 
 local forwarded_modes = { [false] = 0, x = 1, standard = 2 }
 
+-- The protocols that may follow an Upgrade, as a list for the core; nil: that is no such option.
+local function protocols_of(option)
+  if option == nil or option == true then return "websocket" end
+  if option == false then return false end
+  if type(option) == "string" then option = { option } end
+  if type(option) ~= "table" or #option == 0 then return nil end
+  for _, name in ipairs(option) do
+    if type(name) ~= "string" or not name:find("^[%w!#$%%&'*+%-.^_`|~/]+$") then return nil end
+  end
+  return table.concat(option, ",")
+end
+
 local known = {
-  host = "string", forwarded = false, connect_timeout = "number", io_timeout = "number", max_connections = "number",
-  max_idle = "number", idle_timeout = "number", upgrade = "boolean", on_error = "function",
+  host = "string", connect_timeout = "seconds", io_timeout = "seconds", max_connections = "positive",
+  max_idle = "count", idle_timeout = "seconds", on_error = "function",
+  forwarded = { function(value) return forwarded_modes[value] ~= nil end, 'must be "x", "standard" or false' },
+  upgrade = { function(value) return protocols_of(value) ~= nil end,
+    "must be true, false, a protocol's name or a list of them" },
+  via = { function(value) return value == false or type(value) == "string" and value:find("^[%w%-._~]+$") ~= nil end,
+    "must be a name or false" },
 }
 
 -- Requests that may be sent again where their connection turns out to be dead (RFC 9110 9.2.2).
@@ -38,6 +59,8 @@ local statuses = { timeout = 504 } -- others are 502
 ---@field prefix string the target's own path, without a "/" at its end
 ---@field host string|nil what the target is told; nil: what the client has said
 ---@field forwarded integer
+---@field upgrade string|false the protocols that may pass
+---@field via string|false what the proxy is called there
 local Proxy = {}
 Proxy.__index = Proxy
 
@@ -70,33 +93,78 @@ local function release(self, use, broken)
   use.entry = false -- not before: put may raise
 end
 
--- The target has failed: the client is told, where nothing was sent to him yet.
+-- A line for whoever hears errors: on_error, else the server's log.
+local function note(self, req, res, text)
+  local write = self.on_error or http_files.logs[res.x]
+  if write then write(("%s %s: %s"):format(req.method, req.raw_path, text)) end
+end
+
+-- The target has failed, and the client was told nothing yet.
 local function refuse(self, req, res, err)
   if err == "canceled" then return end -- the server knows why, and settles it
-  if self.on_error then self.on_error(("%s %s: %s"):format(req.method, req.raw_path, err)) end
-  if res.x:phase(res.serial) == "unsent" then
-    return res:fail(statuses[err] or 502)
-  end
-  error("the answer of " .. self.address .. " was cut off: " .. err, 0) -- so that the client's is cut off too
+  if self.on_error then note(self, req, res, err) end
+  return res:fail(statuses[err] or 502)
+end
+
+-- What has begun cannot be completed: the client sees that. Who has left, or whose server closes, needs no words.
+local function cut(self, req, res, text)
+  if core.http_forward_cut(res.x, res.serial) and not req:is_gone() then note(self, req, res, text) end
 end
 
 ---------------------------------------------------------------------------------------------------
--- requests with a body that streams
+-- a body that streams up, beside an answer that may come down
+--
+-- While it is on its way, the target may be silent for as long as that takes: the time of its silence begins when all of
+-- the body is there. So reads have a deadline that moves, and writes one each.
 
-local function send_pieces(req, conn, chunked)
+---@class moonpark.http.proxy.upload
+---@field over boolean|nil nothing more is sent
+---@field ok boolean|nil all of it was sent
+---@field err string|nil
+---@field clients boolean|nil it was the client who failed
+
+local function deadline(self) return core.now() + self.io_timeout end
+
+-- Before each read of the answer.
+local function watch(self, conn, up)
+  if up then conn:set_read_deadline(up.over and deadline(self) or nil) end
+end
+
+local function send_piece(self, conn, chunked, data)
+  conn:set_write_deadline(deadline(self))
+  if chunked then return conn:write(("%x\r\n"):format(#data), data, "\r\n") end
+  return conn:write(data)
+end
+
+-- true; nil, err and whether it was the client's fault.
+local function send_pieces(self, req, conn, chunked, waits)
   local x, serial = req.x, req.serial
   while true do
     local data, err = x:read(serial)
+    if not data and err ~= "eof" then
+      rawset(req, "body_error", err)
+      return nil, err, true
+    end
+    if waits and conn:set_read_deadline(nil) then waits = false end -- he did not wait, or was told to go on
     if not data then
-      if err ~= "eof" then
-        rawset(req, "body_error", err)
-        return nil, err, true
-      end
-      return not chunked or conn:write("0\r\n\r\n")
+      if not chunked then return true end
+      conn:set_write_deadline(deadline(self))
+      return conn:write "0\r\n\r\n"
     end
     local ok
-    if chunked then ok, err = conn:write(("%x\r\n"):format(#data), data, "\r\n") else ok, err = conn:write(data) end
+    ok, err = send_piece(self, conn, chunked, data)
     if not ok then return nil, err end
+  end
+end
+
+-- A target that refuses more of the body may have said why, so that is waited for.
+local function send_up(self, req, conn, chunked, up)
+  up.ok, up.err, up.clients = send_pieces(self, req, conn, chunked, up.waits)
+  up.over = true
+  if up.clients or up.err == "timeout" then
+    conn:close() -- nobody answers half a request
+  elseif not conn:set_read_deadline(deadline(self)) then
+    conn:close() -- nothing would end the wait
   end
 end
 
@@ -108,10 +176,14 @@ local function relay(client, target, head)
   if client:write(head) then net.relay(client, target) end
 end
 
--- The client's connection and the target's speak another protocol from here on.
-local function switch(self, req, res, use)
+-- The client's connection and the target's speak another protocol from here on, one of those that were asked for.
+local function switch(self, req, res, use, asked)
   local entry = use.entry
-  local head = core.http_forward_upgrade(entry.reader)
+  local head, err = core.http_forward_upgrade(entry.reader, asked, self.writer)
+  if not head then
+    drop(self, use)
+    return refuse(self, req, res, err)
+  end
   local client, target = req:hijack(), entry.conn
   if not client then return res:fail(502) end -- should he still be there
   self.pool:give_away()
@@ -122,10 +194,11 @@ local function switch(self, req, res, use)
   if not done then error(wrong, 0) end
 end
 
--- The body, as fast as the client takes it. true; nil, err and whose fault it is.
-local function send_body(res, entry)
+-- The body, as fast as the client takes it. true; nil, err and whether it was the client's fault.
+local function send_body(self, res, entry, up)
   local x, serial, reader, conn = res.x, res.serial, entry.reader, entry.conn
   while true do
+    watch(self, conn, up)
     local data, err = reader:read(conn)
     if not data then
       if err == "eof" then return x:finish(serial) end
@@ -137,18 +210,29 @@ local function send_body(res, entry)
   end
 end
 
+local function explain(self, req, res, err, clients, up)
+  if up and up.clients then return cut(self, req, res, "the client's body was cut off: " .. tostring(up.err)) end
+  if clients then return cut(self, req, res, "the client did not take the answer: " .. err) end
+  return cut(self, req, res, ("the answer of %s was cut off: %s"):format(self.address, err))
+end
+
 -- The head that the target has sent, and what follows it; then the entry is released. `up`: a body that may still be
 -- on its way up, and then nothing can follow it.
-local function answer(self, req, res, use, status, up)
-  if status == 101 then return switch(self, req, res, use) end
+local function answer(self, req, res, use, up)
   local entry = use.entry
   local whole, err = forward_response(req.x, req.serial, entry.reader, entry.conn)
-  if whole then return release(self, use, up and not up.ok) end
+  if whole == nil then
+    drop(self, use)
+    return refuse(self, req, res, err)
+  end
   local clients
-  if whole == false then whole, err, clients = send_body(res, entry) end
+  if not whole then whole, err, clients = send_body(self, res, entry, up) end
+  if up and up.ok then
+    entry.conn:set_deadline(nil)
+    entry.conn:set_timeout(self.io_timeout)
+  end
   release(self, use, not whole or (up and not up.ok))
-  if whole or clients then return end -- who is gone needs no answer
-  return refuse(self, req, res, err)
+  if not whole then explain(self, req, res, err, clients, up) end
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -162,132 +246,151 @@ local function take(self, use, sure)
   return entry
 end
 
--- The head that the target is sent, and whether it asks for another protocol; nil: the client has his answer.
-local function head_of(self, req, res, upgrade)
-  local head, asks = forward_request(req.x, req.serial, self.writer, self.prefix, self.host, self.forwarded, upgrade)
+-- The head that the target is sent, and the protocols that it asks for; nil: the client has his answer.
+local function head_of(self, req, res, held, upgrade)
+  local head, asks = forward_request(req.x, req.serial, self.writer, req.raw_path, held, http_trace.left(req),
+    self.prefix, self.host, self.forwarded, upgrade, self.via)
   if head then return head, asks end
   if asks == "malformed message" then res:fail(400) else refuse(self, req, res, asks) end
   return nil
 end
 
+-- The status of the answer; interim ones go on to the client. nil, err, and whether there were any: then the target has
+-- begun.
+local function status_of(self, req, res, entry, up)
+  local reader, conn, to_head = entry.reader, entry.conn, req.method == "HEAD"
+  for count = 0, INTERIM_MAX do
+    local status, err = reader:head(conn, to_head, HEAD_MAX, false, true)
+    if not status then return nil, count > 0 and err == "eof" and "unexpected eof" or err, count > 0 end
+    if status >= 200 or status == 101 then return status end
+    local ok
+    ok, err = core.http_forward_interim(res.x, res.serial, reader)
+    if not ok then return nil, err, true end
+    watch(self, conn, up)
+  end
+  return nil, "malformed message", true
+end
+
 -- A status, or nil, err.
-local function exchange(entry, head, body, to_head)
-  local reader, conn = entry.reader, entry.conn
+local function exchange(self, req, res, entry, head, body)
+  local conn = entry.conn
   local ok, err
-  if body then ok, err = conn:write(head, body) else ok, err = conn:write(head) end
+  if body and body ~= "" then ok, err = conn:write(head, body) else ok, err = conn:write(head) end
   if not ok then return nil, err end
-  return reader:head(conn, to_head, HEAD_MAX)
+  return status_of(self, req, res, entry)
 end
 
 -- Without a body, or with one that is here: one write, one answer. Once more where a kept connection was dead.
-local function pass_small(self, req, res, use)
-  local method, body = req.method, nil
-  local _, announced, over = req.x:framing(req.serial)
-  if not over then
-    local why
-    body, why = req.x:whole(req.serial, announced)
-    if not body then return rawset(req, "body_error", why) end -- the server answers that
-  end
-  local head, upgrade = head_of(self, req, res, self.upgrade)
+local function pass_small(self, req, res, use, body)
+  local head, asked = head_of(self, req, res, body, self.upgrade)
   if not head then return end
-  local repeatable = not upgrade and idempotent[method]
+  local repeatable = not asked and idempotent[req.method]
   local entry, err = take(self, use, not repeatable)
   while entry do
-    local status
-    status, err = exchange(entry, head, body, method == "HEAD")
-    if status and (status ~= 101 or upgrade) then return answer(self, req, res, use, status) end
+    local status, begun
+    status, err, begun = exchange(self, req, res, entry, head, body)
+    if status == 101 and asked then return switch(self, req, res, use, asked) end
+    if status and status ~= 101 then return answer(self, req, res, use) end
     local used = entry.used
     drop(self, use)
-    if not (used and repeatable and stale[err]) then break end
+    if not (used and repeatable and stale[err] and not begun) then break end
     entry, err = connect(self, use)
   end
   return refuse(self, req, res, err or "malformed message")
 end
 
--- Sends the body. A target that refuses more of it may have said why, so that is waited for.
-local function send_up(self, req, conn, chunked, up)
-  conn:set_timeout(self.io_timeout)
-  up.ok, up.err, up.clients = send_pieces(req, conn, chunked)
-  if up.clients or up.err == "timeout" then
-    conn:close() -- nobody answers half a request
-  elseif not up.answered and not conn:set_read_deadline(core.now() + self.io_timeout) then
-    conn:close() -- nothing would end the wait
-  end
-end
-
 -- While the body goes up, the answer may come down already; it is late only when the body has been there for too long.
-local function both_ways(self, req, res, use, chunked)
-  local up, entry = {}, use.entry
+local function both_ways(self, req, res, use, chunked, waits)
+  local up, entry = { waits = waits }, use.entry
   local conn = entry.conn
   return task.scope(function(scope)
     conn:set_timeout(nil)
+    if waits then conn:set_read_deadline(deadline(self)) end
     local sender = scope:go(send_up, self, req, conn, chunked, up)
-    local status, err = entry.reader:head(conn, req.method == "HEAD", HEAD_MAX)
-    up.answered = true
-    conn:set_timeout(self.io_timeout)
-    if status and status ~= 101 and conn:set_read_deadline(nil) then
-      answer(self, req, res, use, status, up)
+    local status, err = status_of(self, req, res, entry, up)
+    if status and status ~= 101 then
+      answer(self, req, res, use, up)
     else
       drop(self, use)
-      if not up.clients then refuse(self, req, res, up.err == "timeout" and up.err or err or "malformed message") end
+      if up.clients then
+        if up.err ~= "canceled" and not req:is_gone() then
+          note(self, req, res, "the client's body was cut off: " .. up.err)
+        end
+      else
+        refuse(self, req, res, up.err == "timeout" and up.err or err or "malformed message")
+      end
     end
     sender:cancel()
   end)
 end
 
-local function pass_streaming(self, req, res, use, framing)
-  local head = head_of(self, req, res, false)
+local function pass_streaming(self, req, res, use, chunked, waits)
+  local head = head_of(self, req, res, nil, false)
   if not head then return end
-  local ok
   local entry, err = take(self, use, true)
   if not entry then return refuse(self, req, res, err) end
+  local ok
   ok, err = entry.conn:write(head)
   if not ok then
     drop(self, use)
     return refuse(self, req, res, err)
   end
-  return both_ways(self, req, res, use, framing == "chunks")
+  return both_ways(self, req, res, use, chunked, waits)
+end
+
+-- Some of the body is gone.
+local function has_gap(req)
+  if req.body_error then return end -- the server answers that
+  error("http.proxy: some of the body was read before; only what req:body() holds can still be passed on", 0)
 end
 
 local function pass(self, req, res, use)
-  local framing, announced, over = req.x:framing(req.serial)
-  if over or (framing == "length" and announced <= SMALL) then
-    return pass_small(self, req, res, use)
+  local x, serial = req.x, req.serial
+  local framing, announced, over = x:framing(serial)
+  if framing == "none" then return pass_small(self, req, res, use, nil) end
+  local held = req.whole_body
+  if not held then
+    local read, waits = core.http_forward_body(x, serial)
+    if read > 0 then return has_gap(req) end
+    if over then
+      held = ""
+    elseif waits or framing ~= "length" or announced > SMALL then
+      return pass_streaming(self, req, res, use, framing == "chunks", waits)
+    else
+      local why
+      held, why = x:whole(serial, announced)
+      if not held then return rawset(req, "body_error", why) end -- the server answers that
+    end
   end
-  return pass_streaming(self, req, res, use, framing)
+  return pass_small(self, req, res, use, held)
 end
+
+-- Could the request leave the path that it was let through for: the target's own, or that of a router's rule?
+local function is_bounded(self, req) return self.prefix ~= "" or not rawget(req, 1) or rawget(req, "params") ~= nil end
 
 --- Passes one request on.
 ---@param req moonpark.http.request
 ---@param res moonpark.http.response
 function Proxy:handle(req, res)
   if req.method == "CONNECT" then return res:fail(501) end
+  if is_bounded(self, req) and core.http_path_climbs(req.raw_path) then return res:fail(400) end
+  if http_trace.ends_here(req, res) then return end
   local pool, place, use = self.pool, self.place, { entry = false }
   local ok, err = pool:enter(place, nil)
   if not ok then return refuse(self, req, res, err) end
   local done, wrong = pcall(pass, self, req, res, use)
   drop(self, use) -- what is still in use: an answer is cut off, or there is no memory
   pool:leave(place)
+  core.http_forward_cut(res.x, res.serial) -- whatever becomes of the error: what has begun is not whole
   if not done then error(wrong, 0) end
 end
+
+Proxy.__call = Proxy.handle
 
 --- Closes connections to the target that wait for another request.
 function Proxy:close() self.pool:close() end
 
 ---------------------------------------------------------------------------------------------------
-
-local function check_options(options)
-  for name, value in pairs(options) do
-    local kind = known[name]
-    if kind == nil then error(("http.proxy: unknown option '%s'"):format(tostring(name)), 3) end
-    if kind and type(value) ~= kind then
-      error(("http.proxy: option '%s' must be a %s, not a %s"):format(name, kind, type(value)), 3)
-    end
-  end
-  if options.forwarded ~= nil and not forwarded_modes[options.forwarded] then
-    error("http.proxy: option 'forwarded' must be \"x\", \"standard\" or false", 3)
-  end
-end
 
 local function check_address(address)
   local fine, wrong = net.check_address(address)
@@ -308,14 +411,14 @@ end
 ---
 --- options: host: what the target is told ("preserve": what the client has said; else the target's own name);
 --- forwarded: "x" (X-Forwarded-For, -Host and -Proto), "standard" (Forwarded, RFC 7239), false; connect_timeout: 10;
---- io_timeout: 60, for each read and write; max_connections; max_idle: 256; idle_timeout: 60; upgrade: false keeps
---- WebSockets out; on_error(text): hears why the target could not answer.
+--- io_timeout: 60, for each read and write; max_connections; max_idle: 256; idle_timeout: 60; upgrade: the protocols that
+--- may follow a request, "websocket", false for none; via: what it is called in Via, "moonpark"; on_error(text): hears
+--- why the target could not answer.
 ---@param target string "http://host:port", "host:port", "http://host/path", "unix:/path"
 ---@param options? table
 ---@return moonpark.http.proxy
 function M.new(target, options)
-  options = options or {}
-  check_options(options)
+  options = check_options("http.proxy", options, known)
   local address, authority, prefix = target_of(target)
   local pool = http_pool.new { max_connections = options.max_connections, max_idle = options.max_idle or 256,
     max_idle_per_host = options.max_idle or 256, idle_timeout = options.idle_timeout }
@@ -325,7 +428,7 @@ function M.new(target, options)
   if host and host:find("[^%w%.%-:%[%]_~%%]") then error("http.proxy: invalid host '" .. host .. "'", 2) end
   return setmetatable({ pool = pool, place = pool:place("target"), address = address, prefix = prefix, host = host,
     forwarded = mode, connect_timeout = options.connect_timeout or 10, io_timeout = options.io_timeout or 60,
-    upgrade = options.upgrade ~= false, writer = core.http_reader(), on_error = options.on_error }, Proxy)
+    upgrade = protocols_of(options.upgrade), via = options.via == nil and "moonpark" or options.via, writer = core.http_reader(), on_error = options.on_error }, Proxy)
 end
 
 return M

@@ -58,17 +58,17 @@ describe("http.proxy", function()
       .. "X-Secret: 1\r\nX-Kept: 2\r\nTE: trailers\r\nKeep-Alive: 1\r\nProxy-Authorization: x\r\n"
       .. "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n\r\n")
     assert.equal(("GET /a/%%2e?b=c HTTP/1.1\nHost: %s\nX-Kept: 2\nX-Forwarded-For: 9.9.9.9, 127.0.0.1\n"
-      .. "X-Forwarded-Proto: http\nX-Forwarded-Host: me\n"):format(target.address), target.heads[1])
+      .. "X-Forwarded-Proto: http\nX-Forwarded-Host: me\nVia: 1.1 moonpark\n"):format(target.address), target.heads[1])
     assert.equal("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\nX-A: b\r\nDate: today\r\n\r\nhello", got)
   end)
 
   it("says who asks as it is told to, and which Host is meant", function()
     local target = peers.saying(peers.ok "", peers.ok "", peers.ok "")
     raw(in_front_of(target.url, { forwarded = "standard", host = "preserve" }), GET)
-    raw(in_front_of(target.url, { forwarded = false, host = "other" }), GET)
+    raw(in_front_of(target.url, { forwarded = false, host = "other", via = false }), GET)
     raw(in_front_of(target.url .. "/base/", { forwarded = false }), "OPTIONS * HTTP/1.1\r\nHost: a\r\n"
       .. "Connection: close\r\n\r\n")
-    assert.equal('GET / HTTP/1.1\nHost: me\nForwarded: for="127.0.0.1";proto=http;host="me"\n', target.heads[1])
+    assert.equal('GET / HTTP/1.1\nHost: me\nForwarded: for="127.0.0.1";proto=http;host="me"\nVia: 1.1 moonpark\n', target.heads[1])
     assert.equal("GET / HTTP/1.1\nHost: other\n", target.heads[2])
     assert.matches("^OPTIONS %* HTTP/1%.1\n", target.heads[3])
   end)
