@@ -106,9 +106,9 @@ local function refuse(self, req, res, err)
   return res:fail(statuses[err] or 502)
 end
 
--- What has begun cannot be completed: the client sees that. Who has left, or whose server closes, needs no words.
+-- What has begun cannot be completed: the client sees that.
 local function cut(self, req, res, text)
-  if core.http_forward_cut(res.x, res.serial) and not req:is_gone() then note(self, req, res, text) end
+  if core.http_forward_cut(res.x, res.serial) and text then note(self, req, res, text) end
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -210,10 +210,13 @@ local function send_body(self, res, entry, up)
   end
 end
 
-local function explain(self, req, res, err, clients, up)
-  if up and up.clients then return cut(self, req, res, "the client's body was cut off: " .. tostring(up.err)) end
-  if clients then return cut(self, req, res, "the client did not take the answer: " .. err) end
-  return cut(self, req, res, ("the answer of %s was cut off: %s"):format(self.address, err))
+-- Why an exchange has ended in the middle, for the log. nil: the client has left, or the server closes.
+local function reason(self, req, err, clients, up)
+  if up and up.clients and up.err ~= "canceled" then return "the client's body was cut off: " .. up.err end
+  if req:is_gone() then return nil end
+  if up and up.err == "timeout" then return "the target did not take the body: timeout" end
+  if clients then return "the client did not take the answer: " .. err end
+  return ("the answer of %s was cut off: %s"):format(self.address, err)
 end
 
 -- The head that the target has sent, and what follows it; then the entry is released. `up`: a body that may still be
@@ -232,7 +235,7 @@ local function answer(self, req, res, use, up)
     entry.conn:set_timeout(self.io_timeout)
   end
   release(self, use, not whole or (up and not up.ok))
-  if not whole then explain(self, req, res, err, clients, up) end
+  if not whole then cut(self, req, res, reason(self, req, err, clients, up)) end
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -299,6 +302,13 @@ local function pass_small(self, req, res, use, body)
   return refuse(self, req, res, err or "malformed message")
 end
 
+-- No answer has come. A client whose body was malformed or cut off is answered by the server.
+local function unanswered(self, req, res, up, err)
+  if not up.clients then return refuse(self, req, res, up.err == "timeout" and up.err or err) end
+  local why = reason(self, req, err, true, up)
+  if why then note(self, req, res, why) end
+end
+
 -- While the body goes up, the answer may come down already; it is late only when the body has been there for too long.
 local function both_ways(self, req, res, use, chunked, waits)
   local up, entry = { waits = waits }, use.entry
@@ -312,13 +322,7 @@ local function both_ways(self, req, res, use, chunked, waits)
       answer(self, req, res, use, up)
     else
       drop(self, use)
-      if up.clients then
-        if up.err ~= "canceled" and not req:is_gone() then
-          note(self, req, res, "the client's body was cut off: " .. up.err)
-        end
-      else
-        refuse(self, req, res, up.err == "timeout" and up.err or err or "malformed message")
-      end
+      unanswered(self, req, res, up, err or "malformed message")
     end
     sender:cancel()
   end)

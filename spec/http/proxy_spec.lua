@@ -356,6 +356,18 @@ describe("http.proxy", function()
     refused("a target has no query", "http://a/?b")
     refused("unknown option 'x'", "http://a", { x = 1 })
     refused("option 'forwarded' must be", "http://a", { forwarded = "y" })
+    refused("option 'io_timeout' must be a number of at least 0, not %-1", "http://a", { io_timeout = -1 })
+    refused("option 'max_connections' must be a whole number of at least 1, not 1.5", "http://a",
+      { max_connections = 1.5 })
+    refused("option 'max_idle' must be a whole number of at least 0, not NaN", "http://a", { max_idle = 0 / 0 })
+    for _, upgrade in ipairs { {}, { 1 }, "a b", { "a,b" }, 1 } do
+      refused("option 'upgrade' must be true, false, a protocol's name or a list of them", "http://a",
+        { upgrade = upgrade })
+    end
+    for _, via in ipairs { true, "", "a b", "a\r\nb" } do
+      refused("option 'via' must be a name or false", "http://a", { via = via })
+    end
+    refused("unknown option 'io_timout'; did you mean 'io_timeout'%?", "http://a", { io_timout = 1 })
     refused("invalid host", "http://a", { host = "a\r\nb" })
   end)
 end)
