@@ -114,8 +114,8 @@ end
 ---------------------------------------------------------------------------------------------------
 -- a body that streams up, beside an answer that may come down
 --
--- While it is on its way, the target may be silent for as long as that takes: the time of its silence begins when all of
--- the body is there. So reads have a deadline that moves, and writes one each.
+-- While it is on its way, the target may be silent for as long as that takes: the time of its silence begins when all
+-- of the body is there. So reads have a deadline that moves, and writes one each.
 
 ---@class moonpark.http.proxy.upload
 ---@field over boolean|nil nothing more is sent
@@ -415,9 +415,9 @@ end
 ---
 --- options: host: what the target is told ("preserve": what the client has said; else the target's own name);
 --- forwarded: "x" (X-Forwarded-For, -Host and -Proto), "standard" (Forwarded, RFC 7239), false; connect_timeout: 10;
---- io_timeout: 60, for each read and write; max_connections; max_idle: 256; idle_timeout: 60; upgrade: the protocols that
---- may follow a request, "websocket", false for none; via: what it is called in Via, "moonpark"; on_error(text): hears
---- why the target could not answer.
+--- io_timeout: 60, for each read and write; max_connections; max_idle: 256; idle_timeout: 60; upgrade: the protocols
+--- that may follow a request, "websocket", false for none; via: what it is called in Via, "moonpark"; on_error(text):
+--- hears why the target could not answer, and what was cut off.
 ---@param target string "http://host:port", "host:port", "http://host/path", "unix:/path"
 ---@param options? table
 ---@return moonpark.http.proxy
@@ -432,7 +432,8 @@ function M.new(target, options)
   if host and host:find("[^%w%.%-:%[%]_~%%]") then error("http.proxy: invalid host '" .. host .. "'", 2) end
   return setmetatable({ pool = pool, place = pool:place("target"), address = address, prefix = prefix, host = host,
     forwarded = mode, connect_timeout = options.connect_timeout or 10, io_timeout = options.io_timeout or 60,
-    upgrade = protocols_of(options.upgrade), via = options.via == nil and "moonpark" or options.via, writer = core.http_reader(), on_error = options.on_error }, Proxy)
+    upgrade = protocols_of(options.upgrade), via = options.via == nil and "moonpark" or options.via,
+    writer = core.http_reader(), on_error = options.on_error }, Proxy)
 end
 
 return M

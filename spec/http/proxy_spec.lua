@@ -68,7 +68,8 @@ describe("http.proxy", function()
     raw(in_front_of(target.url, { forwarded = false, host = "other", via = false }), GET)
     raw(in_front_of(target.url .. "/base/", { forwarded = false }), "OPTIONS * HTTP/1.1\r\nHost: a\r\n"
       .. "Connection: close\r\n\r\n")
-    assert.equal('GET / HTTP/1.1\nHost: me\nForwarded: for="127.0.0.1";proto=http;host="me"\nVia: 1.1 moonpark\n', target.heads[1])
+    assert.equal('GET / HTTP/1.1\nHost: me\nForwarded: for="127.0.0.1";proto=http;host="me"\nVia: 1.1 moonpark\n',
+      target.heads[1])
     assert.equal("GET / HTTP/1.1\nHost: other\n", target.heads[2])
     assert.matches("^OPTIONS %* HTTP/1%.1\n", target.heads[3])
   end)
