@@ -363,8 +363,8 @@ static int put_head(struct http_exchange *x, const struct http_reader *r)
 {
     struct buf *out = &x->out;
     size_t before = buf_len(out);
-    if (x->broken)
-        return -ECONNABORTED;
+    if (x->failure)
+        return x->failure;
     const char *date = has_date(r) ? NULL : http_life_date(x->server);
     if (x->server->closing || !http_conn_is_short(x))
         x->peer.keep_alive = false; /* nobody will read what is left of the body */
@@ -390,7 +390,7 @@ static bool takes_body(struct http_exchange *x, struct http_reader *r, struct co
         return false;
     if (!x->framing.mute && buf_append(&x->out, buf_at(&c->in), n) < 0)
         return false;
-    x->framing.total = x->framing.mute ? 0 : n;
+    x->framing.total = x->inside = x->framing.mute ? 0 : n;
     (void)http_take(&r->body, buf_at(&c->in), n, &used, &data);
     buf_consume(&c->in, used);
     return true;
@@ -432,7 +432,7 @@ static int put_interim(struct buf *out, const struct http_reader *reader)
 static bool hears_interim(const struct http_exchange *x, int status)
 {
     bool told = status == 100 && x->head.expect && x->continued;
-    return !x->peer.old && !x->broken && x->framing.phase == HTTP_UNSENT && !told;
+    return !x->peer.old && !x->failure && x->framing.phase == HTTP_UNSENT && !told;
 }
 
 /* http_forward_interim(x, serial, reader) -> true | nil, err, errno: a 1xx that was received goes on to the client */
@@ -502,8 +502,7 @@ static int l_forward_cut(lua_State *L)
     struct http_exchange *x = l_http_exchange(L);
     bool current = x->conn && (lua_Number)x->serial == lua_tonumber(L, 2) && x->framing.phase == HTTP_IN_BODY;
     if (current) {
-        x->broken = true;
-        x->framing.phase = HTTP_SENT;
+        http_conn_fail(x, !x->over && x->scope && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
     }
     lua_pushboolean(L, current);
     return 1;

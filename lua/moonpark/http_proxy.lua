@@ -352,7 +352,11 @@ local function pass(self, req, res, use)
   local x, serial = req.x, req.serial
   local framing, announced, over = x:framing(serial)
   if framing == "none" then return pass_small(self, req, res, use, nil) end
-  local held = req.whole_body
+  local held = rawget(req, "whole_body")
+  if held == false then
+    held = req:body(math.huge) -- a task is in the middle of it
+    if not held then return end -- the server answers that
+  end
   if not held then
     local read, waits = core.http_forward_body(x, serial)
     if read > 0 then return has_gap(req) end
