@@ -2,6 +2,7 @@
 /* http_forwarded.c - grammars by descent: each function takes what it knows from `at` on, and says where that ends. */
 #include "http_forwarded.h"
 
+#include "http_hops.h"
 #include "http_parse.h"
 #include "http_scan.h"
 
@@ -49,7 +50,7 @@ enum http_trusted http_forwarded_name(const char *name, size_t n)
     if (!odd)
         return plain_name(name, n);
     bool means = plain_name(spelled, most) != HTTP_UNTRUSTED;
-    return means || (most == n && http_parse_id(spelled, n) != HTTP_OTHER) ? HTTP_DISGUISED : HTTP_UNTRUSTED;
+    return means || (most == n && http_hops_always(spelled, n)) ? HTTP_DISGUISED : HTTP_UNTRUSTED;
 }
 
 /* ---- values ---- */

@@ -68,9 +68,14 @@ void http_hops_find(struct http_hops *hops, const char *bytes, const struct http
     }
 }
 
+bool http_hops_always(const char *name, size_t n)
+{
+    return http_parse_id(name, n) != HTTP_OTHER || is_in(hop_by_hop, ARRAY_LEN(hop_by_hop), name, n);
+}
+
 bool http_hops_has(const struct http_hops *hops, const char *name, size_t n)
 {
-    if (http_parse_id(name, n) != HTTP_OTHER || is_in(hop_by_hop, ARRAY_LEN(hop_by_hop), name, n))
+    if (http_hops_always(name, n))
         return true;
     for (int i = 0; i < hops->count; i++) {
         const struct http_span *value = &hops->head->fields[hops->at[i]].value;

@@ -19,6 +19,9 @@ struct http_hops {
 
 void http_hops_find(struct http_hops *hops, const char *bytes, const struct http_head *head);
 
+/* Is a field of that name of one connection whatever the message says: what frames it, and the few names known? */
+bool http_hops_always(const char *name, size_t n);
+
 /* Is the field of that name one of these? Those that mean something here (enum http_id) are, for they are written
  * anew. */
 bool http_hops_has(const struct http_hops *hops, const char *name, size_t n);

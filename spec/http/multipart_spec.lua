@@ -322,7 +322,7 @@ describe("multipart", function()
   it("raises for limits that are none, at the caller's line", function()
     local server = support.start(function(req) for _ in req:multipart { max_parts = "x" } do error "none" end end)
     assert.equal(500, server:ask("POST / HTTP/1.1\nContent-Type: multipart/form-data; boundary=B", "x").status)
-    assert.truthy(server:take_log():find("multipart_spec%.lua:%d+: multipart: option 'max_parts' must be a whole number"))
+    assert.matches("multipart_spec%.lua:%d+: multipart: option 'max_parts' must be a whole number", server:take_log())
     server:stop()
   end)
 
