@@ -2,7 +2,7 @@
 /* http_file.h - opens the file that a response is made of, and says what a client may know of it.
  *
  * Floor 1; called by opening, conn_move and l_http_file. Opening may wait for a disk, so it is for helper threads; but
- * a file that is used again and again is in the kernel's caches, and then the loop's own thread is six times quicker. */
+ * a file that is used often is in the kernel's caches, and then the loop's own thread is six times quicker. */
 #ifndef MOONPARK_HTTP_FILE_H
 #define MOONPARK_HTTP_FILE_H
 

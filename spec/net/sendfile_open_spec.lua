@@ -58,16 +58,16 @@ describe("sendfile of a path that is not in the kernel's caches", function()
     assert.same({ nil, "is a directory", 21, 0 }, { a:sendfile((path:gsub("/a$", "")) .. "/.") })
   end))
 
-  it("sends all or nothing, whenever it is cancelled", files.in_folder(function(folder)
+  it("sends what it says, whenever it is cancelled", files.in_folder(function(folder)
     assert(fs.write(folder .. "/a", BYTES))
     for round = 1, 100 do
       local a, b = support.connected("127.0.0.1:0")
       local task = moonpark.go(a.sendfile, a, "/proc/self/root" .. folder .. "/a")
       for _ = 1, round % 12 do moonpark.yield() end
       task:cancel()
-      local _, sent = task:join()
+      local _, sent, _, _, partial = task:join()
       a:close()
-      assert.equal(sent and BYTES or "", b:read_all())
+      assert.equal(BYTES:sub(1, sent or partial), b:read_all())
       b:close()
     end
   end))
