@@ -156,6 +156,14 @@ void http_life_move(struct http_conn *hc, struct list *to, enum http_state state
     hc->state = (uint8_t)state;
 }
 
+void http_life_begin_head(struct http_conn *hc)
+{
+    if (hc->state == HTTP_HEADING)
+        return;
+    http_life_move(hc, &hc->server->idle, HTTP_HEADING);
+    http_life_due(hc, hc->server->limits.heading);
+}
+
 void http_life_close(struct http_conn *hc)
 {
     struct http_server *s = hc->server;

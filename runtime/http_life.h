@@ -81,6 +81,9 @@ struct http_conn *http_life_oldest_idle(struct http_server *s);
 /* The state may last so many ns; 0: for ever. */
 void http_life_due(struct http_conn *hc, int64_t length);
 
+/* Some of a head is here: hc is HEADING, and the head's time runs from its first byte on, whatever follows. */
+void http_life_begin_head(struct http_conn *hc);
+
 /* Is a task in an operation on it? */
 bool http_life_in_use(const struct http_conn *hc);
 

@@ -110,14 +110,11 @@ static bool hold(struct http_conn *hc, const char *bytes, size_t n)
     return false;
 }
 
-/* The head is not complete: its time runs. */
+/* The head is not complete. */
 static enum serving keep_heading(struct http_conn *hc)
 {
     hc->searched = (uint32_t)buf_len(&hc->c.in);
-    if (hc->state != HTTP_HEADING) {
-        http_life_move(hc, &hc->server->idle, HTTP_HEADING);
-        http_life_due(hc, hc->server->limits.heading);
-    }
+    http_life_begin_head(hc);
     return SERVE_MORE;
 }
 
@@ -143,6 +140,7 @@ static enum serving serve_held(struct http_conn *hc, struct http_exchange *x)
     if (!http_parse_has_end(buf_at(in), buf_len(in), hc->searched) && buf_len(in) < hc->server->limits.head)
         return keep_heading(hc);
     if (!x) {
+        http_life_begin_head(hc); /* the end may be that of empty lines before it */
         http_life_move(hc, &hc->server->waiting, HTTP_WAITING);
         http_life_tell_keeper(hc->server);
         return SERVE_ENOUGH;
@@ -385,7 +383,7 @@ static bool find_request(struct http_exchange *x)
     struct http_server *s = x->server;
     while (!x->conn && !list_empty(&s->waiting)) {
         struct http_conn *hc = container_of(list_pop(&s->waiting), struct http_conn, link);
-        hc->state = HTTP_IDLE;
+        hc->state = HTTP_HEADING;
         serve(hc, x);
     }
     while (!x->conn && !list_empty(&s->arrived))
