@@ -4,11 +4,11 @@
 
 #include "errors.h"
 
-static int news(struct http_server *s)
+static int news(struct http_server *s, bool pauses)
 {
     if (s->accept_error)
         return HTTP_ACCEPT_FAILED;
-    if (!list_empty(&s->waiting) && list_empty(&s->workers))
+    if (!pauses && !list_empty(&s->waiting) && list_empty(&s->workers))
         return HTTP_NO_WORKER;
     return s->closing && s->count == 0 ? HTTP_DRAINED : 0;
 }
@@ -22,7 +22,10 @@ static void leave_keeper(struct task *t)
 
 static int attempt_keep(struct task *t)
 {
-    return t->wait.result < 0 ? t->wait.result : http_keeper_wait(t->wait.object, t);
+    bool over = t->wait.result == ERR_TIMEOUT;
+    if (t->wait.result < 0 && !over)
+        return t->wait.result;
+    return http_keeper_wait(t->wait.object, t, over ? 0 : t->op.deadline);
 }
 
 static int push_news(struct lua_State *L, struct task *t)
@@ -35,14 +38,15 @@ static void describe_keep(const struct task *t, char *text, size_t n) { http_lif
 static const struct wait_kind kind_keep = {.name = "http.keep", .attempt = attempt_keep, .push = push_news,
                                            .undo = leave_keeper, .describe = describe_keep};
 
-int http_keeper_wait(struct http_server *s, struct task *t)
+int http_keeper_wait(struct http_server *s, struct task *t, int64_t pause)
 {
     if (sched_canceled(t)) /* so would be the workers that it starts: they take nothing */
         return ERR_CANCELED;
-    int r = news(s);
+    int r = news(s, pause > 0);
     if (r)
         return r;
-    r = sched_park(t, &kind_keep, s, 0, WAIT_OUTSIDE);
+    t->op.deadline = pause;
+    r = sched_park(t, &kind_keep, s, pause, WAIT_OUTSIDE);
     if (r < 0)
         return r;
     s->keeper = t;

@@ -89,14 +89,16 @@ static int l_server(lua_State *L)
     return r < 0 ? face_error(L, r) : 1;
 }
 
-/* keep() -> "worker", how many | "accept", _, err, seconds | "drained" | nil, err: what the keeper has to do next */
+/* keep([pause]) -> "worker", how many | "accept", _, err, seconds | "drained" | nil, err: what the keeper has to do next;
+ * for `pause` seconds no "worker" */
 static int l_keep(lua_State *L)
 {
     struct http_server *s = server(L);
     struct task *t = face_task(L, face_ctx(L));
+    int64_t pause = face_deadline_in(L, 2, face_ctx(L));
     if (s->keeper)
         return luaL_error(L, "this server runs already");
-    int r = http_keeper_wait(s, t);
+    int r = http_keeper_wait(s, t, pause > 0 ? pause : 0);
     if (r == SCHED_PARKED)
         return face_park(L, t);
     t->wait.object = s;

@@ -39,6 +39,7 @@ local known = {
 local IDLE_WORKERS = 256
 local UNREAD_MAX = 262144 -- bytes of a body that are read for the sake of the connection alone
 local GRACE = 5
+local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1 -- seconds until workers that could not be started are tried again
 
 ---------------------------------------------------------------------------------------------------
 -- what goes wrong
@@ -163,12 +164,21 @@ local function work(server, x)
   end
 end
 
+-- Told once for as long as that is so: the keeper tries again and again.
+local function not_started(server, err)
+  local told = server.lacks_workers
+  server.lacks_workers = true
+  if not told then log(server, "no worker could be started: " .. failures.text(err)) end
+end
+
 -- An error here is not the handler's (no memory, most likely): this worker and the connection it has end, and the
--- server
--- does not.
+-- server does not.
 local function worker(server)
   local joined, x = pcall(server.core.exchange, server.core)
-  if not joined then return log(server, "no worker could be started: " .. failures.text(x)) end
+  if not joined then
+    server.start_failed = true
+    return not_started(server, x)
+  end
   local ok, err = xpcall(work, failures.remember, server, x)
   x:quit()
   if not ok then log(server, "error in a worker: " .. failures.traced(err)) end
@@ -177,25 +187,34 @@ end
 ---------------------------------------------------------------------------------------------------
 -- the keeper
 
--- They run, and take what waits, before the keeper looks again.
+-- They run, and take what waits, before the keeper looks again -> have they all been started?
 local function start_workers(server, scope, n)
+  server.start_failed = false
   for _ = 1, n do
     local ok, err = pcall(scope.go, scope, worker, server)
     if not ok then
-      log(server, "no worker could be started: " .. failures.text(err))
+      server.start_failed = true
+      not_started(server, err)
       break
     end
   end
   core.yield()
+  server.lacks_workers = server.start_failed
+  return not server.start_failed
 end
 
 local function keep(server, scope)
+  local pause, pauses_until = FIRST_PAUSE, nil -- seconds, and when they are over
   while true do
-    local what, waiting, err, pause = server.core:keep()
+    local what, waiting, err, seconds = server.core:keep(pauses_until and pauses_until - core.now())
     if what == "worker" then
-      start_workers(server, scope, waiting)
+      if start_workers(server, scope, waiting) then
+        pause, pauses_until = FIRST_PAUSE, nil
+      else
+        pause, pauses_until = math.min(LONGEST_PAUSE, 2 * pause), core.now() + pause
+      end
     elseif what == "accept" then
-      log(server, ("accept: %s; trying again in %g s"):format(err, pause))
+      log(server, ("accept: %s; trying again in %g s"):format(err, seconds))
     elseif what == "drained" then
       return true
     else
