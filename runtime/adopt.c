@@ -22,9 +22,11 @@ static bool in_use(const struct loop *l, int fd)
     for (uint32_t slot = 0; (pd = netpoll_slot(&l->netpoll, slot)); slot++)
         if (pd->open && pd->fd == fd)
             return true;
-    for (const struct list *at = l->conns.next; at != &l->conns; at = at->next)
-        if (container_of(at, struct conn, link)->stream.fd == fd)
+    for (const struct list *at = l->conns.next; at != &l->conns; at = at->next) {
+        const struct stream *s = &container_of(at, struct conn, link)->stream;
+        if (s->fd == fd && !(s->pd && s->pd->lost))
             return true;
+    }
     return false;
 }
 
@@ -52,12 +54,13 @@ static int look_at_socket(int fd, struct adopted *a)
     return a->kind == CONN_STREAM ? socket_peer(fd, &name) : 0;
 }
 
-int adopt_look(const struct loop *l, int fd, struct adopted *a)
+int adopt_look(struct loop *l, int fd, struct adopted *a)
 {
     struct sys_file file;
     int r = sys_file_of(fd, &file);
     if (r < 0)
         return r;
+    netpoll_look_at(&l->netpoll, fd);
     if (in_use(l, fd))
         return ERR_IN_USE;
     *a = (struct adopted){.stream = {.ops = &fdstream_ops, .fd = fd}, .kind = CONN_STREAM};

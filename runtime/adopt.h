@@ -15,7 +15,7 @@ struct adopted {
 /* Looks only. 0; -EBADF; ERR_IN_USE: it belongs to a connection, a pollDesc or the poller; ERR_NOT_POLLABLE: a file
  * or a folder; ERR_WRONG_KIND: a socket that is neither for streams nor for datagrams, or of no family of ours;
  * -ENOTCONN. */
-int adopt_look(const struct loop *l, int fd, struct adopted *a);
+int adopt_look(struct loop *l, int fd, struct adopted *a);
 
 /* The same, and takes it: non-blocking, close-on-exec, with the defaults of our TCP sockets. What is no socket is
  * watched from now on, because only that shows whether it can be: ERR_NOT_POLLABLE. */

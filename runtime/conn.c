@@ -73,6 +73,13 @@ int conn_poll(struct conn *c, struct pollDesc **pd)
 
 static bool passed(int64_t deadline, int64_t now) { return deadline > 0 && deadline <= now; }
 
+/* Where somebody else has closed its descriptor the number may be another's: nobody touches it any more. */
+static void disown(struct conn *c)
+{
+    if (c->stream.pd && c->stream.pd->lost)
+        c->stream.fd = -1;
+}
+
 /* May the operation touch the stream now? Also takes old readiness. */
 static int admit(struct conn *c, struct task *t)
 {
@@ -92,6 +99,7 @@ static int admit(struct conn *c, struct task *t)
         return 0;
     if (netpoll_is_ready(pd, POLL_R))
         c->drained = false;
+    disown(c);
     return netpoll_reset(pd, side);
 }
 
@@ -202,6 +210,7 @@ static int attempt(struct task *t)
         return r;
     t->wait.extra = NULL;
     c->drained = false;
+    disown(c);
     return finish(s, r < 0 ? r : work(c, t));
 }
 
@@ -348,6 +357,7 @@ static void fail_queue(struct conn_side *s)
 static void shut(struct conn *c)
 {
     c->closed = true;
+    disown(c);
     if (c->stream.pd)
         netpoll_unblock(c->stream.pd); /* those who hold a side came before those who queue */
     fail_queue(&c->side[POLL_R]);
@@ -374,6 +384,7 @@ void conn_close(struct conn *c)
 
 int conn_detach(struct conn *c)
 {
+    disown(c);
     int fd = c->stream.fd;
     if (c->closed)
         return ERR_CLOSED;
@@ -416,6 +427,8 @@ int conn_ready(struct conn *c, int side)
         return ERR_CLOSED;
     if (side == POLL_R && (buf_len(&c->in) > 0 || c->ended))
         return 1;
+    if (c->stream.pd && c->stream.pd->lost)
+        return -EBADF;
     if (c->stream.pd && c->stream.pd->side[side].deadline < 0)
         return ERR_TIMEOUT;
     return c->stream.ops->ready(&c->stream, side);

@@ -8,8 +8,9 @@
 
 #include "http_life.h"
 
-/* What the keeper t is told; until `pause` (ns, 0: none) not that workers are missing. SCHED_PARKED; HTTP_NO_WORKER: as many as wait are to be started; HTTP_ACCEPT_FAILED:
- * s->accept_error is to be logged; HTTP_DRAINED: closing, and no connection is left; or why the wait was refused. */
+/* What the keeper t is told; until `pause` (ns, 0: none) not that workers are missing. SCHED_PARKED; HTTP_NO_WORKER: as
+ * many as wait are to be started; HTTP_ACCEPT_FAILED: s->accept_error is to be logged; HTTP_DRAINED: closing, and no
+ * connection is left; or why the wait was refused. */
 enum { HTTP_NO_WORKER = 2, HTTP_ACCEPT_FAILED, HTTP_DRAINED };
 int http_keeper_wait(struct http_server *s, struct task *t, int64_t pause);
 

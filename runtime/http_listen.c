@@ -54,7 +54,8 @@ static void accept_some(struct http_server *s)
 static bool on_listener(struct pollDesc *pd, uint32_t events)
 {
     struct http_server *s = pd->owner;
-    (void)events;
+    if (events & POLLER_LOST)
+        s->listener.stream.fd = -1;
     if (s->pause.slot == 0)
         accept_some(s);
     return true;

@@ -307,6 +307,8 @@ static void hear_of_active(struct http_exchange *x, uint32_t events)
 static bool on_event(struct pollDesc *pd, uint32_t events)
 {
     struct http_conn *hc = pd->owner;
+    if (events & POLLER_LOST)
+        hc->c.stream.fd = -1;
     if (hc->state == HTTP_ACTIVE)
         hear_of_active(hc->exchange, events);
     if (hc->state == HTTP_ACTIVE || hc->state == HTTP_WAITING)

@@ -89,8 +89,8 @@ static int l_server(lua_State *L)
     return r < 0 ? face_error(L, r) : 1;
 }
 
-/* keep([pause]) -> "worker", how many | "accept", _, err, seconds | "drained" | nil, err: what the keeper has to do next;
- * for `pause` seconds no "worker" */
+/* keep([pause]) -> "worker", how many | "accept", _, err, seconds | "drained" | nil, err: what the keeper has to do
+ * next; for `pause` seconds no "worker" */
 static int l_keep(lua_State *L)
 {
     struct http_server *s = server(L);

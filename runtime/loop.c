@@ -8,6 +8,11 @@
 
 #include <errno.h>
 
+/* A descriptor that was closed behind our back is noticed soon where the loop is quiet, and else in time: so many slots
+ * each time, a few microseconds in a tenth of a second. */
+enum { LOOKS = 256 };
+static const int64_t LOOK_EVERY = NS_PER_SECOND / 10;
+
 int loop_open(struct loop *l, const char *poller)
 {
     list_init(&l->conns);
@@ -62,8 +67,11 @@ int64_t loop_now(struct loop *l)
 static void run_ready(struct loop *l)
 {
     struct task *t;
-    for (uint32_t i = 0; i < limits.turns_a_poll && (t = sched_next(&l->sched)); i++)
+    uint32_t i = 0;
+    for (; i < limits.turns_a_poll && (t = sched_next(&l->sched)); i++)
         l->run(l, t);
+    if (i > 0)
+        l->unlooked = netpoll_slots(&l->netpoll); /* whoever ran may have closed anything */
 }
 
 static void run_late(struct loop *l)
@@ -105,6 +113,23 @@ static int64_t bounded_patience(struct loop *l)
     return wait < 0 || left < wait ? left : wait;
 }
 
+/* Does the loop look for lost descriptors before it blocks for long? Then it blocks for a moment first. */
+static bool looks_first(const struct loop *l, int64_t wait)
+{
+    return l->unlooked > 0 && l->netpoll.opened > 0 && (wait < 0 || wait > LOOK_EVERY);
+}
+
+/* Looks at some: a time and again, and where nothing has happened for that long. */
+static void look_for_lost(struct loop *l, bool quiet)
+{
+    if (l->unlooked == 0 || (!quiet && l->sched.now < l->look_at))
+        return;
+    uint32_t n = l->unlooked < LOOKS ? l->unlooked : LOOKS;
+    netpoll_look(&l->netpoll, n);
+    l->unlooked -= n;
+    l->look_at = clock_add(l->sched.now, LOOK_EVERY);
+}
+
 static bool is_last(const struct loop *l) { return l->until && clock_real() >= l->until; }
 
 /* The clock is read before anything hears of an event: the reading from before the block may be hours old, and whoever
@@ -112,7 +137,9 @@ static bool is_last(const struct loop *l) { return l->until && clock_real() >= l
 static int poll_events(struct loop *l)
 {
     bool woken = false;
-    int n = l->poller->ops->wait(l->poller, l->events, (int)limits.events, bounded_patience(l));
+    int64_t wait = bounded_patience(l);
+    bool looks = looks_first(l, wait);
+    int n = l->poller->ops->wait(l->poller, l->events, (int)limits.events, looks ? LOOK_EVERY : wait);
     (void)loop_now(l);
     for (int i = 0; i < n; i++) {
         woken |= l->events[i].data == POLLER_WAKE;
@@ -122,6 +149,7 @@ static int poll_events(struct loop *l)
         pool_collect(l->pool);
     if (woken && l->woken)
         l->woken(l);
+    look_for_lost(l, looks && n == 0);
     return n;
 }
 

@@ -38,6 +38,8 @@ struct loop {
     int64_t until;     /* clock_real ns from which on a turn is the last and does not block; 0: never */
     struct list conns; /* open ones, by conn.link: for reports and for the end */
     struct poller_event *events;
+    uint32_t unlooked; /* slots of netpoll that were not looked at since a task has run */
+    int64_t look_at;   /* ns: when the next of them are, whatever else there is to do */
     struct list late;  /* by late.link */
     char *scratch; /* limits.scratch bytes; holds one read between its attempt and its push */
     struct dgrams *datagrams; /* where datagrams are received; NULL until there is a packet socket */

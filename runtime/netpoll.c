@@ -7,6 +7,7 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <string.h>
 
 enum { POLL_BLOCK = 32 };
 
@@ -28,6 +29,9 @@ void netpoll_fini(struct netpoll *np)
     for (uint32_t i = 0; i < np->cache.count; i++)
         sys_free(np->cache.blocks[i]);
     sys_free(np->cache.blocks);
+    sys_free(np->numbers);
+    np->numbers = NULL;
+    np->number_count = 0;
     np->cache = (struct pollCache){0};
 }
 
@@ -177,6 +181,8 @@ static int netpollcheckerr(const struct pollDesc *pd, int side)
 {
     if (pd->closing)
         return ERR_CLOSED;
+    if (pd->lost)
+        return -EBADF;
     if (pd->side[side].deadline < 0)
         return ERR_TIMEOUT;
     if (side == POLL_R && pd->event_err)
@@ -292,7 +298,7 @@ int netpoll_waited(struct task *t)
 int netpoll_wait_canceled(struct pollDesc *pd, int side, struct task *t,
                           const struct wait_kind *kind, void *object)
 {
-    return netpollblock(pd, side, t, kind, object, 0);
+    return pd->lost ? -EBADF : netpollblock(pd, side, t, kind, object, 0);
 }
 
 void netpoll_undo(struct task *t)
@@ -317,8 +323,61 @@ void netpoll_report(struct pollDesc *pd, int side)
     netpollgoready(netpollunblock(pd, side, true), true);
 }
 
+static struct pollDesc *of_number(const struct netpoll *np, int fd)
+{
+    return (uint32_t)fd < np->number_count ? np->numbers[fd] : NULL;
+}
+
+/* Somebody else has closed its descriptor. Those who wait look, and see the field. */
+static void lose(struct pollDesc *pd)
+{
+    pd->np->numbers[pd->fd] = NULL;
+    pd->fd = -1;
+    pd->lost = true;
+    if (pd->notify && pd->notify(pd, POLLER_READ | POLLER_WRITE | POLLER_HANGUP | POLLER_LOST))
+        return;
+    for (int side = POLL_R; side <= POLL_W; side++)
+        netpollgoready(netpollunblock(pd, side, false), false);
+}
+
+/* The same where the poller still has it. */
+static void lose_watched(struct pollDesc *pd)
+{
+    pd->np->poller->ops->del(pd->np->poller, pd->fd);
+    lose(pd);
+}
+
+static bool is_lost(const struct pollDesc *pd)
+{
+    return pd->np->poller->ops->lost(pd->np->poller, pd->fd);
+}
+
+void netpoll_look_at(struct netpoll *np, int fd)
+{
+    struct pollDesc *pd = of_number(np, fd);
+    if (pd && is_lost(pd))
+        lose_watched(pd);
+}
+
+uint32_t netpoll_slots(const struct netpoll *np) { return np->cache.count * POLL_BLOCK; }
+
+void netpoll_look(struct netpoll *np, uint32_t n)
+{
+    for (n = base_min(n, netpoll_slots(np)); n > 0; n--) {
+        np->look = np->look < netpoll_slots(np) ? np->look : 0;
+        struct pollDesc *pd = netpoll_slot(np, np->look++);
+        if (pd->open && pd->fd >= 0 && (pd->notify || netpoll_has_waiter(pd)) && is_lost(pd))
+            lose_watched(pd);
+    }
+}
+
 static void netpollready(struct pollDesc *pd, uint32_t events)
 {
+    if (events & POLLER_LOST) {
+        if (!pd->lost)
+            lose_watched(pd);
+        return;
+    }
     pd->hangup |= (events & POLLER_HANGUP) != 0;
     pd->event_err = (events & POLLER_ERROR) && !pd->tells;
     if (pd->notify && pd->notify(pd, events))
@@ -391,13 +450,51 @@ static void cache_free(struct pollCache *c, struct pollDesc *pd)
     c->first = pd;
 }
 
+static int grow_numbers(struct netpoll *np, int fd)
+{
+    uint32_t count = np->number_count ? np->number_count : 64;
+    if ((uint32_t)fd < np->number_count)
+        return 0;
+    while (count <= (uint32_t)fd)
+        count *= 2;
+    struct pollDesc **numbers = sys_realloc(np->numbers, count * sizeof *numbers);
+    if (!numbers)
+        return -ENOMEM;
+    memset(numbers + np->number_count, 0, (count - np->number_count) * sizeof *numbers);
+    np->numbers = numbers;
+    np->number_count = count;
+    return 0;
+}
+
+/* Where we have the number already, the old one is lost if the poller takes the new one, or if it says so. */
+static int watch(struct netpoll *np, struct pollDesc *pd)
+{
+    const struct poller_ops *ops = np->poller->ops;
+    struct pollDesc *old = of_number(np, pd->fd);
+    int r = ops->add(np->poller, pd->fd, user_data(pd));
+    if (r == 0 && old)
+        lose(old);
+    if (r == -EEXIST && old && is_lost(old)) {
+        lose_watched(old);
+        r = ops->add(np->poller, pd->fd, user_data(pd));
+    }
+    if (r < 0)
+        return r;
+    r = grow_numbers(np, pd->fd); /* not before: the number is good */
+    if (r < 0)
+        ops->del(np->poller, pd->fd);
+    else
+        np->numbers[pd->fd] = pd;
+    return r;
+}
+
 int netpoll_open(struct netpoll *np, int fd, struct pollDesc **out)
 {
     struct pollDesc *pd = cache_alloc(&np->cache);
     if (!pd)
         return -ENOMEM;
     *pd = (struct pollDesc){.np = np, .slot = pd->slot, .fdseq = pd->fdseq, .fd = fd, .open = true};
-    int r = fd < 0 ? 0 : np->poller->ops->add(np->poller, fd, user_data(pd));
+    int r = fd < 0 ? 0 : watch(np, pd);
     if (r < 0) {
         cache_free(&np->cache, pd);
         return r == -EPERM ? ERR_NOT_POLLABLE : r;
@@ -422,8 +519,10 @@ void netpoll_close(struct pollDesc *pd)
 {
     must(pd->open && pd->closing);
     must(!parked_on(&pd->side[POLL_R]) && !parked_on(&pd->side[POLL_W]));
-    if (pd->fd >= 0)
+    if (pd->fd >= 0) {
         pd->np->poller->ops->del(pd->np->poller, pd->fd);
+        pd->np->numbers[pd->fd] = NULL;
+    }
     pd->np->opened--;
     pd->fdseq++; /* not before: netpoll_wait_canceled still takes readiness while closing */
     cache_free(&pd->np->cache, pd);
@@ -438,6 +537,7 @@ void netpoll_check(const struct netpoll *np)
         if (!pd->open)
             continue;
         opened++;
+        must(pd->lost ? pd->fd < 0 : pd->fd < 0 || np->numbers[pd->fd] == pd);
         for (int side = POLL_R; side <= POLL_W; side++) {
             const struct pollSide *s = &pd->side[side];
             waiters += parked_on(s);

@@ -13,6 +13,9 @@
  * Order of every change: write the field, then unblock. A waiter looks at closing and deadline again
  * after it wakes; where the deadline was moved meanwhile it parks again. One loop thread owns it all.
  *
+ * A descriptor may be closed by code that knows nothing of us. That is noticed when poll(2) says so, when its number is
+ * opened anew, or by netpoll_look: then both sides fail with -EBADF, now and for ever, and nobody touches the number.
+ *
  * A pollDesc without a descriptor (fd -1) serves in-memory streams: its peer reports readiness. One with a
  * function has no waiting tasks: the function hears of its events (the resolver's sockets). */
 #ifndef MOONPARK_NETPOLL_H
@@ -39,6 +42,7 @@ struct pollDesc {
     int fd;
     bool open;
     bool closing;
+    bool lost;      /* its descriptor was closed behind our back: fd is -1 */
     bool event_err; /* a bare EPOLLERR: the descriptor cannot be watched */
     bool tells;     /* not so: the next operation tells the error (a datagram that came back), and all is well */
     bool hangup;    /* sticky: the peer ended, reset or sent urgent data */
@@ -56,6 +60,9 @@ struct netpoll {
     struct poller *poller;
     struct sched *sched;
     struct pollCache cache;
+    struct pollDesc **numbers; /* by descriptor: its pollDesc, or NULL */
+    uint32_t number_count;
+    uint32_t look;    /* the next slot that netpoll_look looks at */
     uint32_t opened;  /* pollDescs in use */
     uint32_t waiters; /* tasks parked on one */
     uint32_t cursor;  /* of the hard build's false wakes */
@@ -72,7 +79,7 @@ int netpoll_open(struct netpoll *np, int fd, struct pollDesc **out);
  * else it aborts. */
 void netpoll_close(struct pollDesc *pd);
 
-/* pollReset: forgets old readiness. 0, or ERR_CLOSED, ERR_TIMEOUT, ERR_NOT_POLLABLE. */
+/* pollReset: forgets old readiness. 0, or ERR_CLOSED, ERR_TIMEOUT, ERR_NOT_POLLABLE, -EBADF: lost. */
 int netpoll_reset(struct pollDesc *pd, int side);
 
 /* pollWait for the running task t: 0: ready, and the readiness is taken; SCHED_PARKED; or a failure:
@@ -110,6 +117,15 @@ void netpoll_ready(struct netpoll *np, const struct poller_event *event);
 
 /* The same for a pollDesc without a descriptor. */
 void netpoll_report(struct pollDesc *pd, int side);
+
+/* Looks whether descriptors that somebody waits for were closed behind our back, those of the next n slots. */
+void netpoll_look(struct netpoll *np, uint32_t n);
+
+/* The same of the one that has that number, whoever waits. */
+void netpoll_look_at(struct netpoll *np, int fd);
+
+/* How many slots there are, in all. */
+uint32_t netpoll_slots(const struct netpoll *np);
 
 /* From now on notify hears of pd's events (POLLER_READ ...) as they are decoded, before any task; true: the event is
  * used up, else it becomes readiness as ever. It may wake tasks and close pollDescs, this one too. What it has not used

@@ -18,6 +18,7 @@ enum {
     POLLER_WRITE = 2,  /* the same of writing */
     POLLER_HANGUP = 4, /* the peer ended, reset, or sent urgent data: a short read proves nothing now */
     POLLER_ERROR = 8,  /* an error and nothing else: the descriptor cannot be watched */
+    POLLER_LOST = 16,  /* it was closed: as `lost` */
 };
 
 #define POLLER_WAKE UINT64_MAX
@@ -41,6 +42,11 @@ struct poller_ops {
     /* Watches fd. 0, -EPERM where it cannot be watched, -EEXIST, -ENOMEM, ... */
     int (*add)(struct poller *p, int fd, uint64_t data);
     void (*del)(struct poller *p, int fd);
+
+    /* Has what was added as fd been closed since, by whoever it was, so that the number is free, or another file's? As
+     * far as the system can tell. Changes nothing. */
+    bool (*lost)(struct poller *p, int fd);
+
     void (*arm)(struct poller *p, int fd, uint32_t events);
 
     /* Fills at most `max` events; returns how many, 0 on timeout or interruption, or -errno.

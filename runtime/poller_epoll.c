@@ -92,6 +92,17 @@ static void epoll_del(struct poller *p, int fd)
     (void)control(self(p), EPOLL_CTL_DEL, fd, 0, 0);
 }
 
+/* Adding it again is refused where it is still there; where another file has its number, or none, the kernel has
+ * forgotten it by itself. */
+static bool epoll_lost(struct poller *p, int fd)
+{
+    struct epoll_event none = {.events = 0};
+    if (epoll_ctl(self(p)->epoll, EPOLL_CTL_ADD, fd, &none) < 0)
+        return errno != EEXIST;
+    (void)epoll_ctl(self(p)->epoll, EPOLL_CTL_DEL, fd, &none);
+    return true;
+}
+
 static void epoll_arm(struct poller *p, int fd, uint32_t events)
 {
     (void)p, (void)fd, (void)events;
@@ -172,6 +183,7 @@ const struct poller_ops poller_epoll = {
     .owns = epoll_owns,
     .add = epoll_add,
     .del = epoll_del,
+    .lost = epoll_lost,
     .arm = epoll_arm,
     .wait = epoll_wait_events,
     .wake = epoll_wake,

@@ -15,11 +15,16 @@
 #define POLLRDHUP 0
 #endif
 
+struct place {
+    uint64_t data;
+    struct sys_identity id; /* as it was when it was added */
+};
+
 struct poll_poller {
     struct poller base;
     int wake[2];
     struct pollfd *fds; /* [0] is the wake pipe */
-    uint64_t *data;     /* of the same index */
+    struct place *places; /* of the same index */
     uint32_t count, capacity;
     uint32_t cursor; /* where the next collection begins, so that none is passed over for ever */
     uint32_t *index; /* by descriptor: place in fds, 0 where it is not watched */
@@ -40,10 +45,10 @@ static int grow_places(struct poll_poller *w)
     if (!fds)
         return -ENOMEM;
     w->fds = fds;
-    uint64_t *data = sys_realloc(w->data, capacity * sizeof *data);
-    if (!data)
+    struct place *places = sys_realloc(w->places, capacity * sizeof *places);
+    if (!places)
         return -ENOMEM;
-    w->data = data;
+    w->places = places;
     w->capacity = capacity;
     return 0;
 }
@@ -72,7 +77,7 @@ static void poll_close(struct poller *p)
         if (w->wake[i] >= 0)
             sys_close(w->wake[i]);
     sys_free(w->fds);
-    sys_free(w->data);
+    sys_free(w->places);
     sys_free(w->index);
     sys_free(w);
 }
@@ -86,7 +91,7 @@ static int open_wake(struct poll_poller *w)
     if (r < 0)
         return r;
     w->fds[0] = (struct pollfd){.fd = w->wake[0], .events = POLLIN};
-    w->data[0] = POLLER_WAKE;
+    w->places[0].data = POLLER_WAKE;
     w->count = 1;
     return 0;
 }
@@ -123,7 +128,8 @@ static int poll_add(struct poller *p, int fd, uint64_t data)
     struct poll_poller *w = self(p);
     if (fd < 0)
         return -EBADF;
-    int r = sys_is_file(fd); /* always "ready": as epoll, say so at once */
+    struct sys_identity id;
+    int r = sys_is_file(fd, &id); /* always "ready": as epoll, say so at once */
     if (r != 0)
         return r < 0 ? r : -EPERM;
     r = grow_index(w, fd);
@@ -135,7 +141,7 @@ static int poll_add(struct poller *p, int fd, uint64_t data)
     if (r < 0)
         return r;
     w->fds[w->count] = (struct pollfd){.fd = ~fd};
-    w->data[w->count] = data;
+    w->places[w->count] = (struct place){.data = data, .id = id};
     w->index[fd] = w->count++;
     return 0;
 }
@@ -151,8 +157,16 @@ static void poll_del(struct poller *p, int fd)
     if (place == last)
         return;
     w->fds[place] = w->fds[last];
-    w->data[place] = w->data[last];
+    w->places[place] = w->places[last];
     w->index[real_fd(w->fds[place].fd)] = place;
+}
+
+static bool poll_lost(struct poller *p, int fd)
+{
+    struct poll_poller *w = self(p);
+    struct sys_identity id, was = w->places[w->index[fd]].id;
+    int r = sys_is_file(fd, &id);
+    return r == -EBADF || (r >= 0 && (id.inode != was.inode || id.device != was.device));
 }
 
 static void poll_arm(struct poller *p, int fd, uint32_t events)
@@ -177,8 +191,10 @@ static uint32_t translate(short e)
         out |= POLLER_WRITE;
     if (e & (POLLPRI | POLLRDHUP | POLLHUP | POLLERR))
         out |= POLLER_HANGUP;
-    if (e == POLLERR || (e & POLLNVAL))
+    if (e == POLLERR)
         out |= POLLER_ERROR;
+    if (e & POLLNVAL)
+        out |= POLLER_LOST;
     return out;
 }
 
@@ -200,7 +216,8 @@ static void drain_wake(struct poll_poller *w)
         ;
 }
 
-/* More than `max` ready: the rest stays armed and is found by the next call. */
+/* More than `max` ready: the rest stays armed and is found by the next call. What another file reports that has the
+ * number now is not for those who wait for the old one. */
 static int collect(struct poll_poller *w, struct poller_event *events, int max)
 {
     int n = 0;
@@ -210,8 +227,8 @@ static int collect(struct poll_poller *w, struct poller_event *events, int max)
         struct pollfd *f = &w->fds[i];
         if (!f->revents)
             continue;
-        events[n].data = w->data[i];
-        events[n].events = translate(f->revents);
+        events[n].data = w->places[i].data;
+        events[n].events = i > 0 && poll_lost(&w->base, f->fd) ? POLLER_LOST : translate(f->revents);
         if (i == 0)
             drain_wake(w);
         else
@@ -246,6 +263,7 @@ const struct poller_ops poller_poll = {
     .owns = poll_owns,
     .add = poll_add,
     .del = poll_del,
+    .lost = poll_lost,
     .arm = poll_arm,
     .wait = poll_wait,
     .wake = poll_wake,

@@ -178,12 +178,13 @@ int sys_set_cloexec(int fd)
     return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
 }
 
-int sys_is_file(int fd)
+int sys_is_file(int fd, struct sys_identity *id)
 {
     struct stat st;
     FAULT(EIO);
     if (fstat(fd, &st) < 0)
         return -errno;
+    *id = (struct sys_identity){.device = st.st_dev, .inode = st.st_ino};
     return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
 }
 

@@ -43,7 +43,13 @@ ssize_t sys_write(int fd, const void *bytes, size_t n);
 ssize_t sys_read_some(int fd, void *bytes, size_t n); /* as sys_recv: may fail and be cut short in the hard build */
 int sys_set_nonblocking(int fd, bool on);
 int sys_set_cloexec(int fd);
-int sys_is_file(int fd); /* 1 for a regular file or a directory, else 0 */
+/* Which open file a descriptor is. Sockets and pipes differ; eventfds, which have no inode of their own, do not. */
+struct sys_identity {
+    uint64_t device, inode;
+};
+
+/* 1 for a regular file or a directory, else 0. id: of that descriptor. */
+int sys_is_file(int fd, struct sys_identity *id);
 int sys_unlink(const char *path);
 int sys_dup(int fd); /* close-on-exec */
 

@@ -66,6 +66,7 @@ local function declare()
     int open(const char *path, int flags, ...);
     int close(int fd);
     int dup(int fd);
+    int dup2(int fd, int to);
     ssize_t read(int fd, void *bytes, size_t n);
     ssize_t write(int fd, const void *bytes, size_t n);
   ]]
