@@ -34,6 +34,22 @@ describe("a failed task whose handle is kept", function()
     assert.equal(1, r.status)
   end)
 
+  -- There (2^20 s to 2^50 ns) seconds are coarser than ns: the timer fired before the time, again and again. A machine
+  -- that has been up for longer says nothing of it: no clock goes back.
+  it("is reported at whatever instant it failed, twelve days after the machine has started for one", function()
+    local r = run [[
+      clock:advance(math.max(0, 2 ^ 20 * 1.02 - moonpark.now()))
+      for _ = 1, 40 do
+        kept = moonpark.go(fails)
+        moonpark.sleep(0.9)
+        moonpark.sleep(0.2)
+        kept:join()
+      end
+      note "the end"]]
+    assert.equal(40, count(r.err, "nobody has joined: died"))
+    assert.matches("\nthe end\n$", r.err)
+  end)
+
   it("is reported while all others wait for something that never comes", function()
     local r = run [[
       local listener = moonpark.net.listen "127.0.0.1:0"

@@ -10,6 +10,7 @@ local core = require "moonpark.core"
 local M = {}
 
 local PATIENCE = 1 -- seconds for somebody to join
+local MOMENT = 1e-6 -- seconds; the loop counts in whole ns, and may call back a fraction of one before the time
 
 local reporter, only_at_end
 local kept = {}    -- [i] = {box = the handle, held weakly; text = what to report; due = when}: the oldest first
@@ -157,8 +158,8 @@ end
 -- A full collection costs what the heap weighs: at most a twentieth of the time goes into it.
 core.on_idle(function()
   local now = core.now()
-  if not only_at_end and kept[1] and kept[1].due <= now then
-    report_if(function(failure) return failure.due <= now end, "error in a task that nobody has joined")
+  if not only_at_end and kept[1] and kept[1].due <= now + MOMENT then
+    report_if(function(failure) return failure.due <= now + MOMENT end, "error in a task that nobody has joined")
   end
   if #kept == 0 or now - last_collection < 20 * collection_cost then return end
   report_unreachable()
