@@ -30,6 +30,8 @@ struct process {
 struct orphan {
     struct list link;
     pid_t pid;
+    uint64_t id, creator; /* as struct conn's */
+    const struct site *site;
 };
 
 /* What a script has. Its environment has the streams, and the process: its keeper, which has the process alone,
@@ -58,9 +60,9 @@ static void drop_orphan(struct orphan *o)
     sys_free(o);
 }
 
-void l_process_signaled(struct ctx *cx, int signo)
+static void reap_orphans(struct ctx *cx)
 {
-    if (signo != SIGCHLD || list_empty(&cx->orphans))
+    if (list_empty(&cx->orphans))
         return;
     for (struct list *l = cx->orphans.next, *next; l != &cx->orphans; l = next) {
         struct orphan *o = container_of(l, struct orphan, link);
@@ -70,6 +72,49 @@ void l_process_signaled(struct ctx *cx, int signo)
     }
     if (list_empty(&cx->orphans))
         signals_unwatch(cx->loop.poller, SIGCHLD, false);
+}
+
+void l_process_signaled(struct ctx *cx, int signo)
+{
+    if (signo == SIGCHLD)
+        reap_orphans(cx);
+}
+
+/* process_detached() -> an array of {text, id, creator, site}, one for each that has not ended */
+static int l_detached(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    int n = 0;
+    reap_orphans(cx);
+    lua_newtable(L);
+    for (const struct list *l = cx->orphans.next; l != &cx->orphans; l = l->next) {
+        const struct orphan *o = container_of(l, struct orphan, link);
+        lua_createtable(L, 0, 4);
+        lua_pushfstring(L, "detached process %d", (int)o->pid);
+        lua_setfield(L, -2, "text");
+        lua_pushnumber(L, (lua_Number)o->id);
+        lua_setfield(L, -2, "id");
+        lua_pushnumber(L, (lua_Number)o->creator);
+        lua_setfield(L, -2, "creator");
+        site_push(L, o->site);
+        lua_setfield(L, -2, "site");
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
+/* process_end_detached(id): ends that one's session, at once */
+static int l_end_detached(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    lua_Number id = luaL_checknumber(L, 1);
+    reap_orphans(cx); /* after that the numbers are those of our children */
+    for (const struct list *l = cx->orphans.next; l != &cx->orphans; l = l->next) {
+        const struct orphan *o = container_of(l, struct orphan, link);
+        if ((lua_Number)o->id == id)
+            (void)sys_kill_group(o->pid, SIGKILL);
+    }
+    return 0;
 }
 
 void l_process_close(struct ctx *cx)
@@ -195,7 +240,7 @@ static void settle_ends(struct end ends[3], bool started)
     }
 }
 
-static int start(struct ctx *cx, struct process *p, struct sys_spawn *s, struct end ends[3])
+static int start(struct ctx *cx, struct process *p, struct sys_spawn *s, struct end ends[3], const struct site *site)
 {
     struct orphan *o = NULL;
     if (s->session && !(o = expect_orphan(cx)))
@@ -209,7 +254,8 @@ static int start(struct ctx *cx, struct process *p, struct sys_spawn *s, struct 
     if (r < 0 && o)
         forget_orphan(cx, o);
     else if (o)
-        o->pid = p->child.pid;
+        *o = (struct orphan){.link = o->link, .pid = p->child.pid, .id = ++cx->last_id,
+                             .creator = face_running_id(cx), .site = site};
     return r;
 }
 
@@ -262,7 +308,7 @@ static int l_spawn(lua_State *L)
         read_end(L, cx, i, &ends[i]);
     struct process *p = make(L);
     make_face(L, p, ends);
-    int r = start(cx, p, &s, ends);
+    int r = start(cx, p, &s, ends, cx->trace_conns ? site_here(&cx->sites, L, 1) : NULL);
     if (r < 0)
         return face_error(L, r);
     if (!s.session)
@@ -501,8 +547,8 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg kept_methods[] = {{"__gc", l_gc}, {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
-    {"process_await", l_await_end},   {"process_environment", l_environment}, {"process_kill", l_kill_kept},
-    {"process_kill_now", l_kill_now},
+    {"process_await", l_await_end},   {"process_detached", l_detached},       {"process_end_detached", l_end_detached},
+    {"process_environment", l_environment}, {"process_kill", l_kill_kept},    {"process_kill_now", l_kill_now},
     {"process_kill_rest", l_kill_rest}, {"process_reap", l_reap},             {"process_signal_all", l_signal_all},
     {"process_spawn", l_spawn},       {NULL, NULL},
 };

@@ -57,6 +57,8 @@ struct subscription {
     const void *mark;
     struct list link;  /* among the context's open ones */
     struct list queue; /* tasks that wait */
+    const struct site *site;
+    uint64_t id, creator; /* as struct conn's */
     uint32_t wanted;   /* a set of signals */
     uint32_t count;    /* of those that came */
     uint8_t came[SIGNALS];
@@ -234,6 +236,11 @@ static int l_signals(lua_State *L)
     s->open = true;
     list_init(&s->queue);
     list_push(&cx->signals, &s->link);
+    if (cx->trace_conns) {
+        s->site = site_here(&cx->sites, L, 1);
+        s->id = ++cx->last_id;
+        s->creator = face_running_id(cx);
+    }
     for (int signo = 1; signo < SIGNALS; signo++) {
         if (!(set & 1u << signo))
             continue;
@@ -245,6 +252,62 @@ static int l_signals(lua_State *L)
         s->wanted |= 1u << signo;
     }
     return 1;
+}
+
+/* ---- for reports ---- */
+
+struct subscription_row {
+    char text[SIGNALS * 8];
+    uint64_t id, creator;
+    const struct site *site;
+};
+
+static void push_row(lua_State *L, const struct subscription_row *row)
+{
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, row->text);
+    lua_setfield(L, -2, "text");
+    lua_pushnumber(L, (lua_Number)row->id);
+    lua_setfield(L, -2, "id");
+    lua_pushnumber(L, (lua_Number)row->creator);
+    lua_setfield(L, -2, "creator");
+    site_push(L, row->site);
+    lua_setfield(L, -2, "site");
+}
+
+/* signal_subscriptions() -> an array of {text, id, creator, site} of the open ones. Copied first: building tables runs
+ * finalizers, and those take subscriptions out of the list. */
+static int l_subscriptions(lua_State *L)
+{
+    const struct list *all = &face_ctx(L)->signals;
+    size_t n = 0, count = list_length(all);
+    struct subscription_row *list = lua_newuserdata(L, count * sizeof *list);
+    for (struct list *l = all->next; n < count && l != all; l = l->next) {
+        const struct subscription *s = container_of(l, struct subscription, link);
+        list[n] = (struct subscription_row){.id = s->id, .creator = s->creator, .site = s->site};
+        describe_set(s, list[n++].text, sizeof list->text);
+    }
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        push_row(L, &list[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
+/* signal_unsubscribe(id): closes that one */
+static int l_unsubscribe(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    lua_Number id = luaL_checknumber(L, 1);
+    for (struct list *l = cx->signals.next; l != &cx->signals; l = l->next) {
+        struct subscription *s = container_of(l, struct subscription, link);
+        if ((lua_Number)s->id != id)
+            continue;
+        unsubscribe(cx, s);
+        break;
+    }
+    return 0;
 }
 
 /* ---- the command's ---- */
@@ -292,7 +355,8 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg functions[] = {
     {"on_signal", l_on_signal},    {"signal_default", l_default}, {"signal_ignored", l_ignored},
-    {"signal_number", l_number},   {"signal_watch", l_watch},     {"signals", l_signals},
+    {"signal_number", l_number},   {"signal_subscriptions", l_subscriptions},
+    {"signal_unsubscribe", l_unsubscribe}, {"signal_watch", l_watch}, {"signals", l_signals},
     {NULL, NULL},
 };
 

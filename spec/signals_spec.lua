@@ -154,7 +154,9 @@ describe("signals()", function()
     assert.truthy(err:find("signals_spec.lua:", 1, true))
     assert.error_matches(function() moonpark.signals() end, "string expected, got no value")
     assert.error_matches(function() moonpark.signals {} end, "string expected, got table")
-    assert.error_matches(function() moonpark.signals("HUP").next(nil) end, "signals expected, got nil")
+    local signals = moonpark.signals "HUP"
+    assert.error_matches(function() signals.next(nil) end, "signals expected, got nil")
+    signals:close()
   end)
 end)
 

@@ -154,6 +154,54 @@ describe("busted --helper=moonpark.testing", function()
         "pipe, read deadline in 100 s", "opened at one_spec.lua:4")
     end)
 
+    it("of a subscription to signals is named, with its signals and where it was made, and ended", function()
+      local result = run [[local kept
+        it("forgets one", function()
+          kept = moonpark.signals("USR1", "HUP")
+          moonpark.signals("USR2"):close()
+        end)
+        it("hears of it no more", function()
+          assert.same({ nil, "closed" }, { kept:next(0.001) })
+        end)]]
+      counts(result, 1, 1)
+      says(result, "the test 'forgets one' left behind: 1 subscription", "signals: HUP USR1",
+        "subscribed to at one_spec.lua:3")
+    end)
+
+    it("of a detached process is named, with where it was started, and ended", function()
+      local result = run [[local kept
+        it("forgets one", function()
+          kept = assert(moonpark.process.spawn({ "sleep", "inf" }, { detach = true }))
+          moonpark.process.spawn({ "true" }, { detach = true })
+        end)
+        it("is gone", function()
+          assert.is_false(kept:is_running())
+        end)]]
+      counts(result, 1, 1)
+      says(result, "the test 'forgets one' left behind: 1 process", "detached process ", "started at one_spec.lua:3")
+    end)
+
+    it("is none if a detached process is on its way to end", function()
+      local result = run [[
+        it("kills it", function()
+          moonpark.process.spawn({ "sleep", "inf" }, { detach = true }):kill()
+        end)]]
+      counts(result, 1, 0)
+    end)
+
+    it("of a subscription or detached process that `setup` has made is its block's", function()
+      local result = run [[
+        describe("a block", function()
+          setup(function()
+            kept = moonpark.signals("USR1")
+            moonpark.process.spawn({ "sleep", "inf" }, { detach = true })
+          end)
+          it("is innocent", function() end)
+        end)]]
+      says(result, "describe a block left behind: 1 subscription, 1 process", "started at one_spec.lua:4")
+      does_not_say(result, "the test")
+    end)
+
     it("of a packet socket is named by where it receives", function()
       local result = run [[
 

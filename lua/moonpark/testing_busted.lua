@@ -112,6 +112,7 @@ end
 
 local function settle_down(owner)
   run.settle(function() return leaks.left_tasks(owner) end)
+  run.wait_for_kernel(function() return leaks.left_processes(owner) end)
 end
 
 local function undo_all(owner)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- testing_leaks.lua - tasks, connections, files and pollDescs that are there, whose each is, and what is left behind.
+-- testing_leaks.lua - tasks, connections, files, pollDescs, subscriptions to signals and detached processes that are
+-- there, whose each is, and what is left behind.
 --
 -- What is made while a test runs is the test's and has no owner here. What `setup` makes belongs to its block, and so
 -- does what a task makes that belongs to it: a server from `setup` may accept connections during a test.
@@ -9,12 +10,22 @@ local dump = require "moonpark.dump"
 
 local M = {}
 
-local owners = { task = {}, connection = {}, file = {}, pollDesc = {} } -- [kind][id] = whose it is
+-- All but tasks, in the order of reports. list() -> what is there; close(id) ends that one.
+local kinds = {
+  { name = "connection", list = core.conns, close = core.close_conn },
+  { name = "file", list = core.files, close = core.close_file },
+  { name = "pollDesc", list = core.polls, close = core.close_poll },
+  { name = "subscription", list = core.signal_subscriptions, close = core.signal_unsubscribe },
+  { name = "process", plural = "processes", list = core.process_detached, close = core.process_end_detached },
+}
+
+local owners = { task = {} } -- [kind][id] = whose it is
+for _, kind in ipairs(kinds) do owners[kind.name] = {} end
 
 ---@class moonpark.testing.thing
----@field kind "task"|"connection"|"file"|"pollDesc"
+---@field kind "task"|"connection"|"file"|"pollDesc"|"subscription"|"process"
 ---@field id number
----@field info table an entry of core.tasks(), core.conns(), core.files() or core.polls()
+---@field info table an entry of core.tasks(), or of the kind's list
 ---@field owner any the block whose it is; nil: the test's
 
 local function add(things, kind, infos)
@@ -35,9 +46,7 @@ end
 
 local function everything()
   local things = tasks()
-  add(things, "connection", core.conns())
-  add(things, "file", core.files())
-  add(things, "pollDesc", core.polls())
+  for _, kind in ipairs(kinds) do add(things, kind.name, kind.list()) end
   return things
 end
 
@@ -65,6 +74,14 @@ function M.left(owner) return filter(everything(), owner) end
 --- The same, tasks alone.
 function M.left_tasks(owner)
   return core.stats().tasks > 0 and filter(tasks(), owner) or {}
+end
+
+--- The same, detached processes alone: nobody can wait for the end of one.
+---@return moonpark.testing.thing[]
+function M.left_processes(owner)
+  local things = {}
+  add(things, "process", core.process_detached())
+  return filter(things, owner)
 end
 
 --- Closes what no test has to: connections that HTTP clients keep for their next request.
@@ -100,6 +117,8 @@ local describe = {
   file = function(info)
     return ("%s, descriptor %d\n    opened at %s"):format(info.text, info.fd, place(info.site))
   end,
+  subscription = function(info) return ("%s\n    subscribed to at %s"):format(info.text, place(info.site)) end,
+  process = function(info) return ("%s\n    started at %s"):format(info.text, place(info.site)) end,
   connection = function(info)
     local parts = timers_of(info)
     if info.fd >= 0 then table.insert(parts, 1, ("descriptor %d"):format(info.fd)) end
@@ -113,16 +132,18 @@ local function timer_count(thing)
   return thing.kind == "connection" and #timers_of(thing.info) or 0
 end
 
-local function counted(n, noun) return n > 0 and ("%d %s%s"):format(n, noun, n == 1 and "" or "s") or nil end
+local function counted(n, noun, plural)
+  return n > 0 and ("%d %s"):format(n, n == 1 and noun or plural or noun .. "s") or nil
+end
 
 local function headline(things)
-  local n, timers = { task = 0, connection = 0, file = 0, pollDesc = 0 }, 0
+  local n, timers = {}, 0
   for _, thing in ipairs(things) do
-    n[thing.kind] = n[thing.kind] + 1
+    n[thing.kind] = (n[thing.kind] or 0) + 1
     timers = timers + timer_count(thing)
   end
-  local parts = {}
-  for _, noun in ipairs { "task", "connection", "file", "pollDesc" } do parts[#parts + 1] = counted(n[noun], noun) end
+  local parts = { counted(n.task or 0, "task") }
+  for _, kind in ipairs(kinds) do parts[#parts + 1] = counted(n[kind.name] or 0, kind.name, kind.plural) end
   parts[#parts + 1] = counted(timers, "timer")
   return table.concat(parts, ", ")
 end
@@ -152,10 +173,10 @@ end
 -- ending what is left
 
 local function close(things)
-  for _, thing in ipairs(things) do
-    if thing.kind == "connection" then core.close_conn(thing.id) end
-    if thing.kind == "file" then core.close_file(thing.id) end
-    if thing.kind == "pollDesc" then core.close_poll(thing.id) end
+  for _, kind in ipairs(kinds) do
+    for _, thing in ipairs(things) do
+      if thing.kind == kind.name then kind.close(thing.id) end
+    end
   end
 end
 

@@ -110,6 +110,19 @@ function M.settle(waiting)
   core.watchdog_end()
 end
 
+--- Waits a little for the kernel, with the loop running, until waiting() gives none.
+---@param waiting fun(): moonpark.testing.thing[]
+function M.wait_for_kernel(waiting)
+  for _ = 1, GRACE / STEP do
+    if #waiting() == 0 then return end
+    core.run(function()
+      core.sleep(STEP)
+      core.stop()
+    end)
+    core.limit(nil)
+  end
+end
+
 --- Uncaught errors since the last call, as texts.
 ---@return string[]
 function M.take_reports()
