@@ -55,7 +55,7 @@ enum {
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): each task that ended by an error */
     FACE_HOOK_SIGNAL, /* function(number) */
-    FACE_HOOK_IDLE,   /* function(): before the loop blocks */
+    FACE_HOOK_IDLE,   /* function(blocks): before the loop blocks, or at idle_timer's time */
     FACE_NO_MEMORY,   /* a string that needs no allocation when it is needed */
     FACE_TURNS,       /* the runner's protected function, made before it is needed */
     FACE_KEYS,        /* how many there are, and one: slots begin here */

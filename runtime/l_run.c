@@ -246,7 +246,8 @@ static void call_idle_hook(struct loop *l)
     if (!cx->watch_idle)
         return;
     lua_rawgeti(cx->L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_IDLE);
-    lua_call(cx->L, 0, 0);
+    lua_pushboolean(cx->L, 1);
+    lua_call(cx->L, 1, 0);
 }
 
 /* One a turn: should the hook raise, the others are not lost with it. A script's subscriptions come before the hook. */
@@ -464,7 +465,7 @@ static int l_on_ended(lua_State *L)
     return 0;
 }
 
-/* on_idle(fn): fn() before the loop blocks, while watch_idle is on */
+/* on_idle(fn): fn(true) before the loop blocks, while watch_idle is on, and fn(false) at its time */
 static int l_on_idle(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -473,10 +474,17 @@ static int l_on_idle(lua_State *L)
     return 0;
 }
 
-static void idle_timer_passed(struct timer *timer) { (void)timer; }
+/* The loop may be too busy to block. */
+static void idle_timer_passed(struct timer *timer)
+{
+    lua_State *L = container_of(timer, struct ctx, idle_timer)->L;
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_IDLE);
+    lua_pushboolean(L, 0);
+    lua_call(L, 1, 0);
+}
 
-/* watch_idle(on[, at]): whether on_idle's function is called; at that time at the latest, should the loop block for
- * longer. That keeps no run from ending, and is no wait: a deadlock is still one. */
+/* watch_idle(on[, at]): whether on_idle's function is called; at that time, too, whether the loop blocks for longer or
+ * not at all. That keeps no run from ending, and is no wait: a deadlock is still one. */
 static int l_watch_idle(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);

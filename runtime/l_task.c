@@ -300,6 +300,13 @@ static int l_is_canceled(lua_State *L)
     return 1;
 }
 
+/* is_awaited(task): was somebody waiting for it when it ended, who hears of it */
+static int l_is_awaited(lua_State *L)
+{
+    lua_pushboolean(L, self(L, 1)->awaited);
+    return 1;
+}
+
 /* current() -> the task that calls, or nil */
 static int l_current(lua_State *L)
 {
@@ -547,8 +554,8 @@ static int l_scope_join(lua_State *L)
 }
 
 static const luaL_Reg task_methods[] = {
-    {"await", l_await}, {"cancel", l_cancel}, {"id", l_id},     {"is_canceled", l_is_canceled},
-    {"results", l_results}, {"site", l_site}, {"status", l_status},
+    {"await", l_await}, {"cancel", l_cancel}, {"id", l_id}, {"is_awaited", l_is_awaited},
+    {"is_canceled", l_is_canceled}, {"results", l_results}, {"site", l_site}, {"status", l_status},
     {NULL, NULL},
 };
 

@@ -215,6 +215,7 @@ void sched_finish(struct task *t)
     t->parent = NULL;
     if (parent && parent->joining && list_empty(&parent->children))
         sched_wake(parent->owner, 0);
+    t->awaited = !list_empty(&t->joiners);
     while (!list_empty(&t->joiners))
         sched_wake_waiter(container_of(t->joiners.next, struct waiter, link), 0);
 }

@@ -110,6 +110,7 @@ struct task {
     uint8_t state;
     bool canceled;            /* the whole task, by task:cancel() */
     bool failed;              /* ended by an error */
+    bool awaited;             /* somebody was waiting for it when it ended, and hears of it */
 };
 
 /* A stretch of one task that can be cancelled on its own: timeout(), shield(), scope(). */

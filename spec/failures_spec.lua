@@ -86,6 +86,32 @@ describe("a failed task whose handle is kept", function()
     assert.same({ 0, "joined: died\njoined: died\n" }, { r.status, r.err })
   end)
 
+  it("is reported though another task keeps the loop busy", function()
+    local r = run [[
+      kept = moonpark.go(fails)
+      for _ = 1, 1000 do
+        require("moonpark.core").clock_advance(0.01)
+        moonpark.yield()
+      end
+      note "the end"]]
+    assert.matches("^moonpark: error in a task that nobody has joined: died\n.*the end\n$", r.err)
+    assert.equal(1, count(r.err, "died"))
+  end)
+
+  it("is not reported if a join waits, however long others compute before it goes on", function()
+    local r = run [[
+      local task
+      local joins = moonpark.go(function() note("joined:", (select(2, task:join()))) end)
+      task = moonpark.go(function()
+        moonpark.yield()
+        for _ = 1, 300 do moonpark.go(require("moonpark.core").clock_advance, 1) end
+        fails()
+      end)
+      joins:join()
+      moonpark.sleep(10)]]
+    assert.same({ 0, "joined: died\n" }, { r.status, r.err })
+  end)
+
   it("is told before, at once, when nobody has its handle any more", function()
     local r = run [[
       moonpark.go(fails)

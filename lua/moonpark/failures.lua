@@ -13,7 +13,8 @@ local PATIENCE = 1 -- seconds for somebody to join
 local MOMENT = 1e-6 -- seconds; the loop counts in whole ns, and may call back a fraction of one before the time
 
 local reporter, only_at_end
-local kept = {}    -- [i] = {box = the handle, held weakly; text = what to report; due = when}: the oldest first
+local kept = {}    -- [i] = {box = the handle, held weakly; text = what to report; due = when; awaited = a join takes
+                   -- it as soon as its task runs}: the oldest first
 local unjoined = setmetatable({}, { __mode = "k" }) -- [task] = "kept", or "told" once it was reported
 local traces = setmetatable({}, { __mode = "k" }) -- [task] = {err = value, trace = text}
 local holds_weakly = { __mode = "v" } -- of such an entry: an error that knows its task would keep both for ever
@@ -99,14 +100,20 @@ end
 ---@param at_end? boolean
 function M.on_report(fn, at_end) reporter, only_at_end = fn, at_end end
 
+local function next_due()
+  for _, failure in ipairs(kept) do
+    if not failure.awaited then return failure.due end
+  end
+end
+
 -- The loop calls back before it blocks while there is anything to report, and when the oldest has waited long enough.
-local function watch() core.watch_idle(#kept > 0, kept[1] and not only_at_end and kept[1].due or nil) end
+local function watch() core.watch_idle(#kept > 0, not only_at_end and next_due() or nil) end
 
 --- An ended task whose error nobody has taken yet.
 function M.keep(task)
   unjoined[task] = "kept"
   kept[#kept + 1] = { box = setmetatable({ task }, { __mode = "v" }), text = M.describe(task),
-    due = core.now() + PATIENCE }
+    due = core.now() + PATIENCE, awaited = task:is_awaited() }
   watch()
 end
 
@@ -156,11 +163,13 @@ function M.collect()
 end
 
 -- A full collection costs what the heap weighs: at most a twentieth of the time goes into it.
-core.on_idle(function()
+core.on_idle(function(blocks)
   local now = core.now()
-  if not only_at_end and kept[1] and kept[1].due <= now + MOMENT then
-    report_if(function(failure) return failure.due <= now + MOMENT end, "error in a task that nobody has joined")
+  if not only_at_end and (next_due() or math.huge) <= now + MOMENT then
+    report_if(function(failure) return failure.due <= now + MOMENT and not failure.awaited end,
+      "error in a task that nobody has joined")
   end
+  if not blocks then return end
   if #kept == 0 or now - last_collection < 20 * collection_cost then return end
   report_unreachable()
   last_collection = core.now()

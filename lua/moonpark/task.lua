@@ -18,6 +18,7 @@ local describe_deadlock                -- dump's; it stands above this file
 ---@field id fun(self): number a number that no other task of this process has
 ---@field status fun(self): "ready"|"running"|"parked"|"done"|"failed"
 ---@field is_canceled fun(self): boolean it, or a scope that it has open
+---@field is_awaited fun(self): boolean a join was waiting for it when it ended
 ---@field results fun(self): true|nil, ... as join, of an ended task; its error stays nobody's; raises before the end
 ---@field site fun(self): string[] where it was started, "file.lua:3", innermost frame first
 local Task = core.task_class
