@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- http_server.lua - workers, and the keeper that starts them. A worker is a task with an exchange: it takes
--- requests one
--- after another, whichever connection they come from, and sleeps without any while there are none.
+-- http_server.lua - workers, and the keeper that starts them. A worker is a task with an exchange: it takes requests
+-- one after another, whichever connection they come from, and sleeps without any while there are none.
 
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
@@ -260,8 +259,7 @@ end
 
 --- Stops: no new connections, idle ones close, running requests finish; after `grace` seconds their handlers are
 --- cancelled and what is left is closed. Returns when all is closed; called by one of its own handlers, at once.
---- Harmless
---- twice: the shorter grace counts.
+--- Harmless twice: the shorter grace counts.
 ---@param grace? number seconds; 5
 ---@return true|nil
 ---@return string? err "canceled": the task that waits; the server goes on shutting down
