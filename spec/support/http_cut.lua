@@ -35,11 +35,13 @@ function M.start(handler, options)
   return http.start(handler, all)
 end
 
---- Runs fn() in a task of its own, and ends it once it waits, by how(task). What fn has returned.
-function M.interrupted(fn, how)
+--- Runs fn() in a task of its own, and ends it once it waits, and is_begun() if that is given, by how(task). What fn
+--- has returned.
+function M.interrupted(fn, how, is_begun)
   local results
   local task = moonpark.go(function() results = { fn() } end)
   while task:status() == "ready" do moonpark.yield() end
+  while is_begun and not is_begun() do moonpark.sleep(0.001) end -- it may wait for something else before
   assert.equal("parked", task:status())
   how(task)
   assert(moonpark.shield(task.join, task)) -- a client that leaves ends the waits of its handler
