@@ -31,6 +31,9 @@ local left_out = {
     "is cut off when a write takes longer",                 -- volume
     "whose answer was whole when its handler returned",     -- volume
   },
+  ["http/time"] = {
+    "however long nothing came before it",                  -- sight: a turn is one task here
+  },
   ["http/clients"] = {
     "uploads in chunks, and with 100-continue",             -- volume, and so on
     "Node's fetch",

@@ -133,6 +133,7 @@ function M.fill(conn)
     local writer = moonpark.go(conn.write, conn, chunk)
     moonpark.yield()
     if writer:status() == "parked" then moonpark.sleep(0.02) end -- what the kernel moves on its own makes room
+    while writer:status() == "ready" do moonpark.yield() end -- in the middle of it, or woken for nothing
     local is_full = writer:status() == "parked"
     if is_full then writer:cancel() end
     local _, n, err, _, partial = writer:join()
