@@ -13,9 +13,10 @@ local PATIENCE = 1 -- seconds for somebody to join
 local MOMENT = 1e-6 -- seconds; the loop counts in whole ns, and may call back a fraction of one before the time
 
 local reporter, only_at_end
-local kept = {}    -- [i] = {box = the handle, held weakly; text = what to report; due = when; awaited = a join takes
-                   -- it as soon as its task runs}: the oldest first
-local unjoined = setmetatable({}, { __mode = "k" }) -- [task] = "kept", or "told" once it was reported
+-- The oldest first. [i] = {box = the handle, held weakly; text = what to report; due = when; awaited = a join takes it
+-- as soon as its task runs; claimed = somebody has it; told = it was reported}. Those before `first` are claimed.
+local kept, first, count = {}, 1, 0 -- count: of those that are not claimed
+local unjoined = setmetatable({}, { __mode = "k" }) -- [task] = such an entry
 local traces = setmetatable({}, { __mode = "k" }) -- [task] = {err = value, trace = text}
 local holds_weakly = { __mode = "v" } -- of such an entry: an error that knows its task would keep both for ever
 local last_collection, collection_cost = 0, 0
@@ -101,29 +102,37 @@ end
 function M.on_report(fn, at_end) reporter, only_at_end = fn, at_end end
 
 local function next_due()
-  for _, failure in ipairs(kept) do
-    if not failure.awaited then return failure.due end
+  while kept[first] and kept[first].claimed do first = first + 1 end
+  for i = first, #kept do
+    if not (kept[i].awaited or kept[i].claimed) then return kept[i].due end
   end
 end
 
 -- The loop calls back before it blocks while there is anything to report, and when the oldest has waited long enough.
-local function watch() core.watch_idle(#kept > 0, not only_at_end and next_due() or nil) end
+local function watch() core.watch_idle(count > 0, not only_at_end and next_due() or nil) end
 
 --- An ended task whose error nobody has taken yet.
 function M.keep(task)
-  unjoined[task] = "kept"
-  kept[#kept + 1] = { box = setmetatable({ task }, { __mode = "v" }), text = M.describe(task),
+  local failure = { box = setmetatable({ task }, { __mode = "v" }), text = M.describe(task),
     due = core.now() + PATIENCE, awaited = task:is_awaited() }
+  unjoined[task] = failure
+  kept[#kept + 1] = failure
+  count = count + 1
   watch()
 end
 
 --- Its error has been handed to somebody.
 function M.claim(task)
-  if unjoined[task] == "told" then M.uncaught = M.uncaught - 1 end
+  local failure = unjoined[task]
+  if not failure then return end
   unjoined[task] = nil
-  for i = #kept, 1, -1 do
-    if rawequal(kept[i].box[1], task) then table.remove(kept, i) end
+  if failure.told then
+    M.uncaught = M.uncaught - 1
+    return
   end
+  failure.claimed = true
+  count = count - 1
+  if count == 0 then kept, first = {}, 1 end
   watch()
 end
 
@@ -138,16 +147,16 @@ end
 
 local function report_if(is_due, what)
   local left = {}
-  for _, failure in ipairs(kept) do
-    local task = failure.box[1]
-    if is_due(failure) then
-      if task then unjoined[task] = "told" end
+  for i = first, #kept do
+    local failure = kept[i]
+    if not failure.claimed and is_due(failure) then
+      failure.told = true
       report(failure.text, what)
-    else
+    elseif not failure.claimed then
       left[#left + 1] = failure
     end
   end
-  kept = left
+  kept, first, count = left, 1, #left
   watch()
 end
 
@@ -159,7 +168,7 @@ end
 
 --- Reports now what nobody can join any more.
 function M.collect()
-  if #kept > 0 then report_unreachable() end
+  if count > 0 then report_unreachable() end
 end
 
 -- A full collection costs what the heap weighs: at most a twentieth of the time goes into it.
@@ -170,7 +179,7 @@ core.on_idle(function(blocks)
       "error in a task that nobody has joined")
   end
   if not blocks then return end
-  if #kept == 0 or now - last_collection < 20 * collection_cost then return end
+  if count == 0 or now - last_collection < 20 * collection_cost then return end
   report_unreachable()
   last_collection = core.now()
   collection_cost = last_collection - now
