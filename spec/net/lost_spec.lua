@@ -241,6 +241,8 @@ describe("an HTTP server whose descriptors are closed behind its back", function
     moonpark.sleep(0.001)
     close_behind(assert(descriptor_of "^tcp listener"))
     while #server.log == 0 do moonpark.sleep(0.001) end
+    server.server:close()
+    server.task:join()
     assert.matches("^accept: bad file descriptor; trying again in ", server:take_log())
   end)
 end)

@@ -206,7 +206,9 @@ for _, transport in ipairs(support.transports) do
       local function stuck(body)
         return with_pair(function(a, b)
           moving.with_sparse_file(MUCH, function(path)
-            body(a, b, support.parked(function() return a:sendfile(path) end), path)
+            local sender = support.parked(function() return a:sendfile(path) end)
+            while core.under_way(a) == 0 do moonpark.sleep(0.001) end -- a thread may open the file first
+            body(a, b, sender, path)
           end)
         end)
       end
