@@ -4,16 +4,9 @@
 #define _GNU_SOURCE
 #include "conn.h"
 
-#include "conn_fds.h"
-#include "conn_packet.h"
-#include "conn_move.h"
-#include "conn_read.h"
-#include "conn_write.h"
 #include "errors.h"
 #include "fdstream.h"
 #include "hard.h"
-#include "http_client.h"
-#include "http_conn.h"
 #include "socket.h"
 #include "unix_listen.h"
 
@@ -23,19 +16,14 @@
 
 const char conn_mark = 0;
 
-struct operation_row {
-    struct wait_kind kind;
-    uint8_t side;
-    int (*step)(struct conn *c, struct task *t); /* see conn.h */
-};
-
-static const struct operation_row rows[];
+/* What t is at, or was when it parked. */
+static const struct conn_op *op_of(const struct task *t) { return container_of(t->wait.kind, struct conn_op, kind); }
 
 /* ---- steps that are not reads or writes ---- */
 
 static int step_ready(struct conn *c, struct task *t)
 {
-    c->stream.again = rows[t->op.code].side;
+    c->stream.again = op_of(t)->side;
     int r = conn_ready(c, c->stream.again);
     return r == 0 ? -EAGAIN : r < 0 ? r : 0;
 }
@@ -47,7 +35,7 @@ static int step_accept(struct conn *c, struct task *t)
     int fd = socket_accept(c->stream.fd, &peer);
     if (fd < 0)
         return fd;
-    conn_open_socket(t->op.target, c->stream.ops, fd);
+    conn_open_socket(OPERATION(t, struct conn_accepting)->accepted, c->stream.ops, fd);
     return 0;
 }
 
@@ -55,7 +43,7 @@ static int step_connect(struct conn *c, struct task *t)
 {
     c->stream.again = POLL_W;
     int r = socket_connected(c->stream.fd);
-    if (r == 0 && !t->op.flag && socket_is_self(c->stream.fd))
+    if (r == 0 && !OPERATION(t, struct conn_connecting)->bound && socket_is_self(c->stream.fd))
         return -ECONNREFUSED; /* nobody listens: the kernel has picked the same port for our end */
     return r == -EINPROGRESS ? -EAGAIN : r;
 }
@@ -84,7 +72,7 @@ static void disown(struct conn *c)
 static int admit(struct conn *c, struct task *t)
 {
     struct pollDesc *pd = c->stream.pd;
-    int side = rows[t->op.code].side;
+    int side = op_of(t)->side;
     if (c->closed)
         return ERR_CLOSED;
     if (c->lost && side == POLL_R)
@@ -111,36 +99,36 @@ static int park(struct conn *c, struct task *t)
         return r;
     if (c->stream.again == POLL_R)
         buf_release(&c->in);
-    return netpoll_wait(pd, c->stream.again, t, &rows[t->op.code].kind, c, t->op.deadline);
+    return netpoll_wait(pd, c->stream.again, t, t->wait.kind, c, t->op.deadline);
 }
 
 /* Lets time pass, at the head of its own side's queue so that a close and a new deadline find it; work looks at
  * the deadlines then. */
 static int rest(struct conn *c, struct task *t)
 {
-    const struct operation_row *row = &rows[t->op.code];
-    int64_t until = clock_add(clock_now(&c->loop->clock), (int64_t)t->op.limit);
-    int64_t own = netpoll_deadline(c->stream.pd, row->side);
+    int side = op_of(t)->side;
+    int64_t until = clock_add(clock_now(&c->loop->clock), OPERATION(t, struct conn_pause)->ns);
+    int64_t own = netpoll_deadline(c->stream.pd, side);
     if (t->op.deadline > 0 && t->op.deadline < until)
         until = t->op.deadline;
     if (own > 0 && own < until)
         until = own;
-    int r = sched_park(t, &row->kind, c, until, 0);
+    int r = sched_park(t, t->wait.kind, c, until, 0);
     if (r < 0)
         return r;
-    list_push(c->side[row->side].queue.next, &t->wait.self.link);
+    list_push(c->side[side].queue.next, &t->wait.self.link);
     return SCHED_PARKED;
 }
 
 /* Goes on until the operation is done, must wait, or has had its share. */
 static int work(struct conn *c, struct task *t)
 {
-    const struct operation_row *row = &rows[t->op.code];
+    const struct conn_op *op = op_of(t);
     for (uint32_t pieces = 0;; pieces++) {
         int r = admit(c, t);
         if (r < 0)
             return r;
-        r = row->step(c, t);
+        r = op->step(c, t);
         if (r == -EAGAIN) {
             r = park(c, t);
             if (r != 0)
@@ -150,7 +138,7 @@ static int work(struct conn *c, struct task *t)
         } else if (r != CONN_GO_ON && r != CONN_OTHERS) {
             return r;
         } else if (r == CONN_OTHERS || pieces >= limits.operations) {
-            return sched_canceled(t) ? ERR_CANCELED : sched_again(t, &row->kind, c);
+            return sched_canceled(t) ? ERR_CANCELED : sched_again(t, &op->kind, c);
         }
     }
 }
@@ -173,10 +161,10 @@ static int finish(struct conn_side *s, int r)
     return r;
 }
 
-int conn_start(struct conn *c, struct task *t, enum conn_op op)
+int conn_start(struct conn *c, struct task *t, const struct conn_op *op)
 {
-    struct conn_side *s = &c->side[rows[op].side];
-    t->op.code = op;
+    struct conn_side *s = &c->side[op->side];
+    t->wait.kind = &op->kind;
     t->wait.object = c;
     t->wait.extra = NULL;
     if (c->closed)
@@ -188,17 +176,17 @@ int conn_start(struct conn *c, struct task *t, enum conn_op op)
         s->holder = t;
         return finish(s, work(c, t));
     }
-    int r = sched_park(t, &rows[op].kind, c, t->op.deadline, 0);
+    int r = sched_park(t, &op->kind, c, t->op.deadline, 0);
     if (r < 0)
         return r;
     list_push(&s->queue, &t->wait.self.link);
     return SCHED_PARKED;
 }
 
-static int attempt(struct task *t)
+int conn_attempt(struct task *t)
 {
     struct conn *c = t->wait.object;
-    struct conn_side *s = &c->side[rows[t->op.code].side];
+    struct conn_side *s = &c->side[op_of(t)->side];
     if (s->holder != t)
         return t->wait.result; /* left the queue: timeout, closed, canceled */
     int r = t->wait.result;
@@ -214,17 +202,14 @@ static int attempt(struct task *t)
     return finish(s, r < 0 ? r : work(c, t));
 }
 
-static void undo(struct task *t)
+void conn_undo(struct task *t)
 {
     list_del(&t->wait.self.link);
     if (t->wait.extra)
         netpoll_undo(t);
 }
 
-static int push(struct lua_State *L, struct task *t)
-{
-    return ((struct conn *)t->wait.object)->face->push(L, t);
-}
+int conn_push(struct lua_State *L, struct task *t) { return t->op.push(L, t); }
 
 /* A packet socket's kind is in its name already: "udp 127.0.0.1:53", "unixgram /path". */
 static void describe_address(const struct conn *c, int (*ask)(int, struct addr *), char *text)
@@ -254,54 +239,27 @@ size_t conn_describe(const struct conn *c, char *text, size_t n)
                             c->kind == CONN_LISTENER ? "listener " : "", local, peer[0] ? " to " : "", peer);
 }
 
-static void describe(const struct task *t, char *text, size_t n)
+void conn_describe_wait(const struct task *t, char *text, size_t n)
 {
     conn_describe(t->wait.object, text, n);
 }
 
-static int64_t deadline(const struct task *t)
+int64_t conn_deadline(const struct task *t)
 {
     const struct conn *c = t->wait.object;
-    return netpoll_deadline(c->stream.pd, rows[t->op.code].side);
+    return netpoll_deadline(c->stream.pd, op_of(t)->side);
 }
 
-#define KIND(name_)                                                       \
-    {.name = name_, .attempt = attempt, .push = push, .undo = undo,       \
-     .deadline = deadline, .describe = describe}
-
-static const struct operation_row rows[] = {
-    [CONN_READ] = {KIND("read"), POLL_R, conn_read_some},
-    [CONN_EXACTLY] = {KIND("read_exactly"), POLL_R, conn_read_exactly},
-    [CONN_LINE] = {KIND("read_line"), POLL_R, conn_read_line},
-    [CONN_UNTIL] = {KIND("read_until"), POLL_R, conn_read_until},
-    [CONN_ALL] = {KIND("read_all"), POLL_R, conn_read_all},
-    [CONN_READABLE] = {KIND("wait_readable"), POLL_R, step_ready},
-    [CONN_ACCEPT] = {KIND("accept"), POLL_R, step_accept},
-    [CONN_WRITE] = {KIND("write"), POLL_W, conn_write_strings},
-    [CONN_WRITABLE] = {KIND("wait_writable"), POLL_W, step_ready},
-    [CONN_SENDFILE] = {KIND("sendfile"), POLL_W, conn_sendfile},
-    [CONN_SPLICE_IN] = {KIND("copy (read)"), POLL_R, conn_splice_in},
-    [CONN_SPLICE_OUT] = {KIND("copy (write)"), POLL_W, conn_splice_out},
-    [CONN_BODY] = {KIND("http.body"), POLL_R, http_conn_body},
-    [CONN_WHOLE] = {KIND("http.body"), POLL_R, http_conn_whole},
-    [CONN_RESPONSE] = {KIND("http.response"), POLL_R, http_client_head},
-    [CONN_RESPONSE_BODY] = {KIND("http.body"), POLL_R, http_client_body},
-    [CONN_RESPONSE_WHOLE] = {KIND("http.body"), POLL_R, http_client_whole},
-    [CONN_CONNECT] = {KIND("connect"), POLL_W, step_connect},
-    [CONN_RECV_FROM] = {KIND("recv_from"), POLL_R, conn_recv_from},
-    [CONN_RECV_MANY] = {KIND("recv_many"), POLL_R, conn_recv_many},
-    [CONN_SEND_TO] = {KIND("send_to"), POLL_W, conn_send_to},
-    [CONN_SEND_MANY] = {KIND("send_many"), POLL_W, conn_send_many},
-    [CONN_SEND_FDS] = {KIND("send_fds"), POLL_W, conn_send_fds},
-    [CONN_RECV_FDS] = {KIND("recv_fds"), POLL_R, conn_recv_fds},
-};
+const struct conn_op conn_readable = CONN_OP("wait_readable", POLL_R, step_ready);
+const struct conn_op conn_writable = CONN_OP("wait_writable", POLL_W, step_ready);
+const struct conn_op conn_accept = CONN_OP("accept", POLL_R, step_accept);
+const struct conn_op conn_connect = CONN_OP("connect", POLL_W, step_connect);
 
 /* ---- opening and closing ---- */
 
-void conn_init(struct conn *c, struct loop *loop, const struct conn_face *face)
+void conn_init(struct conn *c, struct loop *loop)
 {
     c->mark = &conn_mark;
-    c->face = face;
     c->loop = loop;
     c->closed = true;
     c->timeout = -1;

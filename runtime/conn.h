@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* conn.h - a connection (or a listener): a stream, its pollDesc, a buffer, and a queue a direction.
  *
- * Floor 5: this header; the steps of the operations (conn_*.c) are on 6, their frame (conn.c) on 7.
+ * Floor 5. What an operation does is a constant of the file that does it (conn_read.c, conn_write.c, a protocol's):
+ * here is the frame around each.
  * One task reads and one writes at a time; others queue in the order they came. A queued one leaves by
  * itself when it is cancelled or its time is up.
  *
@@ -20,50 +21,48 @@
 #include "loop.h"
 #include "stream.h"
 
-enum conn_op {
-    CONN_READ,     /* op.limit: most; out: op.length bytes, in scratch or, with op.flag, in `in` */
-    CONN_EXACTLY,  /* op.limit: how many; out: op.length bytes of `in` */
-    CONN_LINE,     /* op.limit: most; out: op.length bytes of `in`, op.total to consume */
-    CONN_UNTIL,    /* op.bytes, op.from: delimiter and its length; else as a line */
-    CONN_ALL,      /* op.limit: most; out: op.length bytes of `in` */
-    CONN_READABLE, /* waits only */
-    CONN_ACCEPT,   /* op.target: a closed conn, which is opened */
-    CONN_WRITE,    /* op.length: how many; out: op.total: how many were written */
-    CONN_WRITABLE, /* waits only */
-    CONN_SENDFILE, /* op.target: struct conn_file; op.limit: 0; out: op.total, as a write's; see conn_move.h */
-    CONN_SPLICE_IN,  /* op.target: struct conn_hose; op.limit: most; out: op.total, 0: read() is next */
-    CONN_SPLICE_OUT, /* op.target: struct conn_hose; out: op.total, as a write's */
-    CONN_BODY,     /* of a connection of an HTTP server: see http_conn.h */
-    CONN_WHOLE,
-    CONN_RESPONSE, /* of an HTTP client: see http_client.h */
-    CONN_RESPONSE_BODY,
-    CONN_RESPONSE_WHOLE,
-    CONN_CONNECT,  /* the outcome of a connect under way; op.flag: from a chosen local address */
-    CONN_RECV_FROM, /* op.limit: most; out: op.length bytes in datagrams, op.total: its whole length */
-    CONN_RECV_MANY, /* op.limit: most of each, op.from: how many; out: op.length datagrams */
-    CONN_SEND_TO,   /* op.bytes, op.length; op.target, op.from: the address's text, or NULL */
-    CONN_SEND_MANY, /* op.length: how many; out: op.total: how many were sent */
-    CONN_SEND_FDS,  /* op.target: a conn_fds; op.bytes, op.length: go with it; out: op.total */
-    CONN_RECV_FDS,  /* op.target: an empty conn_fds; op.limit: most; out: op.length bytes of `in`, the conn_fds */
+struct conn;
+
+/* A kind of operation: a constant of the file that does it. */
+struct conn_op {
+    struct wait_kind kind; /* first: a parked task's wait.kind leads here */
+    uint8_t side;          /* POLL_R or POLL_W: which queue it stands in */
+    int (*step)(struct conn *c, struct task *t);
 };
+
+#define CONN_OP(name_, side_, step_)                                                              \
+    {.kind = {.name = name_, .attempt = conn_attempt, .push = conn_push, .undo = conn_undo,      \
+              .deadline = conn_deadline, .describe = conn_describe_wait},                        \
+     .side = side_, .step = step_}
 
 /* A step does one piece of an operation without waiting: 0: done; CONN_GO_ON: call again; -EAGAIN: park on
  * side stream.again first; CONN_LATER, CONN_OTHERS; or why not. Its parameters and its result are in t->op. */
 enum {
     CONN_GO_ON = 2,
-    CONN_LATER = 3, /* nothing will report that it can go on: call again after op.limit ns */
+    CONN_LATER = 3, /* nothing will report that it can go on: call again after a pause, see conn_pause */
     CONN_OTHERS = 4, /* call again after other tasks have run: this was a large piece */
 };
 
-/* What the Lua face hands down. */
-struct conn_face {
-    bool lasting; /* a write's time counts from its last progress: a slow reader is no dead one */
-    /* Fills iov with a write's strings from byte op.total on; returns how many. */
-    int (*gather)(struct task *t, struct iovec *iov, int max);
-    int (*push)(struct lua_State *L, struct task *t);
-    /* The string at place `index` (1 ...) of a CONN_SEND_MANY, and where it goes: its length, or NULL. */
-    const char *(*datagram)(struct task *t, size_t index, size_t *n, const char **address, size_t *length);
+/* What the parameters of an operation whose step says CONN_LATER begin with. */
+struct conn_pause {
+    int64_t ns;
 };
+
+/* Of an accept. */
+struct conn_accepting {
+    struct conn *accepted; /* a closed one, which is opened */
+    int place;             /* of the object to be returned, among the arguments */
+};
+
+/* Of a connect under way. */
+struct conn_connecting {
+    int place;
+    bool bound; /* from a chosen local address */
+};
+
+extern const struct conn_op conn_readable, conn_writable; /* wait only */
+extern const struct conn_op conn_accept;                  /* struct conn_accepting */
+extern const struct conn_op conn_connect;                 /* struct conn_connecting: the outcome */
 
 extern const char conn_mark; /* its address marks every conn, of whatever class */
 
@@ -76,7 +75,7 @@ struct conn_side {
 
 struct conn {
     const void *mark; /* first: &conn_mark, which marks the userdata as ours, see face.h */
-    const struct conn_face *face;
+    void (*check)(const struct conn *c); /* what its owner promises, for core.check(); or NULL */
     struct loop *loop;
     struct stream stream;
     struct buf in;
@@ -92,10 +91,11 @@ struct conn {
     bool drained; /* the last read was short: nothing is there until readiness is reported */
     bool pinned;  /* `in` is being read by a push: it outlives a close */
     bool lost;    /* bytes were received that no memory could hold: the stream is broken */
+    bool lasting; /* a write's time counts from its last progress: a slow reader is no dead one */
 };
 
 /* Makes c (zeroed) a closed one. */
-void conn_init(struct conn *c, struct loop *loop, const struct conn_face *face);
+void conn_init(struct conn *c, struct loop *loop);
 
 /* Opens a closed c around a stream, which it then owns. */
 void conn_open(struct conn *c, const struct stream *stream);
@@ -110,7 +110,14 @@ void conn_move(struct conn *to, struct conn *from);
 void conn_fini(struct conn *c);
 
 /* Starts an operation of the running task t (t->op filled in). SCHED_PARKED; 0: done; or why not. */
-int conn_start(struct conn *c, struct task *t, enum conn_op op);
+int conn_start(struct conn *c, struct task *t, const struct conn_op *op);
+
+/* What all operations have in common, for CONN_OP. */
+int conn_attempt(struct task *t);
+int conn_push(struct lua_State *L, struct task *t);
+void conn_undo(struct task *t);
+int64_t conn_deadline(const struct task *t);
+void conn_describe_wait(const struct task *t, char *text, size_t n);
 
 /* t's operation begins, or has made progress: c's timeout counts from now. */
 static inline void conn_renew(const struct conn *c, struct task *t)

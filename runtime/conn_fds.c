@@ -41,10 +41,11 @@ static int must_wait(struct conn_fds *f)
     return r < 0 ? r : -EAGAIN;
 }
 
-int conn_send_fds(struct conn *c, struct task *t)
+static int send_fds(struct conn *c, struct task *t)
 {
-    struct conn_fds *f = t->op.target;
-    struct iovec rest = {.iov_base = (char *)t->op.bytes + t->op.total, .iov_len = t->op.length - t->op.total};
+    const struct conn_passing *p = OPERATION(t, struct conn_passing);
+    struct conn_fds *f = p->fds;
+    struct iovec rest = {.iov_base = (char *)p->bytes + t->op.total, .iov_len = t->op.length - t->op.total};
     c->stream.again = POLL_W;
     ssize_t sent = f->count ? sys_send_fds(c->stream.fd, rest.iov_base, rest.iov_len, f->fd, f->count)
                             : c->stream.ops->write(&c->stream, &rest, 1);
@@ -59,14 +60,15 @@ int conn_send_fds(struct conn *c, struct task *t)
 
 static int hand_out(struct conn *c, struct task *t)
 {
-    t->op.length = t->op.total = base_min(buf_len(&c->in), t->op.limit);
+    t->op.length = t->op.total = base_min(buf_len(&c->in), OPERATION(t, struct conn_reading)->limit);
     return 0;
 }
 
 /* Bytes that an earlier read has left come first, and without descriptors. */
-int conn_recv_fds(struct conn *c, struct task *t)
+static int recv_fds(struct conn *c, struct task *t)
 {
-    struct conn_fds *f = t->op.target;
+    const struct conn_passing *p = OPERATION(t, struct conn_passing);
+    struct conn_fds *f = p->fds;
     bool lost;
     if (buf_len(&c->in) > 0)
         return hand_out(c, t);
@@ -76,7 +78,7 @@ int conn_recv_fds(struct conn *c, struct task *t)
     if (!to)
         return -ENOMEM;
     c->stream.again = POLL_R;
-    size_t room = base_min(buf_room(&c->in), t->op.limit);
+    size_t room = base_min(buf_room(&c->in), p->reading.limit);
     ssize_t got = sys_recv_fds(c->stream.fd, to, room, f->fd, &f->count, &lost);
     if (got < 0)
         return (int)got;
@@ -89,3 +91,6 @@ int conn_recv_fds(struct conn *c, struct task *t)
     }
     return got ? hand_out(c, t) : ERR_EOF;
 }
+
+const struct conn_op conn_send_fds = CONN_OP("send_fds", POLL_W, send_fds);
+const struct conn_op conn_recv_fds = CONN_OP("recv_fds", POLL_R, recv_fds);

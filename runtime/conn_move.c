@@ -93,10 +93,9 @@ static int measure(struct conn *c, struct conn_file *f, struct task *t)
     uint64_t size;
     int r = f->path ? open_path(c, f) : 0;
     if (r == CONN_LATER)
-        t->op.limit = INT64_MAX; /* until it is roused */
+        OPERATION(t, struct conn_pause)->ns = INT64_MAX; /* until it is roused */
     if (r != 0)
         return r;
-    t->op.limit = 0;
     r = sys_file_size(f->fd, &size);
     if (r <= 0)
         return r < 0 ? r : ERR_NOT_A_FILE;
@@ -114,9 +113,10 @@ static ssize_t send_by_hand(struct conn *c, const struct conn_file *f, uint64_t 
     return got > 0 ? write_bytes(c, c->loop->scratch, (size_t)got) : got;
 }
 
-int conn_sendfile(struct conn *c, struct task *t)
+static int step_sendfile(struct conn *c, struct task *t)
 {
-    struct conn_file *f = t->op.target;
+    struct conn_filing *o = OPERATION(t, struct conn_filing);
+    struct conn_file *f = o->file;
     int r = f->measured ? 0 : measure(c, f, t);
     if (r != 0 || t->op.total == t->op.length)
         return r;
@@ -137,12 +137,14 @@ int conn_sendfile(struct conn *c, struct task *t)
         return 0;
     if (f->lasting)
         conn_renew(c, t);
-    t->op.limit += (size_t)sent;
-    if (t->op.limit < SHARE)
+    o->share += (size_t)sent;
+    if (o->share < SHARE)
         return CONN_GO_ON;
-    t->op.limit = 0;
+    o->share = 0;
     return CONN_OTHERS;
 }
+
+const struct conn_op conn_sendfile = CONN_OP("sendfile", POLL_W, step_sendfile);
 
 /* ---- splice ---- */
 
@@ -180,9 +182,10 @@ static void drained(struct conn_hose *h, size_t n)
         kpipes_give(h->pool, &h->pipe);
 }
 
-int conn_splice_in(struct conn *c, struct task *t)
+static int step_splice_in(struct conn *c, struct task *t)
 {
-    struct conn_hose *h = t->op.target;
+    const struct conn_splicing *o = OPERATION(t, struct conn_splicing);
+    struct conn_hose *h = o->hose;
     const struct pollDesc *pd = c->stream.pd;
     must(conn_hose_is_empty(h));
     c->stream.again = POLL_R;
@@ -190,7 +193,7 @@ int conn_splice_in(struct conn *c, struct task *t)
         return 0;
     if (h->refused || !conn_splices(c) || kpipes_take(h->pool, &h->pipe) < 0)
         return -EINVAL;
-    ssize_t got = sys_splice_in(c->stream.fd, h->pipe.to, base_min(t->op.limit, KPIPE_SIZE));
+    ssize_t got = sys_splice_in(c->stream.fd, h->pipe.to, base_min(o->limit, KPIPE_SIZE));
     c->drained = false;
     if (got > 0) {
         h->held = t->op.total = (size_t)got;
@@ -220,9 +223,9 @@ static ssize_t pour(struct conn *c, struct conn_hose *h)
     return sent;
 }
 
-int conn_splice_out(struct conn *c, struct task *t)
+static int step_splice_out(struct conn *c, struct task *t)
 {
-    struct conn_hose *h = t->op.target;
+    struct conn_hose *h = OPERATION(t, struct conn_splicing)->hose;
     c->stream.again = POLL_W;
     if (conn_hose_is_empty(h))
         return 0;
@@ -241,3 +244,6 @@ int conn_splice_out(struct conn *c, struct task *t)
     t->op.total += (size_t)sent;
     return conn_hose_is_empty(h) ? 0 : CONN_GO_ON;
 }
+
+const struct conn_op conn_splice_in = CONN_OP("copy (read)", POLL_R, step_splice_in);
+const struct conn_op conn_splice_out = CONN_OP("copy (write)", POLL_W, step_splice_out);

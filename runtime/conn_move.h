@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* conn_move.h - the steps that move bytes without their passing through Lua: a file to a stream, and a
- * stream to a kernel pipe to another stream; see conn.h for what a step is.
+/* conn_move.h - what moves bytes without their passing through Lua: a file to a stream, and a
+ * stream to a kernel pipe to another stream; see conn.h for what an operation is.
  *
- * Floor 6; called by conn's frame, which holds the side for them. What they work with belongs to the
+ * Floor 7; conn's frame holds the side for them. What they work with belongs to the
  * face: a userdata among the arguments of the call, so that no descriptor is ever without an owner. */
 #ifndef MOONPARK_CONN_MOVE_H
 #define MOONPARK_CONN_MOVE_H
@@ -34,16 +34,29 @@ struct conn_hose {
     bool refused;      /* one of the streams cannot be spliced */
 };
 
-/* CONN_SENDFILE. Fails with ERR_UNEXPECTED_EOF where the file ends before op.length, -EISDIR, ERR_NOT_A_FILE. */
-int conn_sendfile(struct conn *c, struct task *t);
+/* Of a sendfile. op.total: as a write's. */
+struct conn_filing {
+    struct conn_pause pause; /* while it is opened */
+    struct conn_file *file;
+    size_t share; /* bytes since others have run; 0 at first */
+};
+
+/* Fails with ERR_UNEXPECTED_EOF where the file ends before op.length, -EISDIR, ERR_NOT_A_FILE. */
+extern const struct conn_op conn_sendfile;
 void conn_file_close(struct conn_file *f); /* harmless twice */
 
-/* CONN_SPLICE_IN, with an empty hose: fills it. op.total 0: nothing can be said this way (bytes are buffered,
- * the stream may have ended): an ordinary read tells. -EINVAL: not with this stream, or no pipe to be had. */
-int conn_splice_in(struct conn *c, struct task *t);
+/* Of a splice. */
+struct conn_splicing {
+    struct conn_hose *hose;
+    size_t limit; /* bytes, at most; of conn_splice_in */
+};
 
-/* CONN_SPLICE_OUT: empties it. What is left in it after a failure is the caller's to drop. */
-int conn_splice_out(struct conn *c, struct task *t);
+/* With an empty hose: fills it. op.total 0: nothing can be said this way (bytes are buffered, the stream may have
+ * ended): an ordinary read tells. -EINVAL: not with this stream, or no pipe to be had. */
+extern const struct conn_op conn_splice_in;
+
+/* Empties it; op.total: as a write's. What is left in it after a failure is the caller's to drop. */
+extern const struct conn_op conn_splice_out;
 
 /* May this connection's bytes be spliced? */
 bool conn_splices(const struct conn *c);

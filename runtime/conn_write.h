@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* conn_write.h - the step of a write; see conn.h for what a step is.
+/* conn_write.h - a write; see conn.h for what an operation is.
  *
- * Floor 6; called by conn's frame, which holds the write side for it. */
+ * Floor 7; conn's frame holds the write side for it. */
 #ifndef MOONPARK_CONN_WRITE_H
 #define MOONPARK_CONN_WRITE_H
 
 #include "conn.h"
 
-int conn_write_strings(struct conn *c, struct task *t); /* CONN_WRITE */
+/* Of a write; what is behind it is the face's. op.length: how many bytes, op.total: how many were written. */
+struct conn_writing {
+    int (*gather)(struct task *t, struct iovec *iov, int max); /* the bytes from op.total on: how many places of iov */
+};
+
+extern const struct conn_op conn_write;
 
 #endif

@@ -55,9 +55,9 @@ static int take_head(struct conn *c, struct http_reader *r, size_t n)
 
 static int refused(int error) { return error == HTTP_TOO_MANY ? ERR_TOO_LONG : ERR_MALFORMED; }
 
-int http_client_head(struct conn *c, struct task *t)
+static int read_head(struct conn *c, struct task *t)
 {
-    struct http_reader *r = t->op.target;
+    struct http_reader *r = OPERATION(t, struct http_receiving)->reader;
     size_t n = buf_len(&c->in);
     if (n > r->searched && http_parse_has_end(buf_at(&c->in), n, r->searched)) {
         r->searched = 0;
@@ -71,6 +71,8 @@ int http_client_head(struct conn *c, struct task *t)
     int e = conn_read_fill(c);
     return e == ERR_EOF && (n > 0 || r->interim > 0) ? ERR_UNEXPECTED_EOF : e;
 }
+
+const struct conn_op http_client_head = CONN_OP("http.response", POLL_R, read_head);
 
 /* A 204 has no body, but who says that it has one may send it: it would be the answer to the next request. */
 static bool is_dubious(const struct http_head *h)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* http_client.h - reading the response to an HTTP request on a connection of a script's.
  *
- * Floor 6; called by conn's frame and the Lua face, which owns the reader and keeps it alive meanwhile. The steps
+ * Floor 7; called by the Lua face, which owns the reader and keeps it alive meanwhile. The steps
  * of the body are in http_conn.c, beside the server's. */
 #ifndef MOONPARK_HTTP_CLIENT_H
 #define MOONPARK_HTTP_CLIENT_H
@@ -9,11 +9,8 @@
 #include "conn.h"
 #include "http.h"
 
-struct lua_State;
-
 /* One response; used again for the next one on the same connection. */
 struct http_reader {
-    int (*push)(struct lua_State *L, struct task *t); /* the results of these operations, where they went well */
     struct buf bytes;      /* the head's */
     struct buf trailer;    /* its trailer section's, where there is one */
     struct http_head head; /* spans of bytes */
@@ -30,13 +27,18 @@ struct http_reader {
 void http_client_begin(struct http_reader *r, bool to_head, size_t limit);
 void http_client_fini(struct http_reader *r);
 
-/* CONN_RESPONSE; op.target: the reader. Interim responses are skipped, but for 101 and those that are wanted.
- * ERR_EOF: the connection ended before the first byte. ERR_MALFORMED, ERR_TOO_LONG, ERR_UNEXPECTED_EOF. */
-int http_client_head(struct conn *c, struct task *t);
+/* Of reading a response. */
+struct http_receiving {
+    struct http_reader *reader;
+    size_t limit; /* bytes of a body, at most */
+};
 
-/* CONN_RESPONSE_BODY, CONN_RESPONSE_WHOLE: as the server's, see http_conn.h; op.target: the reader. */
-int http_client_body(struct conn *c, struct task *t);
-int http_client_whole(struct conn *c, struct task *t);
+/* Interim responses are skipped, but for 101 and those that are wanted. ERR_EOF: the connection ended before the first
+ * byte. ERR_MALFORMED, ERR_TOO_LONG, ERR_UNEXPECTED_EOF. */
+extern const struct conn_op http_client_head;
+
+/* As the server's, see http_conn.h. */
+extern const struct conn_op http_client_body, http_client_whole;
 
 /* Was all of the response read, and may another request follow it? */
 bool http_client_reusable(const struct http_reader *r, const struct conn *c);

@@ -72,7 +72,8 @@ static int remember(struct http_body *b, int r)
     return r;
 }
 
-static int take_some(struct conn *c, struct task *t, struct http_body *b, struct buf *trailer, uint64_t limit)
+static int take_some(struct conn *c, struct task *t, struct http_body *b, struct buf *trailer, size_t most,
+                     uint64_t limit)
 {
     struct http_span data;
     size_t used;
@@ -82,11 +83,10 @@ static int take_some(struct conn *c, struct task *t, struct http_body *b, struct
         return ERR_TOO_LONG;
     if (b->held)
         return -ENOMEM; /* the last ones never reached anybody: the body has a hole */
-    int step = http_take(b, buf_at(&c->in), base_min(buf_len(&c->in), t->op.limit), &used, &data);
+    int step = http_take(b, buf_at(&c->in), base_min(buf_len(&c->in), most), &used, &data);
     switch (step) {
     case HTTP_BYTES:
         buf_consume(&c->in, data.at);
-        t->op.from = 0;
         t->op.length = data.length;
         t->op.total = used - data.at;
         b->held = true;
@@ -104,7 +104,7 @@ static int take_some(struct conn *c, struct task *t, struct http_body *b, struct
     }
 }
 
-static int take_whole(struct conn *c, struct task *t, struct http_body *b, uint64_t limit)
+static int take_whole(struct conn *c, struct task *t, struct http_body *b, size_t most, uint64_t limit)
 {
     struct http_span data;
     must(b->framing == HTTP_BY_LENGTH);
@@ -112,40 +112,47 @@ static int take_whole(struct conn *c, struct task *t, struct http_body *b, uint6
         return b->failure;
     if (b->held)
         return -ENOMEM;
-    if (b->left > t->op.limit || b->left > limit)
+    if (b->left > most || b->left > limit)
         return ERR_TOO_LONG;
     if (buf_len(&c->in) < b->left)
         return more(c, b);
-    t->op.from = 0;
     (void)http_take(b, buf_at(&c->in), buf_len(&c->in), &t->op.total, &data);
     t->op.length = t->op.total;
     b->held = true;
     return 0;
 }
 
-int http_conn_body(struct conn *c, struct task *t)
+static int read_body(struct conn *c, struct task *t)
 {
     struct http_exchange *x = http_conn_of(c)->exchange;
-    return remember(&x->body, take_some(c, t, &x->body, &x->trailer, x->limit));
+    size_t most = OPERATION(t, struct http_reading)->limit;
+    return remember(&x->body, take_some(c, t, &x->body, &x->trailer, most, x->limit));
 }
 
-int http_conn_whole(struct conn *c, struct task *t)
+static int read_whole(struct conn *c, struct task *t)
 {
     struct http_exchange *x = http_conn_of(c)->exchange;
-    int r = remember(&x->body, take_whole(c, t, &x->body, x->limit));
+    int r = remember(&x->body, take_whole(c, t, &x->body, OPERATION(t, struct http_reading)->limit, x->limit));
     if (r == CONN_GO_ON)
         conn_renew(c, t); /* a large body on a slow line: what comes piecemeal has its time for each piece, too */
     return r;
 }
 
-int http_client_body(struct conn *c, struct task *t)
+static int receive_body(struct conn *c, struct task *t)
 {
-    struct http_reader *r = t->op.target;
-    return remember(&r->body, take_some(c, t, &r->body, &r->trailer, UINT64_MAX));
+    const struct http_receiving *o = OPERATION(t, struct http_receiving);
+    struct http_reader *r = o->reader;
+    return remember(&r->body, take_some(c, t, &r->body, &r->trailer, o->limit, UINT64_MAX));
 }
 
-int http_client_whole(struct conn *c, struct task *t)
+static int receive_whole(struct conn *c, struct task *t)
 {
-    struct http_reader *r = t->op.target;
-    return remember(&r->body, take_whole(c, t, &r->body, UINT64_MAX));
+    const struct http_receiving *o = OPERATION(t, struct http_receiving);
+    struct http_reader *r = o->reader;
+    return remember(&r->body, take_whole(c, t, &r->body, o->limit, UINT64_MAX));
 }
+
+const struct conn_op http_conn_body = CONN_OP("http.body", POLL_R, read_body);
+const struct conn_op http_conn_whole = CONN_OP("http.body", POLL_R, read_whole);
+const struct conn_op http_client_body = CONN_OP("http.body", POLL_R, receive_body);
+const struct conn_op http_client_whole = CONN_OP("http.body", POLL_R, receive_whole);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* http_conn.h - a connection of an HTTP server, and the exchange that a worker has on it.
  *
- * Floor 6: this header and the steps of reading a body (http_conn.c); called by conn's frame, http_life, http_server.
+ * Floor 7; called by http_life, http_server and the Lua faces.
  * Between requests a connection is this struct and nothing else: no coroutine, no userdata, no buffer. When the head
  * of a request is complete, a worker's exchange takes it up; what is slow about a request is in there. */
 #ifndef MOONPARK_HTTP_CONN_H
@@ -78,8 +78,13 @@ void http_conn_cut(struct http_exchange *x, int r, size_t unsent);
 
 static inline struct http_conn *http_conn_of(struct conn *c) { return container_of(c, struct http_conn, c); }
 
-/* Steps, see conn.h. op.limit: most; out: op.length bytes of `in` from op.from on, op.total to consume. */
-int http_conn_body(struct conn *c, struct task *t); /* CONN_BODY: some; ERR_EOF at the end of the body */
-int http_conn_whole(struct conn *c, struct task *t); /* CONN_WHOLE: a body framed by its length, all of it */
+/* Of reading a body: op.length bytes of `in`, op.total to consume. */
+struct http_reading {
+    struct http_exchange *exchange;
+    size_t limit; /* bytes, at most */
+};
+
+extern const struct conn_op http_conn_body;  /* some; ERR_EOF at the end of the body */
+extern const struct conn_op http_conn_whole; /* a body framed by its length, all of it */
 
 #endif

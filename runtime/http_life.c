@@ -107,7 +107,9 @@ struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(st
     hc->late.run = free_conn;
     list_init(&hc->late.link);
     list_init(&hc->link);
-    conn_init(&hc->c, s->loop, &s->face->conn);
+    conn_init(&hc->c, s->loop);
+    hc->c.check = http_life_check;
+    hc->c.lasting = true;
     conn_open_socket(&hc->c, s->listener.stream.ops, fd);
     if (conn_poll(&hc->c, &pd) < 0) {
         free_conn(&hc->late);

@@ -30,7 +30,6 @@ struct http_limits {
 
 /* What the Lua face hands down: how results are pushed. */
 struct http_face {
-    struct conn_face conn;
     int (*taken)(struct lua_State *L, struct task *t); /* wait.object: the exchange */
     int (*news)(struct lua_State *L, struct task *t);  /* wait.object: the server */
 };

@@ -88,7 +88,8 @@ int http_listen_open(struct http_server *s, struct loop *loop, struct conn *list
     list_init(&s->arrived);
     list_init(&s->busy);
     list_init(&s->workers);
-    conn_init(&s->listener, loop, &face->conn);
+    conn_init(&s->listener, loop);
+    s->listener.check = http_life_check;
     conn_move(&s->listener, listener);
     netpoll_notify(s->listener.stream.pd, on_listener, s);
     loop_late(loop, &s->again); /* who came before us */

@@ -3,11 +3,10 @@
  * the loop's stack: the same function does both, and takes nothing away before its last push. */
 #include "l_conn.h"
 
-#include "conn_fds.h"
-#include "conn_move.h"
+#include "conn_read.h"
+#include "conn_write.h"
 #include "errors.h"
 #include "hard.h"
-#include "http_client.h"
 #include "socket.h"
 
 #include <errno.h>
@@ -15,8 +14,6 @@
 
 /* Bounds for reads that name none: what an unknown peer may make us hold. */
 enum { LINE_MAX_DEFAULT = 65536, UNTIL_MAX_DEFAULT = 1048576, ALL_MAX_DEFAULT = 67108864 };
-
-static const struct conn_face conn_face;
 
 struct conn *l_conn_test(lua_State *L, int idx)
 {
@@ -56,10 +53,10 @@ void l_conn_made_here(lua_State *L, struct ctx *cx, struct conn *c)
     c->creator = face_running_id(cx);
 }
 
-struct conn *l_conn_new_of(lua_State *L, struct ctx *cx, int meta, const struct conn_face *face)
+struct conn *l_conn_new_of(lua_State *L, struct ctx *cx, int meta)
 {
     struct conn *c = face_new(L, meta, sizeof *c);
-    conn_init(c, &cx->loop, face);
+    conn_init(c, &cx->loop);
     c->id = ++cx->last_id;
     l_conn_made_here(L, cx, c);
     return c;
@@ -67,99 +64,90 @@ struct conn *l_conn_new_of(lua_State *L, struct ctx *cx, int meta, const struct 
 
 struct conn *l_conn_new(lua_State *L, struct ctx *cx)
 {
-    return l_conn_new_of(L, cx, FACE_META_CONN, &conn_face);
+    return l_conn_new_of(L, cx, FACE_META_CONN);
 }
 
 /* ---- results ---- */
 
 /* A finalizer may run inside the push and close c: `in` stays while it is pinned. Bytes in the scratch
  * would be gone if the push raised for good: then the stream is broken, and says so. */
-int l_conn_push_bytes(lua_State *L, struct conn *c, const struct operation *op)
+static int push_bytes(lua_State *L, struct task *t, bool held)
 {
-    bool held = op->code != CONN_READ || op->flag;
+    struct conn *c = t->wait.object;
+    if (t->wait.result < 0)
+        return face_error(L, t->wait.result);
     c->pinned = held;
     c->lost = !held;
-    lua_pushlstring(L, held ? buf_at(&c->in) : c->loop->scratch, op->length);
+    lua_pushlstring(L, held ? buf_at(&c->in) : c->loop->scratch, t->op.length);
     c->pinned = c->lost = false;
     if (held)
-        buf_consume(&c->in, op->total);
+        buf_consume(&c->in, t->op.total);
     return 1;
 }
 
-static int push_write(lua_State *L, const struct task *t, int r)
+static int push_read(lua_State *L, struct task *t)
 {
-    if (r >= 0) {
-        lua_pushnumber(L, (lua_Number)t->op.total);
-        return 1;
-    }
-    lua_pushnil(L);
-    lua_pushstring(L, errors_text(r));
-    int number = errors_errno(r);
-    if (number)
-        lua_pushinteger(L, number);
-    else
-        lua_pushnil(L);
-    lua_pushnumber(L, (lua_Number)t->op.total);
-    return 4;
+    return push_bytes(L, t, OPERATION(t, struct conn_reading)->held);
 }
 
-/* The connection that was accepted or dialled: one of the arguments, made before the operation. */
-static int push_object(lua_State *L, const struct operation *op)
+int l_conn_push_held(lua_State *L, struct task *t) { return push_bytes(L, t, true); }
+
+int l_conn_push_written(lua_State *L, struct task *t)
 {
-    lua_pushvalue(op->stack, op->base + (int)op->from);
+    int r = t->wait.result;
+    if (r < 0 && face_error(L, r) == 2)
+        lua_pushnil(L);
+    lua_pushnumber(L, (lua_Number)t->op.total);
+    return r < 0 ? 4 : 1;
+}
+
+int l_conn_push_done(lua_State *L, struct task *t) { return face_result(L, t->wait.result); }
+
+/* One of the arguments, made before the operation. */
+static int push_argument(lua_State *L, const struct operation *op, int place)
+{
+    lua_pushvalue(op->stack, op->base + place);
     if (op->stack != L)
         lua_xmove(op->stack, L, 1);
     return 1;
 }
 
-static int push_result(lua_State *L, struct task *t)
+static int push_accepted(lua_State *L, struct task *t)
 {
-    struct conn *c = t->wait.object;
-    int r = t->wait.result;
-    if (t->op.code == CONN_SENDFILE)
-        conn_file_close(t->op.target); /* however it ended; harmless twice */
-    if (t->op.code == CONN_WRITE || t->op.code == CONN_SEND_FDS || t->op.code == CONN_SENDFILE ||
-        t->op.code == CONN_SPLICE_OUT)
-        return push_write(L, t, r);
-    if (t->op.code == CONN_CONNECT)
-        c->timeout = -1; /* the dial's, not the connection's */
-    if (t->op.code == CONN_CONNECT && r < 0)
-        conn_close(c);
-    if (r < 0)
-        return face_error(L, r);
-    switch (t->op.code) {
-    case CONN_SPLICE_IN:
-        return push_write(L, t, r);
-    case CONN_READABLE:
-    case CONN_WRITABLE:
-        return face_result(L, 0);
-    case CONN_ACCEPT:
-    case CONN_CONNECT:
-        return push_object(L, &t->op);
-    case CONN_RESPONSE:
-    case CONN_RESPONSE_BODY:
-    case CONN_RESPONSE_WHOLE:
-        return ((struct http_reader *)t->op.target)->push(L, t);
-    case CONN_RECV_FDS:
-        return ((struct conn_fds *)t->op.target)->push(L, t);
-    default:
-        return l_conn_push_bytes(L, c, &t->op);
-    }
+    if (t->wait.result < 0)
+        return face_error(L, t->wait.result);
+    return push_argument(L, &t->op, OPERATION(t, struct conn_accepting)->place);
 }
 
-/* The strings lie behind the first argument. op.from is the first that is not wholly written, op.limit
- * where it begins in the whole. */
+int l_conn_push_connected(lua_State *L, struct task *t)
+{
+    struct conn *c = t->wait.object;
+    c->timeout = -1; /* the dial's, not the connection's */
+    if (t->wait.result >= 0)
+        return push_argument(L, &t->op, OPERATION(t, struct conn_connecting)->place);
+    conn_close(c);
+    return face_error(L, t->wait.result);
+}
+
+/* Of a write of strings. They lie behind the first argument. */
+struct writing {
+    struct conn_writing writing;
+    size_t first; /* the first that is not wholly written */
+    size_t at;    /* where it begins in the whole */
+};
+
 static int gather(struct task *t, struct iovec *iov, int max)
 {
     struct operation *op = &t->op;
-    size_t at = op->limit, n;
+    struct writing *w = OPERATION(t, struct writing);
+    size_t at = w->at, n;
     int count = 0;
-    for (size_t i = op->from; at < op->length && count < max; i++, at += n) {
+    for (size_t i = w->first; at < op->length && count < max; i++, at += n) {
         const char *s = lua_tolstring(op->stack, op->base + 1 + (int)i, &n);
         size_t skip = op->total > at ? base_min(op->total - at, n) : 0;
         if (skip == n && count == 0) { /* an empty one behind bytes to be written is not past yet */
-            op->from = i + 1;
-            op->limit = at + n;
+            w->first = i + 1;
+            w->at = at + n;
         }
         if (skip == n)
             continue;
@@ -168,25 +156,24 @@ static int gather(struct task *t, struct iovec *iov, int max)
     return count;
 }
 
-static const struct conn_face conn_face = {.gather = gather, .push = push_result};
-
-int l_conn_run(lua_State *L, struct task *t, struct conn *c, enum conn_op op)
+int l_conn_run(lua_State *L, struct task *t, struct conn *c, const struct conn_op *op, l_conn_push *push)
 {
     t->op.stack = L;
     t->op.base = 1;
+    t->op.push = push;
     int r = conn_start(c, t, op);
     if (r == SCHED_PARKED)
         return face_park(L, t);
     t->wait.result = r;
-    return face_return(L, t, c->face->push(L, t));
+    return face_return(L, t, push(L, t));
 }
 
-int l_conn_fail(lua_State *L, struct task *t, struct conn *c, enum conn_op op, int code)
+int l_conn_fail(lua_State *L, struct task *t, struct conn *c, int code, l_conn_push *push)
 {
-    t->op.code = op;
+    t->op.total = 0;
     t->wait.object = c;
     t->wait.result = code;
-    return face_return(L, t, push_result(L, t));
+    return face_return(L, t, push(L, t));
 }
 
 /* ---- reading ---- */
@@ -196,8 +183,8 @@ static int l_read(lua_State *L)
 {
     struct conn *c = self(L);
     struct task *t = face_task(L, face_ctx(L));
-    t->op.limit = face_size(L, 2, 1, limits.scratch);
-    return l_conn_run(L, t, c, CONN_READ);
+    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 1, limits.scratch);
+    return l_conn_run(L, t, c, &conn_read, push_read);
 }
 
 /* read_exactly(n) -> n bytes | nil, err, errno */
@@ -206,8 +193,8 @@ static int l_read_exactly(lua_State *L)
     struct conn *c = self(L);
     struct task *t = face_task(L, face_ctx(L));
     luaL_checknumber(L, 2);
-    t->op.limit = face_size(L, 2, 0, 0);
-    return l_conn_run(L, t, c, CONN_EXACTLY);
+    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 0, 0);
+    return l_conn_run(L, t, c, &conn_read_exactly, l_conn_push_held);
 }
 
 /* read_line([max]) -> the line without its end | nil, err, errno */
@@ -215,9 +202,9 @@ static int l_read_line(lua_State *L)
 {
     struct conn *c = self(L);
     struct task *t = face_task(L, face_ctx(L));
-    t->op.limit = face_size(L, 2, 1, LINE_MAX_DEFAULT);
+    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 1, LINE_MAX_DEFAULT);
     buf_rewind(&c->in);
-    return l_conn_run(L, t, c, CONN_LINE);
+    return l_conn_run(L, t, c, &conn_read_line, l_conn_push_held);
 }
 
 /* read_until(delimiter[, max]) -> what stands before it | nil, err, errno */
@@ -225,11 +212,12 @@ static int l_read_until(lua_State *L)
 {
     struct conn *c = self(L);
     struct task *t = face_task(L, face_ctx(L));
-    t->op.bytes = luaL_checklstring(L, 2, &t->op.from);
-    luaL_argcheck(L, t->op.from > 0, 2, "empty delimiter");
-    t->op.limit = face_size(L, 3, 0, UNTIL_MAX_DEFAULT);
+    struct conn_reading_until *u = OPERATION(t, struct conn_reading_until);
+    u->delimiter = luaL_checklstring(L, 2, &u->delimiter_length);
+    luaL_argcheck(L, u->delimiter_length > 0, 2, "empty delimiter");
+    u->reading.limit = face_size(L, 3, 0, UNTIL_MAX_DEFAULT);
     buf_rewind(&c->in);
-    return l_conn_run(L, t, c, CONN_UNTIL);
+    return l_conn_run(L, t, c, &conn_read_until, l_conn_push_held);
 }
 
 /* read_all([max]) -> everything up to the end | nil, err, errno */
@@ -237,20 +225,20 @@ static int l_read_all(lua_State *L)
 {
     struct conn *c = self(L);
     struct task *t = face_task(L, face_ctx(L));
-    t->op.limit = face_size(L, 2, 0, ALL_MAX_DEFAULT);
-    return l_conn_run(L, t, c, CONN_ALL);
+    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 0, ALL_MAX_DEFAULT);
+    return l_conn_run(L, t, c, &conn_read_all, l_conn_push_held);
 }
 
 static int l_wait_readable(lua_State *L)
 {
     struct conn *c = peered(L);
-    return l_conn_run(L, face_task(L, face_ctx(L)), c, CONN_READABLE);
+    return l_conn_run(L, face_task(L, face_ctx(L)), c, &conn_readable, l_conn_push_done);
 }
 
 static int l_wait_writable(lua_State *L)
 {
     struct conn *c = peered(L);
-    return l_conn_run(L, face_task(L, face_ctx(L)), c, CONN_WRITABLE);
+    return l_conn_run(L, face_task(L, face_ctx(L)), c, &conn_writable, l_conn_push_done);
 }
 
 /* ---- writing ---- */
@@ -265,9 +253,10 @@ static int l_write(lua_State *L)
         luaL_checklstring(L, i, &n);
         length += n;
     }
+    *OPERATION(t, struct writing) = (struct writing){.writing.gather = gather};
     t->op.length = length;
-    t->op.from = t->op.limit = t->op.total = 0;
-    return l_conn_run(L, t, c, CONN_WRITE);
+    t->op.total = 0;
+    return l_conn_run(L, t, c, &conn_write, l_conn_push_written);
 }
 
 static int l_close_write(lua_State *L)
@@ -284,9 +273,8 @@ static int l_accept(lua_State *L)
     struct conn *c = listener(L);
     struct task *t = face_task(L, cx);
     lua_settop(L, 1);
-    t->op.target = l_conn_new(L, cx);
-    t->op.from = 1;
-    return l_conn_run(L, t, c, CONN_ACCEPT);
+    *OPERATION(t, struct conn_accepting) = (struct conn_accepting){.accepted = l_conn_new(L, cx), .place = 1};
+    return l_conn_run(L, t, c, &conn_accept, push_accepted);
 }
 
 /* ---- both ---- */

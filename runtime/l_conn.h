@@ -17,22 +17,35 @@ void l_conn_made_here(lua_State *L, struct ctx *cx, struct conn *c);
 /* The conn at idx, or NULL where that is something else. */
 struct conn *l_conn_test(lua_State *L, int idx);
 
-/* Starts op on c and ends the face function with its results. */
-int l_conn_run(lua_State *L, struct task *t, struct conn *c, enum conn_op op);
+/* Builds the results of an operation that has ended: t->op and t->wait.result. May be called again, see sched.h. */
+typedef int l_conn_push(lua_State *L, struct task *t);
 
-/* A closed one of another class, which pushes its own results. */
-struct conn *l_conn_new_of(lua_State *L, struct ctx *cx, int meta, const struct conn_face *face);
+/* Starts op on c and ends the face function with its results, which push builds. */
+int l_conn_run(lua_State *L, struct task *t, struct conn *c, const struct conn_op *op, l_conn_push *push);
+
+/* A closed one of another class. */
+struct conn *l_conn_new_of(lua_State *L, struct ctx *cx, int meta);
 
 /* The packet socket at 1; raises on others. */
 struct conn *l_conn_packet(lua_State *L);
 
 /* The methods that connections, listeners and packet sockets share. */
 extern const luaL_Reg l_conn_common[];
-/* The same for one that could not even be started. */
-int l_conn_fail(lua_State *L, struct task *t, struct conn *c, enum conn_op op, int code);
 
-/* Pushes op's bytes, and only then takes them away. */
-int l_conn_push_bytes(lua_State *L, struct conn *c, const struct operation *op);
+/* The same for one that could not even be started. */
+int l_conn_fail(lua_State *L, struct task *t, struct conn *c, int code, l_conn_push *push);
+
+/* Pushes the bytes that a read has found in `in`, and only then takes them away; or why not. */
+l_conn_push l_conn_push_held;
+
+/* Bytes written; or nil, err, errno, bytes written. */
+l_conn_push l_conn_push_written;
+
+/* true, or why not. */
+l_conn_push l_conn_push_done;
+
+/* The connection; or why not, and it is closed. */
+l_conn_push l_conn_push_connected;
 
 void l_conn_open(lua_State *L);
 

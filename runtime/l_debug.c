@@ -4,7 +4,6 @@
 
 #include "hard.h"
 #include "l_conn.h"
-#include "l_http.h"
 #include "l_task.h"
 #include "sys.h"
 
@@ -211,8 +210,8 @@ static int l_check(lua_State *L)
     for (struct list *l = cx->loop.conns.next; l != &cx->loop.conns; l = l->next) {
         const struct conn *c = container_of(l, struct conn, link);
         conn_check(c);
-        if (c->face == &l_http_face.conn)
-            http_life_check(c);
+        if (c->check)
+            c->check(c);
     }
     return 0;
 }

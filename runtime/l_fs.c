@@ -109,8 +109,9 @@ static int push_file(lua_State *L, struct task *t, struct file_job *j)
 {
     struct operation *op = &t->op;
     struct ctx *cx = container_of(((struct call *)t->wait.object)->loop, struct ctx, loop);
-    struct file_face *f = lua_touserdata(op->stack, op->base + (int)op->from);
-    lua_pushvalue(op->stack, op->base + (int)op->from);
+    int place = op->base + *OPERATION(t, int); /* of the object, among the arguments */
+    struct file_face *f = lua_touserdata(op->stack, place);
+    lua_pushvalue(op->stack, place);
     if (op->stack != L)
         lua_xmove(op->stack, L, 1);
     f->file = j->file;
@@ -368,7 +369,7 @@ static int l_open(lua_State *L)
         j->open_flags = flags;
         j->permissions = bits;
     }
-    t->op.from = (size_t)lua_gettop(L) - 1; /* the object, once the call stands first */
+    *OPERATION(t, int) = lua_gettop(L) - 1; /* the object, once the call stands first */
     return order(L, t, c, j);
 }
 

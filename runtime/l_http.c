@@ -5,6 +5,7 @@
  * with each call: so a handle that is kept too long is told from the next request's. */
 #include "l_http.h"
 
+#include "conn_write.h"
 #include "errors.h"
 #include "http_keeper.h"
 #include "l_conn.h"
@@ -36,24 +37,36 @@ struct http_exchange *l_http_current(lua_State *L)
 
 /* ---- results of operations on the server's connections ---- */
 
-/* How much of `out` belongs to a write: what lay there when it began. */
-static size_t held_of(const struct operation *op) { return op->length - op->from - op->limit; }
+/* Of a write of what is in `out` and more. */
+struct writing {
+    struct conn_writing writing;
+    struct http_exchange *exchange;
+    const char *bytes; /* a string behind it */
+    size_t n, behind;  /* of that, and 2 where CR LF follows */
+};
 
-/* op.target: the exchange; op.bytes, op.from: a string behind what is in `out`; op.limit: 2 where CR LF follows. */
+/* How much of `out` belongs to a write: what lay there when it began. */
+static size_t held_of(struct task *t)
+{
+    const struct writing *w = OPERATION(t, struct writing);
+    return t->op.length - w->n - w->behind;
+}
+
 static int gather(struct task *t, struct iovec *iov, int max)
 {
-    struct http_exchange *x = t->op.target;
-    size_t held = held_of(&t->op), skip = t->op.total;
+    const struct writing *w = OPERATION(t, struct writing);
+    struct http_exchange *x = w->exchange;
+    size_t held = held_of(t), skip = t->op.total;
     int n = 0;
     (void)max;
     if (skip < held)
         iov[n++] = (struct iovec){.iov_base = (char *)buf_at(&x->out) + skip, .iov_len = held - skip};
     skip = skip > held ? skip - held : 0;
-    if (t->op.from > skip)
-        iov[n++] = (struct iovec){.iov_base = (char *)t->op.bytes + skip, .iov_len = t->op.from - skip};
-    skip = skip > t->op.from ? skip - t->op.from : 0;
-    if (t->op.limit > skip)
-        iov[n++] = (struct iovec){.iov_base = "\r\n" + skip, .iov_len = t->op.limit - skip};
+    if (w->n > skip)
+        iov[n++] = (struct iovec){.iov_base = (char *)w->bytes + skip, .iov_len = w->n - skip};
+    skip = skip > w->n ? skip - w->n : 0;
+    if (w->behind > skip)
+        iov[n++] = (struct iovec){.iov_base = "\r\n" + skip, .iov_len = w->behind - skip};
     return n;
 }
 
@@ -64,32 +77,35 @@ static bool is_on(const struct http_exchange *x, const struct task *t)
 }
 
 /* op.total bytes have left: of `out` first, and then of the string behind it. */
-static void account(struct http_exchange *x, struct operation *op, int r)
+static void account(struct http_exchange *x, struct task *t, int r)
 {
-    size_t held = held_of(op), beyond = op->total > held ? op->total - held : 0;
+    struct operation *op = &t->op;
+    struct writing *w = OPERATION(t, struct writing);
+    size_t held = held_of(t), beyond = op->total > held ? op->total - held : 0;
     buf_consume(&x->out, base_min(op->total, held));
     if (r < 0)
-        http_conn_cut(x, r, op->from - base_min(beyond, op->from));
-    op->length = op->from = op->limit = 0; /* once: the push may be called again */
+        http_conn_cut(x, r, w->n - base_min(beyond, w->n));
+    op->length = w->n = w->behind = 0; /* once: the push may be called again */
     if (buf_len(&x->out) > 0)
         http_server_flush_later(x); /* what was added meanwhile */
 }
 
 static int push_written(lua_State *L, struct task *t)
 {
+    struct http_exchange *x = OPERATION(t, struct writing)->exchange;
     int r = t->wait.result;
-    if (is_on(t->op.target, t))
-        account(t->op.target, &t->op, r);
+    if (is_on(x, t))
+        account(x, t, r);
     return face_result(L, r < 0 ? r : 0);
 }
 
-static int push_body(lua_State *L, struct task *t)
+int l_http_push_body(lua_State *L, struct task *t)
 {
     struct conn *c = t->wait.object;
-    struct http_exchange *x = t->op.target;
+    struct http_exchange *x = OPERATION(t, struct http_reading)->exchange;
     if (t->wait.result >= 0) {
         c->pinned = true;
-        lua_pushlstring(L, buf_at(&c->in) + t->op.from, t->op.length);
+        lua_pushlstring(L, buf_at(&c->in), t->op.length);
         c->pinned = false;
         buf_consume(&c->in, t->op.total);
     }
@@ -105,7 +121,7 @@ static int push_body(lua_State *L, struct task *t)
 
 /* Bytes of a file: op.length of them, counted by the framing before. -> true, or nil, err, errno: then the client has
  * to see that something is missing, and the connection ends. */
-static int push_sent(lua_State *L, struct task *t)
+int l_http_push_sent(lua_State *L, struct task *t)
 {
     struct conn *c = t->wait.object;
     struct http_exchange *x = c->closed ? NULL : http_conn_of(c)->exchange;
@@ -118,13 +134,6 @@ static int push_sent(lua_State *L, struct task *t)
         http_conn_cut(x, r, t->op.length - t->op.total);
     t->op.length = t->op.total; /* once: the push may be called again */
     return face_error(L, r);
-}
-
-static int push_result(lua_State *L, struct task *t)
-{
-    if (t->op.code == CONN_SENDFILE)
-        return push_sent(L, t);
-    return t->op.code == CONN_WRITE ? push_written(L, t) : push_body(L, t);
 }
 
 /* What every handler wants at once: serial, method, path as it was sent. */
@@ -166,7 +175,6 @@ static int push_news(lua_State *L, struct task *t)
 }
 
 const struct http_face l_http_face = {
-    .conn = {.lasting = true, .gather = gather, .push = push_result},
     .taken = push_taken,
     .news = push_news,
 };
@@ -258,13 +266,11 @@ int l_http_write_out(lua_State *L, struct http_exchange *x, const char *bytes, s
         return luaL_error(L, "another task writes this response");
     if (r == 0)
         return face_return(L, t, face_result(L, 0));
-    t->op.target = x;
-    t->op.bytes = bytes;
-    t->op.from = n;
-    t->op.limit = behind;
+    *OPERATION(t, struct writing) = (struct writing){
+        .writing.gather = gather, .exchange = x, .bytes = bytes, .n = n, .behind = behind};
     t->op.length = buf_len(&x->out) + n + behind;
     t->op.total = 0;
-    return l_conn_run(L, t, &x->conn->c, CONN_WRITE);
+    return l_conn_run(L, t, &x->conn->c, &conn_write, push_written);
 }
 
 /* flush() -> true | nil, err, errno */

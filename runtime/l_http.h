@@ -8,6 +8,7 @@
 
 #include "face.h"
 #include "http_server.h"
+#include "l_conn.h"
 
 extern const struct http_face l_http_face;
 
@@ -26,6 +27,9 @@ int l_http_failed(lua_State *L, const struct http_exchange *x);
 /* Writes what is in `out`, and behind it n bytes that lie on the stack and, where behind is 2, CR LF. Ends the face
  * function. */
 int l_http_write_out(lua_State *L, struct http_exchange *x, const char *bytes, size_t n, size_t behind);
+
+/* Results of reading a body, and of sending a file. */
+l_conn_push l_http_push_body, l_http_push_sent;
 
 /* Adds methods to the class of exchanges. */
 void l_http_methods(lua_State *L, const luaL_Reg *methods);

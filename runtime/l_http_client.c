@@ -109,16 +109,19 @@ static int l_request(lua_State *L)
 
 /* ---- reading ---- */
 
-static int push_result(lua_State *L, struct task *t)
+static int push_status(lua_State *L, struct task *t)
 {
-    struct http_reader *r = t->op.target;
-    if (t->op.code != CONN_RESPONSE) {
-        int n = l_conn_push_bytes(L, t->wait.object, &t->op);
-        r->body.held = false;
-        return n;
-    }
-    lua_pushinteger(L, r->head.status);
+    if (t->wait.result < 0)
+        return face_error(L, t->wait.result);
+    lua_pushinteger(L, OPERATION(t, struct http_receiving)->reader->head.status);
     return 1;
+}
+
+static int push_body(lua_State *L, struct task *t)
+{
+    int n = l_conn_push_held(L, t);
+    OPERATION(t, struct http_receiving)->reader->body.held &= t->wait.result < 0;
+    return n;
 }
 
 /* http_reader() -> reader */
@@ -126,7 +129,6 @@ static int l_reader(lua_State *L)
 {
     struct reader_face *f = face_new(L, FACE_META_HTTP_READER, sizeof *f);
     f->mark = &reader_mark;
-    f->r.push = push_result;
     return 1;
 }
 
@@ -138,13 +140,13 @@ static int l_gc(lua_State *L)
     return 0;
 }
 
-static int read_with(lua_State *L, enum conn_op op)
+static int read_with(lua_State *L, const struct conn_op *op, size_t limit, l_conn_push *push)
 {
     struct http_reader *r = l_http_reader(L, 1);
     struct conn *c = connection(L, 2);
     struct task *t = face_task(L, face_ctx(L));
-    t->op.target = r;
-    return l_conn_run(L, t, c, op);
+    *OPERATION(t, struct http_receiving) = (struct http_receiving){.reader = r, .limit = limit};
+    return l_conn_run(L, t, c, op, push);
 }
 
 /* head(connection, is the answer to a HEAD, bytes, is 100 wanted, are all interim ones) -> status | nil, err, errno */
@@ -154,25 +156,22 @@ static int l_head(lua_State *L)
     http_client_begin(r, lua_toboolean(L, 3), face_size(L, 4, 1, 65536));
     r->continues = lua_toboolean(L, 5);
     r->relays = lua_toboolean(L, 6);
-    return read_with(L, CONN_RESPONSE);
+    return read_with(L, &http_client_head, 0, push_status);
 }
 
 /* read(connection, max) -> 1..max bytes of the body | nil, "eof" | nil, err, errno */
 static int l_read(lua_State *L)
 {
-    struct task *t = face_task(L, face_ctx(L));
-    t->op.limit = face_size(L, 3, 1, limits.scratch);
-    return read_with(L, CONN_RESPONSE_BODY);
+    return read_with(L, &http_client_body, face_size(L, 3, 1, limits.scratch), push_body);
 }
 
 /* whole(connection, max) -> all of a body framed by its length | nil, err, errno */
 static int l_whole(lua_State *L)
 {
-    struct task *t = face_task(L, face_ctx(L));
-    t->op.limit = face_size(L, 3, 0, SIZE_MAX);
+    size_t limit = face_size(L, 3, 0, SIZE_MAX);
     if (l_http_reader(L, 1)->body.framing != HTTP_BY_LENGTH)
         return luaL_error(L, "the body is not framed by its length");
-    return read_with(L, CONN_RESPONSE_WHOLE);
+    return read_with(L, &http_client_whole, limit, push_body);
 }
 
 /* framing() -> "none" | "length" | "chunks" | "end", bytes announced, is all of it read */

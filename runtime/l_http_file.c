@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* l_http_file.c - a file is one userdata, open from its making to its close; the same one is the target of each
- * CONN_SENDFILE, and stays among the arguments while one waits. */
+ * sendfile, and stays among the arguments while one waits. */
 #include "l_http_file.h"
 
 #include "conn_move.h"
@@ -235,10 +235,10 @@ static int l_sendfile(lua_State *L)
     f->offset = offset;
     f->length = length;
     f->measured = true;
-    t->op.target = f;
+    *OPERATION(t, struct conn_filing) = (struct conn_filing){.file = f};
     t->op.length = length;
-    t->op.limit = t->op.total = 0;
-    return l_conn_run(L, t, &x->conn->c, CONN_SENDFILE);
+    t->op.total = 0;
+    return l_conn_run(L, t, &x->conn->c, &conn_sendfile, l_http_push_sent);
 }
 
 static const luaL_Reg file_methods[] = {{"__gc", l_gc}, {"close", l_close}, {NULL, NULL}};

@@ -33,23 +33,22 @@ static int welcome(struct http_exchange *x)
     return 0;
 }
 
-static int read_some(lua_State *L, struct http_exchange *x, enum conn_op op, size_t otherwise)
+static int read_some(lua_State *L, struct http_exchange *x, const struct conn_op *op, size_t otherwise)
 {
     struct task *t = face_task(L, face_ctx(L));
-    t->op.limit = face_size(L, 3, 1, otherwise);
-    t->op.target = x;
-    if (op == CONN_BODY && x->body.over && !x->body.held) /* no wait: it is so for a client that has left, too */
+    *OPERATION(t, struct http_reading) = (struct http_reading){.exchange = x, .limit = face_size(L, 3, 1, otherwise)};
+    if (op == &http_conn_body && x->body.over && !x->body.held) /* no wait: it is so for a client that has left, too */
         return face_return(L, t, face_error(L, ERR_EOF));
     if (x->body.failure) /* nor does it count that the client has left meanwhile */
         return face_return(L, t, face_error(L, x->body.failure));
     int r = x->body.over ? 0 : welcome(x);
     if (r < 0)
         return face_return(L, t, face_error(L, r));
-    return l_conn_run(L, t, &x->conn->c, op);
+    return l_conn_run(L, t, &x->conn->c, op, l_http_push_body);
 }
 
 /* read(serial[, max]) -> 1..max bytes of the body | nil, "eof" | nil, err, errno */
-static int l_read(lua_State *L) { return read_some(L, l_http_current(L), CONN_BODY, limits.scratch); }
+static int l_read(lua_State *L) { return read_some(L, l_http_current(L), &http_conn_body, limits.scratch); }
 
 /* rest() -> as read, of a request that is over */
 static int l_rest(lua_State *L)
@@ -57,7 +56,7 @@ static int l_rest(lua_State *L)
     struct http_exchange *x = l_http_exchange(L);
     if (!x->conn)
         return face_error(L, ERR_CLOSED);
-    return read_some(L, x, CONN_BODY, limits.scratch);
+    return read_some(L, x, &http_conn_body, limits.scratch);
 }
 
 /* whole(serial, max) -> all of a body framed by its length | nil, err, errno */
@@ -69,7 +68,7 @@ static int l_whole(lua_State *L)
         return 1;
     }
     luaL_argcheck(L, x->body.framing == HTTP_BY_LENGTH, 1, "a body framed by its length expected");
-    return read_some(L, x, CONN_WHOLE, SIZE_MAX);
+    return read_some(L, x, &http_conn_whole, SIZE_MAX);
 }
 
 /* framing(serial) -> "none" | "length" | "chunks", bytes announced, is all of it read */

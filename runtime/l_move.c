@@ -80,6 +80,12 @@ static int take_file(lua_State *L, struct conn_file *f, int fd)
     return strlen(f->path) == n ? 0 : -EINVAL;
 }
 
+static int push_sent(lua_State *L, struct task *t)
+{
+    conn_file_close(OPERATION(t, struct conn_filing)->file); /* however it ended; harmless twice */
+    return l_conn_push_written(L, t);
+}
+
 /* sendfile(file[, offset[, length]]) -> bytes | nil, err, errno, bytes sent */
 static int l_sendfile(lua_State *L)
 {
@@ -91,15 +97,10 @@ static int l_sendfile(lua_State *L)
     lua_settop(L, 2);
     struct conn_file *f = face_new(L, FACE_META_SENDFILE, sizeof *f);
     *f = (struct conn_file){.mark = &file_mark, .fd = -1, .offset = offset, .length = length};
-    t->op.target = f;
-    t->op.length = t->op.limit = t->op.total = 0;
+    *OPERATION(t, struct conn_filing) = (struct conn_filing){.file = f};
+    t->op.length = t->op.total = 0;
     int r = c->closed ? ERR_CLOSED : take_file(L, f, fd);
-    if (r == 0)
-        return l_conn_run(L, t, c, CONN_SENDFILE);
-    t->op.code = CONN_SENDFILE;
-    t->wait.object = c;
-    t->wait.result = r;
-    return face_return(L, t, c->face->push(L, t));
+    return r < 0 ? l_conn_fail(L, t, c, r, push_sent) : l_conn_run(L, t, c, &conn_sendfile, push_sent);
 }
 
 /* ---- splice ---- */
@@ -153,6 +154,11 @@ static int l_under_way(lua_State *L)
     return 1;
 }
 
+static int push_spliced(lua_State *L, struct task *t)
+{
+    return t->wait.result < 0 ? face_error(L, t->wait.result) : l_conn_push_written(L, t);
+}
+
 /* splice_in(connection, hose, most) -> bytes, 0: read() is next | nil, err, errno */
 static int l_splice_in(lua_State *L)
 {
@@ -161,10 +167,9 @@ static int l_splice_in(lua_State *L)
     luaL_argcheck(L, conn_hose_is_empty(h), 2, "hose is not empty");
     struct task *t = face_task(L, face_ctx(L));
     t->budget -= (uint32_t)base_min(t->budget, SPLICE_COST);
-    t->op.target = h;
-    t->op.limit = face_size(L, 3, 1, SIZE_MAX);
+    *OPERATION(t, struct conn_splicing) = (struct conn_splicing){.hose = h, .limit = face_size(L, 3, 1, SIZE_MAX)};
     t->op.total = 0;
-    return l_conn_run(L, t, c, CONN_SPLICE_IN);
+    return l_conn_run(L, t, c, &conn_splice_in, push_spliced);
 }
 
 /* splice_out(connection, hose) -> bytes | nil, err, errno, bytes */
@@ -173,9 +178,9 @@ static int l_splice_out(lua_State *L)
     struct conn *c = connection(L, 1);
     struct conn_hose *h = hose(L, 2);
     struct task *t = face_task(L, face_ctx(L));
-    t->op.target = h;
+    OPERATION(t, struct conn_splicing)->hose = h;
     t->op.total = 0;
-    return l_conn_run(L, t, c, CONN_SPLICE_OUT);
+    return l_conn_run(L, t, c, &conn_splice_out, l_conn_push_written);
 }
 
 /* ---- opening ---- */

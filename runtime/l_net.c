@@ -87,9 +87,8 @@ static int l_dial(lua_State *L)
     if (r < 0)
         return face_return(L, t, face_error(L, r));
     c->timeout = timeout;
-    t->op.from = 0;
-    t->op.flag = bound;
-    return l_conn_run(L, t, c, CONN_CONNECT);
+    *OPERATION(t, struct conn_connecting) = (struct conn_connecting){.place = 0, .bound = bound};
+    return l_conn_run(L, t, c, &conn_connect, l_conn_push_connected);
 }
 
 /* made_here(connection): another task has dialled it for the calling one */

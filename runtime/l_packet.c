@@ -4,6 +4,7 @@
  * while a task is parked. */
 #include "l_packet.h"
 
+#include "conn_packet.h"
 #include "dgram.h"
 #include "errors.h"
 #include "l_conn.h"
@@ -24,11 +25,12 @@ static void push_sender(lua_State *L, struct dgrams *ds, const struct dgram *d)
     lua_pushlstring(L, text, n);
 }
 
-static int push_one(lua_State *L, struct dgrams *ds, const struct operation *op)
+static int push_one(lua_State *L, struct dgrams *ds, struct task *t)
 {
+    const struct operation *op = &t->op;
     int results = 1;
     lua_pushlstring(L, ds->bytes, op->length);
-    if (op->flag) {
+    if (OPERATION(t, struct conn_receiving)->with_sender) {
         push_sender(L, ds, &ds->got[0]);
         results++;
     }
@@ -40,19 +42,20 @@ static int push_one(lua_State *L, struct dgrams *ds, const struct operation *op)
 }
 
 /* Data, senders, and the whole lengths of those that were cut, or nil. */
-static int push_many(lua_State *L, struct dgrams *ds, const struct operation *op)
+static int push_many(lua_State *L, struct dgrams *ds, struct task *t)
 {
-    int count = (int)op->length, top = lua_gettop(L);
+    size_t limit = OPERATION(t, struct conn_receiving)->limit;
+    int count = (int)t->op.length, top = lua_gettop(L);
     lua_createtable(L, count, 0);
     lua_createtable(L, count, 0);
     lua_pushnil(L);
     for (int i = 0; i < count; i++) {
         const struct dgram *d = &ds->got[i];
-        lua_pushlstring(L, d->at, base_min(d->length, op->limit));
+        lua_pushlstring(L, d->at, base_min(d->length, limit));
         lua_rawseti(L, top + 1, i + 1);
         push_sender(L, ds, d);
         lua_rawseti(L, top + 2, i + 1);
-        if (d->length <= op->limit)
+        if (d->length <= limit)
             continue;
         if (lua_isnil(L, top + 3)) {
             lua_newtable(L);
@@ -64,31 +67,24 @@ static int push_many(lua_State *L, struct dgrams *ds, const struct operation *op
     return 3;
 }
 
-/* A number, or what l_conn's write says: nil, words, errno or nil, and how many came before. */
-static int push_sent(lua_State *L, const struct task *t, int r)
+static int push_received(lua_State *L, struct task *t)
 {
-    if (r < 0) {
-        if (face_error(L, r) == 2)
-            lua_pushnil(L);
-    }
-    lua_pushnumber(L, (lua_Number)t->op.total);
-    return r < 0 ? 4 : 1;
+    struct conn *c = t->wait.object;
+    return t->wait.result < 0 ? face_error(L, t->wait.result) : push_one(L, c->loop->datagrams, t);
 }
 
-static int push_result(lua_State *L, struct task *t)
+static int push_received_many(lua_State *L, struct task *t)
 {
-    struct dgrams *ds = ((struct conn *)t->wait.object)->loop->datagrams;
-    int r = t->wait.result;
-    if (t->op.code == CONN_SEND_MANY)
-        return push_sent(L, t, r);
-    if (r < 0)
-        return face_error(L, r);
-    switch (t->op.code) {
-    case CONN_RECV_FROM: return push_one(L, ds, &t->op);
-    case CONN_RECV_MANY: return push_many(L, ds, &t->op);
-    case CONN_SEND_TO: lua_pushnumber(L, (lua_Number)t->op.length); return 1;
-    default: return face_result(L, 0);
-    }
+    struct conn *c = t->wait.object;
+    return t->wait.result < 0 ? face_error(L, t->wait.result) : push_many(L, c->loop->datagrams, t);
+}
+
+static int push_sent(lua_State *L, struct task *t)
+{
+    if (t->wait.result < 0)
+        return face_error(L, t->wait.result);
+    lua_pushnumber(L, (lua_Number)t->op.length);
+    return 1;
 }
 
 /* Behind the socket lie the datagrams, then, for each, its address or nil. */
@@ -99,17 +95,15 @@ static const char *datagram(struct task *t, size_t index, size_t *n, const char 
     return lua_tolstring(op->stack, op->base + (int)index, n);
 }
 
-static const struct conn_face packet_face = {.push = push_result, .datagram = datagram};
-
 /* ---- receiving ---- */
 
 static int receive(lua_State *L, bool with_sender)
 {
     struct conn *c = l_conn_packet(L);
     struct task *t = face_task(L, face_ctx(L));
-    t->op.limit = base_min(face_size(L, 2, 1, DGRAM_MAX), DGRAM_BYTES);
-    t->op.flag = with_sender;
-    return l_conn_run(L, t, c, CONN_RECV_FROM);
+    *OPERATION(t, struct conn_receiving) = (struct conn_receiving){
+        .limit = base_min(face_size(L, 2, 1, DGRAM_MAX), DGRAM_BYTES), .with_sender = with_sender};
+    return l_conn_run(L, t, c, &conn_recv_from, push_received);
 }
 
 /* recv_from([max]) -> data, address[, whole length] | nil, err, errno */
@@ -124,20 +118,20 @@ static int l_recv_many(lua_State *L)
     struct conn *c = l_conn_packet(L);
     struct task *t = face_task(L, face_ctx(L));
     luaL_checknumber(L, 2);
-    t->op.from = face_size(L, 2, 1, 1);
-    t->op.limit = base_min(face_size(L, 3, 1, DGRAM_MAX), DGRAM_BYTES);
-    return l_conn_run(L, t, c, CONN_RECV_MANY);
+    *OPERATION(t, struct conn_receiving) = (struct conn_receiving){
+        .limit = base_min(face_size(L, 3, 1, DGRAM_MAX), DGRAM_BYTES), .count = face_size(L, 2, 1, 1)};
+    return l_conn_run(L, t, c, &conn_recv_many, push_received_many);
 }
 
 /* ---- sending ---- */
 
-/* The task may go on with a CONN_SEND_TO whose data and address are those at 2 and 3. */
+/* The task may go on with a send whose data and address are those at 2 and 3. */
 static int send_to(lua_State *L, struct conn *c, struct task *t)
 {
-    t->op.bytes = lua_tolstring(L, 2, &t->op.length);
-    t->op.target = (void *)lua_tolstring(L, 3, &t->op.from);
-    t->op.limit = 0;
-    return l_conn_run(L, t, c, CONN_SEND_TO);
+    struct conn_sending *s = OPERATION(t, struct conn_sending);
+    *s = (struct conn_sending){.bytes = lua_tolstring(L, 2, &t->op.length)};
+    s->address = lua_tolstring(L, 3, &s->address_length);
+    return l_conn_run(L, t, c, &conn_send_to, push_sent);
 }
 
 static void check_address(lua_State *L, int idx, struct conn *c, const char *text, size_t n)
@@ -215,10 +209,8 @@ static int l_send(lua_State *L)
 {
     struct conn *c = l_conn_packet(L);
     struct task *t = face_task(L, face_ctx(L));
-    t->op.bytes = luaL_checklstring(L, 2, &t->op.length);
-    t->op.target = NULL;
-    t->op.limit = 0;
-    return l_conn_run(L, t, c, CONN_SEND_TO);
+    *OPERATION(t, struct conn_sending) = (struct conn_sending){.bytes = luaL_checklstring(L, 2, &t->op.length)};
+    return l_conn_run(L, t, c, &conn_send_to, push_sent);
 }
 
 static void check_datagram(lua_State *L, int i)
@@ -264,9 +256,10 @@ static int l_send_many(lua_State *L)
         push_target(L, c, i);
     lua_remove(L, 3);
     lua_remove(L, 2); /* the socket keeps its place, and behind it what `datagram` finds */
+    *OPERATION(t, struct conn_sending_many) = (struct conn_sending_many){.datagram = datagram};
     t->op.length = count;
-    t->op.total = t->op.limit = 0;
-    return l_conn_run(L, t, c, CONN_SEND_MANY);
+    t->op.total = 0;
+    return l_conn_run(L, t, c, &conn_send_many, l_conn_push_written);
 }
 
 /* ---- groups ---- */
@@ -324,7 +317,7 @@ static void parse(lua_State *L, int idx, struct addr *a)
 
 struct conn *l_packet_new(lua_State *L, struct ctx *cx)
 {
-    struct conn *c = l_conn_new_of(L, cx, FACE_META_PACKET, &packet_face);
+    struct conn *c = l_conn_new_of(L, cx, FACE_META_PACKET);
     if (!cx->loop.datagrams)
         cx->loop.datagrams = sys_alloc(sizeof *cx->loop.datagrams);
     return cx->loop.datagrams ? c : NULL;

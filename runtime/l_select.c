@@ -216,7 +216,7 @@ static int attempt(struct task *t)
     int number = find_ready(s);
     if (!number)
         return park(s, t);
-    t->op.from = (size_t)number;
+    *OPERATION(t, int) = number;
     return 0;
 }
 
@@ -224,7 +224,7 @@ static int push(lua_State *L, struct task *t)
 {
     if (t->wait.result < 0)
         return face_error(L, t->wait.result);
-    return complete(L, t, t->wait.object, (int)t->op.from);
+    return complete(L, t, t->wait.object, *OPERATION(t, int));
 }
 
 static void undo(struct task *t) { delist(t->wait.object); }

@@ -115,7 +115,7 @@ static int l_send_fds(lua_State *L)
 {
     struct conn *c = connection(L);
     struct task *t = face_task(L, face_ctx(L));
-    t->op.bytes = luaL_checklstring(L, 2, &t->op.length);
+    const char *bytes = luaL_checklstring(L, 2, &t->op.length);
     luaL_argcheck(L, t->op.length > 0, 2, "at least one byte expected");
     luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 3);
@@ -125,23 +125,26 @@ static int l_send_fds(lua_State *L)
         r = check_unix(c);
     if (r == 0 && c->side[POLL_W].holder)
         r = conn_fds_keep(f); /* it will wait in the queue */
-    t->op.target = f;
+    *OPERATION(t, struct conn_passing) = (struct conn_passing){.fds = f, .bytes = bytes};
     t->op.total = 0;
-    return r < 0 ? l_conn_fail(L, t, c, CONN_SEND_FDS, r) : l_conn_run(L, t, c, CONN_SEND_FDS);
+    return r < 0 ? l_conn_fail(L, t, c, r, l_conn_push_written)
+                 : l_conn_run(L, t, c, &conn_send_fds, l_conn_push_written);
 }
 
 /* The bytes are the last that may fail: then the descriptors change their owner. */
 static int push_received(lua_State *L, struct task *t)
 {
     struct conn *c = t->wait.object;
-    struct conn_fds *f = t->op.target;
+    struct conn_fds *f = OPERATION(t, struct conn_passing)->fds;
+    if (t->wait.result < 0)
+        return face_error(L, t->wait.result);
     c->pinned = true; /* a finalizer may close c before the bytes are taken */
     lua_createtable(L, f->count, 0);
     for (int i = 1; i <= f->count; i++) {
         (void)l_fd_new(L);
         lua_rawseti(L, -2, i);
     }
-    l_conn_push_bytes(L, c, &t->op);
+    (void)l_conn_push_held(L, t);
     lua_insert(L, -2);
     for (int i = 1; i <= f->count; i++) {
         lua_rawgeti(L, -1, i);
@@ -157,13 +160,11 @@ static int l_recv_fds(lua_State *L)
 {
     struct conn *c = connection(L);
     struct task *t = face_task(L, face_ctx(L));
-    t->op.limit = face_size(L, 2, 1, limits.scratch);
+    size_t limit = face_size(L, 2, 1, limits.scratch);
     lua_settop(L, 1);
-    struct conn_fds *f = new_fds(L);
-    f->push = push_received;
-    t->op.target = f;
+    *OPERATION(t, struct conn_passing) = (struct conn_passing){.reading.limit = limit, .fds = new_fds(L)};
     int r = check_unix(c);
-    return r < 0 ? l_conn_fail(L, t, c, CONN_RECV_FDS, r) : l_conn_run(L, t, c, CONN_RECV_FDS);
+    return r < 0 ? l_conn_fail(L, t, c, r, push_received) : l_conn_run(L, t, c, &conn_recv_fds, push_received);
 }
 
 /* ---- adopting, and giving away ---- */

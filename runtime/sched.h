@@ -76,17 +76,19 @@ struct wait {
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_PARKED, TASK_DONE };
 
-/* The parameters of an operation that may go on later, kept where no Lua stack can lose them. */
+/* An operation that may go on later. What it works with is kept here, where no Lua stack can lose it. */
 struct operation {
-    uint8_t code;
-    bool flag;               /* the kind's own */
     int64_t deadline;        /* ns, 0: none; of the whole operation, however often it parks */
     struct lua_State *stack; /* where its Lua arguments are: the caller's, then the task's */
     int base;                /* the first one's index there */
-    const char *bytes;       /* of a string that stack keeps */
-    void *target;            /* an object that stack keeps */
-    size_t limit, from, length, total;
+    int (*push)(struct lua_State *L, struct task *t); /* builds its results; the face's */
+    size_t length, total;    /* bytes to be moved and moved so far; of a read: handed out, and to be consumed */
+    uint64_t state[5];       /* its own parameters: a struct of its file's */
 };
+
+/* The parameters of t's operation, as the struct of its kind. */
+#define OPERATION(t, type) \
+    ((type *)((t)->op.state + 0 * sizeof(char[sizeof(type) <= sizeof (t)->op.state ? 1 : -1])))
 
 struct task {
     struct list link; /* the ready queue's */
