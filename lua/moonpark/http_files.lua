@@ -309,9 +309,9 @@ function M.file(self, path, options)
   end
   if path:find("\0", 1, true) then error("bad argument #1 to 'file' (path contains a zero byte)", 2) end
   options = check_options("file", options, known)
-  local file, err, errno = nil, self.x:failure(self.serial)
-  if err then return nil, err, errno end -- whatever may have become of the file
-  file, err, errno = M.open(self, path, options)
+  local failure, number = self.x:failure(self.serial)
+  if failure then return nil, failure, number end -- whatever may have become of the file
+  local file, err, errno = M.open(self, path, options)
   if not file then
     M.fail(self, path, err, errno)
     return nil, err, errno
