@@ -31,6 +31,22 @@ local left_out = {
     "is cut off when a write takes longer",                 -- volume
     "whose answer was whole when its handler returned",     -- volume
   },
+  ["http/body"] = {
+    "is gone on with by a second loop",                     -- pieces
+  },
+  ["http/proxy_ways"] = {
+    "to a client of HTTP/1.0",                              -- pieces: what was not sent yet goes with the reset
+    "of a request's body, to the target",                   -- pieces
+  },
+  ["http/quiet"] = {
+    "does not count the time of another handler",           -- pieces: its head is half there when the time passes
+  },
+  ["http/relaying"] = {
+    "lets the target refuse the body unseen",               -- pieces
+    "when the handler gives up waiting for it",
+    "an upload that the client cuts off",
+    "lets a target be silent while a body goes up",
+  },
   ["http/time"] = {
     "however long nothing came before it",                  -- sight: a turn is one task here
   },
