@@ -42,7 +42,6 @@ int child_spawn(struct child *c, const struct sys_spawn *s)
     int place = sys_pidfd_self(); /* keeps a descriptor free for the child's */
     if (place < 0)
         return place;
-    sys_want_children();
     int pid = spawn_lifted(s);
     sys_close(place);
     if (pid < 0)

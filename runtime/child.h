@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* child.h - a child process: started, signalled and reaped by its pidfd, which is also what one waits on.
  *
- * Floor 1; called by l_process. A struct child belongs to its caller; from child_spawn until child_reap or
+ * Floor 1; called by starting and l_process. A struct child belongs to its caller; from child_spawn until child_reap or
  * child_kill_now it holds a process and a descriptor, which is readable once the process has ended. Needs
  * Linux 5.4: pidfds. */
 #ifndef MOONPARK_CHILD_H
@@ -27,7 +27,8 @@ struct child {
 };
 
 /* Starts a process as s says; descriptors below 3 may stand in any place there. 0; or why not, with nothing
- * left open and nothing running. -ENOSYS: no pidfds here. The descriptors in s stay the caller's. */
+ * left open and nothing running. -ENOSYS: no pidfds here. The descriptors in s stay the caller's. In any thread;
+ * sys_want_children comes before, in the loop's: it is of signals. */
 int child_spawn(struct child *c, const struct sys_spawn *s);
 
 /* Has it ended? */

@@ -183,6 +183,25 @@ int conn_start(struct conn *c, struct task *t, const struct conn_op *op)
     return SCHED_PARKED;
 }
 
+int conn_hold(struct conn *c, struct task *t)
+{
+    if (c->closed)
+        return ERR_CLOSED;
+    if (conn_is_held(c, t))
+        return 0;
+    if (c->side[POLL_R].holder || c->side[POLL_W].holder)
+        return -EBUSY;
+    c->side[POLL_R].holder = c->side[POLL_W].holder = t;
+    t->op.total = 0; /* nothing moves */
+    return 0;
+}
+
+void conn_let_go(struct conn *c)
+{
+    release(&c->side[POLL_R]);
+    release(&c->side[POLL_W]);
+}
+
 int conn_attempt(struct task *t)
 {
     struct conn *c = t->wait.object;

@@ -133,6 +133,15 @@ static inline void conn_rouse(struct conn_side *s)
         sched_wake_waiter(first, 0);
 }
 
+/* Both sides of c are t's, which does something else with it than an operation: others queue, or hear that it is
+ * closed. Harmless twice. 0, ERR_CLOSED or -EBUSY. */
+int conn_hold(struct conn *c, struct task *t);
+static inline bool conn_is_held(const struct conn *c, const struct task *t)
+{
+    return c->side[POLL_R].holder == t && c->side[POLL_W].holder == t;
+}
+void conn_let_go(struct conn *c); /* of one that is held */
+
 /* Absolute ns, 0: none, negative: passed. mode: MODE_R | MODE_W. 0, ERR_CLOSED or -ENOMEM. */
 int conn_set_deadline(struct conn *c, int64_t when, int mode);
 

@@ -4,6 +4,7 @@
 #include "l_chan.h"
 #include "l_conn.h"
 #include "l_debug.h"
+#include "l_detached.h"
 #include "l_fs.h"
 #include "l_fd.h"
 #include "l_move.h"
@@ -50,7 +51,7 @@ static int close_context(lua_State *L)
         while (!list_empty(&cx->loop.conns))
             conn_close(container_of(cx->loop.conns.next, struct conn, link));
         resolver_close(&cx->resolver);
-        l_process_close(cx);
+        l_detached_close(cx);
         signals_forget(cx->loop.poller);
         loop_close(&cx->loop);
         cx->opened = false;
@@ -92,6 +93,7 @@ static int open_faces(lua_State *L)
     l_sync_open(L);
     l_time_open(L);
     l_signal_open(L);
+    l_detached_open(L);
     l_process_open(L);
     l_debug_open(L);
     l_watchdog_open(L);

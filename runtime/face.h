@@ -85,7 +85,7 @@ struct ctx {
     struct list signals;      /* its open subscriptions to signals */
     struct list files;        /* and their open files */
     struct list processes;    /* child processes that were not reaped yet, but for detached ones */
-    struct list orphans;      /* those: l_process.c */
+    struct list orphans;      /* those: l_detached.c */
     lua_Alloc alloc;          /* hard build: the allocator beneath ours */
     void *alloc_data;
     uint8_t phase;            /* the runner's: what an error of the loop's own stack interrupts */

@@ -7,8 +7,9 @@
 #include "errors.h"
 #include "fdstream.h"
 #include "l_conn.h"
+#include "l_detached.h"
 #include "l_signal.h"
-#include "signals.h"
+#include "starting.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -18,20 +19,23 @@
 
 static const char process_mark = 0, child_mark = 0;
 
+/* One of a child's three: what it is told to be. */
+struct end {
+    struct conn *ours;  /* of a pipe, closed until the child runs */
+    struct conn *given; /* a script's connection that goes to the child */
+    int choice;         /* as in struct sys_spawn; or what the script's descriptor is */
+};
+
 struct process {
     const void *mark;
     struct child child;
     struct pollDesc *pd;  /* of the pidfd, once the keeper has parked */
     struct list waiters;  /* tasks that want to hear how it ended */
     struct list link;     /* among the context's, until it is reaped */
-};
-
-/* Of a detached one, until it is reaped: its userdata may be gone before. */
-struct orphan {
-    struct list link;
-    pid_t pid;
-    uint64_t id, creator; /* as struct conn's */
-    const struct site *site;
+    struct ctx *cx;
+    struct job *job;       /* a starting's, until its result is pushed; NULL once freed */
+    struct orphan *orphan; /* of a detached one that does not run yet */
+    struct end ends[3];    /* while it is being started: what they point at is among the arguments */
 };
 
 /* What a script has. Its environment has the streams, and the process: its keeper, which has the process alone,
@@ -52,98 +56,215 @@ static struct process *self(lua_State *L)
     return f->process;
 }
 
-/* ---- detached ones ---- */
+/* ---- starting ---- */
 
-static void drop_orphan(struct orphan *o)
+enum { END_FIRST = 4 }; /* the argument of stdin */
+
+static void read_end(lua_State *L, struct ctx *cx, int i, struct end *e)
 {
-    list_del(&o->link);
-    sys_free(o);
+    static const char *const words[] = {"inherit", "null", "stdout", "pipe", NULL};
+    static const int choices[] = {SYS_INHERIT, SYS_NULL, SYS_STDOUT, SYS_INHERIT};
+    *e = (struct end){.choice = SYS_INHERIT};
+    if (lua_type(L, END_FIRST + i) == LUA_TNUMBER) {
+        e->choice = (int)lua_tointeger(L, END_FIRST + i);
+    } else if (!(e->given = l_conn_test(L, END_FIRST + i))) {
+        int word = luaL_checkoption(L, END_FIRST + i, NULL, words);
+        e->choice = choices[word];
+        if (words[word][0] == 'p') {
+            e->ours = l_conn_new(L, cx);
+            lua_replace(L, END_FIRST + i);
+        }
+    }
 }
 
-static void reap_orphans(struct ctx *cx)
+/* What a child gets it reads and writes by itself: nothing may be left here, and nobody use it here meanwhile. */
+static int hand_over(struct conn *c, struct task *t)
 {
-    if (list_empty(&cx->orphans))
+    if (buf_len(&c->in) > 0 && !c->closed)
+        return -EBUSY;
+    int r = conn_hold(c, t);
+    return r < 0 ? r : sys_set_nonblocking(c->stream.fd, false);
+}
+
+/* Who waits for one meanwhile goes on, or hears that it is closed. */
+static void settle_given(struct process *p, struct task *t, bool gone)
+{
+    for (int i = 0; i < 3; i++) {
+        struct conn *c = p->ends[i].given;
+        p->ends[i].given = NULL;
+        if (!c || !conn_is_held(c, t))
+            continue;
+        if (gone)
+            conn_close(c);
+        else if (!c->closed)
+            (void)sys_set_nonblocking(c->stream.fd, true);
+        conn_let_go(c);
+    }
+}
+
+static int prepare_end(struct starting *j, int i, const struct end *e, struct task *t)
+{
+    if (e->ours)
+        return starting_pipe(j, i);
+    int r = e->given ? hand_over(e->given, t) : 0;
+    if (r < 0 || (!e->given && e->choice < 0))
+        return r;
+    return starting_lend(j, i, e->given ? e->given->stream.fd : e->choice);
+}
+
+/* The job, complete; or NULL and why not. */
+static struct starting *prepare(struct process *p, struct sys_spawn *s, struct task *t, int *why)
+{
+    for (int i = 0; i < 3; i++)
+        s->fds[i] = p->ends[i].choice < 0 ? p->ends[i].choice : SYS_INHERIT;
+    struct starting *j = starting_new(s);
+    int r = j ? 0 : -ENOMEM;
+    for (int i = 0; i < 3 && r == 0; i++)
+        r = prepare_end(j, i, &p->ends[i], t);
+    if (r < 0) {
+        settle_given(p, t, false);
+        if (j)
+            j->job.drop(&j->job);
+    }
+    *why = r;
+    return r < 0 ? NULL : j;
+}
+
+/* The child is the process' from now on, and ours become connections. */
+static void take(struct process *p, struct starting *j)
+{
+    p->child = starting_take(j);
+    for (int i = 0; i < 3; i++)
+        if (p->ends[i].ours)
+            conn_open(p->ends[i].ours, &(struct stream){.ops = &fdstream_ops, .fd = starting_take_pipe(j, i)});
+    if (p->orphan)
+        l_detached_add(p->cx, p->orphan, p->child.pid);
+    p->orphan = NULL;
+}
+
+/* What a start holds, of one that nobody starts any more. */
+static void give_up(struct process *p)
+{
+    if (p->job)
+        pool_release(p->cx->loop.pool, p->job);
+    l_detached_free(p->orphan);
+    p->orphan = NULL;
+    list_del(&p->link);
+}
+
+/* The two objects are the first of the arguments that are kept. */
+static int push_started(lua_State *L, struct task *t)
+{
+    struct process *p = t->wait.object;
+    if (!p->job)
+        return face_error(L, t->wait.result); /* canceled */
+    struct starting *j = container_of(p->job, struct starting, job);
+    if (j->result < 0) {
+        int n = face_error(L, j->result);
+        give_up(p);
+        return n;
+    }
+    lua_pushvalue(t->op.stack, t->op.base);
+    lua_pushvalue(t->op.stack, t->op.base + 1);
+    if (t->op.stack != L)
+        lua_xmove(t->op.stack, L, 2);
+    take(p, j);
+    pool_release(p->cx->loop.pool, p->job);
+    return 2;
+}
+
+/* A connection that a program has had, be it for a moment, is the program's. */
+static void leave_start(struct task *t)
+{
+    struct process *p = t->wait.object;
+    if (!p->job || !p->job->under_way)
         return;
-    for (struct list *l = cx->orphans.next, *next; l != &cx->orphans; l = next) {
-        struct orphan *o = container_of(l, struct orphan, link);
-        next = l->next;
-        if (child_reap_detached(o->pid))
-            drop_orphan(o);
-    }
-    if (list_empty(&cx->orphans))
-        signals_unwatch(cx->loop.poller, SIGCHLD, false);
+    bool none = starting_call_off(container_of(p->job, struct starting, job));
+    settle_given(p, t, !none);
+    give_up(p);
 }
 
-void l_process_signaled(struct ctx *cx, int signo)
+static void describe_start(const struct task *t, char *text, size_t n)
 {
-    if (signo == SIGCHLD)
-        reap_orphans(cx);
+    const struct process *p = t->wait.object;
+    if (p->job)
+        snprintf(text, n, "%s", container_of(p->job, struct starting, job)->s.argv[0]);
 }
 
-/* process_detached() -> an array of {text, id, creator, site}, one for each that has not ended */
-static int l_detached(lua_State *L)
+static const struct wait_kind kind_start = {
+    .name = "spawn", .push = push_started, .undo = leave_start, .describe = describe_start};
+
+static void started(struct job *job)
 {
-    struct ctx *cx = face_ctx(L);
-    int n = 0;
-    reap_orphans(cx);
-    lua_newtable(L);
-    for (const struct list *l = cx->orphans.next; l != &cx->orphans; l = l->next) {
-        const struct orphan *o = container_of(l, struct orphan, link);
-        lua_createtable(L, 0, 4);
-        lua_pushfstring(L, "detached process %d", (int)o->pid);
-        lua_setfield(L, -2, "text");
-        lua_pushnumber(L, (lua_Number)o->id);
-        lua_setfield(L, -2, "id");
-        lua_pushnumber(L, (lua_Number)o->creator);
-        lua_setfield(L, -2, "creator");
-        site_push(L, o->site);
-        lua_setfield(L, -2, "site");
-        lua_rawseti(L, -2, ++n);
-    }
-    return 1;
+    struct starting *j = container_of(job, struct starting, job);
+    struct task *t = j->waiter;
+    settle_given(t->wait.object, t, j->result == 0);
+    sched_wake(t, j->result);
 }
 
-/* process_end_detached(id): ends that one's session, at once */
-static int l_end_detached(lua_State *L)
+/* Parks t; or 0, where no thread can do it. */
+static int submit(struct task *t, struct process *p, struct starting *j)
 {
-    struct ctx *cx = face_ctx(L);
-    lua_Number id = luaL_checknumber(L, 1);
-    reap_orphans(cx); /* after that the numbers are those of our children */
-    for (const struct list *l = cx->orphans.next; l != &cx->orphans; l = l->next) {
-        const struct orphan *o = container_of(l, struct orphan, link);
-        if ((lua_Number)o->id == id)
-            (void)sys_kill_group(o->pid, SIGKILL);
-    }
+    int r = sched_park(t, &kind_start, p, 0, WAIT_OUTSIDE);
+    if (r < 0)
+        return r;
+    j->waiter = t;
+    j->job.done = started;
+    if (loop_submit(&p->cx->loop, &j->job, &p->job) == 0)
+        return SCHED_PARKED;
+    face_unpark(t);
     return 0;
 }
 
-void l_process_close(struct ctx *cx)
+static int start(struct task *t, struct process *p, struct sys_spawn *s)
 {
-    while (!list_empty(&cx->orphans))
-        drop_orphan(container_of(cx->orphans.next, struct orphan, link));
+    int r;
+    struct starting *j = prepare(p, s, t, &r);
+    if (!j)
+        return r;
+    r = submit(t, p, j);
+    if (r == SCHED_PARKED)
+        return r;
+    if (r == 0) {
+        j->job.run(&j->job);
+        r = j->result;
+    }
+    settle_given(p, t, r == 0);
+    if (r == 0)
+        take(p, j);
+    j->job.drop(&j->job);
+    return r;
 }
 
-/* Prepared before the process is started. */
-static struct orphan *expect_orphan(struct ctx *cx)
+static struct process *make(lua_State *L, struct ctx *cx)
 {
-    struct orphan *o = sys_alloc(sizeof *o);
-    if (!o)
-        return NULL;
-    list_init(&o->link);
-    if (list_empty(&cx->orphans))
-        (void)signals_watch(cx->loop.poller, SIGCHLD, false);
-    list_push(&cx->orphans, &o->link);
-    return o;
+    struct process *p = face_new(L, FACE_META_KEPT, sizeof *p);
+    p->child.pidfd = -1;
+    p->mark = &process_mark;
+    p->cx = cx;
+    list_init(&p->waiters);
+    list_init(&p->link);
+    return p;
 }
 
-static void forget_orphan(struct ctx *cx, struct orphan *o)
+/* Pushes the child of p, which is on top; its connections are where the arguments were. */
+static void make_face(lua_State *L, struct process *p)
 {
-    drop_orphan(o);
-    if (list_empty(&cx->orphans))
-        signals_unwatch(cx->loop.poller, SIGCHLD, false);
+    static const char *const names[] = {"stdin", "stdout", "stderr"};
+    struct child_face *f = face_new(L, FACE_META_PROCESS, sizeof *f);
+    lua_createtable(L, 1, 4);
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, 1);
+    for (int i = 0; i < 3; i++) {
+        if (!p->ends[i].ours)
+            continue;
+        lua_pushvalue(L, END_FIRST + i);
+        lua_setfield(L, -2, names[i]);
+    }
+    lua_setfenv(L, -2);
+    f->process = p;
+    f->mark = &child_mark;
 }
-
-/* ---- starting ---- */
 
 /* The strings of the table at idx as the system wants them. They and the array stay while they are on the stack. */
 static char *const *strings(lua_State *L, int idx)
@@ -159,161 +280,42 @@ static char *const *strings(lua_State *L, int idx)
     return (char *const *)list;
 }
 
-/* One of a child's three: what it is told to be, the connection we keep, and descriptors to close. */
-struct end {
-    struct conn *ours;  /* of a pipe, closed until the child runs */
-    struct conn *given; /* a script's connection that goes to the child */
-    int fd, theirs;     /* of a pipe; -1 */
-    int choice;         /* as in struct sys_spawn */
-};
-
-enum { END_FIRST = 4 }; /* the argument of stdin */
-
-static void read_end(lua_State *L, struct ctx *cx, int i, struct end *e)
-{
-    static const char *const words[] = {"inherit", "null", "stdout", "pipe", NULL};
-    static const int choices[] = {SYS_INHERIT, SYS_NULL, SYS_STDOUT, 0};
-    *e = (struct end){.fd = -1, .theirs = -1};
-    if (lua_type(L, END_FIRST + i) == LUA_TNUMBER) {
-        e->choice = (int)lua_tointeger(L, END_FIRST + i);
-    } else if ((e->given = l_conn_test(L, END_FIRST + i))) {
-        e->choice = e->given->stream.fd;
-    } else {
-        int word = luaL_checkoption(L, END_FIRST + i, NULL, words);
-        e->choice = choices[word];
-        if (words[word][0] == 'p') {
-            e->ours = l_conn_new(L, cx);
-            lua_replace(L, END_FIRST + i);
-        }
-    }
-}
-
-static int open_pipe(struct end *e, bool child_reads)
-{
-    int fds[2];
-    int r = sys_pipe(fds);
-    if (r < 0)
-        return r;
-    e->theirs = e->choice = fds[child_reads ? 0 : 1];
-    e->fd = fds[child_reads ? 1 : 0];
-    return sys_set_nonblocking(e->theirs, false); /* the two ends are two descriptions */
-}
-
-/* What a child gets it reads and writes by itself: nothing may be left here, and nobody wait here. */
-static int hand_over(struct end *e)
-{
-    struct conn *c = e->given;
-    if (c->closed)
-        return ERR_CLOSED;
-    if (c->side[POLL_R].holder || c->side[POLL_W].holder || buf_len(&c->in) > 0)
-        return -EBUSY;
-    return sys_set_nonblocking(c->stream.fd, false);
-}
-
-static int open_ends(struct end ends[3])
-{
-    int r = 0;
-    for (int i = 0; i < 3 && r == 0; i++) {
-        if (ends[i].ours)
-            r = open_pipe(&ends[i], i == 0);
-        else if (ends[i].given)
-            r = hand_over(&ends[i]);
-    }
-    return r;
-}
-
-/* started: ours become connections, and what was given is the child's alone. */
-static void settle_ends(struct end ends[3], bool started)
-{
-    for (int i = 0; i < 3; i++) {
-        struct end *e = &ends[i];
-        if (e->theirs >= 0)
-            sys_close(e->theirs);
-        if (e->fd >= 0 && started)
-            conn_open(e->ours, &(struct stream){.ops = &fdstream_ops, .fd = e->fd});
-        else if (e->fd >= 0)
-            sys_close(e->fd);
-        if (e->given && started)
-            conn_close(e->given);
-        else if (e->given && !e->given->closed)
-            (void)sys_set_nonblocking(e->given->stream.fd, true);
-    }
-}
-
-static int start(struct ctx *cx, struct process *p, struct sys_spawn *s, struct end ends[3], const struct site *site)
-{
-    struct orphan *o = NULL;
-    if (s->session && !(o = expect_orphan(cx)))
-        return -ENOMEM;
-    int r = open_ends(ends);
-    for (int i = 0; i < 3; i++)
-        s->fds[i] = ends[i].choice;
-    if (r == 0)
-        r = child_spawn(&p->child, s);
-    settle_ends(ends, r == 0);
-    if (r < 0 && o)
-        forget_orphan(cx, o);
-    else if (o)
-        *o = (struct orphan){.link = o->link, .pid = p->child.pid, .id = ++cx->last_id,
-                             .creator = face_running_id(cx), .site = site};
-    return r;
-}
-
-static struct process *make(lua_State *L)
-{
-    struct process *p = face_new(L, FACE_META_KEPT, sizeof *p);
-    p->child.pidfd = -1;
-    p->mark = &process_mark;
-    list_init(&p->waiters);
-    list_init(&p->link);
-    return p;
-}
-
-/* Pushes the child of p, which is on top; its connections are where the arguments were. */
-static void make_face(lua_State *L, struct process *p, const struct end ends[3])
-{
-    static const char *const names[] = {"stdin", "stdout", "stderr"};
-    struct child_face *f = face_new(L, FACE_META_PROCESS, sizeof *f);
-    lua_createtable(L, 1, 4);
-    lua_pushvalue(L, -3);
-    lua_rawseti(L, -2, 1);
-    for (int i = 0; i < 3; i++) {
-        if (!ends[i].ours)
-            continue;
-        lua_pushvalue(L, END_FIRST + i);
-        lua_setfield(L, -2, names[i]);
-    }
-    lua_setfenv(L, -2);
-    f->process = p;
-    f->mark = &child_mark;
-}
-
 /* process_spawn(argv, environment, cwd or nil, stdin, stdout, stderr, group, session) -> what is kept, child, or
  * nil, err, errno */
 static int l_spawn(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
-    struct task *t = face_running(cx);
+    struct task *t = face_task(L, cx);
     struct end ends[3];
     struct sys_spawn s = {.cwd = lua_tostring(L, 3), .group = lua_toboolean(L, 7), .session = lua_toboolean(L, 8)};
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checktype(L, 2, LUA_TTABLE);
-    if (!t)
-        return luaL_error(L, "must be called in a task (inside moonpark.run)");
     if (sched_canceled(t))
         return face_error(L, ERR_CANCELED);
+    lua_settop(L, 8);
     s.argv = strings(L, 1);
     s.envp = strings(L, 2);
     for (int i = 0; i < 3; i++)
         read_end(L, cx, i, &ends[i]);
-    struct process *p = make(L);
-    make_face(L, p, ends);
-    int r = start(cx, p, &s, ends, cx->trace_conns ? site_here(&cx->sites, L, 1) : NULL);
-    if (r < 0)
-        return face_error(L, r);
+    struct process *p = make(L, cx);
+    memcpy(p->ends, ends, sizeof ends);
+    make_face(L, p);
+    const struct site *site = cx->trace_conns ? site_here(&cx->sites, L, 1) : NULL;
+    if (s.session && !(p->orphan = l_detached_new(t->id, site)))
+        return face_error(L, -ENOMEM);
+    sys_want_children();
     if (!s.session)
         list_push(&cx->processes, &p->link);
-    return 2;
+    int r = start(t, p, &s);
+    if (r == SCHED_PARKED) {
+        lua_insert(L, 1);
+        lua_insert(L, 1); /* what is kept, the child, the arguments */
+        return face_park(L, t);
+    }
+    if (r == 0)
+        return 2;
+    give_up(p);
+    return face_error(L, r);
 }
 
 /* process_environment() -> {"NAME=value", ...}: ours */
@@ -426,13 +428,18 @@ static int l_kill_kept(lua_State *L)
     return face_result(L, child_kill(&p->child, l_signal_number(L, 2)));
 }
 
-/* process_signal_all(name): to all that are kept: the program ends */
+/* process_signal_all(name): to all that are kept: the program ends. None is started any more */
 static int l_signal_all(lua_State *L)
 {
     const struct list *all = &face_ctx(L)->processes;
     int signo = l_signal_number(L, 1);
-    for (const struct list *l = all->next; l != all; l = l->next)
-        (void)child_kill(&container_of(l, struct process, link)->child, signo);
+    for (const struct list *l = all->next; l != all; l = l->next) {
+        struct process *p = container_of(l, struct process, link);
+        if (p->job)
+            (void)starting_call_off(container_of(p->job, struct starting, job));
+        else
+            (void)child_kill(&p->child, signo);
+    }
     return 0;
 }
 
@@ -532,6 +539,9 @@ static int l_gc(lua_State *L)
     struct process *p = face_test(L, 1, &process_mark, sizeof *p);
     if (!p)
         return 0;
+    if (p->job) /* its task is gone */
+        (void)starting_call_off(container_of(p->job, struct starting, job));
+    give_up(p);
     if (p->child.detached)
         child_reap(&p->child);
     else
@@ -547,17 +557,15 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg kept_methods[] = {{"__gc", l_gc}, {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
-    {"process_await", l_await_end},   {"process_detached", l_detached},       {"process_end_detached", l_end_detached},
-    {"process_environment", l_environment}, {"process_kill", l_kill_kept},    {"process_kill_now", l_kill_now},
-    {"process_kill_rest", l_kill_rest}, {"process_reap", l_reap},             {"process_signal_all", l_signal_all},
-    {"process_spawn", l_spawn},       {NULL, NULL},
+    {"process_await", l_await_end},     {"process_environment", l_environment}, {"process_kill", l_kill_kept},
+    {"process_kill_now", l_kill_now},   {"process_kill_rest", l_kill_rest},     {"process_reap", l_reap},
+    {"process_signal_all", l_signal_all}, {"process_spawn", l_spawn},           {NULL, NULL},
 };
 
 void l_process_open(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
     list_init(&cx->processes);
-    list_init(&cx->orphans);
     face_class(L, FACE_META_KEPT, "moonpark.kept", kept_methods);
     face_class(L, FACE_META_PROCESS, "moonpark.process", methods);
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_PROCESS);

@@ -8,12 +8,6 @@
 
 #include "face.h"
 
-/* A signal has come: SIGCHLD may be of a detached one, which nobody but us can reap. */
-void l_process_signaled(struct ctx *cx, int signo);
-
-/* The Lua state is being closed: what is known of detached ones goes, they themselves go on. */
-void l_process_close(struct ctx *cx);
-
 void l_process_open(lua_State *L); /* adds to the module table on top */
 
 #endif

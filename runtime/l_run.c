@@ -10,7 +10,7 @@
 
 #include "errors.h"
 #include "hard.h"
-#include "l_process.h"
+#include "l_detached.h"
 #include "l_signal.h"
 #include "l_task.h"
 #include "signals.h"
@@ -258,7 +258,7 @@ static void deliver_signal(struct loop *l)
     if (!signo)
         return;
     l->poller->ops->wake(l->poller);
-    l_process_signaled(of_loop(l), signo);
+    l_detached_signaled(of_loop(l), signo);
     if (l_signal_deliver(of_loop(l), signo))
         return;
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_SIGNAL);
