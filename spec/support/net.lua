@@ -128,6 +128,7 @@ end
 --- Writes until nothing more fits (the end must not be read meanwhile); how many bytes went in. What ends a write is no
 --- deadline, which could pass before the write has been tried.
 function M.fill(conn)
+  conn:setoption("sndbuf", 65536) -- or the kernel makes it larger as it sees fit; a pipe has none
   local chunk, total = ("f"):rep(65536), 0
   repeat
     local writer = moonpark.go(conn.write, conn, chunk)

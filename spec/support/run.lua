@@ -36,6 +36,8 @@ local function read(path)
   return text
 end
 
+os.execute("mkdir -p " .. quote(RUN:match("^(.*)/") or ".")) -- a new clone has no build yet
+
 -- The status of a shell command; a signal's is 128 and its number. Interrupted, this program ends too.
 local function execute(command)
   local raw = os.execute(command)
