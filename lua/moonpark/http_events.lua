@@ -6,6 +6,7 @@
 
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
+local raise_outside = require "moonpark.outside"
 
 local M = {}
 
@@ -141,6 +142,12 @@ end
 
 local of_stream = { heartbeat = "pause" }
 
+local function begin(self)
+  local ok, err, errno = self.x:begin(self.serial, self.status, nil, self.type, self.fields)
+  if not ok then return nil, err, errno end
+  return self.x:flush()
+end
+
 --- Begins a stream of events. nil where the client is gone already.
 ---@param self moonpark.http.response
 ---@param options? {heartbeat?: number} seconds between comments that are sent by themselves
@@ -152,8 +159,7 @@ function M.events(self, options)
   self.type, self.transform = "text/event-stream", nil
   if not self:get("Cache-Control") then self:set("Cache-Control", "no-cache") end
   self:set("X-Accel-Buffering", "no") -- nginx would else keep them until it has a buffer full
-  local ok, err, errno = self.x:begin(self.serial, self.status, nil, self.type, self.fields)
-  if ok then ok, err, errno = self.x:flush() end
+  local ok, err, errno = raise_outside(pcall(begin, self))
   if not ok then return nil, err, errno end
   local finish = self.finish
   local events = setmetatable({ response = self, finish = finish, x = self.x, serial = self.serial, lock = core.mutex(),

@@ -10,6 +10,7 @@ local http_date = require "moonpark.http_date"
 local http_fields = require "moonpark.http_fields"
 local http_types = require "moonpark.http_types"
 local check_options = require("moonpark.options").check
+local raise_outside = require "moonpark.outside"
 
 local M = {}
 
@@ -252,6 +253,15 @@ function M.open(res, path, options)
   return file
 end
 
+local function send(res, file, path, options)
+  set_validators(res, file, options)
+  res.transform = nil -- its bytes go from the file to the socket, and nobody sees them on their way
+  local method = res.request.method
+  if res.status == 200 and (method == "GET" or method == "HEAD") then return send_asked(res, file, path, options) end
+  set_content(res, file, path, options)
+  return send_whole(res, file, path)
+end
+
 --- Sends what M.open has opened, and closes it.
 ---@param res moonpark.http.response
 ---@param file moonpark.http.file
@@ -261,17 +271,9 @@ end
 ---@return string? err
 ---@return integer? errno
 function M.send(res, file, path, options)
-  set_validators(res, file, options)
-  res.transform = nil -- its bytes go from the file to the socket, and nobody sees them on their way
-  local method = res.request.method
-  local ok, err, errno
-  if res.status == 200 and (method == "GET" or method == "HEAD") then
-    ok, err, errno = send_asked(res, file, path, options)
-  else
-    set_content(res, file, path, options)
-    ok, err, errno = send_whole(res, file, path)
-  end
+  local ran, ok, err, errno = pcall(send, res, file, path, options)
   file.handle:close()
+  if not ran then error(ok, 0) end
   if not ok then return nil, err, errno end
   return res.x:finish(res.serial)
 end
@@ -313,10 +315,12 @@ function M.file(self, path, options)
   if failure then return nil, failure, number end -- whatever may have become of the file
   local file, err, errno = M.open(self, path, options)
   if not file then
-    M.fail(self, path, err, errno)
+    raise_outside(pcall(M.fail, self, path, err, errno))
     return nil, err, errno
   end
-  return M.send(self, file, path, options)
+  local ok
+  ok, err, errno = raise_outside(pcall(M.send, self, file, path, options))
+  return ok, err, errno
 end
 
 return M

@@ -10,6 +10,7 @@ local http_json = require "moonpark.http_json"
 local http_multipart = require "moonpark.http_multipart"
 local option = require "moonpark.options"
 local once = require "moonpark.http_once"
+local raise_outside = require "moonpark.outside"
 local url = require "moonpark.url"
 
 ---@class moonpark.http.request
@@ -316,6 +317,16 @@ function Request:trailers() return http_fields.received(self.x:trailers(self.ser
 ---@return boolean
 function Request:is_gone() return self.x:is_gone(self.serial) end
 
+local function take(self)
+  local conn, err, errno = self.x:hijack(self.serial)
+  if conn == false then
+    local ok
+    ok, err, errno = self.x:flush()
+    conn = ok and self.x:hijack(self.serial)
+  end
+  return conn, err, errno
+end
+
 --- Takes the connection away from the server: it is yours to read, write and close. No response may have begun, but
 --- for a 2xx to CONNECT, behind which this is the tunnel.
 ---@return moonpark.connection|nil
@@ -323,12 +334,7 @@ function Request:is_gone() return self.x:is_gone(self.serial) end
 ---@return integer? errno
 function Request:hijack()
   self.hijacked = false -- here is memory asked for: once the connection is taken nothing may raise
-  local conn, err, errno = self.x:hijack(self.serial)
-  if conn == false then
-    local ok
-    ok, err, errno = self.x:flush()
-    conn = ok and self.x:hijack(self.serial)
-  end
+  local conn, err, errno = raise_outside(pcall(take, self))
   if not conn then return nil, err, errno end
   self.hijacked = true
   return conn

@@ -24,6 +24,7 @@ local http_events = require "moonpark.http_events"
 local http_fields = require "moonpark.http_fields"
 local http_files = require "moonpark.http_files"
 local http_json = require "moonpark.http_json"
+local raise_outside = require "moonpark.outside"
 
 ---@class moonpark.http.response
 ---@field status integer 200
@@ -56,14 +57,6 @@ end
 
 ---------------------------------------------------------------------------------------------------
 -- fields
-
--- Runs fn(...) and raises what it raises at the line of who called the caller: for what cannot be a tail call.
-local function raise_outside(ok, ...)
-  if ok then return ... end
-  local err = ...
-  if type(err) == "string" then err = err:gsub("^[^\n:]*:%d+: ", "") end
-  error(err, 3)
-end
 
 -- Fields that are not the handler's, since they say where the message ends, or are written anyway.
 local special = {
@@ -306,7 +299,7 @@ end
 local function leave(self, stream, ran, ...)
   stream.is_busy = nil
   if ran then return ... end
-  self.x:abort(self.serial)
+  pcall(self.x.abort, self.x, self.serial) -- raises where the request is over, and so does what has raised already
   return raise_outside(false, ...)
 end
 

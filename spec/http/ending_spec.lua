@@ -35,6 +35,30 @@ describe("a request that is over", function()
   end)
 end)
 
+describe("a response that has begun already", function()
+  it("is no place for another, and the error names the handler's line; no file stays open", function()
+    local told = {}
+    serving(function(req, res)
+      local function use(name, fn)
+        local ok, err = pcall(fn)
+        told[name] = not ok and err
+      end
+      res:begin()
+      local before = support.descriptors()
+      use("hijack", function() local conn = req:hijack() return conn end)
+      use("file", function() local ok = res:file "spec/http/ending_spec.lua" return ok end)
+      use("no such file", function() local ok = res:file "spec/http/no_such_file" return ok end)
+      use("events", function() local events = res:events() return events end)
+      use("begin", function() local ok = res:begin() return ok end)
+      told.left = support.descriptors() - before
+    end, nil, function(conn) assert.equal(200, status_of(conn, GET)) end)
+    assert.equal(0, told.left)
+    for _, name in ipairs { "hijack", "file", "no such file", "events", "begin" } do
+      assert.matches("^[^:]*ending_spec%.lua:%d+: the response ", told[name], nil, name)
+    end
+  end)
+end)
+
 describe("a client that leaves", function()
   -- A handler that waits until it is cancelled, and what it met.
   local function waiter()
