@@ -192,18 +192,38 @@ static int next_byte(const char *s, size_t n, size_t *at)
     return byte;
 }
 
+/* The same, but where UTF-8 is longer than it need be, as in "%c0%ae" for a dot, what it stands for to those who let
+ * that pass (RFC 3629 10). */
+static int next_char(const char *s, size_t n, size_t *at)
+{
+    int first = next_byte(s, n, at);
+    int more = first < 0xc0 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf8 ? 3 : first < 0xfc ? 4 : 5;
+    int c = first & (0x3f >> more);
+    size_t end = *at;
+    if (more == 0)
+        return first;
+    for (int i = 0; i < more; i++) {
+        int byte = end < n ? next_byte(s, n, &end) : -1;
+        if (byte < 0x80 || byte >= 0xc0 || c > 1) /* it grows beyond ASCII */
+            return first;
+        c = c << 6 | (byte & 0x3f);
+    }
+    *at = end;
+    return c;
+}
+
 bool http_forwarded_climbs(const char *path, size_t n)
 {
     size_t dots = 0, others = 0;
-    bool past = false; /* a ';' */
+    bool past = false; /* what ends a name to some */
     for (size_t at = 0; at < n;) {
-        int c = next_byte(path, n, &at);
+        int c = next_char(path, n, &at);
         bool ends = c == '/' || c == '\\';
         if (c <= 0 || (ends && others == 0 && (dots == 1 || dots == 2)))
             return true;
-        past = !ends && (past || c == ';');
+        past = !ends && (past || c == ';' || c == '?' || c == '#');
         dots = ends ? 0 : dots + (!past && c == '.');
-        others = ends ? 0 : others + (!past && c != '.');
+        others = ends ? 0 : others + (!past && c != '.' && c > ' ');
     }
     return others == 0 && (dots == 1 || dots == 2);
 }

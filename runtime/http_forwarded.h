@@ -27,8 +27,8 @@ enum http_trusted http_forwarded_name(const char *name, size_t n);
 bool http_forwarded_is_good(enum http_trusted field, const char *value, size_t n);
 
 /* Does the path have a segment that is "." or ".." to anybody who reads it, or bytes that readers decode in different
- * ways? Slashes and dots may be percent-encoded, backslashes be slashes, and what follows a ';' be none of the
- * segment. */
+ * ways? Slashes and dots may be percent-encoded, once, and in UTF-8 that is longer than it need be; backslashes be
+ * slashes; blanks be nothing; and what follows a ';', '?' or '#' be none of the segment. */
 bool http_forwarded_climbs(const char *path, size_t n);
 
 #endif

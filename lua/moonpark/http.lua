@@ -36,12 +36,12 @@ M.proxy = http_proxy.new
 ---@type fun(folder: string, options?: moonpark.http.static_options): fun(req: table, res: table, next?: function)
 M.static = http_static.new
 
--- A router is called through its method: one call less for each request.
+-- A router is called through its method: one call less for each request. A proxy has another one for the server that
+-- hands it everything: there no rule has let a request through that a path could leave.
 local function function_of(handler)
-  if type(handler) == "table" and handler.handle then
-    return function(req, res) return handler:handle(req, res) end
-  end
-  return handler
+  local handle = type(handler) == "table" and handler.handle and (handler.handle_all or handler.handle)
+  if not handle then return handler end
+  return function(req, res) return handle(handler, req, res) end
 end
 
 -- Loaded when they are asked for first.

@@ -373,15 +373,8 @@ local function pass(self, req, res, use)
   return pass_small(self, req, res, use, held)
 end
 
--- Could the request leave the path that it was let through for: the target's own, or that of a router's rule?
-local function is_bounded(self, req) return self.prefix ~= "" or not rawget(req, 1) or rawget(req, "params") ~= nil end
-
---- Passes one request on.
----@param req moonpark.http.request
----@param res moonpark.http.response
-function Proxy:handle(req, res)
+local function handle(self, req, res)
   if req.method == "CONNECT" then return res:fail(501) end
-  if is_bounded(self, req) and core.http_path_climbs(req.raw_path) then return res:fail(400) end
   if http_trace.ends_here(req, res) then return end
   local pool, place, use = self.pool, self.place, { entry = false }
   local ok, err = pool:enter(place, nil)
@@ -391,6 +384,22 @@ function Proxy:handle(req, res)
   pool:leave(place)
   core.http_forward_cut(res.x, res.serial) -- whatever becomes of the error: what has begun is not whole
   if not done then error(wrong, 0) end
+end
+
+--- Passes one request on. A path that leads up could leave the one that it was let through for, by whoever calls this.
+---@param req moonpark.http.request
+---@param res moonpark.http.response
+function Proxy:handle(req, res)
+  if core.http_path_climbs(req.raw_path) then return res:fail(400) end
+  return handle(self, req, res)
+end
+
+--- The same, of a server that has no other handler: any path is let through, within the target's own.
+---@param req moonpark.http.request
+---@param res moonpark.http.response
+function Proxy:handle_all(req, res)
+  if self.prefix ~= "" then return self:handle(req, res) end
+  return handle(self, req, res)
 end
 
 Proxy.__call = Proxy.handle

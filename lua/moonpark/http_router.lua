@@ -217,7 +217,7 @@ function Router:mount(prefix, handler)
   local function mounted(req, res)
     local outer = req.raw_path
     set_path(req, inner_path(outer, whole))
-    req.params = {} -- and not nothing: a proxy sees that a rule has let it through
+    req.params = nil
     local ok, err, errno = handler(req, res)
     set_path(req, outer)
     return ok, err, errno

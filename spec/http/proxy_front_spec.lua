@@ -57,7 +57,10 @@ describe("the front that http.proxy is", function()
   end
 
   local leaving = { "/../x", "/..", "/a/../../y", "/%2e%2e/x", "/%2E./x", "/.%2e", "/..%2fx", "/..%2Fx", "/x%2f..%2fy",
-    "/x%2F%2e%2E%2Fy", "/..%5cx", "/x%5C..%5Cy", "/..;/x", "/a/..;b=c/x", "/./x", "/%2e", "/a/.", "/a%2f.%2fb" }
+    "/x%2F%2e%2E%2Fy", "/..%5cx", "/x%5C..%5Cy", "/..;/x", "/a/..;b=c/x", "/./x", "/%2e", "/a/.", "/a%2f.%2fb",
+    "//../x", "/a//../../x", "/..%3bb/x", "/..%3fx", "/..%23/x", "/..%20/x", "/%09..%0d%0a/x", "/.%20./x",
+    "/%c0%ae%c0%ae/x", "/%C0%AE./x", "/..%c0%af/x", "/..%c1%9cx", "/%e0%80%ae%e0%80%ae/x", "/.%f0%80%80%ae/x",
+    "/%f8%80%80%80%ae./x", "/%fc%80%80%80%80%ae./x", "/a%00b", "/a%c0%80b", "/%u002e./x", "/a%2" }
 
   for _, path in ipairs(leaving) do
     it("refuses " .. path .. ", which could leave a target's path", function()
@@ -80,13 +83,48 @@ describe("the front that http.proxy is", function()
 
   it("passes on dots and encoded bytes that are no steps, as they were sent", function()
     for _, path in ipairs { "/a..b", "/...", "/.well-known/x", "/a%2fb", "/%2e%2e%2e", "/a;b/..c", "/x%252e%252e/y",
-      "//a", "/a?b=/../c" } do
+      "//a", "/a?b=/../c", "/%252e%252e%252fx", "/%20", "/%c3%a4..", "/%e2%80%ae/x", "/%c0", "/%c0.", "/%f0%9f%8d%8e" } do
       assert.matches("^GET /app" .. path:gsub("%p", "%%%0") .. " HTTP/1.1\n", (function()
         local target = target_of()
         local server = peers.serve(proxy_to(target.url .. "/app/"))
         assert.equal(200, status_of(server, "GET " .. path .. " HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"))
         return target.heads[1]
       end)())
+    end
+  end)
+
+  it("lets no path out of what a router or a handler has let through, though the target has none", function()
+    local target = target_of()
+    local proxy = proxy_to(target.url)
+    local function only_public(req, res, otherwise)
+      if req.path:find "^/public/" then return proxy(req, res) end
+      return otherwise()
+    end
+    local fronts = {
+      ["/public/"] = function(req, res) return only_public(req, res, function() res:fail(403) end) end,
+      ["/public/a/"] = http.router():use(only_public):get("/x", function(_, res) res:send "x" end),
+      ["/any/"] = http.router():any("/any/*", proxy),
+      ["/mounted/"] = http.router():mount("/mounted", proxy),
+      ["/group/"] = http.router():group("/group"):any("/*", proxy),
+      ["/other/"] = http.router():any("/admin/*", function(_, res) res:fail(403) end):not_found(proxy),
+      ["/method/"] = function(req, res) return proxy:handle(req, res) end,
+      ["/table/"] = function(req, res) return proxy(setmetatable({}, { __index = req }), res) end,
+    }
+    for place, front in pairs(fronts) do
+      local server = peers.serve(front)
+      for _, path in ipairs { "..%2fadmin", "x%2f..%2f..%2fadmin", "..%5cadmin", "..;/admin", "%2e%2e/admin" } do
+        assert.equal(400, status_of(server, "GET " .. place .. path
+          .. " HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"), place .. path)
+      end
+      assert.same({}, target.heads)
+      assert.equal(200, status_of(server, "GET " .. place .. "x HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"))
+      table.remove(target.heads)
+    end
+  end)
+
+  it("passes paths on as they were sent where nothing else picks them: alone in a server, to a target without", function()
+    for _, path in ipairs { "/a/../b", "/a/%2e", "/..%2fb" } do
+      assert.matches("^GET " .. path:gsub("%p", "%%%0") .. " HTTP", passed("", nil, "GET " .. path .. " HTTP/1.1"))
     end
   end)
 
