@@ -22,6 +22,8 @@ local SMALL = 16384 -- bytes of a request's body that are sent with its head
 local HEAD_MAX = 65536
 local INTERIM_MAX = 32 -- a target that sends only these would keep us for ever
 
+local GAP = "http.proxy: some of the body was read before; only what req:body() holds can still be passed on"
+
 local forwarded_modes = { [false] = 0, x = 1, standard = 2 }
 
 -- The protocols that may follow an Upgrade, as a list for the core; nil: that is no such option.
@@ -122,6 +124,7 @@ end
 ---@field ok boolean|nil all of it was sent
 ---@field err string|nil
 ---@field clients boolean|nil it was the client who failed
+---@field waits boolean|nil the client has not sent anything yet: the target is to say whether he may
 
 local function deadline(self) return core.now() + self.io_timeout end
 
@@ -136,16 +139,26 @@ local function send_piece(self, conn, chunked, data)
   return conn:write(data)
 end
 
--- true; nil, err and whether it was the client's fault.
-local function send_pieces(self, req, conn, chunked, waits)
-  local x, serial = req.x, req.serial
+-- The server answers that. res has the request itself: a table may stand before it.
+local function spoil(res, err) res.request.body_error = err end
+
+-- The client no longer waits: he was told to go on, or did not care.
+local function go_on(conn, up)
+  if up.waits and conn:set_read_deadline(nil) then up.waits = false end
+end
+
+-- true; nil, err and whether it was the client's side that has failed.
+local function send_pieces(self, req, res, conn, chunked, up)
+  local x, serial, total = req.x, req.serial, 0
   while true do
     local data, err = x:read(serial)
     if not data and err ~= "eof" then
-      rawset(req, "body_error", err)
+      spoil(res, err)
       return nil, err, true
     end
-    if waits and conn:set_read_deadline(nil) then waits = false end -- he did not wait, or was told to go on
+    total = total + (data and #data or 0)
+    if core.http_forward_body(x, serial) ~= total then return nil, GAP, true end
+    go_on(conn, up)
     if not data then
       if not chunked then return true end
       conn:set_write_deadline(deadline(self))
@@ -158,8 +171,8 @@ local function send_pieces(self, req, conn, chunked, waits)
 end
 
 -- A target that refuses more of the body may have said why, so that is waited for.
-local function send_up(self, req, conn, chunked, up)
-  up.ok, up.err, up.clients = send_pieces(self, req, conn, chunked, up.waits)
+local function send_up(self, req, res, conn, chunked, up)
+  up.ok, up.err, up.clients = send_pieces(self, req, res, conn, chunked, up)
   up.over = true
   if up.clients or up.err == "timeout" then
     conn:close() -- nobody answers half a request
@@ -212,8 +225,10 @@ end
 
 -- Why an exchange has ended in the middle, for the log. nil: the client has left, or the server closes.
 local function reason(self, req, err, clients, up)
+  if up and up.err == GAP then return GAP end
   if up and up.clients and up.err ~= "canceled" then return "the client's body was cut off: " .. up.err end
   if req:is_gone() then return nil end
+  if err == "canceled" then return "the answer was cut off: canceled" end -- its time was up, for one
   if up and up.err == "timeout" then return "the target did not take the body: timeout" end
   if clients then return "the client did not take the answer: " .. err end
   return ("the answer of %s was cut off: %s"):format(self.address, err)
@@ -304,6 +319,7 @@ end
 
 -- No answer has come. A client whose body was malformed or cut off is answered by the server.
 local function unanswered(self, req, res, up, err)
+  if up.err == GAP then error(GAP, 0) end
   if not up.clients then return refuse(self, req, res, up.err == "timeout" and up.err or err) end
   local why = reason(self, req, err, true, up)
   if why then note(self, req, res, why) end
@@ -316,7 +332,7 @@ local function both_ways(self, req, res, use, chunked, waits)
   return task.scope(function(scope)
     conn:set_timeout(nil)
     if waits then conn:set_read_deadline(deadline(self)) end
-    local sender = scope:go(send_up, self, req, conn, chunked, up)
+    local sender = scope:go(send_up, self, req, res, conn, chunked, up)
     local status, err = status_of(self, req, res, entry, up)
     if status and status ~= 101 then
       answer(self, req, res, use, up)
@@ -343,23 +359,24 @@ local function pass_streaming(self, req, res, use, chunked, waits)
 end
 
 -- Some of the body is gone.
-local function has_gap(req)
-  if req.body_error then return end -- the server answers that
-  error("http.proxy: some of the body was read before; only what req:body() holds can still be passed on", 0)
+local function has_gap(req, res)
+  local why = req.body_error
+  if not why then error(GAP, 0) end
+  return spoil(res, why)
 end
 
 local function pass(self, req, res, use)
   local x, serial = req.x, req.serial
   local framing, announced, over = x:framing(serial)
   if framing == "none" then return pass_small(self, req, res, use, nil) end
-  local held = rawget(req, "whole_body")
+  local held = req.whole_body
   if held == false then
     held = req:body(math.huge) -- a task is in the middle of it
-    if not held then return end -- the server answers that
+    if not held then return spoil(res, req.body_error) end
   end
   if not held then
     local read, waits = core.http_forward_body(x, serial)
-    if read > 0 then return has_gap(req) end
+    if read > 0 then return has_gap(req, res) end
     if over then
       held = ""
     elseif waits or framing ~= "length" or announced > SMALL then
@@ -367,7 +384,8 @@ local function pass(self, req, res, use)
     else
       local why
       held, why = x:whole(serial, announced)
-      if not held then return rawset(req, "body_error", why) end -- the server answers that
+      if not held then return spoil(res, why) end
+      if #held < announced then return has_gap(req, res) end
     end
   end
   return pass_small(self, req, res, use, held)

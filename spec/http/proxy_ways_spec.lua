@@ -215,6 +215,74 @@ describe("http.proxy carries", function()
       assert.matches("some of the body was read before", server.log[1])
     end)
 
+    it("through a table that stands before the request", function()
+      local bodies = {}
+      local target = peers.scripted(function(conn)
+        while true do
+          local head, body = peers.request(conn)
+          if not head then return end
+          bodies[#bodies + 1] = body
+          conn:write(peers.ok "ok")
+        end
+      end)
+      local proxy = proxy_to(target.url)
+      local function before(req) return setmetatable({}, { __index = req }) end
+      for _, handler in ipairs {
+        function(req, res) req:body() return proxy(before(req), res) end,
+        function(req, res) req = before(req) req:body() return proxy(req, res) end,
+      } do
+        local conn = dial(peers.serve(handler))
+        conn:write("POST / HTTP/1.1\r\nHost: me\r\n", framed["in chunks"])
+        assert.equal(200, wire.read_answer(conn).status)
+        conn:close()
+      end
+      assert.same({ JSON, JSON }, bodies)
+    end)
+
+    it("and could not be: the client is told why, through such a table, too", function()
+      local deaf = peers.scripted(function(conn) conn:read_all() end)
+      local proxy = proxy_to(deaf.url)
+      for _, rest in ipairs { "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nzz\r\n" } do
+        for _, reads in ipairs { false, true } do
+          local conn = dial(peers.serve(function(req, res)
+            req = setmetatable({}, { __index = req })
+            if reads then req:body() end
+            return proxy(req, res)
+          end))
+          conn:write("POST / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n", rest)
+          assert.same({ 400 }, statuses(conn:read_all()))
+          conn:close()
+        end
+      end
+    end)
+
+    for how, first in pairs { ["Transfer-Encoding: chunked"] = "5\r\nhello\r\n", ["Content-Length: 5"] = "hello",
+      ["Content-Length: 20000"] = "hello" } do
+      it(("by another task at the same time: nobody takes the rest for all of it (%s)"):format(how), function()
+        local got, reading = nil, core.event()
+        local target = peers.scripted(function(conn) got = conn:read_all() end)
+        local proxy = proxy_to(target.url)
+        local server = peers.serve(function(req, res)
+          moonpark.go(function() reading:set() req:read(3) end)
+          reading:wait()
+          return proxy(req, res)
+        end)
+        local conn = dial(server)
+        conn:write("POST / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n", how, "\r\n\r\n")
+        reading:wait()
+        conn:write(first, how:find "chunked" and "0\r\n\r\n" or ("x"):rep(tonumber(how:match "%d+") - 5))
+        assert.same({ 500 }, statuses(conn:read_all()))
+        conn:close()
+        peers.stop_all()
+        local length = tonumber(how:match "%d+")
+        local body = (got or ""):match "\r\n\r\n(.*)$" or ""
+        assert.is_true(#body < (length or math.huge) and not body:find "0\r\n\r\n$")
+        assert.equal(1, #server.log)
+        assert.matches("some of the body was read before", server.log[1])
+      end)
+    end
+
     it("none of it, of a request without one", function()
       assert.equal(200, (through(function(req) req:body() end, GET)))
     end)
@@ -296,6 +364,28 @@ describe("http.proxy carries", function()
         end)
       end
     end
+
+    it("of an answer whose request was given up is not said to be the target's", function()
+      local over = core.event()
+      local target = peers.scripted(function(conn)
+        peers.request(conn)
+        conn:write "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+        over:wait()
+      end)
+      local proxy = proxy_to(target.url)
+      local servers = { peers.serve(proxy, { request_timeout = 0.05 }), peers.serve(function(req, res)
+        return moonpark.timeout(0.05, function() return proxy(req, res) end)
+      end) }
+      for _, server in ipairs(servers) do
+        local conn = dial(server)
+        conn:write(GET)
+        assert.not_matches("0\r\n\r\n$", conn:read_all())
+        conn:close()
+        assert.same({ "GET /: the answer was cut off: canceled" }, server.log)
+      end
+      over:set()
+      assert.equal(0, proxy.pool.open)
+    end)
 
     it("of a request's body, to the target: no last chunk, and nothing behind the gap", function()
       local got, err
