@@ -277,8 +277,8 @@ static void check_path(lua_State *L, const struct request *q)
 
 /* http_forward_request(x, serial, reader, path, held | nil, max forwards | nil, prefix, host | nil, forwarded,
  *   protocols | false, via | false)
- * -> the head's text, the protocols that it asks for | false; or nil, err, errno. held: the body, which was read
- * before; protocols, via: those that may pass, separated by commas; what we are called there */
+ * -> the head's text, the protocols that it asks for | false, its method; or nil, err, errno. held: the body, which was
+ * read before; protocols, via: those that may pass, separated by commas; what we are called there */
 static int l_forward_request(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
@@ -305,7 +305,8 @@ static int l_forward_request(lua_State *L)
         lua_pushlstring(L, buf_at(&reader->bytes) + q.asks_at, q.asks_length);
     else
         lua_pushboolean(L, 0);
-    return 2;
+    lua_pushlstring(L, bytes_of(x) + x->head.method.at, x->head.method.length);
+    return 3;
 }
 
 /* http_forward_body(x, serial) -> bytes of the body that were read already, is it to be asked for first? */
@@ -428,11 +429,11 @@ static int put_interim(struct buf *out, const struct http_reader *reader)
     return r < 0 ? r : http_end_head(out);
 }
 
-/* Can the client be told, and was he not told the same by us? */
+/* Can the client be told? Of a 100 he is where he waits for one, and was not told before. */
 static bool hears_interim(const struct http_exchange *x, int status)
 {
-    bool told = status == 100 && x->head.expect && x->continued;
-    return !x->peer.old && !x->failure && x->framing.phase == HTTP_UNSENT && !told;
+    bool wants = status != 100 || !x->continued; /* nor is one wanted that was not asked for */
+    return wants && !x->peer.old && !x->failure && x->framing.phase == HTTP_UNSENT;
 }
 
 /* http_forward_interim(x, serial, reader) -> true | nil, err, errno: a 1xx that was received goes on to the client */

@@ -130,7 +130,7 @@ local function deadline(self) return core.now() + self.io_timeout end
 
 -- Before each read of the answer.
 local function watch(self, conn, up)
-  if up then conn:set_read_deadline(up.over and deadline(self) or nil) end
+  if up then conn:set_read_deadline((up.over or up.waits) and deadline(self) or nil) end
 end
 
 local function send_piece(self, conn, chunked, data)
@@ -264,19 +264,20 @@ local function take(self, use, sure)
   return entry
 end
 
--- The head that the target is sent, and the protocols that it asks for; nil: the client has his answer.
+-- The head that the target is sent, the protocols that it asks for, and its method, which is the client's: scripts may
+-- have given the request another one. nil: the client has his answer.
 local function head_of(self, req, res, held, upgrade)
-  local head, asks = forward_request(req.x, req.serial, self.writer, req.raw_path, held, http_trace.left(req),
+  local head, asks, method = forward_request(req.x, req.serial, self.writer, req.raw_path, held, http_trace.left(req),
     self.prefix, self.host, self.forwarded, upgrade, self.via)
-  if head then return head, asks end
+  if head then return head, asks, method end
   if asks == "malformed message" then res:fail(400) else refuse(self, req, res, asks) end
   return nil
 end
 
 -- The status of the answer; interim ones go on to the client. nil, err, and whether there were any: then the target has
 -- begun.
-local function status_of(self, req, res, entry, up)
-  local reader, conn, to_head = entry.reader, entry.conn, req.method == "HEAD"
+local function status_of(self, res, entry, method, up)
+  local reader, conn, to_head = entry.reader, entry.conn, method == "HEAD"
   for count = 0, INTERIM_MAX do
     local status, err = reader:head(conn, to_head, HEAD_MAX, false, true)
     if not status then return nil, count > 0 and err == "eof" and "unexpected eof" or err, count > 0 end
@@ -284,29 +285,30 @@ local function status_of(self, req, res, entry, up)
     local ok
     ok, err = core.http_forward_interim(res.x, res.serial, reader)
     if not ok then return nil, err, true end
+    if up and status == 100 then up.waits = false end
     watch(self, conn, up)
   end
   return nil, "malformed message", true
 end
 
 -- A status, or nil, err.
-local function exchange(self, req, res, entry, head, body)
+local function exchange(self, res, entry, method, head, body)
   local conn = entry.conn
   local ok, err
   if body and body ~= "" then ok, err = conn:write(head, body) else ok, err = conn:write(head) end
   if not ok then return nil, err end
-  return status_of(self, req, res, entry)
+  return status_of(self, res, entry, method)
 end
 
 -- Without a body, or with one that is here: one write, one answer. Once more where a kept connection was dead.
 local function pass_small(self, req, res, use, body)
-  local head, asked = head_of(self, req, res, body, self.upgrade)
+  local head, asked, method = head_of(self, req, res, body, self.upgrade)
   if not head then return end
-  local repeatable = not asked and idempotent[req.method]
+  local repeatable = not asked and idempotent[method]
   local entry, err = take(self, use, not repeatable)
   while entry do
     local status, begun
-    status, err, begun = exchange(self, req, res, entry, head, body)
+    status, err, begun = exchange(self, res, entry, method, head, body)
     if status == 101 and asked then return switch(self, req, res, use, asked) end
     if status and status ~= 101 then return answer(self, req, res, use) end
     local used = entry.used
@@ -326,14 +328,14 @@ local function unanswered(self, req, res, up, err)
 end
 
 -- While the body goes up, the answer may come down already; it is late only when the body has been there for too long.
-local function both_ways(self, req, res, use, chunked, waits)
+local function both_ways(self, req, res, use, method, chunked, waits)
   local up, entry = { waits = waits }, use.entry
   local conn = entry.conn
   return task.scope(function(scope)
     conn:set_timeout(nil)
     if waits then conn:set_read_deadline(deadline(self)) end
     local sender = scope:go(send_up, self, req, res, conn, chunked, up)
-    local status, err = status_of(self, req, res, entry, up)
+    local status, err = status_of(self, res, entry, method, up)
     if status and status ~= 101 then
       answer(self, req, res, use, up)
     else
@@ -345,7 +347,7 @@ local function both_ways(self, req, res, use, chunked, waits)
 end
 
 local function pass_streaming(self, req, res, use, chunked, waits)
-  local head = head_of(self, req, res, nil, false)
+  local head, _, method = head_of(self, req, res, nil, false)
   if not head then return end
   local entry, err = take(self, use, true)
   if not entry then return refuse(self, req, res, err) end
@@ -355,7 +357,7 @@ local function pass_streaming(self, req, res, use, chunked, waits)
     drop(self, use)
     return refuse(self, req, res, err)
   end
-  return both_ways(self, req, res, use, chunked, waits)
+  return both_ways(self, req, res, use, method, chunked, waits)
 end
 
 -- Some of the body is gone.

@@ -191,6 +191,37 @@ describe("http.proxy", function()
     end
   end)
 
+  it("reads the answer to what it has asked, whatever a script has made of req.method", function()
+    local come, more, asked = core.event(), core.event(), {}
+    local target = peers.scripted(function(conn, number)
+      while true do
+        local head = peers.request(conn)
+        if not head then return end
+        asked[#asked + 1] = head:match "^(%S+)"
+        conn:write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+        come:set()
+        if number == 1 then more:wait() end
+        if asked[#asked] ~= "HEAD" then conn:write("answer") end
+      end
+    end)
+    local proxy = http.proxy(target.url)
+    proxies[#proxies + 1] = proxy
+    local server = peers.serve(function(req, res)
+      req.method = req:header "x-http-method-override" or req.method
+      return proxy(req, res)
+    end)
+    local answers = {}
+    local first = moonpark.go(function()
+      answers[1] = assert(http.get(server.url, { headers = { ["X-HTTP-Method-Override"] = "HEAD" } })).body
+    end)
+    come:wait()
+    answers[2] = assert(http.get(server.url)).body
+    more:set()
+    first:join()
+    assert.same({ "answer", "answer" }, answers)
+    assert.same({ "GET", "GET" }, asked)
+  end)
+
   it("answers HEAD, 204 and 304 without a body", function()
     local target = peers.saying("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n",
       "HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n")

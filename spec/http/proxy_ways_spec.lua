@@ -51,6 +51,26 @@ describe("http.proxy carries", function()
       conn:close()
     end)
 
+    it("but no 100 that the client has not asked for, nor a second one", function()
+      local CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n"
+      local conn = dial(peers.serve(proxy_to(peers.saying(CONTINUE .. HINTS .. peers.ok "ok").url)))
+      conn:write(GET)
+      assert.same({ 103, 200 }, statuses(conn:read_all()))
+      conn:close()
+      local target = peers.scripted(function(peer)
+        peer:read_until "\r\n\r\n"
+        peer:write(CONTINUE, CONTINUE)
+        peer:read_exactly(5)
+        peer:write(CONTINUE, peers.ok "ok")
+      end)
+      conn = dial(peers.serve(proxy_to(target.url)))
+      conn:write "POST / HTTP/1.1\r\nHost: me\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+      assert.equal("HTTP/1.1 100 Continue", conn:read_until "\r\n\r\n")
+      conn:write "hello"
+      assert.same({ 200 }, statuses(conn:read_all()))
+      conn:close()
+    end)
+
     it("at once, not with the response", function()
       local go_on = core.event()
       local target = peers.scripted(function(conn)
@@ -140,6 +160,36 @@ describe("http.proxy carries", function()
       assert.same({ 417 }, statuses(got))
       assert.matches("\r\nConnection: close\r\n", got)
       conn:close()
+    end)
+
+    it("that is answered gives the client its own time for the body", function()
+      local target = peers.scripted(function(conn)
+        conn:read_until "\r\n\r\n"
+        conn:write("HTTP/1.1 100 Continue\r\n\r\n", HINTS)
+        conn:read_exactly(5)
+        conn:write(peers.ok "ok")
+      end)
+      local conn = dial(peers.serve(proxy_to(target.url, { io_timeout = 0.02 })))
+      conn:write(post(5))
+      assert.same({ 100, 103 }, statuses(conn:read_until "\r\n\r\n" .. conn:read_until "\r\n\r\n"))
+      moonpark.sleep(0.06) -- longer than io_timeout
+      conn:write "hello"
+      assert.equal(200, wire.read_answer(conn).status)
+      conn:close()
+    end)
+
+    it("that a target leaves open is a 504, whatever else it says", function()
+      local over = core.event()
+      local target = peers.scripted(function(conn)
+        conn:read_until "\r\n\r\n"
+        conn:write(HINTS)
+        over:wait()
+      end)
+      local conn = dial(peers.serve(proxy_to(target.url, { io_timeout = 0.02 })))
+      conn:write(post(5))
+      assert.same({ 103, 504 }, statuses(conn:read_all()))
+      conn:close()
+      over:set()
     end)
 
     it("not, where the client has sent its body already", function()
