@@ -19,6 +19,7 @@ local M = {}
 local forward_request, forward_response = core.http_forward_request, core.http_forward_response
 
 local SMALL = 16384 -- bytes of a request's body that are sent with its head
+local PIECE = 65536 -- bytes of a longer one that is held, at a time
 local HEAD_MAX = 65536
 local INTERIM_MAX = 32 -- a target that sends only these would keep us for ever
 
@@ -120,6 +121,9 @@ end
 -- of the body is there. So reads have a deadline that moves, and writes one each.
 
 ---@class moonpark.http.proxy.upload
+---@field held string|nil the body, where somebody has read it before; else it is read as it comes
+---@field chunked boolean how it is framed
+---@field sent integer bytes of it so far
 ---@field over boolean|nil nothing more is sent
 ---@field ok boolean|nil all of it was sent
 ---@field err string|nil
@@ -133,7 +137,7 @@ local function watch(self, conn, up)
   if up then conn:set_read_deadline((up.over or up.waits) and deadline(self) or nil) end
 end
 
-local function send_piece(self, conn, chunked, data)
+local function send_piece(self, conn, data, chunked)
   conn:set_write_deadline(deadline(self))
   if chunked then return conn:write(("%x\r\n"):format(#data), data, "\r\n") end
   return conn:write(data)
@@ -147,32 +151,47 @@ local function go_on(conn, up)
   if up.waits and conn:set_read_deadline(nil) then up.waits = false end
 end
 
+local function held_piece(up)
+  local from = up.sent
+  if from >= #up.held then return nil, "eof" end
+  up.sent = from + PIECE
+  return up.held:sub(from + 1, up.sent)
+end
+
+-- nil, "eof" at its end; nil, err: the client's side has failed.
+local function next_piece(req, res, up)
+  if up.held then return held_piece(up) end
+  local x, serial = req.x, req.serial
+  local data, err = x:read(serial)
+  if not data and err ~= "eof" then
+    spoil(res, err)
+    return nil, err
+  end
+  up.sent = up.sent + (data and #data or 0)
+  if core.http_forward_body(x, serial) ~= up.sent then return nil, GAP end
+  return data, err
+end
+
 -- true; nil, err and whether it was the client's side that has failed.
-local function send_pieces(self, req, res, conn, chunked, up)
-  local x, serial, total = req.x, req.serial, 0
+local function send_pieces(self, req, res, conn, up)
   while true do
-    local data, err = x:read(serial)
-    if not data and err ~= "eof" then
-      spoil(res, err)
-      return nil, err, true
-    end
-    total = total + (data and #data or 0)
-    if core.http_forward_body(x, serial) ~= total then return nil, GAP, true end
+    local data, err = next_piece(req, res, up)
+    if not data and err ~= "eof" then return nil, err, true end
     go_on(conn, up)
     if not data then
-      if not chunked then return true end
+      if not up.chunked then return true end
       conn:set_write_deadline(deadline(self))
       return conn:write "0\r\n\r\n"
     end
     local ok
-    ok, err = send_piece(self, conn, chunked, data)
+    ok, err = send_piece(self, conn, data, up.chunked)
     if not ok then return nil, err end
   end
 end
 
 -- A target that refuses more of the body may have said why, so that is waited for.
-local function send_up(self, req, res, conn, chunked, up)
-  up.ok, up.err, up.clients = send_pieces(self, req, res, conn, chunked, up)
+local function send_up(self, req, res, conn, up)
+  up.ok, up.err, up.clients = send_pieces(self, req, res, conn, up)
   up.over = true
   if up.clients or up.err == "timeout" then
     conn:close() -- nobody answers half a request
@@ -328,13 +347,13 @@ local function unanswered(self, req, res, up, err)
 end
 
 -- While the body goes up, the answer may come down already; it is late only when the body has been there for too long.
-local function both_ways(self, req, res, use, method, chunked, waits)
-  local up, entry = { waits = waits }, use.entry
+local function both_ways(self, req, res, use, method, up)
+  local entry = use.entry
   local conn = entry.conn
   return task.scope(function(scope)
     conn:set_timeout(nil)
-    if waits then conn:set_read_deadline(deadline(self)) end
-    local sender = scope:go(send_up, self, req, res, conn, chunked, up)
+    watch(self, conn, up)
+    local sender = scope:go(send_up, self, req, res, conn, up)
     local status, err = status_of(self, res, entry, method, up)
     if status and status ~= 101 then
       answer(self, req, res, use, up)
@@ -346,8 +365,8 @@ local function both_ways(self, req, res, use, method, chunked, waits)
   end)
 end
 
-local function pass_streaming(self, req, res, use, chunked, waits)
-  local head, _, method = head_of(self, req, res, nil, false)
+local function pass_streaming(self, req, res, use, up)
+  local head, _, method = head_of(self, req, res, up.held, false)
   if not head then return end
   local entry, err = take(self, use, true)
   if not entry then return refuse(self, req, res, err) end
@@ -357,7 +376,7 @@ local function pass_streaming(self, req, res, use, chunked, waits)
     drop(self, use)
     return refuse(self, req, res, err)
   end
-  return both_ways(self, req, res, use, method, chunked, waits)
+  return both_ways(self, req, res, use, method, up)
 end
 
 -- Some of the body is gone.
@@ -365,6 +384,18 @@ local function has_gap(req, res)
   local why = req.body_error
   if not why then error(GAP, 0) end
   return spoil(res, why)
+end
+
+local function pass_held(self, req, res, use, held)
+  if #held <= SMALL then return pass_small(self, req, res, use, held) end
+  return pass_streaming(self, req, res, use, { held = held, chunked = false, sent = 0, waits = false })
+end
+
+local function pass_whole(self, req, res, use, length)
+  local body, why = req.x:whole(req.serial, length)
+  if not body then return spoil(res, why) end
+  if #body < length then return has_gap(req, res) end
+  return pass_small(self, req, res, use, body)
 end
 
 local function pass(self, req, res, use)
@@ -376,21 +407,14 @@ local function pass(self, req, res, use)
     held = req:body(math.huge) -- a task is in the middle of it
     if not held then return spoil(res, req.body_error) end
   end
-  if not held then
-    local read, waits = core.http_forward_body(x, serial)
-    if read > 0 then return has_gap(req, res) end
-    if over then
-      held = ""
-    elseif waits or framing ~= "length" or announced > SMALL then
-      return pass_streaming(self, req, res, use, framing == "chunks", waits)
-    else
-      local why
-      held, why = x:whole(serial, announced)
-      if not held then return spoil(res, why) end
-      if #held < announced then return has_gap(req, res) end
-    end
+  if held then return pass_held(self, req, res, use, held) end
+  local read, waits = core.http_forward_body(x, serial)
+  if read > 0 then return has_gap(req, res) end
+  if over then return pass_small(self, req, res, use, "") end
+  if not waits and framing == "length" and announced <= SMALL then
+    return pass_whole(self, req, res, use, announced)
   end
-  return pass_small(self, req, res, use, held)
+  return pass_streaming(self, req, res, use, { chunked = framing == "chunks", sent = 0, waits = waits })
 end
 
 local function handle(self, req, res)

@@ -265,6 +265,47 @@ describe("http.proxy carries", function()
       assert.matches("some of the body was read before", server.log[1])
     end)
 
+    local function large(target, size)
+      local body = ("x"):rep(size)
+      local proxy = proxy_to(target.url, { io_timeout = 5 })
+      local server = peers.serve(function(req, res)
+        req:body(math.huge)
+        return proxy(req, res)
+      end)
+      local answer = assert(http.post(server.url, { body = function()
+        local piece = body
+        body = nil
+        return piece
+      end }))
+      server.stop() -- and the proxy is done with its connection
+      assert.same({}, server.log)
+      return answer, proxy.pool
+    end
+
+    it("to a target that refuses it without reading all of it", function()
+      local over = core.event()
+      local target = peers.scripted(function(conn)
+        conn:read_until "\r\n\r\n"
+        conn:write "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!"
+        over:wait()
+      end)
+      local answer, pool = large(target, core.hard and 300000 or 20000000)
+      over:set()
+      assert.same({ 413, "no!" }, { answer.status, answer.body })
+      assert.equal(0, pool.open)
+    end)
+
+    it("to a target that answers with it while it comes", function()
+      local size, framing = core.hard and 30000 or 20000000, nil
+      local target = peers.serve(function(req, res)
+        framing = req:header "content-length"
+        res:begin(size)
+        for piece in req:chunks() do res:write(piece) end
+      end)
+      local answer = large(target, size)
+      assert.same({ 200, size, tostring(size) }, { answer.status, #answer.body, framing })
+    end)
+
     it("through a table that stands before the request", function()
       local bodies = {}
       local target = peers.scripted(function(conn)
