@@ -429,11 +429,11 @@ static int put_interim(struct buf *out, const struct http_reader *reader)
     return r < 0 ? r : http_end_head(out);
 }
 
-/* Can the client be told? Of a 100 he is where he waits for one, and was not told before. */
+/* Can the client be told, and was he not told the same before? */
 static bool hears_interim(const struct http_exchange *x, int status)
 {
-    bool wants = status != 100 || !x->continued; /* nor is one wanted that was not asked for */
-    return wants && !x->peer.old && !x->failure && x->framing.phase == HTTP_UNSENT;
+    bool told = status == 100 && x->head.expect && x->continued;
+    return !x->peer.old && !x->failure && x->framing.phase == HTTP_UNSENT && !told;
 }
 
 /* http_forward_interim(x, serial, reader) -> true | nil, err, errno: a 1xx that was received goes on to the client */
