@@ -183,9 +183,9 @@ row("recv_from", pack("datagram", nil), function()
   }
 end)
 
-row("a file's reading", pack("-- SPDX"), function()
+row("a file's reading", pack("-"), function()
   local file = assert(fs.open("spec/results_spec.lua"))
-  return { call = function() return file:read(7) end, close = function() file:close() end }
+  return { call = function() return file:read(1) end, close = function() file:close() end }
 end)
 
 row("a child's end", pack("exited", 3), function()
@@ -282,7 +282,7 @@ describe("a task begins with its arguments and nothing else", function()
         seen = pack(...)
         moonpark.yield()
         local conn = ...
-        conn:write(conn:read())
+        conn:write(conn:read_exactly(4))
       end)
     end)
     for _ = 1, 3 do
