@@ -224,6 +224,6 @@ else
 end
 life.clean_up(given)
 C.sweep_rmdir(ffi.string(template))
-local line = "%s: %s calls a life; %d lives, %d stopped short by the fault, %d broken, %d spared; LuaJIT crashed %d times"
+local line = "%s: %s calls a life; %d lives, %d stopped by the fault, %d broken, %d spared; LuaJIT crashed %d times"
 print(line:format(kind, count or "?", tally.lives, tally.failed, tally.broken, tally.spared, tally.crashed))
 os.exit(tally.broken == 0 and tally.lives > 0 and 0 or 1)
