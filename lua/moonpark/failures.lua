@@ -14,8 +14,9 @@ local MOMENT = 1e-6 -- seconds; the loop counts in whole ns, and may call back a
 
 local reporter, only_at_end
 -- The oldest first. [i] = {box = the handle, held weakly; text = what to report; due = when; awaited = a join takes it
--- as soon as its task runs; claimed = somebody has it; told = it was reported}. Those before `first` are claimed.
-local kept, first, count = {}, 1, 0 -- count: of those that are not claimed
+-- as soon as its task runs; claimed = somebody has it; told = it was reported}. Those before `first` are claimed, those
+-- before `pending` are claimed or awaited, and stay so.
+local kept, first, pending, count = {}, 1, 1, 0 -- count: of those that are not claimed
 local unjoined = setmetatable({}, { __mode = "k" }) -- [task] = such an entry
 local traces = setmetatable({}, { __mode = "k" }) -- [task] = {err = value, trace = text}
 local holds_weakly = { __mode = "v" } -- of such an entry: an error that knows its task would keep both for ever
@@ -103,9 +104,8 @@ function M.on_report(fn, at_end) reporter, only_at_end = fn, at_end end
 
 local function next_due()
   while kept[first] and kept[first].claimed do first = first + 1 end
-  for i = first, #kept do
-    if not (kept[i].awaited or kept[i].claimed) then return kept[i].due end
-  end
+  while kept[pending] and (kept[pending].awaited or kept[pending].claimed) do pending = pending + 1 end
+  return kept[pending] and kept[pending].due
 end
 
 -- The loop calls back before it blocks while there is anything to report, and when the oldest has waited long enough.
@@ -132,7 +132,7 @@ function M.claim(task)
   end
   failure.claimed = true
   count = count - 1
-  if count == 0 then kept, first = {}, 1 end
+  if count == 0 then kept, first, pending = {}, 1, 1 end
   watch()
 end
 
@@ -156,7 +156,7 @@ local function report_if(is_due, what)
       left[#left + 1] = failure
     end
   end
-  kept, first, count = left, 1, #left
+  kept, first, pending, count = left, 1, 1, #left
   watch()
 end
 
