@@ -149,3 +149,27 @@ describe("a failed task whose handle is kept", function()
     assert.not_matches("failed", none)
   end)
 end)
+
+describe("many failed tasks that others await", function()
+  it("cost steps in proportion to their number", function()
+    local r = process.run(process.moonpark("-e", [[
+      local moonpark = require "moonpark"
+      jit.off() -- what is compiled counts no steps
+      for _, n in ipairs { 200, 3200 } do
+        local steps, joining = 0, {}
+        debug.sethook(function() steps = steps + 1 end, "", 100)
+        for i = 1, n do
+          local failing = moonpark.go(function()
+            moonpark.yield()
+            error "wrong"
+          end)
+          joining[i] = moonpark.go(failing.join, failing)
+        end
+        for i = 1, n do joining[i]:join() end
+        debug.sethook()
+        print(steps)
+      end]]))
+    local few, many = r.out:match "^(%d+)\n(%d+)\n$"
+    assert.is_true(tonumber(few) > 0 and tonumber(many) < few * 32, r.out .. r.err)
+  end)
+end)
