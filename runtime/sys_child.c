@@ -137,7 +137,8 @@ int sys_ended(int pidfd, pid_t pid, bool reap, int *code, int *status)
 void sys_kill_now(int pidfd, pid_t pid, bool group)
 {
     siginfo_t info;
-    if (kill(group ? -pid : pid, SIGKILL) == 0)
+    bool sent = group && kill(-pid, SIGKILL) == 0;
+    if (sent || kill(pid, SIGKILL) == 0) /* one whose group is not there yet, where exec is not waited for */
         (void)wait_for(pidfd, pid, WEXITED, &info);
 }
 

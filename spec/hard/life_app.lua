@@ -311,14 +311,17 @@ end
 
 local function check_switched(bytes)
   local head, rest = bytes:match "^HTTP/1%.1 (101 .-)\r\n\r\n(.*)$"
-  if not head then return parse(bytes) end -- raises: it was refused
+  if not head then -- it was refused, and parse() raises
+    parse(bytes)
+    error(WRONG .. "not switched: " .. bytes, 0)
+  end
   if rest == "" then error("eof", 0) end
   expect("x", rest)
 end
 
 local function proxy_stage(given)
   local listener = assert(net.listen("unix:" .. given.path))
-  local proxy = http.proxy("unix:" .. given.path, { forwarded = false, host = "h", max_connections = 1 })
+  local proxy = http.proxy("unix:" .. given.path, { forwarded = false, host = "h", max_connections = 1, upgrade = "x" })
   local peers
   local function handler(req, res)
     grow_stack()
