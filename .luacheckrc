@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 std = "luajit"
-max_line_length = false -- spec/source_spec.lua counts characters, in every kind of file
+max_line_length = false -- spec/tree/source_spec.lua counts characters, in every kind of file
 include_files = { "**/*.lua", "**/*.rockspec", "lua/bin/moonpark", ".luacheckrc", ".busted" }
 exclude_files = { "build/**", "lua_modules/**" }
 

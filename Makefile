@@ -25,7 +25,7 @@ CARES_LIBS ?= $(shell pkg-config --libs libcares 2>/dev/null || echo -lcares)
 LUA_CFLAGS ?= $(shell pkg-config --cflags luajit 2>/dev/null || echo -I/usr/include/luajit-2.1)
 WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Werror
 ALL_CFLAGS  = -std=gnu11 -pthread -fPIC -fno-plt -fno-strict-aliasing $(WARNINGS) $(CFLAGS) $(MODE_CFLAGS) \
-              -DMOONPARK_VERSION='"$(VERSION)"' $(LUA_CFLAGS) -MMD -MP
+              -DMOONPARK_VERSION='"$(VERSION)"' -Iruntime $(LUA_CFLAGS) -MMD -MP
 
 HARD := hard_off
 ifeq ($(MODE),hard)
@@ -36,11 +36,10 @@ MODE_CFLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
 SANITIZED   := 1
 endif
 
-SOURCES := $(filter-out runtime/hard_on.c runtime/hard_off.c,$(wildcard runtime/*.c)) runtime/$(HARD).c
+SOURCES := $(filter-out runtime/base/hard_on.c runtime/base/hard_off.c,$(wildcard runtime/*/*.c)) runtime/base/$(HARD).c
 OBJECTS := $(SOURCES:runtime/%.c=$(BUILD)/obj/%.o)
-# The floors without Lua once more with their names visible, for specs that test them alone.
-UNIT_OBJECTS := $(patsubst $(BUILD)/obj/%,$(BUILD)/units/%,$(filter-out \
-                $(BUILD)/obj/l_% $(BUILD)/obj/face.o $(BUILD)/obj/site.o $(BUILD)/obj/core.o,$(OBJECTS)))
+# The folders without Lua once more with their names visible, for specs that test them alone.
+UNIT_OBJECTS := $(patsubst $(BUILD)/obj/%,$(BUILD)/units/%,$(filter-out $(BUILD)/obj/lua/%,$(OBJECTS)))
 
 QUIET := $(if $(V),,@)
 
@@ -139,7 +138,7 @@ endif
 RUNNER := $(LUAJIT) spec/support/run.lua
 
 # Specs of the tree itself, the same in every build, and those that only the hard build can pass.
-TREE_SPECS := spec/floors_spec.lua spec/source_spec.lua spec/rock_spec.lua
+TREE_SPECS := $(sort $(wildcard spec/tree/*_spec.lua))
 HARD_SPECS := $(sort $(wildcard spec/hard/*_spec.lua))
 CORE_SPECS := $(filter-out $(TREE_SPECS) spec/bench/% spec/hard/%,$(sort $(shell find spec -name '*_spec.lua')))
 SPEC       ?= $(if $(filter hard,$(MODE)),$(HARD_SPECS),$(CORE_SPECS))
@@ -301,9 +300,9 @@ FUZZ_LUA     := url cookies multipart
 FUZZ         ?= $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_SECONDS ?= 60
 FUZZ_BUILD   := build/fuzz
-FUZZ_CFLAGS  := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_CFLAGS  := -std=gnu11 -Iruntime -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LLHTTP       := $(firstword $(wildcard /usr/share/llhttp))
-FUZZ_OBJECTS := $(patsubst %,$(FUZZ_BUILD)/%.o,http_parse http_scan http_parse_chunk http_parse_error http_fold \
+FUZZ_OBJECTS := $(patsubst %,$(FUZZ_BUILD)/%.o,h1_parse h1_scan h1_parse_chunk h1_parse_error h1_fold \
                 $(if $(LLHTTP),differ_llhttp llhttp_api llhttp_http llhttp_llhttp,differ_none))
 FUZZ_CC       = clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP $(LUA_CFLAGS) -c -o $@ $<
 LUA_LIBS      = $(shell pkg-config --libs luajit 2>/dev/null || echo -lluajit-5.1)
@@ -313,7 +312,7 @@ $(FUZZ_BUILD)/%.o: spec/fuzz/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS) $(FUZZ_LLHTTP)
 
-$(FUZZ_BUILD)/%.o: runtime/%.c Makefile
+$(FUZZ_BUILD)/%.o: runtime/http/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
 
@@ -364,6 +363,8 @@ fuzz-brief-%:
 
 # ---- installing ----
 
+LIBRARY := $(wildcard lua/moonpark/*.lua lua/moonpark/*/*.lua)
+
 PREFIX ?= /usr/local
 LUADIR ?= $(PREFIX)/share/lua/5.1
 LIBDIR ?= $(PREFIX)/lib/lua/5.1
@@ -374,7 +375,7 @@ MANDIR ?= $(PREFIX)/share/man
 install: build
 	install -d '$(DESTDIR)$(LUADIR)/moonpark' '$(DESTDIR)$(LIBDIR)/moonpark' '$(DESTDIR)$(BINDIR)'
 	install -d '$(DESTDIR)$(MANDIR)/man1'
-	install -m 644 lua/moonpark/*.lua '$(DESTDIR)$(LUADIR)/moonpark'
+	@for file in $(LIBRARY:lua/%=%); do install -D -m 644 lua/$$file '$(DESTDIR)$(LUADIR)'/$$file || exit; done
 	install -m 755 $(SO) '$(DESTDIR)$(LIBDIR)/moonpark'
 	install -m 755 lua/bin/moonpark '$(DESTDIR)$(BINDIR)'
 	install -m 644 docs/moonpark.1 '$(DESTDIR)$(MANDIR)/man1'

@@ -2,9 +2,9 @@
 -- check.lua - `moonpark check`: mistakes that can be seen without running a script. It tells only what is certain;
 -- where it is not sure it says nothing.
 
-local calls = require "moonpark.check_calls"
-local globals = require "moonpark.check_globals"
-local tokens_of = require "moonpark.check_tokens"
+local calls = require "moonpark.check.calls"
+local globals = require "moonpark.check.globals"
+local tokens_of = require "moonpark.check.tokens"
 
 local M = {}
 

@@ -15,16 +15,16 @@
 -- cli_end.lua winds down, cli_tell.lua tells failures, cli_signals.lua hears of signals.
 
 local check = require "moonpark.check"
-local completion = require "moonpark.cli_completion"
+local completion = require "moonpark.cli.completion"
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local ffi = require "ffi"
-local options = require "moonpark.cli_options"
+local options = require "moonpark.cli.options"
 local project = require "moonpark.project"
-local run = require "moonpark.cli_run"
-local serve = require "moonpark.cli_serve"
-local tell = require "moonpark.cli_tell"
-local words_of = require "moonpark.cli_words"
+local run = require "moonpark.cli.run"
+local serve = require "moonpark.cli.serve"
+local tell = require "moonpark.cli.report"
+local words_of = require "moonpark.cli.words"
 require "moonpark" -- for what it does to coroutines and to the JIT's limits
 
 local M = {}

@@ -7,11 +7,11 @@
 --   assert(http.serve(app, { address = "127.0.0.1:8080" }))
 
 local task = require "moonpark.task"
-local http_client = require "moonpark.http_client"
-local http_proxy = require "moonpark.http_proxy"
-local http_router = require "moonpark.http_router"
-local http_server = require "moonpark.http_server"
-local http_static = require "moonpark.http_static"
+local http_client = require "moonpark.http.client"
+local http_proxy = require "moonpark.http.proxy"
+local http_router = require "moonpark.http.router"
+local http_server = require "moonpark.http.server"
+local http_static = require "moonpark.http.static"
 
 ---@class moonpark.http
 ---@field basic_auth fun(options: table): function middleware: see http_auth.lua
@@ -46,14 +46,14 @@ end
 
 -- Loaded when they are asked for first.
 local parts = {
-  basic_auth = function() return require("moonpark.http_auth").new end,
-  compress = function() return require("moonpark.http_compress").new end,
-  cors = function() return require("moonpark.http_cors").new end,
-  logger = function() return require("moonpark.http_logger").new end,
-  request_id = function() return require("moonpark.http_request_id").new end,
-  secure_headers = function() return require("moonpark.http_secure").new end,
+  basic_auth = function() return require("moonpark.http.auth").new end,
+  compress = function() return require("moonpark.http.compress").new end,
+  cors = function() return require("moonpark.http.cors").new end,
+  logger = function() return require("moonpark.http.logger").new end,
+  request_id = function() return require("moonpark.http.request_id").new end,
+  secure_headers = function() return require("moonpark.http.secure").new end,
   null = function() return require("cjson").null end,
-  reason = function() return require("moonpark.http_fields").reason end,
+  reason = function() return require("moonpark.http.fields").reason end,
 }
 
 --- A server that listens already; server:run() serves.

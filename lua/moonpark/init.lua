@@ -118,7 +118,7 @@ M.event = core.event
 ---@type fun(name: string, ...: string): moonpark.signals
 M.signals = core.signals
 
--- In quotes: spec/floors_spec.lua looks for what may be loaded here.
+-- In quotes: spec/tree/layers_spec.lua looks for what may be loaded here.
 local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["testing"] = true }
 
 return setmetatable(M, {

@@ -3,15 +3,15 @@
 --
 -- The methods that wait are the core's; here is what is made of them: options, iterators, serve.
 
-local addresses = require "moonpark.addresses"
+local addresses = require "moonpark.net.addresses"
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
-local dial = require "moonpark.dial"
+local dial = require "moonpark.net.dial"
 local failures = require "moonpark.failures"
-local inherit = require "moonpark.inherit"
-local moving = require "moonpark.copy"
-local packet = require "moonpark.packet"
-local resolve = require "moonpark.resolve"
+local inherit = require "moonpark.net.inherit"
+local moving = require "moonpark.net.copy"
+local packet = require "moonpark.net.packet"
+local resolve = require "moonpark.net.resolve"
 local task = require "moonpark.task"
 
 ---@class moonpark.net

@@ -2,7 +2,7 @@
 -- project.lua - `moonpark init`: the files of a project to start from.
 
 local ffi = require "ffi"
-local files_of = require "moonpark.project_files"
+local files_of = require "moonpark.project.files"
 
 ffi.cdef [[
 int moonpark_project_mkdir(const char *path, unsigned mode) __asm__("mkdir");

@@ -5,10 +5,10 @@
 -- own, which Ctrl-C cancels; so the signal never cancels the prompt itself.
 
 local core = require "moonpark.core"
-local Input = require "moonpark.repl_input"
+local Input = require "moonpark.repl.input"
 local moonpark = require "moonpark"
-local editor = require "moonpark.repl_editor"
-local show = require "moonpark.repl_show"
+local editor = require "moonpark.repl.editor"
+local show = require "moonpark.repl.show"
 require "moonpark.task" -- for join
 
 local M = {}

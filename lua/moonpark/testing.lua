@@ -167,7 +167,7 @@ local function is_helper()
 end
 
 if is_helper() then
-  helper = require "moonpark.testing_busted"
+  helper = require "moonpark.testing.busted"
   require "moonpark.net" -- before busted begins to isolate files from each other
   require "moonpark.netpoll"
   helper.install(default_limit())

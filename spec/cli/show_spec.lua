@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- show_spec.lua - values as the prompt of moonpark -i prints them.
 
-local show = require("moonpark.repl_show").show
+local show = require("moonpark.repl.show").show
 
 local function range(n)
   local list = {}

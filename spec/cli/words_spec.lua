@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- words_spec.lua - what the command understands, and that its help, its pages and the completion of shells know it.
 
-local options = require "moonpark.cli_options"
+local options = require "moonpark.cli.options"
 local process = require "support.process"
 local spelling = require "moonpark.spelling"
 local testing = require "moonpark.testing"

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cookies.lua - the bytes are a Cookie field; and up to a bar each the name, value, path and domain of a Set-Cookie.
 
-local fields = require "moonpark.http_fields"
+local fields = require "moonpark.http.fields"
 
 local function check_received(bytes)
   for name, value in pairs(fields.cookies(bytes)) do

@@ -4,7 +4,7 @@
 #ifndef MOONPARK_FUZZ_H
 #define MOONPARK_FUZZ_H
 
-#include "../../runtime/http_parse.h"
+#include "http/h1_parse.h"
 
 #include <stdio.h>
 #include <stdlib.h>

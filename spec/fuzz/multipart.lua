@@ -5,7 +5,7 @@
 -- the parts that a reader finds which goes by lines. Parts that are written are read back as they were, and again when
 -- what was read is written; but where a line of theirs begins with the boundary: that is another part, or refused.
 
-local multipart = require "moonpark.http_multipart"
+local multipart = require "moonpark.http.multipart"
 local support = require "support.multipart"
 
 local CUTS = 12 -- that are tried of one body, evenly; of one that is a byte longer they are elsewhere

@@ -2,7 +2,7 @@
 /* response.c - the bytes are the head of a response, which may have folds. */
 #include "head.h"
 
-#include "../../runtime/http_fold.h"
+#include "http/h1_fold.h"
 
 /* The next byte that is neither a blank nor of a line's end. */
 static size_t next_text(const char *bytes, size_t n, size_t at)

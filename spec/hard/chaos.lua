@@ -22,7 +22,7 @@ local net = require "moonpark.net"
 local process = require "moonpark.process"
 local hard = assert(core.hard, "chaos.lua needs the hard build")
 
-for _, name in ipairs { "compress", "gzip", "brotli", "static" } do require("moonpark.http_" .. name) end
+for _, name in ipairs { "compress", "gzip", "brotli", "static" } do require("moonpark.http." .. name) end
 
 local seed, calls, allocs = assert(tonumber(arg[1]), "a seed expected"), tonumber(arg[2] or 150), tonumber(arg[3] or 0)
 local ROUNDS = tonumber(arg[4] or 12)

@@ -9,14 +9,14 @@
 local ffi = require "ffi"
 local core = require "moonpark.core"
 local http = require "moonpark.http"
-local http_decode = require "moonpark.http_decode"
+local http_decode = require "moonpark.http.decode"
 local life = require "hard.life"
 local life_expect = require "hard.life_expect"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 
 -- Loaded when they are asked for first, and not again where that fails: they are here before anything does.
-for _, name in ipairs { "compress", "logger", "brotli", "gzip", "multipart" } do require("moonpark.http_" .. name) end
+for _, name in ipairs { "compress", "logger", "brotli", "gzip", "multipart" } do require("moonpark.http." .. name) end
 require "moonpark.fs"
 http_decode.accepted()
 

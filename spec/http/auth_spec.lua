@@ -2,7 +2,7 @@
 -- auth_spec.lua - http.basic_auth: who is let in.
 
 local http = require "moonpark.http"
-local http_auth = require "moonpark.http_auth"
+local http_auth = require "moonpark.http.auth"
 local process = require "support.process"
 local support = require "support.http"
 

@@ -3,7 +3,7 @@
 
 local core = require "moonpark.core"
 local http = require "moonpark.http"
-local http_decode = require "moonpark.http_decode"
+local http_decode = require "moonpark.http.decode"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local peers = require "support.http_client"
@@ -524,7 +524,7 @@ describe("a compressed answer", function()
   it("is asked for again once its library can be loaded", function()
     local result = process.run({ process.interpreter, "-e", [[
       local ffi = require "ffi"
-      local load, decode = ffi.load, require "moonpark.http_decode"
+      local load, decode = ffi.load, require "moonpark.http.decode"
       ffi.load = function() error("not enough memory", 0) end
       print(decode.accepted(), decode.new "gzip")
       ffi.load = load

@@ -2,12 +2,12 @@
 -- compress_spec.lua - http.compress: who gets which coding, and that real programs read it.
 
 local http = require "moonpark.http"
-local http_compress = require "moonpark.http_compress"
+local http_compress = require "moonpark.http.compress"
 local moonpark = require "moonpark"
 local process = require "support.process"
 local support = require "support.http"
 
-local has_brotli = type(select(2, pcall(require, "moonpark.http_brotli"))) == "table"
+local has_brotli = type(select(2, pcall(require, "moonpark.http.brotli"))) == "table"
 
 describe("http.compress", function()
   after_each(support.stop_all)
@@ -184,9 +184,9 @@ describe("http.compress", function()
 
   it("gives any bytes back, however they are cut and at every level", function()
     math.randomseed(99)
-    local codecs = { { require "moonpark.http_gzip", 1, 9, { "gzip", "-dc" } } }
+    local codecs = { { require "moonpark.http.gzip", 1, 9, { "gzip", "-dc" } } }
     if has_brotli and support.run({ "sh", "-c", "command -v brotli" }).status == 0 then
-      codecs[2] = { require "moonpark.http_brotli", 0, 11, { "brotli", "-dc" } }
+      codecs[2] = { require "moonpark.http.brotli", 0, 11, { "brotli", "-dc" } }
     end
     for _, codec in ipairs(codecs) do
       local module, least, most, command = unpack(codec)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What a request's fields ask of a file: verdicts by table.
 
-local conditions = require "moonpark.http_conditions"
+local conditions = require "moonpark.http.conditions"
 
 local ETAG, OTHER = '"a-1"', '"b"'
 local MODIFIED = 784111777 -- Sun, 06 Nov 1994 08:49:37 GMT

@@ -328,7 +328,7 @@ describe("a compressed stream", function()
   after_each(servers.stop_all)
 
   it("has one writer at a time, and nothing that another one wanted to write", function()
-    local decode = require "moonpark.http_decode"
+    local decode = require "moonpark.http.decode"
     for coding in pairs { gzip = true, br = true } do
       local wrong = {}
       local go_on = moonpark.event()
@@ -360,7 +360,7 @@ describe("a compressed stream", function()
   end)
 
   it("goes on where it is begun again, which raises", function()
-    local decode = require "moonpark.http_decode"
+    local decode = require "moonpark.http.decode"
     local wrong
     local server = servers.start(function(req, res)
       http.compress()(req, res, function() end)
@@ -446,7 +446,7 @@ describe("a long random run of writes, some of which are ended,", function()
   end
 
   local function unpacked(text)
-    local decoder, parts = require("moonpark.http_decode").new "gzip", {}
+    local decoder, parts = require("moonpark.http.decode").new "gzip", {}
     decoder:push(text)
     for data in function() return decoder:pull() or nil end do parts[#parts + 1] = data end
     return table.concat(parts)

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- date_spec.lua - dates of header fields, as RFC 9110 5.6.7 has them.
 
-local http_date = require "moonpark.http_date"
-local http_fields = require "moonpark.http_fields"
+local http_date = require "moonpark.http.date"
+local http_fields = require "moonpark.http.fields"
 
 local SUNDAY = 784111777 -- Sun, 06 Nov 1994 08:49:37 GMT
 local NOW = 1764288000   -- Fri, 28 Nov 2025 00:00:00 GMT

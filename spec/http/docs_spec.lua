@@ -168,7 +168,7 @@ describe("the default of a server's limit", function()
     says("connections", tostring(defaults.max_connections), "`max_connections`")
     says("requests on a connection", defaults.max_requests == 0 and "any", "`max_requests`")
     says("trailer section, of any number of fields",
-      size(tonumber(read("runtime/http_conn.h"):match("HTTP_TRAILERS_MAX = (%d+)"))))
+      size(tonumber(read("runtime/http/http_body.h"):match("HTTP_TRAILERS_MAX = (%d+)"))))
     says("bytes that `req:body`, `req:json`, `req:form` hold", size(constant("http_request", "BODY_MAX = (%d+)")),
       "their argument")
     says("names of a form", tostring(constant("http_request", "FORM_MAX = (%d+)")))

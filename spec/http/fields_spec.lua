@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- fields_spec.lua - header fields, cookies, dates and lists with weights.
 
-local fields = require "moonpark.http_fields"
-local http_conditions = require "moonpark.http_conditions"
-local http_multipart = require "moonpark.http_multipart"
+local fields = require "moonpark.http.fields"
+local http_conditions = require "moonpark.http.conditions"
+local http_multipart = require "moonpark.http.multipart"
 
 describe("received fields", function()
   local received = fields.received { "host", "a", "x-list", "1", "accept", "b", "x-list", "2" }

@@ -3,11 +3,11 @@
 
 local fs = require "moonpark.fs"
 local files = require "support.fs"
-local http_date = require "moonpark.http_date"
-local http_files = require "moonpark.http_files"
+local http_date = require "moonpark.http.date"
+local http_files = require "moonpark.http.file_response"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
-local http_types = require "moonpark.http_types"
+local http_types = require "moonpark.http.types"
 local support = require "support.http_files"
 
 local MODIFIED = 784111777

@@ -3,7 +3,7 @@
 -- others.
 
 local http = require "moonpark.http"
-local http_multipart = require "moonpark.http_multipart"
+local http_multipart = require "moonpark.http.multipart"
 local moonpark = require "moonpark"
 local multipart_support = require "support.multipart"
 local net_support = require "support.net"

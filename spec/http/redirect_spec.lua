@@ -3,7 +3,7 @@
 
 local http = require "moonpark.http"
 local peers = require "support.http_client"
-local route = require "moonpark.http_route"
+local route = require "moonpark.http.proxies"
 
 local function to(status, location)
   return ("HTTP/1.1 %d X\r\nLocation: %s\r\nContent-Length: 2\r\n\r\nno"):format(status, location)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- set_cookie_spec.lua - moonpark.http_set_cookie: Set-Cookie fields as clients read them (RFC 6265 5.2).
 
-local set_cookie = require "moonpark.http_set_cookie"
+local set_cookie = require "moonpark.http.set_cookie"
 
 -- A cookie in one line, attributes in the order of their names.
 local function shown(field)

@@ -99,7 +99,7 @@ describe("resolve", function()
 
   it("is reachable as moonpark.net.resolve and as moonpark.resolve.lookup", dns.with(function(server)
     server:on("host.test", { a = { "127.1.2.3" } })
-    local resolve = require "moonpark.resolve"
+    local resolve = require "moonpark.net.resolve"
     assert.equal(net.resolve, resolve.resolve)
     assert.same({ "127.1.2.3" }, resolve.lookup("host.test"))
     assert.same({ "127.1.2.3" }, resolve.lookup("host.test", moonpark.now() + 60, "ip4"))

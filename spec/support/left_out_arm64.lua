@@ -28,10 +28,10 @@ return {
   ["spec/net/packet_unix_spec.lua"] = {
     ["has no options of the internet"] = "qemu refuses them itself, and with another number",
   },
-  ["spec/packet_spec.lua"] = {
+  ["spec/net/packet_open_spec.lua"] = {
     ["on a wire of IPv6"] = GROUPS,
   },
-  ["spec/process_start_spec.lua"] = {
+  ["spec/process/start_spec.lua"] = {
     ["a start says what could not be executed"] = SPAWN,
     ["comes back where the program cannot be started"] = SPAWN,
     ["gives its detached child or leaves none"] = EXEC,

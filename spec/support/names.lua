@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- support/names.lua - names without a resolver: a table answers for it while a function runs.
 
-local addresses = require "moonpark.addresses"
+local addresses = require "moonpark.net.addresses"
 local net = require "moonpark.net"
 
 local M = {}

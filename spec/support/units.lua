@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- support/units.lua - the C core's lower floors for specs, through ffi and units.so.
+-- support/units.lua - the C core below Lua for specs, through ffi and units.so.
 --
--- Nothing is declared twice: the declarations are read from runtime/*.h, so a field that is added or moved
+-- Nothing is declared twice: the declarations are read from runtime/*/*.h, so a field that is added or moved
 -- there is added or moved here, and a header that ffi cannot read fails every spec that needs it. Only the
 -- system's structs are written out, under names of their own, and their sizes are checked.
 -- Inline functions are not read; the few that specs need are written again below.
@@ -12,10 +12,11 @@ local process = require "support.process"
 local source = debug.getinfo(1, "S").source:match("^@(.*)spec/support/units%.lua$")
   or error("spec/support/units.lua must be loaded from its file")
 
-local headers = { -- lower floors first
-  "base", "list", "errors", "hard", "sys", "clock", "timers", "buf", "addr", "poller", "stream", "sched",
-  "signals", "netpoll", "pool", "socket", "pipe", "loop", "addr_rank", "resolv_conf", "dns_walk", "dns", "resolver",
-  "conn", "http_parse", "http_fold", "http",
+local headers = { -- lower layers first
+  "base/base", "base/list", "base/errors", "base/hard", "base/sys", "base/clock", "loop/timers", "base/buf",
+  "net/addr", "loop/poller", "net/stream", "loop/sched", "loop/signals", "loop/netpoll", "loop/pool", "net/socket",
+  "net/pair", "loop/loop", "net/addr_rank", "net/resolv_conf", "net/dns_walk", "net/dns", "net/resolver", "net/conn",
+  "http/h1_parse", "http/h1_fold", "http/h1_frame",
 }
 
 local system = [[
@@ -141,7 +142,7 @@ function M.socketpair()
 end
 
 --- A regular file.
-function M.file() return checked(C.open(source .. "runtime/base.h", O_CLOEXEC)) end
+function M.file() return checked(C.open(source .. "runtime/base/base.h", O_CLOEXEC)) end
 
 function M.close(...)
   for i = 1, select("#", ...) do checked(C.close((select(i, ...)))) end

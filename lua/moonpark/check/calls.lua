@@ -1,0 +1,230 @@
+-- SPDX-License-Identifier: MIT
+-- check_calls.lua - calls that cannot be meant: what no module of moonpark has, methods without their object, what
+-- makes the whole loop wait, and moonpark.go of a call.
+
+local core = require "moonpark.core"
+local names_of = require "moonpark.check.names"
+local spelling = require "moonpark.spelling"
+require "moonpark.net" -- its methods too
+
+local M = {}
+
+local function is(token, text) return token ~= nil and token.text == text and token.kind ~= "string" end
+
+local function is_field(tokens, i) return is(tokens[i - 1], ".") or is(tokens[i - 1], ":") end
+
+local function keys(t)
+  local list = {}
+  for key in pairs(t) do list[#list + 1] = type(key) == "string" and not key:find "^_" and key or nil end
+  return list
+end
+
+local function did_you_mean(word, words)
+  local meant = spelling.nearest(word, words)
+  return meant and (" (did you mean '%s'?)"):format(meant) or ""
+end
+
+---------------------------------------------------------------------------------------------------
+-- modules
+
+local internal = { ["moonpark.core"] = true } -- it differs from build to build
+
+-- The module, or nil where there is none of that name.
+local function load_module(name)
+  if internal[name] then return nil end
+  local ok, module = pcall(require, name)
+  return ok and type(module) == "table" and module or nil
+end
+
+-- What the script itself adds to a module: "moonpark.net.name"
+local function additions(tokens, names)
+  local added = {}
+  for i = 1, #tokens - 3 do
+    local module = tokens[i].kind == "name" and names.modules[tokens[i].text]
+    if module and is(tokens[i + 1], ".") and (is(tokens[i + 3], "=") or is(tokens[i - 1], "function")) then
+      added[module .. "." .. tokens[i + 2].text] = true
+    end
+  end
+  return added
+end
+
+-- tokens[i] is the dot behind what is that module.
+local function check_field(tokens, i, name, state)
+  local module, field = load_module(name), tokens[i + 1]
+  if not module or not is(tokens[i], ".") or field.kind ~= "name" then return end
+  local full = name .. "." .. field.text
+  if state.added[full] then return end
+  local value = module[field.text]
+  if value == nil then
+    return state.add(field.line, ("%s has no '%s'%s"):format(name, field.text, did_you_mean(field.text, keys(module))))
+  end
+  if rawequal(package.loaded[full], value) then check_field(tokens, i + 2, full, state) end
+end
+
+local function check_modules(tokens, i, state)
+  local token = tokens[i]
+  if token.kind ~= "name" then return end
+  local module = not is_field(tokens, i) and state.names.modules[token.text]
+  if module then check_field(tokens, i + 1, module, state) end
+  local required, behind = names_of.required(tokens, i)
+  if required and (required == "moonpark" or required:find "^moonpark%.") then
+    check_field(tokens, behind, required, state)
+  end
+end
+
+---------------------------------------------------------------------------------------------------
+-- connections
+
+local methods = {} -- of every class of the core's: an address says which of them it is
+for name, class in pairs(core) do
+  if name:find "_class$" then
+    for method, fn in pairs(class) do methods[method] = type(fn) == "function" or nil end
+  end
+end
+
+local function check_connections(tokens, i, state)
+  local object, sign, method = tokens[i], tokens[i + 1], tokens[i + 2]
+  if object.kind ~= "name" or is_field(tokens, i) or not state.names.connections[object.text] then return end
+  local first = tokens[i + 4]
+  if not (is(sign, ".") or is(sign, ":")) or not is(tokens[i + 3], "(") then return end
+  if not methods[method.text] then
+    state.add(method.line, ("a connection has no method '%s'%s"):format(method.text,
+      did_you_mean(method.text, keys(methods))))
+  elseif is(sign, ".") and not is(first, object.text) then
+    state.add(method.line, ("%s.%s(...) lacks its object: %s:%s(...)"):format(object.text, method.text, object.text,
+      method.text))
+  end
+end
+
+---------------------------------------------------------------------------------------------------
+-- what the loop waits for
+
+local blocking = {
+  { "os", ".", "execute", "(", use = "use moonpark.process" },
+  { "io", ".", "popen", "(", use = "use moonpark.process" },
+  { "io", ".", "read", "(", use = "no task runs until a line is there" },
+  { "io", ".", "stdin", ":", "read", use = "no task runs until a line is there" },
+}
+
+local sockets = { socket = true, ["socket.http"] = true, ["socket.unix"] = true, ["ssl.https"] = true }
+
+local function matches(tokens, i, pattern)
+  for n, text in ipairs(pattern) do
+    local token = tokens[i + n - 1]
+    local call = text == "(" and token and token.kind == "string"
+    if not call and not is(token, text) then return false end
+  end
+  return true
+end
+
+local function check_blocking(tokens, i, state)
+  if not state.waits or tokens[i].kind ~= "name" then return end
+  for _, pattern in ipairs(blocking) do
+    if matches(tokens, i, pattern) and not is_field(tokens, i) and not state.names.bound[pattern[1]] then
+      state.add(tokens[i].line, ("warning: %s makes the whole loop wait: %s"):format(
+        table.concat(pattern):gsub("%($", ""), pattern.use))
+    end
+  end
+  local required = names_of.required(tokens, i)
+  if sockets[required] then
+    state.add(tokens[i].line, ("warning: '%s' makes the whole loop wait: use moonpark.net"):format(required))
+  end
+end
+
+---------------------------------------------------------------------------------------------------
+-- moonpark.go(f())
+
+local openers = { ["function"] = true, ["do"] = true, ["if"] = true, ["repeat"] = true, ["("] = true, ["{"] = true,
+  ["["] = true }
+local closers = { ["end"] = true, ["until"] = true, [")"] = true, ["}"] = true, ["]"] = true }
+
+-- The place of what closes the opener at that place.
+local function closing(tokens, i)
+  local depth = 0
+  for at = i, #tokens do
+    local text = tokens[at].kind ~= "string" and tokens[at].text
+    if openers[text] then depth = depth + 1 end
+    if closers[text] then depth = depth - 1 end
+    if depth == 0 then return at end
+  end
+  return #tokens
+end
+
+-- Does the function at that place return something? Functions in it are not looked into.
+local function returns(tokens, i)
+  local last, at = closing(tokens, i), i + 1
+  while at < last do
+    if is(tokens[at], "function") then
+      at = closing(tokens, at)
+    elseif is(tokens[at], "return") then
+      return not is(tokens[at + 1], "end") and not is(tokens[at + 1], "else") and not is(tokens[at + 1], ";")
+    end
+    at = at + 1
+  end
+  return false
+end
+
+-- The names of local functions that return nothing; [name] = false where another of that name does.
+local function procedures(tokens)
+  local found = {}
+  for i, token in ipairs(tokens) do
+    if is(token, "function") and tokens[i + 1].kind == "name" and is(tokens[i + 2], "(") then
+      local name = tokens[i + 1].text
+      found[name] = found[name] ~= false and is(tokens[i - 1], "local") and not returns(tokens, i)
+    end
+  end
+  return found
+end
+
+-- The call at that place, if it certainly returns no function. -> its text, the place of its bracket
+local function certain_call(tokens, i, state)
+  local name, sign, method = tokens[i], tokens[i + 1], tokens[i + 2]
+  if name.kind ~= "name" then return nil end
+  if is(sign, "(") and state.procedures[name.text] then return name.text, i + 1 end
+  if not method or not is(tokens[i + 3], "(") then return nil end
+  local text = name.text .. sign.text .. method.text
+  if is(sign, ".") and state.names.modules[name.text] then return text, i + 3 end
+  if is(sign, ":") and state.names.connections[name.text] and method.text ~= "lines" and method.text ~= "accepts" then
+    return text, i + 3
+  end
+end
+
+local function check_go(tokens, i, state)
+  if state.names.modules[tokens[i].text] ~= "moonpark" or is_field(tokens, i) then return end
+  if not (is(tokens[i + 1], ".") and is(tokens[i + 2], "go") and is(tokens[i + 3], "(")) then return end
+  local called, bracket = certain_call(tokens, i + 4, state)
+  local after = called and tokens[closing(tokens, bracket) + 1]
+  if not is(after, ")") and not is(after, ",") then return end
+  local name = tokens[i].text
+  local better = called:find ":" and called:gsub("^(.-):(.*)$", "%1.%2, %1") or called
+  state.add(tokens[i].line, ("%s.go(%s(...)) runs it here and starts what it returns: %s.go(%s, ...)"):format(name,
+    called, name, better))
+end
+
+---------------------------------------------------------------------------------------------------
+
+local function uses_moonpark(tokens)
+  for i = 1, #tokens do
+    local module = names_of.required(tokens, i)
+    if module and module:find "^moonpark%f[^%w_]" then return true end
+  end
+  return false
+end
+
+--- The findings of one script.
+---@param tokens moonpark.check.token[]
+---@param path string
+---@param add fun(line: integer, text: string)
+function M.judge(tokens, path, add)
+  local names = names_of.read(tokens)
+  local state = { names = names, add = add, added = additions(tokens, names), procedures = procedures(tokens),
+    waits = uses_moonpark(tokens) and not path:find "_spec%.lua$" } -- in a test nobody else is to run
+  for i = 1, #tokens do
+    check_modules(tokens, i, state)
+    check_connections(tokens, i, state)
+    check_blocking(tokens, i, state)
+    check_go(tokens, i, state)
+  end
+end
+
+return M

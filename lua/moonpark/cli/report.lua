@@ -1,0 +1,60 @@
+-- SPDX-License-Identifier: MIT
+-- cli_tell.lua - how the command tells what went wrong, without the frames that are its own.
+
+local failures = require "moonpark.failures"
+
+local M = {}
+
+local main       -- the main task
+local told       -- its failure has been printed, or is none
+local ending     -- the program ends: tasks were asked to give up
+
+function M.say(text) io.stderr:write("moonpark: ", text, "\n") end
+
+local function is_frame_of_command(line, site)
+  if line == "started at:" then return true end
+  for _, place in ipairs(site) do
+    if line == "\t" .. place then return true end
+  end
+  return line:find "^\t[^\n]*moonpark/cli/%w+%.lua:%d+: in function" ~= nil
+end
+
+--- A failed task's error and traceback. The outermost frames are the command's own: nothing that the script's
+--- author could use.
+---@param task moonpark.task
+---@return string
+function M.describe(task)
+  local lines, last, site = {}, 0, task:site()
+  for line in (failures.describe(task) .. "\n"):gmatch "(.-)\n" do
+    table.insert(lines, line)
+    if not is_frame_of_command(line, site) then last = #lines end
+  end
+  return table.concat(lines, "\n", 1, last)
+end
+
+--- Whose failure ends the program.
+function M.set_main(task) main = task end
+
+--- From now on a task that gives up because it is canceled does what it was asked for.
+function M.expect_end() ending = true end
+
+-- A task that gave up because the program ends has done what it was asked for.
+local function obeyed(err)
+  return ending and main:is_canceled() and failures.is_cancellation(err)
+end
+
+--- The main task's failure, once.
+function M.tell_main()
+  if told or not main or main:status() ~= "failed" then return end
+  local _, err = main:results()
+  told = true
+  if not obeyed(err) then M.say(M.describe(main)) end
+end
+
+--- What the main task ends with from now on is told already.
+function M.hush() told = true end
+
+--- Has anything failed?
+function M.failed() return told or failures.uncaught > 0 end
+
+return M

@@ -1,0 +1,119 @@
+-- SPDX-License-Identifier: MIT
+-- cli_run.lua - runs a program: -e, -l and the script are the main task, then comes the prompt of -i.
+
+local core = require "moonpark.core"
+local dump = require "moonpark.dump"
+local ending = require "moonpark.cli.shutdown"
+local failures = require "moonpark.failures"
+local repl = require "moonpark.repl"
+local signals = require "moonpark.cli.signals"
+local task = require "moonpark.task"
+local tell = require "moonpark.cli.report"
+
+local M = {}
+
+local OK, FAILED, DEADLOCK = 0, 1, 3
+
+local function load_script(path)
+  if path == "-" then return loadfile() end
+  local file, err = io.open(path)
+  if not file then return nil, "cannot open the script: " .. err end
+  local _, why = file:read(1) -- a folder can be opened
+  file:close()
+  if why then return nil, ("cannot open the script: %s: %s"):format(path, why) end
+  return loadfile(path)
+end
+
+-- -l name: as luajit's. -l name=module: the global, too.
+local function code_of(step)
+  if step.option == "-e" then return step.value end
+  local name, module = step.value:match "^([^=]*)=(.*)$"
+  return name and ("_G[%q] = require %q"):format(name, module) or ("require %q"):format(step.value)
+end
+
+--- The main task's parts, in their order. Nothing has run.
+---@param program moonpark.cli.program
+---@param script string|nil
+---@return function[]|nil
+---@return string? err
+function M.load(program, script)
+  local chunks = {}
+  for _, step in ipairs(program.steps) do
+    local chunk, err = loadstring(code_of(step), "=(command line)")
+    if not chunk then return nil, err end
+    table.insert(chunks, chunk)
+  end
+  if script then
+    local chunk, err = load_script(script)
+    if not chunk then return nil, err end
+    table.insert(chunks, chunk)
+  end
+  return chunks
+end
+
+local function say_hello()
+  io.stdout:write(("moonpark %s, %s, %s; Ctrl-C cancels what runs, Ctrl-D ends\n"):format(core.version, jit.version,
+    core.netpoll_name()))
+end
+
+-- Where somebody types, Ctrl-C is the prompt's as long as there is one; and its end is the program's, whatever
+-- still runs.
+local function watch_terminal(prompt)
+  local end_program
+  end_program = signals.on("INT", function()
+    if ending.status() or not prompt:interrupt() then end_program() end
+  end)
+  prompt:take_interrupts()
+  ending.on_end(function() prompt:restore() end)
+  failures.on_report(function(text, what) prompt:interject(("moonpark: %s: %s"):format(what, text)) end)
+  signals.on("WINCH", function() prompt:resize() end)
+  signals.on("CONT", function() prompt:continue() end)
+end
+
+local function run_prompt(grace)
+  local prompt = repl.open { describe = tell.describe }
+  if prompt.terminal then
+    say_hello()
+    watch_terminal(prompt)
+  end
+  local why = prompt:run()
+  prompt:close()
+  if prompt.terminal and why == "eof" then ending.start("the input has ended", OK, grace) end
+end
+
+local function main_task(chunks, program)
+  tell.set_main(core.current())
+  for i = 1, #chunks do chunks[i](unpack(arg)) end
+  if program.interactive then run_prompt(program.grace) end
+end
+
+-- A failure of the main task ends the program, without waiting for tasks that may never end.
+local function watch_main(grace)
+  task.on_main_failed(function()
+    tell.tell_main()
+    ending.start("the main task failed", FAILED, grace)
+  end)
+end
+
+local function report_deadlock()
+  tell.say(dump.deadlock())
+  tell.tell_main()
+  tell.hush() -- what is killed now has not failed
+  core.kill_all()
+end
+
+--- Runs them.
+---@param chunks function[]
+---@param program moonpark.cli.program
+---@return integer status
+function M.run(chunks, program)
+  signals.watch(program.grace)
+  watch_main(program.grace)
+  os.exit = ending.leave -- luacheck: ignore 122
+  local locked = task.run_main(main_task, chunks, program) == "deadlock"
+  if locked then report_deadlock() end
+  ending.settle()
+  return ending.status() or locked and DEADLOCK or tell.failed() and FAILED or OK
+end
+
+return M

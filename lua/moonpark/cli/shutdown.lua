@@ -1,0 +1,102 @@
+-- SPDX-License-Identifier: MIT
+-- cli_end.lua - the end of a program. To wind down: cancel every task, wait for them for a grace period, close what
+-- is left.
+
+local core = require "moonpark.core"
+local failures = require "moonpark.failures"
+local task = require "moonpark.task"
+local tell = require "moonpark.cli.report"
+
+local M = {}
+
+local LISTED = 20         -- how many of the tasks that do not end are named
+
+local exit = os.exit      -- scripts get M.leave
+local ending              -- nil, or {reason, status, grace} once the program winds down
+local last_wish           -- fn(): puts back what must not stay as it is, such as a terminal
+
+--- Calls fn() before the process ends, however it ends; nil: nothing is left to be put back.
+function M.on_end(fn) last_wish = fn end
+
+--- The end: nobody will join any more. The system closes what is open when a process ends, but it leaves
+--- the paths of unix listeners, and children: those have had their time where the program winds down.
+function M.settle()
+  if last_wish then last_wish() end
+  last_wish = nil
+  tell.tell_main()
+  failures.flush()
+  core.close_conns()
+  core.process_signal_all(ending and "KILL" or "TERM")
+end
+
+--- os.exit, in order.
+function M.leave(status, close)
+  M.settle()
+  exit(status, close)
+end
+
+--- Its status, once the program winds down.
+---@return integer|nil
+function M.status() return ending and ending.status end
+
+local function others()
+  local list, me = {}, core.current()
+  for _, info in ipairs(core.tasks()) do
+    if not rawequal(info.task, me) then table.insert(list, info) end
+  end
+  return list
+end
+
+local function describe(info)
+  local name = task.name_of(info.task)
+  return ("  task %d%s, %s%s"):format(info.id, name and (" %q"):format(name) or "",
+    info.wait and "in " .. info.wait or info.state, info.site[1] and ", started at " .. info.site[1] or "")
+end
+
+-- Some do not listen. The process ends here.
+local function give_up()
+  local left = others()
+  local lines = { ("%s: %d task%s not ended after %g s:"):format(ending.reason, #left,
+    #left == 1 and " has" or "s have", ending.grace) }
+  for i = 1, math.min(#left, LISTED) do table.insert(lines, describe(left[i])) end
+  if #left > LISTED then table.insert(lines, "  ...") end
+  tell.say(table.concat(lines, "\n"))
+  M.leave(ending.status)
+end
+
+-- Not by join, which would take errors that are to be told.
+local function all_ended(list, deadline)
+  for _, info in ipairs(list) do
+    if not info.task:await(deadline - core.now()) then return false end
+  end
+  return true
+end
+
+-- Tasks may start others while they end: until none is left.
+local function wait_for_others()
+  local deadline = core.now() + ending.grace
+  local left = others()
+  while #left > 0 do
+    for _, info in ipairs(left) do info.task:cancel(ending.reason) end
+    if not all_ended(left, deadline) then return give_up() end
+    left = others()
+  end
+end
+
+local function wind_down()
+  core.current():name "the end"
+  task.shield(wait_for_others)
+end
+
+--- Winds down, in a task of its own; for the loop's own stack too.
+---@param reason string
+---@param status integer
+---@param grace number seconds
+function M.start(reason, status, grace)
+  if ending then return end
+  ending = { reason = reason, status = status, grace = grace }
+  tell.expect_end()
+  core.go(wind_down)
+end
+
+return M

@@ -1,0 +1,177 @@
+-- SPDX-License-Identifier: MIT
+-- cli_words.lua - reads the words of the command line.
+--
+-- The first word alone says whether it is one of the commands (check, init, ...): what is in the folder does not
+-- matter, so the same line always means the same. A script of such a name is ./check, or comes after --.
+
+local options = require "moonpark.cli.options"
+local spelling = require "moonpark.spelling"
+
+local M = {}
+
+local GRACE = 5 -- seconds
+
+---@class moonpark.cli.program
+---@field steps {option: "-e"|"-l", value: string}[] in their order
+---@field script? integer the script's place among the words
+---@field interactive? boolean
+---@field action? "help"|"version"
+---@field grace number seconds
+
+local function seconds(word)
+  local n = tonumber(word)
+  return n and n >= 0 and n < math.huge and n or nil
+end
+
+local function add_step(option)
+  return function(program, value)
+    table.insert(program.steps, { option = option, value = value })
+    return true
+  end
+end
+
+-- Each option's reader: fn(program, value) -> true | nil, what is wrong with it
+local valued = {
+  ["-e"] = add_step "-e",
+  ["-l"] = add_step "-l",
+  ["--grace"] = function(program, value)
+    program.grace = seconds(value)
+    if program.grace then return true end
+    return nil, ("--grace: a number of seconds expected, got '%s'"):format(value)
+  end,
+}
+
+local function act(action)
+  return function(program) program.action = program.action or action end
+end
+
+local plain = {
+  ["-i"] = function(program) program.interactive = true end,
+  ["-v"] = act "version", ["--version"] = act "version",
+  ["-h"] = act "help", ["--help"] = act "help",
+}
+
+-- "-ecode", "--grace=1" -> option, value
+local function joined(word)
+  local short = word:match "^%-%a"
+  if valued[short] and #word > 2 then return short, word:sub(3) end
+  local option, value = word:match "^(%-%-%w+)=(.*)$"
+  if valued[option] then return option, value end
+end
+
+-- What may help with an option that is none, or nil.
+local function hint(word, names)
+  if not names and word:find "^%-[jOb]" then
+    return ("an option of LuaJIT's own? luajit %s \"$(command -v moonpark)\" ..."):format(word)
+  end
+  local meant = spelling.nearest(word:match "^[^=]*", names or (options.words()))
+  return meant and ("did you mean '%s'?"):format(meant)
+end
+
+local function unknown(word, names) return nil, ("unknown option '%s'"):format(word), hint(word, names) end
+
+-- The option at words[i]. -> the index behind it | nil, what is wrong, a hint
+local function read_option(program, words, i)
+  local word = words[i]
+  if plain[word] then
+    plain[word](program)
+    return i + 1
+  end
+  local option, value = joined(word)
+  local behind = i + 1
+  if valued[word] then
+    option, value, behind = word, words[i + 1], i + 2
+    if not value then return nil, ("option '%s' needs a value"):format(word) end
+  end
+  if not option then return unknown(word) end
+  local ok, wrong = valued[option](program, value)
+  return ok and behind, wrong
+end
+
+--- The words of `moonpark [options] [script [arguments]]`.
+---@param words string[]
+---@return moonpark.cli.program|nil
+---@return string? wrong
+---@return string? hint
+function M.program(words)
+  local program = { steps = {}, grace = GRACE }
+  local i = 1
+  while words[i] and words[i]:find "^%-." do
+    if words[i] == "--" then
+      i = i + 1
+      break
+    end
+    local behind, wrong, help = read_option(program, words, i)
+    if not behind then return nil, wrong, help end
+    i = behind
+  end
+  program.script = words[i] and i
+  return program
+end
+
+--- The command that the first word names, or nil.
+---@param words string[]
+---@return moonpark.cli.command|nil
+function M.command(words)
+  for _, command in ipairs(options.commands) do
+    if command.name == words[1] then return command end
+  end
+end
+
+-- The command's option at words[i] goes into `given`, by its name without "--". -> the index behind it | nil, what is
+-- wrong, a hint
+local function read_own_option(command, given, words, i)
+  local name, value = words[i]:match "^(%-%-%w+)=(.*)$"
+  name = name or words[i]
+  local names = { "--help" }
+  for _, option in ipairs(command.options or {}) do
+    table.insert(names, option.names[1])
+    if option.names[1] == name and option.value then
+      value = value or words[i + 1]
+      if not value then return nil, ("option '%s' needs a value"):format(name) end
+      given[name:sub(3)] = value
+      return words[i]:find "=" and i + 1 or i + 2
+    elseif option.names[1] == words[i] then
+      given[name:sub(3)] = true
+      return i + 1
+    end
+  end
+  return unknown(words[i], command.options and names)
+end
+
+--- The words of `moonpark NAME ...`: its arguments and, under `options`, its options; or that help is wanted.
+---@param words string[]
+---@param command moonpark.cli.command
+---@return string[]|"help"|nil
+---@return string? wrong
+---@return string? hint
+function M.arguments(words, command)
+  local arguments, i = { options = {} }, 2
+  while words[i] do
+    local word = words[i]
+    if word == "--" then
+      for at = i + 1, #words do table.insert(arguments, words[at]) end
+      return arguments
+    end
+    if word == "-h" or word == "--help" then return "help" end
+    if word:find "^%-." then
+      local behind, wrong, help = read_own_option(command, arguments.options, words, i)
+      if not behind then return nil, wrong, help end
+      i = behind
+    else
+      table.insert(arguments, word)
+      i = i + 1
+    end
+  end
+  return arguments
+end
+
+--- The global `arg` as luajit makes it: the script is 0, what stands before it has negative numbers.
+function M.shifted(words, script)
+  local first, arg = 0, {}
+  while words[first - 1] do first = first - 1 end
+  for i = first, #words do arg[i - script] = words[i] end
+  return arg
+end
+
+return M

@@ -1,0 +1,245 @@
+-- SPDX-License-Identifier: MIT
+-- http_job.lua - a request that is to be made: its options checked, its body, its target, and its head as one text.
+
+local addresses = require "moonpark.net.addresses"
+local core = require "moonpark.core"
+local http_json = require "moonpark.http.json"
+local http_route = require "moonpark.http.proxies"
+local option = require "moonpark.options"
+local url = require "moonpark.url"
+
+local M = {}
+
+--- What a request may say.
+M.known = {
+  method = "string", url = "string", headers = "table", body = false, json = false, form = "table", query = "table",
+  length = option.whole(0, 2 ^ 53), timeout = "seconds", connect_timeout = "seconds", head_timeout = "seconds",
+  io_timeout = "seconds",
+  redirects = "count", max_body = "count", max_head = "positive", proxy = false, unix = "string", stream = "boolean",
+  decode = "boolean", auth = "table", expect = "boolean", keep_alive = "boolean", upgrade = "string",
+}
+
+-- Asked for by options, because a mistake in them would make two requests of one; false: not at all.
+local reserved = {
+  ["content-length"] = "the option 'length'", ["transfer-encoding"] = "a body that is a function",
+  ["connection"] = "the options 'keep_alive' and 'upgrade'", ["upgrade"] = "the option 'upgrade'",
+  ["expect"] = "the option 'expect'", ["te"] = false, ["trailer"] = false, ["keep-alive"] = false,
+  ["proxy-connection"] = false,
+}
+
+---------------------------------------------------------------------------------------------------
+-- checking; what is wrong is returned, and raised where the caller's line is known
+
+local function add_one(list, name, value)
+  local kind = type(value)
+  if kind ~= "string" and kind ~= "number" then return ("invalid value of header '%s'"):format(name) end
+  list[#list + 1] = name
+  list[#list + 1] = tostring(value)
+end
+
+-- Adds the fields of a table {Name = value | {values}}; in order of names, so that a request is the same each time.
+local function add_headers(list, seen, headers)
+  local names = {}
+  for name in pairs(headers) do
+    if type(name) ~= "string" then return ("invalid header name '%s'"):format(tostring(name)) end
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local lower, value = name:lower(), headers[name]
+    if reserved[lower] then return ("header '%s' is set by %s"):format(name, reserved[lower]) end
+    if reserved[lower] == false then return ("header '%s' cannot be set"):format(name) end
+    if not seen[lower] then
+      for _, one in ipairs(type(value) == "table" and value or { value }) do
+        local wrong = add_one(list, name, one)
+        if wrong then return wrong end
+      end
+    end
+  end
+  for _, name in ipairs(names) do seen[name:lower()] = true end
+end
+
+local function is_callable_body(body)
+  if type(body) == "function" then return true end
+  if type(body) ~= "table" and type(body) ~= "userdata" then return false end
+  local ok, read = pcall(function() return body.read end)
+  return ok and type(read) == "function"
+end
+
+local function body_of(options)
+  local body, kind = options.body, nil
+  if options.json ~= nil then
+    local text, why = http_json.encode(options.json)
+    if not text then return nil, nil, "option 'json': " .. why end
+    body, kind = text, "application/json"
+  elseif options.form then
+    body, kind = url.form(options.form), "application/x-www-form-urlencoded"
+  end
+  if type(body) == "number" then body = tostring(body) end
+  if body ~= nil and type(body) ~= "string" and not is_callable_body(body) then
+    return nil, nil, ("option 'body' must be a string, a function or have read(), not a %s"):format(type(body))
+  end
+  return body, kind
+end
+
+---@class moonpark.http.client.options
+---@field url string
+---@field method? string "GET", or "POST" where there is a body
+---@field headers? table<string, string|number|table> Name = value, or a list of values
+---@field query? table added to the URL's
+---@field body? string|function|table what is sent; a function: its pieces, until nil; or what has read()
+---@field length? integer bytes of a body that is not a string; else it goes in chunks
+---@field json? any is encoded
+---@field form? table is encoded
+---@field timeout? number seconds for the whole, redirects included; no limit
+---@field connect_timeout? number seconds; 30
+---@field head_timeout? number seconds from the request's end to the end of the answer's head; no limit
+---@field io_timeout? number seconds for each read and write; no limit
+---@field redirects? integer that are followed; 5
+---@field max_body? integer bytes of a body that is returned; 64 MiB
+---@field max_head? integer bytes of the answer's head; 64 KiB
+---@field proxy? string|false the environment's (http_proxy, no_proxy); false: none
+---@field unix? string the path of a unix socket, in place of the URL's host
+---@field stream? boolean answer:read() gives the body
+---@field decode? boolean false: a compressed body stays so
+---@field auth? string[] {name, password}: basic
+---@field expect? boolean the body waits for "100 Continue"
+---@field keep_alive? boolean false: the connection is not kept
+---@field upgrade? string a protocol; where it is taken up answer.connection is there
+
+---@class moonpark.http.job a request that is under way, over all redirects
+---@field client moonpark.http.client
+---@field options table
+---@field method string
+---@field body string|function|table|nil
+---@field kind string|nil the body's type
+---@field target moonpark.url.parts
+---@field foreign boolean a redirect has led to another origin
+---@field bodiless boolean|nil a redirect has taken the body away
+---@field expect boolean the body waits for "100 Continue"
+---@field head string
+---@field deadline number|nil
+---@field use moonpark.http.use|false of the pool, by the last exchange
+
+local function merged(defaults, options)
+  local all = {}
+  for name, value in pairs(defaults) do all[name] = value end
+  for name, value in pairs(options) do all[name] = value end
+  return all
+end
+
+-- The fields that the caller has not set himself.
+local function own_fields(job, list, seen)
+  local options = job.options
+  local function add(name, value)
+    local lower = name:lower()
+    if value and not seen[lower] then add_one(list, name, value) end
+  end
+  add("User-Agent", "moonpark/" .. core.version)
+  add("Accept", "*/*")
+  -- A slice of a packed body cannot be unpacked, so who asks for a range is sent none.
+  if options.decode ~= false and not seen["accept-encoding"] and not seen["range"] then
+    job.decode = true
+    add("Accept-Encoding", job.client.accepted)
+  end
+  if job.body ~= nil then add("Content-Type", job.kind) end
+  if not job.foreign then add("Authorization", http_route.credentials(options.auth, job.target.user)) end
+end
+
+local function framing_fields(job, list)
+  local body, options = job.body, job.options
+  if type(body) == "string" then
+    add_one(list, "Content-Length", #body)
+  elseif body ~= nil and options.length then
+    add_one(list, "Content-Length", ("%d"):format(options.length))
+  elseif body ~= nil then
+    add_one(list, "Transfer-Encoding", "chunked")
+  elseif job.method == "POST" or job.method == "PUT" or job.method == "PATCH" then
+    add_one(list, "Content-Length", 0)
+  end
+  if job.expect then add_one(list, "Expect", "100-continue") end
+  if options.upgrade then
+    add_one(list, "Connection", "Upgrade")
+    add_one(list, "Upgrade", options.upgrade)
+  elseif options.keep_alive == false then
+    add_one(list, "Connection", "close")
+  end
+end
+
+local private = { authorization = true, cookie = true, ["proxy-authorization"] = true, host = true }
+
+local of_body = { ["content-type"] = true, ["content-encoding"] = true, ["content-language"] = true,
+  ["content-location"] = true }
+
+--- Writes the head of what is to be sent next. nil, or what is wrong with it.
+---@param job moonpark.http.job
+---@return string|nil
+function M.write_head(job)
+  local options, list, seen = job.options, {}, {}
+  job.decode = false
+  local headers = options.headers or {}
+  local host = not job.foreign and http_route.find(headers, "host")
+  add_one(list, "Host", host or job.target.authority)
+  seen.host = true
+  if job.foreign then
+    for name in pairs(private) do seen[name] = true end
+  end
+  for name in pairs(job.bodiless and of_body or {}) do seen[name] = true end
+  local wrong = add_headers(list, seen, headers) or add_headers(list, seen, job.client.headers)
+  if wrong then return wrong end
+  own_fields(job, list, seen)
+  framing_fields(job, list)
+  job.route = http_route.of(job.target, options, job.method)
+  if not job.route.wrong then -- a URL, or a redirect, may name what is no host: dial would raise
+    job.route.wrong = select(2, addresses.test(job.route.address))
+  end
+  if job.route.wrong then return job.route.wrong end
+  if job.route.credentials then add_one(list, "Proxy-Authorization", job.route.credentials) end
+  job.head, wrong = job.client.writer:request(job.method, job.route.target, list)
+  return not job.head and wrong or nil
+end
+
+local function resolve(client, options)
+  local text = options.url
+  if type(text) ~= "string" then return nil, "option 'url' must be a string" end
+  text = url.tolerate(text)
+  local parts, wrong
+  if client.base then parts, wrong = url.resolve(client.base, text) else parts, wrong = url.parse(text) end
+  if not parts then return nil, wrong end
+  if options.query then
+    local joint = parts.path:find("?", 1, true) and "&" or "?"
+    parts.path = parts.path .. joint .. url.form(options.query)
+  end
+  return parts
+end
+
+--- The job; or nil, what is wrong, and whether that is for the caller to mend.
+---@param client moonpark.http.client
+---@param given moonpark.http.client.options
+---@return moonpark.http.job|nil
+---@return string? wrong
+---@return boolean? misuse
+function M.new(client, given)
+  if type(given) ~= "table" then return nil, ("table of options expected, got %s"):format(type(given)), true end
+  local wrong = option.complaint(given, M.known)
+  if wrong then return nil, wrong, true end
+  local options = merged(client.defaults, given)
+  if options.proxy and type(options.proxy) ~= "string" then
+    return nil, "option 'proxy' must be a string or false", true
+  end
+  local body, kind
+  body, kind, wrong = body_of(options)
+  if wrong then return nil, wrong, true end
+  local target
+  target, wrong = resolve(client, options)
+  if not target then return nil, wrong, type(options.url) ~= "string" end
+  local job = { client = client, options = options, method = options.method or (body ~= nil and "POST" or "GET"),
+    body = body, kind = kind, target = target, foreign = false, use = false,
+    expect = body ~= nil and body ~= "" and options.expect or false, -- RFC 9110 10.1.1: not without content
+    deadline = options.timeout and core.now() + options.timeout }
+  wrong = M.write_head(job)
+  if wrong then return nil, wrong, not job.route or not job.route.wrong end
+  return job
+end
+
+return M

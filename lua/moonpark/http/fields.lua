@@ -1,0 +1,255 @@
+-- SPDX-License-Identifier: MIT
+-- http_fields.lua - header fields: received ones by any case of their name, those to be sent as a flat list; cookies.
+
+local core = require "moonpark.core"
+local http_date = require "moonpark.http.date"
+
+local M = {}
+
+---@class moonpark.http.fields
+local Fields = {}
+
+local function get(self, name)
+  local list = self[M]
+  name = name:lower()
+  local value
+  for i = 1, #list, 2 do
+    if list[i] == name then value = value and value .. ", " .. list[i + 1] or list[i + 1] end
+  end
+  return value
+end
+
+function Fields.__index(self, name)
+  if type(name) ~= "string" then return nil end
+  local value = get(self, name)
+  if value then rawset(self, name, value) end
+  return value
+end
+
+--- The received fields of a flat list with names in lower case. fields["content-type"] takes any case and joins
+--- repeated ones by ", "; M.each(fields) gives all in their order, M.all(fields, name) the values of one.
+---@param list string[]
+---@return moonpark.http.fields
+function M.received(list) return setmetatable({ [M] = list }, Fields) end
+
+--- for name, value in http_fields.each(fields): in their order, names in lower case.
+---@param fields moonpark.http.fields
+---@return fun(): string|nil, string|nil
+function M.each(fields)
+  local list, i = rawget(fields, M), -1
+  return function()
+    i = i + 2
+    return list[i], list[i + 1]
+  end
+end
+
+--- The values of one name, in their order.
+---@param fields moonpark.http.fields
+---@param name string
+---@return string[]
+function M.all(fields, name)
+  local values = {}
+  name = name:lower()
+  for found, value in M.each(fields) do
+    if found == name then values[#values + 1] = value end
+  end
+  return values
+end
+
+--- A text without the blanks around it. Not by one pattern: "^%s*(.-)%s*$" looks at long runs of blanks again for each
+--- byte in front of them, and what clients send is as long as they like.
+---@param text string
+---@return string
+function M.trim(text)
+  local first = text:find("%S")
+  return first and text:match("^.*%S", first) or ""
+end
+
+---------------------------------------------------------------------------------------------------
+-- lists in a field's value (RFC 9110 5.6.1), with weights (12.4.2)
+
+-- What is not a weight counts as 0: nobody is sent what he has not asked for in plain words.
+local function weight(parameters)
+  local q = parameters:match(";%s*[qQ]%s*=%s*([^;%s]*)")
+  if not q then return 1 end
+  if not (q:find("^0%.?%d*$") or q:find("^1%.?0*$")) or #q > 5 then return 0 end
+  return tonumber(q)
+end
+
+--- Weights by name, in lower case, of a field such as Accept-Encoding: "gzip;q=0.5, br" -> {gzip = 0.5, br = 1}.
+---@param text string|nil
+---@return table<string, number>
+function M.weights(text)
+  local weights = {}
+  for item in (text or ""):gmatch("[^,]+") do
+    local name, parameters = item:match("^%s*([^;%s]+)%s*(.*)$")
+    if name then weights[name:lower()] = weight(parameters) end
+  end
+  return weights
+end
+
+--- How much an Accept-Encoding field of these weights wants a coding: 0 (not at all) to 1.
+---@param weights table<string, number>
+---@param coding string "gzip", "br", ...
+---@return number
+function M.coding_weight(weights, coding)
+  return weights[coding] or coding == "gzip" and weights["x-gzip"] or weights["*"] or 0
+end
+
+--- Has such a list that name? Whatever the case.
+---@param text string|nil
+---@param name string
+---@return boolean
+function M.lists(text, name)
+  name = name:lower()
+  for item in (text or ""):gmatch("[^,]+") do
+    if M.trim(item):lower() == name then return true end
+  end
+  return false
+end
+
+---------------------------------------------------------------------------------------------------
+-- fields to be sent: {name, value, name, value, ...}; the core checks them when they are
+
+--- Adds one beside those of that name.
+function M.add(list, name, value)
+  list[#list + 1] = name
+  list[#list + 1] = tostring(value)
+end
+
+--- The value of the first of that name.
+function M.get(list, name)
+  name = name:lower()
+  for i = 1, #list, 2 do
+    if list[i]:lower() == name then return list[i + 1] end
+  end
+end
+
+--- The values of all of that name, joined by ", "; nil where there is none.
+function M.joined(list, name)
+  local value
+  name = name:lower()
+  for i = 1, #list, 2 do
+    if list[i]:lower() == name then value = value and value .. ", " .. list[i + 1] or list[i + 1] end
+  end
+  return value
+end
+
+--- Takes all of that name away.
+function M.remove(list, name)
+  name = name:lower()
+  for i = #list - 1, 1, -2 do
+    if list[i]:lower() == name then
+      table.remove(list, i + 1)
+      table.remove(list, i)
+    end
+  end
+end
+
+--- Puts one in place of all of that name; none where the value is nil.
+function M.set(list, name, value)
+  M.remove(list, name)
+  if value ~= nil then M.add(list, name, value) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- cookies (RFC 6265)
+
+--- Names and values of a Cookie field, as they were sent. The first of a name counts: browsers send the most specific
+--- one first.
+---@param text string|nil
+---@return table<string, string>
+function M.cookies(text)
+  local cookies = {}
+  for part in (text or ""):gmatch("[^;]+") do
+    local name, value = part:match("^%s*([^=%s]+)%s*=(.*)$")
+    if name and cookies[name] == nil then
+      value = M.trim(value)
+      cookies[name] = value:match('^"(.*)"$') or value
+    end
+  end
+  return cookies
+end
+
+-- level: 1 is who calls this, and so on to who called res:cookie.
+-- In one line: %q leaves line ends in.
+local function wrong(level, text, ...) error((text:format(...):gsub("\\\n", "\\n")), level + 1) end
+
+local function check_part(text, pattern, what, level)
+  if type(text) ~= "string" then wrong(level, "%s of a cookie: string expected, got %s", what, type(text)) end
+  if text:find(pattern) then wrong(level, "invalid %s of a cookie: %q", what, text) end
+end
+
+-- Seconds since 1970. Outside of them browsers read no date (RFC 6265 5.1.1), and the cookie would stay.
+local YEAR_1601, YEAR_10000 = -11644473600, 253402300800
+
+-- option = function(value) -> what it adds to the field
+local attributes = {
+  path = function(value)
+    check_part(value, "[%c;]", "path", 5)
+    return "; Path=" .. value
+  end,
+  domain = function(value)
+    check_part(value, "[^%w.%-]", "domain", 5)
+    return "; Domain=" .. value
+  end,
+  max_age = function(value)
+    if type(value) ~= "number" or value ~= math.floor(value) or math.abs(value) > 2 ^ 53 then
+      wrong(4, "max_age of a cookie: whole seconds expected, got %s", tostring(value))
+    end
+    return ("; Max-Age=%.0f"):format(value)
+  end,
+  expires = function(value)
+    if type(value) ~= "number" or not (value >= YEAR_1601 and value < YEAR_10000) then
+      wrong(4, "expires of a cookie: seconds since 1970 expected, got %s", tostring(value))
+    end
+    return "; Expires=" .. http_date.format(value)
+  end,
+  secure = function(value) return value and "; Secure" or "" end,
+  http_only = function(value) return value and "; HttpOnly" or "" end,
+  same_site = function(value, options)
+    if value ~= "Strict" and value ~= "Lax" and value ~= "None" then
+      wrong(4, "same_site must be 'Strict', 'Lax' or 'None', got %s", tostring(value))
+    end
+    if value == "None" and not options.secure then wrong(4, "a cookie of same_site 'None' must be secure") end
+    return "; SameSite=" .. value
+  end,
+}
+local order = { "path", "domain", "max_age", "expires", "secure", "http_only", "same_site" }
+
+local function check_options(options)
+  for name in pairs(options) do
+    if not attributes[name] then wrong(4, "unknown option '%s' of a cookie", tostring(name)) end
+  end
+end
+
+--- The value of a Set-Cookie field. Raises on what would not be one cookie, at the line of who called its caller.
+---@param name string
+---@param value string|number
+---@param options? table
+---@return string
+function M.format_cookie(name, value, options)
+  if type(value) == "number" then value = tostring(value) end
+  check_part(name, "[^%w!#$%%&'*+%-.^_`|~]", "name", 4)
+  check_part(value, "[%c%s\",;\\\127-\255]", "value", 4)
+  if name == "" then error("a cookie needs a name", 3) end
+  local parts = { name .. "=" .. value }
+  if not options then return parts[1] end
+  check_options(options)
+  for _, option in ipairs(order) do
+    if options[option] ~= nil then parts[#parts + 1] = attributes[option](options[option], options) end
+  end
+  return table.concat(parts)
+end
+
+---------------------------------------------------------------------------------------------------
+
+--- The reason phrase of a status; "Unknown" where RFC 9110 has none.
+---@param status integer
+---@return string
+function M.reason(status)
+  local reason = core.http_reason(status)
+  return reason ~= "" and reason or "Unknown"
+end
+
+return M

@@ -1,0 +1,496 @@
+-- SPDX-License-Identifier: MIT
+-- http_proxy.lua - a handler that passes requests on to another server, and its answers back.
+--
+-- The core writes both heads straight from the bytes of what was received, without hop-by-hop fields and with a framing
+-- of its own. A body that is small and here goes with its head; any other streams, both ways at once, as fast as the
+-- slower side takes it. A connection to the target is kept as soon as its answer is over.
+
+local core = require "moonpark.core"
+local http_files = require "moonpark.http.file_response"
+local http_pool = require "moonpark.http.pool"
+local http_trace = require "moonpark.http.trace"
+local check_options = require("moonpark.options").check
+local net = require "moonpark.net"
+local task = require "moonpark.task"
+local url = require "moonpark.url"
+
+local M = {}
+
+local forward_request, forward_response = core.http_forward_request, core.http_forward_response
+
+local SMALL = 16384 -- bytes of a request's body that are sent with its head
+local PIECE = 65536 -- bytes of a longer one that is held, at a time
+local HEAD_MAX = 65536
+local INTERIM_MAX = 32 -- a target that sends only these would keep us for ever
+
+local GAP = "http.proxy: some of the body was read before; only what req:body() holds can still be passed on"
+
+local forwarded_modes = { [false] = 0, x = 1, standard = 2 }
+
+-- The protocols that may follow an Upgrade, as a list for the core; nil: that is no such option.
+local function protocols_of(option)
+  if option == nil or option == true then return "websocket" end
+  if option == false then return false end
+  if type(option) == "string" then option = { option } end
+  if type(option) ~= "table" or #option == 0 then return nil end
+  for _, name in ipairs(option) do
+    if type(name) ~= "string" or not name:find("^[%w!#$%%&'*+%-.^_`|~/]+$") then return nil end
+  end
+  return table.concat(option, ",")
+end
+
+local known = {
+  host = "string", connect_timeout = "seconds", io_timeout = "seconds", max_connections = "positive",
+  max_idle = "count", idle_timeout = "seconds", on_error = "function",
+  forwarded = { function(value) return forwarded_modes[value] ~= nil end, 'must be "x", "standard" or false' },
+  upgrade = { function(value) return protocols_of(value) ~= nil end,
+    "must be true, false, a protocol's name or a list of them" },
+  via = { function(value) return value == false or type(value) == "string" and value:find("^[%w%-._~]+$") ~= nil end,
+    "must be a name or false" },
+}
+
+-- Requests that may be sent again where their connection turns out to be dead (RFC 9110 9.2.2).
+local idempotent = { GET = true, HEAD = true, OPTIONS = true, TRACE = true, PUT = true, DELETE = true }
+local stale = { ["eof"] = true, ["connection reset by peer"] = true, ["broken pipe"] = true }
+
+local statuses = { timeout = 504 } -- others are 502
+
+---@class moonpark.http.proxy
+---@field pool moonpark.http.pool
+---@field place table
+---@field address string
+---@field prefix string the target's own path, without a "/" at its end
+---@field host string|nil what the target is told; nil: what the client has said
+---@field forwarded integer
+---@field upgrade string|false the protocols that may pass
+---@field via string|false what the proxy is called there
+local Proxy = {}
+Proxy.__index = Proxy
+
+---@class moonpark.http.proxy.use what a request has of the pool
+---@field entry moonpark.http.pool.entry|false
+
+local function drop(self, use)
+  local entry = use.entry
+  use.entry = false
+  if entry then self.pool:drop(entry) end
+end
+
+local function connect(self, use)
+  local entry = self.pool:reserve(self.place)
+  use.entry = entry
+  local conn, err, errno = net.dial(self.address, { timeout = self.connect_timeout })
+  if not conn then
+    drop(self, use)
+    return nil, err, errno
+  end
+  entry.conn = conn
+  conn:set_timeout(self.io_timeout)
+  return entry
+end
+
+local function release(self, use, broken)
+  local entry = use.entry
+  if broken or not entry.reader:is_reusable(entry.conn) then return drop(self, use) end
+  self.pool:put(entry)
+  use.entry = false -- not before: put may raise
+end
+
+-- A line for whoever hears errors: on_error, else the server's log.
+local function note(self, req, res, text)
+  local write = self.on_error or http_files.logs[res.x]
+  if write then write(("%s %s: %s"):format(req.method, req.raw_path, text)) end
+end
+
+-- The target has failed, and the client was told nothing yet.
+local function refuse(self, req, res, err)
+  if err == "canceled" then return end -- the server knows why, and settles it
+  if self.on_error then note(self, req, res, err) end
+  return res:fail(statuses[err] or 502)
+end
+
+-- What has begun cannot be completed: the client sees that.
+local function cut(self, req, res, text)
+  if core.http_forward_cut(res.x, res.serial) and text then note(self, req, res, text) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- a body that streams up, beside an answer that may come down
+--
+-- While it is on its way, the target may be silent for as long as that takes: the time of its silence begins when all
+-- of the body is there. So reads have a deadline that moves, and writes one each.
+
+---@class moonpark.http.proxy.upload
+---@field held string|nil the body, where somebody has read it before; else it is read as it comes
+---@field chunked boolean how it is framed
+---@field sent integer bytes of it so far
+---@field over boolean|nil nothing more is sent
+---@field ok boolean|nil all of it was sent
+---@field err string|nil
+---@field clients boolean|nil it was the client who failed
+---@field waits boolean|nil the client has not sent anything yet: the target is to say whether he may
+
+local function deadline(self) return core.now() + self.io_timeout end
+
+-- Before each read of the answer.
+local function watch(self, conn, up)
+  if up then conn:set_read_deadline((up.over or up.waits) and deadline(self) or nil) end
+end
+
+local function send_piece(self, conn, data, chunked)
+  conn:set_write_deadline(deadline(self))
+  if chunked then return conn:write(("%x\r\n"):format(#data), data, "\r\n") end
+  return conn:write(data)
+end
+
+-- The server answers that. res has the request itself: a table may stand before it.
+local function spoil(res, err) res.request.body_error = err end
+
+-- The client no longer waits: he was told to go on, or did not care.
+local function go_on(conn, up)
+  if up.waits and conn:set_read_deadline(nil) then up.waits = false end
+end
+
+local function held_piece(up)
+  local from = up.sent
+  if from >= #up.held then return nil, "eof" end
+  up.sent = from + PIECE
+  return up.held:sub(from + 1, up.sent)
+end
+
+-- nil, "eof" at its end; nil, err: the client's side has failed.
+local function next_piece(req, res, up)
+  if up.held then return held_piece(up) end
+  local x, serial = req.x, req.serial
+  local data, err = x:read(serial)
+  if not data and err ~= "eof" then
+    spoil(res, err)
+    return nil, err
+  end
+  up.sent = up.sent + (data and #data or 0)
+  if core.http_forward_body(x, serial) ~= up.sent then return nil, GAP end
+  return data, err
+end
+
+-- true; nil, err and whether it was the client's side that has failed.
+local function send_pieces(self, req, res, conn, up)
+  while true do
+    local data, err = next_piece(req, res, up)
+    if not data and err ~= "eof" then return nil, err, true end
+    go_on(conn, up)
+    if not data then
+      if not up.chunked then return true end
+      conn:set_write_deadline(deadline(self))
+      return conn:write "0\r\n\r\n"
+    end
+    local ok
+    ok, err = send_piece(self, conn, data, up.chunked)
+    if not ok then return nil, err end
+  end
+end
+
+-- A target that refuses more of the body may have said why, so that is waited for.
+local function send_up(self, req, res, conn, up)
+  up.ok, up.err, up.clients = send_pieces(self, req, res, conn, up)
+  up.over = true
+  if up.clients or up.err == "timeout" then
+    conn:close() -- nobody answers half a request
+  elseif not conn:set_read_deadline(deadline(self)) then
+    conn:close() -- nothing would end the wait
+  end
+end
+
+---------------------------------------------------------------------------------------------------
+-- answers
+
+local function relay(client, target, head)
+  target:set_timeout(nil)
+  if client:write(head) then net.relay(client, target) end
+end
+
+-- The client's connection and the target's speak another protocol from here on, one of those that were asked for.
+local function switch(self, req, res, use, asked)
+  local entry = use.entry
+  local head, err = core.http_forward_upgrade(entry.reader, asked, self.writer)
+  if not head then
+    drop(self, use)
+    return refuse(self, req, res, err)
+  end
+  local client, target = req:hijack(), entry.conn
+  if not client then return res:fail(502) end -- should he still be there
+  self.pool:give_away()
+  use.entry = false
+  local done, wrong = pcall(relay, client, target, head)
+  client:close()
+  target:close()
+  if not done then error(wrong, 0) end
+end
+
+-- The body, as fast as the client takes it. true; nil, err and whether it was the client's fault.
+local function send_body(self, res, entry, up)
+  local x, serial, reader, conn = res.x, res.serial, entry.reader, entry.conn
+  while true do
+    watch(self, conn, up)
+    local data, err = reader:read(conn)
+    if not data then
+      if err == "eof" then return x:finish(serial) end
+      return nil, err
+    end
+    local ok
+    ok, err = x:write(serial, data)
+    if not ok then return nil, err, true end
+  end
+end
+
+-- Why an exchange has ended in the middle, for the log. nil: the client has left, or the server closes.
+local function reason(self, req, err, clients, up)
+  if up and up.err == GAP then return GAP end
+  if up and up.clients and up.err ~= "canceled" then return "the client's body was cut off: " .. up.err end
+  if req:is_gone() then return nil end
+  if err == "canceled" then return "the answer was cut off: canceled" end -- its time was up, for one
+  if up and up.err == "timeout" then return "the target did not take the body: timeout" end
+  if clients then return "the client did not take the answer: " .. err end
+  return ("the answer of %s was cut off: %s"):format(self.address, err)
+end
+
+-- The head that the target has sent, and what follows it; then the entry is released. `up`: a body that may still be
+-- on its way up, and then nothing can follow it.
+local function answer(self, req, res, use, up)
+  local entry = use.entry
+  local whole, err = forward_response(req.x, req.serial, entry.reader, entry.conn)
+  if whole == nil then
+    drop(self, use)
+    return refuse(self, req, res, err)
+  end
+  local clients
+  if not whole then whole, err, clients = send_body(self, res, entry, up) end
+  if up and up.ok then
+    entry.conn:set_deadline(nil)
+    entry.conn:set_timeout(self.io_timeout)
+  end
+  release(self, use, not whole or (up and not up.ok))
+  if not whole then cut(self, req, res, reason(self, req, err, clients, up)) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- one exchange
+
+-- An entry, which is in use; nil, err.
+local function take(self, use, sure)
+  local entry = self.pool:take(self.place, sure)
+  if not entry then return connect(self, use) end
+  use.entry = entry
+  return entry
+end
+
+-- The head that the target is sent, the protocols that it asks for, and its method, which is the client's: scripts may
+-- have given the request another one. nil: the client has his answer.
+local function head_of(self, req, res, held, upgrade)
+  local head, asks, method = forward_request(req.x, req.serial, self.writer, req.raw_path, held, http_trace.left(req),
+    self.prefix, self.host, self.forwarded, upgrade, self.via)
+  if head then return head, asks, method end
+  if asks == "malformed message" then res:fail(400) else refuse(self, req, res, asks) end
+  return nil
+end
+
+-- The status of the answer; interim ones go on to the client. nil, err, and whether there were any: then the target has
+-- begun.
+local function status_of(self, res, entry, method, up)
+  local reader, conn, to_head = entry.reader, entry.conn, method == "HEAD"
+  for count = 0, INTERIM_MAX do
+    local status, err = reader:head(conn, to_head, HEAD_MAX, false, true)
+    if not status then return nil, count > 0 and err == "eof" and "unexpected eof" or err, count > 0 end
+    if status >= 200 or status == 101 then return status end
+    local ok
+    ok, err = core.http_forward_interim(res.x, res.serial, reader)
+    if not ok then return nil, err, true end
+    if up and status == 100 then up.waits = false end
+    watch(self, conn, up)
+  end
+  return nil, "malformed message", true
+end
+
+-- A status, or nil, err.
+local function exchange(self, res, entry, method, head, body)
+  local conn = entry.conn
+  local ok, err
+  if body and body ~= "" then ok, err = conn:write(head, body) else ok, err = conn:write(head) end
+  if not ok then return nil, err end
+  return status_of(self, res, entry, method)
+end
+
+-- Without a body, or with one that is here: one write, one answer. Once more where a kept connection was dead.
+local function pass_small(self, req, res, use, body)
+  local head, asked, method = head_of(self, req, res, body, self.upgrade)
+  if not head then return end
+  local repeatable = not asked and idempotent[method]
+  local entry, err = take(self, use, not repeatable)
+  while entry do
+    local status, begun
+    status, err, begun = exchange(self, res, entry, method, head, body)
+    if status == 101 and asked then return switch(self, req, res, use, asked) end
+    if status and status ~= 101 then return answer(self, req, res, use) end
+    local used = entry.used
+    drop(self, use)
+    if not (used and repeatable and stale[err] and not begun) then break end
+    entry, err = connect(self, use)
+  end
+  return refuse(self, req, res, err or "malformed message")
+end
+
+-- No answer has come. A client whose body was malformed or cut off is answered by the server.
+local function unanswered(self, req, res, up, err)
+  if up.err == GAP then error(GAP, 0) end
+  if not up.clients then return refuse(self, req, res, up.err == "timeout" and up.err or err) end
+  local why = reason(self, req, err, true, up)
+  if why then note(self, req, res, why) end
+end
+
+-- While the body goes up, the answer may come down already; it is late only when the body has been there for too long.
+local function both_ways(self, req, res, use, method, up)
+  local entry = use.entry
+  local conn = entry.conn
+  return task.scope(function(scope)
+    conn:set_timeout(nil)
+    watch(self, conn, up)
+    local sender = scope:go(send_up, self, req, res, conn, up)
+    local status, err = status_of(self, res, entry, method, up)
+    if status and status ~= 101 then
+      answer(self, req, res, use, up)
+    else
+      drop(self, use)
+      unanswered(self, req, res, up, err or "malformed message")
+    end
+    sender:cancel()
+  end)
+end
+
+local function pass_streaming(self, req, res, use, up)
+  local head, _, method = head_of(self, req, res, up.held, false)
+  if not head then return end
+  local entry, err = take(self, use, true)
+  if not entry then return refuse(self, req, res, err) end
+  local ok
+  ok, err = entry.conn:write(head)
+  if not ok then
+    drop(self, use)
+    return refuse(self, req, res, err)
+  end
+  return both_ways(self, req, res, use, method, up)
+end
+
+-- Some of the body is gone.
+local function has_gap(req, res)
+  local why = req.body_error
+  if not why then error(GAP, 0) end
+  return spoil(res, why)
+end
+
+local function pass_held(self, req, res, use, held)
+  if #held <= SMALL then return pass_small(self, req, res, use, held) end
+  return pass_streaming(self, req, res, use, { held = held, chunked = false, sent = 0, waits = false })
+end
+
+local function pass_whole(self, req, res, use, length)
+  local body, why = req.x:whole(req.serial, length)
+  if not body then return spoil(res, why) end
+  if #body < length then return has_gap(req, res) end
+  return pass_small(self, req, res, use, body)
+end
+
+local function pass(self, req, res, use)
+  local x, serial = req.x, req.serial
+  local framing, announced, over = x:framing(serial)
+  if framing == "none" then return pass_small(self, req, res, use, nil) end
+  local held = req.whole_body
+  if held == false then
+    held = req:body(math.huge) -- a task is in the middle of it
+    if not held then return spoil(res, req.body_error) end
+  end
+  if held then return pass_held(self, req, res, use, held) end
+  local read, waits = core.http_forward_body(x, serial)
+  if read > 0 then return has_gap(req, res) end
+  if over then return pass_small(self, req, res, use, "") end
+  if not waits and framing == "length" and announced <= SMALL then
+    return pass_whole(self, req, res, use, announced)
+  end
+  return pass_streaming(self, req, res, use, { chunked = framing == "chunks", sent = 0, waits = waits })
+end
+
+local function handle(self, req, res)
+  if req.method == "CONNECT" then return res:fail(501) end
+  if http_trace.ends_here(req, res) then return end
+  local pool, place, use = self.pool, self.place, { entry = false }
+  local ok, err = pool:enter(place, nil)
+  if not ok then return refuse(self, req, res, err) end
+  local done, wrong = pcall(pass, self, req, res, use)
+  drop(self, use) -- what is still in use: an answer is cut off, or there is no memory
+  pool:leave(place)
+  core.http_forward_cut(res.x, res.serial) -- whatever becomes of the error: what has begun is not whole
+  if not done then error(wrong, 0) end
+end
+
+--- Passes one request on. A path that leads up could leave the one that it was let through for, by whoever calls this.
+---@param req moonpark.http.request
+---@param res moonpark.http.response
+function Proxy:handle(req, res)
+  if core.http_path_climbs(req.raw_path) then return res:fail(400) end
+  return handle(self, req, res)
+end
+
+--- The same, of a server that has no other handler: any path is let through, within the target's own.
+---@param req moonpark.http.request
+---@param res moonpark.http.response
+function Proxy:handle_all(req, res)
+  if self.prefix ~= "" then return self:handle(req, res) end
+  return handle(self, req, res)
+end
+
+Proxy.__call = Proxy.handle
+
+--- Closes connections to the target that wait for another request.
+function Proxy:close() self.pool:close() end
+
+---------------------------------------------------------------------------------------------------
+
+local function check_address(address)
+  local fine, wrong = net.check_address(address)
+  if not fine then error("http.proxy: " .. wrong, 4) end
+  return address
+end
+
+local function target_of(target)
+  if target:find("^unix:") then return check_address(target), "localhost", "" end
+  local parts, wrong = url.parse(target:find("://", 1, true) and target or "http://" .. target)
+  if not parts then error("http.proxy: " .. wrong, 3) end
+  if parts.scheme ~= "http" then error("http.proxy: " .. parts.scheme .. " is not supported yet", 3) end
+  if parts.path:find("?", 1, true) then error("http.proxy: a target has no query", 3) end
+  return check_address(parts.address), parts.authority, (parts.path:gsub("/+$", ""))
+end
+
+--- A handler that passes requests on to the target; http.serve(http.proxy("http://127.0.0.1:8000"), ...).
+---
+--- options: host: what the target is told ("preserve": what the client has said; else the target's own name);
+--- forwarded: "x" (X-Forwarded-For, -Host and -Proto), "standard" (Forwarded, RFC 7239), false; connect_timeout: 10;
+--- io_timeout: 60, for each read and write; max_connections; max_idle: 256; idle_timeout: 60; upgrade: the protocols
+--- that may follow a request, "websocket", false for none; via: what it is called in Via, "moonpark"; on_error(text):
+--- hears why the target could not answer, and what was cut off.
+---@param target string "http://host:port", "host:port", "http://host/path", "unix:/path"
+---@param options? table
+---@return moonpark.http.proxy
+function M.new(target, options)
+  options = check_options("http.proxy", options, known)
+  local address, authority, prefix = target_of(target)
+  local pool = http_pool.new { max_connections = options.max_connections, max_idle = options.max_idle or 256,
+    max_idle_per_host = options.max_idle or 256, idle_timeout = options.idle_timeout }
+  local host = options.host or authority
+  local mode = forwarded_modes[options.forwarded == nil and "x" or options.forwarded]
+  if host == "preserve" then host = nil end
+  if host and host:find("[^%w%.%-:%[%]_~%%]") then error("http.proxy: invalid host '" .. host .. "'", 2) end
+  return setmetatable({ pool = pool, place = pool:place("target"), address = address, prefix = prefix, host = host,
+    forwarded = mode, connect_timeout = options.connect_timeout or 10, io_timeout = options.io_timeout or 60,
+    upgrade = protocols_of(options.upgrade), via = options.via == nil and "moonpark" or options.via,
+    writer = core.http_reader(), on_error = options.on_error }, Proxy)
+end
+
+return M

@@ -1,0 +1,343 @@
+-- SPDX-License-Identifier: MIT
+-- http_request.lua - what a handler is told. Method and path are there at once; everything else is made of the bytes
+-- of the head when it is asked for first.
+--
+-- What every request has lies in an array, {x, serial, method, raw_path}, and is found by name all the same: most
+-- requests never need a hash part, and without one a table costs half as much to make and to collect.
+
+local http_fields = require "moonpark.http.fields"
+local http_json = require "moonpark.http.json"
+local http_multipart = require "moonpark.http.multipart"
+local option = require "moonpark.options"
+local once = require "moonpark.http.once"
+local raise_outside = require "moonpark.outside"
+local url = require "moonpark.url"
+
+---@class moonpark.http.request
+---@field method string "GET", ...; as it was sent
+---@field path string decoded; begins with "/" ("*" of OPTIONS *)
+---@field raw_path string as it was sent; below a mounted router what stands behind its prefix
+---@field params table<string, string> what the router has found in the path, decoded
+---@field target string as it was sent
+---@field query table<string, string> the last value of each name; see queries()
+---@field query_string string without the "?"; ""
+---@field host string|nil of the Host field or the target, with its port
+---@field version string "1.1" or "1.0"
+---@field headers moonpark.http.fields req.headers["content-type"]: any case
+---@field cookies table<string, string>
+---@field address string|nil the client's, "127.0.0.1:50000"
+---@field body_error string|nil why the body could not be read, once that has failed
+---@field user string|nil who http.basic_auth has let in
+---@field id string|nil what http.request_id has given it
+local Request = {}
+
+local check_bytes = option.check_bytes
+
+local PIECE = 65536      -- bytes that read() returns at the most, where nothing else is said
+local BODY_MAX = 8388608 -- bytes that body() holds, where nothing else is said
+local FORM_MAX = 1000    -- names of a form
+
+-- field = function(request) -> value: made when it is read first, and kept
+local lazy = {}
+
+local function take_target(self)
+  local target, query, authority, minor, form = self.x:target(self.serial)
+  self.target = target
+  self.query_string = query or ""
+  self.host = authority ~= "" and authority or nil
+  self.version = minor == 0 and "1.0" or "1.1"
+  self.target_form = form
+end
+
+for _, name in ipairs { "target", "query_string", "host", "version", "target_form" } do
+  lazy[name] = function(self)
+    take_target(self)
+    return rawget(self, name)
+  end
+end
+
+function lazy.path(self) return url.decode(self.raw_path) or self.raw_path end
+function lazy.headers(self) return http_fields.received(self.x:fields(self.serial)) end
+function lazy.query(self) return url.last_values(self:queries()) end
+
+-- What HTTP/2 had in several fields, a proxy may leave so: they belong together by "; " (RFC 9113 8.2.3), not by ", ".
+function lazy.cookies(self)
+  local text = self.x:field(self.serial, "cookie")
+  if text and text:find(", ", 1, true) then text = table.concat(self:header_values("cookie"), "; ") end
+  return http_fields.cookies(text)
+end
+
+function lazy.address(self) return (self.x:peer(self.serial)) end
+function lazy.params() return {} end
+
+local places = { x = 1, serial = 2, method = 3, raw_path = 4 }
+
+function Request.__index(self, name)
+  local place = places[name]
+  if place then return self[place] end
+  local method = Request[name]
+  if method then return method end
+  local make = lazy[name]
+  if not make then return nil end
+  local value = make(self)
+  rawset(self, name, value)
+  return value
+end
+
+function Request.__newindex(self, name, value) rawset(self, places[name] or name, value) end
+
+---------------------------------------------------------------------------------------------------
+-- the head
+
+--- The value of a field, of repeated ones all, joined by ", "; nil where there is none.
+---@param name string any case
+---@return string|nil
+function Request:header(name)
+  if type(name) ~= "string" then error(("a header's name expected, got %s"):format(type(name)), 2) end
+  return self.x:field(self.serial, name)
+end
+
+--- The values of a field that may be repeated, in their order.
+---@param name string any case
+---@return string[]
+function Request:header_values(name) return http_fields.all(self.headers, name) end
+
+--- for name, value in req:each_header() do ... end: in their order, names in lower case.
+---@return fun(): string|nil, string|nil
+function Request:each_header() return http_fields.each(self.headers) end
+
+--- Every name and value of the query in their order: {{name, value}, ...}.
+---@return table[]
+function Request:queries() return url.parse_form(self.query_string) end
+
+--- The media type of the body in lower case, without its parameters; nil where none is given.
+---@return string|nil
+function Request:content_type()
+  local value = self:header("content-type")
+  return value and value:match("^%s*([^;%s]*)"):lower()
+end
+
+---------------------------------------------------------------------------------------------------
+-- the body
+
+-- A handler that answers nothing after that has it answered: see Response:refuse.
+local function spoilt(self, err, errno)
+  self.body_error = err
+  return nil, err, errno
+end
+
+-- What was read for a whole that did not come about is the next of the body.
+local function take_held(self, max)
+  local text, at = rawget(self, "body_held"), rawget(self, "body_at") or 1
+  if not text then return nil end
+  local is_last = #text - at < max
+  local data = is_last and text:sub(at) or text:sub(at, at + max - 1) -- first: it takes memory
+  if is_last then self.body_held = nil end
+  self.body_at = not is_last and at + max or nil
+  return data
+end
+
+-- Two tasks would each get a half of it, and take it for the whole.
+local function check_reader(self)
+  if rawget(self, "whole_body") == false or self.x:is_read(self.serial) then
+    error("another task reads this body", 3)
+  end
+end
+
+local function got(self, data)
+  if rawget(self, "body_error") then self.body_error = nil end
+  return data
+end
+
+local function read_some(self, max)
+  if rawget(self, "body_torn") then return spoilt(self, "not enough memory") end
+  local data = take_held(self, max or PIECE)
+  if data then return got(self, data) end
+  local err, errno
+  data, err, errno = self.x:read(self.serial, max)
+  if data then return got(self, data) end
+  if err ~= "eof" then self.body_error = err end
+  return nil, err, errno
+end
+
+--- Some of the body, as it comes. Raises while another task reads it.
+---@param max? integer bytes at the most; 65536
+---@return string|nil data
+---@return string? err "eof" at its end, "too long", "malformed message", "unexpected eof", ...
+---@return integer? errno
+function Request:read(max)
+  check_bytes(max, 1)
+  check_reader(self)
+  return read_some(self, max)
+end
+
+--- for piece in req:chunks() do ... end; ends with the body and at any failure; then req.body_error tells it.
+---@param max? integer bytes of a piece at the most; 65536
+---@return fun(): string|nil
+function Request:chunks(max)
+  check_bytes(max, 1)
+  return function()
+    check_reader(self)
+    return (read_some(self, max))
+  end
+end
+
+-- All that is still to come, in pieces; or those that have come, and why no more do.
+local function gather(self, max)
+  local first = take_held(self, math.huge)
+  local pieces, total = { first }, first and #first or 0
+  while total <= max do
+    local data, err, errno = self.x:read(self.serial)
+    if not data then return pieces, err ~= "eof" and err or nil, errno end
+    total = total + #data
+    pieces[#pieces + 1] = data
+  end
+  self.x:keep_alive(self.serial, false) -- nobody knows how much is still to come
+  return pieces, "too long"
+end
+
+-- Where that fails what has come is held; where it raises, for there is no memory, a piece may be lost.
+local function take_pieces(self, max)
+  self.body_torn = true
+  local pieces, err, errno = gather(self, max)
+  local text = table.concat(pieces)
+  self.body_torn = nil
+  if not err then return text end
+  self.body_held = text ~= "" and text or nil
+  return spoilt(self, err, errno)
+end
+
+local function take_body(self, max)
+  if rawget(self, "body_torn") then return spoilt(self, "not enough memory") end
+  local framing, announced, over = self.x:framing(self.serial)
+  local held = rawget(self, "body_held")
+  if over and not held then return "" end
+  if framing == "length" and announced > max then return spoilt(self, "too long") end
+  if framing ~= "length" or held then return take_pieces(self, max) end
+  local body, err, errno = self.x:whole(self.serial, announced)
+  if not body then return spoilt(self, err, errno) end
+  return body
+end
+
+--- The whole body; "" where there is none. What was read piecemeal before is not in it. It is kept: a second call
+--- returns it again, and several tasks may ask for it at the same time. A call that fails loses nothing: the next one
+--- goes on with what has come.
+---@param max? integer bytes at the most; 8 MiB
+---@return string|nil body
+---@return string? err "too long", "malformed message", "unexpected eof", "timeout", "canceled", ...
+---@return integer? errno
+function Request:body(max)
+  check_bytes(max, 0)
+  local kept = rawget(self, "whole_body")
+  if kept then return kept end
+  if kept == nil then check_reader(self) end
+  local body, err, errno = once(self, "whole_body", take_body, max or BODY_MAX)
+  if not body then return nil, err, errno end
+  return got(self, body)
+end
+
+--- How many bytes of body were announced; 0 without one, nil where it comes in chunks.
+---@return integer|nil
+function Request:content_length()
+  local framing, announced = self.x:framing(self.serial)
+  if framing == "chunks" then return nil end
+  return announced or 0
+end
+
+--- The body as JSON, whatever its Content-Type. null is http.null, in arrays and objects too.
+---@param max? integer bytes at the most; 8 MiB
+---@return any value
+---@return string? err "invalid JSON", or why the body could not be read
+---@return integer? errno
+function Request:json(max)
+  check_bytes(max, 0)
+  local body, err, errno = self:body(max)
+  if not body then return nil, err, errno end
+  local value = http_json.decode(body)
+  if value == nil then return spoilt(self, "invalid JSON") end
+  return value
+end
+
+--- The names and values of a form in their order: {{name, value}, ...}.
+---@param max? integer bytes at the most; 8 MiB
+---@return table[]|nil
+---@return string? err "not a form": of another type than application/x-www-form-urlencoded; "too many fields", ...
+---@return integer? errno
+function Request:form_list(max)
+  check_bytes(max, 0)
+  if self:content_type() ~= "application/x-www-form-urlencoded" then return spoilt(self, "not a form") end
+  local body, err, errno = self:body(max)
+  if not body then return nil, err, errno end
+  local list
+  list, err = url.parse_form(body, FORM_MAX)
+  if not list then return spoilt(self, err) end
+  return list
+end
+
+--- The body as a form: the last value of each name.
+---@param max? integer bytes at the most; 8 MiB
+---@return table<string, string>|nil
+---@return string? err as of form_list
+---@return integer? errno
+function Request:form(max)
+  check_bytes(max, 0)
+  local list, err, errno = self:form_list(max)
+  if not list then return nil, err, errno end
+  return url.last_values(list)
+end
+
+--- for part in req:multipart() do ... end: the parts of a multipart/form-data body, as they come. What fails ends the
+--- loop, and req.body_error tells it. A second loop goes on where the first one has stopped, and fails as it has. See
+--- docs/http.md.
+---@param options? {max_parts?: integer, max_head?: integer, max_part?: integer}
+---@return fun(): moonpark.http.part|nil, string?, integer?
+function Request:multipart(options)
+  options = option.check("multipart", options, http_multipart.known)
+  local boundary = http_multipart.boundary(self:header("content-type"))
+  if not boundary then
+    spoilt(self, "not multipart")
+    return function() return nil, "not multipart" end
+  end
+  if not rawget(self, "body_parts") then
+    self.body_parts = http_multipart.parts(function() return self:read() end, boundary, options, function(err)
+      self.body_error = err
+    end)
+  end
+  return self.body_parts
+end
+
+--- The fields behind a chunked body, once it has been read.
+---@return moonpark.http.fields
+function Request:trailers() return http_fields.received(self.x:trailers(self.serial)) end
+
+---------------------------------------------------------------------------------------------------
+-- the connection
+
+--- Has the client left? Then this request's waits are cancelled already.
+---@return boolean
+function Request:is_gone() return self.x:is_gone(self.serial) end
+
+local function take(self)
+  local conn, err, errno = self.x:hijack(self.serial)
+  if conn == false then
+    local ok
+    ok, err, errno = self.x:flush()
+    conn = ok and self.x:hijack(self.serial)
+  end
+  return conn, err, errno
+end
+
+--- Takes the connection away from the server: it is yours to read, write and close. No response may have begun, but
+--- for a 2xx to CONNECT, behind which this is the tunnel.
+---@return moonpark.connection|nil
+---@return string? err "closed", ...
+---@return integer? errno
+function Request:hijack()
+  self.hijacked = false -- here is memory asked for: once the connection is taken nothing may raise
+  local conn, err, errno = raise_outside(pcall(take, self))
+  if not conn then return nil, err, errno end
+  self.hijacked = true
+  return conn
+end
+
+return { Request = Request }

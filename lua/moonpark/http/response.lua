@@ -1,0 +1,413 @@
+-- SPDX-License-Identifier: MIT
+-- http_response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
+-- first write.
+--
+-- A response may have one `transform`, which changes its body on the way (http_compress.lua). It has three functions,
+-- and keeps nothing of one response, so that one table serves all:
+--
+--   whole(self, res, body, type) -> body              of send: may set fields
+--   begin(self, res, length, type) -> length, stream  of begin: another length, nil where it is not known any more; and
+--                                                     what changes the pieces, nil for nothing
+--   stream:piece(data) -> data                        of each write; "" where nothing is to be sent yet
+--   stream:last() -> data                             of finish: what is still owed; "" for nothing
+--
+--   unchanged(self, res, length, type)                of a 304: sets the fields that the 200 would have; length: of its
+--                                                     body, where it is known
+--
+-- It is not asked where the body may not change: 204, 205, 206. A response that is cut off does not tell its stream:
+-- what that holds must be the collector's.
+--
+-- Calls into the core are tail calls where they can be, so that its errors have the line of the script.
+
+local core = require "moonpark.core"
+local http_events = require "moonpark.http.events"
+local http_fields = require "moonpark.http.fields"
+local http_files = require "moonpark.http.file_response"
+local http_json = require "moonpark.http.json"
+local raise_outside = require "moonpark.outside"
+
+---@class moonpark.http.response
+---@field status integer 200
+---@field type string|nil the Content-Type; what is sent picks one where there is none
+---@field request moonpark.http.request
+---@field transform table|nil what changes the body on its way
+local Response = {}
+Response.status = 200
+
+-- {x, serial, request, functions of after() or false}: an array, as in http_request.lua.
+local places = { x = 1, serial = 2, request = 3 }
+
+function Response.__index(self, name)
+  local value = Response[name]
+  if value ~= nil then return value end
+  local place = places[name]
+  return place and self[place]
+end
+
+local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
+
+local function fields_of(self)
+  local fields = self.fields
+  if not fields then
+    fields = {}
+    self.fields = fields
+  end
+  return fields
+end
+
+---------------------------------------------------------------------------------------------------
+-- fields
+
+-- Fields that are not the handler's, since they say where the message ends, or are written anyway.
+local special = {
+  ["content-type"] = function(self, value) self.type = value end,
+  ["content-length"] = function(self, value)
+    local length = tonumber(value)
+    if value ~= nil and not (length and length >= 0 and length % 1 == 0) then
+      error(("a Content-Length in bytes expected, got %s"):format(tostring(value)), 3)
+    end
+    self.length = length
+  end,
+  ["transfer-encoding"] = function() error("Transfer-Encoding is written by the server", 3) end,
+  ["connection"] = function(self, value)
+    if value == nil then return end
+    if tostring(value):lower() ~= "close" then error("Connection can be set to 'close' only", 3) end
+    self.x:keep_alive(self.serial, false)
+  end,
+  ["date"] = function() end,
+}
+
+local function check_name(name)
+  if type(name) ~= "string" then error(("a header's name expected, got %s"):format(type(name)), 3) end
+end
+
+local function check_value(name, value)
+  local kind = type(value)
+  if kind ~= "string" and kind ~= "number" then
+    error(("a value of header '%s' expected, got %s"):format(name, kind), 3)
+  end
+end
+
+--- Sets a field, in place of those of that name. What would split a header raises when it is sent. Content-Type is
+--- res.type; Content-Length is the length of what is streamed; Connection can be "close" only; Date is the server's.
+---@param name string
+---@param value string|number|nil nil: removes it
+---@return moonpark.http.response self
+function Response:set(name, value)
+  check_name(name)
+  if value ~= nil then check_value(name, value) end
+  local own = special[name:lower()]
+  if own then own(self, value)
+  else http_fields.set(fields_of(self), name, value) end
+  return self
+end
+
+--- Adds a field beside those of that name.
+---@param name string
+---@param value string|number
+---@return moonpark.http.response self
+function Response:add(name, value)
+  check_name(name)
+  check_value(name, value)
+  local own = special[name:lower()]
+  if own then own(self, value)
+  else http_fields.add(fields_of(self), name, value) end
+  return self
+end
+
+--- The field's value, or nil; of repeated ones the first.
+---@param name string
+---@return string|nil
+function Response:get(name)
+  check_name(name)
+  name = name:lower()
+  if name == "content-type" then return self.type end
+  if name == "content-length" then return self.length and tostring(self.length) end
+  local fields = self.fields
+  return fields and http_fields.get(fields, name)
+end
+
+--- Adds a name to Vary, if it is not there: what the answer depends on.
+---@param name string
+---@return moonpark.http.response self
+function Response:vary(name)
+  local before = http_fields.joined(fields_of(self), "Vary")
+  if not before then return self:set("Vary", name) end
+  if before == "*" or http_fields.lists(before, name) then return self end
+  return self:set("Vary", before .. ", " .. name)
+end
+
+--- Sets a cookie (RFC 6265). Raises on what would not be one.
+---@param name string
+---@param value string|number
+---@param options? {path?: string, domain?: string, max_age?: number, expires?: number, secure?: boolean,
+--- http_only?: boolean, same_site?: "Strict"|"Lax"|"None"}
+---@return moonpark.http.response self
+function Response:cookie(name, value, options)
+  return self:add("Set-Cookie", http_fields.format_cookie(name, value, options))
+end
+
+-- What a page needs to see the answer at all, and a log to name it, stays even if the handler fails.
+local function is_kept(name, value)
+  name = name:lower()
+  local wanted = name == "vary" or name == "x-request-id" or name:find("^access%-control%-[%w%-]+$")
+  return wanted and not tostring(value):find("[%z\1-\31\127]")
+end
+
+--- Forgets what was prepared, but for Vary, X-Request-Id and the fields of CORS. Nothing may have been sent.
+---@return moonpark.http.response self
+function Response:reset()
+  local before = rawget(self, "fields") or {}
+  self.fields, self.transform, self.type, self.length, self.status = nil, nil, nil, nil, nil
+  for i = 1, #before, 2 do
+    if is_kept(before[i], before[i + 1]) then self:add(before[i], before[i + 1]) end
+  end
+  return self
+end
+
+---------------------------------------------------------------------------------------------------
+-- whole answers
+
+-- The body may not change where the status has none, or the bytes were picked out of another body.
+local function may_change(status) return status ~= 204 and status ~= 205 and status ~= 206 and status ~= 304 end
+
+local send = core.http_exchange_class.send
+
+local function check_body(body)
+  local kind = type(body)
+  if kind ~= "string" and kind ~= "number" then error("a body of text expected, got " .. kind, 4) end
+end
+
+-- The body as the transform sends it. Raises at the line of who called the caller.
+local function change(self, transform, body, kind)
+  check_body(body)
+  local status = self.status
+  if may_change(status) then return transform:whole(self, body, self.type or kind) end
+  if status == 304 then transform:unchanged(self, body ~= "" and #tostring(body) or self.length, self.type or kind) end
+  return body
+end
+
+-- For a table that stands before the response: what it does not have is the response's.
+local function send_through(self, body, kind)
+  local transform = self.transform
+  if transform then body = change(self, transform, body, kind) end
+  return send(self.x, self.serial, self.status, body, self.type or kind, self.fields)
+end
+
+local function send_now(self, body, kind)
+  if not rawget(self, 1) then return send_through(self, body, kind) end
+  local transform = rawget(self, "transform")
+  if transform then body = change(self, transform, body, kind) end
+  return send(self[1], self[2], rawget(self, "status") or 200, body, rawget(self, "type") or kind,
+    rawget(self, "fields"))
+end
+
+--- Sends the whole response. Raises where it was sent or begun already, and where a field would split the header.
+---@param body string|number|nil
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:send(body)
+  if body == nil then body = "" end
+  return send_now(self, body, TEXT)
+end
+
+local function check_text(data)
+  local kind = type(data)
+  if kind ~= "string" and kind ~= "number" then error(("text to write expected, got %s"):format(kind), 3) end
+end
+
+local function json_text(text, why)
+  if not text then error(why, 3) end
+  return text
+end
+
+--- Sends a value as JSON. An empty table is {}; http.null is null. Raises on what is no JSON: functions, NaN, mixed
+--- keys, arrays with holes, more than 100 levels.
+---@param value any
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:json(value) return send_now(self, json_text(http_json.encode(value)), JSON) end
+
+--- Sends a list as JSON: an array where it is empty too.
+---@param list table
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:json_list(list) return send_now(self, json_text(http_json.encode_list(list)), JSON) end
+
+--- Sends the client elsewhere.
+---@param location string percent-encoded already; may be relative
+---@param status? integer 302; 301, 303, 307, 308
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:redirect(location, status)
+  check_value("Location", location)
+  self.status = status or 302
+  self:set("Location", location)
+  return send_now(self, "", TEXT)
+end
+
+--- A plain answer for a status: its reason as text. The router and the server answer by this function too, so that
+--- middleware may put another one in its place: res.fail = function(self, status, text) ... end.
+---@param status integer
+---@param text? string
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:fail(status, text)
+  if type(status) ~= "number" then error(("a status from 200 to 999 expected, got %s"):format(tostring(status)), 2) end
+  if text == nil then text = http_fields.reason(status) end
+  check_text(text)
+  self.status = status
+  return send_now(self, text .. "\n", TEXT)
+end
+
+-- What a client is told when its body could not be taken.
+local refusals = {
+  ["too long"] = 413, ["too many fields"] = 413, ["too many parts"] = 413, ["part too long"] = 413,
+  ["part head too long"] = 413, ["not a form"] = 415, ["not multipart"] = 415, ["timeout"] = 408,
+}
+
+--- Answers for a body that req:body, req:json and the like could not take: 413, 415, 408, else 400 with the words. A
+--- handler that returns without an answer after such a failure has this done.
+---@param err string|nil what they have returned
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:refuse(err)
+  err = err or "bad request"
+  return self:fail(refusals[err] or 400, err)
+end
+
+---------------------------------------------------------------------------------------------------
+-- streams
+
+--- Has something been sent of it?
+---@return boolean
+function Response:is_begun() return self.x:phase(self.serial) ~= "unsent" end
+
+-- What the stream makes of the data leaves as a whole, or nothing can follow it: the stream has taken it already.
+local function write_changed(self, stream, step, data)
+  local changed = step(stream, data)
+  if changed == "" then return true end
+  return self.x:write(self.serial, changed)
+end
+
+local function leave(self, stream, ran, ...)
+  stream.is_busy = nil
+  if ran then return ... end
+  pcall(self.x.abort, self.x, self.serial) -- raises where the request is over, and so does what has raised already
+  return raise_outside(false, ...)
+end
+
+-- Others run between the pieces of large data, and while the client does not read. None of them may use the stream,
+-- or end it, meanwhile: what it works in would be gone, or another response's. Raises at the line of who called the
+-- caller.
+local function write_through(self, stream, step, data)
+  if stream.is_busy then error("another task writes this response", 3) end
+  local err, errno = self.x:failure(self.serial)
+  if err then return nil, err, errno end
+  stream.is_busy = true
+  return leave(self, stream, pcall(write_changed, self, stream, step, data))
+end
+
+local function begin(self, length)
+  length = length or self.length
+  local transform = self.transform
+  local stream
+  if transform and may_change(self.status) then
+    length, stream = transform:begin(self, length, self.type or TEXT)
+  elseif transform and self.status == 304 then
+    transform:unchanged(self, length, self.type or TEXT)
+  end
+  if not stream then return self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields) end
+  local ok, err, errno = self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields)
+  if ok then self.stream = stream end -- where it is refused, the one that is there goes on
+  return ok, err, errno
+end
+
+--- Begins a response whose body follows by write(). The head leaves with the first bytes of the body.
+---@param length? integer bytes, where they are known; then exactly as many must follow
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:begin(length)
+  if not rawget(self, "transform") then return begin(self, length) end
+  local ok, err, errno = raise_outside(pcall(begin, self, length))
+  return ok, err, errno -- no tail call: raise_outside counts levels
+end
+
+-- Raises at the line of who called the caller.
+local function joined(...)
+  local parts = { ... }
+  for i = 1, select("#", ...) do
+    local kind = type(parts[i])
+    if kind ~= "string" and kind ~= "number" then error("text to write expected, got " .. kind, 3) end
+  end
+  return table.concat(parts)
+end
+
+--- Streams: each call sends what it is given, and waits while the client does not read. Raises once the response is
+--- over, and where more comes than was announced. Once it has failed the response is cut off, and all that follows
+--- fails in the same way.
+---@param ... string|number
+---@return true|nil
+---@return string? err "timeout", "canceled", "connection reset by peer", ...
+---@return integer? errno
+function Response:write(...)
+  local data, n = ..., select("#", ...)
+  if n ~= 1 then data = joined(...) end
+  if self.x:phase(self.serial) == "unsent" then
+    check_text(data) -- before anything is sent
+    local ok, err, errno = raise_outside(pcall(begin, self))
+    if not ok then return nil, err, errno end
+  end
+  local stream = rawget(self, "stream")
+  if not stream then return self.x:write(self.serial, data) end
+  check_text(data)
+  local ok, err, errno = write_through(self, stream, stream.piece, data)
+  return ok, err, errno -- no tail call: write_through counts levels
+end
+
+--- The end of what was written. A handler that returns has it done. Raises where less came than was announced.
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:finish()
+  local stream = rawget(self, "stream")
+  if stream then
+    local ok, err, errno = write_through(self, stream, stream.last)
+    self.stream = nil
+    if not ok then return nil, err, errno end
+  end
+  return self.x:finish(self.serial)
+end
+
+--- Calls fn(req, res) when the response is over, whatever came of it: for logs. res:sent() tells what came of it.
+---@param fn fun(req: moonpark.http.request, res: moonpark.http.response)
+---@return moonpark.http.response self
+function Response:after(fn)
+  if type(fn) ~= "function" then error(("a function expected, got %s"):format(type(fn)), 2) end
+  local list = self[4] or {}
+  list[#list + 1] = fn
+  self[4] = list
+  return self
+end
+
+--- The status that was sent, 0 where none was, how many bytes of body, and why the response was cut off, if it was.
+---@return integer status
+---@return integer bytes
+---@return string|nil err "timeout", "canceled"; "closed": by the server, as its handler has failed; ...
+function Response:sent()
+  if rawget(self.request, "hijacked") then return 0, 0 end
+  local status, bytes = self.x:sent(self.serial)
+  return status, bytes, (self.x:failure(self.serial))
+end
+
+Response.file = http_files.file
+Response.events = http_events.events
+
+return { Response = Response, refusals = refusals }

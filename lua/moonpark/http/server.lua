@@ -1,0 +1,367 @@
+-- SPDX-License-Identifier: MIT
+-- http_server.lua - workers, and the keeper that starts them. A worker is a task with an exchange: it takes requests
+-- one after another, whichever connection they come from, and sleeps without any while there are none.
+
+local core = require "moonpark.core"
+local failures = require "moonpark.failures"
+local net = require "moonpark.net"
+local task = require "moonpark.task"
+local http_files = require "moonpark.http.file_response"
+local check_options = require("moonpark.options").check
+local Request = require("moonpark.http.request").Request
+local http_response = require "moonpark.http.response"
+local Response, refusals = http_response.Response, http_response.refusals
+
+local M = {}
+
+---@class moonpark.http.server
+local Server = {}
+Server.__index = Server
+
+local defaults = {
+  max_head = 16384,
+  max_body = 67108864,
+  max_connections = 20000,
+  max_requests = 0,
+  idle_timeout = 60,
+  head_timeout = 10,
+  io_timeout = 60,
+  request_timeout = 0,
+}
+
+local known = {
+  address = "string", listener = "userdata|table", on_error = "function", on_listen = "function", connect = "boolean",
+  max_head = "count", max_body = "count", max_connections = "count", max_requests = "count",
+  idle_timeout = "seconds", head_timeout = "seconds", io_timeout = "seconds", request_timeout = "seconds",
+}
+
+local IDLE_WORKERS = 256
+local UNREAD_MAX = 262144 -- bytes of a body that are read for the sake of the connection alone
+local GRACE = 5
+local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1 -- seconds until workers that could not be started are tried again
+
+---------------------------------------------------------------------------------------------------
+-- what goes wrong
+
+local function default_log(text) io.stderr:write("moonpark: ", text, "\n") end
+
+-- The script's function may fail as well.
+local function log(server, text)
+  local ok, err = pcall(server.log, text)
+  if not ok then default_log(text .. "\nand on_error: " .. failures.text(err)) end
+end
+
+-- No response has begun.
+local function answer_nothing(req, res)
+  local late, curtailed = res.x:was_late(res.serial)
+  if req:is_gone() and curtailed then return res.x:abort(res.serial) end
+  if late and curtailed then return res:fail(503) end
+  local err = rawget(req, "body_error")
+  if err then return res:refuse(err) end
+  return res:send("")
+end
+
+-- The handler has returned before its response was complete.
+local function settle(req, res)
+  if res.x:phase(res.serial) == "unsent" then return answer_nothing(req, res) end
+  local _, curtailed = res.x:was_late(res.serial)
+  if not curtailed then return res:finish() end
+  if res.abandon then res.abandon() end
+  return res.x:abort(res.serial)
+end
+
+-- The handler has failed: who waits is told, and who has been told something else already is cut off.
+local function settle_failure(req, res)
+  if res.x:phase(res.serial) ~= "unsent" then return res.x:abort(res.serial) end
+  res:reset()
+  local late, curtailed = res.x:was_late(res.serial)
+  if req:is_gone() and curtailed then return res.x:abort(res.serial) end
+  local err = rawget(req, "body_error")
+  return res:fail(late and curtailed and 503 or err and refusals[err] or 500)
+end
+
+-- Who gave up because its client had left, or its time was up, did right.
+local function is_excused(req, res, err)
+  if not failures.is_cancellation(err) then return false end
+  local late = res.x:was_late(res.serial)
+  return late or req:is_gone()
+end
+
+-- raw_path is what a mounted router sees; of a connection that was taken over nothing else is left.
+local function target_of(req) return rawget(req, "hijacked") and req.raw_path or req.target end
+
+local function failed(server, req, res, err)
+  if rawget(req, "hijacked") then
+    return log(server, ("error in the handler of %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
+  end
+  if not is_excused(req, res, err) then
+    log(server, ("error in the handler of %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
+  end
+  local ok, why = pcall(settle_failure, req, res)
+  if ok then return end
+  res.x:abort(res.serial) -- nothing has been said yet, and what has returned without a word would be answered with 200
+  log(server, "error after that: " .. failures.text(why))
+end
+
+---------------------------------------------------------------------------------------------------
+-- workers
+
+-- A body that was not read to its end: a little of it is thrown away, so that the connection can go on.
+local function rest(x)
+  local left = UNREAD_MAX
+  while left > 0 do
+    local data = x:rest()
+    if not data then return end
+    left = left - #data
+  end
+end
+
+-- What is to be done for the request in hand before the next -> has its response been settled?
+local function finish(server, what, x, req, res)
+  if what == "flush" then x:flush()
+  elseif what == "rest" then rest(x)
+  else
+    local ok, err = xpcall(settle, failures.remember, req, res)
+    if not ok then failed(server, req, res, err) end
+    return true
+  end
+end
+
+-- Functions of res:after, for logs: the response has to be over when they run. That of a handler that has failed is, or
+-- was cut off, and must not be ended as if it were whole.
+local function run_afterwards(server, x, req, res, ok)
+  if ok and not rawget(req, "hijacked") and x:phase(res.serial) ~= "sent" then finish(server, "settle", x, req, res) end
+  for _, fn in ipairs(res[4]) do
+    local err
+    ok, err = xpcall(fn, failures.remember, req, res)
+    if not ok then log(server, "error in a function of res:after: " .. failures.traced(err)) end
+  end
+  return true
+end
+
+local take = core.http_exchange_class.take
+
+local function work(server, x)
+  local handler, me = server.handler, core.current()
+  server.workers[me] = true
+  task.name_by(me, function() return x:describe() end)
+  http_files.logs[x] = function(text) log(server, text) end
+  local req, res
+  local serial, method, path = take(x)
+  while serial ~= nil do
+    local settled
+    if serial then
+      req = setmetatable({ x, serial, method, path }, Request)
+      res = setmetatable({ x, serial, req, false }, Response)
+      local ok, err = xpcall(handler, failures.remember, req, res)
+      if not ok then failed(server, req, res, err) end
+      if res[4] then settled = run_afterwards(server, x, req, res, ok) end
+    else
+      settled = finish(server, method, x, req, res)
+    end
+    serial, method, path = take(x, settled)
+  end
+end
+
+-- Told once for as long as that is so: the keeper tries again and again.
+local function not_started(server, err)
+  local told = server.lacks_workers
+  server.lacks_workers = true
+  if not told then log(server, "no worker could be started: " .. failures.text(err)) end
+end
+
+-- An error here is not the handler's (no memory, most likely): this worker and the connection it has end, and the
+-- server does not.
+local function worker(server)
+  local joined, x = pcall(server.core.exchange, server.core)
+  if not joined then
+    server.start_failed = true
+    return not_started(server, x)
+  end
+  local ok, err = xpcall(work, failures.remember, server, x)
+  x:quit()
+  if not ok then log(server, "error in a worker: " .. failures.traced(err)) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- the keeper
+
+-- They run, and take what waits, before the keeper looks again -> have they all been started?
+local function start_workers(server, scope, n)
+  server.start_failed = false
+  for _ = 1, n do
+    local ok, err = pcall(scope.go, scope, worker, server)
+    if not ok then
+      server.start_failed = true
+      not_started(server, err)
+      break
+    end
+  end
+  core.yield()
+  server.lacks_workers = server.start_failed
+  return not server.start_failed
+end
+
+local function keep(server, scope)
+  local pause, pauses_until = FIRST_PAUSE, nil -- seconds, and when they are over
+  while true do
+    local what, waiting, err, seconds = server.core:keep(pauses_until and pauses_until - core.now())
+    if what == "worker" then
+      if start_workers(server, scope, waiting) then
+        pause, pauses_until = FIRST_PAUSE, nil
+      else
+        pause, pauses_until = math.min(LONGEST_PAUSE, 2 * pause), core.now() + pause
+      end
+    elseif what == "accept" then
+      log(server, ("accept: %s; trying again in %g s"):format(err, seconds))
+    elseif what == "drained" then
+      return true
+    else
+      return nil, waiting
+    end
+  end
+end
+
+local function close(server)
+  server.core:close()
+  server.scope = nil
+  server.ended:set()
+end
+
+local function run(server)
+  return task.scope(function(scope)
+    server.scope = scope
+    local kept, ok, err = pcall(keep, server, scope)
+    close(server)
+    if not kept then error(ok, 0) end
+    return ok, err
+  end)
+end
+
+-- Where there is no memory, run may not have come to anything: no client may wait for a server that does not run.
+local function ended(server, ok, ...)
+  if ok then return ... end
+  close(server)
+  error((...), 0)
+end
+
+--- Serves until it is shut down. In a task that is cancelled, it closes all.
+---@return true|nil
+---@return string? err
+function Server:run()
+  if self.scope then error("this server runs already", 2) end
+  return ended(self, pcall(run, self))
+end
+
+local function close_after(server, grace)
+  if not server.ended:wait(grace) then server.core:close() end
+end
+
+--- Stops: no new connections, idle ones close, running requests finish; after `grace` seconds their handlers are
+--- cancelled and what is left is closed. Returns when all is closed; called by one of its own handlers, at once.
+--- Harmless twice: the shorter grace counts.
+---@param grace? number seconds; 5
+---@return true|nil
+---@return string? err "canceled": the task that waits; the server goes on shutting down
+function Server:shutdown(grace)
+  if grace ~= nil and (type(grace) ~= "number" or grace ~= grace) then
+    error(("seconds expected, got %s"):format(tostring(grace)), 2)
+  end
+  self.core:drain()
+  if not self.scope then
+    self.core:close()
+    return true
+  end
+  self.scope:go(close_after, self, grace or GRACE)
+  if self.workers[core.current()] then return true end
+  return self.ended:wait()
+end
+
+--- Cancels what runs and closes all connections.
+---@return true
+function Server:close()
+  self.core:close()
+  return true
+end
+
+--- Counts: connections, requests, refused, idle_workers, waiting.
+---@return table<string, integer>
+function Server:stats()
+  local connections, requests, refused, idle, waiting = self.core:stats()
+  return { connections = connections, requests = requests, refused = refused, idle_workers = idle, waiting = waiting }
+end
+
+--- Where it listens.
+---@return string
+function Server:address() return self.listening end
+
+---------------------------------------------------------------------------------------------------
+-- opening
+
+local function limits_of(options)
+  local function get(name)
+    local value = options[name]
+    if value == nil then value = defaults[name] end
+    return value
+  end
+  return {
+    head = get "max_head", body = get "max_body", connections = get "max_connections", requests = get "max_requests",
+    idle = get "idle_timeout", heading = get "head_timeout", moving = get "io_timeout",
+    request = get "request_timeout", workers = IDLE_WORKERS, connect = options.connect,
+  }
+end
+
+---@class moonpark.http.server.options
+---@field address? string "127.0.0.1:8080", "unix:/path"
+---@field listener? moonpark.listener in place of an address; it is the server's from then on
+---@field max_head? integer bytes of a request's head; 16384; more: 431, or 414
+---@field max_body? integer bytes of a body; 67108864; more: 413
+---@field max_connections? integer at once; 20000; then the longest idle one is closed, or accepting pauses
+---@field max_requests? integer on one connection; 0: any number
+---@field idle_timeout? number seconds that a connection may wait for its next request; 60
+---@field head_timeout? number seconds from the first byte of a head to its last; 10; then 408
+---@field io_timeout? number seconds for each read and write of a body; 60
+---@field request_timeout? number seconds from a complete head to the answer's end; 0: any number
+---@field connect? boolean the handler is asked for CONNECT; false: 405
+---@field on_error? fun(text: string) handlers' errors, failures of accept; standard error
+---@field on_listen? fun(server: moonpark.http.server) of http.serve: it listens
+
+--- Raises for what http.server cannot mean, at that level.
+---@param what string
+---@param handler any
+---@param options any
+---@param level integer
+function M.check(what, handler, options, level)
+  local meta = getmetatable(handler)
+  local is_object = type(handler) == "table" and (handler.handle or type(meta) == "table" and meta.__call)
+  if type(handler) ~= "function" and not is_object then
+    error(("%s: a handler expected, got %s"):format(what, type(handler)), level + 1)
+  end
+  options = check_options(what, options, known, level + 1)
+  if not options.address and not options.listener then
+    error(what .. ": an address or a listener expected", level + 1)
+  end
+end
+
+--- A server that listens; run() serves. M.check has found nothing.
+---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@param options moonpark.http.server.options
+---@return moonpark.http.server|nil
+---@return string? err
+---@return integer? errno
+function M.new(handler, options)
+  local limits = limits_of(options)
+  local listener = options.listener
+  if not listener then
+    local err, errno
+    listener, err, errno = net.listen(options.address)
+    if not listener then return nil, err, errno end
+  end
+  local address = listener:address()
+  local server, err, errno = core.http_server(listener, limits)
+  if not server then return nil, err, errno end
+  return setmetatable({ core = server, handler = handler, listening = address, log = options.on_error or default_log,
+    ended = core.event(), workers = setmetatable({}, { __mode = "k" }) }, Server)
+end
+
+return M

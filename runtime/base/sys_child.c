@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* sys_child.c - posix_spawn and its files, pidfds, waitid. A signal that we catch has its default action again in
+ * the child: exec sees to that, and posix_spawn to it that none of our handlers runs before. */
+#define _GNU_SOURCE
+#include "base/sys_child.h"
+
+#include "base/hard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int add_file(posix_spawn_file_actions_t *files, int target, int fd)
+{
+    switch (fd) {
+    case SYS_INHERIT:
+        return 0;
+    case SYS_NULL:
+        return posix_spawn_file_actions_addopen(files, target, "/dev/null", O_RDWR, 0);
+    case SYS_STDOUT:
+        return posix_spawn_file_actions_adddup2(files, 1, target);
+    default:
+        return posix_spawn_file_actions_adddup2(files, fd, target);
+    }
+}
+
+/* In the order in which the child does them. */
+static int add_files(posix_spawn_file_actions_t *files, const struct sys_spawn *s)
+{
+    int r = 0;
+    for (int target = 0; target < 3 && r == 0; target++)
+        r = add_file(files, target, s->fds[target]);
+    if (r == 0)
+        r = posix_spawn_file_actions_addclosefrom_np(files, 3);
+    if (r == 0 && s->cwd)
+        r = posix_spawn_file_actions_addchdir_np(files, s->cwd);
+    return r;
+}
+
+static int set_attributes(posix_spawnattr_t *attributes, const struct sys_spawn *s)
+{
+    sigset_t none;
+    short flags = POSIX_SPAWN_SETSIGMASK;
+    if (s->session)
+        flags |= POSIX_SPAWN_SETSID;
+    else if (s->group)
+        flags |= POSIX_SPAWN_SETPGROUP; /* 0, its own, as the attributes begin */
+    sigemptyset(&none);
+    int r = posix_spawnattr_setsigmask(attributes, &none);
+    return r ? r : posix_spawnattr_setflags(attributes, flags);
+}
+
+int sys_spawn(const struct sys_spawn *s)
+{
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    pid_t pid = 0;
+    int fault = hard_syscall(EAGAIN);
+    if (fault)
+        return fault;
+    int r = posix_spawn_file_actions_init(&files);
+    if (r)
+        return -r;
+    r = posix_spawnattr_init(&attributes);
+    if (r == 0) {
+        r = add_files(&files, s);
+        if (r == 0)
+            r = set_attributes(&attributes, s);
+        if (r == 0)
+            r = posix_spawnp(&pid, s->argv[0], &files, &attributes, s->argv, s->envp);
+        posix_spawnattr_destroy(&attributes);
+    }
+    posix_spawn_file_actions_destroy(&files);
+    return r ? -r : pid;
+}
+
+int sys_pidfd_open(pid_t pid)
+{
+    int fault = hard_syscall(EMFILE);
+    if (fault)
+        return fault;
+    int fd = pidfd_open(pid, 0); /* close-on-exec by itself */
+    return fd < 0 ? -errno : fd;
+}
+
+int sys_pidfd_self(void) { return sys_pidfd_open(getpid()); }
+
+int sys_pidfd_kill(int pidfd, int signo)
+{
+    int fault = hard_syscall(EPERM);
+    if (fault)
+        return fault;
+    return pidfd_send_signal(pidfd, signo, NULL, 0) < 0 ? -errno : 0;
+}
+
+int sys_kill_group(pid_t leader, int signo)
+{
+    int fault = hard_syscall(EPERM);
+    if (fault)
+        return fault;
+    return kill(-leader, signo) < 0 ? -errno : 0;
+}
+
+int sys_dup_high(int fd)
+{
+    int fault = hard_syscall(EMFILE);
+    if (fault)
+        return fault;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return copy < 0 ? -errno : copy;
+}
+
+static int wait_for(int pidfd, pid_t pid, int flags, siginfo_t *info)
+{
+    int r;
+    info->si_pid = 0;
+    do
+        r = pidfd >= 0 ? waitid(P_PIDFD, (id_t)pidfd, info, flags) : waitid(P_PID, (id_t)pid, info, flags);
+    while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : info->si_pid != 0;
+}
+
+/* No lever in the hard build: of a child of ours this cannot fail, and to say that it did would lose it. */
+int sys_ended(int pidfd, pid_t pid, bool reap, int *code, int *status)
+{
+    siginfo_t info;
+    int r = wait_for(pidfd, pid, WEXITED | WNOHANG | (reap ? 0 : WNOWAIT), &info);
+    *code = info.si_code;
+    *status = info.si_status;
+    return r;
+}
+
+void sys_kill_now(int pidfd, pid_t pid, bool group)
+{
+    siginfo_t info;
+    bool sent = group && kill(-pid, SIGKILL) == 0;
+    if (sent || kill(pid, SIGKILL) == 0) /* one whose group is not there yet, where exec is not waited for */
+        (void)wait_for(pidfd, pid, WEXITED, &info);
+}
+
+void sys_want_children(void)
+{
+    struct sigaction sa;
+    if (sigaction(SIGCHLD, NULL, &sa) < 0)
+        return;
+    if (sa.sa_handler != SIG_IGN && !(sa.sa_flags & SA_NOCLDWAIT))
+        return;
+    if (sa.sa_handler == SIG_IGN)
+        sa.sa_handler = SIG_DFL;
+    sa.sa_flags &= ~SA_NOCLDWAIT;
+    (void)sigaction(SIGCHLD, &sa, NULL);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* inotify.h - the changes of a file or a folder as a byte stream of records, to be read by a connection.
+ *
+ * Floor 4. A record is INOTIFY_RECORD bytes, so that reading one cannot end in the middle of it. The stream ends
+ * when what is watched is gone. Linux alone has this. */
+#ifndef MOONPARK_INOTIFY_H
+#define MOONPARK_INOTIFY_H
+
+#include "net/stream.h"
+
+enum { INOTIFY_NAME = 256 };
+
+struct inotify_record {
+    uint32_t mask;   /* the kernel's */
+    uint32_t cookie; /* both halves of a move inside of what is watched have the same; else 0 */
+    char name[INOTIFY_NAME]; /* in the folder; "": of what is watched itself */
+};
+
+/* What may have happened, in the words of docs/fs.md. */
+struct inotify_change {
+    const char *event;     /* "created", ... */
+    const char *direction; /* of "moved": "from", "to", "self"; else NULL */
+    bool directory;        /* it happened to a directory */
+};
+
+/* Opens s. events: the kernel's mask, of inotify_mask. 0 or -errno. */
+int inotify_open(struct stream *s, const char *path, uint32_t events);
+
+/* The bits for a word, 0: there is no such word. */
+uint32_t inotify_mask(const char *event);
+
+struct inotify_change inotify_decode(const struct inotify_record *record);
+
+#endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* http.c - reading: one function a framing, picked by a table. Writing: numbers by hand, because printf would be dearer
+ * than everything else here. */
+#include "http/h1_frame.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- a body that is read ---- */
+
+static void begin_body(struct http_body *b, enum http_framing framing, int64_t left)
+{
+    *b = (struct http_body){.framing = (uint8_t)framing, .left = left > 0 ? (uint64_t)left : 0};
+    b->over = framing == HTTP_NO_BODY || (framing == HTTP_BY_LENGTH && left == 0);
+}
+
+/* RFC 9112 6.3: a request without Content-Length and Transfer-Encoding has none. */
+void http_request_body(struct http_body *b, const struct http_head *h)
+{
+    enum http_framing framing = h->content_length > 0 ? HTTP_BY_LENGTH : HTTP_NO_BODY;
+    begin_body(b, h->chunked ? HTTP_BY_CHUNKS : framing, h->content_length);
+}
+
+void http_response_body(struct http_body *b, const struct http_head *h, bool to_head)
+{
+    if (to_head || !http_has_body(h->status))
+        begin_body(b, HTTP_NO_BODY, 0);
+    else if (h->chunked)
+        begin_body(b, HTTP_BY_CHUNKS, 0);
+    else if (h->content_length >= 0)
+        begin_body(b, HTTP_BY_LENGTH, h->content_length);
+    else
+        begin_body(b, HTTP_BY_END, 0);
+    b->folds = true;
+}
+
+static int take_length(struct http_body *b, const char *bytes, size_t n, size_t *used, struct http_span *data)
+{
+    (void)bytes;
+    *used = base_min(base_min(n, b->left), INT32_MAX);
+    *data = (struct http_span){.at = 0, .length = (uint32_t)*used};
+    b->left -= *used;
+    b->over = b->left == 0;
+    return HTTP_BYTES;
+}
+
+static int take_chunks(struct http_body *b, const char *bytes, size_t n, size_t *used, struct http_span *data)
+{
+    int got = http_parse_chunk(&b->chunks, bytes, n, used, data);
+    if (got == HTTP_TRAILERS)
+        b->trailing = true;
+    return got < 0 ? got : got == HTTP_MORE ? HTTP_NEED : got == HTTP_DATA ? HTTP_BYTES : HTTP_TRAILER_NEXT;
+}
+
+static int take_end(struct http_body *b, const char *bytes, size_t n, size_t *used, struct http_span *data)
+{
+    (void)b, (void)bytes;
+    *used = base_min(n, INT32_MAX);
+    *data = (struct http_span){.at = 0, .length = (uint32_t)*used};
+    return HTTP_BYTES;
+}
+
+static int (*const takers[])(struct http_body *, const char *, size_t, size_t *, struct http_span *) = {
+    [HTTP_BY_LENGTH] = take_length,
+    [HTTP_BY_CHUNKS] = take_chunks,
+    [HTTP_BY_END] = take_end,
+};
+
+int http_take(struct http_body *b, const char *bytes, size_t n, size_t *used, struct http_span *data)
+{
+    *used = 0;
+    if (b->over)
+        return HTTP_OVER;
+    if (b->trailing)
+        return HTTP_TRAILER_NEXT;
+    if (n == 0)
+        return HTTP_NEED;
+    int step = takers[b->framing](b, bytes, n, used, data);
+    if (step == HTTP_BYTES)
+        b->total += data->length;
+    return step;
+}
+
+void http_trailer_taken(struct http_body *b)
+{
+    b->trailing = false;
+    b->over = true;
+}
+
+/* ---- statuses ---- */
+
+static const struct {
+    int status;
+    const char *reason;
+} reasons[] = {
+    {100, "Continue"}, {101, "Switching Protocols"}, {103, "Early Hints"},
+    {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {203, "Non-Authoritative Information"}, {204, "No Content"},
+    {205, "Reset Content"}, {206, "Partial Content"},
+    {300, "Multiple Choices"}, {301, "Moved Permanently"}, {302, "Found"}, {303, "See Other"}, {304, "Not Modified"},
+    {307, "Temporary Redirect"}, {308, "Permanent Redirect"},
+    {400, "Bad Request"}, {401, "Unauthorized"}, {402, "Payment Required"}, {403, "Forbidden"}, {404, "Not Found"},
+    {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {407, "Proxy Authentication Required"},
+    {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"}, {411, "Length Required"}, {412, "Precondition Failed"},
+    {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"}, {416, "Range Not Satisfiable"},
+    {417, "Expectation Failed"}, {421, "Misdirected Request"}, {422, "Unprocessable Content"}, {423, "Locked"},
+    {424, "Failed Dependency"}, {425, "Too Early"}, {426, "Upgrade Required"}, {428, "Precondition Required"},
+    {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"}, {451, "Unavailable For Legal Reasons"},
+    {500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
+    {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
+    {511, "Network Authentication Required"},
+};
+
+const char *http_reason(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "";
+}
+
+bool http_has_body(int status) { return status >= 200 && status != 204 && status != 304; }
+
+/* ---- a message that is written ---- */
+
+void http_peer_of(struct http_peer *p, const struct http_head *h, const char *bytes)
+{
+    p->head = h->method.length == 4 && memcmp(bytes + h->method.at, "HEAD", 4) == 0;
+    p->connect = h->form == HTTP_AUTHORITY;
+    p->old = h->minor == 0;
+    p->keep_alive = p->old ? h->keep_alive && !h->close : !h->close;
+}
+
+static char *put(char *to, const char *bytes, size_t n)
+{
+    memcpy(to, bytes, n);
+    return to + n;
+}
+
+#define PUT(to, literal) put(to, literal, sizeof(literal) - 1)
+
+static char *put_reversed(char *to, const char *digits, size_t n)
+{
+    while (n > 0)
+        *to++ = digits[--n];
+    return to;
+}
+
+static char *put_decimal(char *to, uint64_t number)
+{
+    char digits[24];
+    size_t n = 0;
+    do
+        digits[n++] = (char)('0' + number % 10);
+    while (number /= 10);
+    return put_reversed(to, digits, n);
+}
+
+static char *put_hex(char *to, uint64_t number)
+{
+    char digits[24];
+    size_t n = 0;
+    do
+        digits[n++] = "0123456789abcdef"[number % 16];
+    while (number /= 16);
+    return put_reversed(to, digits, n);
+}
+
+static char *put_status_line(char *at, int status)
+{
+    if (status == 200)
+        return PUT(at, "HTTP/1.1 200 OK\r\n");
+    const char *reason = http_reason(status);
+    at = PUT(at, "HTTP/1.1 ");
+    at = put_decimal(at, (uint64_t)status);
+    at = PUT(at, " ");
+    at = put(at, reason, strlen(reason));
+    return PUT(at, "\r\n");
+}
+
+/* RFC 9112 6.3, from the writer's side. RFC 9110 15.3.6: a 205 may say that it has nothing, but not have something.
+ * 9.3.6: what is behind a tunnel's head is not the server's. */
+static enum http_framing pick_framing(const struct http_peer *p, const struct http_out *o, int status, int64_t length)
+{
+    if (!http_has_body(status) || status == 205 || o->tunnel)
+        return HTTP_NO_BODY;
+    if (length >= 0)
+        return HTTP_BY_LENGTH;
+    return p->old ? HTTP_BY_END : HTTP_BY_CHUNKS;
+}
+
+enum { HEAD_ROOM = 256 }; /* the longest reason and all of our own fields */
+
+static char *put_own_fields(char *at, const struct http_out *o, const struct http_peer *p, const char *date)
+{
+    if (date) {
+        at = PUT(at, "Date: ");
+        at = put(at, date, 29);
+        at = PUT(at, "\r\n");
+    }
+    if (o->framing == HTTP_BY_LENGTH) {
+        at = PUT(at, "Content-Length: ");
+        at = put_decimal(at, o->left);
+        at = PUT(at, "\r\n");
+    } else if (o->framing == HTTP_BY_CHUNKS) {
+        at = PUT(at, "Transfer-Encoding: chunked\r\n");
+    } else if (o->status == 205 && !o->tunnel) {
+        at = PUT(at, "Content-Length: 0\r\n");
+    }
+    if (o->tunnel)
+        return at;
+    if (!o->keep_alive)
+        return PUT(at, "Connection: close\r\n");
+    return p->old ? PUT(at, "Connection: keep-alive\r\n") : at;
+}
+
+int http_begin_response(struct http_out *o, const struct http_peer *p, struct buf *out, int status, int64_t length,
+                        const char *date)
+{
+    char *from = buf_reserve(out, HEAD_ROOM), *at = from;
+    if (!from)
+        return -ENOMEM;
+    o->tunnel = p->connect && status >= 200 && status <= 299;
+    o->framing = (uint8_t)pick_framing(p, o, status, length);
+    o->left = length > 0 ? (uint64_t)length : 0;
+    o->status = (uint16_t)status;
+    o->total = 0;
+    o->keep_alive = p->keep_alive && o->framing != HTTP_BY_END && !o->tunnel;
+    o->mute = p->head || o->framing == HTTP_NO_BODY;
+    o->phase = HTTP_IN_BODY;
+    at = put_status_line(at, status);
+    at = put_own_fields(at, o, p, date);
+    buf_commit(out, (size_t)(at - from));
+    return 0;
+}
+
+int http_add_field(struct buf *out, const char *name, size_t name_length, const char *value, size_t n)
+{
+    char *at = buf_reserve(out, name_length + n + 4);
+    if (!at)
+        return -ENOMEM;
+    at = put(at, name, name_length);
+    at = PUT(at, ": ");
+    at = put(at, value, n);
+    (void)PUT(at, "\r\n");
+    buf_commit(out, name_length + n + 4);
+    return 0;
+}
+
+int http_end_head(struct buf *out) { return buf_append(out, "\r\n", 2); }
+
+int http_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted)
+{
+    *muted = o->mute || n == 0;
+    if (o->framing == HTTP_BY_LENGTH && n > o->left)
+        return HTTP_TOO_LONG;
+    if (*muted)
+        return 0;
+    if (o->framing != HTTP_BY_CHUNKS) {
+        o->total += n;
+        return 0;
+    }
+    char *from = buf_reserve(out, 24), *at = from;
+    if (!from)
+        return -ENOMEM;
+    at = put_hex(at, n);
+    at = PUT(at, "\r\n");
+    buf_commit(out, (size_t)(at - from));
+    o->total += n;
+    return 0;
+}
+
+int http_after_data(struct http_out *o, struct buf *out, size_t n)
+{
+    if (o->framing == HTTP_BY_LENGTH)
+        o->left -= n;
+    return o->framing == HTTP_BY_CHUNKS && !o->mute && n > 0 ? buf_append(out, "\r\n", 2) : 0;
+}
+
+int http_finish(struct http_out *o, struct buf *out)
+{
+    bool owed = o->framing == HTTP_BY_LENGTH && o->left > 0 && !o->mute;
+    if (o->framing == HTTP_BY_CHUNKS && !o->mute && buf_append(out, "0\r\n\r\n", 5) < 0)
+        return -ENOMEM;
+    o->phase = HTTP_SENT;
+    o->keep_alive &= !owed;
+    return owed ? HTTP_TOO_SHORT : 0;
+}

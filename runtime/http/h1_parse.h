@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* http_parse.h - HTTP/1 bytes to spans, strictly by RFC 9112 and RFC 9110.
+ *
+ * Floor 1: no memory, no I/O, nothing kept. Spans are offsets into the caller's bytes, so these may move. What two
+ * readers could understand in two ways is refused, never guessed: a bare CR or LF, obs-fold (of responses http_fold
+ * takes it away), a space before a colon, a Content-Length that is repeated or listed or signed, or beside a
+ * Transfer-Encoding, ... */
+#ifndef MOONPARK_HTTP_PARSE_H
+#define MOONPARK_HTTP_PARSE_H
+
+#include "base/base.h"
+
+enum { HTTP_FIELDS_MAX = 100 };
+
+/* What is wrong. The status an answer would have: http_parse_status. */
+enum http_error {
+    HTTP_INCOMPLETE = 0,      /* nothing is wrong yet: more bytes are needed */
+    HTTP_BAD_LINE_END = -1,   /* a bare CR or LF */
+    HTTP_BAD_METHOD = -2,
+    HTTP_BAD_TARGET = -3,
+    HTTP_BAD_VERSION = -4,    /* not "HTTP/d.d" */
+    HTTP_BAD_FIELD = -5,      /* the name: not a token up to the colon; a folded line */
+    HTTP_BAD_VALUE = -6,      /* a control byte */
+    HTTP_BAD_HOST = -7,       /* missing, doubled or malformed */
+    HTTP_BAD_LENGTH = -8,     /* Content-Length */
+    HTTP_BAD_CODING = -9,     /* Transfer-Encoding; or both of them */
+    HTTP_BAD_CHUNK = -10,     /* its size, extension or end */
+    HTTP_BAD_STATUS = -11,    /* of a response */
+    HTTP_BAD_TRAILER = -12,   /* a field that frames or routes, in a trailer */
+    HTTP_TOO_MANY = -13,      /* more than HTTP_FIELDS_MAX fields, or longer than is taken for them */
+    HTTP_VERSION = -14,       /* a major version that is not 1 */
+    HTTP_CODING = -15,        /* a transfer coding that we do not know */
+    HTTP_EXPECTATION = -16,   /* an Expect that is not 100-continue */
+    HTTP_LONG_TARGET = -17,   /* of a head that is longer than is taken, and mostly target */
+    HTTP_LONG_METHOD = -18,   /* or method */
+};
+
+/* Fields that mean something here; others are HTTP_OTHER. */
+enum http_id {
+    HTTP_OTHER,
+    HTTP_CONNECTION,
+    HTTP_CONTENT_LENGTH,
+    HTTP_EXPECT,
+    HTTP_HOST,
+    HTTP_TRANSFER_ENCODING,
+    HTTP_UPGRADE,
+};
+
+enum http_form { HTTP_ORIGIN, HTTP_ABSOLUTE, HTTP_AUTHORITY, HTTP_ASTERISK };
+
+struct http_span {
+    uint32_t at, length;
+};
+
+struct http_field {
+    struct http_span name, value; /* the value without whitespace around it */
+};
+
+struct http_head {
+    struct http_span method, target; /* of a request */
+    struct http_span authority;      /* of a request: its target's where it has one, else the Host field's value */
+    struct http_span path, query;    /* query: without the '?' */
+    struct http_span reason;         /* of a response */
+    int64_t content_length;          /* -1: none */
+    uint32_t length;                 /* of the whole head, empty lines in front and the one at its end included */
+    uint16_t status;                 /* of a response */
+    uint16_t count;                  /* fields */
+    uint8_t form;                    /* enum http_form */
+    uint8_t minor;                   /* of the version: 0, or 1 and more */
+    uint8_t hosts, lengths, codings; /* how many fields of these were seen */
+    bool has_query;
+    bool chunked;
+    bool coded;      /* of a response: it has transfer codings that nobody here undoes */
+    bool close;      /* Connection has "close" */
+    bool keep_alive; /* Connection has "keep-alive" */
+    bool upgrade;    /* Connection has "upgrade", and an Upgrade field says to what */
+    bool expect;     /* Expect: 100-continue */
+    bool until_end;  /* of a response: the body ends with the connection, where it may have one */
+    struct http_field fields[HTTP_FIELDS_MAX];
+};
+
+/* Reads a request's head from the n bytes. Its length; HTTP_INCOMPLETE; or an http_error. */
+int http_parse_request(struct http_head *h, const char *bytes, size_t n);
+
+/* The same of a response. */
+int http_parse_response(struct http_head *h, const char *bytes, size_t n);
+
+/* Has a head that was incomplete its end now, or something that makes waiting for it useless? The first `searched`
+ * bytes were looked at before. So a client that sends a byte at a time does not have it parsed each time. */
+bool http_parse_has_end(const char *bytes, size_t n, size_t searched);
+
+/* What is wrong with a request's head that is still incomplete after n bytes, and more are not taken. */
+int http_parse_overlong(const char *bytes, size_t n);
+
+/* Do these bytes begin a HEAD? Its answer has no body, even if the rest of it is refused. */
+bool http_parse_is_to_head(const char *bytes, size_t n);
+
+/* The status that answers an http_error: 400, 414, 417, 431, 501, 505. */
+int http_parse_status(int error);
+
+/* Its words, for a log. */
+const char *http_parse_words(int error);
+
+/* Which field it is that is called so. */
+enum http_id http_parse_id(const char *name, size_t n);
+
+/* Are these n bytes a token (RFC 9110 5.6.2), a field's value (5.5)? */
+bool http_parse_is_token(const char *bytes, size_t n);
+bool http_parse_is_value(const char *bytes, size_t n);
+
+/* ---- chunked bodies ---- */
+
+/* A zeroed one stands before the first chunk. */
+struct http_chunks {
+    uint64_t left;     /* bytes of the chunk's data still to come */
+    uint16_t extra;    /* bytes of extensions so far, less those of data */
+    uint8_t state;
+    uint8_t digits;
+};
+
+enum http_chunk { HTTP_MORE, HTTP_DATA, HTTP_TRAILERS };
+
+/* Takes some of the n bytes; *used says how many.
+ * HTTP_MORE: all are taken, more are needed. HTTP_DATA: data is data->length bytes from data->at on, all of them taken.
+ * HTTP_TRAILERS: the last chunk is over; the trailer section begins behind what was taken. Or an http_error. */
+int http_parse_chunk(struct http_chunks *c, const char *bytes, size_t n, size_t *used, struct http_span *data);
+
+/* Reads a line of the trailer section, from *at on: 1 and *at behind it; HTTP_INCOMPLETE; or an http_error. The empty
+ * line that ends the section is a field without a name. */
+int http_parse_trailer(struct http_field *f, const char *bytes, size_t n, size_t *at);
+
+/* Reads the whole section, which has any number of fields: its length with that line; HTTP_INCOMPLETE; or an
+ * http_error. */
+int http_parse_trailers(const char *bytes, size_t n);
+
+/* ---- targets and forms ---- */
+
+/* Decodes "%41" (and '+' as a space where plus) from n bytes into `to`, which may be the same place. How many bytes
+ * came out; -1: a '%' without two hexadecimal digits behind it. */
+ptrdiff_t http_parse_percent(char *to, const char *bytes, size_t n, bool plus);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* http_scan.h - how far a run of bytes of one class goes; long runs are looked at sixteen bytes at once where the
+ * compiler has such registers. Inline: a head is little else.
+ *
+ * Floor 0; called by http_parse and http_fold. Nothing is read behind the n bytes. */
+#ifndef MOONPARK_HTTP_SCAN_H
+#define MOONPARK_HTTP_SCAN_H
+
+#include "base/base.h"
+
+#include <string.h>
+
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint64_t words2 __attribute__((vector_size(16)));
+
+enum { TOKEN = 1, TARGET = 2, VALUE = 4, HEX = 8, HOST = 16, SCHEME = 32 };
+
+extern const uint8_t http_classes[256];
+
+static inline bool is(char c, uint8_t class) { return http_classes[(uint8_t)c] & class; }
+
+static inline bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+static inline size_t span_of(const char *bytes, size_t n, size_t at, uint8_t class)
+{
+    while (at < n && is(bytes[at], class))
+        at++;
+    return at;
+}
+
+static inline bool all(const char *bytes, size_t n, uint8_t class) { return span_of(bytes, n, 0, class) == n; }
+
+/* The first lane that is not 0; 16 where all are. */
+static inline size_t first(bytes16 lanes)
+{
+    words2 w = (words2)lanes;
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+        return w[0] ? (size_t)__builtin_clzll(w[0]) / 8 : w[1] ? 8 + (size_t)__builtin_clzll(w[1]) / 8 : 16;
+    return w[0] ? (size_t)__builtin_ctzll(w[0]) / 8 : w[1] ? 8 + (size_t)__builtin_ctzll(w[1]) / 8 : 16;
+}
+
+static inline bytes16 no_value(bytes16 v) { return (bytes16)(((v < 0x20) & (v != '\t')) | (v == 0x7f)); }
+
+static inline bytes16 no_target(bytes16 v)
+{
+    return (bytes16)((v <= ' ') | (v >= 0x7f) | (v == '"') | (v == '#') | (v == '<') | (v == '>'));
+}
+
+/* Where the run of bytes that `no` lets pass ends, from `at` on. The last lanes are read together with bytes before
+ * them; with fewer than sixteen bytes there are no lanes, and `class` is asked for each. */
+static inline size_t end_of_run(const char *bytes, size_t n, size_t at, bytes16 (*no)(bytes16 v), uint8_t class)
+{
+    static const bytes16 numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    bytes16 v;
+    size_t hit;
+    for (; n - at >= sizeof v; at += sizeof v) {
+        memcpy(&v, bytes + at, sizeof v);
+        if ((hit = first(no(v))) < sizeof v)
+            return at + hit;
+    }
+    if (at == n || n < sizeof v)
+        return span_of(bytes, n, at, class);
+    size_t from = n - sizeof v;
+    memcpy(&v, bytes + from, sizeof v);
+    return from + first(no(v) & (bytes16)(numbers >= (uint8_t)(at - from)));
+}
+
+/* Of the bytes that a value may have, and a target. */
+static inline size_t end_of_value(const char *bytes, size_t n, size_t at)
+{
+    return end_of_run(bytes, n, at, no_value, VALUE);
+}
+
+static inline size_t end_of_target(const char *bytes, size_t n, size_t at)
+{
+    return end_of_run(bytes, n, at, no_target, TARGET);
+}
+
+#endif

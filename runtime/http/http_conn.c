@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/* http_life.c - closing with bytes of the client's unread would take our last words away from it again: so after them
+ * only our half is closed, and what still comes is read and dropped for a moment. */
+#define _GNU_SOURCE
+#include "http/http_conn.h"
+
+#include "base/hard.h"
+#include "base/sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { DISCARDS = 64 }; /* reads in a row: who sends without end waits for the timer */
+enum { LOOKS = 64 };    /* at connections that may be in the middle of a head, for one that is not */
+
+static const int64_t LEAVE_TIME = 2 * NS_PER_SECOND;
+
+/* ---- time ---- */
+
+/* The timer is moved only when it must fire earlier: else it looks at `due` again when it fires. */
+void http_life_due(struct http_conn *hc, int64_t length)
+{
+    hc->due = length > 0 ? clock_add(http_life_now(hc->server), length) : 0;
+    if (hc->due && (hc->timer.slot == 0 || hc->timer.when > hc->due))
+        (void)timers_set(&hc->server->loop->timers, &hc->timer, hc->due); /* no memory: then it has no limit */
+}
+
+/* hc, which has a `due`, has no timer. May end it. */
+static void look_at_time(struct http_conn *hc)
+{
+    int64_t now = http_life_now(hc->server);
+    if (hc->due > now)
+        http_life_due(hc, hc->due - now);
+    else if (hc->state == HTTP_HEADING)
+        http_life_answer(hc, 408, buf_at(&hc->c.in), buf_len(&hc->c.in));
+    else
+        http_life_close(hc);
+}
+
+/* What has arrived may have come in time: http_life_rest goes on with it, once it was looked at. */
+static void on_timer(struct timer *timer)
+{
+    struct http_conn *hc = container_of(timer, struct http_conn, timer);
+    if (hc->due != 0 && !hc->arrived && hc->state != HTTP_ACTIVE && hc->state != HTTP_WAITING)
+        look_at_time(hc);
+}
+
+const char *http_life_date(struct http_server *s)
+{
+    if (s->date_due > s->loop->sched.now)
+        return s->date;
+    int64_t wall = clock_wall(&s->loop->clock);
+    time_t seconds = (time_t)(wall / NS_PER_SECOND);
+    struct tm tm;
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    gmtime_r(&seconds, &tm);
+    snprintf(s->date, sizeof s->date, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday, tm.tm_mday,
+             months + 3 * tm.tm_mon, (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    s->date_due = clock_add(http_life_now(s), NS_PER_SECOND - wall % NS_PER_SECOND);
+    return s->date;
+}
+
+/* ---- beginning and end ---- */
+
+void http_life_describe(const struct http_server *s, char *text, size_t n)
+{
+    if (s->closing)
+        snprintf(text, n, "a server that shuts down");
+    else
+        conn_describe(&s->listener, text, n);
+}
+
+void http_life_tell_keeper(struct http_server *s)
+{
+    if (s->keeper)
+        sched_wake(s->keeper, 0);
+}
+
+bool http_life_in_use(const struct http_conn *hc)
+{
+    return hc->c.side[POLL_R].holder || hc->c.side[POLL_W].holder;
+}
+
+static void free_conn(struct late *late)
+{
+    struct http_conn *hc = container_of(late, struct http_conn, late);
+    if (http_life_in_use(hc)) {
+        loop_late(hc->c.loop, late); /* it is ready to run, and will let go */
+        return;
+    }
+    conn_fini(&hc->c);
+    sys_free(hc);
+}
+
+struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events))
+{
+    struct http_conn *hc = sys_alloc(sizeof *hc);
+    struct pollDesc *pd;
+    if (!hc) {
+        sys_close(fd);
+        return NULL;
+    }
+    hc->server = s;
+    hc->timer.fire = on_timer;
+    hc->late.run = free_conn;
+    list_init(&hc->late.link);
+    list_init(&hc->link);
+    conn_init(&hc->c, s->loop);
+    hc->c.check = http_life_check;
+    hc->c.lasting = true;
+    conn_open_socket(&hc->c, s->listener.stream.ops, fd);
+    if (conn_poll(&hc->c, &pd) < 0) {
+        free_conn(&hc->late);
+        return NULL;
+    }
+    netpoll_notify(pd, hears, hc);
+    hc->c.timeout = s->limits.moving > 0 ? s->limits.moving : -1;
+    s->count++;
+    http_life_move(hc, &s->idle, HTTP_IDLE);
+    http_life_due(hc, s->limits.idle);
+    return hc;
+}
+
+/* There is room for another connection. */
+static void make_room(struct http_server *s)
+{
+    if (s->full && !s->closing)
+        loop_late(s->loop, &s->again);
+    s->full = false;
+}
+
+void http_life_rest(struct http_conn *hc)
+{
+    http_life_move(hc, &hc->server->idle, hc->state);
+    buf_release(&hc->c.in);
+    make_room(hc->server);
+    if (hc->due != 0 && hc->timer.slot == 0)
+        look_at_time(hc);
+}
+
+struct http_conn *http_life_oldest_idle(struct http_server *s)
+{
+    int looks = 0;
+    for (struct list *l = s->idle.next; l != &s->idle && looks < LOOKS; l = l->next, looks++) {
+        struct http_conn *hc = container_of(l, struct http_conn, link);
+        if (hc->state == HTTP_IDLE)
+            return hc;
+    }
+    return NULL;
+}
+
+void http_life_move(struct http_conn *hc, struct list *to, enum http_state state)
+{
+    list_del(&hc->link);
+    list_push(to, &hc->link);
+    hc->state = (uint8_t)state;
+}
+
+void http_life_begin_head(struct http_conn *hc)
+{
+    if (hc->state == HTTP_HEADING)
+        return;
+    http_life_move(hc, &hc->server->idle, HTTP_HEADING);
+    http_life_due(hc, hc->server->limits.heading);
+}
+
+void http_life_close(struct http_conn *hc)
+{
+    struct http_server *s = hc->server;
+    must(!hc->exchange);
+    list_del(&hc->link);
+    timers_del(&s->loop->timers, &hc->timer);
+    conn_close(&hc->c); /* whoever is in an operation on it is told */
+    free_conn(&hc->late);
+    if (--s->count == 0)
+        http_life_tell_keeper(s);
+    make_room(s);
+}
+
+/* ---- last words ---- */
+
+void http_life_discard(struct http_conn *hc)
+{
+    struct loop *l = hc->c.loop;
+    for (int i = 0; i < DISCARDS; i++) {
+        ssize_t got = hc->c.stream.ops->read(&hc->c.stream, l->scratch, limits.scratch);
+        if (got == -EAGAIN) {
+            netpoll_arm(hc->c.stream.pd, POLL_R);
+            return;
+        }
+        if (got <= 0) {
+            http_life_close(hc);
+            return;
+        }
+    }
+}
+
+void http_life_leave(struct http_conn *hc)
+{
+    struct http_server *s = hc->server;
+    buf_fini(&hc->c.in);
+    if (hc->c.ended || s->closed || conn_close_write(&hc->c) < 0) {
+        http_life_close(hc);
+        return;
+    }
+    http_life_move(hc, &s->idle, HTTP_LEAVING);
+    http_life_due(hc, LEAVE_TIME);
+    http_life_discard(hc);
+}
+
+/* All of an answer. 405 answers CONNECT alone: the methods are those of the server as a whole. 0 or -ENOMEM. */
+static int put_answer(struct buf *out, int status, bool to_head, const char *date)
+{
+    static const char methods[] = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
+    struct http_peer peer = {.head = to_head};
+    struct http_out framing = {.phase = HTTP_UNSENT};
+    const char *reason = http_reason(status);
+    int r = http_begin_response(&framing, &peer, out, status, (int64_t)strlen(reason) + 1, date);
+    if (r == 0)
+        r = http_add_field(out, "Content-Type", 12, "text/plain", 10);
+    if (r == 0 && status == 405)
+        r = http_add_field(out, "Allow", 5, methods, sizeof methods - 1);
+    if (r == 0)
+        r = http_end_head(out);
+    if (framing.mute)
+        return r;
+    if (r == 0)
+        r = buf_append(out, reason, strlen(reason));
+    return r == 0 ? buf_append(out, "\n", 1) : r;
+}
+
+/* A few hundred bytes: what the socket does not take was not wanted. */
+static void send_all(struct stream *stream, struct buf *out)
+{
+    while (buf_len(out) > 0) {
+        struct iovec iov = {.iov_base = (char *)buf_at(out), .iov_len = buf_len(out)};
+        ssize_t sent = stream->ops->write(stream, &iov, 1);
+        if (sent < 0)
+            return;
+        buf_consume(out, (size_t)sent);
+    }
+}
+
+void http_life_answer(struct http_conn *hc, int status, const char *bytes, size_t n)
+{
+    struct buf out = {0};
+    if (put_answer(&out, status, http_parse_is_to_head(bytes, n), http_life_date(hc->server)) == 0)
+        send_all(&hc->c.stream, &out);
+    buf_fini(&out);
+    hc->server->refused++;
+    http_life_leave(hc);
+}
+
+/* ---- checks ---- */
+
+/* The connections in a list, each of which must be in one of those states (a set of bits). */
+static uint32_t count_in(const struct http_server *s, const struct list *in, unsigned states)
+{
+    uint32_t n = 0;
+    for (const struct list *l = in->next; l != in; l = l->next, n++) {
+        const struct http_conn *hc = container_of(l, struct http_conn, link);
+        must(hc->server == s && (states >> hc->state & 1));
+        must(hc->arrived == (in == &s->arrived));
+        must((hc->exchange != NULL) == (hc->state == HTTP_ACTIVE));
+        must(!hc->exchange || (hc->exchange->conn == hc && list_empty(&hc->exchange->waiter.link)));
+    }
+    return n;
+}
+
+/* A hijacked connection has left its lists, and an active one may be closed, but is still its worker's. */
+static void check_lists(const struct http_server *s)
+{
+    uint32_t n = count_in(s, &s->idle, 1u << HTTP_IDLE | 1u << HTTP_HEADING | 1u << HTTP_LEAVING);
+    n += count_in(s, &s->arrived, 1u << HTTP_IDLE | 1u << HTTP_HEADING);
+    n += count_in(s, &s->waiting, 1u << HTTP_WAITING);
+    n += count_in(s, &s->busy, 1u << HTTP_ACTIVE);
+    must(n == s->count);
+    must(list_length(&s->workers) == s->idle_workers);
+}
+
+void http_life_check(const struct conn *c)
+{
+    bool listens = c->kind == CONN_LISTENER;
+    const struct http_server *s =
+        listens ? container_of(c, struct http_server, listener) : http_conn_of((struct conn *)c)->server;
+    if (listens || s->closing)
+        check_lists(s);
+    must(list_empty(&s->arrived) || s->stirred || !list_empty(&s->later.link)); /* somebody will look at them */
+    must(list_empty(&s->waiting) || s->idle_workers == 0); /* nobody sleeps meanwhile */
+    must(!s->closing || s->idle_workers == 0);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* loop.c - the turn. The poller is looked at after a bounded number of tasks even when more are
+ * ready, so that a busy script still sees its sockets and its timers. */
+#include "loop/loop.h"
+
+#include "base/hard.h"
+#include "base/sys.h"
+
+#include <errno.h>
+
+/* A descriptor that was closed behind our back is noticed soon where the loop is quiet, and else in time: so many slots
+ * each time, a few microseconds in a tenth of a second. */
+enum { LOOKS = 256 };
+static const int64_t LOOK_EVERY = NS_PER_SECOND / 10;
+
+int loop_open(struct loop *l, const char *poller)
+{
+    list_init(&l->conns);
+    list_init(&l->late);
+    timers_init(&l->timers);
+    sched_init(&l->sched, &l->timers);
+    l->scratch = sys_alloc(limits.scratch);
+    l->events = sys_alloc(limits.events * sizeof *l->events);
+    int r = l->scratch && l->events ? poller_open(&l->poller, poller) : -ENOMEM;
+    if (r < 0) {
+        sys_free(l->scratch);
+        sys_free(l->events);
+        l->scratch = NULL;
+        l->events = NULL;
+        return r;
+    }
+    netpoll_init(&l->netpoll, l->poller, &l->sched);
+    l->sched.now = clock_now(&l->clock);
+    return 0;
+}
+
+void loop_close(struct loop *l)
+{
+    if (!l->poller)
+        return;
+    if (l->pool)
+        pool_close(l->pool);
+    l->pool = NULL;
+    while (timers_pop(&l->timers, INT64_MAX))
+        ; /* not fired, but disarmed: their owners may outlive us */
+    netpoll_fini(&l->netpoll);
+    l->poller->ops->close(l->poller);
+    l->poller = NULL;
+    timers_fini(&l->timers);
+    sys_free(l->events);
+    sys_free(l->scratch);
+    sys_free(l->datagrams);
+}
+
+int loop_submit(struct loop *l, struct job *j, struct job **owner)
+{
+    if (!l->pool)
+        l->pool = pool_open(l->poller);
+    return l->pool ? pool_submit(l->pool, j, owner) : -ENOMEM;
+}
+
+int64_t loop_now(struct loop *l)
+{
+    return l->sched.now = clock_now(&l->clock);
+}
+
+static void run_ready(struct loop *l)
+{
+    struct task *t;
+    uint32_t i = 0;
+    for (; i < limits.turns_a_poll && (t = sched_next(&l->sched)); i++)
+        l->run(l, t);
+    if (i > 0)
+        l->unlooked = netpoll_slots(&l->netpoll); /* whoever ran may have closed anything */
+}
+
+static void run_late(struct loop *l)
+{
+    if (list_empty(&l->late))
+        return;
+    for (size_t n = list_length(&l->late); n > 0; n--) {
+        struct list *link = list_pop(&l->late);
+        if (!link)
+            return;
+        struct late *late = container_of(link, struct late, link);
+        late->run(late);
+    }
+}
+
+/* How long until something is due: ns, negative: for ever. */
+static int64_t patience(struct loop *l)
+{
+    if (!list_empty(&l->sched.ready) || !list_empty(&l->late))
+        return 0;
+    int64_t next = timers_next(&l->timers);
+    if (next == INT64_MAX)
+        return -1;
+    if (l->clock.frozen)
+        return pool_awaited(l->pool) ? -1 : 0;
+    int64_t left = next - clock_now(&l->clock);
+    return left > 0 ? left : 0;
+}
+
+/* How long the poller may block. */
+static int64_t bounded_patience(struct loop *l)
+{
+    int64_t wait = patience(l);
+    if (l->until == 0 || wait == 0)
+        return wait;
+    int64_t left = l->until - clock_real();
+    if (left <= 0)
+        return 0;
+    return wait < 0 || left < wait ? left : wait;
+}
+
+/* Does the loop look for lost descriptors before it blocks for long? Then it blocks for a moment first. */
+static bool looks_first(const struct loop *l, int64_t wait)
+{
+    return l->unlooked > 0 && l->netpoll.opened > 0 && (wait < 0 || wait > LOOK_EVERY);
+}
+
+/* Looks at some: a time and again, and where nothing has happened for that long. */
+static void look_for_lost(struct loop *l, bool quiet)
+{
+    if (l->unlooked == 0 || (!quiet && l->sched.now < l->look_at))
+        return;
+    uint32_t n = l->unlooked < LOOKS ? l->unlooked : LOOKS;
+    netpoll_look(&l->netpoll, n);
+    l->unlooked -= n;
+    l->look_at = clock_add(l->sched.now, LOOK_EVERY);
+}
+
+static bool is_last(const struct loop *l) { return l->until && clock_real() >= l->until; }
+
+/* The clock is read before anything hears of an event: the reading from before the block may be hours old, and whoever
+ * is told counts from it. */
+static int poll_events(struct loop *l)
+{
+    bool woken = false;
+    int64_t wait = bounded_patience(l);
+    bool looks = looks_first(l, wait);
+    int n = l->poller->ops->wait(l->poller, l->events, (int)limits.events, looks ? LOOK_EVERY : wait);
+    (void)loop_now(l);
+    for (int i = 0; i < n; i++) {
+        woken |= l->events[i].data == POLLER_WAKE;
+        netpoll_ready(&l->netpoll, &l->events[i]);
+    }
+    if (woken)
+        pool_collect(l->pool);
+    if (woken && l->woken)
+        l->woken(l);
+    look_for_lost(l, looks && n == 0);
+    return n;
+}
+
+/* Virtual time jumps to the next timer when nothing else can happen. */
+static void autojump(struct loop *l, int events)
+{
+    int64_t next = timers_next(&l->timers);
+    bool idle = events == 0 && list_empty(&l->sched.ready) && !pool_awaited(l->pool);
+    if (!l->clock.frozen || !idle || next == INT64_MAX)
+        return;
+    clock_advance_to(&l->clock, next);
+    (void)loop_now(l);
+}
+
+static void fire_timers(struct loop *l)
+{
+    int64_t now = l->sched.now;
+    for (struct timer *t; (t = timers_pop(&l->timers, now));)
+        t->fire(t);
+}
+
+int loop_turn(struct loop *l)
+{
+    run_ready(l);
+    run_late(l);
+    if (l->sched.alive == 0)
+        return LOOP_ENDED;
+    if (l->idle && list_empty(&l->sched.ready))
+        l->idle(l);
+    if (list_empty(&l->sched.ready) && l->sched.outside == 0)
+        return LOOP_DEADLOCK;
+    int n = poll_events(l);
+    if (n < 0)
+        return n;
+    bool last = is_last(l);
+    if (!last)
+        autojump(l, n);
+    fire_timers(l);
+    if (limits.false_wakes)
+        netpoll_false_wake(&l->netpoll);
+    return last ? LOOP_STOPPED : LOOP_GOES_ON;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* core.c - luaopen_moonpark_core: makes the context and opens the faces around it. */
+#include "lua/face.h"
+#include "lua/l_chan.h"
+#include "lua/l_conn.h"
+#include "lua/l_debug.h"
+#include "lua/l_detached.h"
+#include "lua/l_fs.h"
+#include "lua/l_fd.h"
+#include "lua/l_move.h"
+#include "lua/l_http.h"
+#include "lua/l_http_request.h"
+#include "lua/l_http_response.h"
+#include "lua/l_http_server.h"
+#include "lua/l_http_client.h"
+#include "lua/l_http_forward.h"
+#include "lua/l_http_file.h"
+#include "lua/l_net.h"
+#include "lua/l_netpoll.h"
+#include "lua/l_packet.h"
+#include "lua/l_process.h"
+#include "lua/l_resolver.h"
+#include "lua/l_run.h"
+#include "lua/l_select.h"
+#include "lua/l_signal.h"
+#include "lua/l_sync.h"
+#include "lua/l_task.h"
+#include "lua/l_time.h"
+#include "lua/l_watch.h"
+#include "lua/l_unix.h"
+#include "lua/l_watchdog.h"
+#include "loop/signals.h"
+#include "base/sys.h"
+
+#include <string.h>
+
+#ifndef MOONPARK_VERSION
+#error "MOONPARK_VERSION comes from the Makefile"
+#endif
+
+static const char context_key = 0;
+enum { FIRST_SLOTS = 128 }; /* places in the anchors for 64 tasks: more make it grow */
+
+/* Finalizers run newest first, so everything that points here is gone by now, save what was open. */
+static int close_context(lua_State *L)
+{
+    struct ctx *cx = lua_touserdata(L, 1);
+    if (cx->alloc)
+        lua_setallocf(L, cx->alloc, cx->alloc_data);
+    if (cx->opened) {
+        while (!list_empty(&cx->loop.conns))
+            conn_close(container_of(cx->loop.conns.next, struct conn, link));
+        resolver_close(&cx->resolver);
+        l_detached_close(cx);
+        signals_forget(cx->loop.poller);
+        loop_close(&cx->loop);
+        cx->opened = false;
+    }
+    sites_fini(&cx->sites);
+    sys_free(cx->threads);
+    sys_free(cx->idle);
+    cx->threads = NULL;
+    cx->idle = NULL;
+    cx->slots = cx->slot_capacity = cx->idle_count = 0;
+    cx->ended = true; /* finalizers of objects older than this one may still call us */
+    return 0;
+}
+
+static int open_faces(lua_State *L)
+{
+    lua_newtable(L);
+    l_task_open(L);
+    l_run_open(L);
+    l_conn_open(L);
+    l_fd_open(L);
+    l_packet_open(L);
+    l_unix_open(L);
+    l_move_open(L);
+    l_net_open(L);
+    l_http_open(L);
+    l_http_request_open(L);
+    l_http_response_open(L);
+    l_http_server_open(L);
+    l_http_client_open(L);
+    l_http_forward_open(L);
+    l_http_file_open(L);
+    l_netpoll_open(L);
+    l_fs_open(L);
+    l_watch_open(L);
+    l_resolver_open(L);
+    l_chan_open(L);
+    l_select_open(L);
+    l_sync_open(L);
+    l_time_open(L);
+    l_signal_open(L);
+    l_detached_open(L);
+    l_process_open(L);
+    l_debug_open(L);
+    l_watchdog_open(L);
+    lua_pushlightuserdata(L, (void *)&face_token);
+    lua_setfield(L, -2, "parked");
+    lua_pushliteral(L, MOONPARK_VERSION);
+    lua_setfield(L, -2, "version");
+    return 1;
+}
+
+static void push_context(lua_State *L)
+{
+    struct ctx *cx = lua_newuserdata(L, sizeof *cx);
+    memset(cx, 0, sizeof *cx);
+    lua_newtable(L);
+    lua_pushcfunction(L, close_context);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_pushlightuserdata(L, (void *)&context_key);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+__attribute__((visibility("default"))) int luaopen_moonpark_core(lua_State *L);
+
+int luaopen_moonpark_core(lua_State *L)
+{
+    lua_settop(L, 0);
+    push_context(L);
+    lua_createtable(L, FACE_KEYS + FIRST_SLOTS, 0);
+    lua_pushcclosure(L, open_faces, 2);
+    lua_call(L, 0, 1);
+    return 1;
+}

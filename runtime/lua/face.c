@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* face.c - argument checks are here once, so that every method says the same about the same mistake. */
+#include "lua/face.h"
+
+#include "base/errors.h"
+#include "base/hard.h"
+#include "base/sys.h"
+
+#include <errno.h>
+#include <luajit.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char face_token = 0;
+
+const struct site *face_site(struct ctx *cx, lua_State *L)
+{
+    const struct site *s = site_here(&cx->sites, L, 1);
+    const struct task *t = face_running(cx);
+    return s || !t ? s : t->site;
+}
+
+struct ctx *face_loop(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    if (cx->opened)
+        return cx;
+    if (cx->ended)
+        luaL_error(L, "the Lua state is being closed");
+    const char *name = getenv("MOONPARK_POLLER");
+    int r = loop_open(&cx->loop, name);
+    if (r == -EINVAL)
+        luaL_error(L, "MOONPARK_POLLER: no poller is called '%s' (there are: epoll, poll)", name);
+    if (r < 0)
+        luaL_error(L, "cannot open the poller: %s", errors_text(r));
+    cx->opened = true;
+    return cx;
+}
+
+struct task *face_task(lua_State *L, struct ctx *cx)
+{
+    struct task *t = face_running(cx);
+    if (!t)
+        luaL_error(L, "must be called in a task (inside moonpark.run)");
+    if (!lua_isyieldable(L))
+        luaL_error(L, "cannot wait here: attempt to yield across a C call "
+                      "(table.sort, string.gsub, a finalizer, ...)");
+    if (L != t->L)
+        (void)luaJIT_setmode(L, 0, LUAJIT_MODE_DEBUG); /* does nothing, but raises in a finalizer: a
+            generator that one runs says it is yieldable, and its yield would then get lost */
+    if (t->state != TASK_RUNNING)
+        luaL_error(L, "this task is already waiting: a coroutine of it was resumed behind "
+                      "moonpark's back (by a coroutine.resume taken before moonpark was loaded?)");
+    return t;
+}
+
+/* Yields the token and the n values on top. */
+static int yield_token(lua_State *L, struct task *t, int n)
+{
+    t->parked = L;
+    t->held = n + 1;
+    lua_pushlightuserdata(L, (void *)&face_token);
+    lua_insert(L, -n - 1);
+    return lua_yield(L, n + 1);
+}
+
+int face_park(lua_State *L, struct task *t) { return yield_token(L, t, lua_gettop(L)); }
+
+int face_yield(lua_State *L, struct task *t, int n)
+{
+    sched_yield(t);
+    t->values = n;
+    return yield_token(L, t, n);
+}
+
+int face_return(lua_State *L, struct task *t, int n)
+{
+    if (t->budget > 1) {
+        t->budget--;
+        return n;
+    }
+    return face_yield(L, t, n);
+}
+
+void face_unpark(struct task *t)
+{
+    if (t->state == TASK_PARKED)
+        sched_wake(t, ERR_CANCELED);
+    must(t->state == TASK_READY);
+    list_del(&t->link);
+    t->state = TASK_RUNNING;
+    t->wait.result = ERR_CANCELED;
+    if (t->values < 0 && t->wait.kind->attempt)
+        must(t->wait.kind->attempt(t) != SCHED_PARKED);
+    t->values = -1;
+}
+
+int face_error(lua_State *L, int code)
+{
+    int number = errors_errno(code);
+    lua_pushnil(L);
+    lua_pushstring(L, errors_text(code));
+    if (!number)
+        return 2;
+    lua_pushinteger(L, number);
+    return 3;
+}
+
+int face_result(lua_State *L, int code)
+{
+    if (code < 0)
+        return face_error(L, code);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+void *face_test(lua_State *L, int idx, const void *mark, size_t size)
+{
+    /* A light userdata has no length, so what passes both tests points at `size` bytes. */
+    const void **p = lua_touserdata(L, idx);
+    return p && lua_objlen(L, idx) == size && *p == mark ? (void *)p : NULL;
+}
+
+void *face_self(lua_State *L, int idx, const void *mark, size_t size, const char *name)
+{
+    void *p = face_test(L, idx, mark, size);
+    if (!p) {
+        const char *got = luaL_typename(L, idx);
+        luaL_argerror(L, idx, lua_pushfstring(L, "%s expected, got %s", name, got));
+    }
+    return p;
+}
+
+static lua_Number number(lua_State *L, int idx)
+{
+    lua_Number n = luaL_checknumber(L, idx);
+    luaL_argcheck(L, !isnan(n), idx, "not a number of seconds (NaN)");
+    return n;
+}
+
+int64_t face_timeout(lua_State *L, int idx)
+{
+    if (lua_isnoneornil(L, idx))
+        return -1;
+    lua_Number seconds = number(L, idx);
+    if (isinf(seconds) && seconds > 0)
+        return -1;
+    return seconds <= 0 ? 0 : clock_ns(seconds);
+}
+
+int64_t face_deadline_in(lua_State *L, int idx, struct ctx *cx)
+{
+    int64_t timeout = face_timeout(L, idx);
+    if (timeout <= 0)
+        return timeout < 0 ? 0 : -1;
+    return clock_add(loop_now(&cx->loop), timeout);
+}
+
+int64_t face_deadline_at(lua_State *L, int idx, struct ctx *cx)
+{
+    if (lua_isnoneornil(L, idx))
+        return 0;
+    lua_Number seconds = number(L, idx);
+    if (isinf(seconds) && seconds > 0)
+        return 0;
+    /* The turn's clock will do: what has passed since is found when the next operation begins, or by
+     * the timer in the next turn, and no waiter runs before that anyway. */
+    int64_t when = clock_ns(seconds);
+    return when <= cx->loop.sched.now ? -1 : when;
+}
+
+size_t face_size(lua_State *L, int idx, size_t least, size_t otherwise)
+{
+    if (lua_isnoneornil(L, idx))
+        return otherwise;
+    lua_Number n = luaL_checknumber(L, idx);
+    if (!(n >= (lua_Number)least) || n != floor(n))
+        luaL_argerror(L, idx, lua_pushfstring(L, "whole number of at least %d expected", (int)least));
+    return n >= 9e15 ? (size_t)9e15 : (size_t)n;
+}
+
+void face_functions(lua_State *L, const luaL_Reg *functions)
+{
+    for (; functions->name; functions++) {
+        lua_pushvalue(L, lua_upvalueindex(FACE_UP_CONTEXT));
+        lua_pushvalue(L, lua_upvalueindex(FACE_UP_ANCHORS));
+        lua_pushcclosure(L, functions->func, 2);
+        lua_setfield(L, -2, functions->name);
+    }
+}
+
+void face_class(lua_State *L, int meta, const char *name, const luaL_Reg *methods)
+{
+    lua_newtable(L);
+    face_functions(L, methods);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "__name");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), meta);
+}
+
+void *face_new(lua_State *L, int meta, size_t size)
+{
+    void *p = lua_newuserdata(L, size);
+    memset(p, 0, size);
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), meta);
+    lua_setmetatable(L, -2);
+    return p;
+}

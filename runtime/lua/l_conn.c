@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+/* l_conn.c - check, call, push. Results are built either in the caller at once or, after a park, on
+ * the loop's stack: the same function does both, and takes nothing away before its last push. */
+#include "lua/l_conn.h"
+
+#include "net/conn_read.h"
+#include "net/conn_write.h"
+#include "base/errors.h"
+#include "base/hard.h"
+#include "net/socket.h"
+
+#include <errno.h>
+#include <limits.h>
+
+/* Bounds for reads that name none: what an unknown peer may make us hold. */
+enum { LINE_MAX_DEFAULT = 65536, UNTIL_MAX_DEFAULT = 1048576, ALL_MAX_DEFAULT = 67108864 };
+
+struct conn *l_conn_test(lua_State *L, int idx)
+{
+    return face_test(L, idx, &conn_mark, sizeof(struct conn));
+}
+
+static struct conn *of_kind(lua_State *L, enum conn_kind kind, const char *name)
+{
+    static const char *const kinds[] = {"a connection", "a listener", "a packet socket"};
+    struct conn *c = face_self(L, 1, &conn_mark, sizeof *c, name);
+    if (c->kind != kind)
+        luaL_argerror(L, 1, lua_pushfstring(L, "%s expected, got %s", name, kinds[c->kind]));
+    return c;
+}
+
+static struct conn *self(lua_State *L) { return of_kind(L, CONN_STREAM, "connection"); }
+static struct conn *listener(lua_State *L) { return of_kind(L, CONN_LISTENER, "listener"); }
+struct conn *l_conn_packet(lua_State *L) { return of_kind(L, CONN_PACKET, "packet socket"); }
+
+static struct conn *any(lua_State *L)
+{
+    return face_self(L, 1, &conn_mark, sizeof(struct conn), "connection, listener or packet socket");
+}
+
+/* What has a peer: all but listeners. */
+static struct conn *peered(lua_State *L)
+{
+    struct conn *c = l_conn_test(L, 1);
+    return c && c->kind == CONN_PACKET ? c : self(L);
+}
+
+void l_conn_made_here(lua_State *L, struct ctx *cx, struct conn *c)
+{
+    if (!cx->trace_conns)
+        return;
+    c->site = face_site(cx, L);
+    c->creator = face_running_id(cx);
+}
+
+struct conn *l_conn_new_of(lua_State *L, struct ctx *cx, int meta)
+{
+    struct conn *c = face_new(L, meta, sizeof *c);
+    conn_init(c, &cx->loop);
+    c->id = ++cx->last_id;
+    l_conn_made_here(L, cx, c);
+    return c;
+}
+
+struct conn *l_conn_new(lua_State *L, struct ctx *cx)
+{
+    return l_conn_new_of(L, cx, FACE_META_CONN);
+}
+
+/* ---- results ---- */
+
+/* A finalizer may run inside the push and close c: `in` stays while it is pinned. Bytes in the scratch
+ * would be gone if the push raised for good: then the stream is broken, and says so. */
+static int push_bytes(lua_State *L, struct task *t, bool held)
+{
+    struct conn *c = t->wait.object;
+    if (t->wait.result < 0)
+        return face_error(L, t->wait.result);
+    c->pinned = held;
+    c->lost = !held;
+    lua_pushlstring(L, held ? buf_at(&c->in) : c->loop->scratch, t->op.length);
+    c->pinned = c->lost = false;
+    if (held)
+        buf_consume(&c->in, t->op.total);
+    return 1;
+}
+
+static int push_read(lua_State *L, struct task *t)
+{
+    return push_bytes(L, t, OPERATION(t, struct conn_reading)->held);
+}
+
+int l_conn_push_held(lua_State *L, struct task *t) { return push_bytes(L, t, true); }
+
+int l_conn_push_written(lua_State *L, struct task *t)
+{
+    int r = t->wait.result;
+    if (r < 0 && face_error(L, r) == 2)
+        lua_pushnil(L);
+    lua_pushnumber(L, (lua_Number)t->op.total);
+    return r < 0 ? 4 : 1;
+}
+
+int l_conn_push_done(lua_State *L, struct task *t) { return face_result(L, t->wait.result); }
+
+/* One of the arguments, made before the operation. */
+static int push_argument(lua_State *L, const struct operation *op, int place)
+{
+    lua_pushvalue(op->stack, op->base + place);
+    if (op->stack != L)
+        lua_xmove(op->stack, L, 1);
+    return 1;
+}
+
+static int push_accepted(lua_State *L, struct task *t)
+{
+    if (t->wait.result < 0)
+        return face_error(L, t->wait.result);
+    return push_argument(L, &t->op, OPERATION(t, struct conn_accepting)->place);
+}
+
+int l_conn_push_connected(lua_State *L, struct task *t)
+{
+    struct conn *c = t->wait.object;
+    c->timeout = -1; /* the dial's, not the connection's */
+    if (t->wait.result >= 0)
+        return push_argument(L, &t->op, OPERATION(t, struct conn_connecting)->place);
+    conn_close(c);
+    return face_error(L, t->wait.result);
+}
+
+/* Of a write of strings. They lie behind the first argument. */
+struct writing {
+    struct conn_writing writing;
+    size_t first; /* the first that is not wholly written */
+    size_t at;    /* where it begins in the whole */
+};
+
+static int gather(struct task *t, struct iovec *iov, int max)
+{
+    struct operation *op = &t->op;
+    struct writing *w = OPERATION(t, struct writing);
+    size_t at = w->at, n;
+    int count = 0;
+    for (size_t i = w->first; at < op->length && count < max; i++, at += n) {
+        const char *s = lua_tolstring(op->stack, op->base + 1 + (int)i, &n);
+        size_t skip = op->total > at ? base_min(op->total - at, n) : 0;
+        if (skip == n && count == 0) { /* an empty one behind bytes to be written is not past yet */
+            w->first = i + 1;
+            w->at = at + n;
+        }
+        if (skip == n)
+            continue;
+        iov[count++] = (struct iovec){.iov_base = (char *)s + skip, .iov_len = n - skip};
+    }
+    return count;
+}
+
+int l_conn_run(lua_State *L, struct task *t, struct conn *c, const struct conn_op *op, l_conn_push *push)
+{
+    t->op.stack = L;
+    t->op.base = 1;
+    t->op.push = push;
+    int r = conn_start(c, t, op);
+    if (r == SCHED_PARKED)
+        return face_park(L, t);
+    t->wait.result = r;
+    return face_return(L, t, push(L, t));
+}
+
+int l_conn_fail(lua_State *L, struct task *t, struct conn *c, int code, l_conn_push *push)
+{
+    t->op.total = 0;
+    t->wait.object = c;
+    t->wait.result = code;
+    return face_return(L, t, push(L, t));
+}
+
+/* ---- reading ---- */
+
+/* read([max]) -> 1..max bytes | nil, err, errno */
+static int l_read(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 1, limits.scratch);
+    return l_conn_run(L, t, c, &conn_read, push_read);
+}
+
+/* read_exactly(n) -> n bytes | nil, err, errno */
+static int l_read_exactly(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    luaL_checknumber(L, 2);
+    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 0, 0);
+    return l_conn_run(L, t, c, &conn_read_exactly, l_conn_push_held);
+}
+
+/* read_line([max]) -> the line without its end | nil, err, errno */
+static int l_read_line(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 1, LINE_MAX_DEFAULT);
+    buf_rewind(&c->in);
+    return l_conn_run(L, t, c, &conn_read_line, l_conn_push_held);
+}
+
+/* read_until(delimiter[, max]) -> what stands before it | nil, err, errno */
+static int l_read_until(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    struct conn_reading_until *u = OPERATION(t, struct conn_reading_until);
+    u->delimiter = luaL_checklstring(L, 2, &u->delimiter_length);
+    luaL_argcheck(L, u->delimiter_length > 0, 2, "empty delimiter");
+    u->reading.limit = face_size(L, 3, 0, UNTIL_MAX_DEFAULT);
+    buf_rewind(&c->in);
+    return l_conn_run(L, t, c, &conn_read_until, l_conn_push_held);
+}
+
+/* read_all([max]) -> everything up to the end | nil, err, errno */
+static int l_read_all(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 0, ALL_MAX_DEFAULT);
+    return l_conn_run(L, t, c, &conn_read_all, l_conn_push_held);
+}
+
+static int l_wait_readable(lua_State *L)
+{
+    struct conn *c = peered(L);
+    return l_conn_run(L, face_task(L, face_ctx(L)), c, &conn_readable, l_conn_push_done);
+}
+
+static int l_wait_writable(lua_State *L)
+{
+    struct conn *c = peered(L);
+    return l_conn_run(L, face_task(L, face_ctx(L)), c, &conn_writable, l_conn_push_done);
+}
+
+/* ---- writing ---- */
+
+/* write(...) -> bytes | nil, err, errno, bytes written */
+static int l_write(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    size_t n, length = 0;
+    for (int i = 2, top = lua_gettop(L); i <= top; i++) {
+        luaL_checklstring(L, i, &n);
+        length += n;
+    }
+    *OPERATION(t, struct writing) = (struct writing){.writing.gather = gather};
+    t->op.length = length;
+    t->op.total = 0;
+    return l_conn_run(L, t, c, &conn_write, l_conn_push_written);
+}
+
+static int l_close_write(lua_State *L)
+{
+    return face_result(L, conn_close_write(self(L)));
+}
+
+/* ---- listener ---- */
+
+/* accept() -> connection | nil, err, errno */
+static int l_accept(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct conn *c = listener(L);
+    struct task *t = face_task(L, cx);
+    lua_settop(L, 1);
+    *OPERATION(t, struct conn_accepting) = (struct conn_accepting){.accepted = l_conn_new(L, cx), .place = 1};
+    return l_conn_run(L, t, c, &conn_accept, push_accepted);
+}
+
+/* ---- both ---- */
+
+static int set_deadline(lua_State *L, int mode)
+{
+    struct conn *c = any(L);
+    int64_t when = face_deadline_at(L, 2, face_ctx(L));
+    return face_result(L, conn_set_deadline(c, when, mode));
+}
+
+static int l_set_deadline(lua_State *L) { return set_deadline(L, MODE_R | MODE_W); }
+static int l_set_read_deadline(lua_State *L) { return set_deadline(L, MODE_R); }
+static int l_set_write_deadline(lua_State *L) { return set_deadline(L, MODE_W); }
+
+/* set_timeout(seconds): for each operation that begins from now on; nil: none */
+static int l_set_timeout(lua_State *L)
+{
+    struct conn *c = any(L);
+    int64_t timeout = face_timeout(L, 2);
+    if (c->closed)
+        return face_error(L, ERR_CLOSED);
+    c->timeout = timeout;
+    return face_result(L, 0);
+}
+
+static int l_close(lua_State *L)
+{
+    struct conn *c = any(L);
+    conn_close(c);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int l_gc(lua_State *L)
+{
+    struct conn *c = l_conn_test(L, 1); /* NULL: not made to the end, or not ours */
+    if (c)
+        conn_fini(c);
+    return 0;
+}
+
+static int push_address(lua_State *L, struct conn *c, int (*ask)(int, struct addr *))
+{
+    struct addr a;
+    char text[ADDR_TEXT_MAX];
+    if (c->closed)
+        return face_error(L, ERR_CLOSED);
+    if (c->stream.fd < 0) {
+        lua_pushstring(L, c->stream.ops->name);
+        return 1;
+    }
+    int r = ask(c->stream.fd, &a);
+    if (r < 0)
+        return face_error(L, r);
+    a.dgram = c->kind == CONN_PACKET;
+    if (a.dgram)
+        addr_unmap(&a);
+    lua_pushlstring(L, text, addr_format(&a, text));
+    return 1;
+}
+
+static int l_local_address(lua_State *L) { return push_address(L, any(L), socket_local); }
+static int l_peer_address(lua_State *L) { return push_address(L, peered(L), socket_peer); }
+
+static int l_fd(lua_State *L)
+{
+    struct conn *c = any(L);
+    if (c->closed)
+        return face_error(L, ERR_CLOSED);
+    if (c->stream.fd < 0)
+        return 0;
+    lua_pushinteger(L, c->stream.fd);
+    return 1;
+}
+
+static int option_type(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 2);
+    int type = socket_option_type(name);
+    if (type < 0)
+        luaL_argerror(L, 2, lua_pushfstring(L, "unknown option '%s'", name));
+    return type;
+}
+
+static int option_value(lua_State *L, int type)
+{
+    if (type == SOCKET_BOOL) {
+        luaL_checktype(L, 3, LUA_TBOOLEAN);
+        return lua_toboolean(L, 3);
+    }
+    if (type == SOCKET_LINGER && (lua_isnil(L, 3) || (lua_isboolean(L, 3) && !lua_toboolean(L, 3))))
+        return -1;
+    luaL_checknumber(L, 3);
+    size_t n = face_size(L, 3, 0, 0);
+    luaL_argcheck(L, n <= INT_MAX, 3, "out of range");
+    return (int)n;
+}
+
+/* setoption(name, value) -> true | nil, err, errno */
+static int l_setoption(lua_State *L)
+{
+    struct conn *c = any(L);
+    int value = option_value(L, option_type(L));
+    if (c->closed)
+        return face_error(L, ERR_CLOSED);
+    if (c->stream.fd < 0)
+        return face_error(L, -ENOTSOCK);
+    return face_result(L, socket_set_option(c->stream.fd, lua_tostring(L, 2), value));
+}
+
+/* getoption(name) -> value | nil, err, errno */
+static int l_getoption(lua_State *L)
+{
+    struct conn *c = any(L);
+    int type = option_type(L), value = 0;
+    if (c->closed)
+        return face_error(L, ERR_CLOSED);
+    if (c->stream.fd < 0)
+        return face_error(L, -ENOTSOCK);
+    int r = socket_get_option(c->stream.fd, lua_tostring(L, 2), &value);
+    if (r < 0)
+        return face_error(L, r);
+    if (type == SOCKET_BOOL || value < 0)
+        lua_pushboolean(L, type == SOCKET_BOOL && value);
+    else
+        lua_pushinteger(L, value);
+    return 1;
+}
+
+static int l_is_closed(lua_State *L)
+{
+    lua_pushboolean(L, any(L)->closed);
+    return 1;
+}
+
+static int l_is_listener(lua_State *L)
+{
+    struct conn *c = any(L);
+    if (c->kind == CONN_PACKET)
+        return luaL_argerror(L, 1, "connection or listener expected, got a packet socket");
+    lua_pushboolean(L, c->kind == CONN_LISTENER);
+    return 1;
+}
+
+static int l_tostring(lua_State *L)
+{
+    char text[3 * ADDR_TEXT_MAX];
+    conn_describe(any(L), text, sizeof text);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+const luaL_Reg l_conn_common[] = {
+    {"__gc", l_gc},
+    {"__tostring", l_tostring},
+    {"close", l_close},
+    {"fd", l_fd},
+    {"getoption", l_getoption},
+    {"is_closed", l_is_closed},
+    {"local_address", l_local_address},
+    {"peer_address", l_peer_address},
+    {"set_deadline", l_set_deadline},
+    {"set_read_deadline", l_set_read_deadline},
+    {"set_timeout", l_set_timeout},
+    {"set_write_deadline", l_set_write_deadline},
+    {"setoption", l_setoption},
+    {"wait_readable", l_wait_readable},
+    {"wait_writable", l_wait_writable},
+    {NULL, NULL},
+};
+
+static const luaL_Reg methods[] = {
+    {"accept", l_accept},
+    {"close_write", l_close_write},
+    {"is_listener", l_is_listener},
+    {"read", l_read},
+    {"read_all", l_read_all},
+    {"read_exactly", l_read_exactly},
+    {"read_line", l_read_line},
+    {"read_until", l_read_until},
+    {"write", l_write},
+    {NULL, NULL},
+};
+
+void l_conn_open(lua_State *L)
+{
+    face_class(L, FACE_META_CONN, "moonpark.connection", methods);
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_CONN);
+    face_functions(L, l_conn_common);
+    lua_setfield(L, -2, "conn_class");
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* l_detached.c - a list of pids that are not reaped yet: each is looked at when SIGCHLD comes. */
+#include "lua/l_detached.h"
+
+#include "process/child.h"
+#include "loop/signals.h"
+#include "base/sys.h"
+
+#include <signal.h>
+
+/* Of a detached one, until it is reaped: its userdata may be gone before. */
+struct orphan {
+    struct list link;
+    pid_t pid;
+    uint64_t id, creator; /* as struct conn's */
+    const struct site *site;
+};
+
+static void drop_orphan(struct orphan *o)
+{
+    list_del(&o->link);
+    sys_free(o);
+}
+
+static void reap_orphans(struct ctx *cx)
+{
+    if (list_empty(&cx->orphans))
+        return;
+    for (struct list *l = cx->orphans.next, *next; l != &cx->orphans; l = next) {
+        struct orphan *o = container_of(l, struct orphan, link);
+        next = l->next;
+        if (child_reap_detached(o->pid))
+            drop_orphan(o);
+    }
+    if (list_empty(&cx->orphans))
+        signals_unwatch(cx->loop.poller, SIGCHLD, false);
+}
+
+void l_detached_signaled(struct ctx *cx, int signo)
+{
+    if (signo == SIGCHLD)
+        reap_orphans(cx);
+}
+
+/* process_detached() -> an array of {text, id, creator, site}, one for each that has not ended */
+static int l_detached(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    int n = 0;
+    reap_orphans(cx);
+    lua_newtable(L);
+    for (const struct list *l = cx->orphans.next; l != &cx->orphans; l = l->next) {
+        const struct orphan *o = container_of(l, struct orphan, link);
+        lua_createtable(L, 0, 4);
+        lua_pushfstring(L, "detached process %d", (int)o->pid);
+        lua_setfield(L, -2, "text");
+        lua_pushnumber(L, (lua_Number)o->id);
+        lua_setfield(L, -2, "id");
+        lua_pushnumber(L, (lua_Number)o->creator);
+        lua_setfield(L, -2, "creator");
+        site_push(L, o->site);
+        lua_setfield(L, -2, "site");
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
+/* process_end_detached(id): ends that one's session, at once */
+static int l_end_detached(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    lua_Number id = luaL_checknumber(L, 1);
+    reap_orphans(cx); /* after that the numbers are those of our children */
+    for (const struct list *l = cx->orphans.next; l != &cx->orphans; l = l->next) {
+        const struct orphan *o = container_of(l, struct orphan, link);
+        if ((lua_Number)o->id == id)
+            (void)sys_kill_group(o->pid, SIGKILL);
+    }
+    return 0;
+}
+
+void l_detached_close(struct ctx *cx)
+{
+    while (!list_empty(&cx->orphans))
+        drop_orphan(container_of(cx->orphans.next, struct orphan, link));
+}
+
+struct orphan *l_detached_new(uint64_t creator, const struct site *site)
+{
+    struct orphan *o = sys_alloc(sizeof *o);
+    if (!o)
+        return NULL;
+    list_init(&o->link);
+    o->creator = creator;
+    o->site = site;
+    return o;
+}
+
+void l_detached_free(struct orphan *o) { sys_free(o); }
+
+/* One that has ended before SIGCHLD was watched is found by the look. */
+void l_detached_add(struct ctx *cx, struct orphan *o, pid_t pid)
+{
+    o->pid = pid;
+    o->id = ++cx->last_id;
+    if (list_empty(&cx->orphans))
+        (void)signals_watch(cx->loop.poller, SIGCHLD, false);
+    list_push(&cx->orphans, &o->link);
+    reap_orphans(cx);
+}
+
+static const luaL_Reg functions[] = {
+    {"process_detached", l_detached}, {"process_end_detached", l_end_detached}, {NULL, NULL}};
+
+void l_detached_open(lua_State *L)
+{
+    list_init(&face_ctx(L)->orphans);
+    face_functions(L, functions);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* l_fd.c - a number and who closes it. There is nothing to read or write here: net.from_fd makes a connection of it. */
+#include "lua/l_fd.h"
+
+#include "base/errors.h"
+#include "base/sys.h"
+
+struct descriptor {
+    const void *mark;
+    int fd;
+};
+
+static const char mark = 0;
+
+int *l_fd_new(lua_State *L)
+{
+    struct descriptor *d = face_new(L, FACE_META_FD, sizeof *d);
+    d->mark = &mark;
+    d->fd = -1;
+    return &d->fd;
+}
+
+int *l_fd_test(lua_State *L, int idx)
+{
+    struct descriptor *d = face_test(L, idx, &mark, sizeof *d);
+    return d ? &d->fd : NULL;
+}
+
+static struct descriptor *self(lua_State *L)
+{
+    return face_self(L, 1, &mark, sizeof(struct descriptor), "descriptor");
+}
+
+static void close_it(int *fd)
+{
+    if (*fd >= 0)
+        sys_close(*fd);
+    *fd = -1;
+}
+
+/* close() -> true; harmless twice */
+static int l_close(lua_State *L)
+{
+    close_it(&self(L)->fd);
+    return face_result(L, 0);
+}
+
+static int l_gc(lua_State *L)
+{
+    int *fd = l_fd_test(L, 1);
+    if (fd)
+        close_it(fd);
+    return 0;
+}
+
+static int push_number(lua_State *L, int fd)
+{
+    if (fd < 0)
+        return face_error(L, ERR_CLOSED);
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+/* number() -> the number, which stays the object's | nil, "closed" */
+static int l_number(lua_State *L) { return push_number(L, self(L)->fd); }
+
+/* release() -> the number, which is the caller's from now on | nil, "closed" */
+static int l_release(lua_State *L)
+{
+    struct descriptor *d = self(L);
+    int fd = d->fd;
+    d->fd = -1;
+    return push_number(L, fd);
+}
+
+static int l_is_closed(lua_State *L)
+{
+    lua_pushboolean(L, self(L)->fd < 0);
+    return 1;
+}
+
+static int l_tostring(lua_State *L)
+{
+    int fd = self(L)->fd;
+    if (fd < 0)
+        lua_pushliteral(L, "closed descriptor");
+    else
+        lua_pushfstring(L, "descriptor %d", fd);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"__gc", l_gc},
+    {"__tostring", l_tostring},
+    {"close", l_close},
+    {"is_closed", l_is_closed},
+    {"number", l_number},
+    {"release", l_release},
+    {NULL, NULL},
+};
+
+void l_fd_open(lua_State *L) { face_class(L, FACE_META_FD, "moonpark.descriptor", methods); }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* l_http.h - the Lua face of an HTTP exchange: what a worker of a server takes requests with, and how results of its
+ * operations are pushed.
+ *
+ * Floor 10; called by l_http_server, l_http_request and l_http_response, which add the rest of its methods. */
+#ifndef MOONPARK_L_HTTP_H
+#define MOONPARK_L_HTTP_H
+
+#include "lua/face.h"
+#include "http/http_server.h"
+#include "lua/l_conn.h"
+
+extern const struct http_face l_http_face;
+
+/* The exchange at 1, where the request that the caller means (argument 2) is still the one in hand; raises. */
+struct http_exchange *l_http_current(lua_State *L);
+
+/* The exchange at 1. */
+struct http_exchange *l_http_exchange(lua_State *L);
+
+/* A new one of the running task, for the server at 1; raises without memory. */
+int l_http_join(lua_State *L, struct http_server *s);
+
+/* What every call on x's response is told once that has failed. Ends the face function. */
+int l_http_failed(lua_State *L, const struct http_exchange *x);
+
+/* Writes what is in `out`, and behind it n bytes that lie on the stack and, where behind is 2, CR LF. Ends the face
+ * function. */
+int l_http_write_out(lua_State *L, struct http_exchange *x, const char *bytes, size_t n, size_t behind);
+
+/* Results of reading a body, and of sending a file. */
+l_conn_push l_http_push_body, l_http_push_sent;
+
+/* Adds methods to the class of exchanges. */
+void l_http_methods(lua_State *L, const luaL_Reg *methods);
+
+void l_http_open(lua_State *L);
+
+#endif

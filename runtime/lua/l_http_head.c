@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* l_http_head.c - names are made lower case as they are pushed: so scripts compare strings and nothing else. */
+#include "lua/l_http_head.h"
+
+static void push_lower(lua_State *L, const char *name, size_t n)
+{
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (size_t i = 0; i < n; i++)
+        luaL_addchar(&b, (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] | 0x20 : name[i]));
+    luaL_pushresult(&b);
+}
+
+/* The i-th, from 0 on, into the table on top. */
+static void set_field(lua_State *L, const char *bytes, const struct http_field *f, int i)
+{
+    push_lower(L, bytes + f->name.at, f->name.length);
+    lua_rawseti(L, -2, 2 * i + 1);
+    lua_pushlstring(L, bytes + f->value.at, f->value.length);
+    lua_rawseti(L, -2, 2 * i + 2);
+}
+
+void l_http_head_push(lua_State *L, const char *bytes, const struct http_head *head)
+{
+    lua_createtable(L, 2 * head->count, 0);
+    for (int i = 0; i < head->count; i++)
+        set_field(L, bytes, &head->fields[i], i);
+}
+
+void l_http_head_push_trailer(lua_State *L, const struct buf *trailer)
+{
+    struct http_field f;
+    size_t at = 0;
+    lua_newtable(L);
+    for (int i = 0; at < buf_len(trailer); i++) {
+        must(http_parse_trailer(&f, buf_at(trailer), buf_len(trailer), &at) > 0); /* it was parsed when it came */
+        if (f.name.length > 0)
+            set_field(L, buf_at(trailer), &f, i);
+    }
+}
+
+int l_http_head_push_framing(lua_State *L, const struct http_head *head, const struct http_body *body)
+{
+    static const char *const words[] = {[HTTP_NO_BODY] = "none", [HTTP_BY_LENGTH] = "length",
+                                        [HTTP_BY_CHUNKS] = "chunks", [HTTP_BY_END] = "end"};
+    lua_pushstring(L, words[body->framing]);
+    if (head->content_length >= 0)
+        lua_pushnumber(L, (lua_Number)head->content_length);
+    else
+        lua_pushnil(L);
+    lua_pushboolean(L, body->over && !body->held);
+    return 3;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* l_http_request.c - strings are made of spans of the head's bytes when they are asked for. */
+#include "lua/l_http_request.h"
+
+#include "base/errors.h"
+#include "base/hard.h"
+#include "lua/l_conn.h"
+#include "lua/l_http.h"
+#include "lua/l_http_head.h"
+#include "net/socket.h"
+
+#include <errno.h>
+
+static void push_span(lua_State *L, const struct http_exchange *x, struct http_span s)
+{
+    lua_pushlstring(L, buf_at(&x->bytes) + s.at, s.length);
+}
+
+/* ---- the body ---- */
+
+/* A client that asked whether it may send its body is told so when somebody reads it, behind the answers to earlier
+ * requests. Once the answer has begun, it is too late for that. */
+static int welcome(struct http_exchange *x)
+{
+    static const char words[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (x->continued || x->relayed || x->framing.phase != HTTP_UNSENT || buf_len(&x->conn->c.in) > 0)
+        return 0;
+    int r = buf_append(&x->out, words, sizeof words - 1);
+    if (r < 0)
+        return r;
+    x->continued = true;
+    http_server_flush_later(x);
+    return 0;
+}
+
+static int read_some(lua_State *L, struct http_exchange *x, const struct conn_op *op, size_t otherwise)
+{
+    struct task *t = face_task(L, face_ctx(L));
+    *OPERATION(t, struct http_reading) = (struct http_reading){.exchange = x, .limit = face_size(L, 3, 1, otherwise)};
+    if (op == &http_conn_body && x->body.over && !x->body.held) /* no wait: it is so for a client that has left, too */
+        return face_return(L, t, face_error(L, ERR_EOF));
+    if (x->body.failure) /* nor does it count that the client has left meanwhile */
+        return face_return(L, t, face_error(L, x->body.failure));
+    int r = x->body.over ? 0 : welcome(x);
+    if (r < 0)
+        return face_return(L, t, face_error(L, r));
+    return l_conn_run(L, t, &x->conn->c, op, l_http_push_body);
+}
+
+/* read(serial[, max]) -> 1..max bytes of the body | nil, "eof" | nil, err, errno */
+static int l_read(lua_State *L) { return read_some(L, l_http_current(L), &http_conn_body, limits.scratch); }
+
+/* rest() -> as read, of a request that is over */
+static int l_rest(lua_State *L)
+{
+    struct http_exchange *x = l_http_exchange(L);
+    if (!x->conn)
+        return face_error(L, ERR_CLOSED);
+    return read_some(L, x, &http_conn_body, limits.scratch);
+}
+
+/* whole(serial, max) -> all of a body framed by its length | nil, err, errno */
+static int l_whole(lua_State *L)
+{
+    struct http_exchange *x = l_http_current(L);
+    if (x->body.over && !x->body.held) {
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    luaL_argcheck(L, x->body.framing == HTTP_BY_LENGTH, 1, "a body framed by its length expected");
+    return read_some(L, x, &http_conn_whole, SIZE_MAX);
+}
+
+/* framing(serial) -> "none" | "length" | "chunks", bytes announced, is all of it read */
+static int l_framing(lua_State *L)
+{
+    const struct http_exchange *x = l_http_current(L);
+    return l_http_head_push_framing(L, &x->head, &x->body);
+}
+
+/* is_read(serial) -> does a task wait for some of the body? */
+static int l_is_read(lua_State *L)
+{
+    lua_pushboolean(L, l_http_current(L)->conn->c.side[POLL_R].holder != NULL);
+    return 1;
+}
+
+/* limit(serial, bytes): how much of the body is taken */
+static int l_limit(lua_State *L)
+{
+    struct http_exchange *x = l_http_current(L);
+    x->limit = face_size(L, 3, 0, 0);
+    return 0;
+}
+
+/* ---- the head ---- */
+
+static bool same_name(const char *a, const char *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char c = a[i] >= 'A' && a[i] <= 'Z' ? (char)(a[i] | 0x20) : a[i];
+        char d = b[i] >= 'A' && b[i] <= 'Z' ? (char)(b[i] | 0x20) : b[i];
+        if (c != d)
+            return false;
+    }
+    return true;
+}
+
+/* field(serial, name) -> the value, those of repeated fields joined by ", " | nil */
+static int l_field(lua_State *L)
+{
+    struct http_exchange *x = l_http_current(L);
+    size_t n;
+    const char *name = luaL_checklstring(L, 3, &n);
+    int found = 0;
+    for (int i = 0; i < x->head.count; i++) {
+        const struct http_field *f = &x->head.fields[i];
+        if (f->name.length != n || !same_name(buf_at(&x->bytes) + f->name.at, name, n))
+            continue;
+        if (found++)
+            lua_pushliteral(L, ", ");
+        push_span(L, x, f->value);
+        if (found > 1)
+            lua_concat(L, 3);
+    }
+    return found > 0;
+}
+
+/* fields(serial) -> {name, value, name, value, ...}: names in lower case */
+static int l_fields(lua_State *L)
+{
+    struct http_exchange *x = l_http_current(L);
+    l_http_head_push(L, buf_at(&x->bytes), &x->head);
+    return 1;
+}
+
+/* trailers(serial) -> the same of the trailer section, once the body has been read */
+static int l_trailers(lua_State *L)
+{
+    l_http_head_push_trailer(L, &l_http_current(L)->trailer);
+    return 1;
+}
+
+/* target(serial) -> target, query | nil, authority, minor version, form */
+static int l_target(lua_State *L)
+{
+    static const char *const forms[] = {[HTTP_ORIGIN] = "origin", [HTTP_ABSOLUTE] = "absolute",
+                                        [HTTP_AUTHORITY] = "authority", [HTTP_ASTERISK] = "asterisk"};
+    struct http_exchange *x = l_http_current(L);
+    push_span(L, x, x->head.target);
+    if (x->head.has_query)
+        push_span(L, x, x->head.query);
+    else
+        lua_pushnil(L);
+    push_span(L, x, x->head.authority);
+    lua_pushinteger(L, x->head.minor);
+    lua_pushstring(L, forms[x->head.form]);
+    return 5;
+}
+
+/* peer(serial) -> the client's address */
+static int l_peer(lua_State *L)
+{
+    struct http_exchange *x = l_http_current(L);
+    char text[ADDR_TEXT_MAX];
+    struct addr a;
+    int r = socket_peer(x->conn->c.stream.fd, &a);
+    if (r < 0)
+        return face_error(L, r);
+    lua_pushlstring(L, text, addr_format(&a, text));
+    return 1;
+}
+
+/* is_gone(serial) -> has the client left, or is the server being closed? */
+static int l_is_gone(lua_State *L)
+{
+    const struct http_exchange *x = l_http_current(L);
+    lua_pushboolean(L, x->gone || x->scope->owner->canceled);
+    return 1;
+}
+
+/* hijack(serial) -> connection: the script's from now on, what was received behind the head included
+ * -> false: earlier answers must be flushed first, and then this is called again */
+static int l_hijack(lua_State *L)
+{
+    struct http_exchange *x = l_http_current(L);
+    if (x->framing.phase != HTTP_UNSENT && !x->framing.tunnel)
+        return luaL_error(L, "the response has begun already");
+    if (x->conn->c.closed)
+        return face_error(L, ERR_CLOSED);
+    if (x->failure)
+        return l_http_failed(L, x);
+    if (http_life_in_use(x->conn))
+        return luaL_error(L, "another task uses this request's connection");
+    int r = http_server_flush(x);
+    if (r == -EAGAIN) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    if (r < 0) {
+        http_conn_cut(x, r, 0);
+        return face_error(L, r);
+    }
+    struct conn *c = l_conn_new(L, face_ctx(L));
+    l_conn_made_here(L, face_ctx(L), c);
+    http_server_hijack(x, c);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"field", l_field},   {"fields", l_fields}, {"framing", l_framing}, {"hijack", l_hijack},
+    {"is_gone", l_is_gone}, {"is_read", l_is_read}, {"limit", l_limit}, {"peer", l_peer},
+    {"read", l_read},     {"rest", l_rest},     {"target", l_target},   {"trailers", l_trailers},
+    {"whole", l_whole},   {NULL, NULL},
+};
+
+void l_http_request_open(lua_State *L) { l_http_methods(L, methods); }

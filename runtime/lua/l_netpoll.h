@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* l_netpoll.h - the Lua face of netpoll: any pollable descriptor waits on the same loop. Floor 9. */
+#ifndef MOONPARK_L_NETPOLL_H
+#define MOONPARK_L_NETPOLL_H
+
+#include "lua/face.h"
+
+void l_netpoll_open(lua_State *L);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* l_select.c - select over channels and connections.
+ *
+ * The cases are copied into one userdata, a waiter each, so that what the script does to its table
+ * afterwards does not matter. Among ready cases one is picked at random, as Go does. A channel's
+ * partner completes the exchange and hands over the results; a descriptor only wakes us to look. */
+#include "lua/l_select.h"
+
+#include "base/errors.h"
+#include "lua/l_chan.h"
+#include "lua/l_conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum case_type { CASE_RECV, CASE_SEND, CASE_CONN };
+enum { CASES_MAX = 128 };
+
+/* The arguments, from op.base on: the cases as given, the selection, then each case's object and
+ * value. So everything a select uses is kept by the stack it lies on. */
+enum { ARG_SELECTION = 1, ARG_OBJECT = 2, ARG_VALUE = 3, ARGS_A_CASE = 2 };
+
+struct select_case {
+    struct waiter waiter;
+    uint8_t type, side;
+    void *object;
+};
+
+struct selection {
+    struct ctx *cx;
+    uint32_t count;
+    struct select_case cases[];
+};
+
+/* ---- reading the cases ---- */
+
+static uint8_t side_of(lua_State *L, int idx)
+{
+    const char *mode = lua_isstring(L, idx) ? lua_tostring(L, idx) : "";
+    if (mode[0] == 'r' && !mode[1])
+        return POLL_R;
+    if (mode[0] != 'w' || mode[1])
+        luaL_error(L, "select: \"r\" or \"w\" expected with a connection");
+    return POLL_W;
+}
+
+/* From the table on top of the stack; its object and value go to `place` and the one behind. */
+static void read_case(lua_State *L, struct select_case *sc, int place)
+{
+    lua_rawgeti(L, -1, 1);
+    lua_rawgeti(L, -2, 2);
+    struct chan *ch = l_chan_test(L, -2);
+    struct conn *c = ch ? NULL : l_conn_test(L, -2);
+    if (!ch && !c)
+        luaL_error(L, "select: a case is {channel}, {channel, value} or {connection, \"r\" or \"w\"}");
+    sc->object = ch ? (void *)ch : (void *)c;
+    sc->type = c ? CASE_CONN : lua_isnil(L, -1) ? CASE_RECV : CASE_SEND;
+    if (c)
+        sc->side = side_of(L, -1);
+    lua_replace(L, place + 1);
+    lua_replace(L, place);
+}
+
+static struct selection *read_cases(lua_State *L, struct ctx *cx)
+{
+    size_t n = lua_objlen(L, 1);
+    luaL_argcheck(L, n <= CASES_MAX, 1, "too many cases");
+    luaL_checkstack(L, ARGS_A_CASE * (int)n + LUA_MINSTACK, "too many cases");
+    lua_settop(L, 1);
+    struct selection *s = lua_newuserdata(L, sizeof *s + n * sizeof s->cases[0]);
+    lua_settop(L, 1 + ARG_SELECTION + ARGS_A_CASE * (int)n);
+    s->cx = cx;
+    s->count = (uint32_t)n;
+    for (uint32_t i = 0; i < n; i++) {
+        struct select_case *sc = &s->cases[i];
+        *sc = (struct select_case){.waiter.index = i + 1};
+        sc->waiter.value = FACE_ARGUMENT + ARG_VALUE + ARGS_A_CASE * (int)i;
+        list_init(&sc->waiter.link);
+        lua_rawgeti(L, 1, (int)i + 1);
+        luaL_argcheck(L, lua_istable(L, -1), 1, "a case is a table");
+        read_case(L, sc, 1 + ARG_OBJECT + ARGS_A_CASE * (int)i);
+        lua_pop(L, 1);
+    }
+    return s;
+}
+
+/* ---- looking ---- */
+
+static bool case_ready(const struct select_case *sc)
+{
+    if (sc->type == CASE_CONN)
+        return conn_ready(sc->object, sc->side) != 0;
+    return (sc->type == CASE_SEND ? l_chan_can_send : l_chan_can_recv)(sc->object);
+}
+
+static uint32_t next_random(struct ctx *cx)
+{
+    uint32_t x = cx->random ? cx->random : 2463534242u;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return cx->random = x;
+}
+
+/* The number of a ready case (1 ...), or 0. */
+static int find_ready(struct selection *s)
+{
+    uint32_t from = s->count ? next_random(s->cx) % s->count : 0;
+    for (uint32_t i = 0; i < s->count; i++) {
+        uint32_t at = (from + i) % s->count;
+        if (case_ready(&s->cases[at]))
+            return (int)at + 1;
+    }
+    return 0;
+}
+
+static void fetch(lua_State *L, const struct operation *op, int argument)
+{
+    lua_pushvalue(op->stack, op->base + argument);
+    if (op->stack != L)
+        lua_xmove(op->stack, L, 1);
+}
+
+/* Ends the ready case of that number: pushes the number and the case's results. */
+static int complete(lua_State *L, struct task *t, struct selection *s, int number)
+{
+    struct select_case *sc = &s->cases[number - 1];
+    int top = lua_gettop(L), results;
+    if (sc->type == CASE_CONN) {
+        lua_pushinteger(L, number);
+        int r = conn_ready(sc->object, sc->side);
+        return 1 + face_result(L, r < 0 ? r : 0);
+    }
+    fetch(L, &t->op, ARG_OBJECT + ARGS_A_CASE * (number - 1));
+    fetch(L, &t->op, ARG_VALUE + ARGS_A_CASE * (number - 1));
+    if (sc->type == CASE_SEND)
+        results = l_chan_send_now(L, sc->object, top + 1, top + 2);
+    else
+        results = l_chan_recv_now(L, sc->object, top + 1);
+    lua_pushinteger(L, number);
+    lua_replace(L, top + 2);
+    lua_remove(L, top + 1);
+    return 1 + results;
+}
+
+/* ---- waiting ---- */
+
+static void delist(struct selection *s)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        struct select_case *sc = &s->cases[i];
+        struct conn *c = sc->object;
+        if (sc->type != CASE_CONN) {
+            list_del(&sc->waiter.link);
+            continue;
+        }
+        c->drained = false; /* the report of what has come since may have gone to us: ask again */
+        if (c->stream.pd)
+            netpoll_unwatch(c->stream.pd, sc->side, &sc->waiter);
+    }
+}
+
+/* Sets *outside where the kernel or a deadline can end it. Old readiness is forgotten: the case was
+ * looked at just now, and what comes later is reported later. */
+static int enlist_conn(struct select_case *sc, bool *outside)
+{
+    struct pollDesc *pd;
+    int r = conn_poll(sc->object, &pd);
+    if (r == 0)
+        r = netpoll_reset(pd, sc->side);
+    if (r == 0)
+        r = netpoll_watch(pd, sc->side, &sc->waiter);
+    if (r == -EBUSY && pd->side[sc->side].g->task == sc->waiter.task)
+        r = 0; /* an earlier case of ours stands there; after a wake all are looked at */
+    *outside |= r == 0 && netpoll_outside(pd, sc->side);
+    return r;
+}
+
+static int enlist(struct selection *s, struct task *t, bool *outside)
+{
+    int r = 0;
+    for (uint32_t i = 0; i < s->count && r == 0; i++) {
+        struct select_case *sc = &s->cases[i];
+        sc->waiter.task = t;
+        if (sc->type == CASE_CONN)
+            r = enlist_conn(sc, outside);
+        else if (sc->type == CASE_SEND)
+            list_push(&((struct chan *)sc->object)->senders, &sc->waiter.link);
+        else
+            list_push(&((struct chan *)sc->object)->receivers, &sc->waiter.link);
+    }
+    return r;
+}
+
+static const struct wait_kind kind_select;
+
+static int park(struct selection *s, struct task *t)
+{
+    bool outside = false;
+    int r = enlist(s, t, &outside);
+    if (r == 0)
+        r = sched_park(t, &kind_select, s, t->op.deadline, outside ? WAIT_OUTSIDE : 0);
+    if (r < 0) {
+        delist(s);
+        return r;
+    }
+    return SCHED_PARKED;
+}
+
+/* Woken by a descriptor: a channel's partner would have brought the results. */
+static int attempt(struct task *t)
+{
+    struct selection *s = t->wait.object;
+    if (t->wait.result < 0)
+        return t->wait.result;
+    int number = find_ready(s);
+    if (!number)
+        return park(s, t);
+    *OPERATION(t, int) = number;
+    return 0;
+}
+
+static int push(lua_State *L, struct task *t)
+{
+    if (t->wait.result < 0)
+        return face_error(L, t->wait.result);
+    return complete(L, t, t->wait.object, *OPERATION(t, int));
+}
+
+static void undo(struct task *t) { delist(t->wait.object); }
+
+static void describe(const struct task *t, char *text, size_t n)
+{
+    snprintf(text, n, "%u cases", ((const struct selection *)t->wait.object)->count);
+}
+
+static const struct wait_kind kind_select = {
+    .name = "select", .attempt = attempt, .push = push, .undo = undo, .describe = describe};
+
+/* select(cases) -> number, results of that case | nil, err */
+static int l_select(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "timeout");
+    int64_t deadline = face_deadline_in(L, -1, cx);
+    struct selection *s = read_cases(L, cx);
+    struct task *t = face_task(L, cx);
+    if (sched_canceled(t))
+        return face_return(L, t, face_error(L, ERR_CANCELED));
+    t->op.stack = L;
+    t->op.base = 1;
+    t->op.deadline = deadline;
+    int number = find_ready(s);
+    if (number)
+        return face_return(L, t, complete(L, t, s, number));
+    int r = park(s, t);
+    if (r < 0)
+        return face_return(L, t, face_error(L, r));
+    return face_park(L, t);
+}
+
+static const luaL_Reg functions[] = {{"select", l_select}, {NULL, NULL}};
+
+void l_select_open(lua_State *L) { face_functions(L, functions); }

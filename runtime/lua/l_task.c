@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: MIT */
+/* l_task.c - go, join, cancel, sleep, yield, and scopes as the Lua side builds on them.
+ * A finished coroutine is kept with its slot and runs the next task: half the cost of a new one. */
+#include "lua/l_task.h"
+
+#include "base/errors.h"
+#include "base/hard.h"
+#include "lua/l_conn.h"
+#include "base/sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static const char task_mark = 0, scope_mark = 0;
+
+struct task_face {
+    const void *mark;
+    struct task task;
+};
+
+struct scope_face {
+    const void *mark;
+    struct scope *scope; /* NULL once closed */
+    bool remembered;     /* it is in FACE_SCOPES */
+    bool broken;         /* a task of it failed, and there was no memory to say how */
+};
+
+static struct task *self(lua_State *L, int idx)
+{
+    struct task_face *f = face_self(L, idx, &task_mark, sizeof *f, "task");
+    return &f->task;
+}
+
+struct task *l_task_test(lua_State *L, int idx)
+{
+    struct task_face *f = face_test(L, idx, &task_mark, sizeof *f);
+    return f ? &f->task : NULL;
+}
+
+static struct scope_face *scope_self(lua_State *L, int idx)
+{
+    return face_self(L, idx, &scope_mark, sizeof(struct scope_face), "scope");
+}
+
+/* ---- slots and coroutines ---- */
+
+static int grow_slots(struct ctx *cx)
+{
+    if (cx->slots < cx->slot_capacity)
+        return 0;
+    uint32_t capacity = cx->slot_capacity ? cx->slot_capacity * 2 : 64;
+    lua_State **threads = sys_realloc(cx->threads, capacity * sizeof *threads);
+    if (!threads)
+        return -ENOMEM;
+    cx->threads = threads;
+    uint32_t *idle = sys_realloc(cx->idle, capacity * sizeof *idle);
+    if (!idle)
+        return -ENOMEM;
+    cx->idle = idle;
+    cx->slot_capacity = capacity;
+    return 0;
+}
+
+/* A slot with a coroutine in it. Raises where there is no memory, with nothing taken. A finalizer that
+ * runs in lua_newthread may start tasks too: so that comes first, and only then a slot is looked for. */
+static uint32_t take_slot(lua_State *L, struct ctx *cx)
+{
+    bool has_thread = cx->idle_count > 0 && cx->threads[cx->idle[cx->idle_count - 1] - 1];
+    lua_State *spare = has_thread ? NULL : lua_newthread(L);
+    if (cx->idle_count == 0) {
+        if (grow_slots(cx) < 0)
+            luaL_error(L, "%s", errors_text(-ENOMEM));
+        cx->threads[cx->slots++] = NULL;
+        cx->idle[cx->idle_count++] = cx->slots;
+    }
+    uint32_t slot = cx->idle[cx->idle_count - 1];
+    if (!cx->threads[slot - 1]) {
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_thread_key(slot));
+        cx->threads[slot - 1] = spare;
+    }
+    if (spare)
+        lua_pop(L, 1);
+    cx->idle_count--;
+    return slot;
+}
+
+void l_task_drop(lua_State *L, struct ctx *cx, struct task *t, bool reuse)
+{
+    uint32_t slot = t->slot;
+    if (t->owned)
+        conn_close(t->owned);
+    t->owned = NULL;
+    if (reuse && cx->idle_count < limits.idle_threads) {
+        lua_settop(t->L, 0);
+    } else {
+        lua_pushnil(L);
+        lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_thread_key(slot));
+        cx->threads[slot - 1] = NULL;
+    }
+    t->L = t->parked = NULL;
+    lua_pushnil(L);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(slot));
+    cx->idle[cx->idle_count++] = slot;
+}
+
+void l_task_push(lua_State *L, const struct task *t)
+{
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(t->slot));
+}
+
+static int make_room(lua_State *co)
+{
+    luaL_checkstack(co, *(int *)lua_touserdata(co, 1) + LUA_MINSTACK, "too many arguments");
+    return 0;
+}
+
+/* Room on a coroutine that does not run yet; protected there, because nothing catches an error of it. */
+static void reserve(lua_State *L, lua_State *co, int n)
+{
+    if (n <= LUA_MINSTACK / 2)
+        return;
+    if (lua_cpcall(co, make_room, &n) != 0) {
+        lua_settop(co, 0);
+        luaL_error(L, "too many arguments");
+    }
+}
+
+struct task *l_task_start(lua_State *L, struct ctx *cx, int n, struct scope *parent)
+{
+    struct task_face *f = face_new(L, FACE_META_TASK, sizeof *f);
+    uint32_t slot = take_slot(L, cx);
+    lua_State *co = cx->threads[slot - 1];
+    cx->idle_count++; /* not ours until nothing can fail any more */
+    reserve(L, co, n);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(slot));
+    cx->idle_count--;
+
+    f->mark = &task_mark;
+    f->task.site = face_site(cx, L);
+    lua_insert(L, -n - 1);
+    lua_xmove(L, co, n);
+    f->task.L = f->task.parked = co;
+    f->task.slot = slot;
+    sched_start(&cx->loop.sched, &f->task, parent);
+    f->task.values = n - 1;
+    return &f->task;
+}
+
+/* go(fn, ...) -> task */
+static int l_go(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (!cx->L) /* nobody would run it */
+        return luaL_error(L, "no loop is running: call it inside moonpark.run");
+    l_task_start(L, cx, lua_gettop(L), NULL);
+    return 1;
+}
+
+/* go_inside(fn, ...) -> task: in the innermost scope that the caller has open or, where it has none, was started in */
+static int l_go_inside(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct task *t = face_running(cx);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (!t)
+        return luaL_error(L, "must be called in a task (inside moonpark.run)");
+    l_task_start(L, cx, lua_gettop(L), t->scope ? t->scope : t->parent);
+    return 1;
+}
+
+/* ---- joining ---- */
+
+static void leave_joiners(struct task *t) { list_del(&t->wait.self.link); }
+
+/* A suspended coroutine has room for a few values; of more, its joiner is told to fetch them. */
+enum { JOIN_VALUES = 8 };
+
+static int push_ended(lua_State *L, const struct task *target)
+{
+    if (target->values > JOIN_VALUES || target->failed) {
+        lua_pushlightuserdata(L, (void *)&face_token);
+        return 1;
+    }
+    lua_pushboolean(L, 1);
+    if (target->values <= 0)
+        return 1;
+    lua_getfenv(L, -2);
+    int table = lua_gettop(L);
+    for (int i = 1; i <= target->values; i++)
+        lua_rawgeti(L, table, i);
+    lua_remove(L, table);
+    return 1 + target->values;
+}
+
+static int push_joined(lua_State *L, struct task *t)
+{
+    if (t->wait.result < 0)
+        return face_error(L, t->wait.result);
+    lua_pushvalue(t->L, FACE_ARGUMENT);
+    lua_xmove(t->L, L, 1);
+    int n = push_ended(L, t->wait.object);
+    lua_remove(L, -n - 1);
+    return n;
+}
+
+static void describe_join(const struct task *t, char *text, size_t n)
+{
+    const struct task *target = t->wait.object;
+    snprintf(text, n, "task %llu", (unsigned long long)target->id);
+}
+
+static const struct wait_kind kind_join = {
+    .name = "join", .push = push_joined, .undo = leave_joiners, .describe = describe_join};
+
+/* await(task[, timeout]) -> true, results... | nil, err | the token: fetch them with results() */
+static int l_await(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct task *target = self(L, 1);
+    int64_t deadline = face_deadline_in(L, 2, cx);
+    struct task *t = face_task(L, cx);
+    if (target == t)
+        return luaL_error(L, "a task cannot join itself");
+    if (sched_canceled(t))
+        return face_return(L, t, face_error(L, ERR_CANCELED));
+    if (target->state == TASK_DONE) {
+        lua_pushvalue(L, 1);
+        return face_return(L, t, push_ended(L, target));
+    }
+    int r = sched_park(t, &kind_join, target, deadline, 0);
+    if (r < 0)
+        return face_return(L, t, face_error(L, r));
+    list_push(&target->joiners, &t->wait.self.link);
+    return face_park(L, t);
+}
+
+/* results(task) -> true, results... | nil, error, traceback; only of an ended one */
+static int l_results(lua_State *L)
+{
+    struct task *t = self(L, 1);
+    luaL_argcheck(L, t->state == TASK_DONE, 1, "the task has not ended");
+    lua_settop(L, 1);
+    if (t->failed)
+        lua_pushnil(L);
+    else
+        lua_pushboolean(L, 1);
+    if (t->values > 0) {
+        lua_getfenv(L, 1);
+        luaL_checkstack(L, t->values + 1, "too many results");
+        for (int i = 1; i <= t->values; i++)
+            lua_rawgeti(L, 3, i);
+        lua_remove(L, 3);
+    } else if (t->failed) {
+        /* An error that no memory could keep has no values, not even none. */
+        lua_pushstring(L, t->values < 0 ? errors_text(-ENOMEM) : "killed");
+    }
+    return lua_gettop(L) - 1;
+}
+
+/* ---- methods ---- */
+
+static int l_cancel(lua_State *L)
+{
+    sched_cancel(self(L, 1));
+    return 0;
+}
+
+static int l_status(lua_State *L)
+{
+    static const char *const names[] = {"ready", "running", "parked", "done"};
+    struct task *t = self(L, 1);
+    lua_pushstring(L, t->failed ? "failed" : names[t->state]);
+    return 1;
+}
+
+static int l_id(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)self(L, 1)->id);
+    return 1;
+}
+
+/* site() -> {"file.lua:3", ...}: where it was started, innermost frame first */
+static int l_site(lua_State *L)
+{
+    site_push(L, self(L, 1)->site);
+    return 1;
+}
+
+/* is_canceled(task): was it, or a scope it is in, cancelled */
+static int l_is_canceled(lua_State *L)
+{
+    struct task *t = self(L, 1);
+    bool canceled = t->canceled;
+    for (struct scope *sc = t->scope; sc && !canceled; sc = sc->outer)
+        canceled = sc->canceled;
+    lua_pushboolean(L, canceled);
+    return 1;
+}
+
+/* is_awaited(task): was somebody waiting for it when it ended, who hears of it */
+static int l_is_awaited(lua_State *L)
+{
+    lua_pushboolean(L, self(L, 1)->awaited);
+    return 1;
+}
+
+/* current() -> the task that calls, or nil */
+static int l_current(lua_State *L)
+{
+    struct task *t = face_running(face_ctx(L));
+    if (!t)
+        return 0;
+    l_task_push(L, t);
+    return 1;
+}
+
+/* ---- sleep, yield ---- */
+
+static int push_slept(lua_State *L, struct task *t)
+{
+    return face_result(L, t->wait.result == ERR_TIMEOUT ? 0 : t->wait.result);
+}
+
+static const struct wait_kind kind_sleep = {.name = "sleep", .push = push_slept};
+
+static int yield_now(lua_State *L, struct task *t)
+{
+    if (sched_canceled(t))
+        return face_return(L, t, face_error(L, ERR_CANCELED));
+    lua_pushboolean(L, 1);
+    return face_yield(L, t, 1);
+}
+
+/* sleep(seconds) -> true | nil, "canceled" */
+static int l_sleep(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    luaL_checknumber(L, 1);
+    int64_t deadline = face_deadline_in(L, 1, cx);
+    struct task *t = face_task(L, cx);
+    if (deadline < 0)
+        return yield_now(L, t);
+    int r = sched_park(t, &kind_sleep, NULL, deadline, 0);
+    if (r < 0)
+        return face_return(L, t, face_error(L, r));
+    return face_park(L, t);
+}
+
+/* yield() -> true | nil, "canceled" */
+static int l_yield(lua_State *L)
+{
+    return yield_now(L, face_task(L, face_ctx(L)));
+}
+
+/* Raises at the line of who called the caller, which is coroutines.lua. */
+static int refuse_pass(lua_State *L, const char *why)
+{
+    luaL_where(L, 2);
+    lua_pushstring(L, why);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+/* pass(token, ...): what a patched coroutine.resume does with a park of the generator it runs. */
+static int l_pass(lua_State *L)
+{
+    struct task *t = face_running(face_ctx(L));
+    const char *wrong = NULL;
+    if (!t || t->state == TASK_RUNNING)
+        return refuse_pass(L, "a generator yielded moonpark's token without waiting");
+    if (!face_is_parked(L, t))
+        wrong = "a generator's wait was passed on without all its values";
+    else if (!lua_isyieldable(L))
+        wrong = "a generator cannot wait here: attempt to yield across a C call "
+                "(table.sort, string.gsub, a finalizer, ...)";
+    if (!wrong)
+        return lua_yield(L, t->held);
+    face_unpark(t);
+    return refuse_pass(L, wrong);
+}
+
+/* ---- scopes ---- */
+
+/* scope_open(shield) -> scope */
+static int l_scope_open(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    bool shield = lua_toboolean(L, 1);
+    struct task *t = face_task(L, cx);
+    struct scope_face *f = face_new(L, FACE_META_SCOPE, sizeof *f);
+    f->mark = &scope_mark;
+    f->scope = sched_scope_open(t, shield);
+    if (!f->scope)
+        return luaL_error(L, "%s", errors_text(-ENOMEM));
+    f->scope->handle = &f->scope;
+    return 1;
+}
+
+/* scope:close() -> was a wait refused because of it */
+static int l_scope_close(lua_State *L)
+{
+    struct scope_face *f = scope_self(L, 1);
+    luaL_argcheck(L, !f->scope || !sched_scope_joined(f->scope), 1, "its task waits for its children");
+    bool delivered = f->scope && f->scope->delivered;
+    if (f->scope)
+        sched_scope_close(f->scope);
+    lua_pushboolean(L, delivered);
+    return 1;
+}
+
+static int l_scope_gc(lua_State *L)
+{
+    struct scope_face *f = face_test(L, 1, &scope_mark, sizeof *f);
+    if (f && f->scope)
+        sched_scope_abandon(f->scope);
+    return 0;
+}
+
+/* scope:deadline_in(seconds): cancels it then */
+static int l_scope_deadline_in(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct scope_face *f = scope_self(L, 1);
+    int64_t when = face_deadline_in(L, 2, cx);
+    luaL_argcheck(L, f->scope, 1, "the scope is closed");
+    if (when < 0)
+        sched_scope_cancel(f->scope);
+    else if (when > 0 && sched_scope_deadline(f->scope, when) < 0)
+        return luaL_error(L, "%s", errors_text(-ENOMEM));
+    return 0;
+}
+
+static int l_scope_cancel(lua_State *L)
+{
+    struct scope_face *f = scope_self(L, 1);
+    if (f->scope)
+        sched_scope_cancel(f->scope);
+    return 0;
+}
+
+static int l_scope_is_canceled(lua_State *L)
+{
+    struct scope_face *f = scope_self(L, 1);
+    lua_pushboolean(L, f->scope && f->scope->canceled);
+    return 1;
+}
+
+/* The task that the scope's environment tells of, on top of the stack; else what is no task. */
+static void push_blamed(lua_State *L)
+{
+    lua_getfenv(L, 1);
+    lua_rawgeti(L, -1, ENDED_TASK);
+}
+
+/* scope:blame(task): it failed; the first one counts. Needs no memory: the scope shares the task's environment. */
+static int l_scope_blame(lua_State *L)
+{
+    struct scope_face *f = scope_self(L, 1);
+    const struct task *t = self(L, 2);
+    f->broken |= t->values <= 0;
+    push_blamed(L);
+    if (t->values > 0 && !l_task_test(L, -1)) {
+        lua_getfenv(L, 2);
+        lua_setfenv(L, 1);
+    }
+    return 0;
+}
+
+/* scope:blamed() -> the first of its tasks that failed; or true where its error is not known; or false */
+static int l_scope_blamed(lua_State *L)
+{
+    struct scope_face *f = scope_self(L, 1);
+    push_blamed(L);
+    if (!l_task_test(L, -1))
+        lua_pushboolean(L, f->broken);
+    return 1;
+}
+
+/* So that a child's end can find the scope's userdata. */
+static void remember_scope(lua_State *L, struct scope_face *f)
+{
+    if (f->remembered)
+        return;
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_SCOPES);
+    lua_pushlightuserdata(L, f->scope);
+    lua_pushvalue(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    f->remembered = true;
+}
+
+void l_task_push_scope(lua_State *L, const struct scope *sc)
+{
+    if (!sc) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_SCOPES);
+    lua_pushlightuserdata(L, (void *)sc);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+}
+
+static struct scope_face *open_scope(lua_State *L)
+{
+    struct scope_face *f = scope_self(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    luaL_argcheck(L, f->scope, 1, "the scope is closed: start its tasks before it returns");
+    remember_scope(L, f);
+    return f;
+}
+
+/* scope:start(fn, ...) -> task */
+static int l_scope_start(lua_State *L)
+{
+    struct scope_face *f = open_scope(L);
+    l_task_start(L, face_ctx(L), lua_gettop(L) - 1, f->scope);
+    return 1;
+}
+
+/* scope:hand_over(fn, connection) -> task: fn(connection); when it ends, however it does, the
+ * connection is closed. It lies beneath fn on the coroutine's stack, which keeps it: no frame of a
+ * protected call is needed around fn, and that is what an idle connection's memory depends on. */
+static int l_scope_hand_over(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct scope_face *f = open_scope(L);
+    struct conn *c = l_conn_test(L, 3);
+    luaL_argcheck(L, c, 3, "connection expected");
+    lua_settop(L, 3);
+    lua_pushvalue(L, 3);
+    lua_insert(L, 2);
+    struct task *t = l_task_start(L, cx, 3, f->scope);
+    t->values = 1;
+    t->owned = c;
+    return 1;
+}
+
+/* scope:join(): parks until its tasks have ended; only its own task may */
+static int l_scope_join(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    struct scope_face *f = scope_self(L, 1);
+    struct task *t = face_task(L, cx);
+    luaL_argcheck(L, f->scope, 1, "the scope is closed");
+    luaL_argcheck(L, f->scope->owner == t, 1, "another task's scope");
+    if (sched_scope_join(f->scope) == SCHED_PARKED)
+        return face_park(L, t);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static const luaL_Reg task_methods[] = {
+    {"await", l_await}, {"cancel", l_cancel}, {"id", l_id}, {"is_awaited", l_is_awaited},
+    {"is_canceled", l_is_canceled}, {"results", l_results}, {"site", l_site}, {"status", l_status},
+    {NULL, NULL},
+};
+
+static const luaL_Reg scope_methods[] = {
+    {"__gc", l_scope_gc},
+    {"blame", l_scope_blame},
+    {"blamed", l_scope_blamed},
+    {"cancel", l_scope_cancel},
+    {"close", l_scope_close},
+    {"deadline_in", l_scope_deadline_in},
+    {"hand_over", l_scope_hand_over},
+    {"is_canceled", l_scope_is_canceled},
+    {"join", l_scope_join},
+    {"start", l_scope_start},
+    {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
+    {"current", l_current}, {"go", l_go},       {"go_inside", l_go_inside}, {"pass", l_pass},
+    {"scope_open", l_scope_open}, {"sleep", l_sleep}, {"yield", l_yield}, {NULL, NULL},
+};
+
+void l_task_open(lua_State *L)
+{
+    face_class(L, FACE_META_TASK, "moonpark.task", task_methods);
+    face_class(L, FACE_META_SCOPE, "moonpark.scope", scope_methods);
+    face_functions(L, functions);
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_SCOPES);
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_TASK);
+    lua_setfield(L, -2, "task_class");
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_SCOPE);
+    lua_setfield(L, -2, "scope_class");
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* site.c - a hash table of call paths, built from the outermost frame kept to the innermost. */
+#include "lua/site.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { BUCKETS = 1024, HASHED = 16 };
+
+/* Of the path only its length and its end: they differ in nearly all cases, and paths may be long. */
+static uint32_t hash(const struct site *outer, const char *path, size_t n, int line)
+{
+    uint32_t h = 2166136261u ^ (uint32_t)line ^ (uint32_t)((uintptr_t)outer >> 4) ^ (uint32_t)n << 16;
+    for (size_t i = n > HASHED ? n - HASHED : 0; i < n; i++)
+        h = (h ^ (uint8_t)path[i]) * 16777619u;
+    return h % BUCKETS;
+}
+
+static struct site *add(struct sites *sites, uint32_t bucket, const struct site *outer, const char *path, size_t n,
+                        int line)
+{
+    if (sites->count >= SITE_NODES_MAX)
+        return NULL;
+    struct site *s = sys_alloc(sizeof *s + n + 1);
+    if (!s)
+        return NULL;
+    s->outer = outer;
+    s->line = line;
+    memcpy(s->path, path, n + 1);
+    s->next = sites->buckets[bucket];
+    sites->buckets[bucket] = s;
+    sites->count++;
+    return s;
+}
+
+static const struct site *intern(struct sites *sites, const struct site *outer, const char *path, int line)
+{
+    size_t n = strlen(path);
+    uint32_t bucket = hash(outer, path, n, line);
+    for (struct site *s = sites->buckets[bucket]; s; s = s->next)
+        if (s->line == line && s->outer == outer && strcmp(s->path, path) == 0)
+            return s;
+    const struct site *s = add(sites, bucket, outer, path, n, line);
+    return s ? s : outer;
+}
+
+/* Not short_src for a file: that one is cut in front where a path is long, so that files of one folder begin
+ * differently. What is no file may have its whole text as its source. */
+static const char *path_of(const lua_Debug *ar) { return ar->source[0] == '@' ? ar->source + 1 : ar->short_src; }
+
+int sites_set_library(struct sites *sites, const char *path)
+{
+    size_t n = strlen(path);
+    char *copy = sys_alloc(n + 1);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, path, n + 1);
+    sys_free(sites->library);
+    sites->library = copy;
+    sites->library_length = n;
+    return 0;
+}
+
+bool site_is_own(const struct sites *sites, const char *path)
+{
+    return sites->library && strncmp(path, sites->library, sites->library_length) == 0;
+}
+
+const struct site *site_here(struct sites *sites, lua_State *L, int level)
+{
+    lua_Debug ar[SITE_FRAMES];
+    int n = 0;
+    bool enough = false;
+    if (!sites->buckets && !(sites->buckets = sys_alloc(BUCKETS * sizeof *sites->buckets)))
+        return NULL;
+    for (; !enough && n < SITE_FRAMES && lua_getstack(L, level, &ar[n]); level++) {
+        lua_getinfo(L, "Sl", &ar[n]);
+        if (ar[n].currentline <= 0)
+            continue; /* C frames say nothing */
+        enough = !sites->deep && !site_is_own(sites, path_of(&ar[n]));
+        n += sites->deep || enough; /* what of ours led there says nothing either */
+    }
+    const struct site *s = NULL;
+    while (n-- > 0)
+        s = intern(sites, s, path_of(&ar[n]), ar[n].currentline);
+    return s;
+}
+
+void site_push(lua_State *L, const struct site *s)
+{
+    lua_newtable(L);
+    for (int i = 1; s; s = s->outer, i++) {
+        lua_pushfstring(L, "%s:%d", s->path, s->line);
+        lua_rawseti(L, -2, i);
+    }
+}
+
+void sites_fini(struct sites *sites)
+{
+    for (uint32_t i = 0; sites->buckets && i < BUCKETS; i++)
+        for (struct site *s = sites->buckets[i], *next; s; s = next) {
+            next = s->next;
+            sys_free(s);
+        }
+    sys_free(sites->buckets);
+    sys_free(sites->library);
+    *sites = (struct sites){0};
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* site.h - where in the script something was made: a few frames, each call path kept once.
+ *
+ * Floor 7; reads Lua stacks. A path is a chain of nodes from the innermost frame outward; equal paths
+ * share nodes, so remembering where a task was started costs a look-up and eight bytes. The number of
+ * nodes is bounded; past the bound a path is cut short at its outer end. */
+#ifndef MOONPARK_SITE_H
+#define MOONPARK_SITE_H
+
+#include "base/base.h"
+
+#include <lua.h>
+
+struct site {
+    const struct site *outer;
+    struct site *next; /* of the same hash */
+    int line;
+    char path[]; /* the file's, whole; of what is no file, lua_Debug.short_src */
+};
+
+struct sites {
+    struct site **buckets;
+    uint32_t count;
+    bool deep;         /* keep whole paths, not only up to the first frame of the script's own */
+    char *library;     /* the path that moonpark's own files begin with; NULL: not known */
+    size_t library_length;
+};
+
+enum { SITE_FRAMES = 12, SITE_NODES_MAX = 16384 };
+
+/* Files whose path begins with this are moonpark's own. 0 or -ENOMEM. */
+int sites_set_library(struct sites *sites, const char *path);
+
+/* Is the file of that path moonpark's own? */
+bool site_is_own(const struct sites *sites, const char *path);
+
+/* From `level` outward, the first frame that is not moonpark's own; the whole path if there is none, or `deep` is set.
+ * NULL if nothing of the script runs there, or without memory: only reports depend on it. */
+const struct site *site_here(struct sites *sites, lua_State *L, int level);
+
+/* Pushes {"file.lua:3", ...}, innermost first. */
+void site_push(lua_State *L, const struct site *s);
+
+void sites_fini(struct sites *sites);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* conn_read.c - each step takes what it needs from `in`, or asks the stream once and says "again".
+ * What was received stays in `in` until it is handed out: a read that fails loses nothing. */
+#include "net/conn_read.h"
+
+#include "base/errors.h"
+#include "base/hard.h"
+#include "loop/sched.h"
+
+#include <errno.h>
+
+/* After a short read nothing is there until an edge has been reported: say so without asking. */
+static bool nothing_there(const struct conn *c)
+{
+    const struct pollDesc *pd = c->stream.pd;
+    return c->drained && c->stream.ops->drains && pd && !pd->hangup;
+}
+
+static ssize_t receive(struct conn *c, void *to, size_t n)
+{
+    c->stream.again = POLL_R;
+    if (nothing_there(c))
+        return -EAGAIN;
+    ssize_t got = c->stream.ops->read(&c->stream, to, n);
+    c->drained = got > 0 && (size_t)got < hard_trim(n);
+    c->ended = got == 0;
+    return got;
+}
+
+int conn_read_fill(struct conn *c)
+{
+    if (c->ended)
+        return ERR_EOF;
+    char *to = buf_reserve(&c->in, 1);
+    if (!to)
+        return -ENOMEM;
+    ssize_t got = receive(c, to, buf_room(&c->in));
+    if (got > 0)
+        buf_commit(&c->in, (size_t)got);
+    if (got < 0)
+        return (int)got;
+    return got ? CONN_GO_ON : ERR_EOF;
+}
+
+static int read_some(struct conn *c, struct task *t)
+{
+    struct conn_reading *r = OPERATION(t, struct conn_reading);
+    r->held = buf_len(&c->in) > 0;
+    if (r->held) {
+        t->op.length = t->op.total = base_min(buf_len(&c->in), r->limit);
+        return 0;
+    }
+    if (c->ended)
+        return ERR_EOF;
+    ssize_t got = receive(c, c->loop->scratch, base_min(limits.scratch, r->limit));
+    if (got <= 0)
+        return got ? (int)got : ERR_EOF;
+    t->op.length = t->op.total = (size_t)got;
+    return 0;
+}
+
+static int read_exactly(struct conn *c, struct task *t)
+{
+    size_t n = OPERATION(t, struct conn_reading)->limit;
+    if (buf_len(&c->in) < n)
+        return conn_read_fill(c);
+    t->op.length = t->op.total = n;
+    return 0;
+}
+
+static int found(struct task *t, size_t length, size_t delimiter)
+{
+    if (length > OPERATION(t, struct conn_reading)->limit)
+        return ERR_TOO_LONG;
+    t->op.length = length;
+    t->op.total = length + delimiter;
+    return 0;
+}
+
+static int read_until(struct conn *c, struct task *t)
+{
+    const struct conn_reading_until *u = OPERATION(t, struct conn_reading_until);
+    ptrdiff_t at = buf_find(&c->in, u->delimiter, u->delimiter_length);
+    if (at >= 0)
+        return found(t, (size_t)at, u->delimiter_length);
+    if (buf_len(&c->in) >= u->reading.limit + u->delimiter_length)
+        return ERR_TOO_LONG;
+    return conn_read_fill(c);
+}
+
+/* A line ends at LF or CRLF; the last one may end with the stream. */
+static int read_line(struct conn *c, struct task *t)
+{
+    ptrdiff_t at = buf_find(&c->in, "\n", 1);
+    if (at >= 0) {
+        size_t cr = at > 0 && buf_at(&c->in)[at - 1] == '\r';
+        return found(t, (size_t)at - cr, 1 + cr);
+    }
+    if (buf_len(&c->in) >= OPERATION(t, struct conn_reading)->limit + 2) /* room for a CRLF behind the longest line */
+        return ERR_TOO_LONG;
+    int r = conn_read_fill(c);
+    if (r == ERR_EOF && buf_len(&c->in) > 0)
+        return found(t, buf_len(&c->in), 0);
+    return r;
+}
+
+static int read_all(struct conn *c, struct task *t)
+{
+    if (buf_len(&c->in) > OPERATION(t, struct conn_reading)->limit)
+        return ERR_TOO_LONG;
+    int r = conn_read_fill(c);
+    if (r != ERR_EOF)
+        return r;
+    t->op.length = t->op.total = buf_len(&c->in);
+    return 0;
+}
+
+const struct conn_op conn_read = CONN_OP("read", POLL_R, read_some);
+const struct conn_op conn_read_exactly = CONN_OP("read_exactly", POLL_R, read_exactly);
+const struct conn_op conn_read_line = CONN_OP("read_line", POLL_R, read_line);
+const struct conn_op conn_read_until = CONN_OP("read_until", POLL_R, read_until);
+const struct conn_op conn_read_all = CONN_OP("read_all", POLL_R, read_all);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* conn_read.h - the reads; see conn.h for what an operation is and where its result goes.
+ *
+ * Floor 6; conn's frame holds the read side for them. */
+#ifndef MOONPARK_CONN_READ_H
+#define MOONPARK_CONN_READ_H
+
+#include "net/conn.h"
+
+/* Of a read. */
+struct conn_reading {
+    size_t limit; /* bytes, at most; of conn_read_exactly: how many */
+    bool held;    /* conn_read: its bytes lie in `in`, as all other reads' do; else in scratch */
+};
+
+/* Of conn_read_until. */
+struct conn_reading_until {
+    struct conn_reading reading;
+    const char *delimiter;
+    size_t delimiter_length;
+};
+
+/* All give op.length bytes, and op.total to consume. */
+extern const struct conn_op conn_read, conn_read_exactly, conn_read_line, conn_read_until, conn_read_all;
+
+/* One read from the stream into `in`: CONN_GO_ON, -EAGAIN, ERR_EOF, or why not. For steps of other files. */
+int conn_read_fill(struct conn *c);
+
+#endif
