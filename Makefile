@@ -300,7 +300,8 @@ FUZZ_LUA     := url cookies multipart
 FUZZ         ?= $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_SECONDS ?= 60
 FUZZ_BUILD   := build/fuzz
-FUZZ_CFLAGS  := -std=gnu11 -Iruntime -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_CFLAGS  := -std=gnu11 -Iruntime -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+                -fno-sanitize-recover=all
 LLHTTP       := $(firstword $(wildcard /usr/share/llhttp))
 FUZZ_OBJECTS := $(patsubst %,$(FUZZ_BUILD)/%.o,h1_parse h1_scan h1_parse_chunk h1_parse_error h1_fold \
                 $(if $(LLHTTP),differ_llhttp llhttp_api llhttp_http llhttp_llhttp,differ_none))

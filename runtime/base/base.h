@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* base.h - the words every file uses: must(), container_of, units, the error rule.
  *
- * Floor 0: calls nothing of ours.
+ * Calls nothing of ours.
  *
  * The error rule: what can fail returns 0 or a count, or a negative code: -errno where the system gave
  * one, else one of errors.h. What can fail comes before anything has changed. must() guards what cannot

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* buf.h - growing bytes: read at the end, consumed at the front, with a mark of what was searched.
  *
- * Floor 1; belongs to its owner. Holds no memory while empty and released, because ten thousand idle
+ * Belongs to its owner. Holds no memory while empty and released, because ten thousand idle
  * connections each have one. */
 #ifndef MOONPARK_BUF_H
 #define MOONPARK_BUF_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* clock.h - monotonic nanoseconds and the wall date; the only place that asks the system for time.
  *
- * Floor 1. A virtual clock stands still until it is moved, so a test can make a year pass in one line;
+ * A virtual clock stands still until it is moved, so a test can make a year pass in one line;
  * its owner (the loop) moves it to the next timer when nothing else can happen. */
 #ifndef MOONPARK_CLOCK_H
 #define MOONPARK_CLOCK_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* errors.h - every failure's code, and its text in stable, lower-case, locale-free words.
  *
- * Floor 0. Codes are negative: -errno for the system's, these for ours. They are apart because a
+ * Codes are negative: -errno for the system's, these for ours. They are apart because a
  * passed deadline is not the kernel's ETIMEDOUT of a dead peer, and "closed" by us is not a reset. */
 #ifndef MOONPARK_ERRORS_H
 #define MOONPARK_ERRORS_H

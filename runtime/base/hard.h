@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* hard.h - the numbers of a build, and where a build may be made to suffer.
  *
- * Floor -1: sys.c stands on it. hard_off.c is what people run. hard_on.c is the `hard` build: buffers and
+ * sys.c stands on it. hard_off.c is what people run. hard_on.c is the `hard` build: buffers and
  * budgets of 1, one byte a read and a write, a false wake each turn, and the n-th system call or
  * allocation fails. */
 #ifndef MOONPARK_HARD_H

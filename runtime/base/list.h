@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* list.h - an intrusive list: the link lives in the member, so joining and leaving cannot fail.
  *
- * Floor 0. A link that is in no list points at itself, so leaving twice is harmless: that is what lets
+ * A link that is in no list points at itself, so leaving twice is harmless: that is what lets
  * every wake-up undo a wait without asking which queue it stood in. */
 #ifndef MOONPARK_LIST_H
 #define MOONPARK_LIST_H

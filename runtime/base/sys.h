@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sys.h - the system calls and the memory this runtime asks for, each able to fail in the hard build.
  *
- * Floor 0. All return what the system returned, or -errno. EINTR is retried here, except where a wait
+ * All return what the system returned, or -errno. EINTR is retried here, except where a wait
  * was interrupted: those return -EINTR, because the caller must look at its clock again. Sockets are
  * made non-blocking and close-on-exec. Writing to a socket never raises SIGPIPE. */
 #ifndef MOONPARK_SYS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sys_call.h - how every wrapper of a system call begins and ends.
  *
- * Floor 0; for sys.c, sys_file.c and sys_move.c alone. */
+ * For sys.c, sys_file.c and sys_move.c alone. */
 #ifndef MOONPARK_SYS_CALL_H
 #define MOONPARK_SYS_CALL_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sys_child.h - the system calls for child processes, each able to fail in the hard build.
  *
- * Floor 0; called by child, starting and l_process. As in sys.h all return what the system returned, or -errno. */
+ * Called by child, starting and l_process. As in sys.h all return what the system returned, or -errno. */
 #ifndef MOONPARK_SYS_CHILD_H
 #define MOONPARK_SYS_CHILD_H
 

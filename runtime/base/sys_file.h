@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sys_file.h - the system calls on files, each able to fail in the hard build.
  *
- * Floor 0. As in sys.h: what the system returned, or -errno; EINTR is retried. They block: all but those of
+ * As in sys.h: what the system returned, or -errno; EINTR is retried. They block: all but those of
  * inotify and sys_open_cached are for helper threads, and may run in several at once. `dir` is a folder's descriptor
  * or AT_FDCWD. Descriptors are close-on-exec. */
 #ifndef MOONPARK_SYS_FILE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sys_move.h - the system calls that move bytes between descriptors, each able to fail in the hard build.
  *
- * Floor 0. As in sys.h: what the system returned, or -errno; EINTR is retried. None of them raises SIGPIPE:
+ * As in sys.h: what the system returned, or -errno; EINTR is retried. None of them raises SIGPIPE:
  * they return -EPIPE, whatever the process does with that signal. */
 #ifndef MOONPARK_SYS_MOVE_H
 #define MOONPARK_SYS_MOVE_H

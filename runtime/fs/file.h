@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* file.h - what is done with files, each as a job of a helper thread.
  *
- * Floor 3; calls pool's struct job, folder, buf, sys_file. A job copies what it is given (paths, bytes to write),
+ * Calls pool's struct job, folder, buf, sys_file. A job copies what it is given (paths, bytes to write),
  * so that whoever ordered it may leave while its thread is still at it. What it brings is in the job. */
 #ifndef MOONPARK_FILE_H
 #define MOONPARK_FILE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* folder.h - what is done with folders: listing, making with what stands above, removing whole trees.
  *
- * Floor 2; calls buf and sys_file. For helper threads: everything here blocks. All return 0 or -errno. */
+ * Calls buf and sys_file. For helper threads: everything here blocks. All return 0 or -errno. */
 #ifndef MOONPARK_FOLDER_H
 #define MOONPARK_FOLDER_H
 

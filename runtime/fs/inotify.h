@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* inotify.h - the changes of a file or a folder as a byte stream of records, to be read by a connection.
  *
- * Floor 4. A record is INOTIFY_RECORD bytes, so that reading one cannot end in the middle of it. The stream ends
+ * A record is INOTIFY_RECORD bytes, so that reading one cannot end in the middle of it. The stream ends
  * when what is watched is gone. Linux alone has this. */
 #ifndef MOONPARK_INOTIFY_H
 #define MOONPARK_INOTIFY_H

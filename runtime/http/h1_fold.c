@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_fold.c - the parser knows no folds: where it stops at one, what follows is moved up behind a space, the room
+/* h1_fold.c - the parser knows no folds: where it stops at one, what follows is moved up behind a space, the room
  * that this leaves at the field's end becomes white space, and it is asked again. */
 #include "http/h1_fold.h"
 
@@ -53,30 +53,30 @@ static int unfold_at(char *bytes, size_t n, size_t stop, size_t fields)
 {
     if (stop == fields || !is_blank(bytes[stop]))
         return HTTP_BAD_FIELD;
-    if (!http_parse_has_end(bytes, n, 0))
+    if (!h1_parse_has_end(bytes, n, 0))
         return HTTP_INCOMPLETE;
     unfold(bytes, n, fields);
     return 1;
 }
 
-int http_fold_response(struct http_head *h, char *bytes, size_t n)
+int h1_fold_response(struct http_head *h, char *bytes, size_t n)
 {
-    int got = http_parse_response(h, bytes, n);
+    int got = h1_parse_response(h, bytes, n);
     if (got != HTTP_BAD_FIELD)
         return got;
     got = unfold_at(bytes, n, h->length, line_end(bytes, n, 0) + 2);
-    return got > 0 ? http_parse_response(h, bytes, n) : got;
+    return got > 0 ? h1_parse_response(h, bytes, n) : got;
 }
 
-int http_fold_trailers(char *bytes, size_t n)
+int h1_fold_trailers(char *bytes, size_t n)
 {
     struct http_field f;
     size_t stop = 0;
-    int got = http_parse_trailers(bytes, n);
+    int got = h1_parse_trailers(bytes, n);
     if (got != HTTP_BAD_FIELD)
         return got;
-    while (http_parse_trailer(&f, bytes, n, &stop) > 0) {
+    while (h1_parse_trailer(&f, bytes, n, &stop) > 0) {
     }
     got = unfold_at(bytes, n, stop, 0);
-    return got > 0 ? http_parse_trailers(bytes, n) : got;
+    return got > 0 ? h1_parse_trailers(bytes, n) : got;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* http.c - reading: one function a framing, picked by a table. Writing: numbers by hand, because printf would be dearer
- * than everything else here. */
+/* h1_frame.c - reading: one function a framing, picked by a table. Writing: numbers by hand, because printf would
+ * be dearer than everything else here. */
 #include "http/h1_frame.h"
 
 #include <errno.h>
@@ -15,15 +15,15 @@ static void begin_body(struct http_body *b, enum http_framing framing, int64_t l
 }
 
 /* RFC 9112 6.3: a request without Content-Length and Transfer-Encoding has none. */
-void http_request_body(struct http_body *b, const struct http_head *h)
+void h1_request_body(struct http_body *b, const struct http_head *h)
 {
     enum http_framing framing = h->content_length > 0 ? HTTP_BY_LENGTH : HTTP_NO_BODY;
     begin_body(b, h->chunked ? HTTP_BY_CHUNKS : framing, h->content_length);
 }
 
-void http_response_body(struct http_body *b, const struct http_head *h, bool to_head)
+void h1_response_body(struct http_body *b, const struct http_head *h, bool to_head)
 {
-    if (to_head || !http_has_body(h->status))
+    if (to_head || !h1_has_body(h->status))
         begin_body(b, HTTP_NO_BODY, 0);
     else if (h->chunked)
         begin_body(b, HTTP_BY_CHUNKS, 0);
@@ -46,7 +46,7 @@ static int take_length(struct http_body *b, const char *bytes, size_t n, size_t 
 
 static int take_chunks(struct http_body *b, const char *bytes, size_t n, size_t *used, struct http_span *data)
 {
-    int got = http_parse_chunk(&b->chunks, bytes, n, used, data);
+    int got = h1_parse_chunk(&b->chunks, bytes, n, used, data);
     if (got == HTTP_TRAILERS)
         b->trailing = true;
     return got < 0 ? got : got == HTTP_MORE ? HTTP_NEED : got == HTTP_DATA ? HTTP_BYTES : HTTP_TRAILER_NEXT;
@@ -66,7 +66,7 @@ static int (*const takers[])(struct http_body *, const char *, size_t, size_t *,
     [HTTP_BY_END] = take_end,
 };
 
-int http_take(struct http_body *b, const char *bytes, size_t n, size_t *used, struct http_span *data)
+int h1_take(struct http_body *b, const char *bytes, size_t n, size_t *used, struct http_span *data)
 {
     *used = 0;
     if (b->over)
@@ -81,7 +81,7 @@ int http_take(struct http_body *b, const char *bytes, size_t n, size_t *used, st
     return step;
 }
 
-void http_trailer_taken(struct http_body *b)
+void h1_trailer_taken(struct http_body *b)
 {
     b->trailing = false;
     b->over = true;
@@ -110,7 +110,7 @@ static const struct {
     {511, "Network Authentication Required"},
 };
 
-const char *http_reason(int status)
+const char *h1_reason(int status)
 {
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
         if (reasons[i].status == status)
@@ -118,11 +118,11 @@ const char *http_reason(int status)
     return "";
 }
 
-bool http_has_body(int status) { return status >= 200 && status != 204 && status != 304; }
+bool h1_has_body(int status) { return status >= 200 && status != 204 && status != 304; }
 
 /* ---- a message that is written ---- */
 
-void http_peer_of(struct http_peer *p, const struct http_head *h, const char *bytes)
+void h1_peer_of(struct http_peer *p, const struct http_head *h, const char *bytes)
 {
     p->head = h->method.length == 4 && memcmp(bytes + h->method.at, "HEAD", 4) == 0;
     p->connect = h->form == HTTP_AUTHORITY;
@@ -169,7 +169,7 @@ static char *put_status_line(char *at, int status)
 {
     if (status == 200)
         return PUT(at, "HTTP/1.1 200 OK\r\n");
-    const char *reason = http_reason(status);
+    const char *reason = h1_reason(status);
     at = PUT(at, "HTTP/1.1 ");
     at = put_decimal(at, (uint64_t)status);
     at = PUT(at, " ");
@@ -181,7 +181,7 @@ static char *put_status_line(char *at, int status)
  * 9.3.6: what is behind a tunnel's head is not the server's. */
 static enum http_framing pick_framing(const struct http_peer *p, const struct http_out *o, int status, int64_t length)
 {
-    if (!http_has_body(status) || status == 205 || o->tunnel)
+    if (!h1_has_body(status) || status == 205 || o->tunnel)
         return HTTP_NO_BODY;
     if (length >= 0)
         return HTTP_BY_LENGTH;
@@ -213,7 +213,7 @@ static char *put_own_fields(char *at, const struct http_out *o, const struct htt
     return p->old ? PUT(at, "Connection: keep-alive\r\n") : at;
 }
 
-int http_begin_response(struct http_out *o, const struct http_peer *p, struct buf *out, int status, int64_t length,
+int h1_begin_response(struct http_out *o, const struct http_peer *p, struct buf *out, int status, int64_t length,
                         const char *date)
 {
     char *from = buf_reserve(out, HEAD_ROOM), *at = from;
@@ -233,7 +233,7 @@ int http_begin_response(struct http_out *o, const struct http_peer *p, struct bu
     return 0;
 }
 
-int http_add_field(struct buf *out, const char *name, size_t name_length, const char *value, size_t n)
+int h1_add_field(struct buf *out, const char *name, size_t name_length, const char *value, size_t n)
 {
     char *at = buf_reserve(out, name_length + n + 4);
     if (!at)
@@ -246,9 +246,9 @@ int http_add_field(struct buf *out, const char *name, size_t name_length, const 
     return 0;
 }
 
-int http_end_head(struct buf *out) { return buf_append(out, "\r\n", 2); }
+int h1_end_head(struct buf *out) { return buf_append(out, "\r\n", 2); }
 
-int http_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted)
+int h1_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted)
 {
     *muted = o->mute || n == 0;
     if (o->framing == HTTP_BY_LENGTH && n > o->left)
@@ -269,14 +269,14 @@ int http_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted)
     return 0;
 }
 
-int http_after_data(struct http_out *o, struct buf *out, size_t n)
+int h1_after_data(struct http_out *o, struct buf *out, size_t n)
 {
     if (o->framing == HTTP_BY_LENGTH)
         o->left -= n;
     return o->framing == HTTP_BY_CHUNKS && !o->mute && n > 0 ? buf_append(out, "\r\n", 2) : 0;
 }
 
-int http_finish(struct http_out *o, struct buf *out)
+int h1_finish(struct http_out *o, struct buf *out)
 {
     bool owed = o->framing == HTTP_BY_LENGTH && o->left > 0 && !o->mute;
     if (o->framing == HTTP_BY_CHUNKS && !o->mute && buf_append(out, "0\r\n\r\n", 5) < 0)

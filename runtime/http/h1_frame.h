@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* http.h - HTTP/1 framing, RFC 9112 6 and 9: what body follows a head, where it ends, and whether the connection goes
- * on behind it. Tables of states without socket and without Lua.
+/* h1_frame.h - HTTP/1 framing, RFC 9112 6 and 9: what body follows a head, where it ends, and whether the connection
+ * goes on after it. Tables of states without socket and without Lua.
  *
- * Floor 5; called by http_conn, http_client, http_life, http_server and the Lua faces. Bytes come and go through
+ * Called by http_body, http_client, http_conn, http_server and the Lua faces. Bytes come and go through
  * the caller's buffers. */
-#ifndef MOONPARK_HTTP_H
-#define MOONPARK_HTTP_H
+#ifndef MOONPARK_H1_FRAME_H
+#define MOONPARK_H1_FRAME_H
 
 #include "base/buf.h"
 #include "http/h1_parse.h"
@@ -31,16 +31,16 @@ struct http_body {
     struct http_chunks chunks;
 };
 
-void http_request_body(struct http_body *b, const struct http_head *h);
-void http_response_body(struct http_body *b, const struct http_head *h, bool to_head);
+void h1_request_body(struct http_body *b, const struct http_head *h);
+void h1_response_body(struct http_body *b, const struct http_head *h, bool to_head);
 
 enum http_step { HTTP_NEED, HTTP_BYTES, HTTP_TRAILER_NEXT, HTTP_OVER };
 
 /* Takes some of the n bytes; *used says how many, data where there are bytes of the body among them (HTTP_BYTES).
- * HTTP_NEED: all were taken, and there is more to come. HTTP_TRAILER_NEXT: http_parse_trailers is to read what
- * follows, then http_trailer_taken. HTTP_OVER: nothing more belongs to it. Or an http_error. */
-int http_take(struct http_body *b, const char *bytes, size_t n, size_t *used, struct http_span *data);
-void http_trailer_taken(struct http_body *b);
+ * HTTP_NEED: all were taken, and there is more to come. HTTP_TRAILER_NEXT: h1_parse_trailers is to read what
+ * follows, then h1_trailer_taken. HTTP_OVER: nothing more belongs to it. Or an http_error. */
+int h1_take(struct http_body *b, const char *bytes, size_t n, size_t *used, struct http_span *data);
+void h1_trailer_taken(struct http_body *b);
 
 /* ---- a message that is written ---- */
 
@@ -65,30 +65,30 @@ struct http_peer {
     bool keep_alive;
 };
 
-void http_peer_of(struct http_peer *p, const struct http_head *h, const char *bytes);
+void h1_peer_of(struct http_peer *p, const struct http_head *h, const char *bytes);
 
 /* Begins a response: length of its body, or -1 where that is not known yet. Writes the status line and the fields
- * that frame it into out; date: 29 bytes or NULL. The caller adds fields of its own, then http_end_head. */
-int http_begin_response(struct http_out *o, const struct http_peer *p, struct buf *out, int status, int64_t length,
+ * that frame it into out; date: 29 bytes or NULL. The caller adds fields of its own, then h1_end_head. */
+int h1_begin_response(struct http_out *o, const struct http_peer *p, struct buf *out, int status, int64_t length,
                         const char *date);
 
 /* Adds "name: value"; the caller has checked both. */
-int http_add_field(struct buf *out, const char *name, size_t name_length, const char *value, size_t n);
-int http_end_head(struct buf *out);
+int h1_add_field(struct buf *out, const char *name, size_t name_length, const char *value, size_t n);
+int h1_end_head(struct buf *out);
 
 /* n bytes of the body are about to be written: writes what stands in front of them, in out. 0; HTTP_TOO_LONG where that
  * is more than was announced; -ENOMEM. *muted: they are not to be written. */
 enum { HTTP_TOO_LONG = -100101, HTTP_TOO_SHORT = -100102 }; /* apart from those of errors.h */
-int http_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted);
-int http_after_data(struct http_out *o, struct buf *out, size_t n);
+int h1_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted);
+int h1_after_data(struct http_out *o, struct buf *out, size_t n);
 
 /* The body is over: its end in out. 0; HTTP_TOO_SHORT, and the connection cannot go on; -ENOMEM. */
-int http_finish(struct http_out *o, struct buf *out);
+int h1_finish(struct http_out *o, struct buf *out);
 
 /* The reason phrase of a status (RFC 9110 15), or "". */
-const char *http_reason(int status);
+const char *h1_reason(int status);
 
 /* May a response of that status be received with a body? */
-bool http_has_body(int status);
+bool h1_has_body(int status);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_parse.c - one pass over the head, a line at a time. Nothing is read behind the n bytes, not even to be thrown
+/* h1_parse.c - one pass over the head, a line at a time. Nothing is read behind the n bytes, not even to be thrown
  * away. */
 #include "http/h1_parse.h"
 
@@ -105,7 +105,7 @@ static bool is_name(const char *token, size_t n, const char *name)
     return true;
 }
 
-enum http_id http_parse_id(const char *name, size_t n)
+enum http_id h1_parse_id(const char *name, size_t n)
 {
     static const struct {
         char name[20];
@@ -254,7 +254,7 @@ static int read_field(struct http_head *h, const char *bytes, const struct http_
     const char *value = bytes + f->value.at;
     size_t n = f->value.length;
     bool request = h->status == 0;
-    switch (http_parse_id(bytes + f->name.at, f->name.length)) {
+    switch (h1_parse_id(bytes + f->name.at, f->name.length)) {
     case HTTP_HOST: return request ? read_host(h, value, f->value) : 1;
     case HTTP_CONTENT_LENGTH: return read_length(h, value, n);
     case HTTP_TRANSFER_ENCODING: return read_coding(h, value, n);
@@ -429,7 +429,7 @@ static int finish_request(struct http_head *h, const char *bytes)
     return got;
 }
 
-int http_parse_request(struct http_head *h, const char *bytes, size_t n)
+int h1_parse_request(struct http_head *h, const char *bytes, size_t n)
 {
     struct reader r = {.bytes = bytes, .n = base_min(n, INT32_MAX)};
     begin(h);
@@ -478,7 +478,7 @@ static int take_status_line(struct reader *r, struct http_head *h)
     return take_line_end(r, HTTP_BAD_STATUS);
 }
 
-int http_parse_response(struct http_head *h, const char *bytes, size_t n)
+int h1_parse_response(struct http_head *h, const char *bytes, size_t n)
 {
     struct reader r = {.bytes = bytes, .n = base_min(n, INT32_MAX)};
     begin(h);
@@ -494,7 +494,7 @@ int http_parse_response(struct http_head *h, const char *bytes, size_t n)
 
 /* ---- what was incomplete ---- */
 
-bool http_parse_has_end(const char *bytes, size_t n, size_t searched)
+bool h1_parse_has_end(const char *bytes, size_t n, size_t searched)
 {
     for (size_t at = searched; at < n; at++) {
         const char *lf = memchr(bytes + at, '\n', n - at);
@@ -513,37 +513,37 @@ bool http_parse_has_end(const char *bytes, size_t n, size_t searched)
 
 /* RFC 9110 6.5.1: what frames or routes a message has no place behind it. Other fields that should not be there do no
  * harm, because trailers are never mixed with the fields of the head. */
-int http_parse_trailer(struct http_field *f, const char *bytes, size_t n, size_t *at)
+int h1_parse_trailer(struct http_field *f, const char *bytes, size_t n, size_t *at)
 {
     struct reader r = {.bytes = bytes, .n = base_min(n, INT32_MAX), .at = *at};
     *f = (struct http_field){.name = span(r.at, r.at)};
     bool ends = r.at >= r.n || bytes[r.at] == '\r' || bytes[r.at] == '\n';
     int got = ends ? take_line_end(&r, HTTP_BAD_FIELD) : take_field(&r, f);
-    if (got > 0 && http_parse_id(bytes + f->name.at, f->name.length) != HTTP_OTHER)
+    if (got > 0 && h1_parse_id(bytes + f->name.at, f->name.length) != HTTP_OTHER)
         got = HTTP_BAD_TRAILER;
     *at = r.at;
     return got;
 }
 
-int http_parse_trailers(const char *bytes, size_t n)
+int h1_parse_trailers(const char *bytes, size_t n)
 {
     struct http_field f;
     size_t at = 0;
     int got;
     do
-        got = http_parse_trailer(&f, bytes, n, &at);
+        got = h1_parse_trailer(&f, bytes, n, &at);
     while (got > 0 && f.name.length > 0);
     return got > 0 ? (int)at : got;
 }
 
 /* ---- the rest ---- */
 
-bool http_parse_is_token(const char *bytes, size_t n) { return n > 0 && all(bytes, n, TOKEN); }
-bool http_parse_is_value(const char *bytes, size_t n) { return end_of_value(bytes, n, 0) == n; }
+bool h1_parse_is_token(const char *bytes, size_t n) { return n > 0 && all(bytes, n, TOKEN); }
+bool h1_parse_is_value(const char *bytes, size_t n) { return end_of_value(bytes, n, 0) == n; }
 
 static int hex(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
 
-ptrdiff_t http_parse_percent(char *to, const char *bytes, size_t n, bool plus)
+ptrdiff_t h1_parse_percent(char *to, const char *bytes, size_t n, bool plus)
 {
     size_t out = 0;
     for (size_t i = 0; i < n; i++) {

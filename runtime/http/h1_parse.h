@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* http_parse.h - HTTP/1 bytes to spans, strictly by RFC 9112 and RFC 9110.
+/* h1_parse.h - HTTP/1 bytes to spans, strictly by RFC 9112 and RFC 9110.
  *
- * Floor 1: no memory, no I/O, nothing kept. Spans are offsets into the caller's bytes, so these may move. What two
+ * No memory, no I/O, nothing kept. Spans are offsets into the caller's bytes, so these may move. What two
  * readers could understand in two ways is refused, never guessed: a bare CR or LF, obs-fold (of responses http_fold
  * takes it away), a space before a colon, a Content-Length that is repeated or listed or signed, or beside a
  * Transfer-Encoding, ... */
-#ifndef MOONPARK_HTTP_PARSE_H
-#define MOONPARK_HTTP_PARSE_H
+#ifndef MOONPARK_H1_PARSE_H
+#define MOONPARK_H1_PARSE_H
 
 #include "base/base.h"
 
 enum { HTTP_FIELDS_MAX = 100 };
 
-/* What is wrong. The status an answer would have: http_parse_status. */
+/* What is wrong. The status an answer would have: h1_parse_status. */
 enum http_error {
     HTTP_INCOMPLETE = 0,      /* nothing is wrong yet: more bytes are needed */
     HTTP_BAD_LINE_END = -1,   /* a bare CR or LF */
@@ -80,33 +80,33 @@ struct http_head {
 };
 
 /* Reads a request's head from the n bytes. Its length; HTTP_INCOMPLETE; or an http_error. */
-int http_parse_request(struct http_head *h, const char *bytes, size_t n);
+int h1_parse_request(struct http_head *h, const char *bytes, size_t n);
 
 /* The same of a response. */
-int http_parse_response(struct http_head *h, const char *bytes, size_t n);
+int h1_parse_response(struct http_head *h, const char *bytes, size_t n);
 
 /* Has a head that was incomplete its end now, or something that makes waiting for it useless? The first `searched`
  * bytes were looked at before. So a client that sends a byte at a time does not have it parsed each time. */
-bool http_parse_has_end(const char *bytes, size_t n, size_t searched);
+bool h1_parse_has_end(const char *bytes, size_t n, size_t searched);
 
 /* What is wrong with a request's head that is still incomplete after n bytes, and more are not taken. */
-int http_parse_overlong(const char *bytes, size_t n);
+int h1_parse_overlong(const char *bytes, size_t n);
 
 /* Do these bytes begin a HEAD? Its answer has no body, even if the rest of it is refused. */
-bool http_parse_is_to_head(const char *bytes, size_t n);
+bool h1_parse_is_to_head(const char *bytes, size_t n);
 
 /* The status that answers an http_error: 400, 414, 417, 431, 501, 505. */
-int http_parse_status(int error);
+int h1_parse_status(int error);
 
 /* Its words, for a log. */
-const char *http_parse_words(int error);
+const char *h1_parse_words(int error);
 
 /* Which field it is that is called so. */
-enum http_id http_parse_id(const char *name, size_t n);
+enum http_id h1_parse_id(const char *name, size_t n);
 
 /* Are these n bytes a token (RFC 9110 5.6.2), a field's value (5.5)? */
-bool http_parse_is_token(const char *bytes, size_t n);
-bool http_parse_is_value(const char *bytes, size_t n);
+bool h1_parse_is_token(const char *bytes, size_t n);
+bool h1_parse_is_value(const char *bytes, size_t n);
 
 /* ---- chunked bodies ---- */
 
@@ -123,20 +123,20 @@ enum http_chunk { HTTP_MORE, HTTP_DATA, HTTP_TRAILERS };
 /* Takes some of the n bytes; *used says how many.
  * HTTP_MORE: all are taken, more are needed. HTTP_DATA: data is data->length bytes from data->at on, all of them taken.
  * HTTP_TRAILERS: the last chunk is over; the trailer section begins behind what was taken. Or an http_error. */
-int http_parse_chunk(struct http_chunks *c, const char *bytes, size_t n, size_t *used, struct http_span *data);
+int h1_parse_chunk(struct http_chunks *c, const char *bytes, size_t n, size_t *used, struct http_span *data);
 
 /* Reads a line of the trailer section, from *at on: 1 and *at behind it; HTTP_INCOMPLETE; or an http_error. The empty
  * line that ends the section is a field without a name. */
-int http_parse_trailer(struct http_field *f, const char *bytes, size_t n, size_t *at);
+int h1_parse_trailer(struct http_field *f, const char *bytes, size_t n, size_t *at);
 
 /* Reads the whole section, which has any number of fields: its length with that line; HTTP_INCOMPLETE; or an
  * http_error. */
-int http_parse_trailers(const char *bytes, size_t n);
+int h1_parse_trailers(const char *bytes, size_t n);
 
 /* ---- targets and forms ---- */
 
 /* Decodes "%41" (and '+' as a space where plus) from n bytes into `to`, which may be the same place. How many bytes
  * came out; -1: a '%' without two hexadecimal digits behind it. */
-ptrdiff_t http_parse_percent(char *to, const char *bytes, size_t n, bool plus);
+ptrdiff_t h1_parse_percent(char *to, const char *bytes, size_t n, bool plus);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_parse_chunk.c - the lines around the data of a chunked body, a byte at a time: they are short, and wherever a
+/* h1_parse_chunk.c - the lines around the data of a chunked body, a byte at a time: they are short, and wherever a
  * packet ends the state says what is next. The data itself is only measured. */
 #include "http/h1_parse.h"
 
@@ -97,7 +97,7 @@ static int take_data_end(struct http_chunks *c, char byte)
     return 1;
 }
 
-int http_parse_chunk(struct http_chunks *c, const char *bytes, size_t n, size_t *used, struct http_span *data)
+int h1_parse_chunk(struct http_chunks *c, const char *bytes, size_t n, size_t *used, struct http_span *data)
 {
     *used = 0;
     while (*used < n && c->state != OVER && c->state != BODY) {

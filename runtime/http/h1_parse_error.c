@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_parse_error.c - what is said of a message that was refused: to its sender a status, to the log words. */
+/* h1_parse_error.c - what is said of a message that was refused: to its sender a status, to the log words. */
 #include "http/h1_parse.h"
 
 #include <string.h>
@@ -39,7 +39,7 @@ static size_t begin_of(const char *bytes, size_t n)
 
 /* RFC 9112 3: a method that is longer than any we know is 501, a target that is longer than we take 414. One limit is
  * for all of the head: the target is to blame where its line has more than half of that. */
-int http_parse_overlong(const char *bytes, size_t n)
+int h1_parse_overlong(const char *bytes, size_t n)
 {
     size_t from = begin_of(bytes, n);
     const char *end = memchr(bytes + from, '\n', n - from);
@@ -48,13 +48,13 @@ int http_parse_overlong(const char *bytes, size_t n)
     return end && (size_t)(end - bytes) <= n / 2 ? HTTP_TOO_MANY : HTTP_LONG_TARGET;
 }
 
-bool http_parse_is_to_head(const char *bytes, size_t n)
+bool h1_parse_is_to_head(const char *bytes, size_t n)
 {
     size_t from = begin_of(bytes, n);
     return n - from >= 5 && memcmp(bytes + from, "HEAD ", 5) == 0;
 }
 
-int http_parse_status(int error)
+int h1_parse_status(int error)
 {
     for (size_t i = 0; i < ARRAY_LEN(errors); i++)
         if (errors[i].error == error)
@@ -62,7 +62,7 @@ int http_parse_status(int error)
     return 400;
 }
 
-const char *http_parse_words(int error)
+const char *h1_parse_words(int error)
 {
     for (size_t i = 0; i < ARRAY_LEN(errors); i++)
         if (errors[i].error == error)

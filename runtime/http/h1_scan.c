@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_scan.c - the classes of bytes. */
+/* h1_scan.c - the classes of bytes. */
 #include "http/h1_scan.h"
 
 #define ALNUM (TOKEN | TARGET | VALUE | HOST | SCHEME)
@@ -8,7 +8,7 @@
 
 /* A target has no '"', '#', '<', '>': no client may send them, and a '#' would hide what is behind it from some. The
  * other bytes that RFC 3986 wants encoded are sent by browsers as they are. */
-const uint8_t http_classes[256] = {
+const uint8_t h1_scan_classes[256] = {
     ['\t'] = VALUE, [' '] = VALUE,
     ['!'] = MARK | HOST, ['"'] = VALUE, ['#'] = TOKEN | VALUE, ['$'] = MARK | HOST, ['%'] = MARK,
     ['&'] = MARK | HOST, ['\''] = MARK | HOST, ['('] = SEEN | HOST, [')'] = SEEN | HOST, ['*'] = MARK | HOST,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* http_scan.h - how far a run of bytes of one class goes; long runs are looked at sixteen bytes at once where the
+/* h1_scan.h - how far a run of bytes of one class goes; long runs are looked at sixteen bytes at once where the
  * compiler has such registers. Inline: a head is little else.
  *
- * Floor 0; called by http_parse and http_fold. Nothing is read behind the n bytes. */
-#ifndef MOONPARK_HTTP_SCAN_H
-#define MOONPARK_HTTP_SCAN_H
+ * Called by http_parse and http_fold. Nothing is read behind the n bytes. */
+#ifndef MOONPARK_H1_SCAN_H
+#define MOONPARK_H1_SCAN_H
 
 #include "base/base.h"
 
@@ -15,9 +15,9 @@ typedef uint64_t words2 __attribute__((vector_size(16)));
 
 enum { TOKEN = 1, TARGET = 2, VALUE = 4, HEX = 8, HOST = 16, SCHEME = 32 };
 
-extern const uint8_t http_classes[256];
+extern const uint8_t h1_scan_classes[256];
 
-static inline bool is(char c, uint8_t class) { return http_classes[(uint8_t)c] & class; }
+static inline bool is(char c, uint8_t class) { return h1_scan_classes[(uint8_t)c] & class; }
 
 static inline bool is_blank(char c) { return c == ' ' || c == '\t'; }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_conn.c - a body, of a request or a response, is decoded where it lies in `in`: what a step finds is consumed
+/* http_body.c - a body, of a request or a response, is decoded where it lies in `in`: what a step finds is consumed
  * when it has been handed out. */
 #include "http/http_body.h"
 
@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-bool http_conn_is_short(const struct http_exchange *x)
+bool http_body_is_short(const struct http_exchange *x)
 {
     if (x->spoilt || x->body.held || x->body.total > x->limit)
         return false;
@@ -27,9 +27,9 @@ static size_t held_back(const struct http_exchange *x)
     return n > behind ? base_min(n - behind, x->inside) : 0;
 }
 
-void http_conn_cut(struct http_exchange *x, int r, size_t unsent)
+void http_exchange_cut(struct http_exchange *x, int r, size_t unsent)
 {
-    http_conn_fail(x, r);
+    http_exchange_fail(x, r);
     x->framing.total -= unsent + held_back(x);
     x->out.start = x->out.end = 0;
 }
@@ -50,7 +50,7 @@ static int more(struct conn *c, struct http_body *b)
 static int take_trailer(struct conn *c, struct http_body *b, struct buf *trailer)
 {
     size_t n = base_min(buf_len(&c->in), HTTP_TRAILERS_MAX);
-    int got = b->folds ? http_fold_trailers(c->in.bytes + c->in.start, n) : http_parse_trailers(buf_at(&c->in), n);
+    int got = b->folds ? h1_fold_trailers(c->in.bytes + c->in.start, n) : h1_parse_trailers(buf_at(&c->in), n);
     if (got == HTTP_INCOMPLETE)
         return buf_len(&c->in) >= HTTP_TRAILERS_MAX ? ERR_TOO_LONG : more(c, b);
     if (got < 0)
@@ -58,7 +58,7 @@ static int take_trailer(struct conn *c, struct http_body *b, struct buf *trailer
     if (got > 2 && buf_append(trailer, buf_at(&c->in), (size_t)got) < 0)
         return -ENOMEM;
     buf_consume(&c->in, (size_t)got);
-    http_trailer_taken(b);
+    h1_trailer_taken(b);
     return CONN_GO_ON;
 }
 
@@ -83,7 +83,7 @@ static int take_some(struct conn *c, struct task *t, struct http_body *b, struct
         return ERR_TOO_LONG;
     if (b->held)
         return -ENOMEM; /* the last ones never reached anybody: the body has a hole */
-    int step = http_take(b, buf_at(&c->in), base_min(buf_len(&c->in), most), &used, &data);
+    int step = h1_take(b, buf_at(&c->in), base_min(buf_len(&c->in), most), &used, &data);
     switch (step) {
     case HTTP_BYTES:
         buf_consume(&c->in, data.at);
@@ -116,7 +116,7 @@ static int take_whole(struct conn *c, struct task *t, struct http_body *b, size_
         return ERR_TOO_LONG;
     if (buf_len(&c->in) < b->left)
         return more(c, b);
-    (void)http_take(b, buf_at(&c->in), buf_len(&c->in), &t->op.total, &data);
+    (void)h1_take(b, buf_at(&c->in), buf_len(&c->in), &t->op.total, &data);
     t->op.length = t->op.total;
     b->held = true;
     return 0;
@@ -152,7 +152,7 @@ static int receive_whole(struct conn *c, struct task *t)
     return remember(&r->body, take_whole(c, t, &r->body, o->limit, UINT64_MAX));
 }
 
-const struct conn_op http_conn_body = CONN_OP("http.body", POLL_R, read_body);
-const struct conn_op http_conn_whole = CONN_OP("http.body", POLL_R, read_whole);
+const struct conn_op http_body_some = CONN_OP("http.body", POLL_R, read_body);
+const struct conn_op http_body_whole = CONN_OP("http.body", POLL_R, read_whole);
 const struct conn_op http_client_body = CONN_OP("http.body", POLL_R, receive_body);
 const struct conn_op http_client_whole = CONN_OP("http.body", POLL_R, receive_whole);

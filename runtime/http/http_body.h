@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* http_conn.h - a connection of an HTTP server, and the exchange that a worker has on it.
+/* http_body.h - a connection of an HTTP server, and the exchange that a worker has on it.
  *
- * Floor 7; called by http_life, http_server and the Lua faces.
+ * Called by http_conn, http_server and the Lua faces.
  * Between requests a connection is this struct and nothing else: no coroutine, no userdata, no buffer. When the head
  * of a request is complete, a worker's exchange takes it up; what is slow about a request is in there. */
-#ifndef MOONPARK_HTTP_CONN_H
-#define MOONPARK_HTTP_CONN_H
+#ifndef MOONPARK_HTTP_BODY_H
+#define MOONPARK_HTTP_BODY_H
 
 #include "net/conn.h"
 #include "http/h1_frame.h"
@@ -66,15 +66,15 @@ enum { HTTP_TRAILERS_MAX = 8192, HTTP_UNREAD_MAX = 262144 };
 
 /* Will the client send what is left of its body, and is that little enough to be read for the sake of the
  * connection? */
-bool http_conn_is_short(const struct http_exchange *x);
+bool http_body_is_short(const struct http_exchange *x);
 
 /* The response cannot be completed, for the reason r, which every later call is told too: the first one stays. What
  * lies in `out` may still leave. */
-static inline void http_conn_fail(struct http_exchange *x, int r) { x->failure = x->failure ? x->failure : r; }
+static inline void http_exchange_fail(struct http_exchange *x, int r) { x->failure = x->failure ? x->failure : r; }
 
 /* The same of a write that has ended in the middle: what lies in `out` is dropped, for it would stand behind a gap, and
  * so are `unsent` bytes of the body that were to follow it. Neither counts as sent. */
-void http_conn_cut(struct http_exchange *x, int r, size_t unsent);
+void http_exchange_cut(struct http_exchange *x, int r, size_t unsent);
 
 static inline struct http_conn *http_conn_of(struct conn *c) { return container_of(c, struct http_conn, c); }
 
@@ -84,7 +84,7 @@ struct http_reading {
     size_t limit; /* bytes, at most */
 };
 
-extern const struct conn_op http_conn_body;  /* some; ERR_EOF at the end of the body */
-extern const struct conn_op http_conn_whole; /* a body framed by its length, all of it */
+extern const struct conn_op http_body_some;  /* some; ERR_EOF at the end of the body */
+extern const struct conn_op http_body_whole; /* a body framed by its length, all of it */
 
 #endif

@@ -49,7 +49,7 @@ static int take_head(struct conn *c, struct http_reader *r, size_t n)
     if (buf_append(&r->bytes, buf_at(&c->in), n) < 0)
         return -ENOMEM;
     buf_consume(&c->in, n);
-    http_response_body(&r->body, &r->head, r->to_head);
+    h1_response_body(&r->body, &r->head, r->to_head);
     return 0;
 }
 
@@ -59,9 +59,9 @@ static int read_head(struct conn *c, struct task *t)
 {
     struct http_reader *r = OPERATION(t, struct http_receiving)->reader;
     size_t n = buf_len(&c->in);
-    if (n > r->searched && http_parse_has_end(buf_at(&c->in), n, r->searched)) {
+    if (n > r->searched && h1_parse_has_end(buf_at(&c->in), n, r->searched)) {
         r->searched = 0;
-        int got = http_fold_response(&r->head, c->in.bytes + c->in.start, n);
+        int got = h1_fold_response(&r->head, c->in.bytes + c->in.start, n);
         if (got != HTTP_INCOMPLETE)
             return got < 0 ? refused(got) : take_head(c, r, (size_t)got);
     }

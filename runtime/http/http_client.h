@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* http_client.h - reading the response to an HTTP request on a connection of a script's.
  *
- * Floor 7; called by the Lua face, which owns the reader and keeps it alive meanwhile. The steps
+ * Called by the Lua face, which owns the reader and keeps it alive meanwhile. The steps
  * of the body are in http_conn.c, beside the server's. */
 #ifndef MOONPARK_HTTP_CLIENT_H
 #define MOONPARK_HTTP_CLIENT_H

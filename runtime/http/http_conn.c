@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_life.c - closing with bytes of the client's unread would take our last words away from it again: so after them
+/* http_conn.c - closing with bytes of the client's unread would take our last words away from it again: so after them
  * only our half is closed, and what still comes is read and dropped for a moment. */
 #define _GNU_SOURCE
 #include "http/http_conn.h"
@@ -20,9 +20,9 @@ static const int64_t LEAVE_TIME = 2 * NS_PER_SECOND;
 /* ---- time ---- */
 
 /* The timer is moved only when it must fire earlier: else it looks at `due` again when it fires. */
-void http_life_due(struct http_conn *hc, int64_t length)
+void http_conn_due(struct http_conn *hc, int64_t length)
 {
-    hc->due = length > 0 ? clock_add(http_life_now(hc->server), length) : 0;
+    hc->due = length > 0 ? clock_add(http_conn_now(hc->server), length) : 0;
     if (hc->due && (hc->timer.slot == 0 || hc->timer.when > hc->due))
         (void)timers_set(&hc->server->loop->timers, &hc->timer, hc->due); /* no memory: then it has no limit */
 }
@@ -30,16 +30,16 @@ void http_life_due(struct http_conn *hc, int64_t length)
 /* hc, which has a `due`, has no timer. May end it. */
 static void look_at_time(struct http_conn *hc)
 {
-    int64_t now = http_life_now(hc->server);
+    int64_t now = http_conn_now(hc->server);
     if (hc->due > now)
-        http_life_due(hc, hc->due - now);
+        http_conn_due(hc, hc->due - now);
     else if (hc->state == HTTP_HEADING)
-        http_life_answer(hc, 408, buf_at(&hc->c.in), buf_len(&hc->c.in));
+        http_conn_answer(hc, 408, buf_at(&hc->c.in), buf_len(&hc->c.in));
     else
-        http_life_close(hc);
+        http_conn_close(hc);
 }
 
-/* What has arrived may have come in time: http_life_rest goes on with it, once it was looked at. */
+/* What has arrived may have come in time: http_conn_rest goes on with it, once it was looked at. */
 static void on_timer(struct timer *timer)
 {
     struct http_conn *hc = container_of(timer, struct http_conn, timer);
@@ -47,7 +47,7 @@ static void on_timer(struct timer *timer)
         look_at_time(hc);
 }
 
-const char *http_life_date(struct http_server *s)
+const char *http_conn_date(struct http_server *s)
 {
     if (s->date_due > s->loop->sched.now)
         return s->date;
@@ -58,13 +58,13 @@ const char *http_life_date(struct http_server *s)
     gmtime_r(&seconds, &tm);
     snprintf(s->date, sizeof s->date, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday, tm.tm_mday,
              months + 3 * tm.tm_mon, (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
-    s->date_due = clock_add(http_life_now(s), NS_PER_SECOND - wall % NS_PER_SECOND);
+    s->date_due = clock_add(http_conn_now(s), NS_PER_SECOND - wall % NS_PER_SECOND);
     return s->date;
 }
 
 /* ---- beginning and end ---- */
 
-void http_life_describe(const struct http_server *s, char *text, size_t n)
+void http_conn_describe(const struct http_server *s, char *text, size_t n)
 {
     if (s->closing)
         snprintf(text, n, "a server that shuts down");
@@ -72,13 +72,13 @@ void http_life_describe(const struct http_server *s, char *text, size_t n)
         conn_describe(&s->listener, text, n);
 }
 
-void http_life_tell_keeper(struct http_server *s)
+void http_conn_tell_keeper(struct http_server *s)
 {
     if (s->keeper)
         sched_wake(s->keeper, 0);
 }
 
-bool http_life_in_use(const struct http_conn *hc)
+bool http_conn_in_use(const struct http_conn *hc)
 {
     return hc->c.side[POLL_R].holder || hc->c.side[POLL_W].holder;
 }
@@ -86,7 +86,7 @@ bool http_life_in_use(const struct http_conn *hc)
 static void free_conn(struct late *late)
 {
     struct http_conn *hc = container_of(late, struct http_conn, late);
-    if (http_life_in_use(hc)) {
+    if (http_conn_in_use(hc)) {
         loop_late(hc->c.loop, late); /* it is ready to run, and will let go */
         return;
     }
@@ -94,7 +94,7 @@ static void free_conn(struct late *late)
     sys_free(hc);
 }
 
-struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events))
+struct http_conn *http_conn_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events))
 {
     struct http_conn *hc = sys_alloc(sizeof *hc);
     struct pollDesc *pd;
@@ -108,7 +108,7 @@ struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(st
     list_init(&hc->late.link);
     list_init(&hc->link);
     conn_init(&hc->c, s->loop);
-    hc->c.check = http_life_check;
+    hc->c.check = http_conn_check;
     hc->c.lasting = true;
     conn_open_socket(&hc->c, s->listener.stream.ops, fd);
     if (conn_poll(&hc->c, &pd) < 0) {
@@ -118,8 +118,8 @@ struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(st
     netpoll_notify(pd, hears, hc);
     hc->c.timeout = s->limits.moving > 0 ? s->limits.moving : -1;
     s->count++;
-    http_life_move(hc, &s->idle, HTTP_IDLE);
-    http_life_due(hc, s->limits.idle);
+    http_conn_move(hc, &s->idle, HTTP_IDLE);
+    http_conn_due(hc, s->limits.idle);
     return hc;
 }
 
@@ -131,16 +131,16 @@ static void make_room(struct http_server *s)
     s->full = false;
 }
 
-void http_life_rest(struct http_conn *hc)
+void http_conn_rest(struct http_conn *hc)
 {
-    http_life_move(hc, &hc->server->idle, hc->state);
+    http_conn_move(hc, &hc->server->idle, hc->state);
     buf_release(&hc->c.in);
     make_room(hc->server);
     if (hc->due != 0 && hc->timer.slot == 0)
         look_at_time(hc);
 }
 
-struct http_conn *http_life_oldest_idle(struct http_server *s)
+struct http_conn *http_conn_oldest_idle(struct http_server *s)
 {
     int looks = 0;
     for (struct list *l = s->idle.next; l != &s->idle && looks < LOOKS; l = l->next, looks++) {
@@ -151,22 +151,22 @@ struct http_conn *http_life_oldest_idle(struct http_server *s)
     return NULL;
 }
 
-void http_life_move(struct http_conn *hc, struct list *to, enum http_state state)
+void http_conn_move(struct http_conn *hc, struct list *to, enum http_state state)
 {
     list_del(&hc->link);
     list_push(to, &hc->link);
     hc->state = (uint8_t)state;
 }
 
-void http_life_begin_head(struct http_conn *hc)
+void http_conn_begin_head(struct http_conn *hc)
 {
     if (hc->state == HTTP_HEADING)
         return;
-    http_life_move(hc, &hc->server->idle, HTTP_HEADING);
-    http_life_due(hc, hc->server->limits.heading);
+    http_conn_move(hc, &hc->server->idle, HTTP_HEADING);
+    http_conn_due(hc, hc->server->limits.heading);
 }
 
-void http_life_close(struct http_conn *hc)
+void http_conn_close(struct http_conn *hc)
 {
     struct http_server *s = hc->server;
     must(!hc->exchange);
@@ -175,13 +175,13 @@ void http_life_close(struct http_conn *hc)
     conn_close(&hc->c); /* whoever is in an operation on it is told */
     free_conn(&hc->late);
     if (--s->count == 0)
-        http_life_tell_keeper(s);
+        http_conn_tell_keeper(s);
     make_room(s);
 }
 
 /* ---- last words ---- */
 
-void http_life_discard(struct http_conn *hc)
+void http_conn_discard(struct http_conn *hc)
 {
     struct loop *l = hc->c.loop;
     for (int i = 0; i < DISCARDS; i++) {
@@ -191,23 +191,23 @@ void http_life_discard(struct http_conn *hc)
             return;
         }
         if (got <= 0) {
-            http_life_close(hc);
+            http_conn_close(hc);
             return;
         }
     }
 }
 
-void http_life_leave(struct http_conn *hc)
+void http_conn_leave(struct http_conn *hc)
 {
     struct http_server *s = hc->server;
     buf_fini(&hc->c.in);
     if (hc->c.ended || s->closed || conn_close_write(&hc->c) < 0) {
-        http_life_close(hc);
+        http_conn_close(hc);
         return;
     }
-    http_life_move(hc, &s->idle, HTTP_LEAVING);
-    http_life_due(hc, LEAVE_TIME);
-    http_life_discard(hc);
+    http_conn_move(hc, &s->idle, HTTP_LEAVING);
+    http_conn_due(hc, LEAVE_TIME);
+    http_conn_discard(hc);
 }
 
 /* All of an answer. 405 answers CONNECT alone: the methods are those of the server as a whole. 0 or -ENOMEM. */
@@ -216,14 +216,14 @@ static int put_answer(struct buf *out, int status, bool to_head, const char *dat
     static const char methods[] = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
     struct http_peer peer = {.head = to_head};
     struct http_out framing = {.phase = HTTP_UNSENT};
-    const char *reason = http_reason(status);
-    int r = http_begin_response(&framing, &peer, out, status, (int64_t)strlen(reason) + 1, date);
+    const char *reason = h1_reason(status);
+    int r = h1_begin_response(&framing, &peer, out, status, (int64_t)strlen(reason) + 1, date);
     if (r == 0)
-        r = http_add_field(out, "Content-Type", 12, "text/plain", 10);
+        r = h1_add_field(out, "Content-Type", 12, "text/plain", 10);
     if (r == 0 && status == 405)
-        r = http_add_field(out, "Allow", 5, methods, sizeof methods - 1);
+        r = h1_add_field(out, "Allow", 5, methods, sizeof methods - 1);
     if (r == 0)
-        r = http_end_head(out);
+        r = h1_end_head(out);
     if (framing.mute)
         return r;
     if (r == 0)
@@ -243,14 +243,14 @@ static void send_all(struct stream *stream, struct buf *out)
     }
 }
 
-void http_life_answer(struct http_conn *hc, int status, const char *bytes, size_t n)
+void http_conn_answer(struct http_conn *hc, int status, const char *bytes, size_t n)
 {
     struct buf out = {0};
-    if (put_answer(&out, status, http_parse_is_to_head(bytes, n), http_life_date(hc->server)) == 0)
+    if (put_answer(&out, status, h1_parse_is_to_head(bytes, n), http_conn_date(hc->server)) == 0)
         send_all(&hc->c.stream, &out);
     buf_fini(&out);
     hc->server->refused++;
-    http_life_leave(hc);
+    http_conn_leave(hc);
 }
 
 /* ---- checks ---- */
@@ -280,7 +280,7 @@ static void check_lists(const struct http_server *s)
     must(list_length(&s->workers) == s->idle_workers);
 }
 
-void http_life_check(const struct conn *c)
+void http_conn_check(const struct conn *c)
 {
     bool listens = c->kind == CONN_LISTENER;
     const struct http_server *s =

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* http_life.h - an HTTP server, and what becomes of each of its connections: state, timer, last words, end.
+/* http_conn.h - an HTTP server, and what becomes of each of its connections: state, timer, last words, end.
  *
- * Floor 8; called by http_server, http_listen and the Lua faces. A connection that is closed while a task is in
+ * Called by http_server, http_listen and the Lua faces. A connection that is closed while a task is in
  * an operation on it (one that a handler left behind) is kept, closed, until that task has heard of it.
  *
  *   state     waits for                       leaves by
@@ -10,8 +10,8 @@
  *   WAITING   a worker                        http_server_take: ACTIVE
  *   ACTIVE    its worker                      http_server_release: IDLE, HEADING, ACTIVE again, LEAVING, closed
  *   LEAVING   the client's end                the end, or a moment: closed */
-#ifndef MOONPARK_HTTP_LIFE_H
-#define MOONPARK_HTTP_LIFE_H
+#ifndef MOONPARK_HTTP_CONN_H
+#define MOONPARK_HTTP_CONN_H
 
 #include "http/http_body.h"
 
@@ -63,32 +63,32 @@ struct http_server {
 };
 
 /* Read anew: handlers may have computed since the turn began, and no client's time is to pass meanwhile. */
-static inline int64_t http_life_now(const struct http_server *s) { return loop_now(s->loop); }
+static inline int64_t http_conn_now(const struct http_server *s) { return loop_now(s->loop); }
 
 /* A connection around fd, which it owns whatever comes of it: IDLE, or NULL: no memory. `hears` is told its events. */
-struct http_conn *http_life_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events));
+struct http_conn *http_conn_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events));
 
-void http_life_move(struct http_conn *hc, struct list *to, enum http_state state);
+void http_conn_move(struct http_conn *hc, struct list *to, enum http_state state);
 
 /* Nothing is here for hc, which is IDLE or HEADING: the poller will tell when something is. Ends hc where its time was
  * up meanwhile. */
-void http_life_rest(struct http_conn *hc);
+void http_conn_rest(struct http_conn *hc);
 
 /* The one that has been IDLE longest, nearly; NULL where none seems to be. It is what makes room for a new one. */
-struct http_conn *http_life_oldest_idle(struct http_server *s);
+struct http_conn *http_conn_oldest_idle(struct http_server *s);
 
 /* The state may last so many ns; 0: for ever. */
-void http_life_due(struct http_conn *hc, int64_t length);
+void http_conn_due(struct http_conn *hc, int64_t length);
 
 /* Some of a head is here: hc is HEADING, and the head's time runs from its first byte on, whatever follows. */
-void http_life_begin_head(struct http_conn *hc);
+void http_conn_begin_head(struct http_conn *hc);
 
 /* Is a task in an operation on it? */
-bool http_life_in_use(const struct http_conn *hc);
+bool http_conn_in_use(const struct http_conn *hc);
 
 /* The status that answers a request with that head without a worker; 0: it needs one. CONNECT is for proxies, and what
  * follows its head is a body to some, and the tunnel to others. */
-static inline int http_life_refusal(const struct http_limits *most, const struct http_head *h)
+static inline int http_conn_refusal(const struct http_limits *most, const struct http_head *h)
 {
     if (h->form == HTTP_AUTHORITY)
         return !most->connect ? 405 : h->chunked || h->content_length > 0 ? 400 : 0;
@@ -98,23 +98,23 @@ static inline int http_life_refusal(const struct http_limits *most, const struct
 /* These end hc for the caller: it may be freed.
  * close: at once. leave: our last words are out, the client is given a moment to read them. answer: those words, for a
  * request that needs no worker: it was not understood, or came too late. n bytes of it are there. */
-void http_life_close(struct http_conn *hc);
-void http_life_leave(struct http_conn *hc);
-void http_life_answer(struct http_conn *hc, int status, const char *bytes, size_t n);
+void http_conn_close(struct http_conn *hc);
+void http_conn_leave(struct http_conn *hc);
+void http_conn_answer(struct http_conn *hc, int status, const char *bytes, size_t n);
 
 /* What a LEAVING one still sends is thrown away. May end it. */
-void http_life_discard(struct http_conn *hc);
+void http_conn_discard(struct http_conn *hc);
 
 /* What waits for the server, in words for a person. */
-void http_life_describe(const struct http_server *s, char *text, size_t n);
+void http_conn_describe(const struct http_server *s, char *text, size_t n);
 
 /* The keeper looks again. */
-void http_life_tell_keeper(struct http_server *s);
+void http_conn_tell_keeper(struct http_server *s);
 
 /* "Mon, 01 Jan 2024 00:00:00 GMT", 29 bytes. */
-const char *http_life_date(struct http_server *s);
+const char *http_conn_date(struct http_server *s);
 
 /* What holds between two calls of ours: for the server that c, its listener or one of its connections, belongs to. */
-void http_life_check(const struct conn *c);
+void http_conn_check(const struct conn *c);
 
 #endif

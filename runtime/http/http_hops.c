@@ -57,7 +57,7 @@ void http_hops_find(struct http_hops *hops, const char *bytes, const struct http
     *hops = (struct http_hops){.bytes = bytes, .head = head};
     for (int i = 0; i < head->count; i++) {
         const struct http_span *name = &head->fields[i].name, *value = &head->fields[i].value;
-        if (http_parse_id(bytes + name->at, name->length) != HTTP_CONNECTION)
+        if (h1_parse_id(bytes + name->at, name->length) != HTTP_CONNECTION)
             continue;
         bool plain = (value->length == 10 && strncasecmp(bytes + value->at, "keep-alive", 10) == 0) ||
                      (value->length == 5 && strncasecmp(bytes + value->at, "close", 5) == 0);
@@ -70,7 +70,7 @@ void http_hops_find(struct http_hops *hops, const char *bytes, const struct http
 
 bool http_hops_always(const char *name, size_t n)
 {
-    return http_parse_id(name, n) != HTTP_OTHER || is_in(hop_by_hop, ARRAY_LEN(hop_by_hop), name, n);
+    return h1_parse_id(name, n) != HTTP_OTHER || is_in(hop_by_hop, ARRAY_LEN(hop_by_hop), name, n);
 }
 
 bool http_hops_has(const struct http_hops *hops, const char *name, size_t n)

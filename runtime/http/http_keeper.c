@@ -33,7 +33,7 @@ static int push_news(struct lua_State *L, struct task *t)
     return ((struct http_server *)t->wait.object)->face->news(L, t);
 }
 
-static void describe_keep(const struct task *t, char *text, size_t n) { http_life_describe(t->wait.object, text, n); }
+static void describe_keep(const struct task *t, char *text, size_t n) { http_conn_describe(t->wait.object, text, n); }
 
 static const struct wait_kind kind_keep = {.name = "http.keep", .attempt = attempt_keep, .push = push_news,
                                            .undo = leave_keeper, .describe = describe_keep};

@@ -2,7 +2,7 @@
 /* http_keeper.h - an HTTP server's keeper: the task that starts workers where there are too few, logs what accepting
  * has met, and hears of the end.
  *
- * Floor 9; called by the server's Lua face. http_life_tell_keeper wakes it. */
+ * Called by the server's Lua face. http_conn_tell_keeper wakes it. */
 #ifndef MOONPARK_HTTP_KEEPER_H
 #define MOONPARK_HTTP_KEEPER_H
 

@@ -21,22 +21,22 @@ static void pause_accepting(struct http_server *s, int error)
     if (s->pause_length > LONGEST_PAUSE)
         s->pause_length = LONGEST_PAUSE;
     s->accept_error = error;
-    if (timers_set(&s->loop->timers, &s->pause, clock_add(http_life_now(s), s->pause_length)) < 0)
+    if (timers_set(&s->loop->timers, &s->pause, clock_add(http_conn_now(s), s->pause_length)) < 0)
         loop_late(s->loop, &s->again);
-    http_life_tell_keeper(s);
+    http_conn_tell_keeper(s);
 }
 
 static void accept_some(struct http_server *s)
 {
     struct addr peer;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        struct http_conn *spare = s->count < s->limits.connections ? NULL : http_life_oldest_idle(s);
-        s->full = s->count >= s->limits.connections && !spare; /* http_life goes on with it */
+        struct http_conn *spare = s->count < s->limits.connections ? NULL : http_conn_oldest_idle(s);
+        s->full = s->count >= s->limits.connections && !spare; /* http_conn goes on with it */
         if (s->closing || s->full)
             return;
         int fd = socket_accept(s->listener.stream.fd, &peer);
         if (spare && fd >= 0)
-            http_life_close(spare);
+            http_conn_close(spare);
         if (fd == -EAGAIN) {
             netpoll_arm(s->listener.stream.pd, POLL_R);
             return;
@@ -89,7 +89,7 @@ int http_listen_open(struct http_server *s, struct loop *loop, struct conn *list
     list_init(&s->busy);
     list_init(&s->workers);
     conn_init(&s->listener, loop);
-    s->listener.check = http_life_check;
+    s->listener.check = http_conn_check;
     conn_move(&s->listener, listener);
     netpoll_notify(s->listener.stream.pd, on_listener, s);
     loop_late(loop, &s->again); /* who came before us */
@@ -99,7 +99,7 @@ int http_listen_open(struct http_server *s, struct loop *loop, struct conn *list
 static void close_all(struct list *l)
 {
     while (!list_empty(l))
-        http_life_close(container_of(l->next, struct http_conn, link));
+        http_conn_close(container_of(l->next, struct http_conn, link));
 }
 
 static void dismiss_workers(struct http_server *s)
@@ -118,7 +118,7 @@ void http_listen_drain(struct http_server *s)
     conn_close(&s->listener);
     http_server_last_look(s);
     dismiss_workers(s);
-    http_life_tell_keeper(s);
+    http_conn_tell_keeper(s);
 }
 
 void http_listen_close(struct http_server *s)

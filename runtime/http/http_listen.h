@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* http_listen.h - an HTTP server's beginning and end: its listener, accepting, draining, closing.
  *
- * Floor 10; called by l_http_server, which owns the struct http_server. */
+ * Called by l_http_server, which owns the struct http_server. */
 #ifndef MOONPARK_HTTP_LISTEN_H
 #define MOONPARK_HTTP_LISTEN_H
 

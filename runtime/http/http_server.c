@@ -59,7 +59,7 @@ static int begin_exchange(struct http_exchange *x, struct http_conn *hc, const c
     x->bytes.start = x->bytes.end = 0;
     if (buf_append(&x->bytes, bytes, length) < 0)
         return -ENOMEM;
-    if (most->request > 0 && sched_scope_deadline(x->scope, clock_add(http_life_now(hc->server), most->request)) < 0)
+    if (most->request > 0 && sched_scope_deadline(x->scope, clock_add(http_conn_now(hc->server), most->request)) < 0)
         return -ENOMEM;
     x->conn = hc;
     x->serial++;
@@ -70,14 +70,14 @@ static int begin_exchange(struct http_exchange *x, struct http_conn *hc, const c
     x->continued = !x->head.expect || x->head.minor == 0;
     x->limit = most->body;
     x->framing = (struct http_out){.phase = HTTP_UNSENT};
-    http_request_body(&x->body, &x->head);
-    http_peer_of(&x->peer, &x->head, bytes);
+    h1_request_body(&x->body, &x->head);
+    h1_peer_of(&x->peer, &x->head, bytes);
     hc->exchange = x;
     hc->requests++;
     hc->searched = 0;
     hc->server->served++;
     x->peer.keep_alive &= !hc->server->closing && (most->requests == 0 || hc->requests < most->requests);
-    http_life_move(hc, &hc->server->busy, HTTP_ACTIVE);
+    http_conn_move(hc, &hc->server->busy, HTTP_ACTIVE);
     return 0;
 }
 
@@ -85,13 +85,13 @@ static int begin_exchange(struct http_exchange *x, struct http_conn *hc, const c
 static int read_head(struct http_head *head, struct http_conn *hc, const char *bytes, size_t n)
 {
     const struct http_limits *most = &hc->server->limits;
-    int got = http_parse_request(head, bytes, base_min(n, most->head));
+    int got = h1_parse_request(head, bytes, base_min(n, most->head));
     if (got == 0 && n >= most->head)
-        got = http_parse_overlong(bytes, most->head);
-    int status = got < 0 ? http_parse_status(got) : got > 0 ? http_life_refusal(most, head) : 0;
+        got = h1_parse_overlong(bytes, most->head);
+    int status = got < 0 ? h1_parse_status(got) : got > 0 ? http_conn_refusal(most, head) : 0;
     if (status == 0)
         return got;
-    http_life_answer(hc, status, bytes, n);
+    http_conn_answer(hc, status, bytes, n);
     return -1;
 }
 
@@ -106,7 +106,7 @@ static bool hold(struct http_conn *hc, const char *bytes, size_t n)
 {
     if (n == 0 || buf_append(&hc->c.in, bytes, n) == 0)
         return true;
-    http_life_close(hc);
+    http_conn_close(hc);
     return false;
 }
 
@@ -114,7 +114,7 @@ static bool hold(struct http_conn *hc, const char *bytes, size_t n)
 static enum serving keep_heading(struct http_conn *hc)
 {
     hc->searched = (uint32_t)buf_len(&hc->c.in);
-    http_life_begin_head(hc);
+    http_conn_begin_head(hc);
     return SERVE_MORE;
 }
 
@@ -126,7 +126,7 @@ static int take_held(struct http_exchange *x, struct http_conn *hc)
     if (length <= 0)
         return length;
     if (begin_exchange(x, hc, buf_at(in), (size_t)length) < 0) {
-        http_life_close(hc);
+        http_conn_close(hc);
         return -1;
     }
     buf_consume(in, (size_t)length);
@@ -137,12 +137,12 @@ static int take_held(struct http_exchange *x, struct http_conn *hc)
 static enum serving serve_held(struct http_conn *hc, struct http_exchange *x)
 {
     struct buf *in = &hc->c.in;
-    if (!http_parse_has_end(buf_at(in), buf_len(in), hc->searched) && buf_len(in) < hc->server->limits.head)
+    if (!h1_parse_has_end(buf_at(in), buf_len(in), hc->searched) && buf_len(in) < hc->server->limits.head)
         return keep_heading(hc);
     if (!x) {
-        http_life_begin_head(hc); /* the end may be that of empty lines before it */
-        http_life_move(hc, &hc->server->waiting, HTTP_WAITING);
-        http_life_tell_keeper(hc->server);
+        http_conn_begin_head(hc); /* the end may be that of empty lines before it */
+        http_conn_move(hc, &hc->server->waiting, HTTP_WAITING);
+        http_conn_tell_keeper(hc->server);
         return SERVE_ENOUGH;
     }
     int length = take_held(x, hc);
@@ -164,7 +164,7 @@ static enum serving serve_scratch(struct http_conn *hc, struct http_exchange *x,
     if (!hold(hc, bytes + length, n - (size_t)length))
         return SERVE_OVER;
     if (begin_exchange(x, hc, bytes, (size_t)length) < 0) {
-        http_life_close(hc);
+        http_conn_close(hc);
         return SERVE_OVER;
     }
     watch_client(x);
@@ -179,7 +179,7 @@ static enum serving serve_once(struct http_conn *hc, struct http_exchange *x)
     if (got == -EAGAIN)
         return SERVE_ENOUGH;
     if (got <= 0) {
-        http_life_close(hc);
+        http_conn_close(hc);
         return SERVE_OVER;
     }
     bool short_read = hc->c.stream.ops->drains && (size_t)got < hard_trim(limits.scratch);
@@ -211,16 +211,16 @@ static void serve(struct http_conn *hc, struct http_exchange *x)
         return;
     netpoll_arm(hc->c.stream.pd, POLL_R);
     if (hc->state == HTTP_IDLE && hc->server->closing)
-        http_life_close(hc);
+        http_conn_close(hc);
     else if (hc->state == HTTP_IDLE || hc->state == HTTP_HEADING)
-        http_life_rest(hc);
+        http_conn_rest(hc);
 }
 
 /* hc is IDLE or HEADING, and is to be looked at. */
 static void join_arrived(struct http_conn *hc)
 {
     hc->arrived = true;
-    http_life_move(hc, &hc->server->arrived, hc->state);
+    http_conn_move(hc, &hc->server->arrived, hc->state);
 }
 
 static struct http_conn *next_arrived(struct http_server *s)
@@ -286,7 +286,7 @@ static void push_out(struct http_exchange *x)
         netpoll_arm(x->conn->c.stream.pd, POLL_W);
     if (r == 0 || r == -EAGAIN)
         return;
-    http_conn_cut(x, r, 0);
+    http_exchange_cut(x, r, 0);
     lose_client(x);
 }
 
@@ -316,7 +316,7 @@ static bool on_event(struct pollDesc *pd, uint32_t events)
     if (!(events & (POLLER_READ | POLLER_HANGUP)))
         return true;
     if (hc->state == HTTP_LEAVING)
-        http_life_discard(hc);
+        http_conn_discard(hc);
     else
         arrive(hc);
     return true;
@@ -325,7 +325,7 @@ static bool on_event(struct pollDesc *pd, uint32_t events)
 /* A connection's first request is most often there already. */
 int http_server_begin(struct http_server *s, int fd)
 {
-    struct http_conn *hc = http_life_open(s, fd, on_event);
+    struct http_conn *hc = http_conn_open(s, fd, on_event);
     if (!hc)
         return -ENOMEM;
     arrive(hc);
@@ -373,7 +373,7 @@ static int push_taken(struct lua_State *L, struct task *t)
 
 static void describe_take(const struct task *t, char *text, size_t n)
 {
-    http_life_describe(((const struct http_exchange *)t->wait.object)->server, text, n);
+    http_conn_describe(((const struct http_exchange *)t->wait.object)->server, text, n);
 }
 
 static const struct wait_kind kind_take = {.name = "http.take", .attempt = attempt_take, .push = push_taken,
@@ -437,19 +437,19 @@ void http_server_over(struct http_exchange *x)
 static bool keeps_alive(const struct http_exchange *x)
 {
     return x->framing.phase == HTTP_SENT && x->framing.keep_alive && !x->gone && !x->failure && !x->server->closing &&
-           !x->body.held && !x->conn->c.closed && !http_life_in_use(x->conn);
+           !x->body.held && !x->conn->c.closed && !http_conn_in_use(x->conn);
 }
 
 enum http_left http_server_left(struct http_exchange *x)
 {
     if (x->resting)
         sched_scope_renew(x->scope);
-    if (x->failure || x->conn->c.closed || http_life_in_use(x->conn))
+    if (x->failure || x->conn->c.closed || http_conn_in_use(x->conn))
         return HTTP_LEFT_NOTHING;
     if (x->framing.phase != HTTP_SENT)
         return HTTP_LEFT_ANSWER;
-    bool wanted = keeps_alive(x) && !x->body.over && !x->resting && http_conn_is_short(x);
-    if (!wanted || sched_scope_deadline(x->scope, clock_add(http_life_now(x->server), REST_TIME)) < 0)
+    bool wanted = keeps_alive(x) && !x->body.over && !x->resting && http_body_is_short(x);
+    if (!wanted || sched_scope_deadline(x->scope, clock_add(http_conn_now(x->server), REST_TIME)) < 0)
         return HTTP_LEFT_NOTHING;
     x->resting = true;
     return HTTP_LEFT_REST;
@@ -483,19 +483,19 @@ static void sever(struct http_exchange *x)
     struct http_conn *hc = detach(x);
     if (looks_whole && !hc->c.closed)
         socket_will_reset(hc->c.stream.fd);
-    http_life_close(hc);
+    http_conn_close(hc);
 }
 
 /* It waits for its next request. Where that is here already, the worker that has let go of hc will find it. */
 static void go_idle(struct http_conn *hc)
 {
     hc->state = HTTP_IDLE;
-    http_life_due(hc, hc->server->limits.idle);
+    http_conn_due(hc, hc->server->limits.idle);
     if (buf_len(&hc->c.in) > 0 || has_news(hc)) {
         join_arrived(hc);
         return;
     }
-    http_life_rest(hc);
+    http_conn_rest(hc);
     netpoll_arm(hc->c.stream.pd, POLL_R);
 }
 
@@ -506,11 +506,11 @@ void http_server_release(struct http_exchange *x)
     if (x->failure && !x->conn->c.closed)
         (void)http_server_flush(x); /* earlier answers */
     bool answered = x->framing.phase == HTTP_SENT && !x->failure && buf_len(&x->out) == 0 && !x->conn->c.closed &&
-                    !http_life_in_use(x->conn);
+                    !http_conn_in_use(x->conn);
     if (answered && keeps_alive(x) && x->body.over)
         go_idle(detach(x));
     else if (answered)
-        http_life_leave(detach(x));
+        http_conn_leave(detach(x));
     else
         sever(x);
     keep_small(&x->out);
@@ -531,8 +531,8 @@ bool http_server_next(struct http_exchange *x)
     const struct http_limits *most = &x->server->limits;
     if (!keeps_alive(x) || !x->body.over || buf_len(in) == 0 || buf_len(&x->out) >= FLUSH_AT)
         return false;
-    int length = http_parse_request(&x->head, buf_at(in), base_min(buf_len(in), most->head));
-    if (length <= 0 || http_life_refusal(most, &x->head) > 0)
+    int length = h1_parse_request(&x->head, buf_at(in), base_min(buf_len(in), most->head));
+    if (length <= 0 || http_conn_refusal(most, &x->head) > 0)
         return forget_head(x); /* the long way round: what is here is sent first, then this is looked at again */
     buf_fini(&x->trailer);
     if (begin_exchange(x, hc, buf_at(in), (size_t)length) < 0)
@@ -547,7 +547,7 @@ void http_server_hijack(struct http_exchange *x, struct conn *to)
     struct http_conn *hc = x->conn;
     netpoll_notify(hc->c.stream.pd, NULL, NULL);
     conn_move(to, &hc->c);
-    http_life_close(detach(x));
+    http_conn_close(detach(x));
 }
 
 void http_server_drop(struct http_exchange *x)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* http_server.h - an HTTP/1 server: reading heads, handing requests to workers, and what follows a response.
  *
- * Floor 9; calls conn, http, http_life, netpoll; called by http_listen, which accepts, and the Lua faces. No
+ * Calls conn, http, http_conn, netpoll; called by http_listen, which accepts, and the Lua faces. No
  * Lua: what a request needs is done by workers, which are tasks that ask for one (http_server_take), and by a keeper, a
  * task that starts workers when there are too few, and logs.
  *

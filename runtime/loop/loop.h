@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* loop.h - one turn: run ready tasks, poll, hand out readiness, fire timers.
  *
- * Floor 4; owns clock, timers, poller, netpoll and sched of one Lua state. Runs no Lua itself: it
+ * Owns clock, timers, poller, netpoll and sched of one Lua state. Runs no Lua itself: it
  * hands every ready task to `run`. All events of a poll are decoded before any task runs.
  * `until` bounds in real time how long it runs: a test's limit must hold in virtual time too. */
 #ifndef MOONPARK_LOOP_H

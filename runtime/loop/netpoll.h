@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* netpoll.h - the seed: two semaphores a descriptor, with deadlines, on top of a poller.
  *
- * Floor 3; calls poller, timers, sched. The model is Go's runtime/netpoll.go, and its names are kept.
+ * Calls poller, timers, sched. The model is Go's runtime/netpoll.go, and its names are kept.
  *
  *   side.g     means
  *   NULL       nothing is known

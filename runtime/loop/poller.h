@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* poller.h - the kernel half: which descriptors became ready. The semaphore half is netpoll.
  *
- * Floor 1; called by netpoll. One constant table per back end: poller_epoll.c where Linux has it,
+ * Called by netpoll. One constant table per back end: poller_epoll.c where Linux has it,
  * poller_poll.c everywhere. kqueue is a third such file, poller_kqueue.c, and a line in poller.c.
  *
  * The contract is edge-triggered: a descriptor is added once for both directions, and an event says

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* pool.h - helper threads for calls that block and that no poller knows of: those on files.
  *
- * Floor 2; calls clock and the poller's wake; owned by loop, which opens it with the first job.
+ * Calls clock and the poller's wake; owned by loop, which opens it with the first job.
  *
  *   state     means                                    leaves by
  *   QUEUED    no thread has begun with it              a thread takes it: RUNNING

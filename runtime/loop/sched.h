@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sched.h - tasks: the ready queue, parking, waking, cancelling, ending.
  *
- * Floor 2; calls timers. Knows nothing of Lua or descriptors: a task is a wait node with a place in
+ * Calls timers. Knows nothing of Lua or descriptors: a task is a wait node with a place in
  * the ready queue, and what it runs is the runner's business.
  *
  *   state     means                                  leaves by

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* signals.h - signals as messages through the loop's wake descriptor.
  *
- * Floor 2; calls poller. A signal belongs to the process, so this file holds the only state that is
+ * Calls poller. A signal belongs to the process, so this file holds the only state that is
  * not a context's: which poller to wake and what has come. One loop at a time watches signals. */
 #ifndef MOONPARK_SIGNALS_H
 #define MOONPARK_SIGNALS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* timers.h - deadlines in a heap, the earliest on top.
  *
- * Floor 1; called by sched, netpoll and loop. A timer lives inside its owner and belongs to it; the
+ * Called by sched, netpoll and loop. A timer lives inside its owner and belongs to it; the
  * heap only points at it. There is no clock in here: callers say what time it is.
  *
  * Deadlines move constantly and rarely fire. So moving one later only writes its field; the heap

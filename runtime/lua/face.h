@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* face.h - what every Lua face needs: the context, argument checks, results, and how a task parks.
  *
- * Floor 8; called by the l_*.c files. One context a Lua state, in every face function's first upvalue.
+ * Called by the l_*.c files. One context a Lua state, in every face function's first upvalue.
  *
  * Parking. A face function that must wait leaves (token, its arguments ...) as the values it yields.
  * They stay on the suspended coroutine's stack and so keep alive what the operation uses. A generator

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_chan.h - channels, as select sees them.
  *
- * Floor 9. A value travels from stack to stack: a parked sender's lies on its own stack, a parked
+ * A value travels from stack to stack: a parked sender's lies on its own stack, a parked
  * receiver gets it pushed on its own: behind the case's number where it waits in a select (its waiter's
  * index). Only a channel with a capacity has a table, its environment. */
 #ifndef MOONPARK_L_CHAN_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_conn.h - the Lua face of connections and listeners: one class, since both are a conn.
  *
- * Floor 9. The userdata is the struct conn. It is made closed, and opened when the descriptor is
+ * The userdata is the struct conn. It is made closed, and opened when the descriptor is
  * there: so no descriptor is ever without an owner that closes it. */
 #ifndef MOONPARK_L_CONN_H
 #define MOONPARK_L_CONN_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_debug.h - what reports are made from: tasks, connections, counts; and the hard build's switches. Floor 11. */
+/* l_debug.h - what reports are made from: tasks, connections, counts; and the hard build's switches. */
 #ifndef MOONPARK_L_DEBUG_H
 #define MOONPARK_L_DEBUG_H
 

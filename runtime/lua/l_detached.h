@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_detached.h - child processes that nobody waits for: known until they have ended, and reaped then.
  *
- * Floor 9; called by l_process, the runner and core. */
+ * Called by l_process, the runner and core. */
 #ifndef MOONPARK_L_DETACHED_H
 #define MOONPARK_L_DETACHED_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_fd.h - the Lua face of a descriptor that is no connection yet, or no longer: a passed one, a detached one.
  *
- * Floor 9. An object and not a number, so that what a script drops is closed by the collector. */
+ * An object and not a number, so that what a script drops is closed by the collector. */
 #ifndef MOONPARK_L_FD_H
 #define MOONPARK_L_FD_H
 

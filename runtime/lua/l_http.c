@@ -84,7 +84,7 @@ static void account(struct http_exchange *x, struct task *t, int r)
     size_t held = held_of(t), beyond = op->total > held ? op->total - held : 0;
     buf_consume(&x->out, base_min(op->total, held));
     if (r < 0)
-        http_conn_cut(x, r, w->n - base_min(beyond, w->n));
+        http_exchange_cut(x, r, w->n - base_min(beyond, w->n));
     op->length = w->n = w->behind = 0; /* once: the push may be called again */
     if (buf_len(&x->out) > 0)
         http_server_flush_later(x); /* what was added meanwhile */
@@ -127,11 +127,11 @@ int l_http_push_sent(lua_State *L, struct task *t)
     struct http_exchange *x = c->closed ? NULL : http_conn_of(c)->exchange;
     int r = t->wait.result;
     if (x && r >= 0)
-        r = http_after_data(&x->framing, &x->out, t->op.length);
+        r = h1_after_data(&x->framing, &x->out, t->op.length);
     if (r >= 0)
         return face_result(L, 0);
     if (x)
-        http_conn_cut(x, r, t->op.length - t->op.total);
+        http_exchange_cut(x, r, t->op.length - t->op.total);
     t->op.length = t->op.total; /* once: the push may be called again */
     return face_error(L, r);
 }
@@ -235,7 +235,7 @@ static int l_take(lua_State *L)
     if (left == HTTP_LEFT_ANSWER && !lua_toboolean(L, 2))
         return not_yet(L, "settle");
     if (left == HTTP_LEFT_ANSWER)
-        http_conn_fail(x, ERR_CLOSED);
+        http_exchange_fail(x, ERR_CLOSED);
     x->serial++; /* handles of it are stale */
     if (left == HTTP_LEFT_REST)
         return not_yet(L, "rest");
@@ -311,7 +311,7 @@ static int l_describe(lua_State *L)
 static int l_quit(lua_State *L)
 {
     struct http_exchange *x = l_http_exchange(L);
-    http_conn_fail(x, ERR_CLOSED);
+    http_exchange_fail(x, ERR_CLOSED);
     http_server_release(x);
     return 0;
 }

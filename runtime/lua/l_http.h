@@ -2,7 +2,7 @@
 /* l_http.h - the Lua face of an HTTP exchange: what a worker of a server takes requests with, and how results of its
  * operations are pushed.
  *
- * Floor 10; called by l_http_server, l_http_request and l_http_response, which add the rest of its methods. */
+ * Called by l_http_server, l_http_request and l_http_response, which add the rest of its methods. */
 #ifndef MOONPARK_L_HTTP_H
 #define MOONPARK_L_HTTP_H
 

@@ -53,12 +53,12 @@ static const char *put_field(lua_State *L, struct buf *out, int *r)
     size_t name_length, n;
     const char *wrong = NULL;
     const char *name = lua_tolstring(L, -2, &name_length), *value = lua_tolstring(L, -1, &n);
-    if (!name || !http_parse_is_token(name, name_length))
+    if (!name || !h1_parse_is_token(name, name_length))
         wrong = "invalid header name '%s'";
-    else if (!value || !http_parse_is_value(value, n))
+    else if (!value || !h1_parse_is_value(value, n))
         wrong = "invalid value of header '%s'";
     else
-        *r = http_add_field(out, name, name_length, value, n);
+        *r = h1_add_field(out, name, name_length, value, n);
     return wrong;
 }
 
@@ -88,7 +88,7 @@ static int l_request(lua_State *L)
     size_t method_length, target_length;
     const char *method = luaL_checklstring(L, 2, &method_length), *target = luaL_checklstring(L, 3, &target_length);
     luaL_checktype(L, 4, LUA_TTABLE);
-    if (!http_parse_is_token(method, method_length))
+    if (!h1_parse_is_token(method, method_length))
         return refuse(L, "invalid method '%s'", method);
     if (!is_target(target, target_length))
         return refuse(L, "invalid target '%s'", target);
@@ -100,7 +100,7 @@ static int l_request(lua_State *L)
     e = e < 0 ? e : put_fields(L, 4, out);
     if (e > 0)
         return e;
-    e = e < 0 ? e : http_end_head(out);
+    e = e < 0 ? e : h1_end_head(out);
     if (e < 0)
         return face_error(L, e);
     lua_pushlstring(L, buf_at(out), buf_len(out));

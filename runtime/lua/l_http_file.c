@@ -43,16 +43,16 @@ static const char *check_path(lua_State *L, int idx)
 }
 
 /* What is told of an open file, or folder, behind the object. */
-static int push_info(lua_State *L, int fd, bool folder, const struct http_file_info *info)
+static int push_info(lua_State *L, int fd, bool folder, const struct send_file_info *info)
 {
-    char etag[HTTP_FILE_ETAG];
+    char etag[SEND_FILE_ETAG];
     if (folder) {
         lua_pushinteger(L, fd);
         return 1;
     }
     lua_pushnumber(L, (lua_Number)info->size);
     lua_pushnumber(L, (lua_Number)(info->modified / NS_PER_SECOND - (info->modified % NS_PER_SECOND < 0)));
-    lua_pushlstring(L, etag, http_file_etag(info, etag));
+    lua_pushlstring(L, etag, send_file_etag(info, etag));
     return 3;
 }
 
@@ -73,7 +73,7 @@ static int push_opened(lua_State *L, struct task *t)
     if (t->op.stack != L)
         lua_xmove(t->op.stack, L, 1);
     int n = push_info(L, o->fd, o->folder, &o->info);
-    f->fd = opening_take(o);
+    f->fd = send_file_opening_take(o);
     pool_release(f->loop->pool, f->job);
     return n + 1;
 }
@@ -116,14 +116,14 @@ static int hand_over(struct task *t, struct conn_file *f, struct opening *o)
 static int open_to_send(lua_State *L, bool folder)
 {
     const char *path = check_path(L, 1), *root = lua_isnoneornil(L, 2) ? NULL : check_path(L, 2);
-    struct http_file_info info;
+    struct send_file_info info;
     struct conn_file *f = face_new(L, FACE_META_HTTP_FILE, sizeof *f);
     *f = (struct conn_file){.mark = &file_mark, .fd = -1, .lasting = !folder};
-    f->fd = http_file_open_cached(root, path, folder, &info);
+    f->fd = send_file_open_cached(root, path, folder, &info);
     if (f->fd == -EAGAIN) {
         struct ctx *cx = face_ctx(L);
         struct task *t = face_task(L, cx);
-        struct opening *o = opening_new(root, path, folder);
+        struct opening *o = send_file_opening_new(root, path, folder);
         f->loop = &cx->loop;
         int r = o ? hand_over(t, f, o) : -ENOMEM;
         if (r == SCHED_PARKED) {
@@ -132,7 +132,7 @@ static int open_to_send(lua_State *L, bool folder)
         }
         if (r < 0)
             return face_error(L, r);
-        f->fd = folder ? http_file_open_folder(root, path) : http_file_open(root, path, &info);
+        f->fd = folder ? send_file_open_folder(root, path) : send_file_open(root, path, &info);
     }
     if (f->fd < 0)
         return face_error(L, f->fd);
@@ -188,17 +188,17 @@ static int l_lead(lua_State *L)
         return l_http_failed(L, x);
     size_t before = buf_len(&x->out);
     uint64_t total = x->framing.total;
-    int r = http_before_data(&x->framing, &x->out, n, &muted);
+    int r = h1_before_data(&x->framing, &x->out, n, &muted);
     if (r == HTTP_TOO_LONG)
         return luaL_error(L, "the body is longer than the Content-Length that was sent");
     if (r == 0 && !muted)
         r = buf_append(&x->out, text, n);
     if (r == 0)
-        r = http_after_data(&x->framing, &x->out, n);
+        r = h1_after_data(&x->framing, &x->out, n);
     if (r < 0) {
         x->out.end = x->out.start + before;
         x->framing.total = total;
-        http_conn_fail(x, r);
+        http_exchange_fail(x, r);
         return face_error(L, r);
     }
     x->inside = muted ? 0 : n + (before > 0 ? x->inside : 0);
@@ -223,15 +223,15 @@ static int l_sendfile(lua_State *L)
         return 1;
     }
     if (r == 0)
-        r = http_before_data(&x->framing, &x->out, length, &muted);
+        r = h1_before_data(&x->framing, &x->out, length, &muted);
     if (r == HTTP_TOO_LONG)
         return luaL_error(L, "the body is longer than the Content-Length that was sent");
     if (r < 0) {
-        http_conn_cut(x, r, 0);
+        http_exchange_cut(x, r, 0);
         return face_return(L, t, face_error(L, r));
     }
     if (muted)
-        return face_return(L, t, face_result(L, http_after_data(&x->framing, &x->out, length)));
+        return face_return(L, t, face_result(L, h1_after_data(&x->framing, &x->out, length)));
     f->offset = offset;
     f->length = length;
     f->measured = true;

@@ -95,7 +95,7 @@ static int put_fields(struct buf *out, const struct request *q)
         const char *name = bytes_of(x) + f->name.at;
         if (is_ours(q, name, f->name.length) || http_hops_has(&hops, name, f->name.length))
             continue;
-        int r = http_add_field(out, name, f->name.length, bytes_of(x) + f->value.at, f->value.length);
+        int r = h1_add_field(out, name, f->name.length, bytes_of(x) + f->value.at, f->value.length);
         if (r < 0)
             return r;
     }
@@ -140,7 +140,7 @@ static int put_upgrade(struct buf *out, struct request *q)
     int r = PUT(out, "Upgrade: ");
     q->asks_at = buf_len(out);
     for (int i = 0; r == 0 && i < h->count; i++)
-        if (http_parse_id(bytes_of(q->x) + h->fields[i].name.at, h->fields[i].name.length) == HTTP_UPGRADE)
+        if (h1_parse_id(bytes_of(q->x) + h->fields[i].name.at, h->fields[i].name.length) == HTTP_UPGRADE)
             r = put_protocols(out, q, h->fields[i].value);
     q->asks_length = buf_len(out) - q->asks_at;
     if (r == 0 && q->asks_length > 0)
@@ -197,7 +197,7 @@ static int put_x_forwarded(struct buf *out, const struct http_exchange *x)
     r = r < 0 ? r : PUT(out, "\r\nX-Forwarded-Proto: http\r\n");
     if (r < 0 || host.length == 0 || memchr(bytes_of(x) + host.at, ',', host.length)) /* that would be two */
         return r;
-    return http_add_field(out, "X-Forwarded-Host", 16, bytes_of(x) + host.at, host.length);
+    return h1_add_field(out, "X-Forwarded-Host", 16, bytes_of(x) + host.at, host.length);
 }
 
 /* RFC 7239. The Host was checked when it was parsed: there is no quote in it. */
@@ -235,7 +235,7 @@ static int put_standing(struct buf *out, const struct request *q)
     if (q->via)
         r = r < 0 ? r : put_via(out, q);
     if (q->hops)
-        r = r < 0 ? r : http_add_field(out, "Max-Forwards", 12, q->hops, q->hops_length);
+        r = r < 0 ? r : h1_add_field(out, "Max-Forwards", 12, q->hops, q->hops_length);
     return r;
 }
 
@@ -250,16 +250,16 @@ static int put_request(struct buf *out, struct request *q)
     const struct http_span *host = &q->x->head.authority;
     int r = put_request_line(out, q);
     if (q->host)
-        r = r < 0 ? r : http_add_field(out, "Host", 4, q->host, q->host_length);
+        r = r < 0 ? r : h1_add_field(out, "Host", 4, q->host, q->host_length);
     else
-        r = r < 0 ? r : http_add_field(out, "Host", 4, bytes_of(q->x) + host->at, host->length);
+        r = r < 0 ? r : h1_add_field(out, "Host", 4, bytes_of(q->x) + host->at, host->length);
     r = r < 0 ? r : put_fields(out, q);
     r = r < 0 ? r : put_standing(out, q);
     r = r < 0 ? r : put_framing(out, q);
     if (q->held < 0 && asks_first(q->x))
         r = r < 0 ? r : PUT(out, "Expect: 100-continue\r\n");
     r = r < 0 ? r : put_upgrade(out, q);
-    return r < 0 ? r : http_end_head(out);
+    return r < 0 ? r : h1_end_head(out);
 }
 
 static const char *optional(lua_State *L, int idx, size_t *length)
@@ -349,7 +349,7 @@ static int copy_fields(struct buf *out, const struct http_reader *reader)
     for (int i = 0; r == 0 && i < reader->head.count; i++) {
         const struct http_field *f = &reader->head.fields[i];
         if (!http_hops_has(&hops, bytes + f->name.at, f->name.length))
-            r = http_add_field(out, bytes + f->name.at, f->name.length, bytes + f->value.at, f->value.length);
+            r = h1_add_field(out, bytes + f->name.at, f->name.length, bytes + f->value.at, f->value.length);
     }
     return r;
 }
@@ -366,13 +366,13 @@ static int put_head(struct http_exchange *x, const struct http_reader *r)
     size_t before = buf_len(out);
     if (x->failure)
         return x->failure;
-    const char *date = has_date(r) ? NULL : http_life_date(x->server);
-    if (x->server->closing || !http_conn_is_short(x))
+    const char *date = has_date(r) ? NULL : http_conn_date(x->server);
+    if (x->server->closing || !http_body_is_short(x))
         x->peer.keep_alive = false; /* nobody will read what is left of the body */
-    int e = http_begin_response(&x->framing, &x->peer, out, r->head.status, length_of(r), date);
+    int e = h1_begin_response(&x->framing, &x->peer, out, r->head.status, length_of(r), date);
     x->framing.phase = HTTP_UNSENT; /* until nothing can fail any more */
     e = e < 0 ? e : copy_fields(out, r);
-    e = e < 0 ? e : http_end_head(out);
+    e = e < 0 ? e : h1_end_head(out);
     if (e < 0)
         out->end = out->start + before;
     else
@@ -392,7 +392,7 @@ static bool takes_body(struct http_exchange *x, struct http_reader *r, struct co
     if (!x->framing.mute && buf_append(&x->out, buf_at(&c->in), n) < 0)
         return false;
     x->framing.total = x->inside = x->framing.mute ? 0 : n;
-    (void)http_take(&r->body, buf_at(&c->in), n, &used, &data);
+    (void)h1_take(&r->body, buf_at(&c->in), n, &used, &data);
     buf_consume(&c->in, used);
     return true;
 }
@@ -423,10 +423,10 @@ static int l_forward_response(lua_State *L)
 static int put_interim(struct buf *out, const struct http_reader *reader)
 {
     char text[96];
-    int n = snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\n", reader->head.status, http_reason(reader->head.status));
+    int n = snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\n", reader->head.status, h1_reason(reader->head.status));
     int r = buf_append(out, text, (size_t)n);
     r = r < 0 ? r : copy_fields(out, reader);
-    return r < 0 ? r : http_end_head(out);
+    return r < 0 ? r : h1_end_head(out);
 }
 
 /* Can the client be told, and was he not told the same before? */
@@ -465,13 +465,13 @@ static int put_switch(struct buf *out, const struct http_reader *r, const char *
     int e = 0;
     for (int i = 0; e == 0 && i < r->head.count; i++) {
         const struct http_field *f = &r->head.fields[i];
-        if (http_parse_id(bytes + f->name.at, f->name.length) != HTTP_UPGRADE)
+        if (h1_parse_id(bytes + f->name.at, f->name.length) != HTTP_UPGRADE)
             continue;
         const char *value = bytes + f->value.at;
         for (size_t at = 0; http_hops_next(value, f->value.length, &at, &one); named++)
             if (one.length == 0 || !http_hops_lists(asked, n, value + one.at, one.length))
                 return ERR_MALFORMED;
-        e = http_add_field(out, "Upgrade", 7, value, f->value.length);
+        e = h1_add_field(out, "Upgrade", 7, value, f->value.length);
     }
     return e == 0 && named != 1 ? ERR_MALFORMED : e;
 }
@@ -490,7 +490,7 @@ static int l_forward_upgrade(lua_State *L)
     e = e < 0 ? e : put_switch(out, r, asked, n);
     e = e < 0 ? e : PUT(out, "Connection: Upgrade\r\n");
     e = e < 0 ? e : copy_fields(out, r);
-    e = e < 0 ? e : http_end_head(out);
+    e = e < 0 ? e : h1_end_head(out);
     if (e < 0)
         return face_error(L, e);
     lua_pushlstring(L, buf_at(out), buf_len(out));
@@ -503,7 +503,7 @@ static int l_forward_cut(lua_State *L)
     struct http_exchange *x = l_http_exchange(L);
     bool current = x->conn && (lua_Number)x->serial == lua_tonumber(L, 2) && x->framing.phase == HTTP_IN_BODY;
     if (current) {
-        http_conn_fail(x, !x->over && x->scope && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
+        http_exchange_fail(x, !x->over && x->scope && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
     }
     lua_pushboolean(L, current);
     return 1;

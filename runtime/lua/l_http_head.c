@@ -33,7 +33,7 @@ void l_http_head_push_trailer(lua_State *L, const struct buf *trailer)
     size_t at = 0;
     lua_newtable(L);
     for (int i = 0; at < buf_len(trailer); i++) {
-        must(http_parse_trailer(&f, buf_at(trailer), buf_len(trailer), &at) > 0); /* it was parsed when it came */
+        must(h1_parse_trailer(&f, buf_at(trailer), buf_len(trailer), &at) > 0); /* it was parsed when it came */
         if (f.name.length > 0)
             set_field(L, buf_at(trailer), &f, i);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_http_head.h - fields, trailers and framing as the Lua faces of server and client hand them out.
  *
- * Floor 9; called by l_http_request and l_http_client. */
+ * Called by l_http_request and l_http_client. */
 #ifndef MOONPARK_L_HTTP_HEAD_H
 #define MOONPARK_L_HTTP_HEAD_H
 

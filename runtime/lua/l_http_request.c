@@ -37,7 +37,7 @@ static int read_some(lua_State *L, struct http_exchange *x, const struct conn_op
 {
     struct task *t = face_task(L, face_ctx(L));
     *OPERATION(t, struct http_reading) = (struct http_reading){.exchange = x, .limit = face_size(L, 3, 1, otherwise)};
-    if (op == &http_conn_body && x->body.over && !x->body.held) /* no wait: it is so for a client that has left, too */
+    if (op == &http_body_some && x->body.over && !x->body.held) /* no wait: it is so for a client that has left, too */
         return face_return(L, t, face_error(L, ERR_EOF));
     if (x->body.failure) /* nor does it count that the client has left meanwhile */
         return face_return(L, t, face_error(L, x->body.failure));
@@ -48,7 +48,7 @@ static int read_some(lua_State *L, struct http_exchange *x, const struct conn_op
 }
 
 /* read(serial[, max]) -> 1..max bytes of the body | nil, "eof" | nil, err, errno */
-static int l_read(lua_State *L) { return read_some(L, l_http_current(L), &http_conn_body, limits.scratch); }
+static int l_read(lua_State *L) { return read_some(L, l_http_current(L), &http_body_some, limits.scratch); }
 
 /* rest() -> as read, of a request that is over */
 static int l_rest(lua_State *L)
@@ -56,7 +56,7 @@ static int l_rest(lua_State *L)
     struct http_exchange *x = l_http_exchange(L);
     if (!x->conn)
         return face_error(L, ERR_CLOSED);
-    return read_some(L, x, &http_conn_body, limits.scratch);
+    return read_some(L, x, &http_body_some, limits.scratch);
 }
 
 /* whole(serial, max) -> all of a body framed by its length | nil, err, errno */
@@ -68,7 +68,7 @@ static int l_whole(lua_State *L)
         return 1;
     }
     luaL_argcheck(L, x->body.framing == HTTP_BY_LENGTH, 1, "a body framed by its length expected");
-    return read_some(L, x, &http_conn_whole, SIZE_MAX);
+    return read_some(L, x, &http_body_whole, SIZE_MAX);
 }
 
 /* framing(serial) -> "none" | "length" | "chunks", bytes announced, is all of it read */
@@ -190,7 +190,7 @@ static int l_hijack(lua_State *L)
         return face_error(L, ERR_CLOSED);
     if (x->failure)
         return l_http_failed(L, x);
-    if (http_life_in_use(x->conn))
+    if (http_conn_in_use(x->conn))
         return luaL_error(L, "another task uses this request's connection");
     int r = http_server_flush(x);
     if (r == -EAGAIN) {
@@ -198,7 +198,7 @@ static int l_hijack(lua_State *L)
         return 1;
     }
     if (r < 0) {
-        http_conn_cut(x, r, 0);
+        http_exchange_cut(x, r, 0);
         return face_error(L, r);
     }
     struct conn *c = l_conn_new(L, face_ctx(L));

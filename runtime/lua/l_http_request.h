@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_http_request.h - the Lua face of a request: its head and its body.
  *
- * Floor 11. */
+ * */
 #ifndef MOONPARK_L_HTTP_REQUEST_H
 #define MOONPARK_L_HTTP_REQUEST_H
 

@@ -22,7 +22,7 @@ static int refuse(lua_State *L, struct http_exchange *x, size_t before, const ch
 /* One of the script's. What frames the message is ours alone; "close" becomes our own word for it. */
 static int add_field(struct http_exchange *x, const char *name, size_t name_length, const char *value, size_t n)
 {
-    enum http_id id = http_parse_id(name, name_length);
+    enum http_id id = h1_parse_id(name, name_length);
     if (id == HTTP_CONTENT_LENGTH || id == HTTP_TRANSFER_ENCODING)
         return HTTP_BAD_FIELD;
     if (id == HTTP_CONNECTION && n == 5 && strncasecmp(value, "close", 5) == 0) {
@@ -30,7 +30,7 @@ static int add_field(struct http_exchange *x, const char *name, size_t name_leng
             return 0; /* said already */
         x->framing.keep_alive = false;
     }
-    return http_add_field(&x->out, name, name_length, value, n);
+    return h1_add_field(&x->out, name, name_length, value, n);
 }
 
 /* Adds the fields of the flat table at idx: name, value, name, value, ... No number among them: nothing here may raise
@@ -47,9 +47,9 @@ static int add_fields(lua_State *L, int idx, struct http_exchange *x, size_t bef
         }
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &name_length) : NULL;
         const char *value = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
-        if (!name || !http_parse_is_token(name, name_length))
+        if (!name || !h1_parse_is_token(name, name_length))
             return refuse(L, x, before, "invalid header name '%s'", name ? name : luaL_typename(L, -2));
-        if (!value || !http_parse_is_value(value, n))
+        if (!value || !h1_parse_is_value(value, n))
             return refuse(L, x, before, "invalid value of header '%s'", name);
         int r = add_field(x, name, name_length, value, n);
         if (r == HTTP_BAD_FIELD)
@@ -76,24 +76,24 @@ static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t l
     struct buf *out = &x->out;
     size_t n, before = buf_len(out);
     const char *content_type = lua_tolstring(L, type, &n);
-    if (content_type && !http_parse_is_value(content_type, n))
+    if (content_type && !h1_parse_is_value(content_type, n))
         return luaL_error(L, "invalid value of header 'Content-Type'");
-    if (x->server->closing || !http_conn_is_short(x))
+    if (x->server->closing || !http_body_is_short(x))
         x->peer.keep_alive = false; /* nobody will read what is left of the body */
-    int r = http_begin_response(&x->framing, &x->peer, out, status, length, http_life_date(x->server));
+    int r = h1_begin_response(&x->framing, &x->peer, out, status, length, http_conn_date(x->server));
     x->framing.phase = HTTP_UNSENT; /* until nothing can fail any more */
     if (r == 0 && content_type)
-        r = http_add_field(out, "Content-Type", 12, content_type, n);
+        r = h1_add_field(out, "Content-Type", 12, content_type, n);
     if (r == 0 && lua_istable(L, fields))
         r = add_fields(L, fields, x, before);
     if (r == 0)
-        r = http_end_head(out);
+        r = h1_end_head(out);
     if (r == 0) {
         x->framing.phase = HTTP_IN_BODY;
         return 0;
     }
     out->end = out->start + before;
-    http_conn_fail(x, r);
+    http_exchange_fail(x, r);
     return r;
 }
 
@@ -133,7 +133,7 @@ static int l_send(lua_State *L)
     x->inside = muted ? 0 : n;
     if (!muted && buf_append(&x->out, body, n) < 0) {
         x->framing.total = 0;
-        http_conn_fail(x, -ENOMEM);
+        http_exchange_fail(x, -ENOMEM);
         return face_error(L, -ENOMEM);
     }
     http_server_flush_later(x);
@@ -170,17 +170,17 @@ static int l_write(lua_State *L)
         return luaL_error(L, "the response is over, or has not begun");
     uint64_t total = x->framing.total;
     size_t before = buf_len(&x->out);
-    int r = http_before_data(&x->framing, &x->out, n, &muted);
+    int r = h1_before_data(&x->framing, &x->out, n, &muted);
     if (r == HTTP_TOO_LONG)
         return luaL_error(L, "the body is longer than the Content-Length that was sent");
     if (r == 0 && !muted && n <= INLINE_MAX)
         r = buf_append(&x->out, data, n);
     if (r == 0 && (n <= INLINE_MAX || muted))
-        r = http_after_data(&x->framing, &x->out, n);
+        r = h1_after_data(&x->framing, &x->out, n);
     if (r < 0) {
         x->out.end = x->out.start + before;
         x->framing.total = total;
-        http_conn_fail(x, r);
+        http_exchange_fail(x, r);
         return face_error(L, r);
     }
     x->inside = muted || n > INLINE_MAX ? 0 : n;
@@ -199,11 +199,11 @@ static int l_finish(lua_State *L)
         return l_http_failed(L, x);
     if (x->framing.phase != HTTP_IN_BODY)
         return luaL_error(L, "the response is over, or has not begun");
-    int r = http_finish(&x->framing, &x->out);
+    int r = h1_finish(&x->framing, &x->out);
     http_server_flush_later(x);
     if (r == 0)
         return face_result(L, 0);
-    http_conn_fail(x, r);
+    http_exchange_fail(x, r);
     return l_http_failed(L, x);
 }
 
@@ -251,7 +251,7 @@ static int l_keep_alive(lua_State *L)
 static int l_abort(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
-    http_conn_fail(x, !x->over && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
+    http_exchange_fail(x, !x->over && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
     return 0;
 }
 

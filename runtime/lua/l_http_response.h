@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_http_response.h - the Lua face of a response: its head and its body.
  *
- * Floor 11. */
+ * */
 #ifndef MOONPARK_L_HTTP_RESPONSE_H
 #define MOONPARK_L_HTTP_RESPONSE_H
 

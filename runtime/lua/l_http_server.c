@@ -146,10 +146,10 @@ static const luaL_Reg methods[] = {
     {"exchange", l_exchange}, {"keep", l_keep},   {"stats", l_stats}, {NULL, NULL},
 };
 
-/* http_reason(status) -> its phrase, or "" */
+/* h1_reason(status) -> its phrase, or "" */
 static int l_reason(lua_State *L)
 {
-    lua_pushstring(L, http_reason((int)luaL_checkinteger(L, 1)));
+    lua_pushstring(L, h1_reason((int)luaL_checkinteger(L, 1)));
     return 1;
 }
 
@@ -159,7 +159,7 @@ static int l_percent_decode(lua_State *L)
     size_t n;
     const char *text = luaL_checklstring(L, 1, &n);
     char *to = lua_newuserdata(L, n + 1);
-    ptrdiff_t length = http_parse_percent(to, text, n, lua_toboolean(L, 2));
+    ptrdiff_t length = h1_parse_percent(to, text, n, lua_toboolean(L, 2));
     if (length < 0)
         lua_pushnil(L);
     else
@@ -168,7 +168,7 @@ static int l_percent_decode(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"http_reason", l_reason}, {"http_server", l_server}, {"percent_decode", l_percent_decode}, {NULL, NULL}};
+    {"h1_reason", l_reason}, {"http_server", l_server}, {"percent_decode", l_percent_decode}, {NULL, NULL}};
 
 void l_http_server_open(lua_State *L)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_http_server.h - the Lua face of HTTP servers: opening, the keeper's news, counts, closing.
  *
- * Floor 11. */
+ * */
 #ifndef MOONPARK_L_HTTP_SERVER_H
 #define MOONPARK_L_HTTP_SERVER_H
 

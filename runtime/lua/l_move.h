@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_move.h - the Lua face of moving bytes: conn:sendfile, and what net.copy splices with. Floor 10. */
+/* l_move.h - the Lua face of moving bytes: conn:sendfile, and what net.copy splices with. */
 #ifndef MOONPARK_L_MOVE_H
 #define MOONPARK_L_MOVE_H
 

@@ -104,9 +104,9 @@ static int l_made_here(lua_State *L)
 static int l_pair(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
-    size_t capacity = face_size(L, 1, 1, PIPE_CAPACITY);
+    size_t capacity = face_size(L, 1, 1, PAIR_CAPACITY);
     struct conn *a = l_conn_new(L, cx), *b = l_conn_new(L, cx);
-    int r = pipe_open(&a->stream, &b->stream, capacity);
+    int r = pair_open(&a->stream, &b->stream, capacity);
     if (r < 0)
         return face_error(L, r);
     conn_open(a, &a->stream);
@@ -119,7 +119,7 @@ static int l_fragment(lua_State *L)
 {
     struct conn *c = l_conn_test(L, 1);
     uint32_t sizes[256];
-    luaL_argcheck(L, c && c->stream.ops == &pipe_ops && !c->closed, 1, "in-memory connection expected");
+    luaL_argcheck(L, c && c->stream.ops == &pair_ops && !c->closed, 1, "in-memory connection expected");
     luaL_checktype(L, 2, LUA_TTABLE);
     size_t n = lua_objlen(L, 2);
     luaL_argcheck(L, n >= 1 && n <= ARRAY_LEN(sizes), 2, "1 to 256 sizes expected");
@@ -128,7 +128,7 @@ static int l_fragment(lua_State *L)
         sizes[i] = (uint32_t)base_min(face_size(L, -1, 1, 1), UINT32_MAX);
         lua_pop(L, 1);
     }
-    return face_result(L, pipe_fragment(&c->stream, sizes, n));
+    return face_result(L, pair_fragment(&c->stream, sizes, n));
 }
 
 /* split_address(text) -> datagram, host, port; host: nil where there is nothing to look up | nil, what is wrong */

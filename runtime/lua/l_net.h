@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_net.h - the Lua face that makes connections. Floor 10. */
+/* l_net.h - the Lua face that makes connections. */
 #ifndef MOONPARK_L_NET_H
 #define MOONPARK_L_NET_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_netpoll.h - the Lua face of netpoll: any pollable descriptor waits on the same loop. Floor 9. */
+/* l_netpoll.h - the Lua face of netpoll: any pollable descriptor waits on the same loop. */
 #ifndef MOONPARK_L_NETPOLL_H
 #define MOONPARK_L_NETPOLL_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_process.h - the Lua face of child processes.
  *
- * Floor 10. A process is a userdata around struct child, which ends with its Lua state; lua/moonpark/process.lua keeps
+ * A process is a userdata around struct child, which ends with its Lua state; lua/moonpark/process.lua keeps
  * each by a task that waits for its end. What a script has is another userdata, with the streams. */
 #ifndef MOONPARK_L_PROCESS_H
 #define MOONPARK_L_PROCESS_H

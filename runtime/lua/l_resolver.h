@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_resolver.h - names to addresses: resolve, set_resolver. Floor 9. */
+/* l_resolver.h - names to addresses: resolve, set_resolver. */
 #ifndef MOONPARK_L_RESOLVER_H
 #define MOONPARK_L_RESOLVER_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_select.h - waiting for the first of several things. Floor 10. */
+/* l_select.h - waiting for the first of several things. */
 #ifndef MOONPARK_L_SELECT_H
 #define MOONPARK_L_SELECT_H
 

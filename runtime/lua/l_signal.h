@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_signal.h - the Lua face of signals: subscriptions, and the hook of the command.
  *
- * Floor 9. A signal goes to every open subscription that names it; where there is none, to the hook. */
+ * A signal goes to every open subscription that names it; where there is none, to the hook. */
 #ifndef MOONPARK_L_SIGNAL_H
 #define MOONPARK_L_SIGNAL_H
 

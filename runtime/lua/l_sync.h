@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_sync.h - mutex, semaphore, event. Floor 9. */
+/* l_sync.h - mutex, semaphore, event. */
 #ifndef MOONPARK_L_SYNC_H
 #define MOONPARK_L_SYNC_H
 

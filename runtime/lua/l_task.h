@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_task.h - the Lua face of tasks and scopes.
  *
- * Floor 10. A task is a userdata with the C task inside; while it lives the anchors hold it and its
+ * A task is a userdata with the C task inside; while it lives the anchors hold it and its
  * coroutine. Its results, or its error, are in its environment table. */
 #ifndef MOONPARK_L_TASK_H
 #define MOONPARK_L_TASK_H

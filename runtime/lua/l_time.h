@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_time.h - now, time, and the virtual clock. Floor 9. */
+/* l_time.h - now, time, and the virtual clock. */
 #ifndef MOONPARK_L_TIME_H
 #define MOONPARK_L_TIME_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* l_unix.h - the Lua face of what goes beyond bytes: descriptors that are passed, adopted, inherited, given away;
- * who the peer is. Floor 11: adds methods to the class of connections. */
+ * who the peer is. Adds methods to the class of connections. */
 #ifndef MOONPARK_L_UNIX_H
 #define MOONPARK_L_UNIX_H
 

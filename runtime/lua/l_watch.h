@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_watch.h - the Lua face of watches: a connection that brings records, and what is in one. Floor 10. */
+/* l_watch.h - the Lua face of watches: a connection that brings records, and what is in one. */
 #ifndef MOONPARK_L_WATCH_H
 #define MOONPARK_L_WATCH_H
 

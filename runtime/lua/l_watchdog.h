@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_watchdog.h - stops Lua code that computes without end: for tests, the prompt, and output that nobody reads.
  *
- * Floor 9. */
+ * */
 #ifndef MOONPARK_L_WATCHDOG_H
 #define MOONPARK_L_WATCHDOG_H
 

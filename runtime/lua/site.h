@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* site.h - where in the script something was made: a few frames, each call path kept once.
  *
- * Floor 7; reads Lua stacks. A path is a chain of nodes from the innermost frame outward; equal paths
+ * Reads Lua stacks. A path is a chain of nodes from the innermost frame outward; equal paths
  * share nodes, so remembering where a task was started costs a look-up and eight bytes. The number of
  * nodes is bounded; past the bound a path is cut short at its outer end. */
 #ifndef MOONPARK_SITE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* addr.h - text to socket address and back.
  *
- * Floor 1; asks sys for the interface of a zone. Streams: "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", ":80"
+ * Asks sys for the interface of a zone. Streams: "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", ":80"
  * (every local address), "unix:/path", "unix:@abstract". Datagrams: the same behind "udp:", and "unixgram:/path",
  * "unixgram:@abstract", "unixgram:" (a socket without a name). A host may be a name, which is told but not looked
  * up here. The zone of an IPv6 address is an interface's name or number; whether there is such an interface is the

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* addr_rank.h - which of a name's addresses should be tried first: RFC 6724, 6.
  *
- * Floor 1; called by dns_walk. The kernel is asked from which address it would speak, by a socket that is connected and
+ * Called by dns_walk. The kernel is asked from which address it would speak, by a socket that is connected and
  * closed again; nothing is sent. */
 #ifndef MOONPARK_ADDR_RANK_H
 #define MOONPARK_ADDR_RANK_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* adopt.h - a descriptor that somebody else has opened becomes a stream of ours, if it is fit for one.
  *
- * Floor 6; called by the Lua face. Where it fails the descriptor is left as it was, open, and the caller's. */
+ * Called by the Lua face. Where it fails the descriptor is left as it was, open, and the caller's. */
 #ifndef MOONPARK_ADOPT_H
 #define MOONPARK_ADOPT_H
 

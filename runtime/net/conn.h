@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* conn.h - a connection (or a listener): a stream, its pollDesc, a buffer, and a queue a direction.
  *
- * Floor 5. What an operation does is a constant of the file that does it (conn_read.c, conn_write.c, a protocol's):
+ * What an operation does is a constant of the file that does it (conn_read.c, conn_write.c, a protocol's):
  * here is the frame around each.
  * One task reads and one writes at a time; others queue in the order they came. A queued one leaves by
  * itself when it is cancelled or its time is up.

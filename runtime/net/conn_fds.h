@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* conn_fds.h - descriptors over a unix stream; see conn.h for what an operation is.
  *
- * Floor 7; the Lua face makes the conn_fds before the operation begins and keeps it
+ * The Lua face makes the conn_fds before the operation begins and keeps it
  * alive meanwhile. Descriptors are never without an owner: what has arrived is in there at once, and whoever
  * drops it closes what nobody has taken. */
 #ifndef MOONPARK_CONN_FDS_H

@@ -49,7 +49,7 @@ static void opened(struct job *job)
 /* A thread opens it; 0 where there is none to do so. */
 static int begin_opening(struct conn *c, struct conn_file *f)
 {
-    struct opening *o = opening_new(NULL, f->path, false);
+    struct opening *o = send_file_opening_new(NULL, f->path, false);
     if (!o)
         return -ENOMEM;
     o->waiter = c;
@@ -64,21 +64,21 @@ static int begin_opening(struct conn *c, struct conn_file *f)
 /* 0; CONN_LATER: a thread is at it. */
 static int open_path(struct conn *c, struct conn_file *f)
 {
-    struct http_file_info info;
+    struct send_file_info info;
     int fd;
     if (f->job) {
         if (f->job->under_way)
             return CONN_LATER;
-        fd = opening_take(container_of(f->job, struct opening, job));
+        fd = send_file_opening_take(container_of(f->job, struct opening, job));
         pool_release(f->loop->pool, f->job);
     } else {
-        fd = http_file_open_cached(NULL, f->path, false, &info);
+        fd = send_file_open_cached(NULL, f->path, false, &info);
     }
     if (fd == -EAGAIN) {
         int r = begin_opening(c, f);
         if (r != 0)
             return r;
-        fd = http_file_open(NULL, f->path, &info);
+        fd = send_file_open(NULL, f->path, &info);
     }
     if (fd < 0)
         return fd == -EAGAIN ? -EIO : fd; /* no side waits for a file */

@@ -2,7 +2,7 @@
 /* conn_move.h - what moves bytes without their passing through Lua: a file to a stream, and a
  * stream to a kernel pipe to another stream; see conn.h for what an operation is.
  *
- * Floor 7; conn's frame holds the side for them. What they work with belongs to the
+ * Conn's frame holds the side for them. What they work with belongs to the
  * face: a userdata among the arguments of the call, so that no descriptor is ever without an owner. */
 #ifndef MOONPARK_CONN_MOVE_H
 #define MOONPARK_CONN_MOVE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* conn_packet.h - the operations of a packet socket; see conn.h.
  *
- * Floor 7; conn's frame holds the side for them. What is received lies in the loop's
+ * Conn's frame holds the side for them. What is received lies in the loop's
  * datagrams until it is pushed, which is at once. */
 #ifndef MOONPARK_CONN_PACKET_H
 #define MOONPARK_CONN_PACKET_H

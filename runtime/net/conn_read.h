@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* conn_read.h - the reads; see conn.h for what an operation is and where its result goes.
  *
- * Floor 6; conn's frame holds the read side for them. */
+ * Conn's frame holds the read side for them. */
 #ifndef MOONPARK_CONN_READ_H
 #define MOONPARK_CONN_READ_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* conn_write.h - a write; see conn.h for what an operation is.
  *
- * Floor 7; conn's frame holds the write side for it. */
+ * Conn's frame holds the write side for it. */
 #ifndef MOONPARK_CONN_WRITE_H
 #define MOONPARK_CONN_WRITE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* dgram.h - UDP and unix datagram sockets: making, binding, connecting, receiving, sending, groups.
  *
- * Floor 5; called by conn_packet and the face. All return 0, a count, or -errno. Nothing here waits.
+ * Called by conn_packet and the face. All return 0, a count, or -errno. Nothing here waits.
  * What is received lies in the loop's struct dgrams until the next datagram comes: no packet socket has a
  * buffer of its own, and no build cuts a datagram short. Pages of it that no datagram reached cost nothing. */
 #ifndef MOONPARK_DGRAM_H

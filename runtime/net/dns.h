@@ -2,7 +2,7 @@
 /* dns.h - c-ares on our poller and timers: a channel for the name servers, with its sockets, its retries and its
  * memory, and one for the hosts file.
  *
- * Floor 5; called by resolver, which owns it. c-ares reads hosts file and resolv.conf, asks and asks again; it has a
+ * Called by resolver, which owns it. c-ares reads hosts file and resolv.conf, asks and asks again; it has a
  * clock of its own, the system's. Its callbacks come from within dns_start, a poller's event, our timer or dns_close;
  * they only pass the answer on. What c-ares allocates and which sockets it uses go through sys, and a call of those
  * that failed is remembered: c-ares itself would take half of an answer, or a resolv.conf that it could not read to

@@ -3,7 +3,7 @@
  * that counts as its result. Each question goes to c-ares alone, so it is known what became of each: c-ares itself
  * tells the end of the last one, be it a failure or not.
  *
- * Floor 4; called by dns, inside whose calls into c-ares everything in here happens. */
+ * Called by dns, inside whose calls into c-ares everything in here happens. */
 #ifndef MOONPARK_DNS_WALK_H
 #define MOONPARK_DNS_WALK_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fdstream.h - a byte stream over a descriptor that is no socket: a pipe, a terminal, a device.
  *
- * Floor 4. The descriptor must be non-blocking. Writing to a pipe that nobody reads is -EPIPE and
+ * The descriptor must be non-blocking. Writing to a pipe that nobody reads is -EPIPE and
  * never raises SIGPIPE, whatever the process does with that signal. */
 #ifndef MOONPARK_FDSTREAM_H
 #define MOONPARK_FDSTREAM_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* kpipe.h - kernel pipes for bytes that are spliced from one descriptor to another.
  *
- * Floor 1; called by conn_move and its face. A pipe is taken when bytes are about to go through it, and
+ * Called by conn_move and its face. A pipe is taken when bytes are about to go through it, and
  * given back when it is empty again: so a copy that waits holds none, and few serve many. The idle ones
  * are closed when nobody copies any more. */
 #ifndef MOONPARK_KPIPE_H

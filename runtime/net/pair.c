@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pipe.c - each end owns the bytes that are on their way to it. */
+/* pair.c - each end owns the bytes that are on their way to it. */
 #include "net/pair.h"
 
 #include "base/buf.h"
@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
-struct pipe_end {
+struct pair_end {
     struct stream *stream;
-    struct pipe_end *peer; /* NULL once it is closed */
+    struct pair_end *peer; /* NULL once it is closed */
     struct buf inbound;
     size_t capacity;
     bool ended; /* the peer writes no more */
@@ -20,27 +20,27 @@ struct pipe_end {
     size_t count, turn;
 };
 
-static void report(struct pipe_end *e, int side)
+static void report(struct pair_end *e, int side)
 {
     if (e && e->stream->pd)
         netpoll_report(e->stream->pd, side);
 }
 
-static struct pipe_end *end_open(struct stream *s, size_t capacity)
+static struct pair_end *end_open(struct stream *s, size_t capacity)
 {
-    struct pipe_end *e = sys_alloc(sizeof *e);
+    struct pair_end *e = sys_alloc(sizeof *e);
     if (!e)
         return NULL;
-    *s = (struct stream){.ops = &pipe_ops, .own = e, .fd = -1};
+    *s = (struct stream){.ops = &pair_ops, .own = e, .fd = -1};
     e->stream = s;
     e->capacity = capacity;
     return e;
 }
 
-int pipe_open(struct stream *a, struct stream *b, size_t capacity)
+int pair_open(struct stream *a, struct stream *b, size_t capacity)
 {
-    struct pipe_end *ea = end_open(a, capacity);
-    struct pipe_end *eb = ea ? end_open(b, capacity) : NULL;
+    struct pair_end *ea = end_open(a, capacity);
+    struct pair_end *eb = ea ? end_open(b, capacity) : NULL;
     if (!eb) {
         sys_free(ea);
         return -ENOMEM;
@@ -50,9 +50,9 @@ int pipe_open(struct stream *a, struct stream *b, size_t capacity)
     return 0;
 }
 
-int pipe_fragment(struct stream *s, const uint32_t *sizes, size_t count)
+int pair_fragment(struct stream *s, const uint32_t *sizes, size_t count)
 {
-    struct pipe_end *e = s->own;
+    struct pair_end *e = s->own;
     uint32_t *copy = sys_alloc(count * sizeof *copy);
     if (!copy)
         return -ENOMEM;
@@ -64,7 +64,7 @@ int pipe_fragment(struct stream *s, const uint32_t *sizes, size_t count)
     return 0;
 }
 
-static size_t fragment(struct pipe_end *e, size_t n)
+static size_t fragment(struct pair_end *e, size_t n)
 {
     if (e->count == 0)
         return n;
@@ -73,7 +73,7 @@ static size_t fragment(struct pipe_end *e, size_t n)
 
 static ssize_t pipe_read(struct stream *s, void *bytes, size_t n)
 {
-    struct pipe_end *e = s->own;
+    struct pair_end *e = s->own;
     s->again = POLL_R;
     if (buf_len(&e->inbound) == 0)
         return e->ended || !e->peer ? 0 : -EAGAIN;
@@ -87,7 +87,7 @@ static ssize_t pipe_read(struct stream *s, void *bytes, size_t n)
 
 static ssize_t pipe_write(struct stream *s, const struct iovec *iov, int count)
 {
-    struct pipe_end *e = s->own, *to = e->peer;
+    struct pair_end *e = s->own, *to = e->peer;
     size_t done = 0;
     s->again = POLL_W;
     if (!to || to->ended)
@@ -107,7 +107,7 @@ static ssize_t pipe_write(struct stream *s, const struct iovec *iov, int count)
 
 static int pipe_ready(struct stream *s, int side)
 {
-    struct pipe_end *e = s->own;
+    struct pair_end *e = s->own;
     if (side == POLL_R)
         return buf_len(&e->inbound) > 0 || e->ended || !e->peer;
     return !e->peer || e->peer->ended || buf_len(&e->peer->inbound) < e->peer->capacity;
@@ -115,7 +115,7 @@ static int pipe_ready(struct stream *s, int side)
 
 static int pipe_close_write(struct stream *s)
 {
-    struct pipe_end *e = s->own;
+    struct pair_end *e = s->own;
     if (e->peer) {
         e->peer->ended = true;
         report(e->peer, POLL_R);
@@ -125,7 +125,7 @@ static int pipe_close_write(struct stream *s)
 
 static void pipe_close(struct stream *s)
 {
-    struct pipe_end *e = s->own;
+    struct pair_end *e = s->own;
     if (e->peer) {
         e->peer->peer = NULL;
         report(e->peer, POLL_R);
@@ -137,7 +137,7 @@ static void pipe_close(struct stream *s)
     s->own = NULL;
 }
 
-const struct stream_ops pipe_ops = {
+const struct stream_ops pair_ops = {
     .name = "pipe",
     .drains = false,
     .read = pipe_read,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* resolv_conf.h - what c-ares 1.18 does not read of resolv.conf(5): `options timeout:n attempts:n`.
  *
- * Floor 1; called by dns. */
+ * Called by dns. */
 #ifndef MOONPARK_RESOLV_CONF_H
 #define MOONPARK_RESOLV_CONF_H
 

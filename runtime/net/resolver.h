@@ -2,7 +2,7 @@
 /* resolver.h - names to addresses: lookups that tasks wait for, on a c-ares channel that is renewed when
  * /etc/resolv.conf has changed.
  *
- * Floor 6; called by l_resolver, owned by the context, opened by the first lookup. Lookups of one name that are under
+ * Called by l_resolver, owned by the context, opened by the first lookup. Lookups of one name that are under
  * way share one. Who waits puts its waiter into lookup.waiters and is woken once the lookup is done; who goes away
  * leaves, and what nobody waits for any longer is given up. */
 #ifndef MOONPARK_RESOLVER_H

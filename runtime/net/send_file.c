@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_file.c - the kernel itself keeps a path beneath its root (openat2): text alone cannot, for links change. */
+/* send_file.c - the kernel itself keeps a path beneath its root (openat2): text alone cannot, for links change. */
 #define _GNU_SOURCE
 #include "net/send_file.h"
 
@@ -69,7 +69,7 @@ static int open_either(const char *root, const char *path, int flags)
     return root ? open_beneath(root, path, flags) : sys_openat(AT_FDCWD, path, flags, 0);
 }
 
-static int measure(int fd, struct http_file_info *info)
+static int measure(int fd, struct send_file_info *info)
 {
     struct stat st;
     int r = sys_fstat(fd, &st);
@@ -82,7 +82,7 @@ static int measure(int fd, struct http_file_info *info)
 }
 
 /* fd, where it is one and a file. */
-static int measured(int fd, struct http_file_info *info)
+static int measured(int fd, struct send_file_info *info)
 {
     int r = fd < 0 ? fd : measure(fd, info);
     if (fd >= 0 && r < 0)
@@ -90,14 +90,14 @@ static int measured(int fd, struct http_file_info *info)
     return r < 0 ? r : fd;
 }
 
-int http_file_open(const char *root, const char *path, struct http_file_info *info)
+int send_file_open(const char *root, const char *path, struct send_file_info *info)
 {
     return measured(open_either(root, path, FILE_FLAGS), info);
 }
 
 static bool is_unsure(int r) { return r == -ENOSYS || r == -EINVAL || r == -EPERM; }
 
-int http_file_open_cached(const char *root, const char *path, bool folder, struct http_file_info *info)
+int send_file_open_cached(const char *root, const char *path, bool folder, struct send_file_info *info)
 {
     int dir = root ? sys_open_cached(AT_FDCWD, root, O_PATH | O_DIRECTORY, false) : AT_FDCWD;
     if (root && dir < 0)
@@ -110,10 +110,10 @@ int http_file_open_cached(const char *root, const char *path, bool folder, struc
     return folder ? fd : measured(fd, info);
 }
 
-int http_file_open_folder(const char *root, const char *path) { return open_either(root, path, FOLDER_FLAGS); }
+int send_file_open_folder(const char *root, const char *path) { return open_either(root, path, FOLDER_FLAGS); }
 
-size_t http_file_etag(const struct http_file_info *info, char text[static HTTP_FILE_ETAG])
+size_t send_file_etag(const struct send_file_info *info, char text[static SEND_FILE_ETAG])
 {
-    return (size_t)snprintf(text, HTTP_FILE_ETAG, "\"%llx-%llx-%llx\"", (unsigned long long)info->inode,
+    return (size_t)snprintf(text, SEND_FILE_ETAG, "\"%llx-%llx-%llx\"", (unsigned long long)info->inode,
                             (unsigned long long)info->size, (unsigned long long)info->modified);
 }

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* http_file.h - opens the file that a response is made of, and says what a client may know of it.
+/* send_file.h - opens the file that a response is made of, and says what a client may know of it.
  *
- * Floor 1; called by opening, conn_move and l_http_file. Opening may wait for a disk, so it is for helper threads; but
+ * Called by opening, conn_move and l_http_file. Opening may wait for a disk, so it is for helper threads; but
  * a file that is used often is in the kernel's caches, and then the loop's own thread is six times quicker. */
-#ifndef MOONPARK_HTTP_FILE_H
-#define MOONPARK_HTTP_FILE_H
+#ifndef MOONPARK_SEND_FILE_H
+#define MOONPARK_SEND_FILE_H
 
 #include "base/base.h"
 
-struct http_file_info {
+struct send_file_info {
     uint64_t size;
     uint64_t inode;
     int64_t modified; /* ns since 1970 */
 };
 
-enum { HTTP_FILE_ETAG = 64 }; /* bytes of the longest, its end included */
+enum { SEND_FILE_ETAG = 64 }; /* bytes of the longest, its end included */
 
 /* Opens the regular file at `path` for reading: a descriptor, which is the caller's. With a root the path is one below
  * that folder, and no symbolic link leads out of it: where the kernel has no openat2 none is followed at all.
  * -EISDIR: a folder; ERR_NOT_A_FILE: a FIFO, a device, a socket; -EXDEV, -ELOOP: it would lead out; -errno. */
-int http_file_open(const char *root, const char *path, struct http_file_info *info);
+int send_file_open(const char *root, const char *path, struct send_file_info *info);
 
 /* The same for a folder, to be listed. -ENOTDIR: it is none. */
-int http_file_open_folder(const char *root, const char *path);
+int send_file_open_folder(const char *root, const char *path);
 
 /* Either of them where that needs no waiting; -EAGAIN: it may need some, or the kernel cannot say. */
-int http_file_open_cached(const char *root, const char *path, bool folder, struct http_file_info *info);
+int send_file_open_cached(const char *root, const char *path, bool folder, struct send_file_info *info);
 
 /* A strong entity tag (RFC 9110 8.8.3) with its quotes; its length. */
-size_t http_file_etag(const struct http_file_info *info, char text[static HTTP_FILE_ETAG]);
+size_t send_file_etag(const struct send_file_info *info, char text[static SEND_FILE_ETAG]);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* opening.c - copies of both paths, for who asked may leave at any moment. */
+/* send_file_opening.c - copies of both paths, for who asked may leave at any moment. */
 #include "net/send_file_opening.h"
 
 #include "base/sys.h"
@@ -11,7 +11,7 @@ static struct opening *of_job(struct job *j) { return container_of(j, struct ope
 static void run(struct job *j)
 {
     struct opening *o = of_job(j);
-    o->fd = o->folder ? http_file_open_folder(o->root, o->path) : http_file_open(o->root, o->path, &o->info);
+    o->fd = o->folder ? send_file_open_folder(o->root, o->path) : send_file_open(o->root, o->path, &o->info);
 }
 
 static void drop(struct job *j)
@@ -22,7 +22,7 @@ static void drop(struct job *j)
     sys_free(o);
 }
 
-struct opening *opening_new(const char *root, const char *path, bool folder)
+struct opening *send_file_opening_new(const char *root, const char *path, bool folder)
 {
     size_t n = strlen(path) + 1, m = root ? strlen(root) + 1 : 0;
     struct opening *o = sys_alloc(sizeof *o + n + m);
@@ -38,7 +38,7 @@ struct opening *opening_new(const char *root, const char *path, bool folder)
     return o;
 }
 
-int opening_take(struct opening *o)
+int send_file_opening_take(struct opening *o)
 {
     int fd = o->fd;
     o->fd = -1;

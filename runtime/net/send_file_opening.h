@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* opening.h - a file that is to be sent, opened by a helper thread: a disk or a file server may take its time.
+/* send_file_opening.h - opens a file that is to be sent on a helper thread: a disk or a file server may be slow.
  *
- * Floor 3; called by conn_move and l_http_file where http_file_open_cached would have to wait. What it has opened
+ * Called by conn_move and l_http_file where send_file_open_cached would have to wait. What it has opened
  * belongs to it until it is taken: who leaves before (pool_release) leaves no descriptor behind. */
-#ifndef MOONPARK_OPENING_H
-#define MOONPARK_OPENING_H
+#ifndef MOONPARK_SEND_FILE_OPENING_H
+#define MOONPARK_SEND_FILE_OPENING_H
 
 #include "net/send_file.h"
 #include "loop/pool.h"
@@ -14,15 +14,15 @@ struct opening {
     void *waiter;   /* the caller's, for job.done */
     int fd;         /* once it is done: open, or why not */
     bool folder;
-    struct http_file_info info;
+    struct send_file_info info;
     const char *root, *path; /* point into text; root may be NULL */
     char text[];
 };
 
 /* To be submitted, with its job.done set. NULL: no memory. */
-struct opening *opening_new(const char *root, const char *path, bool folder);
+struct opening *send_file_opening_new(const char *root, const char *path, bool folder);
 
 /* The descriptor, which is the caller's from now on; or why there is none. */
-int opening_take(struct opening *o);
+int send_file_opening_take(struct opening *o);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* socket.h - TCP and unix stream sockets: making, listening, accepting, connecting, options.
  *
- * Floor 4. All return 0, a descriptor or a count, or -errno. Nothing here waits.
+ * All return 0, a descriptor or a count, or -errno. Nothing here waits.
  * Defaults: NODELAY on, keep-alive 15 s/15 s/9, REUSEADDR on listeners, close-on-exec, non-blocking. */
 #ifndef MOONPARK_SOCKET_H
 #define MOONPARK_SOCKET_H

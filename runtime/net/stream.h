@@ -2,7 +2,7 @@
 /* stream.h - the contract of a byte stream: what conn needs of a socket, an in-memory pair, or a
  * stream over another stream.
  *
- * Floor 1. Nothing here waits: -EAGAIN says "not now", and `again` which side must become ready. */
+ * Nothing here waits: -EAGAIN says "not now", and `again` which side must become ready. */
 #ifndef MOONPARK_STREAM_H
 #define MOONPARK_STREAM_H
 

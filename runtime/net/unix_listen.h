@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* unix_listen.h - listening on a unix address: permissions, paths that a dead server has left, removal.
  *
- * Floor 4; called by conn and the Lua face. Waits for at most UNIX_LOCK_TRIES milliseconds, where somebody else
+ * Called by conn and the Lua face. Waits for at most UNIX_LOCK_TRIES milliseconds, where somebody else
  * is just doing the same in the same folder.
  *
  * A path at which a socket file lies that no process holds is taken over. Whoever does that has the folder

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* child.h - a child process: started, signalled and reaped by its pidfd, which is also what one waits on.
  *
- * Floor 1; called by starting and l_process. A struct child belongs to its caller; from child_spawn until child_reap or
+ * Called by starting and l_process. A struct child belongs to its caller; from child_spawn until child_reap or
  * child_kill_now it holds a process and a descriptor, which is readable once the process has ended. Needs
  * Linux 5.4: pidfds. */
 #ifndef MOONPARK_CHILD_H

@@ -2,7 +2,7 @@
 /* starting.h - a child process, started by a helper thread: until its program is loaded the one who starts it stands
  * still, and a disk or a file server may take its time.
  *
- * Floor 3; called by l_process. Words and descriptors are copies, which belong to the job, and so does the child
+ * Called by l_process. Words and descriptors are copies, which belong to the job, and so does the child
  * until it is taken: who leaves before (starting_call_off, pool_release) leaves neither behind.
  *
  *   phase     means                            leaves by

@@ -16,7 +16,7 @@ static void feed(struct http_chunks *c, struct result *r, const char *bytes, siz
     size_t at = 0, used;
     do {
         struct http_span data = {0};
-        r->end = http_parse_chunk(c, piece + at, to - from - at, &used, &data);
+        r->end = h1_parse_chunk(c, piece + at, to - from - at, &used, &data);
         check(used <= to - from - at);
         if (r->end == HTTP_DATA) {
             check(data.length > 0 && data.at + data.length == used);
@@ -53,7 +53,7 @@ static void check_fields(const char *bytes, size_t n)
     struct http_field f = {.name.length = 1};
     for (size_t at = 0, from = 0; at < n; from = at) {
         check(f.name.length > 0);
-        check(http_parse_trailer(&f, bytes, n, &at) == 1 && at > from && at <= n);
+        check(h1_parse_trailer(&f, bytes, n, &at) == 1 && at > from && at <= n);
         check(f.name.length == 0 || (f.name.at == from && f.value.at > from && f.value.at + f.value.length + 2 <= at));
     }
     check(f.name.length == 0);
@@ -63,10 +63,10 @@ static void check_fields(const char *bytes, size_t n)
 static size_t trailers(const char *bytes, size_t n)
 {
     char *exact = fuzz_exact(bytes, n);
-    int got = http_parse_trailers(exact, n);
+    int got = h1_parse_trailers(exact, n);
     check(got <= (int)n);
     for (int k = 0; k < got; k++)
-        check(http_parse_trailers(exact, (size_t)k) == HTTP_INCOMPLETE);
+        check(h1_parse_trailers(exact, (size_t)k) == HTTP_INCOMPLETE);
     if (got > 0)
         check_fields(exact, (size_t)got);
     free(exact);

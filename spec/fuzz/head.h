@@ -17,7 +17,7 @@ static inline void head_check(const struct http_head *h, const char *bytes, int 
     for (size_t i = 0; i < h->count; i++) {
         struct http_span name = h->fields[i].name, value = h->fields[i].value;
         check(fuzz_inside(name, h->length) && fuzz_inside(value, h->length) && name.at + name.length < value.at);
-        check(http_parse_is_token(bytes + name.at, name.length) && http_parse_is_value(bytes + value.at, value.length));
+        check(h1_parse_is_token(bytes + name.at, name.length) && h1_parse_is_value(bytes + value.at, value.length));
         if (value.length > 0)
             check(!strchr(" \t", bytes[value.at]) && !strchr(" \t", bytes[value.at + value.length - 1]));
     }
@@ -49,9 +49,9 @@ static inline void head_has_end(const char *bytes, size_t n, int got)
 {
     size_t whole = got > 0 ? (size_t)got : 0;
     if (got > 0)
-        check(http_parse_has_end(bytes, n, 0));
+        check(h1_parse_has_end(bytes, n, 0));
     for (size_t k = whole > 40 ? whole - 40 : 0; k < whole; k++)
-        check(http_parse_has_end(bytes, whole, k));
+        check(h1_parse_has_end(bytes, whole, k));
 }
 
 /* Writes what was understood: start line and fields. */
@@ -97,7 +97,7 @@ static inline int head_run(head_parser parse, const uint8_t *input, size_t n, bo
     static struct http_head h;
     char *bytes = fuzz_exact(input, n);
     int got = parse(&h, bytes, n);
-    check(got <= (int)n && (got >= 0 || strcmp(http_parse_words(got), "malformed message") != 0));
+    check(got <= (int)n && (got >= 0 || strcmp(h1_parse_words(got), "malformed message") != 0));
     head_prefixes(parse, bytes, n, got);
     head_has_end(bytes, n, got);
     if (got > 0) {

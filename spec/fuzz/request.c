@@ -7,8 +7,8 @@ static void check_blindly(const char *bytes, size_t n)
 {
     static struct http_head h;
     char *exact = fuzz_exact(bytes, n);
-    int why = http_parse_overlong(exact, n), got = http_parse_request(&h, exact, n);
-    bool to_head = http_parse_is_to_head(exact, n);
+    int why = h1_parse_overlong(exact, n), got = h1_parse_request(&h, exact, n);
+    bool to_head = h1_parse_is_to_head(exact, n);
     check(why == HTTP_TOO_MANY || why == HTTP_LONG_TARGET || why == HTTP_LONG_METHOD);
     check(got <= 0 || why != HTTP_LONG_METHOD);
     check(got <= 0 || to_head == fuzz_same(exact, h.method, "HEAD", (struct http_span){.length = 4}));
@@ -18,5 +18,5 @@ static void check_blindly(const char *bytes, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     check_blindly((const char *)bytes, n);
-    return head_run(http_parse_request, bytes, n, true);
+    return head_run(h1_parse_request, bytes, n, true);
 }

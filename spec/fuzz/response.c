@@ -17,7 +17,7 @@ static void check_folds(const uint8_t *input, size_t n)
 {
     static struct http_head h;
     char *bytes = fuzz_exact(input, n), *changed = fuzz_exact(input, n);
-    int plain = http_parse_response(&h, bytes, n), got = http_fold_response(&h, changed, n);
+    int plain = h1_parse_response(&h, bytes, n), got = h1_fold_response(&h, changed, n);
     bool same = memcmp(bytes, changed, n) == 0;
     check(plain == HTTP_BAD_FIELD || (got == plain && same));
     check(got != HTTP_INCOMPLETE || same);
@@ -27,8 +27,8 @@ static void check_folds(const uint8_t *input, size_t n)
         check(a == n ? b == n : b < n && bytes[a] == changed[b]);
     }
     if (got > 0) {
-        check(http_parse_response(&h, changed, n) == got && memcmp(bytes + got, changed + got, n - (size_t)got) == 0);
-        head_run(http_parse_response, (const uint8_t *)changed, n, false);
+        check(h1_parse_response(&h, changed, n) == got && memcmp(bytes + got, changed + got, n - (size_t)got) == 0);
+        head_run(h1_parse_response, (const uint8_t *)changed, n, false);
     }
     free(bytes);
     free(changed);
@@ -37,5 +37,5 @@ static void check_folds(const uint8_t *input, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     check_folds(bytes, n);
-    return head_run(http_parse_response, bytes, n, false);
+    return head_run(h1_parse_response, bytes, n, false);
 }

@@ -11,7 +11,7 @@ static void as_target(const char *method, const char *bytes, size_t n)
     memcpy(text + before, bytes, n);
     int behind = sprintf(text + before + n, " HTTP/1.1\r\nHost: field\r\n\r\n");
     size_t length = (size_t)(before + behind) + n;
-    if (http_parse_request(&h, text, length) == (int)length && !memchr(bytes, ' ', n)) { /* else: a head of its own */
+    if (h1_parse_request(&h, text, length) == (int)length && !memchr(bytes, ' ', n)) { /* else: a head of its own */
         check(h.target.at == (uint32_t)before && h.target.length == n);
         bool own = h.form == HTTP_ABSOLUTE || h.form == HTTP_AUTHORITY;
         check(own == (h.authority.at < h.target.at + n) && h.authority.length > 0);
@@ -39,12 +39,12 @@ static void as_percent(const char *input, size_t n, bool plus)
 {
     char *bytes = fuzz_exact(input, n), *out = malloc(3 * n + 1), *encoded = malloc(3 * n + 1);
     check(out && encoded);
-    ptrdiff_t got = http_parse_percent(out, bytes, n, plus);
+    ptrdiff_t got = h1_parse_percent(out, bytes, n, plus);
     check(got <= (ptrdiff_t)n && (got >= 0 || memchr(bytes, '%', n)));
     if (got >= 0) {
-        check(http_parse_percent(bytes, bytes, n, plus) == got && memcmp(bytes, out, (size_t)got) == 0);
+        check(h1_parse_percent(bytes, bytes, n, plus) == got && memcmp(bytes, out, (size_t)got) == 0);
         size_t length = encode(encoded, bytes, (size_t)got);
-        check(http_parse_percent(out, encoded, length, plus) == got && memcmp(bytes, out, (size_t)got) == 0);
+        check(h1_parse_percent(out, encoded, length, plus) == got && memcmp(bytes, out, (size_t)got) == 0);
     }
     free(bytes);
     free(out);

@@ -17,7 +17,7 @@ local function parse(parser, bytes)
   local got = parser(head, at, #bytes)
   local now = ffi.string(at, #bytes)
   if got == 0 then return nil, nil, now end
-  if got < 0 then return false, ffi.string(lib.http_parse_words(got)), now end
+  if got < 0 then return false, ffi.string(lib.h1_parse_words(got)), now end
   assert.equal(got, head.length)
   local lines = {}
   for i = 0, head.count - 1 do
@@ -27,14 +27,14 @@ local function parse(parser, bytes)
   return table.concat(lines, "\n"), got, now
 end
 
-local function response(bytes) return parse(lib.http_fold_response, bytes) end
+local function response(bytes) return parse(lib.h1_fold_response, bytes) end
 
 -- Fields of a trailer section are read one after another; the head here has places for them.
 local function trailers(bytes)
   return parse(function(into, at, n)
-    local from, field, got = ffi.new("size_t[1]"), ffi.new("struct http_field"), lib.http_fold_trailers(at, n)
+    local from, field, got = ffi.new("size_t[1]"), ffi.new("struct http_field"), lib.h1_fold_trailers(at, n)
     into.count = 0
-    while got > 0 and lib.http_parse_trailer(field, at, n, from) == 1 and field.name.length > 0 do
+    while got > 0 and lib.h1_parse_trailer(field, at, n, from) == 1 and field.name.length > 0 do
       into.fields[into.count], into.count = field, into.count + 1
     end
     into.length = from[0]

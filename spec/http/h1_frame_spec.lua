@@ -10,25 +10,25 @@ local NO_BODY, BY_LENGTH, BY_CHUNKS, BY_END = lib.HTTP_NO_BODY, lib.HTTP_BY_LENG
 
 local function request(fields, line)
   local h, bytes = ffi.new("struct http_head"), (line or "POST / HTTP/1.1\r\nHost: a\r\n") .. fields .. "\r\n"
-  assert.equal(#bytes, lib.http_parse_request(h, bytes, #bytes))
+  assert.equal(#bytes, lib.h1_parse_request(h, bytes, #bytes))
   return h, bytes
 end
 
 local function response(status, fields)
   local h, bytes = ffi.new("struct http_head"), "HTTP/1.1 " .. status .. " x\r\n" .. fields .. "\r\n"
-  assert.equal(#bytes, lib.http_parse_response(h, bytes, #bytes))
+  assert.equal(#bytes, lib.h1_parse_response(h, bytes, #bytes))
   return h
 end
 
 local function request_body(fields)
   local b = ffi.new("struct http_body")
-  lib.http_request_body(b, (request(fields)))
+  lib.h1_request_body(b, (request(fields)))
   return b
 end
 
 local function response_body(status, fields, to_head)
   local b = ffi.new("struct http_body")
-  lib.http_response_body(b, response(status, fields), to_head or false)
+  lib.h1_response_body(b, response(status, fields), to_head or false)
   return b
 end
 
@@ -41,11 +41,11 @@ local function take(b, bytes, n)
   local step
   repeat
     local piece = bytes:sub(1, n or #bytes)
-    step = lib.http_take(b, edge.place(piece), #piece, used, span)
+    step = lib.h1_take(b, edge.place(piece), #piece, used, span)
     if step == lib.HTTP_BYTES then data[#data + 1] = piece:sub(span.at + 1, span.at + span.length) end
     bytes = bytes:sub(tonumber(used[0]) + 1)
   until step ~= lib.HTTP_BYTES and (step ~= lib.HTTP_NEED or bytes == "")
-  return table.concat(data), steps[step] or ffi.string(lib.http_parse_words(step)), bytes
+  return table.concat(data), steps[step] or ffi.string(lib.h1_parse_words(step)), bytes
 end
 
 -- Whole and a byte at a time: body() makes a new one.
@@ -79,7 +79,7 @@ describe("a request's body", function()
     local b = request_body "Transfer-Encoding: chunked\r\n"
     take(b, "0\r\n")
     assert.equal("trailer", (select(2, take(b, "\r\n"))))
-    lib.http_trailer_taken(b)
+    lib.h1_trailer_taken(b)
     assert.same({ "", "over", "GET" }, { take(b, "GET") })
   end)
 
@@ -116,7 +116,7 @@ end)
 describe("whether the connection goes on", function()
   local function peer(fields, line)
     local p = ffi.new("struct http_peer")
-    lib.http_peer_of(p, request(fields, line))
+    lib.h1_peer_of(p, request(fields, line))
     return p
   end
 
@@ -162,24 +162,24 @@ describe("a response that is written", function()
   local function begin(status, length, p, date)
     local peer = ffi.new("struct http_peer", { keep_alive = true })
     for name, value in pairs(p or {}) do peer[name] = value end
-    assert.equal(0, lib.http_begin_response(o, peer, out, status, length, date))
+    assert.equal(0, lib.h1_begin_response(o, peer, out, status, length, date))
     return written()
   end
 
   -- Writes s as data -> what http_before_data said.
   local function write(s)
     local muted = ffi.new("bool[1]")
-    local got = lib.http_before_data(o, out, #s, muted)
+    local got = lib.h1_before_data(o, out, #s, muted)
     if got ~= 0 then return got end
     if not muted[0] then lib.buf_append(out, s, #s) end
-    return lib.http_after_data(o, out, #s)
+    return lib.h1_after_data(o, out, #s)
   end
 
   it("has a length where that is known", function()
     assert.equal("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", begin(200, 5))
     assert.equal(0, write "hel")
     assert.equal(0, write "lo")
-    assert.equal(0, lib.http_finish(o, out))
+    assert.equal(0, lib.h1_finish(o, out))
     assert.equal("hello", written())
     assert.is_true(o.keep_alive)
   end)
@@ -189,14 +189,14 @@ describe("a response that is written", function()
     write "hello"
     write ""
     write(("x"):rep(31))
-    assert.equal(0, lib.http_finish(o, out))
+    assert.equal(0, lib.h1_finish(o, out))
     assert.equal("5\r\nhello\r\n1f\r\n" .. ("x"):rep(31) .. "\r\n0\r\n\r\n", written())
   end)
 
   it("ends with the connection where HTTP/1.0 is not told a length", function()
     assert.equal("HTTP/1.1 200 OK\r\nConnection: close\r\n", begin(200, -1, { old = true }))
     write "hello"
-    assert.equal(0, lib.http_finish(o, out))
+    assert.equal(0, lib.h1_finish(o, out))
     assert.equal("hello", written())
     assert.is_false(o.keep_alive)
   end)
@@ -209,10 +209,10 @@ describe("a response that is written", function()
   it("has a head only as an answer to HEAD", function()
     assert.equal("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", begin(200, 5, { head = true }))
     assert.equal(0, write "hello")
-    assert.equal(0, lib.http_finish(o, out))
+    assert.equal(0, lib.h1_finish(o, out))
     begin(200, -1, { head = true })
     write "hello"
-    assert.equal(0, lib.http_finish(o, out))
+    assert.equal(0, lib.h1_finish(o, out))
     assert.equal("", written())
     assert.is_true(o.keep_alive)
   end)
@@ -221,7 +221,7 @@ describe("a response that is written", function()
     for status, line in pairs { [103] = "103 Early Hints", [204] = "204 No Content", [304] = "304 Not Modified" } do
       assert.equal("HTTP/1.1 " .. line .. "\r\n", begin(status, 5))
       assert.equal(0, write "hello")
-      assert.equal(0, lib.http_finish(o, out))
+      assert.equal(0, lib.h1_finish(o, out))
       assert.equal("", written())
     end
   end)
@@ -231,7 +231,7 @@ describe("a response that is written", function()
       for _, length in ipairs { -1, 0, 5 } do
         assert.equal("HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n", begin(205, length, { head = head }))
         assert.equal(0, write "hello!")
-        assert.equal(0, lib.http_finish(o, out))
+        assert.equal(0, lib.h1_finish(o, out))
         assert.equal("", written())
         assert.is_true(o.keep_alive)
         assert.equal(0, tonumber(o.total))
@@ -248,7 +248,7 @@ describe("a response that is written", function()
         for _, old in ipairs { false, true } do
           assert.equal("HTTP/1.1 " .. line .. "\r\n", begin(status, length, { connect = true, old = old }))
           assert.equal(0, write "hello!")
-          assert.equal(0, lib.http_finish(o, out))
+          assert.equal(0, lib.h1_finish(o, out))
           assert.same({ "", true, false }, { written(), o.tunnel, o.keep_alive })
         end
       end
@@ -261,7 +261,7 @@ describe("a response that is written", function()
     begin(200, 5)
     assert.equal(0, write "hell")
     assert.equal(lib.HTTP_TOO_LONG, write "oo")
-    assert.equal(lib.HTTP_TOO_SHORT, lib.http_finish(o, out))
+    assert.equal(lib.HTTP_TOO_SHORT, lib.h1_finish(o, out))
     assert.is_false(o.keep_alive)
   end)
 
@@ -269,8 +269,8 @@ describe("a response that is written", function()
     local date = "Sun, 06 Nov 1994 08:49:37 GMT"
     assert.equal("HTTP/1.1 299 \r\nDate: " .. date .. "\r\nContent-Length: 18446744073709551\r\n",
       begin(299, 18446744073709551LL, nil, date))
-    assert.equal(0, lib.http_add_field(out, "X", 1, "y z", 3))
-    assert.equal(0, lib.http_end_head(out))
+    assert.equal(0, lib.h1_add_field(out, "X", 1, "y z", 3))
+    assert.equal(0, lib.h1_end_head(out))
     assert.equal("X: y z\r\n\r\n", written())
   end)
 
@@ -286,7 +286,7 @@ describe("a response that is written", function()
     it("is nothing where there is no memory for it", function()
       local peer = ffi.new("struct http_peer")
       lib.hard_fail_alloc(1)
-      assert.equal(-units.ENOMEM, lib.http_begin_response(o, peer, out, 200, 5, nil))
+      assert.equal(-units.ENOMEM, lib.h1_begin_response(o, peer, out, 200, 5, nil))
       lib.hard_fail_alloc(0)
       assert.equal("", written())
     end)
@@ -297,7 +297,7 @@ describe("a response that is written", function()
       local head = begin(200, length)
       assert.is_not_nil(head)
       write "hello"
-      lib.http_finish(o, out)
+      lib.h1_finish(o, out)
       local body = response_body(200, head:match "\r\n(.*)")
       assert.equal(length < 0 and BY_CHUNKS or BY_LENGTH, body.framing)
       assert.equal("hello", (take(body, written())))

@@ -13,17 +13,17 @@ local head = ffi.new("struct http_head")
 local function parse_trailers(into, bytes, n)
   local at, field = ffi.new("size_t[1]"), ffi.new("struct http_field")
   into.count = 0
-  while into.count < 100 and lib.http_parse_trailer(field, bytes, n, at) == 1 and field.name.length > 0 do
+  while into.count < 100 and lib.h1_parse_trailer(field, bytes, n, at) == 1 and field.name.length > 0 do
     into.fields[into.count], into.count = field, into.count + 1
   end
   into.length = at[0]
-  return lib.http_parse_trailers(bytes, n)
+  return lib.h1_parse_trailers(bytes, n)
 end
 
-local parsers = { request = lib.http_parse_request, response = lib.http_parse_response, trailers = parse_trailers }
+local parsers = { request = lib.h1_parse_request, response = lib.h1_parse_response, trailers = parse_trailers }
 local forms = { [0] = "origin", "absolute", "authority", "asterisk" }
 
-local function words(error) return ffi.string(lib.http_parse_words(error)) end
+local function words(error) return ffi.string(lib.h1_parse_words(error)) end
 
 -- Parses the bytes -> the length of the head, nil where it is incomplete, or false and what is wrong.
 local function parse(kind, bytes)
@@ -315,15 +315,15 @@ describe("trailers", function()
 
   it("have any number of fields", function()
     local bytes = ("a:\r\n"):rep(2047) .. "\r\n"
-    assert.equal(#bytes, lib.http_parse_trailers(edge.place(bytes), #bytes))
+    assert.equal(#bytes, lib.h1_parse_trailers(edge.place(bytes), #bytes))
     bytes = ("a:\r\n"):rep(101) .. "host:\r\n"
-    assert.equal("invalid trailer", words(lib.http_parse_trailers(edge.place(bytes), #bytes)))
+    assert.equal("invalid trailer", words(lib.h1_parse_trailers(edge.place(bytes), #bytes)))
   end)
 end)
 
-describe("http_parse_has_end", function()
+describe("h1_parse_has_end", function()
   local function has_end(bytes, searched)
-    return lib.http_parse_has_end(edge.place(bytes), #bytes, searched or 0)
+    return lib.h1_parse_has_end(edge.place(bytes), #bytes, searched or 0)
   end
 
   it("sees the empty line, wherever the search begins again", function()
@@ -351,7 +351,7 @@ local function decode(pieces)
     local at = 1
     while true do
       local rest = piece:sub(at)
-      local got = lib.http_parse_chunk(chunks, edge.place(rest), #rest, used, span)
+      local got = lib.h1_parse_chunk(chunks, edge.place(rest), #rest, used, span)
       at, taken = at + tonumber(used[0]), taken + tonumber(used[0])
       if got == lib.HTTP_MORE then break end
       if got == lib.HTTP_TRAILERS then return table.concat(data), taken, "trailers" end
@@ -455,12 +455,12 @@ end)
 ---------------------------------------------------------------------------------------------------
 -- the rest
 
-describe("http_parse_percent", function()
+describe("h1_parse_percent", function()
   local function decoded(bytes, plus)
     local to = ffi.new("char[?]", #bytes + 1)
     local at = edge.place(bytes)
-    local n = tonumber(lib.http_parse_percent(to, at, #bytes, plus or false))
-    assert.equal(n, tonumber(lib.http_parse_percent(at, at, #bytes, plus or false)))
+    local n = tonumber(lib.h1_parse_percent(to, at, #bytes, plus or false))
+    assert.equal(n, tonumber(lib.h1_parse_percent(at, at, #bytes, plus or false)))
     if n < 0 then return nil end
     assert.equal(ffi.string(to, n), ffi.string(at, n))
     return ffi.string(to, n)
@@ -483,8 +483,8 @@ describe("http_parse_percent", function()
   end)
 end)
 
-describe("http_parse_overlong", function()
-  local function blames(bytes) return words(lib.http_parse_overlong(edge.place(bytes), #bytes)) end
+describe("h1_parse_overlong", function()
+  local function blames(bytes) return words(lib.h1_parse_overlong(edge.place(bytes), #bytes)) end
 
   it("blames the fields where the request line has at most half of the bytes", function()
     assert.equal("too many fields", blames("GET / HTTP/1.1\r\nX: " .. ("y"):rep(14)))
@@ -505,8 +505,8 @@ describe("http_parse_overlong", function()
   end)
 end)
 
-describe("http_parse_is_to_head", function()
-  local function is_to_head(bytes) return lib.http_parse_is_to_head(edge.place(bytes), #bytes) end
+describe("h1_parse_is_to_head", function()
+  local function is_to_head(bytes) return lib.h1_parse_is_to_head(edge.place(bytes), #bytes) end
 
   it("sees the method, behind empty lines, too, as soon as it has its end", function()
     for _, bytes in ipairs { "HEAD ", "HEAD / HTTP/1.1\r\n", "\r\n\r\nHEAD /", "HEAD  x" } do
@@ -518,9 +518,9 @@ describe("http_parse_is_to_head", function()
   end)
 end)
 
-describe("http_parse_status", function()
+describe("h1_parse_status", function()
   it("answers each error", function()
-    local function status(name) return lib.http_parse_status(lib[name]) end
+    local function status(name) return lib.h1_parse_status(lib[name]) end
     assert.equal(400, status "HTTP_BAD_LENGTH")
     assert.equal(431, status "HTTP_TOO_MANY")
     assert.equal(505, status "HTTP_VERSION")
@@ -528,14 +528,14 @@ describe("http_parse_status", function()
     assert.equal(417, status "HTTP_EXPECTATION")
     assert.equal(414, status "HTTP_LONG_TARGET")
     assert.equal(501, status "HTTP_LONG_METHOD")
-    assert.equal(400, lib.http_parse_status(-99))
+    assert.equal(400, lib.h1_parse_status(-99))
     assert.equal("malformed message", words(-99))
   end)
 end)
 
-describe("http_parse_is_token and http_parse_is_value", function()
+describe("h1_parse_is_token and h1_parse_is_value", function()
   it("are what a field that is sent is checked by", function()
-    local function is(f, bytes) return lib["http_parse_is_" .. f](edge.place(bytes), #bytes) end
+    local function is(f, bytes) return lib["h1_parse_is_" .. f](edge.place(bytes), #bytes) end
     assert.is_true(is("token", "X-Y_z!"))
     for _, bad in ipairs { "", "a b", "a:", "a\r", "\195\169", "a\0" } do assert.is_false(is("token", bad)) end
     for _, good in ipairs { "", "a b", "\t\195\169", ("x"):rep(100) } do assert.is_true(is("value", good)) end
@@ -557,7 +557,7 @@ describe("a run of bytes, of any length, where memory ends,", function()
   it("is a value as far as each of its bytes may be in one", function()
     each_run("\0\8\t\n\r\31 \126\127\128\255\"#<>", function(run, byte)
       local good = not byte:find("[%z\1-\8\10-\31\127]")
-      assert.equal(good, lib.http_parse_is_value(edge.place(run), #run), ("%q in %d"):format(byte, #run))
+      assert.equal(good, lib.h1_parse_is_value(edge.place(run), #run), ("%q in %d"):format(byte, #run))
     end)
   end)
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_life, http_server: from when the times of an HTTP server count. An hour passes while a task computes, or in a
+-- http_conn, http_server: from when the times of an HTTP server count. An hour passes while a task computes, or in a
 -- poll; all limits are far shorter than that, and far longer than any of this takes.
 
 local core = require "moonpark.core"

@@ -110,7 +110,7 @@ function Reader:parse(parser, most, too_long)
   while true do
     local n = math.min(#self.have, most)
     local got = parser(head, edge.place(self.have:sub(1, n)), n)
-    if got < 0 then return false, lib.http_parse_status(got) end
+    if got < 0 then return false, lib.h1_parse_status(got) end
     if got > 0 then
       local bytes = self.have:sub(1, got)
       self:drop(got)
@@ -123,15 +123,15 @@ end
 
 local function text(bytes, span) return bytes:sub(span.at + 1, span.at + span.length) end
 
-local function overlong(bytes, n) return lib.http_parse_status(lib.http_parse_overlong(bytes, n)) end
-local function parse_trailers(_, bytes, n) return lib.http_parse_trailers(bytes, n) end
+local function overlong(bytes, n) return lib.h1_parse_status(lib.h1_parse_overlong(bytes, n)) end
+local function parse_trailers(_, bytes, n) return lib.h1_parse_trailers(bytes, n) end
 
 function Reader:trailers()
   local bytes, status = self:parse(parse_trailers, TRAILERS_MAX, function() return 400 end)
   if not bytes then return bytes, status end
-  lib.http_trailer_taken(body)
+  lib.h1_trailer_taken(body)
   local list, field, at = {}, ffi.new("struct http_field"), ffi.new("size_t[1]")
-  while lib.http_parse_trailer(field, bytes, #bytes, at) == 1 and field.name.length > 0 do
+  while lib.h1_parse_trailer(field, bytes, #bytes, at) == 1 and field.name.length > 0 do
     list[#list + 1] = text(bytes, field.name):lower() .. "=" .. text(bytes, field.value)
   end
   return list[1] and " {" .. table.concat(list, ",") .. "}" or ""
@@ -141,8 +141,8 @@ end
 function Reader:body()
   local parts, trailers = {}, ""
   while true do
-    local step = lib.http_take(body, edge.place(self.have), #self.have, used, data)
-    if step < 0 then return false, lib.http_parse_status(step) end
+    local step = lib.h1_take(body, edge.place(self.have), #self.have, used, data)
+    if step < 0 then return false, lib.h1_parse_status(step) end
     if step == lib.HTTP_BYTES then parts[#parts + 1] = text(self.have, data) end
     self:drop(tonumber(used[0]))
     if step == lib.HTTP_OVER then return ("[%s]%s"):format(table.concat(parts), trailers) end
@@ -158,15 +158,15 @@ end
 
 -- One request -> what tell() says of it | nil where the bytes end | false, status; and: does the connection go on?
 function Reader:request()
-  local bytes, status = self:parse(lib.http_parse_request, HEAD_MAX, overlong)
+  local bytes, status = self:parse(lib.h1_parse_request, HEAD_MAX, overlong)
   if not bytes then return bytes, status end
   if head.content_length > BODY_MAX then return false, 413 end
   local query = head.has_query and "?" .. text(bytes, head.query) or ""
   local path = text(bytes, head.path)
   local line = text(bytes, head.method) .. " " .. (path ~= "" and path or "/") .. query .. " "
   local peer = ffi.new("struct http_peer")
-  lib.http_peer_of(peer, head, bytes)
-  lib.http_request_body(body, head)
+  lib.h1_peer_of(peer, head, bytes)
+  lib.h1_request_body(body, head)
   local told
   told, status = self:body()
   return told and line .. told, status, peer.keep_alive

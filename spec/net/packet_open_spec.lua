@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- packet_open_spec.lua - how packet sockets are made: by names, by net.dial, and where the network is not loopback alone.
+-- packet_open_spec.lua - how packet sockets are made: by names, by net.dial, and on networks besides loopback.
 
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
