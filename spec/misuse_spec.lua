@@ -9,6 +9,7 @@ local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local netpoll = require "moonpark.netpoll"
 local support = require "support.net"
+local task_state = require "support.task_state"
 
 local NAN = 0 / 0
 local lives_on, run_script = alive.lives_on, alive.run_script
@@ -257,7 +258,7 @@ describe("a number of seconds", function()
       for name, wait in pairs(list) do
         local task = support.parked(wait)
         support.settle()
-        assert.equal("parked", task:status(), name)
+        task_state.assert_waits(task, name)
         task:cancel()
         local _, _, err = task:join()
         assert.is_true(err == "canceled", name)

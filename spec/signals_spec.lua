@@ -4,6 +4,7 @@ local ffi = require "ffi"
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
 local process = require "support.process"
+local task_state = require "support.task_state"
 
 ffi.cdef [[
 int signals_kill(int pid, int signal) __asm__("kill");
@@ -86,7 +87,7 @@ describe("signals()", function()
     moonpark.yield()
     send "HUP"
     assert.same({ true, "HUP" }, { first:join() })
-    assert.equal("parked", second:status())
+    task_state.assert_waits(second)
     send "HUP"
     assert.same({ true, "HUP" }, { second:join() })
   end))

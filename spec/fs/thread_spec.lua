@@ -8,6 +8,7 @@ local files = require "support.fs"
 local moonpark = require "moonpark"
 local process = require "support.process"
 local support = require "support.net"
+local task_state = require "support.task_state"
 
 local in_folder = files.in_folder
 local THREADS = 4
@@ -23,7 +24,7 @@ describe("while a thread hangs", function()
       return "ran"
     end)
     assert.same({ true, "ran" }, { ran:join(30) })
-    assert.equal("parked", tasks[1]:status())
+    task_state.assert_waits(tasks[1])
     let_go()
     assert.equal("opened", (select(2, tasks[1]:join())))
   end))

@@ -9,6 +9,7 @@ local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local http_types = require "moonpark.http.types"
 local support = require "support.http_files"
+local task_state = require "support.task_state"
 
 local MODIFIED = 784111777
 local DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -320,7 +321,7 @@ describe("a file that is not in the kernel's caches", function()
     it(name .. " by a thread, while others are answered", hanging(options, function(ask, let_go)
       local asking = moonpark.go(ask, "GET", "/a")
       for _ = 1, 3 do expect(ask("GET", "/cached"), 200, "a") end
-      assert.equal("parked", asking:status())
+      task_state.assert_waits(asking)
       let_go()
       local _, answer = asking:join()
       expect(answer, 200, "a")

@@ -8,6 +8,7 @@ local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local core = require "moonpark.core"
 local units = require "support.units"
+local task_state = require "support.task_state"
 
 -- A row makes an object with
 --   wait(id, timeout)  parks -> "served" or nil, err
@@ -333,7 +334,7 @@ end
 local function was_left_alone(self)
   moonpark.yield()
   moonpark.yield()
-  assert.equal("parked", self.task:status())
+  task_state.assert_waits(self.task)
   self.own:send "bye"
   assert.same({ true, "bye" }, { self.task:join() })
 end

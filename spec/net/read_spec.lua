@@ -6,6 +6,7 @@ local core = require "moonpark.core"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local support = require "support.net"
+local task_state = require "support.task_state"
 
 -- Ends that receive bytes in every way a network may cut them.
 local function fragmented(sizes)
@@ -187,7 +188,7 @@ for _, transport in ipairs(support.transports) do
       local reader = support.parked(function() return a:read_line() end)
       b:write("line\r")
       support.settle()
-      assert.equal("parked", reader:status())
+      task_state.assert_waits(reader)
       b:write("\nrest")
       assert.same({ true, "line" }, { reader:join() })
       assert.equal("rest", a:read())
@@ -196,7 +197,7 @@ for _, transport in ipairs(support.transports) do
     it("goes on after each byte that is not enough", with_pair(function(a, b)
       local reader = support.parked(function() return a:read_exactly(5) end)
       for byte in ("12345"):gmatch(".") do
-        assert.equal("parked", reader:status())
+        task_state.assert_waits(reader)
         b:write(byte)
         support.settle()
       end

@@ -6,6 +6,7 @@ local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local process = require "support.process"
 local support = require "support.net"
+local task_state = require "support.task_state"
 
 -- A server under way, with what it logs; server:stop() closes the listener and joins.
 local function serve(handler, options)
@@ -89,7 +90,7 @@ describe("serve", function()
     assert.equal("you said one", client:read_line())
     server.listener:close()
     support.settle()
-    assert.equal("parked", server.task:status())
+    task_state.assert_waits(server.task)
     client:write("two\n")
     assert.equal("you said two", client:read_line())
     client:close()

@@ -8,6 +8,7 @@ local files = require "support.fs"
 local moonpark = require "moonpark"
 local outside = require "support.process"
 local support = require "support.net"
+local task_state = require "support.task_state"
 
 local process = moonpark.process
 
@@ -52,7 +53,7 @@ end
 local function parked(fn, ...)
   local task = scope:go(fn, ...)
   moonpark.yield()
-  assert(task:status() == "parked", "the task is " .. task:status())
+  task_state.assert_waits(task)
   return task
 end
 
@@ -77,7 +78,8 @@ describe("a start", function()
       moonpark.sleep(0.0001)
       count = count + 1
     end
-    assert.same({ "parked", 10 }, { task:status(), count })
+    task_state.assert_waits(task)
+    assert.equal(10, count)
     let_go()
     local _, child = assert(task:join())
     assert.same({ "exited", 0 }, { child:wait() })
@@ -158,7 +160,7 @@ describe("a connection that is handed over", function()
       assert.same({ nil, "device or resource busy", 16 }, { process.spawn({ "cat" }, { stdin = near }) })
       far:write "for cat\n"
       moonpark.sleep(0.001)
-      assert.equal("parked", reader:status())
+      task_state.assert_waits(reader)
       let_go()
       assert(task:join())
       assert.same({ true, nil, "closed" }, { reader:join() })
@@ -253,7 +255,7 @@ describe("a start that is cancelled", function()
   it("goes on under a shield", held_up(function(let_go)
     local task = parked(moonpark.shield, process.spawn, { "true" }, { detach = true })
     task:cancel()
-    assert.equal("parked", task:status())
+    task_state.assert_waits(task)
     let_go()
     local ok, child = task:join()
     assert.is_true(ok)

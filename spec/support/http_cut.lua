@@ -8,6 +8,7 @@ local assert = require "luassert"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local http = require "support.http"
+local task_state = require "support.task_state"
 
 local M = {}
 
@@ -42,7 +43,7 @@ function M.interrupted(fn, how, is_begun)
   local task = moonpark.go(function() results = { fn() } end)
   while task:status() == "ready" do moonpark.yield() end
   while is_begun and not is_begun() do moonpark.sleep(0.001) end -- it may wait for something else before
-  assert.equal("parked", task:status())
+  task_state.assert_waits(task)
   how(task)
   assert(moonpark.shield(task.join, task)) -- a client that leaves ends the waits of its handler
   return unpack(results, 1, 3)

@@ -8,6 +8,7 @@ local ffi = require "ffi"
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
+local task_state = require "support.task_state"
 
 ffi.cdef [[
   char *mkdtemp(char *template);
@@ -111,7 +112,7 @@ function M.parked(fn, ...)
     if task:status() ~= "ready" then break end
     moonpark.yield()
   end
-  assert(task:status() == "parked", "the task did not park but is " .. task:status())
+  task_state.assert_waits(task)
   return task
 end
 
