@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 #include "base/errors.h"
-#include "fs/folder.h"
 #include "base/sys.h"
 #include "base/sys_file.h"
+#include "fs/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 /* h1_scan.h - how far a run of bytes of one class goes; long runs are looked at sixteen bytes at once where the
  * compiler has such registers. Inline: a head is little else.
  *
- * Called by http_parse and http_fold. Nothing is read behind the n bytes. */
+ * Called by h1_parse and h1_fold. Nothing is read behind the n bytes. */
 #ifndef MOONPARK_H1_SCAN_H
 #define MOONPARK_H1_SCAN_H
 

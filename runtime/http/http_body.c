@@ -3,12 +3,12 @@
  * when it has been handed out. */
 #include "http/http_body.h"
 
-#include "net/conn_read.h"
 #include "base/errors.h"
 #include "base/hard.h"
-#include "http/http_client.h"
 #include "http/h1_fold.h"
+#include "http/http_client.h"
 #include "loop/sched.h"
+#include "net/conn_read.h"
 
 #include <errno.h>
 

@@ -7,8 +7,8 @@
 #ifndef MOONPARK_HTTP_BODY_H
 #define MOONPARK_HTTP_BODY_H
 
-#include "net/conn.h"
 #include "http/h1_frame.h"
+#include "net/conn.h"
 
 struct http_server;
 

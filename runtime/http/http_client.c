@@ -3,9 +3,9 @@
  * so they hold for the copy too. */
 #include "http/http_client.h"
 
-#include "net/conn_read.h"
 #include "base/errors.h"
 #include "http/h1_fold.h"
+#include "net/conn_read.h"
 
 #include <errno.h>
 

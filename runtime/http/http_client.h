@@ -6,8 +6,8 @@
 #ifndef MOONPARK_HTTP_CLIENT_H
 #define MOONPARK_HTTP_CLIENT_H
 
-#include "net/conn.h"
 #include "http/h1_frame.h"
+#include "net/conn.h"
 
 /* One response; used again for the next one on the same connection. */
 struct http_reader {

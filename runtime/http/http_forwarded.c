@@ -2,9 +2,9 @@
 /* http_forwarded.c - grammars by descent: each function takes what it knows from `at` on, and says where that ends. */
 #include "http/http_forwarded.h"
 
-#include "http/http_hops.h"
 #include "http/h1_parse.h"
 #include "http/h1_scan.h"
+#include "http/http_hops.h"
 
 #include <strings.h>
 

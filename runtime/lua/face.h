@@ -10,11 +10,11 @@
 #ifndef MOONPARK_FACE_H
 #define MOONPARK_FACE_H
 
+#include "loop/loop.h"
+#include "lua/site.h"
 #include "net/conn.h"
 #include "net/kpipe.h"
-#include "loop/loop.h"
 #include "net/resolver.h"
-#include "lua/site.h"
 
 #include <lauxlib.h>
 #include <lua.h>

@@ -3,10 +3,10 @@
  * the loop's stack: the same function does both, and takes nothing away before its last push. */
 #include "lua/l_conn.h"
 
-#include "net/conn_read.h"
-#include "net/conn_write.h"
 #include "base/errors.h"
 #include "base/hard.h"
+#include "net/conn_read.h"
+#include "net/conn_write.h"
 #include "net/socket.h"
 
 #include <errno.h>

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* l_debug.c - plain tables of what there is; the Lua side makes text of them. */
-#include "lua/l_debug.h"
+/* l_debug.c - what reports are made from: tasks, connections, counts; and the hard build's switches.
+ *
+ * Plain tables of what there is; the Lua side makes text of them. */
+#include "lua/faces.h"
 
 #include "base/hard.h"
+#include "base/sys.h"
 #include "lua/l_conn.h"
 #include "lua/l_task.h"
-#include "base/sys.h"
-
 
 static void set_string(lua_State *L, const char *name, const char *value)
 {

@@ -2,9 +2,9 @@
 /* l_detached.c - a list of pids that are not reaped yet: each is looked at when SIGCHLD comes. */
 #include "lua/l_detached.h"
 
-#include "process/child.h"
-#include "loop/signals.h"
 #include "base/sys.h"
+#include "loop/signals.h"
+#include "process/child.h"
 
 #include <signal.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* l_fs.c - check, order, push. The job's owner is a small userdata among the arguments on the parked stack: so a job
- * whose results could not be pushed, or whose task is gone, is freed by the collector at the latest. */
-#include "lua/l_fs.h"
+/* l_fs.c - the Lua face of files: one job of a helper thread an operation, and the task that waits for it.
+ * An operation's arguments are copied into its job, so a cancelled task leaves at once; the job's owner is a userdata. */
+#include "lua/faces.h"
 
 #include "base/errors.h"
 #include "fs/file.h"

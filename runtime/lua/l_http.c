@@ -5,10 +5,10 @@
  * with each call: so a handle that is kept too long is told from the next request's. */
 #include "lua/l_http.h"
 
-#include "net/conn_write.h"
 #include "base/errors.h"
 #include "http/http_keeper.h"
 #include "lua/l_conn.h"
+#include "net/conn_write.h"
 #include "net/socket.h"
 
 #include <errno.h>

@@ -6,8 +6,8 @@
 #ifndef MOONPARK_L_HTTP_H
 #define MOONPARK_L_HTTP_H
 
-#include "lua/face.h"
 #include "http/http_server.h"
+#include "lua/face.h"
 #include "lua/l_conn.h"
 
 extern const struct http_face l_http_face;

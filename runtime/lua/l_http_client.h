@@ -5,8 +5,8 @@
 #ifndef MOONPARK_L_HTTP_CLIENT_H
 #define MOONPARK_L_HTTP_CLIENT_H
 
-#include "lua/face.h"
 #include "http/http_client.h"
+#include "lua/face.h"
 
 /* The reader at idx; raises on others. */
 struct http_reader *l_http_reader(lua_State *L, int idx);

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http_file.c - a file is one userdata, open from its making to its close; the same one is the target of each
+/* l_http_file.c - files as bodies of responses: opening them, and sending them on an exchange.
+ *
+ * A file is one userdata, open from its making to its close; the same one is the target of each
  * sendfile, and stays among the arguments while one waits. */
-#include "lua/l_http_file.h"
+#include "lua/faces.h"
 
-#include "net/conn_move.h"
 #include "base/errors.h"
-#include "net/send_file.h"
+#include "base/sys_move.h"
 #include "http/http_server.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
+#include "net/conn_move.h"
+#include "net/send_file.h"
 #include "net/send_file_opening.h"
-#include "base/sys_move.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http_forward.c - what frames a message is never copied, but written anew from what was understood of it. So what
+/* l_http_forward.c - the Lua face of a reverse proxy: heads go from one side to the other without becoming tables.
+ *
+ * Bodies, pools and errors are lua/moonpark/http/proxy.lua's.
+ *
+ * What frames a message is never copied, but written anew from what was understood of it. So what
  * leaves has one meaning, whatever came. Fields that concern one connection only are dropped (RFC 9110 7.6.1). */
-#include "lua/l_http_forward.h"
+#include "lua/faces.h"
 
 #include "base/errors.h"
+#include "http/h1_scan.h"
 #include "http/http_forwarded.h"
 #include "http/http_hops.h"
-#include "http/h1_scan.h"
 #include "http/http_server.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"

@@ -5,8 +5,8 @@
 #ifndef MOONPARK_L_HTTP_HEAD_H
 #define MOONPARK_L_HTTP_HEAD_H
 
-#include "lua/face.h"
 #include "http/h1_frame.h"
+#include "lua/face.h"
 
 /* Pushes {name, value, name, value, ...} of the head whose spans are of bytes. */
 void l_http_head_push(lua_State *L, const char *bytes, const struct http_head *head);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http_request.c - strings are made of spans of the head's bytes when they are asked for. */
-#include "lua/l_http_request.h"
+/* l_http_request.c - the Lua face of a request: its head and its body.
+ *
+ * Strings are made of spans of the head's bytes when they are asked for. */
+#include "lua/faces.h"
 
 #include "base/errors.h"
 #include "base/hard.h"

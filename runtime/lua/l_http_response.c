@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http_response.c - a head goes into `out` whole or not at all; short bodies are copied behind it, long ones are
+/* l_http_response.c - the Lua face of a response: its head and its body.
+ *
+ * A head goes into `out` whole or not at all; short bodies are copied behind it, long ones are
  * written from where they are. */
-#include "lua/l_http_response.h"
+#include "lua/faces.h"
 
 #include "base/errors.h"
 #include "lua/l_http.h"

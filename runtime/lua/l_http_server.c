@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http_server.c - a server is one userdata; its connections are the C core's, its workers hold it by their
+/* l_http_server.c - the Lua face of HTTP servers: opening, the keeper's news, counts, closing.
+ *
+ * A server is one userdata; its connections are the C core's, its workers hold it by their
  * exchanges. */
-#include "lua/l_http_server.h"
+#include "lua/faces.h"
 
 #include "base/errors.h"
-#include "http/http_listen.h"
 #include "http/http_keeper.h"
+#include "http/http_listen.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
 
@@ -168,7 +170,7 @@ static int l_percent_decode(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"h1_reason", l_reason}, {"http_server", l_server}, {"percent_decode", l_percent_decode}, {NULL, NULL}};
+    {"http_reason", l_reason}, {"http_server", l_server}, {"percent_decode", l_percent_decode}, {NULL, NULL}};
 
 void l_http_server_open(lua_State *L)
 {

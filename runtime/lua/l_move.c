@@ -3,11 +3,11 @@
  * the task waits; the push closes it, and the collector where there never is one. */
 #include "lua/l_move.h"
 
-#include "net/conn_move.h"
 #include "base/errors.h"
 #include "base/hard.h"
-#include "lua/l_conn.h"
 #include "base/sys.h"
+#include "lua/l_conn.h"
+#include "net/conn_move.h"
 
 #include <errno.h>
 #include <limits.h>

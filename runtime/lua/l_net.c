@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* l_net.c - making connections: listen, dial, pairs. What cannot be undone comes last. */
-#include "lua/l_net.h"
+/* l_net.c - the Lua face that makes connections.
+ *
+ * Making connections: listen, dial, pairs. What cannot be undone comes last. */
+#include "lua/faces.h"
 
 #include "base/errors.h"
+#include "base/sys.h"
 #include "lua/l_conn.h"
 #include "net/pair.h"
 #include "net/socket.h"
-#include "base/sys.h"
 #include "net/unix_listen.h"
 
 #include <errno.h>

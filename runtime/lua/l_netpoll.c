@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* l_netpoll.c - the seed's functions for scripts: libpq, inotify or a LuaSocket descriptor can wait here.
+/* l_netpoll.c - the Lua face of netpoll: any pollable descriptor waits on the same loop.
+ *
+ * The seed's functions for scripts: libpq, inotify or a LuaSocket descriptor can wait here.
  * The descriptor stays the caller's: it is neither made non-blocking nor closed. */
-#include "lua/l_netpoll.h"
+#include "lua/faces.h"
 
 #include "base/errors.h"
 

@@ -4,11 +4,11 @@
  * while a task is parked. */
 #include "lua/l_packet.h"
 
+#include "base/errors.h"
+#include "base/sys.h"
+#include "lua/l_conn.h"
 #include "net/conn_packet.h"
 #include "net/dgram.h"
-#include "base/errors.h"
-#include "lua/l_conn.h"
-#include "base/sys.h"
 #include "net/unix_listen.h"
 
 #include <errno.h>

@@ -3,14 +3,14 @@
  * then reaps it; and any number of others in a queue, until it is reaped. */
 #include "lua/l_process.h"
 
-#include "process/child.h"
 #include "base/errors.h"
-#include "net/fdstream.h"
+#include "base/sys.h"
 #include "lua/l_conn.h"
 #include "lua/l_detached.h"
 #include "lua/l_signal.h"
+#include "net/fdstream.h"
+#include "process/child.h"
 #include "process/starting.h"
-#include "base/sys.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* l_resolver.c - resolve and set_resolver. A lookup that is waited for hangs on a userdata among the parked arguments:
+/* l_resolver.c - names to addresses: resolve, set_resolver.
+ *
+ * Resolve and set_resolver. A lookup that is waited for hangs on a userdata among the parked arguments:
  * whatever becomes of the task, the collector sees to it that the lookup is left. */
-#include "lua/l_resolver.h"
+#include "lua/faces.h"
 
 #include "base/errors.h"
 

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* l_run.c - the runner: attempt, push, resume, and what to do when one of them raises.
+/* l_run.c - running the loop from Lua.
+ *
+ * The runner finishes a woken task's operation, resumes its coroutine and looks at how it
+ * came back. Errors of the loop's own Lua stack (out of memory, a finalizer of the script's) can
+ * strike while results are built: they are caught here, and no coroutine is lost by them.
+ *
+ * The runner: attempt, push, resume, and what to do when one of them raises.
  *
  *   phase    an error on the loop's stack means             so
  *   IDLE     a hook of the Lua side raised                  it is reported, the loop goes on
  *   PUSH     the results could not be built                 they are built again, then given up as ENOMEM
  *   ENDED    what became of an ended task was not kept      the task failed with that error, and whoever
  *                                                           waits for it hears of that one */
-#include "lua/l_run.h"
+#include "lua/faces.h"
 
 #include "base/errors.h"
 #include "base/hard.h"
+#include "loop/signals.h"
 #include "lua/l_detached.h"
 #include "lua/l_signal.h"
 #include "lua/l_task.h"
-#include "loop/signals.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* l_select.c - select over channels and connections.
+/* l_select.c - waiting for the first of several things.
+ *
+ * Select over channels and connections.
  *
  * The cases are copied into one userdata, a waiter each, so that what the script does to its table
  * afterwards does not matter. Among ready cases one is picked at random, as Go does. A channel's
  * partner completes the exchange and hands over the results; a descriptor only wakes us to look. */
-#include "lua/l_select.h"
+#include "lua/faces.h"
 
 #include "base/errors.h"
 #include "lua/l_chan.h"

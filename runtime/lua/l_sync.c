@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* l_sync.c - mutex, semaphore, event: a count and a FIFO each. Released things are handed to the first
+/* l_sync.c - mutex, semaphore, event.
+ *
+ * Mutex, semaphore, event: a count and a FIFO each. Released things are handed to the first
  * waiter, not put up for grabs: nobody is overtaken. */
-#include "lua/l_sync.h"
+#include "lua/faces.h"
 
 #include "base/errors.h"
 

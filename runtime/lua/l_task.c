@@ -5,8 +5,8 @@
 
 #include "base/errors.h"
 #include "base/hard.h"
-#include "lua/l_conn.h"
 #include "base/sys.h"
+#include "lua/l_conn.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* l_time.c - seconds for scripts, as floats: 2^53 ns are a hundred days, so they are made of ns late. */
-#include "lua/l_time.h"
+/* l_time.c - now, time, and the virtual clock.
+ *
+ * Seconds for scripts, as floats: 2^53 ns are a hundred days, so they are made of ns late. */
+#include "lua/faces.h"
 
 /* now() -> seconds on the monotonic clock that deadlines are given on */
 static int l_now(lua_State *L)

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* l_unix.c - whatever holds descriptors is made before they come, and filled by what cannot fail. */
+/* l_unix.c - the Lua face of what goes beyond bytes: descriptors that are passed, adopted, inherited, given away;
+ * who the peer is. Adds methods to the class of connections.
+ *
+ * Whatever holds descriptors is made before they come, and filled by what cannot fail. */
 #define _GNU_SOURCE
-#include "lua/l_unix.h"
+#include "lua/faces.h"
 
-#include "net/adopt.h"
-#include "net/conn_fds.h"
 #include "base/errors.h"
 #include "base/hard.h"
 #include "lua/l_conn.h"
 #include "lua/l_fd.h"
 #include "lua/l_packet.h"
+#include "net/adopt.h"
+#include "net/conn_fds.h"
 #include "net/socket.h"
 
 #include <errno.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* l_watch.c - check, open, push. Waiting, deadlines, closing and reports are the connection's. */
-#include "lua/l_watch.h"
+/* l_watch.c - the Lua face of watches: a connection that brings records, and what is in one.
+ *
+ * Check, open, push. Waiting, deadlines, closing and reports are the connection's. */
+#include "lua/faces.h"
 
 #include "base/errors.h"
 #include "fs/inotify.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* l_watchdog.c - processor time, not real time: a timer's signal sets a hook, and the hook raises in the
+/* l_watchdog.c - stops Lua code that computes without end: for tests, the prompt, and output that nobody reads.
+ *
+ * Processor time, not real time: a timer's signal sets a hook, and the hook raises in the
  * task that runs, at each instruction, so that no pcall holds it up. Nothing is paid until then.
  *
  * Compiled code does not look at hooks. It leaves itself at calls of C functions, which is where most
@@ -8,10 +10,10 @@
  *
  * interrupts() puts a person in the timer's place: the second Ctrl-C that comes before the loop heard of the
  * first sets the hook. The prompt's own task is spared, whose end would be the program's. */
-#include "lua/l_watchdog.h"
+#include "lua/faces.h"
 
-#include "net/conn.h"
 #include "loop/signals.h"
+#include "net/conn.h"
 
 #include <errno.h>
 #include <signal.h>

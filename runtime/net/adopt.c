@@ -3,12 +3,12 @@
  * copy of a descriptor, in other processes too, so nothing may fail after it. */
 #include "net/adopt.h"
 
-#include "net/dgram.h"
 #include "base/errors.h"
-#include "net/fdstream.h"
-#include "loop/netpoll.h"
-#include "net/socket.h"
 #include "base/sys.h"
+#include "loop/netpoll.h"
+#include "net/dgram.h"
+#include "net/fdstream.h"
+#include "net/socket.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -5,8 +5,8 @@
 #include "net/conn.h"
 
 #include "base/errors.h"
-#include "net/fdstream.h"
 #include "base/hard.h"
+#include "net/fdstream.h"
 #include "net/socket.h"
 #include "net/unix_listen.h"
 

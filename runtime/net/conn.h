@@ -16,9 +16,9 @@
 #ifndef MOONPARK_CONN_H
 #define MOONPARK_CONN_H
 
-#include "net/addr.h"
 #include "base/buf.h"
 #include "loop/loop.h"
+#include "net/addr.h"
 #include "net/stream.h"
 
 struct conn;

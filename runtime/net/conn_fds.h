@@ -7,8 +7,8 @@
 #ifndef MOONPARK_CONN_FDS_H
 #define MOONPARK_CONN_FDS_H
 
-#include "net/conn_read.h"
 #include "base/sys.h"
+#include "net/conn_read.h"
 
 struct conn_fds {
     const void *mark; /* the face's */

@@ -6,12 +6,12 @@
 
 #include "base/errors.h"
 #include "base/hard.h"
-#include "net/send_file.h"
-#include "net/send_file_opening.h"
-#include "loop/sched.h"
 #include "base/sys.h"
 #include "base/sys_file.h"
 #include "base/sys_move.h"
+#include "loop/sched.h"
+#include "net/send_file.h"
+#include "net/send_file_opening.h"
 
 #include <errno.h>
 #include <string.h>

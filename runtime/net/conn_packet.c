@@ -4,8 +4,8 @@
  * there is room: it looks again, after longer and longer pauses. A connected one is told. */
 #include "net/conn_packet.h"
 
-#include "net/dgram.h"
 #include "loop/sched.h"
+#include "net/dgram.h"
 
 #include <errno.h>
 

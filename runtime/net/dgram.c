@@ -4,8 +4,8 @@
 #define _GNU_SOURCE
 #include "net/dgram.h"
 
-#include "net/socket.h"
 #include "base/sys.h"
+#include "net/socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -10,9 +10,9 @@
 #ifndef MOONPARK_DNS_H
 #define MOONPARK_DNS_H
 
-#include "net/dns_walk.h"
 #include "base/list.h"
 #include "loop/loop.h"
+#include "net/dns_walk.h"
 
 enum { DNS_SEARCH_MAX = 32 };
 

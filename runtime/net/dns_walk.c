@@ -3,9 +3,9 @@
  * then its one status belongs to one question. */
 #include "net/dns_walk.h"
 
-#include "net/addr_rank.h"
 #include "base/errors.h"
 #include "base/sys.h"
+#include "net/addr_rank.h"
 
 #include <ares.h>
 #include <errno.h>

@@ -4,8 +4,8 @@
 
 #include "base/buf.h"
 #include "base/hard.h"
-#include "loop/netpoll.h"
 #include "base/sys.h"
+#include "loop/netpoll.h"
 
 #include <errno.h>
 #include <string.h>

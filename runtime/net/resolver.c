@@ -4,8 +4,8 @@
 #include "net/resolver.h"
 
 #include "base/errors.h"
-#include "net/resolv_conf.h"
 #include "base/sys.h"
+#include "net/resolv_conf.h"
 
 #include <ares.h>
 #include <errno.h>

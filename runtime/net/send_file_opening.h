@@ -6,8 +6,8 @@
 #ifndef MOONPARK_SEND_FILE_OPENING_H
 #define MOONPARK_SEND_FILE_OPENING_H
 
-#include "net/send_file.h"
 #include "loop/pool.h"
+#include "net/send_file.h"
 
 struct opening {
     struct job job; /* first */

@@ -14,8 +14,8 @@
 #ifndef MOONPARK_STARTING_H
 #define MOONPARK_STARTING_H
 
-#include "process/child.h"
 #include "loop/pool.h"
+#include "process/child.h"
 
 struct starting {
     struct job job;       /* first */

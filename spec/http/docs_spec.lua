@@ -54,9 +54,9 @@ describe("the pages on HTTP", function()
 
   -- Which objects have methods: file, class, and how a page writes its object.
   local classes = {
-    { "http_request", "Request", "req" }, { "http_response", "Response", "res" }, { "http_router", "Router", "app" },
-    { "http_server", "Server", "server" }, { "http_client", "Client", "client" }, { "http_answer", "Answer", "answer" },
-    { "http_events", "Events", "events" }, { "http_multipart", "Part", "part" }, { "http_proxy", "Proxy", "proxy" },
+    { "http/request", "Request", "req" }, { "http/response", "Response", "res" }, { "http/router", "Router", "app" },
+    { "http/server", "Server", "server" }, { "http/client", "Client", "client" }, { "http/client_response", "Answer", "answer" },
+    { "http/events", "Events", "events" }, { "http/multipart", "Part", "part" }, { "http/proxy", "Proxy", "proxy" },
   }
 
   it("have every method of every object", function()
@@ -77,7 +77,7 @@ describe("the pages on HTTP", function()
 
   it("have every field that a request computes", function()
     local missing = {}
-    for name in source("http_request"):gmatch("function lazy%.([%a_]+)") do
+    for name in source("http/request"):gmatch("function lazy%.([%a_]+)") do
       if not has_word(code, name) then missing[#missing + 1] = name end
     end
     assert.same({}, missing)
@@ -90,10 +90,10 @@ describe("the pages on HTTP", function()
       if not (all:find("`" .. name .. "`", 1, true) or code:find("%f[%w_]" .. name .. " =") or
         code:find("%f[%w_]" .. name .. "%s*[,}]")) then missing[#missing + 1] = file .. ": " .. name end
     end
-    for _, file in ipairs { "http", "http_server", "http_client", "http_job", "http_pool", "http_proxy", "http_static",
-      "http_files", "http_events", "http_multipart", "http_fields",
-      "http_auth", "http_compress", "http_cors", "http_logger",
-      "http_request_id" } do
+    for _, file in ipairs { "http", "http/server", "http/client", "http/client_request", "http/pool", "http/proxy", "http/static",
+      "http/file_response", "http/events", "http/multipart", "http/fields",
+      "http/auth", "http/compress", "http/cors", "http/logger",
+      "http/request_id" } do
       local text = source(file)
       for name in text:gmatch("%f[%w_]options%.([%l_]+)") do want(file, name) end
       for _, list in ipairs { "known", "defaults", "of_clients" } do
@@ -111,7 +111,7 @@ end)
 
 -- The defaults of http.server, by the source's own table.
 local defaults = {}
-for name, value in source("http_server"):match("\nlocal defaults = (%b{})"):gmatch("([%l_]+) = (%d+)") do
+for name, value in source("http/server"):match("\nlocal defaults = (%b{})"):gmatch("([%l_]+) = (%d+)") do
   defaults[name] = tonumber(value)
 end
 
@@ -169,25 +169,25 @@ describe("the default of a server's limit", function()
     says("requests on a connection", defaults.max_requests == 0 and "any", "`max_requests`")
     says("trailer section, of any number of fields",
       size(tonumber(read("runtime/http/http_body.h"):match("HTTP_TRAILERS_MAX = (%d+)"))))
-    says("bytes that `req:body`, `req:json`, `req:form` hold", size(constant("http_request", "BODY_MAX = (%d+)")),
+    says("bytes that `req:body`, `req:json`, `req:form` hold", size(constant("http/request", "BODY_MAX = (%d+)")),
       "their argument")
-    says("names of a form", tostring(constant("http_request", "FORM_MAX = (%d+)")))
-    says("parts of multipart, a part's fields", ("%d, %s"):format(constant("http_multipart", "max_parts = (%d+)"),
-      size(constant("http_multipart", "max_head = (%d+)"))), "`max_parts`, `max_head`")
-    says("a part that `part:body` holds", size(constant("http_multipart", "FIELD_MAX = (%d+)")), "its argument")
-    says("levels of JSON", tostring(constant("http_json", "decode_max_depth%((%d+)%)")))
+    says("names of a form", tostring(constant("http/request", "FORM_MAX = (%d+)")))
+    says("parts of multipart, a part's fields", ("%d, %s"):format(constant("http/multipart", "max_parts = (%d+)"),
+      size(constant("http/multipart", "max_head = (%d+)"))), "`max_parts`, `max_head`")
+    says("a part that `part:body` holds", size(constant("http/multipart", "FIELD_MAX = (%d+)")), "its argument")
+    says("levels of JSON", tostring(constant("http/json", "decode_max_depth%((%d+)%)")))
   end)
 
   it("of the client and its pool is what its page says", function()
     local options = rows "http-client"
     local text = pages["http-client"]
-    assert.equal(constant("http_client", "connect_timeout or (%d+)") .. " s", options["`connect_timeout`"][2])
-    assert.matches(": " .. constant("http_client", "redirects or (%d+)") .. "$", options["`redirects`"][2])
-    assert.equal(("bytes: %s, %s. \"too long\""):format(size(constant("http_answer", "BODY_MAX = (%d+)")),
-      size(constant("http_client", "HEAD_MAX = (%d+)"))), options["`max_body`, `max_head`"][2])
+    assert.equal(constant("http/client", "connect_timeout or (%d+)") .. " s", options["`connect_timeout`"][2])
+    assert.matches(": " .. constant("http/client", "redirects or (%d+)") .. "$", options["`redirects`"][2])
+    assert.equal(("bytes: %s, %s. \"too long\""):format(size(constant("http/client_response", "BODY_MAX = (%d+)")),
+      size(constant("http/client", "HEAD_MAX = (%d+)"))), options["`max_body`, `max_head`"][2])
     for option, pattern in pairs { max_idle = "max_idle or (%d+)", max_idle_per_host = "max_idle_per_host or (%d+)" } do
-      assert.truthy(text:find(("`%s` (%d)"):format(option, constant("http_pool", pattern)), 1, true), option)
+      assert.truthy(text:find(("`%s` (%d)"):format(option, constant("http/pool", pattern)), 1, true), option)
     end
-    assert.truthy(text:find(("`idle_timeout` (%d s)"):format(constant("http_pool", "idle_timeout or (%d+)")), 1, true))
+    assert.truthy(text:find(("`idle_timeout` (%d s)"):format(constant("http/pool", "idle_timeout or (%d+)")), 1, true))
   end)
 end)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* faces.h - the faces that no other face uses: each adds its functions to the table on top of the stack.
+ *
+ * Called by core. A face that others use has a header of its own. */
+#ifndef MOONPARK_FACES_H
+#define MOONPARK_FACES_H
+
+#include "lua/face.h"
+
+void l_debug_open(lua_State *L);
+void l_fs_open(lua_State *L);
+void l_http_file_open(lua_State *L);
+void l_http_forward_open(lua_State *L);
+void l_http_request_open(lua_State *L);
+void l_http_response_open(lua_State *L);
+void l_http_server_open(lua_State *L);
+void l_net_open(lua_State *L);
+void l_netpoll_open(lua_State *L);
+void l_resolver_open(lua_State *L);
+void l_run_open(lua_State *L);
+void l_select_open(lua_State *L);
+void l_sync_open(lua_State *L);
+void l_time_open(lua_State *L);
+void l_unix_open(lua_State *L);
+void l_watch_open(lua_State *L);
+void l_watchdog_open(lua_State *L);
+
+#endif
