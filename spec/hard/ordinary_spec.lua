@@ -66,6 +66,7 @@ local left_out = {
   },
   ["http/upload"] = {
     "is no whole one for the server",                       -- volume
+    "before its last chunk is written",                     -- pieces: the reset is met within it
   },
   ["http/idle"] = {
     "leave in one write",                                   -- pieces

@@ -407,6 +407,24 @@ describe("http.proxy, between client and target", function()
     end)
   end)
 
+  it("answers 502 if the target is gone when the end of a chunked body is written", function()
+    local taken, ended = core.event(), core.event()
+    local target = peers.scripted(function(conn)
+      conn:read_until "1\r\nx\r\n"
+      taken:set()
+      ended:wait()
+      conn:setoption("linger", 0)
+      conn:close()
+    end)
+    local conn = dial(in_front_of(target))
+    conn:write "POST / HTTP/1.1\r\nHost: me\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+    taken:wait()
+    conn:write "0\r\n\r\n" -- the proxy hears of this first, then of the reset
+    ended:set()
+    assert.matches("^HTTP/1.1 502 ", conn:read_until "\r\n\r\n")
+    conn:close()
+  end)
+
   it("lets a target be silent while a body goes up, behind an answer that has begun", function()
     local target = peers.scripted(function(conn)
       conn:read_until "\r\n\r\n"

@@ -41,6 +41,24 @@ describe("a large body", function()
     end
   end)
 
+  it("in chunks is answered although the server has closed before its last chunk is written", function()
+    local answered = core.event()
+    local server = peers.scripted(function(conn)
+      conn:read_until "1\r\nx\r\n"
+      conn:write "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!"
+      conn:setoption("linger", 0)
+      conn:close()
+      answered:set() -- the body ends before the client's loop hears of the answer
+    end)
+    local pieces = { "x" }
+    local answer, err = client:post(server.url, { body = function()
+      if not pieces[1] then answered:wait() end
+      return table.remove(pieces)
+    end })
+    assert.same({ 413, "no!" }, answer and { answer.status, answer.body } or err)
+    assert.same({ open = 0, idle = 0 }, client:stats())
+  end)
+
   it("has pieces of text or numbers; the rest raises where the body's function is", function()
     local server = peers.serve(function(req, res) res:send(req:body()) end)
     local function body_of(piece)

@@ -61,7 +61,8 @@ local function send_pieces(conn, body, left)
   end
   if left and left > 0 then return nil, "the body is shorter than its length", nil, true end
   if left then return true end
-  return conn:write("0\r\n\r\n")
+  local ok, err, errno = conn:write("0\r\n\r\n") -- what was written follows: none of our results
+  return ok, err, errno
 end
 
 -- Why the connection ended. What a peer has said before it did counts still.

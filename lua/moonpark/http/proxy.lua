@@ -143,6 +143,11 @@ local function send_piece(self, conn, data, chunked)
   return conn:write(data)
 end
 
+local function send_last_chunk(self, conn)
+  conn:set_write_deadline(deadline(self))
+  return conn:write "0\r\n\r\n"
+end
+
 -- The server answers that. res has the request itself: a table may stand before it.
 local function spoil(res, err) res.request.body_error = err end
 
@@ -180,8 +185,8 @@ local function send_pieces(self, req, res, conn, up)
     go_on(conn, up)
     if not data then
       if not up.chunked then return true end
-      conn:set_write_deadline(deadline(self))
-      return conn:write "0\r\n\r\n"
+      local ok, why = send_last_chunk(self, conn) -- errno follows: it is no result of ours
+      return ok, why
     end
     local ok
     ok, err = send_piece(self, conn, data, up.chunked)
