@@ -55,7 +55,7 @@ print("<!-- SPDX-License-Identifier: MIT -->\n<!-- drawn by spec/bench/plot.lua 
 print('<title id="title">CPU time of the server for one HTTP request</title>\n' .. STYLE)
 print(('<rect class="paper" width="%d" height="%d" rx="12"/>'):format(WIDTH, height))
 text("title", 24, 34, "CPU time of the server for one HTTP request")
-text("small", 24, 56, "plain text, 64 connections, one worker or thread; microseconds, shorter is better")
+text("small", 24, 56, "plain text, 64 connections, one worker or thread; in µs, shorter is better")
 for i, row in ipairs(rows) do
   local y = TOP + (i - 1) * ROW
   local middle = y + BAR - 6
