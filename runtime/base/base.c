@@ -7,6 +7,6 @@
 
 void base_fail(const char *what, const char *file, int line)
 {
-    fprintf(stderr, "moonpark: %s:%d: broken promise: %s\n", file, line, what);
+    fprintf(stderr, "moonpark: %s:%d: assertion failed: %s\n", file, line, what);
     abort();
 }
