@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* base.c - how a broken promise ends the process: one line that a bug report can quote. */
+/* base.c - a failed must() ends the process with one line that a bug report can quote. */
 #include "base/base.h"
 
 #include <stdio.h>

@@ -16,7 +16,7 @@ local GRACE, STEP = 0.05, 0.005    -- then seconds, for what must come by way of
 local SETTLE_LIMIT = 2             -- seconds of processor time
 local ABORT_TURNS = 20             -- for a test that is given up
 
-local ENDLESS = "never waits and runs in compiled code, which cannot be interrupted: the process was ended\n"
+local ENDLESS = "runs without waiting, in compiled code that cannot be interrupted: the process was ended\n"
 
 local reports = {} -- uncaught errors of tasks
 
