@@ -19,7 +19,7 @@ local left_out = {
     "SIGQUIT and SIGUSR1",                                  -- sight: a turn is one task here
   },
   ["fault"] = {
-    "resumed behind moonpark's back",                       -- pieces: its read has to wait here
+    "resumed without moonpark's knowledge",                       -- pieces: its read has to wait here
   },
   ["http/server"] = {
     "pipelined requests leaves in one write",               -- pieces

@@ -258,7 +258,7 @@ describe("http.proxy, between client and target", function()
           local server, got = reading(read)
           assert.matches("^HTTP/1.1 500 ", raw(server, "POST / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n" .. body))
           assert.is_nil(got())
-          assert.matches("http%.proxy: some of the body was read before", server.log[1])
+          assert.matches("http%.proxy: part of the body was already read", server.log[1])
         end
       end
     end)
@@ -292,7 +292,7 @@ describe("http.proxy, between client and target", function()
         stop()
         assert.equal(1, lines)
         assert.equal(1, #server.log)
-        assert.matches("^GET /x: the answer of [%d.:]+ was cut off: [%l ]+$", server.log[1])
+        assert.matches("^GET /x: the response from [%d.:]+ was cut off: [%l ]+$", server.log[1])
       end
     end)
 
@@ -357,7 +357,7 @@ describe("http.proxy, between client and target", function()
       assert.equal(0, server.pool.open)
       stop()
       assert.equal(1, #server.log)
-      assert.matches("the client did not take the answer: timeout$", server.log[1])
+      assert.matches("the client did not read the response: timeout$", server.log[1])
     end)
   end)
 

@@ -70,10 +70,10 @@ describe("a large body", function()
       local body = body_of(wrong)
       local ok, err = pcall(client.post, client, server.url, { body = body })
       assert.is_false(ok)
-      assert.equal(("%s:%d: a piece of the body must be a text, not a %s"):format(debug.getinfo(body, "S").short_src,
+      assert.equal(("%s:%d: a piece of the body must be a string, not a %s"):format(debug.getinfo(body, "S").short_src,
         debug.getinfo(body, "S").linedefined, type(wrong)), err)
       ok, err = pcall(client.post, client, server.url, { body = { read = body_of(wrong) } })
-      assert.same({ false, "a piece of the body must be a text, not a " .. type(wrong) }, { ok, err })
+      assert.same({ false, "a piece of the body must be a string, not a " .. type(wrong) }, { ok, err })
     end
   end)
 
