@@ -122,7 +122,7 @@ end
 
 ---@class moonpark.http.proxy.upload
 ---@field held string|nil the body, where somebody has read it before; else it is read as it comes
----@field chunked boolean how it is framed
+---@field length integer|true bytes of it; true: nobody knows
 ---@field sent integer bytes of it so far
 ---@field over boolean|nil nothing more is sent
 ---@field ok boolean|nil all of it was sent
@@ -135,12 +135,6 @@ local function deadline(self) return core.now() + self.io_timeout end
 -- Before each read of the answer.
 local function watch(self, conn, up)
   if up then conn:set_read_deadline((up.over or up.waits) and deadline(self) or nil) end
-end
-
-local function send_piece(self, conn, data, chunked)
-  conn:set_write_deadline(deadline(self))
-  if chunked then return conn:write(("%x\r\n"):format(#data), data, "\r\n") end
-  return conn:write(data)
 end
 
 -- The server answers that. res has the request itself: a table may stand before it.
@@ -173,25 +167,23 @@ local function next_piece(req, res, up)
 end
 
 -- true; nil, err and whether it was the client's side that has failed.
-local function send_pieces(self, req, res, conn, up)
+local function send_pieces(self, req, res, entry, up)
+  local reader, conn = entry.reader, entry.conn
   while true do
     local data, err = next_piece(req, res, up)
     if not data and err ~= "eof" then return nil, err, true end
     go_on(conn, up)
-    if not data then
-      if not up.chunked then return true end
-      conn:set_write_deadline(deadline(self))
-      return conn:write "0\r\n\r\n"
-    end
+    conn:set_write_deadline(deadline(self))
     local ok
-    ok, err = send_piece(self, conn, data, up.chunked)
-    if not ok then return nil, err end
+    if data then ok, err = reader:send(conn, data) else ok, err = reader:finish(conn) end
+    if not data or not ok then return ok, err end
   end
 end
 
 -- A target that refuses more of the body may have said why, so that is waited for.
-local function send_up(self, req, res, conn, up)
-  up.ok, up.err, up.clients = send_pieces(self, req, res, conn, up)
+local function send_up(self, req, res, entry, up)
+  local conn = entry.conn
+  up.ok, up.err, up.clients = send_pieces(self, req, res, entry, up)
   up.over = true
   if up.clients or up.err == "timeout" then
     conn:close() -- nobody answers half a request
@@ -312,9 +304,7 @@ end
 
 -- A status, or nil, err.
 local function exchange(self, res, entry, method, head, body)
-  local conn = entry.conn
-  local ok, err
-  if body and body ~= "" then ok, err = conn:write(head, body) else ok, err = conn:write(head) end
+  local ok, err = entry.reader:begin(entry.conn, head, body and #body, body)
   if not ok then return nil, err end
   return status_of(self, res, entry, method)
 end
@@ -353,7 +343,7 @@ local function both_ways(self, req, res, use, method, up)
   return task.scope(function(scope)
     conn:set_timeout(nil)
     watch(self, conn, up)
-    local sender = scope:go(send_up, self, req, res, conn, up)
+    local sender = scope:go(send_up, self, req, res, entry, up)
     local status, err = status_of(self, res, entry, method, up)
     if status and status ~= 101 then
       answer(self, req, res, use, up)
@@ -371,7 +361,7 @@ local function pass_streaming(self, req, res, use, up)
   local entry, err = take(self, use, true)
   if not entry then return refuse(self, req, res, err) end
   local ok
-  ok, err = entry.conn:write(head)
+  ok, err = entry.reader:begin(entry.conn, head, up.length)
   if not ok then
     drop(self, use)
     return refuse(self, req, res, err)
@@ -388,7 +378,7 @@ end
 
 local function pass_held(self, req, res, use, held)
   if #held <= SMALL then return pass_small(self, req, res, use, held) end
-  return pass_streaming(self, req, res, use, { held = held, chunked = false, sent = 0, waits = false })
+  return pass_streaming(self, req, res, use, { held = held, length = #held, sent = 0, waits = false })
 end
 
 local function pass_whole(self, req, res, use, length)
@@ -414,7 +404,7 @@ local function pass(self, req, res, use)
   if not waits and framing == "length" and announced <= SMALL then
     return pass_whole(self, req, res, use, announced)
   end
-  return pass_streaming(self, req, res, use, { chunked = framing == "chunks", sent = 0, waits = waits })
+  return pass_streaming(self, req, res, use, { length = announced or true, sent = 0, waits = waits })
 end
 
 local function handle(self, req, res)
