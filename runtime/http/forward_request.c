@@ -220,25 +220,28 @@ static int64_t length_of(const struct http_head *h, int64_t held)
     return h->chunked ? HTTP_LENGTH_UNKNOWN : h->content_length >= 0 ? h->content_length : HTTP_LENGTH_NONE;
 }
 
-static int put_end(const struct forwarding *j)
+static int put_end(const struct forwarding *j, bool asks)
 {
     int r = put_protocols(j);
     const struct http_ending ending = {
         .length = length_of(&j->x->head, j->q->held),
-        .expect = j->q->held < 0 && forward_request_asks(j->x),
+        .expect = asks,
         .protocols = {buf_at(j->value), buf_len(j->value)},
     };
     return r < 0 ? r : j->w->wire->end(&j->w->bytes, &ending);
 }
 
-int forward_request(struct http_reader *w, const struct http_exchange *x, const struct forward_request *q)
+int forward_request(struct http_reader *w, struct http_exchange *x, const struct forward_request *q)
 {
     const struct forwarding j = {.w = w, .x = x, .q = q, .value = &w->trailer};
+    bool asks = q->held < 0 && forward_request_asks(x);
     http_client_begin(w, false, 0);
     int r = put_start(&j);
     r = r < 0 ? r : put_clients_fields(&j);
     r = r < 0 ? r : put_our_fields(&j);
-    return r < 0 ? r : put_end(&j);
+    r = r < 0 ? r : put_end(&j, asks);
+    x->relayed |= r == 0 && asks;
+    return r;
 }
 
 /* Nobody has told the client to go on yet. */

@@ -25,9 +25,10 @@ struct forward_request {
     enum forward_client client;
 };
 
-/* Writes the head into w->bytes, and those protocols that it asks for into w->trailer. 0; ERR_MALFORMED: the client's
- * message must not be passed on; -ENOMEM. */
-int forward_request(struct http_reader *w, const struct http_exchange *x, const struct forward_request *q);
+/* Writes the head into w->bytes, and those protocols that it asks for into w->trailer. A client that waits for "100
+ * Continue" is the target's to answer from here on. 0; ERR_MALFORMED: the client's message must not be passed on;
+ * -ENOMEM. */
+int forward_request(struct http_reader *w, struct http_exchange *x, const struct forward_request *q);
 
 /* Does the client wait for "100 Continue" with the body, so that the target is to say it? */
 bool forward_request_asks(const struct http_exchange *x);

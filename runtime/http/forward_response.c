@@ -87,10 +87,8 @@ static bool takes_body(struct http_exchange *x, struct http_reader *r, struct co
     return true;
 }
 
-bool forward_response_may_begin(const struct http_exchange *x)
-{
-    return x->framing.phase == HTTP_UNSENT && !x->conn->c.side[POLL_W].holder;
-}
+bool forward_response_has_begun(const struct http_exchange *x) { return x->framing.phase != HTTP_UNSENT; }
+bool forward_response_is_free(const struct http_exchange *x) { return !x->conn->c.side[POLL_W].holder; }
 
 int forward_response(struct http_exchange *x, struct http_reader *r, struct conn *c)
 {
@@ -120,7 +118,7 @@ static int put_interim(struct buf *out, const struct http_reader *r)
 static bool hears_interim(const struct http_exchange *x, int status)
 {
     bool told = status == 100 && x->head.expect && x->continued;
-    return !x->peer.old && !x->failure && x->framing.phase == HTTP_UNSENT && !told;
+    return !x->peer.old && !x->failure && !forward_response_has_begun(x) && !told;
 }
 
 int forward_response_interim(struct http_exchange *x, const struct http_reader *r)

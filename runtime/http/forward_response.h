@@ -9,8 +9,11 @@
 #include "http/http_body.h"
 #include "http/http_client.h"
 
-/* Nothing of a response was sent, and nobody is sending? */
-bool forward_response_may_begin(const struct http_exchange *x);
+/* Was the head of a response written? */
+bool forward_response_has_begun(const struct http_exchange *x);
+
+/* Is no task in the middle of a write? The functions that follow need that. */
+bool forward_response_is_free(const struct http_exchange *x);
 
 /* Writes the head that r has read on c, and the body too if that is small and has come. 1: that was all of the
  * response; 0: the body is to follow; ERR_MALFORMED: a client might misread it; -ENOMEM; or why x's response has

@@ -125,6 +125,8 @@ const struct conn_op *http_client_head(const struct http_reader *r) { return r->
 const struct conn_op *http_client_some(const struct http_reader *r) { return r->wire->some; }
 const struct conn_op *http_client_all(const struct http_reader *r) { return r->wire->whole; }
 
+bool http_client_has_length(const struct http_reader *r) { return r->body.framing == HTTP_BY_LENGTH; }
+
 bool http_client_reusable(const struct http_reader *r, const struct conn *c)
 {
     if (c->side[POLL_R].holder) /* another task still asks for more of this response */

@@ -116,6 +116,9 @@ const struct conn_op *http_client_head(const struct http_reader *r);
 const struct conn_op *http_client_some(const struct http_reader *r);
 const struct conn_op *http_client_all(const struct http_reader *r);
 
+/* Is the length of the body known? */
+bool http_client_has_length(const struct http_reader *r);
+
 /* These, of HTTP/1. */
 extern const struct conn_op http_client_body, http_client_whole;
 

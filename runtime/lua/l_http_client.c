@@ -229,7 +229,7 @@ static int l_whole(lua_State *L)
 {
     const struct http_reader *r = l_http_reader(L, 1);
     size_t limit = face_size(L, 3, 0, SIZE_MAX);
-    if (r->body.framing != HTTP_BY_LENGTH)
+    if (!http_client_has_length(r))
         return luaL_error(L, "the body is not framed by its length");
     return read_with(L, http_client_all(r), limit, push_body);
 }

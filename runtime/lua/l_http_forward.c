@@ -44,7 +44,6 @@ static int l_forward_request(lua_State *L)
     int r = forward_request(w, x, &q);
     if (r < 0)
         return face_error(L, r);
-    x->relayed |= q.held < 0 && forward_request_asks(x);
     lua_pushlstring(L, buf_at(&w->bytes), buf_len(&w->bytes));
     if (buf_len(&w->trailer) > 0)
         lua_pushlstring(L, buf_at(&w->trailer), buf_len(&w->trailer));
@@ -81,7 +80,7 @@ static int l_forward_response(lua_State *L)
     struct http_reader *reader = l_http_reader(L, 3);
     struct conn *c = l_conn_test(L, 4);
     luaL_argcheck(L, c && c->kind == CONN_STREAM, 4, "connection expected");
-    if (!forward_response_may_begin(x))
+    if (forward_response_has_begun(x) || !forward_response_is_free(x))
         return luaL_error(L, "the response was sent already");
     int r = forward_response(x, reader, c);
     if (r < 0)
@@ -95,7 +94,7 @@ static int l_forward_interim(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
     const struct http_reader *reader = l_http_reader(L, 3);
-    if (x->conn->c.side[POLL_W].holder)
+    if (!forward_response_is_free(x))
         return luaL_error(L, "another task writes this response");
     return face_result(L, forward_response_interim(x, reader));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* forwarded.c - the bytes are a path, and then the fields of a request that a proxy passes on: what it says of the client
- * stands, whatever the client has said. */
+/* forwarded.c - the bytes are a path, and then the fields of a request that a proxy passes on: what it says of the
+ * client stands, whatever the client has said. */
 #include "fuzz.h"
 
 #include "base/errors.h"
@@ -179,7 +179,7 @@ static void check_passed(const struct http_head *h, const char *bytes, const str
     free(want);
 }
 
-/* What a Connection field lists has gone; our own fields stand nevertheless, and names of theirs are looked at above. */
+/* What a Connection field lists has gone. Our own fields stand nevertheless: these are looked at above. */
 static void check_hops(const struct http_head *h, const char *bytes, struct buf *out)
 {
     static struct http_head got;
