@@ -137,6 +137,15 @@ local function watch(self, conn, up)
   if up then conn:set_read_deadline((up.over or up.waits) and deadline(self) or nil) end
 end
 
+-- No data: the body's end.
+local function send_piece(self, entry, data)
+  local reader, conn = entry.reader, entry.conn
+  conn:set_write_deadline(deadline(self))
+  local ok, err
+  if data then ok, err = reader:send(conn, data) else ok, err = reader:finish(conn) end
+  return ok, err
+end
+
 -- The server answers that. res has the request itself: a table may stand before it.
 local function spoil(res, err) res.request.body_error = err end
 
@@ -168,27 +177,24 @@ end
 
 -- true; nil, err and whether it was the client's side that has failed.
 local function send_pieces(self, req, res, entry, up)
-  local reader, conn = entry.reader, entry.conn
   while true do
     local data, err = next_piece(req, res, up)
     if not data and err ~= "eof" then return nil, err, true end
-    go_on(conn, up)
-    conn:set_write_deadline(deadline(self))
+    go_on(entry.conn, up)
     local ok
-    if data then ok, err = reader:send(conn, data) else ok, err = reader:finish(conn) end
+    ok, err = send_piece(self, entry, data)
     if not data or not ok then return ok, err end
   end
 end
 
 -- A target that refuses more of the body may have said why, so that is waited for.
 local function send_up(self, req, res, entry, up)
-  local conn = entry.conn
   up.ok, up.err, up.clients = send_pieces(self, req, res, entry, up)
   up.over = true
   if up.clients or up.err == "timeout" then
-    conn:close() -- nobody answers half a request
-  elseif not conn:set_read_deadline(deadline(self)) then
-    conn:close() -- nothing would end the wait
+    entry.conn:close() -- nobody answers half a request
+  elseif not entry.conn:set_read_deadline(deadline(self)) then
+    entry.conn:close() -- nothing would end the wait
   end
 end
 
