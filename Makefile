@@ -295,7 +295,7 @@ $(ARM64_SPECS:%=arm64/%): arm64/%:
 
 # What the parsers promise, held to whatever libFuzzer thinks of. Those in Lua run in a Lua state of the release build.
 # llhttp is read beside ours where it is installed.
-FUZZ_C       := request response chunked target
+FUZZ_C       := request response chunked target forwarded
 FUZZ_LUA     := url cookies multipart
 FUZZ         ?= $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_SECONDS ?= 60
@@ -317,6 +317,10 @@ $(FUZZ_BUILD)/%.o: runtime/http/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
 
+$(FUZZ_BUILD)/%.o: runtime/base/%.c Makefile
+	@mkdir -p $(@D)
+	$(QUIET)$(FUZZ_CC) $(WARNINGS)
+
 $(FUZZ_BUILD)/llhttp_%.o: $(LLHTTP)/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) -w $(FUZZ_LLHTTP)
@@ -324,6 +328,8 @@ $(FUZZ_BUILD)/llhttp_%.o: $(LLHTTP)/%.c Makefile
 $(FUZZ_C:%=$(FUZZ_BUILD)/fuzz_%): $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/%.o $(FUZZ_OBJECTS)
 	@echo 'link $@'
 	$(QUIET)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^
+
+$(FUZZ_BUILD)/fuzz_forwarded: $(patsubst %,$(FUZZ_BUILD)/%.o,buf http_forwarded http_hops forward_request)
 
 $(FUZZ_BUILD)/fuzz_lua: $(FUZZ_BUILD)/lua.o
 	@echo 'link $@'

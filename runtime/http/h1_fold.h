@@ -2,7 +2,7 @@
 /* h1_fold.h - heads and trailer sections of responses, where fields may be folded (obs-fold, RFC 9112 5.2): a line
  * that begins with white space goes on with the field before it, and each such fold is one space.
  *
- * Called by http_client and http_conn. Requests never come here: a folded field of theirs is refused. The
+ * Called by h1_client and http_body. Requests never come here: a folded field of theirs is refused. The
  * first line of a head, and the first field, have nothing that they could go on with. */
 #ifndef MOONPARK_H1_FOLD_H
 #define MOONPARK_H1_FOLD_H

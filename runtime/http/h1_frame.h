@@ -2,8 +2,8 @@
 /* h1_frame.h - HTTP/1 framing, RFC 9112 6 and 9: what body follows a head, where it ends, and whether the connection
  * goes on after it. Tables of states without socket and without Lua.
  *
- * Called by http_body, http_client, http_conn, http_server and the Lua faces. Bytes come and go through
- * the caller's buffers. */
+ * Called by h1_client, http_body, http_conn, http_fields, http_server, forward_response and the Lua faces. Bytes come
+ * and go through the caller's buffers. */
 #ifndef MOONPARK_H1_FRAME_H
 #define MOONPARK_H1_FRAME_H
 

@@ -199,24 +199,25 @@ static bool next_token(const char *value, size_t n, size_t *at, struct http_span
 
 /* RFC 9112 6.1: "chunked" alone is understood. A list that ends in it is well-formed, but has codings that we do not
  * know. Everything else leaves the length of a request unclear: chunked twice or in the middle, parameters, empty
- * elements, a second field. A response whose codings do not end in chunked ends with its connection, 6.3. */
+ * elements, a second field. Several fields of a response are one list, RFC 9110 5.3; where its codings do not end in
+ * chunked the body ends with the connection, 6.3. */
 static int read_coding(struct http_head *h, const char *value, size_t n)
 {
     size_t at = 0;
     struct http_span token = {0};
-    bool ok, last = false, request = h->status == 0;
-    int count = 0, chunks = 0;
-    if (h->codings++ > 0)
+    bool ok, request = h->status == 0;
+    int count = 0;
+    if (h->codings++ > 0 && request)
         return HTTP_BAD_CODING;
     for (; next_token(value, n, &at, &token, &ok); count++) {
-        if (!ok)
+        bool chunks = same(value + token.at, token.length, "chunked");
+        if (!ok || (chunks && h->has_chunks))
             return HTTP_BAD_CODING;
-        last = same(value + token.at, token.length, "chunked");
-        chunks += last;
-        h->coded |= !last && !same(value + token.at, token.length, "identity");
+        h->coded |= h->chunked || (!chunks && !same(value + token.at, token.length, "identity"));
+        h->has_chunks |= chunks;
+        h->chunked = chunks;
     }
-    h->chunked = last;
-    if (count == 0 || (request && !last) || (last && chunks > 1) || (count == 1 && token.length != n))
+    if (count == 0 || (request && !h->chunked) || (count == 1 && token.length != n))
         return HTTP_BAD_CODING;
     return request && count > 1 ? HTTP_CODING : 1;
 }

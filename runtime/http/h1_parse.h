@@ -69,7 +69,8 @@ struct http_head {
     uint8_t minor;                   /* of the version: 0, or 1 and more */
     uint8_t hosts, lengths, codings; /* how many fields of these were seen */
     bool has_query;
-    bool chunked;
+    bool has_chunks; /* "chunked" is among the transfer codings */
+    bool chunked;    /* and is the last one */
     bool coded;      /* of a response: it has transfer codings that nobody here undoes */
     bool close;      /* Connection has "close" */
     bool keep_alive; /* Connection has "keep-alive" */

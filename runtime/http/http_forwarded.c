@@ -200,7 +200,7 @@ static int next_char(const char *s, size_t n, size_t *at)
     int more = first < 0xc0 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf8 ? 3 : first < 0xfc ? 4 : 5;
     int c = first & (0x3f >> more);
     size_t end = *at;
-    if (more == 0)
+    if (more == 0 || first >= 0xfe) /* these two begin nothing, in its old form of six bytes either */
         return first;
     for (int i = 0; i < more; i++) {
         int byte = end < n ? next_byte(s, n, &end) : -1;

@@ -2,8 +2,8 @@
 /* http_forwarded.h - what a proxy looks at before it passes a request on: fields that say who is in front of the
  * target, and paths that would leave the target's own.
  *
- * Called by l_http_forward. A field that a client has written badly could swallow what the proxy adds behind
- * it; so what is not to the letter of its grammar is not passed on. */
+ * Called by forward_request and the Lua face. A field that a client has written badly could swallow what the proxy adds
+ * after it; so what is not to the letter of its grammar is not passed on. */
 #ifndef MOONPARK_HTTP_FORWARDED_H
 #define MOONPARK_HTTP_FORWARDED_H
 

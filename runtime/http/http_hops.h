@@ -2,7 +2,7 @@
 /* http_hops.h - which fields of a head concern one connection only, and stay behind when it is passed on (RFC 9110
  * 7.6.1).
  *
- * Called by l_http_forward. */
+ * Called by forward_request, forward_response and http_forwarded. */
 #ifndef MOONPARK_HTTP_HOPS_H
 #define MOONPARK_HTTP_HOPS_H
 

@@ -30,81 +30,139 @@ static struct conn *connection(lua_State *L, int idx)
     return c;
 }
 
-/* ---- heads ---- */
-
-static bool is_target(const char *bytes, size_t n)
+static struct http_text text(lua_State *L, int idx)
 {
-    for (size_t i = 0; i < n; i++)
-        if (bytes[i] <= ' ' || bytes[i] == 127)
-            return false; /* negative: not ASCII */
-    return n > 0;
+    struct http_text s;
+    s.at = luaL_checklstring(L, idx, &s.length);
+    return s;
 }
 
-static int refuse(lua_State *L, const char *what, const char *name)
+/* ---- heads ---- */
+
+static int refuse(lua_State *L, enum http_wrong wrong, const char *what)
 {
+    static const char *const words[] = {
+        [HTTP_WRONG_METHOD] = "invalid method '%s'", [HTTP_WRONG_TARGET] = "invalid target '%s'",
+        [HTTP_WRONG_NAME] = "invalid header name '%s'", [HTTP_WRONG_VALUE] = "invalid value of header '%s'",
+    };
     lua_pushnil(L);
-    lua_pushfstring(L, what, name);
+    lua_pushfstring(L, words[wrong], what);
     return 2;
 }
 
-/* Adds the field at -2 and -1 and takes both away: NULL, or what is wrong with it. */
-static const char *put_field(lua_State *L, struct buf *out, int *r)
+/* Adds the field at -2 and -1: 0, or how the face function ends. */
+static int add_field(lua_State *L, struct http_reader *r)
 {
-    size_t name_length, n;
-    const char *wrong = NULL;
-    const char *name = lua_tolstring(L, -2, &name_length), *value = lua_tolstring(L, -1, &n);
-    if (!name || !h1_parse_is_token(name, name_length))
-        wrong = "invalid header name '%s'";
-    else if (!value || !h1_parse_is_value(value, n))
-        wrong = "invalid value of header '%s'";
-    else
-        *r = h1_add_field(out, name, name_length, value, n);
-    return wrong;
+    struct http_text name, value;
+    name.at = lua_tolstring(L, -2, &name.length);
+    value.at = lua_tolstring(L, -1, &value.length);
+    int e = !name.at ? HTTP_WRONG_NAME : !value.at ? HTTP_WRONG_VALUE : http_client_field(r, name, value);
+    if (e < 0)
+        return face_error(L, e);
+    return e > 0 ? refuse(L, (enum http_wrong)e, name.at ? name.at : luaL_typename(L, -2)) : 0;
 }
 
-static int put_fields(lua_State *L, int idx, struct buf *out)
+static int add_fields(lua_State *L, int idx, struct http_reader *r)
 {
-    int r = 0;
-    for (int i = 1; r == 0; i += 2) {
+    for (int i = 1;; i += 2) {
         lua_rawgeti(L, idx, i);
         lua_rawgeti(L, idx, i + 1);
         if (lua_isnil(L, -2))
-            break;
-        const char *wrong = put_field(L, out, &r);
-        if (wrong) {
-            const char *name = lua_tostring(L, -2);
-            return refuse(L, wrong, name ? name : luaL_typename(L, -2));
-        }
+            return 0;
+        int pushed = add_field(L, r);
+        if (pushed > 0)
+            return pushed;
         lua_pop(L, 2);
     }
-    return r;
 }
 
-/* request(method, target, fields) -> the head's text | nil, what is wrong: it lies in the reader's memory meanwhile */
+/* Bytes of a request's body; nil: it has none, true: nobody knows. */
+static int64_t check_length(lua_State *L, int idx)
+{
+    if (lua_isnoneornil(L, idx))
+        return HTTP_LENGTH_NONE;
+    return lua_isboolean(L, idx) ? HTTP_LENGTH_UNKNOWN : (int64_t)luaL_checknumber(L, idx);
+}
+
+/* request(method, target, fields[, length[, expect[, protocol[, last]]]]) -> the head's text | nil, what is wrong: it
+ * lies in the reader's memory meanwhile. What the last four say is written after the fields: see struct http_ending */
 static int l_request(lua_State *L)
 {
     struct http_reader *r = l_http_reader(L, 1);
-    struct buf *out = &r->bytes;
-    size_t method_length, target_length;
-    const char *method = luaL_checklstring(L, 2, &method_length), *target = luaL_checklstring(L, 3, &target_length);
+    const struct http_start start = {.method = text(L, 2), .path = text(L, 3)};
+    const struct http_ending ending = {
+        .length = check_length(L, 5), .expect = lua_toboolean(L, 6),
+        .protocols = lua_toboolean(L, 7) ? text(L, 7) : (struct http_text){0}, .last = lua_toboolean(L, 8),
+    };
     luaL_checktype(L, 4, LUA_TTABLE);
-    if (!h1_parse_is_token(method, method_length))
-        return refuse(L, "invalid method '%s'", method);
-    if (!is_target(target, target_length))
-        return refuse(L, "invalid target '%s'", target);
-    http_client_begin(r, false, 0);
-    int e = buf_append(out, method, method_length);
-    e = e < 0 ? e : buf_append(out, " ", 1);
-    e = e < 0 ? e : buf_append(out, target, target_length);
-    e = e < 0 ? e : buf_append(out, " HTTP/1.1\r\n", 11);
-    e = e < 0 ? e : put_fields(L, 4, out);
+    int e = http_client_start(r, &start);
     if (e > 0)
-        return e;
-    e = e < 0 ? e : h1_end_head(out);
+        return refuse(L, (enum http_wrong)e, e == HTTP_WRONG_METHOD ? start.method.at : start.path.at);
+    int pushed = e < 0 ? 0 : add_fields(L, 4, r);
+    if (pushed > 0)
+        return pushed;
+    e = e < 0 ? e : http_client_end(r, &ending);
+    if (e > 0)
+        return refuse(L, (enum http_wrong)e, "Upgrade");
     if (e < 0)
         return face_error(L, e);
-    lua_pushlstring(L, buf_at(out), buf_len(out));
+    lua_pushlstring(L, buf_at(&r->bytes), buf_len(&r->bytes));
     return 1;
+}
+
+/* ---- bodies ---- */
+
+static struct conn *free_to_write(lua_State *L, int idx)
+{
+    struct conn *c = connection(L, idx);
+    if (c->side[POLL_W].holder)
+        luaL_error(L, "another task is writing this request");
+    return c;
+}
+
+static int write_with(lua_State *L, struct task *t, struct conn *c, int e)
+{
+    if (e == HTTP_TOO_LONG || e == HTTP_TOO_SHORT) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "body is %s than its Content-Length", e == HTTP_TOO_LONG ? "longer" : "shorter");
+        lua_pushnil(L);
+        lua_pushboolean(L, 1);
+        return face_return(L, t, 4);
+    }
+    return e < 0 ? face_return(L, t, face_error(L, e)) : l_conn_run(L, t, c, &conn_write, l_conn_push_done);
+}
+
+/* begin(connection, head, length, data | nil) -> as send(): a request begins, which has a body of that length; data is
+ * what is here of it */
+static int l_begin(lua_State *L)
+{
+    struct http_reader *r = l_http_reader(L, 1);
+    struct conn *c = free_to_write(L, 2);
+    struct task *t = face_task(L, face_ctx(L));
+    struct http_text head = text(L, 3), data = lua_toboolean(L, 5) ? text(L, 5) : (struct http_text){0};
+    http_client_sends(r, check_length(L, 4));
+    return write_with(L, t, c, http_client_send(r, t, head, data));
+}
+
+/* send(connection, data) -> true | nil, err, errno, is that the caller's mistake */
+static int l_send(lua_State *L)
+{
+    struct http_reader *r = l_http_reader(L, 1);
+    struct conn *c = free_to_write(L, 2);
+    struct task *t = face_task(L, face_ctx(L));
+    return write_with(L, t, c, http_client_send(r, t, (struct http_text){0}, text(L, 3)));
+}
+
+/* finish(connection) -> as send(): all of the body was sent */
+static int l_finish(lua_State *L)
+{
+    struct http_reader *r = l_http_reader(L, 1);
+    struct conn *c = free_to_write(L, 2);
+    struct task *t = face_task(L, face_ctx(L));
+    int e = http_client_finish(r, t);
+    if (e == 0 && t->op.length == 0)
+        return face_return(L, t, face_result(L, 0));
+    return write_with(L, t, c, e);
 }
 
 /* ---- reading ---- */
@@ -129,6 +187,7 @@ static int l_reader(lua_State *L)
 {
     struct reader_face *f = face_new(L, FACE_META_HTTP_READER, sizeof *f);
     f->mark = &reader_mark;
+    http_client_init(&f->r);
     return 1;
 }
 
@@ -156,22 +215,23 @@ static int l_head(lua_State *L)
     http_client_begin(r, lua_toboolean(L, 3), face_size(L, 4, 1, 65536));
     r->continues = lua_toboolean(L, 5);
     r->relays = lua_toboolean(L, 6);
-    return read_with(L, &http_client_head, 0, push_status);
+    return read_with(L, http_client_head(r), 0, push_status);
 }
 
 /* read(connection, max) -> 1..max bytes of the body | nil, "eof" | nil, err, errno */
 static int l_read(lua_State *L)
 {
-    return read_with(L, &http_client_body, face_size(L, 3, 1, limits.scratch), push_body);
+    return read_with(L, http_client_some(l_http_reader(L, 1)), face_size(L, 3, 1, limits.scratch), push_body);
 }
 
 /* whole(connection, max) -> all of a body framed by its length | nil, err, errno */
 static int l_whole(lua_State *L)
 {
+    const struct http_reader *r = l_http_reader(L, 1);
     size_t limit = face_size(L, 3, 0, SIZE_MAX);
-    if (l_http_reader(L, 1)->body.framing != HTTP_BY_LENGTH)
+    if (!http_client_has_length(r))
         return luaL_error(L, "body is not framed by its length");
-    return read_with(L, &http_client_whole, limit, push_body);
+    return read_with(L, http_client_all(r), limit, push_body);
 }
 
 /* framing() -> "none" | "length" | "chunks" | "end", bytes announced, is all of it read */
@@ -220,9 +280,10 @@ static int l_is_quiet(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"__gc", l_gc},       {"fields", l_fields},   {"framing", l_framing},         {"head", l_head},
-    {"is_reusable", l_is_reusable}, {"read", l_read}, {"request", l_request}, {"status_line", l_status_line},
-    {"trailers", l_trailers}, {"whole", l_whole}, {NULL, NULL},
+    {"__gc", l_gc},           {"begin", l_begin},     {"fields", l_fields},     {"finish", l_finish},
+    {"framing", l_framing},   {"head", l_head},       {"is_reusable", l_is_reusable}, {"read", l_read},
+    {"request", l_request},   {"send", l_send},       {"status_line", l_status_line}, {"trailers", l_trailers},
+    {"whole", l_whole},       {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {{"http_is_quiet", l_is_quiet}, {"http_reader", l_reader}, {NULL, NULL}};

@@ -2,6 +2,8 @@
 /* l_http_head.c - names are made lower case as they are pushed: so scripts compare strings and nothing else. */
 #include "lua/l_http_head.h"
 
+#include "http/http_fields.h"
+
 static void push_lower(lua_State *L, const char *name, size_t n)
 {
     luaL_Buffer b;
@@ -32,22 +34,17 @@ void l_http_head_push_trailer(lua_State *L, const struct buf *trailer)
     struct http_field f;
     size_t at = 0;
     lua_newtable(L);
-    for (int i = 0; at < buf_len(trailer); i++) {
-        must(h1_parse_trailer(&f, buf_at(trailer), buf_len(trailer), &at) > 0); /* it was parsed when it came */
-        if (f.name.length > 0)
-            set_field(L, buf_at(trailer), &f, i);
-    }
+    for (int i = 0; http_fields_next(trailer, &at, &f); i++)
+        set_field(L, buf_at(trailer), &f, i);
 }
 
 int l_http_head_push_framing(lua_State *L, const struct http_head *head, const struct http_body *body)
 {
-    static const char *const words[] = {[HTTP_NO_BODY] = "none", [HTTP_BY_LENGTH] = "length",
-                                        [HTTP_BY_CHUNKS] = "chunks", [HTTP_BY_END] = "end"};
-    lua_pushstring(L, words[body->framing]);
+    lua_pushstring(L, http_fields_framing(body));
     if (head->content_length >= 0)
         lua_pushnumber(L, (lua_Number)head->content_length);
     else
         lua_pushnil(L);
-    lua_pushboolean(L, body->over && !body->held);
+    lua_pushboolean(L, http_fields_all_read(body));
     return 3;
 }

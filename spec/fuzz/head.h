@@ -22,7 +22,8 @@ static inline void head_check(const struct http_head *h, const char *bytes, int 
             check(!strchr(" \t", bytes[value.at]) && !strchr(" \t", bytes[value.at + value.length - 1]));
     }
     check(memcmp(bytes + got - 2, "\r\n", 2) == 0 && !memchr(bytes, '\0', (size_t)got));
-    check(!h->chunked || (h->content_length < 0 && h->minor > 0 && h->codings == 1));
+    check(!h->chunked || (h->content_length < 0 && h->minor > 0 && h->has_chunks));
+    check(h->codings <= 1 || h->status > 0);
     check(h->content_length < 0 || h->lengths == 1);
 }
 

@@ -115,6 +115,19 @@ describe("a transfer coding that does not end in chunked", function()
     assert.equal(1, server.count)
   end)
 
+  it("may be said in several fields, which are one list", function()
+    for fields, said in pairs {
+      ["Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"] = "gzip, chunked",
+      ["Transfer-Encoding: identity\r\nX: 1\r\nTransfer-Encoding: chunked\r\n"] = "identity, chunked",
+    } do
+      local server = peers.saying(OK .. fields .. "\r\n2\r\nab\r\n0\r\n\r\n", peers.ok "next")
+      local answer = assert(http.get(server.url))
+      assert.same({ "ab", said }, { answer.body, answer.headers["transfer-encoding"] })
+      assert.equal("next", assert(http.get(server.url)).body)
+      assert.equal(1, server.count)
+    end
+  end)
+
   it("keeps the content coding packed, too", function()
     local server = once(OK .. "Transfer-Encoding: gzip\r\nContent-Encoding: gzip\r\n\r\nno gzip")
     local answer = assert(http.get(server.url))
@@ -125,7 +138,7 @@ describe("a transfer coding that does not end in chunked", function()
     for _, fields in ipairs { "Transfer-Encoding: gzip\r\nContent-Length: 4\r\n",
       "Transfer-Encoding: chunked, chunked\r\n",
       "Content-Length: 4\r\nTransfer-Encoding: identity\r\n",
-      "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+      "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
       "Transfer-Encoding:\r\n", "Transfer-Encoding: chunked;q=1\r\n", "Transfer-Encoding: chunked,\r\n" } do
       assert.same({ nil, "malformed message" }, { http.get(once(OK .. fields .. "\r\nbody").url) }, fields)
     end
@@ -146,7 +159,8 @@ describe("a transfer coding that does not end in chunked", function()
   end)
 
   it("is not passed on by a proxy: whoever gets the answer could not undo it", function()
-    for _, coding in ipairs { "gzip", "gzip, chunked" } do
+    for _, coding in ipairs { "gzip", "gzip, chunked", "chunked, identity", "gzip\r\nTransfer-Encoding: chunked",
+      "chunked\r\nTransfer-Encoding: identity" } do
       local target = once(OK .. "Transfer-Encoding: " .. coding .. "\r\n\r\n2\r\nab\r\n0\r\n\r\n")
       local front = peers.serve(http.proxy(target.url))
       assert.equal(502, assert(http.get(front.url)).status)

@@ -94,7 +94,8 @@ describe("http.proxy, in front of a target", function()
     local target = noting()
     local server = peers.serve(proxy_to(target.url .. "/base"))
     for _, path in ipairs { "/...", "/a..", "/..a/b", "/.well-known/x", "/a%2fb", "/%252e%252e/x", "//x", "/a;..;b",
-      "/x?/../y" } do
+      "/x?/../y", "/%fe%80%80%80%80%ae/x", "/..%fe%80%80%80%80%a0/x", "/%ff%80%80%80%80%80%ae/x", "/%fe%80%80%80%80%80",
+      "/%fe/x", "/%ff" } do
       assert.equal(200, status_of(server, path))
       assert.equal("GET /base" .. path .. " HTTP/1.1", target.heads[#target.heads]:match "^[^\n]*")
     end

@@ -73,31 +73,30 @@ local function await_continue(job, use)
   return false, status
 end
 
--- Starts what may take long: it goes up while the answer is awaited.
-local function upload(job, use, body, length)
+-- Starts what may take long: it goes up while the answer is awaited. head: if it was not sent yet.
+local function upload(job, use, head)
   local options = job.options
-  use.limits = { length = length, io = options.io_timeout, head = options.head_timeout, deadline = job.deadline }
+  use.limits = { length = job.length, io = options.io_timeout, head = options.head_timeout, deadline = job.deadline }
   use.upload = http_upload.new()
-  use.upload:start(use.entry.conn, body, use.limits)
+  use.upload:start(use.entry, head, job.body, use.limits)
   return true
 end
 
 -- Writes what is to be sent, or begins to. true; a status, where the answer came before the body; nil, err, errno.
 local function send(job, use)
-  local conn, body = use.entry.conn, job.body
-  local text = type(body) == "string"
-  if text and not job.expect then
-    if #body <= AT_ONCE then return conn:write(job.head, body) end
-    return upload(job, use, job.head .. body, #job.head + #body)
+  local conn, reader, body = use.entry.conn, use.entry.reader, job.body
+  if type(body) == "string" and not job.expect then
+    if #body <= AT_ONCE then return reader:begin(conn, job.head, job.length, body) end
+    return upload(job, use, job.head)
   end
-  local ok, err, errno = conn:write(job.head)
+  local ok, err, errno = reader:begin(conn, job.head, job.length)
   if not ok or body == nil then return ok, err, errno end
   if job.expect then
     local wanted, status, number = await_continue(job, use)
     if wanted == nil then return nil, status, number end
     if not wanted then return true, status end
   end
-  return upload(job, use, body, text and #body or job.options.length)
+  return upload(job, use, nil)
 end
 
 -- A server may refuse a request before it has all of it, and close: what it has said meanwhile counts.

@@ -119,6 +119,7 @@ end
 ---@field bodiless boolean|nil a redirect has taken the body away
 ---@field expect boolean the body waits for "100 Continue"
 ---@field head string
+---@field length integer|true|nil bytes of the body; true: nobody knows; nil: there is none
 ---@field deadline number|nil
 ---@field use moonpark.http.use|false of the pool, by the last exchange
 
@@ -147,24 +148,14 @@ local function own_fields(job, list, seen)
   if not job.foreign then add("Authorization", http_route.credentials(options.auth, job.target.user)) end
 end
 
-local function framing_fields(job, list)
-  local body, options = job.body, job.options
-  if type(body) == "string" then
-    add_one(list, "Content-Length", #body)
-  elseif body ~= nil and options.length then
-    add_one(list, "Content-Length", ("%d"):format(options.length))
-  elseif body ~= nil then
-    add_one(list, "Transfer-Encoding", "chunked")
-  elseif job.method == "POST" or job.method == "PUT" or job.method == "PATCH" then
-    add_one(list, "Content-Length", 0)
-  end
-  if job.expect then add_one(list, "Expect", "100-continue") end
-  if options.upgrade then
-    add_one(list, "Connection", "Upgrade")
-    add_one(list, "Upgrade", options.upgrade)
-  elseif options.keep_alive == false then
-    add_one(list, "Connection", "close")
-  end
+local announces_none = { POST = true, PUT = true, PATCH = true } -- a body is expected of these
+
+-- Bytes of the body; true: nobody knows; nil: there is none.
+local function length_of(job)
+  local body = job.body
+  if type(body) == "string" then return #body end
+  if body ~= nil then return job.options.length or true end
+  return announces_none[job.method] and 0 or nil
 end
 
 local private = { authorization = true, cookie = true, ["proxy-authorization"] = true, host = true }
@@ -189,14 +180,15 @@ function M.write_head(job)
   local wrong = add_headers(list, seen, headers) or add_headers(list, seen, job.client.headers)
   if wrong then return wrong end
   own_fields(job, list, seen)
-  framing_fields(job, list)
+  job.length = length_of(job)
   job.route = http_route.of(job.target, options, job.method)
   if not job.route.wrong then -- a URL, or a redirect, may name what is no host: dial would raise
     job.route.wrong = select(2, addresses.test(job.route.address))
   end
   if job.route.wrong then return job.route.wrong end
   if job.route.credentials then add_one(list, "Proxy-Authorization", job.route.credentials) end
-  job.head, wrong = job.client.writer:request(job.method, job.route.target, list)
+  job.head, wrong = job.client.writer:request(job.method, job.route.target, list, job.length, job.expect,
+    options.upgrade, options.keep_alive == false)
   return not job.head and wrong or nil
 end
 

@@ -42,27 +42,23 @@ local function next_piece(body)
 end
 
 -- Sends a body piece by piece, each as the peer takes it. nil, err, errno, ours: the failure is not the connection's.
-local function send_pieces(conn, body, left)
+local function send_pieces(reader, conn, body)
   while true do
     local data, err, errno = next_piece(body)
     if data == nil then
       if err then return nil, err, errno, true end
-      break
+      return reader:finish(conn)
     end
-    local ok = true
-    if left then
-      left = left - #data
-      if left < 0 then return nil, "body is longer than its Content-Length", nil, true end
-      ok, err, errno = conn:write(data)
-    elseif #data > 0 then
-      ok, err, errno = conn:write(("%x\r\n"):format(#data), data, "\r\n")
-    end
-    if not ok then return nil, err, errno end
+    local ok, ours
+    ok, err, errno, ours = reader:send(conn, data)
+    if not ok then return nil, err, errno, ours end
   end
-  if left and left > 0 then return nil, "body is shorter than its Content-Length", nil, true end
-  if left then return true end
-  local ok, err, errno = conn:write("0\r\n\r\n") -- what was written follows: none of our results
-  return ok, err, errno
+end
+
+local function send_body(reader, conn, head, body, length)
+  if head then return reader:begin(conn, head, length, body) end
+  if type(body) == "string" then return reader:send(conn, body) end
+  return send_pieces(reader, conn, body)
 end
 
 -- Why the connection ended. What a peer has said before it did counts still.
@@ -86,9 +82,10 @@ local function await_answer(self, conn, limits, patience)
 end
 
 -- Whatever happens, and be it that there is no memory: who waits for the answer is told.
-local function send_all(self, conn, body, limits)
+local function send_all(self, entry, head, body, limits)
+  local conn = entry.conn
   conn:set_timeout(limits.io)
-  local ok, sent, err, errno, ours = pcall(send_pieces, conn, body, limits.length)
+  local ok, sent, err, errno, ours = pcall(send_body, entry.reader, conn, head, body, limits.length)
   if not ok then
     self.has_raised, self.raised = true, sent
   elseif sent then
@@ -108,7 +105,7 @@ local function send_all(self, conn, body, limits)
 end
 
 ---@class moonpark.http.upload.limits
----@field length integer|nil bytes of the body; else it goes in chunks
+---@field length integer|true bytes of the body; true: nobody knows
 ---@field io number|nil seconds for each write
 ---@field head number|nil seconds from the body's end to the answer's head
 ---@field deadline number|nil of all
@@ -121,20 +118,13 @@ end
 
 --- Begins to send a body on a connection that no other task writes to. Where that raises, for there is no memory, it
 --- may have begun.
----@param conn moonpark.connection
+---@param entry moonpark.http.pool.entry
+---@param head string|nil the request's, if it goes up with the body, which is a string then
 ---@param body string|function|table
 ---@param limits moonpark.http.upload.limits
-function Upload:start(conn, body, limits)
-  if type(body) == "string" then
-    local text = body
-    body = function()
-      local piece = text
-      text = nil
-      return piece
-    end
-  end
-  conn:set_timeout(nil) -- while the body goes up, the answer is not late
-  self.task = task.go(send_all, self, conn, body, limits)
+function Upload:start(entry, head, body, limits)
+  entry.conn:set_timeout(nil) -- while the body goes up, the answer is not late
+  self.task = task.go(send_all, self, entry, head, body, limits)
   self.task:name("http upload")
 end
 

@@ -122,7 +122,7 @@ end
 
 ---@class moonpark.http.proxy.upload
 ---@field held string|nil the body, where somebody has read it before; else it is read as it comes
----@field chunked boolean how it is framed
+---@field length integer|true bytes of it; true: nobody knows
 ---@field sent integer bytes of it so far
 ---@field over boolean|nil nothing more is sent
 ---@field ok boolean|nil all of it was sent
@@ -137,15 +137,13 @@ local function watch(self, conn, up)
   if up then conn:set_read_deadline((up.over or up.waits) and deadline(self) or nil) end
 end
 
-local function send_piece(self, conn, data, chunked)
+-- No data: the body's end.
+local function send_piece(self, entry, data)
+  local reader, conn = entry.reader, entry.conn
   conn:set_write_deadline(deadline(self))
-  if chunked then return conn:write(("%x\r\n"):format(#data), data, "\r\n") end
-  return conn:write(data)
-end
-
-local function send_last_chunk(self, conn)
-  conn:set_write_deadline(deadline(self))
-  return conn:write "0\r\n\r\n"
+  local ok, err
+  if data then ok, err = reader:send(conn, data) else ok, err = reader:finish(conn) end
+  return ok, err
 end
 
 -- The server answers that. res has the request itself: a table may stand before it.
@@ -178,30 +176,25 @@ local function next_piece(req, res, up)
 end
 
 -- true; nil, err and whether it was the client's side that has failed.
-local function send_pieces(self, req, res, conn, up)
+local function send_pieces(self, req, res, entry, up)
   while true do
     local data, err = next_piece(req, res, up)
     if not data and err ~= "eof" then return nil, err, true end
-    go_on(conn, up)
-    if not data then
-      if not up.chunked then return true end
-      local ok, why = send_last_chunk(self, conn) -- errno follows: it is no result of ours
-      return ok, why
-    end
+    go_on(entry.conn, up)
     local ok
-    ok, err = send_piece(self, conn, data, up.chunked)
-    if not ok then return nil, err end
+    ok, err = send_piece(self, entry, data)
+    if not data or not ok then return ok, err end
   end
 end
 
 -- A target that refuses more of the body may have said why, so that is waited for.
-local function send_up(self, req, res, conn, up)
-  up.ok, up.err, up.clients = send_pieces(self, req, res, conn, up)
+local function send_up(self, req, res, entry, up)
+  up.ok, up.err, up.clients = send_pieces(self, req, res, entry, up)
   up.over = true
   if up.clients or up.err == "timeout" then
-    conn:close() -- nobody answers half a request
-  elseif not conn:set_read_deadline(deadline(self)) then
-    conn:close() -- nothing would end the wait
+    entry.conn:close() -- nobody answers half a request
+  elseif not entry.conn:set_read_deadline(deadline(self)) then
+    entry.conn:close() -- nothing would end the wait
   end
 end
 
@@ -317,9 +310,7 @@ end
 
 -- A status, or nil, err.
 local function exchange(self, res, entry, method, head, body)
-  local conn = entry.conn
-  local ok, err
-  if body and body ~= "" then ok, err = conn:write(head, body) else ok, err = conn:write(head) end
+  local ok, err = entry.reader:begin(entry.conn, head, body and #body, body)
   if not ok then return nil, err end
   return status_of(self, res, entry, method)
 end
@@ -358,7 +349,7 @@ local function both_ways(self, req, res, use, method, up)
   return task.scope(function(scope)
     conn:set_timeout(nil)
     watch(self, conn, up)
-    local sender = scope:go(send_up, self, req, res, conn, up)
+    local sender = scope:go(send_up, self, req, res, entry, up)
     local status, err = status_of(self, res, entry, method, up)
     if status and status ~= 101 then
       answer(self, req, res, use, up)
@@ -376,7 +367,7 @@ local function pass_streaming(self, req, res, use, up)
   local entry, err = take(self, use, true)
   if not entry then return refuse(self, req, res, err) end
   local ok
-  ok, err = entry.conn:write(head)
+  ok, err = entry.reader:begin(entry.conn, head, up.length)
   if not ok then
     drop(self, use)
     return refuse(self, req, res, err)
@@ -393,7 +384,7 @@ end
 
 local function pass_held(self, req, res, use, held)
   if #held <= SMALL then return pass_small(self, req, res, use, held) end
-  return pass_streaming(self, req, res, use, { held = held, chunked = false, sent = 0, waits = false })
+  return pass_streaming(self, req, res, use, { held = held, length = #held, sent = 0, waits = false })
 end
 
 local function pass_whole(self, req, res, use, length)
@@ -419,7 +410,7 @@ local function pass(self, req, res, use)
   if not waits and framing == "length" and announced <= SMALL then
     return pass_whole(self, req, res, use, announced)
   end
-  return pass_streaming(self, req, res, use, { chunked = framing == "chunks", sent = 0, waits = waits })
+  return pass_streaming(self, req, res, use, { length = announced or true, sent = 0, waits = waits })
 end
 
 local function handle(self, req, res)
