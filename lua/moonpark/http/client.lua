@@ -217,6 +217,7 @@ local function location_of(job, answer)
   for i = 2, #all do
     if all[i] ~= all[1] then return nil, "several locations" end
   end
+  if all[1] == "" then return nil, "empty location" end -- it would lead back here, again and again
   local target, wrong = url.resolve(job.target, url.tolerate(all[1], true))
   if target and target.user then return nil, "credentials in a URL" end
   return target, wrong
