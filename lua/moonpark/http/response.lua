@@ -202,13 +202,16 @@ local function send_now(self, body, kind)
     rawget(self, "fields"))
 end
 
---- Sends the whole response. Raises where it was sent or begun already, and where a field would split the header.
+--- Sends the whole response. Raises where it was sent or begun already, and where a field would split the header. A
+--- 204 has no content, and so no Content-Type, unless res.type says one.
 ---@param body string|number|nil
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
 function Response:send(body)
-  if body == nil then body = "" end
+  if body == nil then
+    return send_now(self, "", self.status ~= 204 and TEXT or nil)
+  end
   return send_now(self, body, TEXT)
 end
 

@@ -315,9 +315,19 @@ local function no_method(req, res)
 end
 
 local function options(req, res)
-  res:set("Allow", req.allowed or table.concat(METHODS, ", "))
+  res:set("Allow", req.allowed)
   res.status = 204
   return res:send()
+end
+
+-- Of the server as a whole: the methods that there are routes for, whatever their paths.
+local function all_methods(shared)
+  local methods = {}
+  for method in pairs(shared.methods) do methods[method] = true end
+  if methods["*"] then
+    for method in pairs(known) do methods[method] = true end
+  end
+  return allowed(methods)
 end
 
 -- What no route answers still goes through the outermost middleware: its log, its CORS.
@@ -347,7 +357,10 @@ end
 
 local function walk(self, req, res)
   local path = req.raw_path
-  if path == "*" then return outside(self, req, res, options) end
+  if path == "*" then
+    req.allowed = all_methods(self.shared)
+    return outside(self, req, res, options)
+  end
   local segments, count = segments_of(path)
   if not segments then return outside(self, req, res, bad_path) end
   local look = { segments = segments, count = count, method = req.method, values = {}, methods = {} }
