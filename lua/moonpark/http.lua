@@ -7,6 +7,7 @@
 --   assert(http.serve(app, { address = "127.0.0.1:8080" }))
 
 local task = require "moonpark.task"
+local function_of = require("moonpark.http.handler").function_of
 local http_client = require "moonpark.http.client"
 local http_proxy = require "moonpark.http.proxy"
 local http_router = require "moonpark.http.router"
@@ -36,14 +37,6 @@ M.proxy = http_proxy.new
 ---@type fun(folder: string, options?: moonpark.http.static_options): fun(req: table, res: table, next?: function)
 M.static = http_static.new
 
--- A router is called through its method: one call less for each request. A proxy has another one for the server that
--- hands it everything: there no rule has let a request through that a path could leave.
-local function function_of(handler)
-  local handle = type(handler) == "table" and handler.handle and (handler.handle_all or handler.handle)
-  if not handle then return handler end
-  return function(req, res) return handle(handler, req, res) end
-end
-
 -- Loaded when they are asked for first.
 local parts = {
   basic_auth = function() return require("moonpark.http.auth").new end,
@@ -64,7 +57,7 @@ local parts = {
 ---@return integer? errno
 function M.server(handler, options)
   http_server.check("http.server", handler, options, 2)
-  return http_server.new(function_of(handler), options)
+  return http_server.new(http_proxy.alone(handler) or function_of(handler), options)
 end
 
 --- Serves until the server is shut down. Starts the loop where it does not run yet.

@@ -4,6 +4,7 @@
 --
 -- Chains of middleware are built when routes are added: a request of a route without any makes no closure.
 
+local function_of = require("moonpark.http.handler").function_of
 local url = require "moonpark.url"
 
 ---@class moonpark.http.router
@@ -43,19 +44,6 @@ local function check_path(path, level)
     error(("a path that begins with '/' expected, got %s"):format(tostring(path)), level + 1)
   end
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
-end
-
---- A handler as a function: of what has a method `handle`, as routers and proxies, that. nil where it is no handler.
----@param handler any
----@return function|table|nil what can be called
-local function function_of(handler)
-  if type(handler) == "function" then return handler end
-  local ok, handle = pcall(function() return handler.handle end) -- what guards its fields may raise
-  if type(handler) == "table" and ok and type(handle) == "function" then
-    return function(req, res) return handle(handler, req, res) end
-  end
-  local meta = getmetatable(handler)
-  return type(meta) == "table" and meta.__call and handler or nil
 end
 
 local function checked(handler, level)
@@ -386,4 +374,4 @@ end
 
 Router.__call = Router.handle
 
-return { new = new, function_of = function_of }
+return { new = new }

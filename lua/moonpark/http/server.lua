@@ -6,6 +6,7 @@ local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
+local function_of = require("moonpark.http.handler").function_of
 local http_files = require "moonpark.http.file_response"
 local check_options = require("moonpark.options").check
 local Request = require("moonpark.http.request").Request
@@ -332,9 +333,7 @@ end
 ---@param options any
 ---@param level integer
 function M.check(what, handler, options, level)
-  local meta = getmetatable(handler)
-  local is_object = type(handler) == "table" and (handler.handle or type(meta) == "table" and meta.__call)
-  if type(handler) ~= "function" and not is_object then
+  if not function_of(handler) then
     error(("%s: a handler expected, got %s"):format(what, type(handler)), level + 1)
   end
   options = check_options(what, options, known, level + 1)
