@@ -188,28 +188,19 @@ end
 
 Conn.address = Conn.local_address
 
--- Too many descriptors or no memory: they come back when clients leave.
-local passing = {
-  ["too many open files"] = true,
-  ["too many open files in system"] = true,
-  ["no buffer space available"] = true,
-  ["not enough memory"] = true,
-}
-
-local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1
-
 local function default_log(text) io.stderr:write("moonpark: ", text, "\n") end
 
 -- accept, with a pause where the system has run out of something.
 local function accept_patiently(listener, log)
-  local pause = FIRST_PAUSE
+  local pause
   while true do
     local conn, err, errno = listener:accept()
-    if conn or not passing[err] then return conn, err, errno end
+    if conn then return conn end
+    pause = core.accept_pause(errno, pause)
+    if not pause then return nil, err, errno end
     log(("accept: %s; trying again in %g s"):format(err, pause))
     local ok, why = core.sleep(pause)
     if not ok then return nil, why end
-    pause = math.min(pause * 2, LONGEST_PAUSE)
   end
 end
 

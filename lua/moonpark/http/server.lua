@@ -203,19 +203,34 @@ local function start_workers(server, scope, n)
   return not server.start_failed
 end
 
+local function close_after(server, grace)
+  if not server.ended:wait(grace) then server.core:close() end
+end
+
+-- No client comes any more. Those that are here get their answers.
+local function stop_accepting(server, scope)
+  server.core:drain()
+  scope:go(close_after, server, GRACE)
+end
+
 local function keep(server, scope)
   local pause, pauses_until = FIRST_PAUSE, nil -- seconds, and when they are over
+  local failure, number
   while true do
-    local what, waiting, err, seconds = server.core:keep(pauses_until and pauses_until - core.now())
+    local what, waiting, err, errno, seconds = server.core:keep(pauses_until and pauses_until - core.now())
     if what == "worker" then
       if start_workers(server, scope, waiting) then
         pause, pauses_until = FIRST_PAUSE, nil
       else
         pause, pauses_until = math.min(LONGEST_PAUSE, 2 * pause), core.now() + pause
       end
-    elseif what == "accept" then
+    elseif what == "accept" and seconds then
       log(server, ("accept: %s; trying again in %g s"):format(err, seconds))
+    elseif what == "accept" then
+      failure, number = err, errno
+      stop_accepting(server, scope)
     elseif what == "drained" then
+      if failure then return nil, failure, number end
       return true
     else
       return nil, waiting
@@ -232,10 +247,10 @@ end
 local function run(server)
   return task.scope(function(scope)
     server.scope = scope
-    local kept, ok, err = pcall(keep, server, scope)
+    local kept, ok, err, errno = pcall(keep, server, scope)
     close(server)
     if not kept then error(ok, 0) end
-    return ok, err
+    return ok, err, errno
   end)
 end
 
@@ -246,16 +261,14 @@ local function ended(server, ok, ...)
   error((...), 0)
 end
 
---- Serves until it is shut down. In a task that is cancelled, it closes all.
+--- Serves until it is shut down. In a task that is cancelled, it closes all. If accepting fails for good, it shuts down
+--- and returns why.
 ---@return true|nil
 ---@return string? err
+---@return integer? errno
 function Server:run()
   if self.scope then error("this server runs already", 2) end
   return ended(self, pcall(run, self))
-end
-
-local function close_after(server, grace)
-  if not server.ended:wait(grace) then server.core:close() end
 end
 
 --- Stops: no new connections, idle ones close, running requests finish; after `grace` seconds their handlers are
