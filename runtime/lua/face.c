@@ -25,7 +25,7 @@ const struct site *face_site(struct ctx *cx, lua_State *L)
 static void no_poller(lua_State *L, const char *name)
 {
     char names[128];
-    lua_pushfstring(L, "MOONPARK_POLLER: no poller is called '%s' (there are: %s)", name,
+    lua_pushfstring(L, "MOONPARK_POLLER: unknown poller '%s' (available: %s)", name,
                     poller_names(names, sizeof names));
     lua_error(L);
 }
@@ -59,8 +59,8 @@ struct task *face_task(lua_State *L, struct ctx *cx)
         (void)luaJIT_setmode(L, 0, LUAJIT_MODE_DEBUG); /* does nothing, but raises in a finalizer: a
             generator that one runs says it is yieldable, and its yield would then get lost */
     if (t->state != TASK_RUNNING)
-        luaL_error(L, "this task is already waiting: a coroutine of it was resumed behind "
-                      "moonpark's back (by a coroutine.resume taken before moonpark was loaded?)");
+        luaL_error(L, "task is already waiting: one of its coroutines was resumed without "
+                      "moonpark's knowledge (by a coroutine.resume saved before moonpark was loaded?)");
     return t;
 }
 
@@ -144,7 +144,7 @@ void *face_self(lua_State *L, int idx, const void *mark, size_t size, const char
 static lua_Number number(lua_State *L, int idx)
 {
     lua_Number n = luaL_checknumber(L, idx);
-    luaL_argcheck(L, !isnan(n), idx, "not a number of seconds (NaN)");
+    luaL_argcheck(L, !isnan(n), idx, "number of seconds expected, got NaN");
     return n;
 }
 

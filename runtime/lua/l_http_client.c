@@ -170,7 +170,7 @@ static int l_whole(lua_State *L)
 {
     size_t limit = face_size(L, 3, 0, SIZE_MAX);
     if (l_http_reader(L, 1)->body.framing != HTTP_BY_LENGTH)
-        return luaL_error(L, "the body is not framed by its length");
+        return luaL_error(L, "body is not framed by its length");
     return read_with(L, &http_client_whole, limit, push_body);
 }
 

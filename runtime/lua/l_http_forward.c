@@ -410,7 +410,7 @@ static int l_forward_response(lua_State *L)
     struct conn *c = l_conn_test(L, 4);
     luaL_argcheck(L, c && c->kind == CONN_STREAM, 4, "connection expected");
     if (x->framing.phase != HTTP_UNSENT || x->conn->c.side[POLL_W].holder)
-        return luaL_error(L, "the response was sent already");
+        return luaL_error(L, "response has already been sent");
     int r = put_head(x, reader);
     if (r < 0)
         return face_error(L, r);
@@ -446,7 +446,7 @@ static int l_forward_interim(lua_State *L)
     struct http_exchange *x = l_http_current(L);
     const struct http_reader *reader = l_http_reader(L, 3);
     if (x->conn->c.side[POLL_W].holder)
-        return luaL_error(L, "another task writes this response");
+        return luaL_error(L, "another task is writing this response");
     size_t before = buf_len(&x->out);
     int r = 0;
     if (hears_interim(x, reader->head.status)) {
