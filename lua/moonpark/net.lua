@@ -188,8 +188,6 @@ end
 
 Conn.address = Conn.local_address
 
-local function default_log(text) io.stderr:write("moonpark: ", text, "\n") end
-
 -- accept, with a pause where the system has run out of something.
 local function accept_patiently(listener, log)
   local pause
@@ -208,7 +206,7 @@ end
 ---@return fun(): moonpark.connection|nil
 function Conn:accepts()
   check_self(self, true, "accepts")
-  return function() return (accept_patiently(self, default_log)) end
+  return function() return (accept_patiently(self, failures.log)) end
 end
 
 -- The handler, and a place given back after it; after a failure the scope's log does that.
@@ -216,16 +214,6 @@ local function limited(handler, places)
   return function(conn)
     handler(conn)
     places:release()
-  end
-end
-
--- An on_error that raises must not end the server: then both errors go where they go without it.
-local function careful(log)
-  return function(text)
-    local ok, err = pcall(log, text)
-    if ok then return end
-    default_log(text)
-    default_log("error in on_error: " .. failures.text(err))
   end
 end
 
@@ -258,7 +246,7 @@ function Conn:serve(handler, options)
     error(("bad argument #1 to 'serve' (function expected, got %s)"):format(type(handler)), 2)
   end
   options = check_options("serve", options, serve_options, 2, 2)
-  local log = options.on_error and careful(options.on_error) or default_log
+  local log = failures.log_to(options.on_error)
   local places = options.max_connections and core.semaphore(options.max_connections)
   if places then handler = limited(handler, places) end
   return task.scope(function(scope)

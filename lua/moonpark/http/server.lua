@@ -44,14 +44,6 @@ local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1 -- seconds until workers that could 
 ---------------------------------------------------------------------------------------------------
 -- what goes wrong
 
-local function default_log(text) io.stderr:write("moonpark: ", text, "\n") end
-
--- The script's function may fail as well.
-local function log(server, text)
-  local ok, err = pcall(server.log, text)
-  if not ok then default_log(text .. "\nerror in on_error: " .. failures.text(err)) end
-end
-
 -- No response has begun.
 local function answer_nothing(req, res)
   local late, curtailed = res.x:was_late(res.serial)
@@ -93,15 +85,15 @@ local function target_of(req) return rawget(req, "hijacked") and req.raw_path or
 
 local function failed(server, req, res, err)
   if rawget(req, "hijacked") then
-    return log(server, ("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
+    return server.log(("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
   if not is_excused(req, res, err) then
-    log(server, ("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
+    server.log(("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
   local ok, why = pcall(settle_failure, req, res)
   if ok then return end
   res.x:abort(res.serial) -- nothing has been said yet, and what has returned without a word would be answered with 200
-  log(server, "error while answering that failure: " .. failures.text(why))
+  server.log("error while answering that failure: " .. failures.text(why))
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -135,7 +127,7 @@ local function run_afterwards(server, x, req, res, ok)
   for _, fn in ipairs(res[4]) do
     local err
     ok, err = xpcall(fn, failures.remember, req, res)
-    if not ok then log(server, "error in a res:after function: " .. failures.traced(err)) end
+    if not ok then server.log("error in a res:after function: " .. failures.traced(err)) end
   end
   return true
 end
@@ -146,7 +138,7 @@ local function work(server, x)
   local handler, me = server.handler, core.current()
   server.workers[me] = true
   task.name_by(me, function() return x:describe() end)
-  http_files.logs[x] = function(text) log(server, text) end
+  http_files.logs[x] = server.log
   local req, res
   local serial, method, path = take(x)
   while serial ~= nil do
@@ -168,7 +160,7 @@ end
 local function not_started(server, err)
   local told = server.lacks_workers
   server.lacks_workers = true
-  if not told then log(server, "cannot start a worker: " .. failures.text(err)) end
+  if not told then server.log("cannot start a worker: " .. failures.text(err)) end
 end
 
 -- An error here is not the handler's (no memory, most likely): this worker and the connection it has end, and the
@@ -181,7 +173,7 @@ local function worker(server)
   end
   local ok, err = xpcall(work, failures.remember, server, x)
   x:quit()
-  if not ok then log(server, "error in a worker: " .. failures.traced(err)) end
+  if not ok then server.log("error in a worker: " .. failures.traced(err)) end
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -225,7 +217,7 @@ local function keep(server, scope)
         pause, pauses_until = math.min(LONGEST_PAUSE, 2 * pause), core.now() + pause
       end
     elseif what == "accept" and seconds then
-      log(server, ("accept: %s; trying again in %g s"):format(err, seconds))
+      server.log(("accept: %s; trying again in %g s"):format(err, seconds))
     elseif what == "accept" then
       failure, number = err, errno
       stop_accepting(server, scope)
@@ -372,7 +364,7 @@ function M.new(handler, options)
   local address = listener:address()
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
-  return setmetatable({ core = server, handler = handler, listening = address, log = options.on_error or default_log,
+  return setmetatable({ core = server, handler = handler, listening = address, log = failures.log_to(options.on_error),
     ended = core.event(), workers = setmetatable({}, { __mode = "k" }) }, Server)
 end
 
