@@ -70,7 +70,7 @@ local Conn = core.conn_class
 ---@field is_closed fun(self): boolean closed, released or taken by from_fd
 
 local listen_options = { backlog = "count", reuseport = "boolean", v6only = "boolean", unlink = "boolean",
-  mode = "number" }
+  mode = addresses.mode }
 local dial_options = { timeout = "number", deadline = "number", local_address = "string", fallback_delay = "number" }
 local serve_options = { max_connections = "positive", on_error = "function" }
 
@@ -102,9 +102,10 @@ end
 ---@return integer? errno
 function M.listen(address, options)
   check_string(address, "listen")
-  options = check_options("listen", addresses.with_permissions(options, address, "listen", 2), listen_options, 2, 2)
+  options = check_options("listen", options, listen_options, 2, 2)
+  local mode = addresses.permissions(options.mode, address, "listen", 2)
   local listener, err, errno =
-    core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false, options.mode)
+    core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false, mode)
   if listener == false then listener, err, errno = listen_by_name(address, options) end
   return listener, err, errno
 end
