@@ -1,13 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- http_answer.lua - the response that a client has received. Its connection goes back to the pool with the last byte of
--- the body, or is closed.
+-- client_response.lua - the response that a client has received. Its connection goes back to the pool with the last
+-- byte of the body, or is closed.
 
-local gather = require "moonpark.http.gather"
 local http_decode = require "moonpark.http.decode"
 local http_fields = require "moonpark.http.fields"
 local http_json = require "moonpark.http.json"
 local http_set_cookie = require "moonpark.http.set_cookie"
-local once = require "moonpark.http.once"
+local whole_body = require "moonpark.http.whole_body"
 local upstream = require "moonpark.http.upstream"
 local check_bytes = require("moonpark.options").check_bytes
 
@@ -208,7 +207,9 @@ local function refuse_excess(self) return fail(self.use, "too long") end
 
 local function take_all(self, max)
   local use, entry = self.use, self.use.entry
-  if not entry or use.decoder or use.framing ~= "length" then return gather(self, max, refuse_excess, read_some) end
+  if not entry or use.decoder or use.framing ~= "length" then
+    return whole_body.gather(self, max, refuse_excess, read_some)
+  end
   if use.announced > max then return fail(use, "too long") end
   local data, err, errno = entry.reader:whole(entry.conn, max)
   if not data then return fail_reading(use, err, errno) end
@@ -227,7 +228,7 @@ local function take_all_alone(self, max) return leave_read(self.use, pcall(take_
 function Answer:read_all(max)
   check_bytes(max, 0)
   if rawget(self, "whole_body") == nil then check_reader(self) end
-  return once(self, "whole_body", take_all_alone, max or M.BODY_MAX)
+  return whole_body.once(self, "whole_body", take_all_alone, max or M.BODY_MAX)
 end
 
 --- The body as JSON.

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_proxy.lua - a handler that passes requests on to another server, and its answers back.
+-- proxy.lua - a handler that passes requests on to another server, and its answers back.
 --
 -- The core writes both heads straight from the bytes of what was received, without hop-by-hop fields and with a framing
 -- of its own. A body that is small and here goes with its head; any other streams, both ways at once, as fast as the
@@ -8,7 +8,7 @@
 local core = require "moonpark.core"
 local http_files = require "moonpark.http.file_response"
 local http_pool = require "moonpark.http.pool"
-local http_trace = require "moonpark.http.trace"
+local max_forwards = require "moonpark.http.max_forwards"
 local upstream = require "moonpark.http.upstream"
 local check_options = require("moonpark.options").check
 local raise_outside = require "moonpark.outside"
@@ -265,7 +265,7 @@ end
 -- The head that the target is sent, the protocols that it asks for, and its method, which is the client's: scripts may
 -- have given the request another one. nil: the client has his answer.
 local function head_of(self, req, res, held, upgrade)
-  local head, asks, method = forward_request(req.x, req.serial, self.writer, req.raw_path, held, http_trace.left(req),
+  local head, asks, method = forward_request(req.x, req.serial, self.writer, req.raw_path, held, max_forwards.left(req),
     self.prefix, self.host, self.forwarded, upgrade, self.via)
   if head then return head, asks, method end
   if asks == "malformed message" then res:fail(400) else refuse(self, req, res, asks) end
@@ -398,7 +398,7 @@ end
 -- level: of the script, to which an error says that some of the body is gone.
 local function handle(self, req, res, level)
   if req.method == "CONNECT" then return res:fail(501) end
-  if http_trace.ends_here(req, res) then return end
+  if max_forwards.ends_here(req, res) then return end
   local use = { pool = self.pool, place = self.place, entry = false, entered = false }
   local ok, err = upstream.enter(use, nil)
   if not ok then return refuse(self, req, res, err) end

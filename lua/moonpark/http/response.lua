@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- http_response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
+-- response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
 -- first write.
 --
--- A response may have one `transform`, which changes its body on the way (http_compress.lua). It has three functions,
+-- A response may have one `transform`, which changes its body on the way (compress.lua). It has three functions,
 -- and keeps nothing of one response, so that one table serves all:
 --
 --   whole(self, res, body, type) -> body              of send: may set fields
@@ -34,7 +34,7 @@ local raise_outside = require "moonpark.outside"
 local Response = {}
 Response.status = 200
 
--- {x, serial, request, functions of after() or false}: an array, as in http_request.lua.
+-- {x, serial, request, functions of after() or false}: an array, as in request.lua.
 local places = { x = 1, serial = 2, request = 3 }
 
 function Response.__index(self, name)

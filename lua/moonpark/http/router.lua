@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_router.lua - from method and path to a handler. A path without parameters is one look into a table. What is not
+-- router.lua - from method and path to a handler. A path without parameters is one look into a table. What is not
 -- there is looked for in a tree of segments, where a literal one goes before ":name", and that before "*name".
 --
 -- Chains of middleware are built when routes are added: a request of a route without any makes no closure.
@@ -362,7 +362,7 @@ end
 ---@param req moonpark.http.request
 ---@param res moonpark.http.response
 function Router:handle(req, res)
-  local method, path = rawget(req, 3), rawget(req, 4) -- see http_request.lua
+  local method, path = rawget(req, 3), rawget(req, 4) -- see request.lua
   if not path then method, path = req.method, req.raw_path end -- a table that stands before the request
   local routes = self.shared.exact[path]
   if routes then
