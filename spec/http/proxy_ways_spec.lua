@@ -5,30 +5,13 @@
 local core = require "moonpark.core"
 local http = require "moonpark.http"
 local moonpark = require "moonpark"
-local net = require "moonpark.net"
 local peers = require "support.http_client"
 local wire = require "support.http"
 
+local proxy_to, dial, GET = peers.proxy_to, peers.dial, peers.GET
+
 describe("http.proxy carries", function()
-  local proxies = {}
-
-  after_each(function()
-    for _, proxy in ipairs(proxies) do proxy:close() end
-    proxies = {}
-    peers.stop_all()
-  end)
-
-  local function proxy_to(target, options)
-    local proxy = http.proxy(target, options)
-    proxies[#proxies + 1] = proxy
-    return proxy
-  end
-
-  local function dial(server)
-    local conn = assert(net.dial(server.address))
-    conn:set_timeout(20)
-    return conn
-  end
+  after_each(peers.stop_all)
 
   local function statuses(text)
     local list = {}
@@ -36,7 +19,6 @@ describe("http.proxy carries", function()
     return list
   end
 
-  local GET = "GET / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
   local HINTS = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: X-Gone\r\nX-Gone: 1\r\n\r\n"
 
   describe("interim responses", function()

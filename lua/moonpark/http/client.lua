@@ -2,7 +2,8 @@
 -- client.lua - requests on their way: over which connection, what comes back, and where a redirect leads.
 --
 -- A request is checked to its last byte, and written as one text (client_request.lua), before anything of it is sent.
--- All waits are the connection's, so a deadline or a cancellation ends whichever is under way, and the connection with it.
+-- All waits are the connection's, so a deadline or a cancellation ends whichever is under way, and the connection with
+-- it.
 
 local core = require "moonpark.core"
 local http_answer = require "moonpark.http.client_response"
