@@ -36,7 +36,11 @@ MODE_CFLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
 SANITIZED   := 1
 endif
 
-SOURCES := $(filter-out runtime/base/hard_on.c runtime/base/hard_off.c,$(wildcard runtime/*/*.c)) runtime/base/$(HARD).c
+# Picked: the numbers of the build, and the list of the system's pollers.
+SYSTEM := $(shell uname -s | tr A-Z a-z)
+PICKED := runtime/base/$(HARD).c runtime/loop/pollers_$(SYSTEM).c
+SOURCES := $(filter-out runtime/base/hard_on.c runtime/base/hard_off.c $(wildcard runtime/loop/pollers_*.c), \
+             $(wildcard runtime/*/*.c)) $(PICKED)
 OBJECTS := $(SOURCES:runtime/%.c=$(BUILD)/obj/%.o)
 # The folders without Lua once more with their names visible, for specs that test them alone.
 UNIT_OBJECTS := $(patsubst $(BUILD)/obj/%,$(BUILD)/units/%,$(filter-out $(BUILD)/obj/lua/%,$(OBJECTS)))

@@ -164,7 +164,8 @@ describe("the moonpark command", function()
     it("says which pollers there are when another is asked for, status 1", function()
       local r = process.run(process.moonpark("-e", "print(1)"), { env = { MOONPARK_POLLER = "none" } })
       assert.same({ 1, "" }, { r.status, r.out })
-      assert.matches("unknown poller 'none'", r.err)
+      assert.matches("^moonpark: MOONPARK_POLLER: unknown poller 'none' %(available: [%a, ]+%)\n", r.err)
+      for _, name in ipairs { "epoll", "poll" } do assert.matches("[ ,]" .. name .. "[,)]", r.err) end
     end)
   end)
 

@@ -389,7 +389,7 @@ describe("misuse", function()
     end
     raises("whole number of at least 0 expected", fs.read, "a", -1)
     raises("unknown mode 'rw'", fs.open, "a", "rw")
-    raises("watch: unknown event 'opened'", fs.watch, "a", { events = { "opened" } })
+    raises("watch: option 'events' has an unknown event 'opened'", fs.watch, "a", { events = { "opened" } })
     raises("watch: option 'events' is empty", fs.watch, "a", { events = {} })
     raises("fs_spec.lua:", function() fs.read("a", -1) end)
     raises("fs_spec.lua:", function() fs.write("a", "b", { atomc = true }) end)

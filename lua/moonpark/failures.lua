@@ -93,7 +93,22 @@ end
 local function report(text, what)
   M.uncaught = M.uncaught + 1
   if reporter then return reporter(text, what) end
-  io.stderr:write("moonpark: ", what, ": ", text, "\n")
+  M.log(what .. ": " .. text)
+end
+
+--- Writes a line for whoever runs the program.
+---@param text string
+function M.log(text) io.stderr:write("moonpark: ", text, "\n") end
+
+--- The log of a server: its on_error, if it has one. If that raises, both errors are written, and the server goes on.
+---@param on_error? fun(text: string)
+---@return fun(text: string)
+function M.log_to(on_error)
+  if not on_error then return M.log end
+  return function(text)
+    local ok, err = pcall(on_error, text)
+    if not ok then M.log(text .. "\nerror in on_error: " .. M.text(err)) end
+  end
 end
 
 --- Replaces where uncaught errors are written: fn(text, what it is).

@@ -262,16 +262,15 @@ end
 
 function Watcher:__tostring() return tostring(self.conn) end
 
-local watch_options = { events = "table" }
-
 local function check_events(events)
-  if events == nil then return kinds end
+  if type(events) ~= "table" then return false, "must be a table, not a " .. type(events) end
   for _, kind in ipairs(events) do
-    if not is_kind[kind] then error(("watch: unknown event '%s'"):format(tostring(kind)), 3) end
+    if not is_kind[kind] then return false, ("has an unknown event '%s'"):format(tostring(kind)) end
   end
-  if #events == 0 then error("watch: option 'events' is empty", 3) end
-  return events
+  return #events > 0, "is empty"
 end
+
+local watch_options = { events = { check_events } }
 
 --- Watches a file, or a directory and what is directly in it. events: which ones; all.
 ---@param path string
@@ -282,8 +281,7 @@ end
 function M.watch(path, options)
   check_path(path, 1, "watch")
   options = option.check("watch", options, watch_options, 2, 2)
-  local events = check_events(options.events)
-  local conn, err, errno = core.watch_open(path, unpack(events))
+  local conn, err, errno = core.watch_open(path, unpack(options.events or kinds))
   if not conn then return nil, err, errno end
   return setmetatable({ conn = conn }, Watcher)
 end

@@ -7,6 +7,7 @@
 --   assert(http.serve(app, { address = "127.0.0.1:8080" }))
 
 local task = require "moonpark.task"
+local function_of = require("moonpark.http.handler").function_of
 local http_client = require "moonpark.http.client"
 local http_proxy = require "moonpark.http.proxy"
 local http_router = require "moonpark.http.router"
@@ -14,12 +15,12 @@ local http_server = require "moonpark.http.server"
 local http_static = require "moonpark.http.static"
 
 ---@class moonpark.http
----@field basic_auth fun(options: table): function middleware: see http_auth.lua
----@field compress fun(options?: table): function middleware: see http_compress.lua
----@field cors fun(options?: table): function middleware: see http_cors.lua
----@field logger fun(options?: table): function middleware: see http_logger.lua
----@field request_id fun(options?: table): function middleware: see http_request_id.lua
----@field secure_headers fun(fields?: table): function middleware: see http_secure.lua
+---@field basic_auth fun(options: table): function middleware: see auth.lua
+---@field compress fun(options?: table): function middleware: see compress.lua
+---@field cors fun(options?: table): function middleware: see cors.lua
+---@field logger fun(options?: table): function middleware: see logger.lua
+---@field request_id fun(options?: table): function middleware: see request_id.lua
+---@field secure_headers fun(fields?: table): function middleware: see secure.lua
 ---@field null any JSON's null
 ---@field reason fun(status: integer): string the reason phrase of a status
 local M = {}
@@ -35,14 +36,6 @@ M.proxy = http_proxy.new
 --- A handler, or middleware, that answers with the files of a folder; see docs/http-files.md.
 ---@type fun(folder: string, options?: moonpark.http.static_options): fun(req: table, res: table, next?: function)
 M.static = http_static.new
-
--- A router is called through its method: one call less for each request. A proxy has another one for the server that
--- hands it everything: there no rule has let a request through that a path could leave.
-local function function_of(handler)
-  local handle = type(handler) == "table" and handler.handle and (handler.handle_all or handler.handle)
-  if not handle then return handler end
-  return function(req, res) return handle(handler, req, res) end
-end
 
 -- Loaded when they are asked for first.
 local parts = {
@@ -64,7 +57,7 @@ local parts = {
 ---@return integer? errno
 function M.server(handler, options)
   http_server.check("http.server", handler, options, 2)
-  return http_server.new(function_of(handler), options)
+  return http_server.new(http_proxy.alone(handler) or function_of(handler), options)
 end
 
 --- Serves until the server is shut down. Starts the loop where it does not run yet.

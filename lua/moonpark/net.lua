@@ -70,7 +70,7 @@ local Conn = core.conn_class
 ---@field is_closed fun(self): boolean closed, released or taken by from_fd
 
 local listen_options = { backlog = "count", reuseport = "boolean", v6only = "boolean", unlink = "boolean",
-  mode = "number" }
+  mode = addresses.mode }
 local dial_options = { timeout = "number", deadline = "number", local_address = "string", fallback_delay = "number" }
 local serve_options = { max_connections = "positive", on_error = "function" }
 
@@ -102,9 +102,10 @@ end
 ---@return integer? errno
 function M.listen(address, options)
   check_string(address, "listen")
-  options = check_options("listen", addresses.with_permissions(options, address, "listen", 2), listen_options, 2, 2)
+  options = check_options("listen", options, listen_options, 2, 2)
+  local mode = addresses.permissions(options.mode, address, "listen", 2)
   local listener, err, errno =
-    core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false, options.mode)
+    core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false, mode)
   if listener == false then listener, err, errno = listen_by_name(address, options) end
   return listener, err, errno
 end
@@ -188,28 +189,17 @@ end
 
 Conn.address = Conn.local_address
 
--- Too many descriptors or no memory: they come back when clients leave.
-local passing = {
-  ["too many open files"] = true,
-  ["too many open files in system"] = true,
-  ["no buffer space available"] = true,
-  ["not enough memory"] = true,
-}
-
-local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1
-
-local function default_log(text) io.stderr:write("moonpark: ", text, "\n") end
-
 -- accept, with a pause where the system has run out of something.
 local function accept_patiently(listener, log)
-  local pause = FIRST_PAUSE
+  local pause
   while true do
     local conn, err, errno = listener:accept()
-    if conn or not passing[err] then return conn, err, errno end
+    if conn then return conn end
+    pause = core.accept_pause(errno, pause)
+    if not pause then return nil, err, errno end
     log(("accept: %s; trying again in %g s"):format(err, pause))
     local ok, why = core.sleep(pause)
     if not ok then return nil, why end
-    pause = math.min(pause * 2, LONGEST_PAUSE)
   end
 end
 
@@ -217,7 +207,7 @@ end
 ---@return fun(): moonpark.connection|nil
 function Conn:accepts()
   check_self(self, true, "accepts")
-  return function() return (accept_patiently(self, default_log)) end
+  return function() return (accept_patiently(self, failures.log)) end
 end
 
 -- The handler, and a place given back after it; after a failure the scope's log does that.
@@ -225,16 +215,6 @@ local function limited(handler, places)
   return function(conn)
     handler(conn)
     places:release()
-  end
-end
-
--- An on_error that raises must not end the server: then both errors go where they go without it.
-local function careful(log)
-  return function(text)
-    local ok, err = pcall(log, text)
-    if ok then return end
-    default_log(text)
-    default_log("error in on_error: " .. failures.text(err))
   end
 end
 
@@ -267,7 +247,7 @@ function Conn:serve(handler, options)
     error(("bad argument #1 to 'serve' (function expected, got %s)"):format(type(handler)), 2)
   end
   options = check_options("serve", options, serve_options, 2, 2)
-  local log = options.on_error and careful(options.on_error) or default_log
+  local log = failures.log_to(options.on_error)
   local places = options.max_connections and core.semaphore(options.max_connections)
   if places then handler = limited(handler, places) end
   return task.scope(function(scope)

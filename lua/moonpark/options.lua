@@ -10,7 +10,8 @@
 --   "seconds"                              a number of at least 0
 --   "pause"                                a positive number of seconds, and finite
 --   "mode"                                 permission bits: a number, or octal digits as chmod(1) takes them
---   {test, text}                           test(value) says whether it is right; text: "must be ..."
+--   {test, text}                           test(value) says whether it is right; text: "must be ...". A text that
+--                                          test returns after false goes before
 --   false                                  whoever uses it looks
 
 local spelling = require "moonpark.spelling"
@@ -67,7 +68,8 @@ local function complaint(name, value, known)
   if wanted == nil then return unknown(name, known) end
   if not wanted then return nil end
   if type(wanted) == "table" then
-    return not wanted[1](value) and ("option '%s' %s"):format(name, wanted[2]) or nil
+    local is_right, text = wanted[1](value)
+    return not is_right and ("option '%s' %s"):format(name, text or wanted[2]) or nil
   end
   local kind = kind_of(wanted)
   if kind[1](value) then return nil end
@@ -112,6 +114,20 @@ end
 function M.whole(least, most)
   return { function(value) return is_whole(value) and value >= least and value <= most end,
     ("must be a whole number from %.0f to %.0f"):format(least, most) }
+end
+
+--- One of these strings, for a table of what a function takes.
+---@param ... string
+---@return table
+function M.one_of(...)
+  local words, quoted = {}, {}
+  for i, word in ipairs { ... } do words[word], quoted[i] = true, ('"%s"'):format(word) end
+  local last = table.remove(quoted)
+  local text = ("must be %s or %s"):format(table.concat(quoted, ", "), last)
+  return { function(value)
+    if words[value] then return true end
+    return false, ("%s, not %s"):format(text, type(value) == "string" and ("%q"):format(value) or "a " .. type(value))
+  end }
 end
 
 --- Raises unless `max`, an argument, is nil or a whole number of bytes. math.huge is one.

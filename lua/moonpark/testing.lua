@@ -76,16 +76,18 @@ end
 ---------------------------------------------------------------------------------------------------
 -- pair
 
-local pair_options = { fragments = "table", capacity = "positive" }
-
 local function check_fragments(sizes)
-  if #sizes < 1 or #sizes > 256 then error("pair: option 'fragments' must hold 1 to 256 sizes", 3) end
+  if type(sizes) ~= "table" then return false, "must be a table, not a " .. type(sizes) end
+  if #sizes < 1 or #sizes > 256 then return false, "must hold 1 to 256 sizes" end
   for _, size in ipairs(sizes) do
     if type(size) ~= "number" or size < 1 or size % 1 ~= 0 then
-      error(("pair: option 'fragments' must hold positive whole numbers, not %s"):format(tostring(size)), 3)
+      return false, "must hold positive whole numbers, not " .. tostring(size)
     end
   end
+  return true
 end
+
+local pair_options = { fragments = { check_fragments }, capacity = "positive" }
 
 --- Two ends of an in-memory stream, with all methods of a connection. The first read of an end gives at most
 --- fragments[1] bytes, the second fragments[2], and so on round and round: however the peer has written, and
@@ -95,7 +97,6 @@ end
 ---@return moonpark.connection
 function M.pair(options)
   options = check_options("pair", options, pair_options)
-  if options.fragments then check_fragments(options.fragments) end
   local a, b = core.pair(options.capacity)
   if options.fragments and a then
     assert(core.fragment(a, options.fragments))

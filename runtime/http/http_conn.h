@@ -54,7 +54,8 @@ struct http_server {
     uint32_t idle_workers;
     uint64_t served;               /* requests */
     uint64_t refused;              /* heads that were answered without a worker */
-    int accept_error;              /* for the keeper to log; 0: none */
+    int accept_error;              /* for the keeper; 0: none */
+    bool accept_over;              /* for good: the keeper shuts the server down */
     bool stirred;                  /* a worker was woken for those that have arrived, and did not run yet */
     bool full;                     /* accepting has stopped: there are limits.connections */
     bool closing;                  /* no new connections, and none is kept alive */

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* http_listen.c - accepting is a call from the poller, not a task. What the system has run out of comes back when
- * clients leave: until then accepting rests, longer and longer. */
+ * clients leave: until then accepting rests. Any other failure ends it; see net/accept.h. */
 #include "http/http_listen.h"
 
 #include "base/errors.h"
 #include "http/http_conn.h"
+#include "net/accept.h"
 #include "net/socket.h"
 
 #include <errno.h>
 
 enum { ACCEPTS_A_TURN = 64 };
 
-static const int64_t FIRST_PAUSE = 5 * NS_PER_SECOND / 1000, LONGEST_PAUSE = NS_PER_SECOND;
-
 /* ---- accepting ---- */
 
-static void pause_accepting(struct http_server *s, int error)
+static void accept_failed(struct http_server *s, int error)
 {
-    s->pause_length = s->pause_length ? 2 * s->pause_length : FIRST_PAUSE;
-    if (s->pause_length > LONGEST_PAUSE)
-        s->pause_length = LONGEST_PAUSE;
+    s->pause_length = accept_pause(error, s->pause_length);
     s->accept_error = error;
-    if (timers_set(&s->loop->timers, &s->pause, clock_add(http_conn_now(s), s->pause_length)) < 0)
+    s->accept_over = s->pause_length == 0;
+    if (s->accept_over)
+        list_del(&s->again.link);
+    else if (timers_set(&s->loop->timers, &s->pause, clock_add(http_conn_now(s), s->pause_length)) < 0)
         loop_late(s->loop, &s->again);
     http_conn_tell_keeper(s);
 }
@@ -32,7 +32,7 @@ static void accept_some(struct http_server *s)
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         struct http_conn *spare = s->count < s->limits.connections ? NULL : http_conn_oldest_idle(s);
         s->full = s->count >= s->limits.connections && !spare; /* http_conn goes on with it */
-        if (s->closing || s->full)
+        if (s->closing || s->accept_over || s->full)
             return;
         int fd = socket_accept(s->listener.stream.fd, &peer);
         if (spare && fd >= 0)
@@ -43,7 +43,7 @@ static void accept_some(struct http_server *s)
         }
         int r = fd < 0 ? fd : http_server_begin(s, fd);
         if (r < 0) {
-            pause_accepting(s, r);
+            accept_failed(s, r);
             return;
         }
         s->pause_length = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* poller.h - the kernel half: which descriptors became ready. The semaphore half is netpoll.
  *
- * Called by netpoll. One constant table per back end: poller_epoll.c where Linux has it,
- * poller_poll.c everywhere. kqueue is a third such file, poller_kqueue.c, and a line in poller.c.
+ * Called by netpoll. One constant table per back end: poller_epoll.c on Linux, poller_poll.c everywhere. A back end
+ * is one file, poller_NAME.c with the table poller_NAME, and one line in its system's list: pollers_linux.c.
  *
  * The contract is edge-triggered: a descriptor is added once for both directions, and an event says
  * that something happened, not that it still holds. A back end that can only report levels (poll) is
@@ -60,7 +60,10 @@ struct poller_ops {
 /* Opens the back end of that name, or the system's best where name is NULL or "". -EINVAL: unknown. */
 int poller_open(struct poller **p, const char *name);
 
-extern const struct poller_ops poller_epoll;
-extern const struct poller_ops poller_poll;
+/* Writes what there is into text, of n bytes (at least 1): "epoll, poll". Returns text. */
+const char *poller_names(char *text, size_t n);
+
+/* What this system has, the best first, and NULL at the end. */
+extern const struct poller_ops *const pollers[];
 
 #endif

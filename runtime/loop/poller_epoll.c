@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+extern const struct poller_ops poller_epoll; /* the table at the end */
+
 struct epoll_poller {
     struct poller base;
     int epoll, wake;

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+extern const struct poller_ops poller_poll; /* the table at the end */
+
 #ifndef POLLRDHUP
 #define POLLRDHUP 0
 #endif

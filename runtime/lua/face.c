@@ -21,6 +21,15 @@ const struct site *face_site(struct ctx *cx, lua_State *L)
     return s || !t ? s : t->site;
 }
 
+/* No place in front: it is the environment that is wrong, and no script. */
+static void no_poller(lua_State *L, const char *name)
+{
+    char names[128];
+    lua_pushfstring(L, "MOONPARK_POLLER: unknown poller '%s' (available: %s)", name,
+                    poller_names(names, sizeof names));
+    lua_error(L);
+}
+
 struct ctx *face_loop(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -31,7 +40,7 @@ struct ctx *face_loop(lua_State *L)
     const char *name = getenv("MOONPARK_POLLER");
     int r = loop_open(&cx->loop, name);
     if (r == -EINVAL)
-        luaL_error(L, "MOONPARK_POLLER: unknown poller '%s' (available: epoll, poll)", name);
+        no_poller(L, name);
     if (r < 0)
         luaL_error(L, "cannot open the poller: %s", errors_text(r));
     cx->opened = true;

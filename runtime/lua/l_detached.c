@@ -7,6 +7,7 @@
 #include "process/child.h"
 
 #include <signal.h>
+#include <stdio.h>
 
 /* Of a detached one, until it is reaped: its userdata may be gone before. */
 struct orphan {
@@ -51,15 +52,9 @@ static int l_detached(lua_State *L)
     lua_newtable(L);
     for (const struct list *l = cx->orphans.next; l != &cx->orphans; l = l->next) {
         const struct orphan *o = container_of(l, struct orphan, link);
-        lua_createtable(L, 0, 4);
-        lua_pushfstring(L, "detached process %d", (int)o->pid);
-        lua_setfield(L, -2, "text");
-        lua_pushnumber(L, (lua_Number)o->id);
-        lua_setfield(L, -2, "id");
-        lua_pushnumber(L, (lua_Number)o->creator);
-        lua_setfield(L, -2, "creator");
-        site_push(L, o->site);
-        lua_setfield(L, -2, "site");
+        char text[48];
+        snprintf(text, sizeof text, "detached process %d", (int)o->pid);
+        site_push_made(L, text, -1, o->id, o->creator, o->site);
         lua_rawseti(L, -2, ++n);
     }
     return 1;

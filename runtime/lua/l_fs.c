@@ -543,16 +543,10 @@ static int l_files(lua_State *L)
     for (size_t i = 0; (f = nth(cx, i)); i++) {
         char text[512]; /* f may be garbage, and gone with the first thing that is built here */
         const struct site *site = f->site;
-        lua_Number id = (lua_Number)f->id, creator = (lua_Number)f->creator, fd = f->file->fd;
+        uint64_t id = f->id, creator = f->creator;
+        int fd = f->file->fd;
         snprintf(text, sizeof text, "file %s", f->file->path);
-        lua_createtable(L, 0, 5);
-        lua_pushstring(L, text);
-        lua_setfield(L, -2, "text");
-        set_number(L, "fd", fd);
-        set_number(L, "id", id);
-        set_number(L, "creator", creator);
-        site_push(L, site);
-        lua_setfield(L, -2, "site");
+        site_push_made(L, text, fd, id, creator, site);
         lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;

@@ -169,9 +169,12 @@ static int push_news(lua_State *L, struct task *t)
     if (r != HTTP_ACCEPT_FAILED)
         return 2;
     lua_pushstring(L, errors_text(s->accept_error));
-    lua_pushnumber(L, (lua_Number)s->pause_length / 1e9);
+    lua_pushinteger(L, errors_errno(s->accept_error));
     s->accept_error = 0;
-    return 4;
+    if (s->accept_over)
+        return 4;
+    lua_pushnumber(L, (lua_Number)s->pause_length / 1e9);
+    return 5;
 }
 
 const struct http_face l_http_face = {

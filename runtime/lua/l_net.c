@@ -7,6 +7,7 @@
 #include "base/errors.h"
 #include "base/sys.h"
 #include "lua/l_conn.h"
+#include "net/accept.h"
 #include "net/pair.h"
 #include "net/socket.h"
 #include "net/unix_listen.h"
@@ -153,9 +154,21 @@ static int l_split_address(lua_State *L)
     return 3;
 }
 
+/* accept_pause(errno | nil, seconds of the last one | nil) -> seconds | nil: accepting is over; see accept.h */
+static int l_accept_pause(lua_State *L)
+{
+    lua_Number last = luaL_optnumber(L, 2, 0);
+    int64_t pause = accept_pause(-(int)luaL_optinteger(L, 1, 0), (int64_t)(last * 1e9));
+    if (pause == 0)
+        return 0;
+    lua_pushnumber(L, (lua_Number)pause / 1e9);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"dial", l_dial}, {"fragment", l_fragment}, {"listen", l_listen}, {"made_here", l_made_here},
-    {"pair", l_pair}, {"split_address", l_split_address}, {NULL, NULL},
+    {"accept_pause", l_accept_pause}, {"dial", l_dial}, {"fragment", l_fragment},
+    {"listen", l_listen}, {"made_here", l_made_here}, {"pair", l_pair},
+    {"split_address", l_split_address}, {NULL, NULL},
 };
 
 void l_net_open(lua_State *L) { face_functions(L, functions); }

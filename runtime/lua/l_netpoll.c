@@ -219,19 +219,6 @@ struct poll_row {
     const struct site *site;
 };
 
-static void push_row(lua_State *L, const struct poll_row *row)
-{
-    lua_createtable(L, 0, 4);
-    lua_pushinteger(L, row->fd);
-    lua_setfield(L, -2, "fd");
-    lua_pushnumber(L, (lua_Number)row->id);
-    lua_setfield(L, -2, "id");
-    lua_pushnumber(L, (lua_Number)row->creator);
-    lua_setfield(L, -2, "creator");
-    site_push(L, row->site);
-    lua_setfield(L, -2, "site");
-}
-
 /* polls() -> an array of {fd, id, creator, site} of the open pollDescs that scripts have made. Copied
  * first: building tables runs finalizers, and those take pollDescs out of the list. */
 static int l_polls(lua_State *L)
@@ -245,7 +232,7 @@ static int l_polls(lua_State *L)
     }
     lua_createtable(L, (int)n, 0);
     for (size_t i = 0; i < n; i++) {
-        push_row(L, &rows[i]);
+        site_push_made(L, NULL, rows[i].fd, rows[i].id, rows[i].creator, rows[i].site);
         lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;

@@ -262,19 +262,6 @@ struct subscription_row {
     const struct site *site;
 };
 
-static void push_row(lua_State *L, const struct subscription_row *row)
-{
-    lua_createtable(L, 0, 4);
-    lua_pushstring(L, row->text);
-    lua_setfield(L, -2, "text");
-    lua_pushnumber(L, (lua_Number)row->id);
-    lua_setfield(L, -2, "id");
-    lua_pushnumber(L, (lua_Number)row->creator);
-    lua_setfield(L, -2, "creator");
-    site_push(L, row->site);
-    lua_setfield(L, -2, "site");
-}
-
 /* signal_subscriptions() -> an array of {text, id, creator, site} of the open ones. Copied first: building tables runs
  * finalizers, and those take subscriptions out of the list. */
 static int l_subscriptions(lua_State *L)
@@ -289,7 +276,7 @@ static int l_subscriptions(lua_State *L)
     }
     lua_createtable(L, (int)n, 0);
     for (size_t i = 0; i < n; i++) {
-        push_row(L, &list[i]);
+        site_push_made(L, list[i].text, -1, list[i].id, list[i].creator, list[i].site);
         lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;

@@ -97,6 +97,27 @@ void site_push(lua_State *L, const struct site *s)
     }
 }
 
+static void set_number(lua_State *L, const char *name, lua_Number value)
+{
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, name);
+}
+
+void site_push_made(lua_State *L, const char *text, int fd, uint64_t id, uint64_t creator, const struct site *s)
+{
+    lua_createtable(L, 0, 5);
+    if (text) {
+        lua_pushstring(L, text);
+        lua_setfield(L, -2, "text");
+    }
+    if (fd >= 0)
+        set_number(L, "fd", fd);
+    set_number(L, "id", (lua_Number)id);
+    set_number(L, "creator", (lua_Number)creator);
+    site_push(L, s);
+    lua_setfield(L, -2, "site");
+}
+
 void sites_fini(struct sites *sites)
 {
     for (uint32_t i = 0; sites->buckets && i < BUCKETS; i++)

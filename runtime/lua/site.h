@@ -41,6 +41,10 @@ const struct site *site_here(struct sites *sites, lua_State *L, int level);
 /* Pushes {"file.lua:3", ...}, innermost first. */
 void site_push(lua_State *L, const struct site *s);
 
+/* Pushes {text, fd, id, creator, site}: something that scripts made and have left open. text: NULL for none; fd:
+ * negative for none. */
+void site_push_made(lua_State *L, const char *text, int fd, uint64_t id, uint64_t creator, const struct site *s);
+
 void sites_fini(struct sites *sites);
 
 #endif

@@ -86,7 +86,7 @@ describe("http.basic_auth", function()
     local want = "basic_auth: a realm and either users or check expected"
     assert.same({ want, want, want }, { misuse(nil), misuse { realm = "x" }, misuse { users = {}, check = print } })
     assert.equal("basic_auth: option 'realm' must be printable ASCII", misuse { realm = "a\r\nb", users = {} })
-    assert.equal("basic_auth: option 'realm' must be printable ASCII", misuse { users = {} })
+    assert.equal("basic_auth: a realm and either users or check expected", misuse { users = {} })
     want = "basic_auth: option 'users' must map names without ':' to passwords"
     assert.same({ want, want },
       { misuse { realm = "", users = { ["a:b"] = "" } }, misuse { realm = "", users = { "a" } } })

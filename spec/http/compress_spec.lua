@@ -209,8 +209,8 @@ describe("http.compress", function()
     local function misuse(options)
       return select(2, pcall(function() http.compress(options) end)):match("compress_spec%.lua:%d+: (.*)")
     end
-    assert.equal("gzip: a level from 1 to 9, or false, expected", misuse { gzip = 10 })
-    assert.equal("br: a level from 0 to 11, or false, expected", misuse { br = "x" })
+    assert.equal("compress: option 'gzip' must be a level from 1 to 9, or false", misuse { gzip = 10 })
+    assert.equal("compress: option 'br' must be a level from 0 to 11, or false", misuse { br = "x" })
   end)
 
   describe("of a handler's own 304", function()

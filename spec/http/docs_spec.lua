@@ -184,7 +184,7 @@ describe("the default of a server's limit", function()
     assert.equal(constant("http/client", "connect_timeout or (%d+)") .. " s", options["`connect_timeout`"][2])
     assert.matches(": " .. constant("http/client", "redirects or (%d+)") .. "$", options["`redirects`"][2])
     assert.equal(("bytes: %s, %s. \"too long\""):format(size(constant("http/client_response", "BODY_MAX = (%d+)")),
-      size(constant("http/client", "HEAD_MAX = (%d+)"))), options["`max_body`, `max_head`"][2])
+      size(constant("http/upstream", "HEAD_MAX = (%d+)"))), options["`max_body`, `max_head`"][2])
     for option, pattern in pairs { max_idle = "max_idle or (%d+)", max_idle_per_host = "max_idle_per_host or (%d+)" } do
       assert.truthy(text:find(("`%s` (%d)"):format(option, constant("http/pool", pattern)), 1, true), option)
     end

@@ -8,33 +8,10 @@ local net = require "moonpark.net"
 local peers = require "support.http_client"
 local support = require "support.net"
 
+local in_front_of, raw, GET = peers.in_front_of, peers.raw, peers.GET
+
 describe("http.proxy", function()
-  local proxies = {}
-
-  after_each(function()
-    for _, proxy in ipairs(proxies) do proxy:close() end
-    proxies = {}
-    peers.stop_all()
-  end)
-
-  -- A server that passes everything on to that target.
-  local function in_front_of(target, options)
-    local proxy = http.proxy(target, options)
-    proxies[#proxies + 1] = proxy
-    local server = peers.serve(proxy)
-    server.pool = proxy.pool
-    return server
-  end
-
-  -- All that comes for these bytes, up to the end.
-  local function raw(server, bytes)
-    local conn = assert(net.dial(server.address))
-    conn:set_timeout(20)
-    assert(conn:write(bytes))
-    local got = assert(conn:read_all())
-    conn:close()
-    return got
-  end
+  after_each(peers.stop_all)
 
   -- At least n bytes of a chunked body, or what there is up to its last chunk.
   local function chunks(conn, n)
@@ -47,8 +24,6 @@ describe("http.proxy", function()
     end
     return got
   end
-
-  local GET = "GET / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
 
   it("passes on what is meant for the target, says who asks, and nothing of the connection", function()
     local target = peers.saying(peers.ok("hello", "X-A: b\r\nConnection: X-Gone\r\nX-Gone: 1\r\nKeep-Alive: 5\r\n"
@@ -204,8 +179,7 @@ describe("http.proxy", function()
         if asked[#asked] ~= "HEAD" then conn:write("answer") end
       end
     end)
-    local proxy = http.proxy(target.url)
-    proxies[#proxies + 1] = proxy
+    local proxy = peers.proxy_to(target.url)
     local server = peers.serve(function(req, res)
       req.method = req:header "x-http-method-override" or req.method
       return proxy(req, res)

@@ -5,30 +5,13 @@
 local core = require "moonpark.core"
 local http = require "moonpark.http"
 local moonpark = require "moonpark"
-local net = require "moonpark.net"
 local peers = require "support.http_client"
 local wire = require "support.http"
 
+local proxy_to, dial, GET = peers.proxy_to, peers.dial, peers.GET
+
 describe("http.proxy carries", function()
-  local proxies = {}
-
-  after_each(function()
-    for _, proxy in ipairs(proxies) do proxy:close() end
-    proxies = {}
-    peers.stop_all()
-  end)
-
-  local function proxy_to(target, options)
-    local proxy = http.proxy(target, options)
-    proxies[#proxies + 1] = proxy
-    return proxy
-  end
-
-  local function dial(server)
-    local conn = assert(net.dial(server.address))
-    conn:set_timeout(20)
-    return conn
-  end
+  after_each(peers.stop_all)
 
   local function statuses(text)
     local list = {}
@@ -36,7 +19,6 @@ describe("http.proxy carries", function()
     return list
   end
 
-  local GET = "GET / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
   local HINTS = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: X-Gone\r\nX-Gone: 1\r\n\r\n"
 
   describe("interim responses", function()
@@ -265,6 +247,21 @@ describe("http.proxy carries", function()
       assert.matches("part of the body was already read", server.log[1])
     end)
 
+    it("in part, to no target: that raises at the line of whoever asks the proxy", function()
+      local target = peers.saying(peers.ok "")
+      local proxy = proxy_to(target.url)
+      local server = peers.serve(function(req, res)
+        req:read(3)
+        proxy(req, res)
+      end)
+      local conn = dial(server)
+      conn:write("POST / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n" .. framed["in chunks"])
+      assert.equal(500, wire.read_answer(conn).status)
+      conn:close()
+      assert.matches("proxy_ways_spec%.lua:%d+: http%.proxy: part of the body was already read", server.log[1])
+      assert.equal(0, target.count)
+    end)
+
     local function large(target, size)
       local body = ("x"):rep(size)
       local proxy = proxy_to(target.url, { io_timeout = 5 })
@@ -377,6 +374,25 @@ describe("http.proxy carries", function()
     it("none of it, of a request without one", function()
       assert.equal(200, (through(function(req) req:body() end, GET)))
     end)
+  end)
+
+  it("nothing for a handler that has answered already: that raises at its line, and no target is asked", function()
+    local target = peers.saying(peers.ok "too late")
+    local proxy = proxy_to(target.url)
+    for how, answer in pairs {
+      whole = function(_, res) res:send "first" end, begun = function(_, res) res:write "first" end,
+    } do
+      local server = peers.serve(function(req, res)
+        answer(req, res)
+        proxy:handle(req, res)
+      end)
+      local conn = dial(server)
+      conn:write(GET)
+      assert.matches("first", conn:read_all(), how)
+      conn:close()
+      assert.matches("proxy_ways_spec%.lua:%d+: response has already been sent", server.log[1])
+    end
+    assert.equal(0, target.count)
   end)
 
   it("a request to a target below a mounted prefix without it, and with its query", function()

@@ -88,6 +88,7 @@ describe("a redirect", function()
     end
     assert.equal("https is not supported yet", nowhere "https://a/")
     assert.equal("invalid redirect: unknown scheme 'file'", nowhere "file:///etc/passwd")
+    assert.equal("invalid redirect: empty location", nowhere "")
     assert.equal("invalid redirect: invalid URL", nowhere "http://a b/")
     assert.equal("invalid redirect: invalid URL", nowhere "/\\evil.example/")
     assert.equal("invalid redirect: invalid host name: 'good.example\\.evil.example'",

@@ -5,44 +5,12 @@
 local core = require "moonpark.core"
 local http = require "moonpark.http"
 local moonpark = require "moonpark"
-local net = require "moonpark.net"
 local peers = require "support.http_client"
 
+local in_front_of, dial, raw, GET = peers.in_front_of, peers.dial, peers.raw, peers.GET
+
 describe("http.proxy, between client and target", function()
-  local proxies = {}
-
-  local function stop()
-    for _, proxy in ipairs(proxies) do proxy:close() end
-    proxies = {}
-    peers.stop_all()
-  end
-
-  after_each(stop)
-
-  -- A server around a proxy to that target; wrap(proxy): the handler.
-  local function in_front_of(target, options, wrap, serving)
-    local proxy = http.proxy(target.url, options)
-    proxies[#proxies + 1] = proxy
-    local server = peers.serve(wrap and wrap(proxy) or proxy, serving)
-    server.pool = proxy.pool
-    return server
-  end
-
-  local function dial(server)
-    local conn = assert(net.dial(server.address))
-    conn:set_timeout(20)
-    return conn
-  end
-
-  local function raw(server, bytes)
-    local conn = dial(server)
-    assert(conn:write(bytes))
-    local got = assert(conn:read_all())
-    conn:close()
-    return got
-  end
-
-  local GET = "GET / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
+  after_each(peers.stop_all)
 
   describe("interim responses", function()
     it("pass, without fields of the connection, as soon as they are there", function()
@@ -53,7 +21,7 @@ describe("http.proxy, between client and target", function()
         seen:wait()
         conn:write("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" .. peers.ok "ok")
       end)
-      local conn = dial(in_front_of(target))
+      local conn = dial(in_front_of(target.url))
       conn:write(GET)
       assert.equal("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", conn:read_until "\r\n\r\n" .. "\r\n\r\n")
       seen:set()
@@ -64,14 +32,14 @@ describe("http.proxy, between client and target", function()
 
     it("do not reach HTTP/1.0 clients", function()
       local target = peers.saying("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" .. peers.ok "ok")
-      local got = raw(in_front_of(target), "GET / HTTP/1.0\r\n\r\n")
+      local got = raw(in_front_of(target.url), "GET / HTTP/1.0\r\n\r\n")
       assert.matches("^HTTP/1.1 200 OK\r\n", got)
       assert.is_nil(got:find "103")
     end)
 
     it("without an end, or without an answer behind them, are a 502 and no reason to ask again", function()
       local endless = peers.saying(("HTTP/1.1 103 Early Hints\r\n\r\n"):rep(100))
-      assert.matches("\r\n\r\nHTTP/1.1 502 ", raw(in_front_of(endless), GET))
+      assert.matches("\r\n\r\nHTTP/1.1 502 ", raw(in_front_of(endless.url), GET))
       local target = peers.scripted(function(conn, number)
         peers.request(conn)
         if number == 1 then
@@ -80,7 +48,7 @@ describe("http.proxy, between client and target", function()
         end
         conn:write "HTTP/1.1 103 Early Hints\r\n\r\n"
       end)
-      local server = in_front_of(target)
+      local server = in_front_of(target.url)
       assert.matches("first$", raw(server, GET))
       assert.matches("^HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 502 ", raw(server, GET))
       assert.equal(1, target.count)
@@ -99,7 +67,7 @@ describe("http.proxy, between client and target", function()
         heads[2] = peers.request(conn)
         if heads[2] then conn:write(peers.ok "again") end
       end)
-      local server = in_front_of(target)
+      local server = in_front_of(target.url)
       local conn = dial(server)
       conn:write(POST)
       assert.equal("HTTP/1.1 100 Continue", conn:read_until "\r\n\r\n")
@@ -120,10 +88,10 @@ describe("http.proxy, between client and target", function()
         conn:write(peers.ok("no", "X: y\r\n"):gsub("200 OK", "417 Expectation Failed"))
         rest = conn:read_all()
       end)
-      local server = in_front_of(target)
+      local server = in_front_of(target.url)
       local got = raw(server, POST)
       assert.matches("^HTTP/1.1 417 .*\r\nConnection: close\r\n.*no$", got)
-      stop()
+      peers.stop_all()
       assert.equal("", rest)
       assert.equal(0, server.pool.open)
     end)
@@ -133,17 +101,17 @@ describe("http.proxy, between client and target", function()
         local head = conn:read_until "\r\n\r\n"
         conn:write(peers.ok(conn:read_exactly(3) .. (head:find "Expect" and "!" or "")))
       end)
-      assert.matches("\r\n\r\nabc!?$", raw(in_front_of(target), (POST:gsub("POST", "PUT")
+      assert.matches("\r\n\r\nabc!?$", raw(in_front_of(target.url), (POST:gsub("POST", "PUT")
         :gsub("Host: me", "%0\r\nConnection: close")) .. "abc"))
       local silent = peers.scripted(function(conn) conn:read_all() end)
-      assert.matches("^HTTP/1.1 504 ", raw(in_front_of(silent, { io_timeout = 0.02 }), POST))
+      assert.matches("^HTTP/1.1 504 ", raw(in_front_of(silent.url, { io_timeout = 0.02 }), POST))
     end)
   end)
 
   describe("Max-Forwards", function()
     local function ask(method, hops, target_of)
       local target = peers.saying(peers.ok "")
-      local got = raw(in_front_of(target), ("%s %s HTTP/1.1\r\nHost: me\r\nCookie: a=b\r\nMax-Forwards: %s\r\n"
+      local got = raw(in_front_of(target.url), ("%s %s HTTP/1.1\r\nHost: me\r\nCookie: a=b\r\nMax-Forwards: %s\r\n"
         .. "Connection: close\r\n\r\n"):format(method, target_of or "/x", hops))
       return target.heads[1], got
     end
@@ -178,7 +146,7 @@ describe("http.proxy, between client and target", function()
 
   it("asks for the server as a whole where the client did: OPTIONS of a host without a path", function()
     local target = peers.saying(peers.ok "", peers.ok "", peers.ok "")
-    local server = in_front_of(target)
+    local server = in_front_of(target.url)
     for i, pair in ipairs { { "http://me", "*" }, { "http://me/", "/" }, { "http://me?a", "/?a" } } do
       raw(server, "OPTIONS " .. pair[1] .. " HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n")
       assert.equal("OPTIONS " .. pair[2] .. " HTTP/1.1", target.heads[i]:match "^[^\n]*")
@@ -188,7 +156,7 @@ describe("http.proxy, between client and target", function()
   it("is told paths without the prefix that it is mounted at, with their query", function()
     local target = peers.saying(peers.ok "", peers.ok "", peers.ok "")
     local app = http.router()
-    local server = in_front_of(target, nil, function(proxy)
+    local server = in_front_of(target.url, nil, function(proxy)
       app:group("/v1"):mount("/api", proxy)
       return app
     end)
@@ -201,7 +169,7 @@ describe("http.proxy, between client and target", function()
   it("is called like a function, and says what a small answer had: status and bytes", function()
     local target = peers.saying(peers.ok "hello", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
     local said = {}
-    local server = in_front_of(target, nil, function(proxy)
+    local server = in_front_of(target.url, nil, function(proxy)
       return function(req, res)
         res:after(function() said[#said + 1] = table.concat({ res:sent() }, " ") end)
         return proxy(req, res)
@@ -209,7 +177,7 @@ describe("http.proxy, between client and target", function()
     end)
     raw(server, GET)
     raw(server, (GET:gsub("GET", "HEAD")))
-    stop()
+    peers.stop_all()
     assert.same({ "200 5", "200 0" }, said)
   end)
 
@@ -220,7 +188,7 @@ describe("http.proxy, between client and target", function()
         got = { peers.request(conn) }
         conn:write(peers.ok "ok")
       end)
-      local server = in_front_of(target, nil, function(proxy)
+      local server = in_front_of(target.url, nil, function(proxy)
         return function(req, res)
           read(req)
           return proxy(req, res)
@@ -279,7 +247,7 @@ describe("http.proxy, between client and target", function()
       for _, text in ipairs(cut) do
         local lines = 0
         local target = peers.saying("HTTP/1.1 200 OK\r\n" .. text)
-        local server = in_front_of(target, nil, function(proxy)
+        local server = in_front_of(target.url, nil, function(proxy)
           return function(req, res)
             res:after(function() lines = lines + 1 end)
             return proxy(req, res)
@@ -289,7 +257,7 @@ describe("http.proxy, between client and target", function()
         assert.is_nil(got:match("\r\n\r\n(.*)$"):find("0\r\n\r\n", 1, true), text)
         assert.equal(got:match "Content%-Length: (%d+)", text:match "Content%-Length: (%d+)")
         assert.equal(0, server.pool.open)
-        stop()
+        peers.stop_all()
         assert.equal(1, lines)
         assert.equal(1, #server.log)
         assert.matches("^GET /x: the response from [%d.:]+ was cut off: [%l ]+$", server.log[1])
@@ -299,9 +267,9 @@ describe("http.proxy, between client and target", function()
     it("is said to on_error in place of the log", function()
       local said = {}
       local target = peers.saying("HTTP/1.1 200 OK\r\n" .. cut[1])
-      local server = in_front_of(target, { on_error = function(text) said[#said + 1] = text end })
+      local server = in_front_of(target.url, { on_error = function(text) said[#said + 1] = text end })
       raw(server, GET)
-      stop()
+      peers.stop_all()
       assert.same({ {}, 1 }, { server.log, #said })
     end)
 
@@ -312,7 +280,7 @@ describe("http.proxy, between client and target", function()
         conn:write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         over:wait()
       end)
-      local server = in_front_of(target, nil, function(proxy)
+      local server = in_front_of(target.url, nil, function(proxy)
         return function(req, res)
           assert.same({ nil, "timeout" }, { moonpark.timeout(0.05, function() return proxy(req, res) end) })
         end
@@ -321,7 +289,7 @@ describe("http.proxy, between client and target", function()
       assert.matches("\r\n\r\n3\r\nabc\r\n$", got)
       over:set()
       assert.equal(0, server.pool.open)
-      stop()
+      peers.stop_all()
       assert.equal(1, #server.log)
     end)
 
@@ -336,7 +304,7 @@ describe("http.proxy, between client and target", function()
         conn:write "0\r\n\r\n"
       end)
       local ended = core.event()
-      local server = in_front_of(target, nil, function(proxy)
+      local server = in_front_of(target.url, nil, function(proxy)
         return function(req, res)
           res:after(function() ended:set() end)
           return proxy(req, res)
@@ -355,7 +323,7 @@ describe("http.proxy, between client and target", function()
       assert.is_true(got < 65536 * 1000)
       assert.not_equal("0\r\n\r\n", last)
       assert.equal(0, server.pool.open)
-      stop()
+      peers.stop_all()
       assert.equal(1, #server.log)
       assert.matches("the client did not read the response: timeout$", server.log[1])
     end)
@@ -373,14 +341,14 @@ describe("http.proxy, between client and target", function()
           come:set()
           body = conn:read_all()
         end)
-        local server = in_front_of(target)
+        local server = in_front_of(target.url)
         local conn = dial(server)
         conn:write("POST /up HTTP/1.1\r\nHost: me\r\n" .. case[1])
         come:wait()
         conn:close_write()
         conn:read_all()
         conn:close()
-        stop()
+        peers.stop_all()
         assert.equal(case[2], body)
         assert.equal(0, server.pool.open)
         local why = case[1]:find "zz" and "malformed message" or "unexpected eof"
@@ -394,14 +362,14 @@ describe("http.proxy, between client and target", function()
         conn:write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         conn:read_all()
       end)
-      local server = in_front_of(target)
+      local server = in_front_of(target.url)
       local conn = dial(server)
       conn:write "POST /up HTTP/1.1\r\nHost: me\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
       conn:read_until "abc\r\n"
       conn:write "zz\r\n"
       assert.equal("", conn:read_all())
       conn:close()
-      stop()
+      peers.stop_all()
       assert.equal(0, server.pool.open)
       assert.same({ "POST /up: the client's body was cut off: malformed message" }, server.log)
     end)
@@ -416,7 +384,7 @@ describe("http.proxy, between client and target", function()
       conn:setoption("linger", 0)
       conn:close()
     end)
-    local conn = dial(in_front_of(target))
+    local conn = dial(in_front_of(target.url))
     conn:write "POST / HTTP/1.1\r\nHost: me\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
     taken:wait()
     conn:write "0\r\n\r\n" -- the proxy hears of this first, then of the reset
@@ -433,7 +401,7 @@ describe("http.proxy, between client and target", function()
       conn:write "3\r\ndef\r\n0\r\n\r\n"
       conn:read()
     end)
-    local server = in_front_of(target, { io_timeout = 0.3 })
+    local server = in_front_of(target.url, { io_timeout = 0.3 })
     local conn = dial(server)
     conn:write "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
     conn:read_until "abc\r\n"
@@ -444,14 +412,14 @@ describe("http.proxy, between client and target", function()
     conn:write "0\r\n\r\n"
     assert.equal("3\r\ndef\r\n0", conn:read_until "\r\n\r\n")
     conn:close()
-    stop()
+    peers.stop_all()
     assert.same({}, server.log)
     local quiet = peers.scripted(function(peer)
       peer:read_until "\r\n0\r\n\r\n"
       peer:write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
       peer:read()
     end)
-    server = in_front_of(quiet, { io_timeout = 0.02 })
+    server = in_front_of(quiet.url, { io_timeout = 0.02 })
     raw(server, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n")
     assert.matches("was cut off: timeout$", server.log[1])
   end)

@@ -160,9 +160,20 @@ describe("a router", function()
       assert.equal(404, ask("OPTIONS /c").status)
     end)
 
-    it("OPTIONS *", function()
+    it("OPTIONS * with the methods that there are routes for", function()
+      app:get("/a", says "a"):group("/g"):route("PROPFIND", "/b", says "b")
       local answer = ask("OPTIONS *")
-      assert.same({ 204, "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS" }, { answer.status, answer.headers.allow })
+      assert.same({ 204, "GET, HEAD, OPTIONS, PROPFIND" }, { answer.status, answer.headers.allow })
+      app:any("/c", says "any")
+      assert.equal("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PROPFIND, PUT", ask("OPTIONS *").headers.allow)
+    end)
+
+    it("OPTIONS without a body, and so without the type of one", function()
+      app:get("/a", says "a")
+      for _, target in ipairs { "/a", "*" } do
+        local answer = ask("OPTIONS " .. target)
+        assert.same({ 204 }, { answer.status, answer.headers["content-type"] }, target)
+      end
     end)
 
     it("what not_found says instead of 404", function()

@@ -4,7 +4,6 @@
 local fs = require "moonpark.fs"
 local files = require "support.fs"
 local http = require "moonpark.http"
-local http_listing = require "moonpark.http.listing"
 local support = require "support.http_files"
 
 local WRITTEN = 1700000000 -- all at once: a compressed file that is older than its original is passed over
@@ -188,9 +187,10 @@ describe("a listing", function()
     expect(ask("GET", "/up/"), 404)
   end))
 
-  it("escapes its title", function()
-    assert.matches("<h1>/&lt;b&gt;/</h1>", http_listing.page("/<b>/", {}), 1, true)
-  end)
+  it("escapes its title", serving(alone { listing = true }, function(ask, folder)
+    assert(fs.mkdir(folder .. "/public/<b>"))
+    assert.matches("<h1>/&lt;b&gt;/</h1>", ask("GET", "/%3Cb%3E/").body, 1, true)
+  end))
 end)
 
 describe("in a router", function()

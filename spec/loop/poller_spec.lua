@@ -17,6 +17,9 @@ local function open(name)
   return r, slot[0]
 end
 
+local backends = {} -- each of them goes through the cases below
+while lib.pollers[#backends] ~= nil do backends[#backends + 1] = ffi.string(lib.pollers[#backends].name) end
+
 describe("poller_open", function()
   local function name_of(name)
     local r, p = open(name)
@@ -36,10 +39,37 @@ describe("poller_open", function()
     assert.equal("epoll", name_of "")
   end)
 
-  it("refuses a name it does not know", function() assert.equal(-units.EINVAL, (open "select")) end)
+  it("refuses a name it does not know", function()
+    for _, name in ipairs { "select", "EPOLL", "epoll, poll", "epol", "epoll " } do
+      assert.equal(-units.EINVAL, (open(name)), name)
+    end
+  end)
 end)
 
-for _, name in ipairs { "epoll", "poll" } do
+describe("poller_names", function()
+  local function names(n)
+    local text = ffi.new("char[?]", n, ("x"):rep(n - 1))
+    return ffi.string(lib.poller_names(text, n))
+  end
+
+  it("is what there is, the best first, each of which can be opened", function()
+    assert.equal("epoll", backends[1])
+    assert.is_true(#backends >= 2)
+    assert.equal(table.concat(backends, ", "), names(128))
+    for _, name in ipairs(backends) do
+      local r, p = open(name)
+      assert.equal(0, r, name)
+      p.ops.close(p)
+    end
+  end)
+
+  it("is cut off where it does not fit", function()
+    local whole = names(128)
+    for n = 1, #whole + 1 do assert.equal(whole:sub(1, n - 1), names(n)) end
+  end)
+end)
+
+for _, name in ipairs(backends) do
   describe("poller_" .. name, function()
     local p, ops, max, batch, blocks
 

@@ -4,6 +4,8 @@
 --   local server = peers.serve(handler)           server.url, server.address; server:stop()
 --   local server = peers.scripted(function(conn, number) ... end)   the n-th connection is its to read and write
 --   peers.request(conn)                           reads a request: its head, and its body where it is framed
+--   local server = peers.in_front_of(target, options)   our own server with a proxy to that target; server.pool
+--   peers.raw(server, bytes)                      all that comes for these bytes
 --   peers.stop_all()                              in after_each
 
 local http = require "moonpark.http"
@@ -14,7 +16,10 @@ local M = {}
 
 local PATIENCE = 20 -- seconds; nothing in these specs takes as long, so whoever does hangs
 
-local running = {}
+--- The request of a client that wants one answer.
+M.GET = "GET / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
+
+local running, proxies = {}, {}
 
 local function started(server)
   server.url = "http://" .. server.address
@@ -72,6 +77,55 @@ function M.saying(...)
   return server
 end
 
+--- One that notes heads, and answers every request with that body.
+function M.noting(body)
+  local heads = {}
+  local server = M.scripted(function(conn)
+    while true do
+      local head = M.request(conn)
+      if not head then return end
+      heads[#heads + 1] = head
+      conn:write(M.ok(body or "x"))
+    end
+  end)
+  server.heads = heads
+  return server
+end
+
+--- A proxy; stop_all closes what it keeps.
+function M.proxy_to(target, options)
+  local proxy = http.proxy(target, options)
+  proxies[#proxies + 1] = proxy
+  return proxy
+end
+
+--- A server that passes everything on to that target, or what wrap(proxy), a handler, does. serving: its own options.
+function M.in_front_of(target, options, wrap, serving)
+  local proxy = M.proxy_to(target, options)
+  local server = M.serve(wrap and wrap(proxy) or proxy, serving)
+  server.pool = proxy.pool
+  return server
+end
+
+--- A connection to the server.
+function M.dial(server)
+  local conn = assert(net.dial(server.address))
+  conn:set_timeout(PATIENCE)
+  return conn
+end
+
+--- All that comes for these bytes, up to the end.
+function M.raw(server, bytes)
+  local conn = M.dial(server)
+  assert(conn:write(bytes))
+  local got = assert(conn:read_all())
+  conn:close()
+  return got
+end
+
+--- The status of the first answer to these bytes.
+function M.status_of(server, bytes) return tonumber(M.raw(server, bytes):match "^HTTP/1%.1 (%d+) ") end
+
 --- Reads a request: its head with LF for line ends, and its body; nil at the end of the stream.
 function M.request(conn)
   local head = conn:read_until("\r\n\r\n")
@@ -97,6 +151,7 @@ end
 
 --- Ends them all. What the client keeps to them is closed first: a script may be waiting for its next request.
 function M.stop_all()
+  while #proxies > 0 do table.remove(proxies):close() end
   http.close_idle()
   while #running > 0 do table.remove(running):stop() end
 end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_auth.lua - middleware: basic authentication (RFC 7617). Passwords are compared in a time that does not depend on
+-- auth.lua - middleware: basic authentication (RFC 7617). Passwords are compared in a time that does not depend on
 -- where they differ.
 
 local bit = require "bit"
@@ -52,17 +52,16 @@ local function credentials(text)
   return pair:match("^([^:]*):(.*)$")
 end
 
-local function check_users(users)
+local function are_users(users)
+  if type(users) ~= "table" then return false end
   for name, password in pairs(users) do
-    if type(name) ~= "string" or type(password) ~= "string" or name:find(":", 1, true) then
-      error("basic_auth: option 'users' must map names without ':' to passwords", 4)
-    end
+    if type(name) ~= "string" or type(password) ~= "string" or name:find(":", 1, true) then return false end
   end
+  return true
 end
 
 -- A name that is unknown takes as long as a wrong password.
 local function checker_of(users)
-  check_users(users)
   return function(name, password)
     local secret = users[name]
     local same = M.same(password, secret or password .. "-")
@@ -71,20 +70,22 @@ local function checker_of(users)
 end
 
 local function challenge_of(realm)
-  if type(realm) ~= "string" or realm:find("[%c\127-\255]") then
-    error("basic_auth: option 'realm' must be printable ASCII", 3)
-  end
   return 'Basic realm="' .. realm:gsub('["\\]', "\\%0") .. '", charset="UTF-8"'
 end
 
-local known = { realm = "string", users = "table", check = "function" }
+local known = {
+  realm = { function(realm) return type(realm) == "string" and not realm:find("[%c\127-\255]") end,
+    "must be printable ASCII" },
+  users = { are_users, "must map names without ':' to passwords" },
+  check = "function",
+}
 
 --- Lets in who has a password, as req.user; others get 401. Passwords cross the wire as they are: behind TLS only.
 ---@param options {realm: string, users?: table<string, string>,
 --- check?: fun(user: string, password: string, req: moonpark.http.request): any} check: true lets in
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
-  if type(options) ~= "table" or (options.users == nil) == (options.check == nil) then
+  if type(options) ~= "table" or options.realm == nil or (options.users == nil) == (options.check == nil) then
     error("basic_auth: a realm and either users or check expected", 2)
   end
   check_options("basic_auth", options, known)

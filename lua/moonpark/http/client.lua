@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- http_client.lua - requests on their way: over which connection, what comes back, and where a redirect leads.
+-- client.lua - requests on their way: over which connection, what comes back, and where a redirect leads.
 --
--- A request is checked to its last byte, and written as one text (http_job.lua), before anything of it is sent. All
--- waits are the connection's, so a deadline or a cancellation ends whichever is under way, and the connection with it.
+-- A request is checked to its last byte, and written as one text (client_request.lua), before anything of it is sent.
+-- All waits are the connection's, so a deadline or a cancellation ends whichever is under way, and the connection with
+-- it.
 
 local core = require "moonpark.core"
 local http_answer = require "moonpark.http.client_response"
@@ -11,7 +12,7 @@ local http_job = require "moonpark.http.client_request"
 local http_pool = require "moonpark.http.pool"
 local http_upload = require "moonpark.http.client_upload"
 local check_options = require("moonpark.options").check
-local net = require "moonpark.net"
+local upstream = require "moonpark.http.upstream"
 local url = require "moonpark.url"
 
 local M = {}
@@ -21,7 +22,6 @@ local M = {}
 local Client = {}
 Client.__index = Client
 
-local HEAD_MAX = 65536
 local REPLAY_WASTE = 65536 -- of a redirect's body, to keep the connection
 local EXPECT_TIME = 1      -- seconds for "100 Continue"
 local AT_ONCE = 16384      -- bytes of a body that are sent before the answer is awaited: buffers hold them
@@ -35,8 +35,6 @@ for _, known in ipairs { of_pools, http_job.known } do
   for name, kind in pairs(known) do of_clients[name] = kind end
 end
 
-local idempotent = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true, TRACE = true }
-
 ---------------------------------------------------------------------------------------------------
 -- one exchange
 
@@ -45,12 +43,7 @@ local function connect(job, use)
   local timeout = options.connect_timeout or 30
   local left = job.deadline and job.deadline - core.now()
   if left and left <= 0 then return nil, "timeout" end
-  local entry = use.pool:reserve(use.place)
-  use.entry = entry
-  local conn, err, errno = net.dial(job.route.address, { timeout = math.min(timeout, left or timeout) })
-  if not conn then return nil, err, errno end
-  entry.conn = conn
-  return true
+  return upstream.connect(use, job.route.address, math.min(timeout, left or timeout))
 end
 
 -- Only a body that is at hand can be sent twice.
@@ -58,7 +51,7 @@ local function is_replayable(job) return job.body == nil or type(job.body) == "s
 
 local function read_head(job, use, continues)
   local options, entry = job.options, use.entry
-  return entry.reader:head(entry.conn, job.method == "HEAD", options.max_head or HEAD_MAX, continues)
+  return entry.reader:head(entry.conn, job.method == "HEAD", options.max_head or upstream.HEAD_MAX, continues)
 end
 
 -- true: the body is wanted; false and a status: that is the answer already; nil, err.
@@ -146,27 +139,26 @@ local function exchange(job, use)
   return status, err, errno
 end
 
-local stale = { ["eof"] = true, ["connection reset by peer"] = true, ["broken pipe"] = true }
-
 -- On the pool's connection if there is one; once more on a new one where that turns out to be dead.
 local function attempt(job, use)
   local options = job.options
-  local repeatable = idempotent[job.method] and is_replayable(job)
-  use.entry = not options.upgrade and job.method ~= "CONNECT" and use.pool:take(use.place, not repeatable) or false
+  local repeatable = upstream.idempotent[job.method] and is_replayable(job)
+  if not options.upgrade and job.method ~= "CONNECT" then upstream.take(use, not repeatable) end
   while true do
     if not use.entry then
       local ok, err, errno = connect(job, use)
       if not ok then return nil, err, errno end
     end
-    local used = use.entry.used
     local status, err, errno = exchange(job, use)
     if status then return status end
-    http_answer.drop(use)
+    local kept = upstream.drop(use)
     if use.upload then
       local _
       _, err, errno = use.upload:explain(err, errno)
     end
-    if not (used and repeatable and stale[err]) then return nil, err == "eof" and "unexpected eof" or err, errno end
+    if not repeatable or not upstream.was_dead(kept, err) then
+      return nil, err == "eof" and "unexpected eof" or err, errno
+    end
     use.keep, use.upload = options.keep_alive ~= false, false
   end
 end
@@ -178,9 +170,8 @@ local function perform_once(job)
   local use = { pool = pool, place = place, entered = false, entry = false, upload = false,
     keep = job.options.keep_alive ~= false, deadline = job.deadline }
   job.use = use
-  local ok, why = pool:enter(place, job.deadline)
+  local ok, why = upstream.enter(use, job.deadline)
   if not ok then return nil, why end
-  use.entered = true
   local status, err, errno = attempt(job, use)
   if not status then
     http_answer.release(use, true)
@@ -216,6 +207,7 @@ local function location_of(job, answer)
   for i = 2, #all do
     if all[i] ~= all[1] then return nil, "several locations" end
   end
+  if all[1] == "" then return nil, "empty location" end -- it would lead back here, again and again
   local target, wrong = url.resolve(job.target, url.tolerate(all[1], true))
   if target and target.user then return nil, "credentials in a URL" end
   return target, wrong

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- http_answer.lua - the response that a client has received. Its connection goes back to the pool with the last byte of
--- the body, or is closed.
+-- client_response.lua - the response that a client has received. Its connection goes back to the pool with the last
+-- byte of the body, or is closed.
 
-local gather = require "moonpark.http.gather"
 local http_decode = require "moonpark.http.decode"
 local http_fields = require "moonpark.http.fields"
 local http_json = require "moonpark.http.json"
 local http_set_cookie = require "moonpark.http.set_cookie"
-local once = require "moonpark.http.once"
+local whole_body = require "moonpark.http.whole_body"
+local upstream = require "moonpark.http.upstream"
 local check_bytes = require("moonpark.options").check_bytes
 
 local M = {}
@@ -28,37 +28,18 @@ Answer.__index = Answer
 
 M.Answer = Answer
 
----@class moonpark.http.use what a request has of the pool, until its answer's body has been read
----@field pool moonpark.http.pool
----@field place table
----@field entered boolean it is the request's turn
----@field entry moonpark.http.pool.entry|false
+---@class moonpark.http.use: moonpark.http.upstream.use of a request, until its answer's body has been read
 ---@field keep boolean the request allows that the connection goes on
 ---@field deadline number|nil
 ---@field upload moonpark.http.upload|false the request's body, which may still be on its way up
 ---@field err string|nil why the body could not be read: so says every later read
 ---@field is_read boolean|nil a task is in a read of it
 
--- May another request follow on the connection?
+-- Does the request allow that another one follows on the connection?
 local function is_reusable(use)
-  local entry = use.entry
+  if not use.entry or not use.keep then return false end
   if use.upload and not use.upload.done then return false end -- what follows would be taken for the rest of it
-  if not use.keep or not entry.reader:is_reusable(entry.conn) then return false end
-  return not use.deadline or entry.conn:set_deadline(nil)
-end
-
-local function leave(use)
-  if not use.entered then return end
-  use.entered = false
-  use.pool:leave(use.place)
-end
-
---- Closes the connection; it remains the request's turn.
----@param use moonpark.http.use
-function M.drop(use)
-  local entry = use.entry
-  use.entry = false
-  if entry then use.pool:drop(entry) end
+  return not use.deadline or use.entry.conn:set_deadline(nil)
 end
 
 --- Gives the connection back, or closes it; the request is over. Where that raises, for there is no memory, a broken
@@ -66,13 +47,8 @@ end
 ---@param use moonpark.http.use
 ---@param broken boolean
 function M.release(use, broken)
-  if not broken and use.entry and is_reusable(use) then
-    use.pool:put(use.entry)
-    use.entry = false -- not before: put may raise
-  else
-    M.drop(use)
-  end
-  leave(use)
+  upstream.put_back(use, broken or not is_reusable(use))
+  upstream.leave(use)
   local upload = use.upload
   if upload and not upload.done then upload:stop() end
 end
@@ -90,9 +66,8 @@ function M.take_connection(use)
     return nil, err, errno
   end
   conn:set_timeout(nil)
-  use.pool:give_away()
-  use.entry = false
-  leave(use)
+  upstream.give_away(use)
+  upstream.leave(use)
   return conn
 end
 
@@ -232,7 +207,9 @@ local function refuse_excess(self) return fail(self.use, "too long") end
 
 local function take_all(self, max)
   local use, entry = self.use, self.use.entry
-  if not entry or use.decoder or use.framing ~= "length" then return gather(self, max, refuse_excess, read_some) end
+  if not entry or use.decoder or use.framing ~= "length" then
+    return whole_body.gather(self, max, refuse_excess, read_some)
+  end
   if use.announced > max then return fail(use, "too long") end
   local data, err, errno = entry.reader:whole(entry.conn, max)
   if not data then return fail_reading(use, err, errno) end
@@ -251,7 +228,7 @@ local function take_all_alone(self, max) return leave_read(self.use, pcall(take_
 function Answer:read_all(max)
   check_bytes(max, 0)
   if rawget(self, "whole_body") == nil then check_reader(self) end
-  return once(self, "whole_body", take_all_alone, max or M.BODY_MAX)
+  return whole_body.once(self, "whole_body", take_all_alone, max or M.BODY_MAX)
 end
 
 --- The body as JSON.

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- http_codec.lua - whole bodies and streams by an encoder. What differs between the libraries (http_gzip.lua,
--- http_brotli.lua) is three functions and three numbers:
+-- codec.lua - whole bodies and streams by an encoder. What differs between the libraries (gzip.lua,
+-- brotli.lua) is three functions and three numbers:
 --
 --   open(level, size) -> s              size: of the whole body, nil where it comes in pieces
 --   step(s, bytes, n, operation, parts) adds all that the encoder gives for n bytes to the list; does not wait

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- http_compress.lua - middleware: bodies in brotli or gzip for clients that take them (RFC 9110 12.5.3). It is the
--- `transform` of responses; see http_response.lua.
+-- compress.lua - middleware: bodies in brotli or gzip for clients that take them (RFC 9110 12.5.3). It is the
+-- `transform` of responses; see response.lua.
 
 local http_fields = require "moonpark.http.fields"
 local check_options = require("moonpark.options").check
@@ -94,12 +94,8 @@ function Compressor:begin(res, length, content_type)
 end
 
 local function level_of(options, name)
-  local chosen, least, most = unpack(levels[name])
   local level = options[name]
-  if level == nil or level == true then return chosen end
-  if type(level) ~= "number" or level % 1 ~= 0 or level < least or level > most then
-    error(("%s: a level from %d to %d, or false, expected"):format(name, least, most), 4)
-  end
+  if level == nil or level == true then return levels[name][1] end
   return level
 end
 
@@ -119,7 +115,14 @@ local function new_compressor(options)
   return setmetatable(self, Compressor)
 end
 
-local known = { min = "count", br = false, gzip = false, types = "function" }
+local function level_kind(name)
+  local _, least, most = unpack(levels[name])
+  return { function(level)
+    return type(level) == "boolean" or type(level) == "number" and level % 1 == 0 and level >= least and level <= most
+  end, ("must be a level from %d to %d, or false"):format(least, most) }
+end
+
+local known = { min = "count", br = level_kind "br", gzip = level_kind "gzip", types = "function" }
 
 --- Compresses what is worth it: whole bodies from `min` bytes on, and streams, of which each write can be read when it
 --- arrives. Not what has a Content-Encoding, 206, or Cache-Control: no-transform.

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_cors.lua - middleware: which pages of other origins may call (the CORS protocol of the Fetch standard). For a
+-- cors.lua - middleware: which pages of other origins may call (the CORS protocol of the Fetch standard). For a
 -- router, not a group: a browser asks first with an OPTIONS that no route has.
 
 local check_options = require("moonpark.options").check
@@ -13,15 +13,8 @@ local function judge_of(origins)
   if origins == nil or origins == "*" then return function() return true end end
   if type(origins) == "function" then return origins end
   if type(origins) == "string" then origins = { origins } end
-  if type(origins) ~= "table" then error("cors: option 'origins' must be '*', a string, a list or a function", 3) end
   local known = {}
-  for _, origin in ipairs(origins) do
-    if origin == "*" then error("cors: option 'origins': '*' cannot be combined with other origins", 3) end
-    if not origin:find("^%a[%w+.-]*://[^/%s]+$") then
-      error(("cors: option 'origins' must hold \"https://host\" without a path, not %q"):format(origin), 3)
-    end
-    known[origin:lower()] = true
-  end
+  for _, origin in ipairs(origins) do known[origin:lower()] = true end
   return function(origin) return known[origin] == true end
 end
 
@@ -52,7 +45,20 @@ local function allow(res, origin, options, any)
   if options.credentials then res:set("Access-Control-Allow-Credentials", "true") end
 end
 
-local known = { origins = false, methods = "string|table", headers = "string|table",
+local function check_origins(origins)
+  if type(origins) == "function" or origins == "*" then return true end
+  if type(origins) == "string" then origins = { origins } end
+  if type(origins) ~= "table" then return false, "must be '*', a string, a list or a function" end
+  for _, origin in ipairs(origins) do
+    if origin == "*" then return false, "must not have '*' among other origins" end
+    if type(origin) ~= "string" or not origin:find("^%a[%w+.-]*://[^/%s]+$") then
+      return false, ("must hold \"https://host\" without a path, not %q"):format(tostring(origin))
+    end
+  end
+  return true
+end
+
+local known = { origins = { check_origins }, methods = "string|table", headers = "string|table",
   expose = "string|table", credentials = "boolean", max_age = "count" }
 
 --- Tells browsers that pages of these origins may read the answers. It keeps nobody else out.

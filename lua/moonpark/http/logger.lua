@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_logger.lua - middleware: a line for each request once its response is over. What clients have sent is escaped,
+-- logger.lua - middleware: a line for each request once its response is over. What clients have sent is escaped,
 -- so that a line is one line and a terminal sees no control bytes.
 
 local core = require "moonpark.core"
@@ -47,7 +47,11 @@ local function to_stdout(line)
   io.stdout:flush()
 end
 
-local known = { format = "string|function", write = "function" }
+local known = {
+  format = { function(value) return type(value) == "function" or formats[value] ~= nil end,
+    "must be 'combined', 'pairs' or a function" },
+  write = "function",
+}
 
 --- Logs each request. "combined" is what Apache and nginx call so, "pairs" is key=value with the time that it took. The
 --- status is what was sent, and 0 where the client left before that, or the connection was taken over.
@@ -58,9 +62,7 @@ local known = { format = "string|function", write = "function" }
 function M.new(options)
   options = check_options("logger", options, known)
   local format, write = options.format or "combined", options.write or to_stdout
-  if type(format) ~= "function" then
-    format = formats[format] or error("logger: option 'format' must be 'combined', 'pairs' or a function", 2)
-  end
+  format = formats[format] or format
   return function(req, res, next)
     local began = core.now()
     local address = req.address -- the connection may be gone later

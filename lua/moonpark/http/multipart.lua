@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_multipart.lua - multipart/form-data (RFC 7578, RFC 2046 5.1) as a stream: one part after another, each read in
+-- multipart.lua - multipart/form-data (RFC 7578, RFC 2046 5.1) as a stream: one part after another, each read in
 -- pieces, never more held than a piece and a boundary.
 --
 -- Strict, as what two readers could cut in two ways is refused. A line that begins with "--" and the boundary is one,
@@ -8,7 +8,7 @@
 -- Only blanks after a boundary, a preamble and an epilogue are passed over, as the RFC wants it.
 
 local http_fields = require "moonpark.http.fields"
-local gather = require "moonpark.http.gather"
+local gather = require("moonpark.http.whole_body").gather
 local check_bytes = require("moonpark.options").check_bytes
 local url = require "moonpark.url"
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_pool.lua - connections of an HTTP client that are kept for the next request to the same place.
+-- pool.lua - connections of an HTTP client that are kept for the next request to the same place.
 --
 -- An idle one is a connection that nobody waits on: it keeps no program alive, and no task has to end for it. Those
 -- that are too old are closed whenever the pool is used. Before one is used again it is looked at, without waiting:

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_proxy.lua - a handler that passes requests on to another server, and its answers back.
+-- proxy.lua - a handler that passes requests on to another server, and its answers back.
 --
 -- The core writes both heads straight from the bytes of what was received, without hop-by-hop fields and with a framing
 -- of its own. A body that is small and here goes with its head; any other streams, both ways at once, as fast as the
@@ -8,8 +8,10 @@
 local core = require "moonpark.core"
 local http_files = require "moonpark.http.file_response"
 local http_pool = require "moonpark.http.pool"
-local http_trace = require "moonpark.http.trace"
+local max_forwards = require "moonpark.http.max_forwards"
+local upstream = require "moonpark.http.upstream"
 local check_options = require("moonpark.options").check
+local raise_outside = require "moonpark.outside"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
 local url = require "moonpark.url"
@@ -20,7 +22,6 @@ local forward_request, forward_response = core.http_forward_request, core.http_f
 
 local SMALL = 16384 -- bytes of a request's body that are sent with its head
 local PIECE = 65536 -- bytes of a longer one that is held, at a time
-local HEAD_MAX = 65536
 local INTERIM_MAX = 32 -- a target that sends only these would keep us for ever
 
 local GAP = "http.proxy: part of the body was already read; only a body kept by req:body() can still be forwarded"
@@ -49,10 +50,6 @@ local known = {
     "must be a name or false" },
 }
 
--- Requests that may be sent again where their connection turns out to be dead (RFC 9110 9.2.2).
-local idempotent = { GET = true, HEAD = true, OPTIONS = true, TRACE = true, PUT = true, DELETE = true }
-local stale = { ["eof"] = true, ["connection reset by peer"] = true, ["broken pipe"] = true }
-
 local statuses = { timeout = 504 } -- others are 502
 
 ---@class moonpark.http.proxy
@@ -67,33 +64,12 @@ local statuses = { timeout = 504 } -- others are 502
 local Proxy = {}
 Proxy.__index = Proxy
 
----@class moonpark.http.proxy.use what a request has of the pool
----@field entry moonpark.http.pool.entry|false
-
-local function drop(self, use)
-  local entry = use.entry
-  use.entry = false
-  if entry then self.pool:drop(entry) end
-end
+local drop = upstream.drop
 
 local function connect(self, use)
-  local entry = self.pool:reserve(self.place)
-  use.entry = entry
-  local conn, err, errno = net.dial(self.address, { timeout = self.connect_timeout })
-  if not conn then
-    drop(self, use)
-    return nil, err, errno
-  end
-  entry.conn = conn
-  conn:set_timeout(self.io_timeout)
-  return entry
-end
-
-local function release(self, use, broken)
-  local entry = use.entry
-  if broken or not entry.reader:is_reusable(entry.conn) then return drop(self, use) end
-  self.pool:put(entry)
-  use.entry = false -- not before: put may raise
+  local entry, err, errno = upstream.connect(use, self.address, self.connect_timeout)
+  if entry then entry.conn:set_timeout(self.io_timeout) end
+  return entry, err, errno
 end
 
 -- A line for whoever hears errors: on_error, else the server's log.
@@ -211,13 +187,12 @@ local function switch(self, req, res, use, asked)
   local entry = use.entry
   local head, err = core.http_forward_upgrade(entry.reader, asked, self.writer)
   if not head then
-    drop(self, use)
+    drop(use)
     return refuse(self, req, res, err)
   end
   local client, target = req:hijack(), entry.conn
   if not client then return res:fail(502) end -- should he still be there
-  self.pool:give_away()
-  use.entry = false
+  upstream.give_away(use)
   local done, wrong = pcall(relay, client, target, head)
   client:close()
   target:close()
@@ -257,7 +232,7 @@ local function answer(self, req, res, use, up)
   local entry = use.entry
   local whole, err = forward_response(req.x, req.serial, entry.reader, entry.conn)
   if whole == nil then
-    drop(self, use)
+    drop(use)
     return refuse(self, req, res, err)
   end
   local clients
@@ -266,7 +241,7 @@ local function answer(self, req, res, use, up)
     entry.conn:set_deadline(nil)
     entry.conn:set_timeout(self.io_timeout)
   end
-  release(self, use, not whole or (up and not up.ok))
+  upstream.put_back(use, not whole or (up and not up.ok))
   if not whole then cut(self, req, res, reason(self, req, err, clients, up)) end
 end
 
@@ -275,16 +250,15 @@ end
 
 -- An entry, which is in use; nil, err.
 local function take(self, use, sure)
-  local entry = self.pool:take(self.place, sure)
+  local entry = upstream.take(use, sure)
   if not entry then return connect(self, use) end
-  use.entry = entry
   return entry
 end
 
 -- The head that the target is sent, the protocols that it asks for, and its method, which is the client's: scripts may
 -- have given the request another one. nil: the client has his answer.
 local function head_of(self, req, res, held, upgrade)
-  local head, asks, method = forward_request(req.x, req.serial, self.writer, req.raw_path, held, http_trace.left(req),
+  local head, asks, method = forward_request(req.x, req.serial, self.writer, req.raw_path, held, max_forwards.left(req),
     self.prefix, self.host, self.forwarded, upgrade, self.via)
   if head then return head, asks, method end
   if asks == "malformed message" then res:fail(400) else refuse(self, req, res, asks) end
@@ -296,7 +270,7 @@ end
 local function status_of(self, res, entry, method, up)
   local reader, conn, to_head = entry.reader, entry.conn, method == "HEAD"
   for count = 0, INTERIM_MAX do
-    local status, err = reader:head(conn, to_head, HEAD_MAX, false, true)
+    local status, err = reader:head(conn, to_head, upstream.HEAD_MAX, false, true)
     if not status then return nil, count > 0 and err == "eof" and "unexpected eof" or err, count > 0 end
     if status >= 200 or status == 101 then return status end
     local ok
@@ -319,16 +293,15 @@ end
 local function pass_small(self, req, res, use, body)
   local head, asked, method = head_of(self, req, res, body, self.upgrade)
   if not head then return end
-  local repeatable = not asked and idempotent[method]
+  local repeatable = not asked and upstream.idempotent[method]
   local entry, err = take(self, use, not repeatable)
   while entry do
     local status, begun
     status, err, begun = exchange(self, res, entry, method, head, body)
     if status == 101 and asked then return switch(self, req, res, use, asked) end
     if status and status ~= 101 then return answer(self, req, res, use) end
-    local used = entry.used
-    drop(self, use)
-    if not (used and repeatable and stale[err] and not begun) then break end
+    local kept = drop(use)
+    if begun or not repeatable or not upstream.was_dead(kept, err) then break end
     entry, err = connect(self, use)
   end
   return refuse(self, req, res, err or "malformed message")
@@ -354,7 +327,7 @@ local function both_ways(self, req, res, use, method, up)
     if status and status ~= 101 then
       answer(self, req, res, use, up)
     else
-      drop(self, use)
+      drop(use)
       unanswered(self, req, res, up, err or "malformed message")
     end
     sender:cancel()
@@ -369,7 +342,7 @@ local function pass_streaming(self, req, res, use, up)
   local ok
   ok, err = entry.reader:begin(entry.conn, head, up.length)
   if not ok then
-    drop(self, use)
+    drop(use)
     return refuse(self, req, res, err)
   end
   return both_ways(self, req, res, use, method, up)
@@ -413,36 +386,46 @@ local function pass(self, req, res, use)
   return pass_streaming(self, req, res, use, { length = announced or true, sent = 0, waits = waits })
 end
 
-local function handle(self, req, res)
+-- level: of the script, to which an error says that some of the body is gone.
+local function handle(self, req, res, level)
   if req.method == "CONNECT" then return res:fail(501) end
-  if http_trace.ends_here(req, res) then return end
-  local pool, place, use = self.pool, self.place, { entry = false }
-  local ok, err = pool:enter(place, nil)
+  if max_forwards.ends_here(req, res) then return end
+  local use = { pool = self.pool, place = self.place, entry = false, entered = false }
+  local ok, err = upstream.enter(use, nil)
   if not ok then return refuse(self, req, res, err) end
   local done, wrong = pcall(pass, self, req, res, use)
-  drop(self, use) -- what is still in use: an answer is cut off, or there is no memory
-  pool:leave(place)
+  drop(use) -- what is still in use: an answer is cut off, or there is no memory
+  upstream.leave(use)
   core.http_forward_cut(res.x, res.serial) -- whatever becomes of the error: what has begun is not whole
-  if not done then error(wrong, 0) end
+  if not done then error(wrong, wrong == GAP and level + 1 or 0) end
+end
+
+-- What the target says could not be passed back: so it is not asked.
+local function check_unsent(res)
+  if res.x:phase(res.serial) ~= "unsent" then error("response has already been sent", 0) end
 end
 
 --- Passes one request on. A path that leads up could leave the one that it was let through for, by whoever calls this.
+--- Raises where the response was begun already, and where some of the request's body was read and is not held.
 ---@param req moonpark.http.request
 ---@param res moonpark.http.response
 function Proxy:handle(req, res)
+  raise_outside(pcall(check_unsent, res))
   if core.http_path_climbs(req.raw_path) then return res:fail(400) end
-  return handle(self, req, res)
-end
-
---- The same, of a server that has no other handler: any path is let through, within the target's own.
----@param req moonpark.http.request
----@param res moonpark.http.response
-function Proxy:handle_all(req, res)
-  if self.prefix ~= "" then return self:handle(req, res) end
-  return handle(self, req, res)
+  local ok, err, errno = handle(self, req, res, 2)
+  return ok, err, errno -- no tail call: handle() counts levels
 end
 
 Proxy.__call = Proxy.handle
+
+--- The handler of a server that has no other: no rule has let a request through that a path could leave. So any path
+--- is passed on, unless it would leave the target's own. nil: that is no proxy.
+---@param proxy any
+---@return (fun(req: moonpark.http.request, res: moonpark.http.response))|nil
+function M.alone(proxy)
+  if getmetatable(proxy) ~= Proxy or proxy.prefix ~= "" then return nil end
+  return function(req, res) return handle(proxy, req, res, 1) end
+end
 
 --- Closes connections to the target that wait for another request.
 function Proxy:close() self.pool:close() end

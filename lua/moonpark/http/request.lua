@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_request.lua - what a handler is told. Method and path are there at once; everything else is made of the bytes
+-- request.lua - what a handler is told. Method and path are there at once; everything else is made of the bytes
 -- of the head when it is asked for first.
 --
 -- What every request has lies in an array, {x, serial, method, raw_path}, and is found by name all the same: most
@@ -9,7 +9,7 @@ local http_fields = require "moonpark.http.fields"
 local http_json = require "moonpark.http.json"
 local http_multipart = require "moonpark.http.multipart"
 local option = require "moonpark.options"
-local once = require "moonpark.http.once"
+local once = require("moonpark.http.whole_body").once
 local raise_outside = require "moonpark.outside"
 local url = require "moonpark.url"
 

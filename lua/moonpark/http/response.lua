@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- http_response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
+-- response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
 -- first write.
 --
--- A response may have one `transform`, which changes its body on the way (http_compress.lua). It has three functions,
+-- A response may have one `transform`, which changes its body on the way (compress.lua). It has three functions,
 -- and keeps nothing of one response, so that one table serves all:
 --
 --   whole(self, res, body, type) -> body              of send: may set fields
@@ -34,7 +34,7 @@ local raise_outside = require "moonpark.outside"
 local Response = {}
 Response.status = 200
 
--- {x, serial, request, functions of after() or false}: an array, as in http_request.lua.
+-- {x, serial, request, functions of after() or false}: an array, as in request.lua.
 local places = { x = 1, serial = 2, request = 3 }
 
 function Response.__index(self, name)
@@ -202,13 +202,16 @@ local function send_now(self, body, kind)
     rawget(self, "fields"))
 end
 
---- Sends the whole response. Raises where it was sent or begun already, and where a field would split the header.
+--- Sends the whole response. Raises where it was sent or begun already, and where a field would split the header. A
+--- 204 has no content, and so no Content-Type, unless res.type says one.
 ---@param body string|number|nil
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
 function Response:send(body)
-  if body == nil then body = "" end
+  if body == nil then
+    return send_now(self, "", self.status ~= 204 and TEXT or nil)
+  end
   return send_now(self, body, TEXT)
 end
 

@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- http_router.lua - from method and path to a handler. A path without parameters is one look into a table. What is not
+-- router.lua - from method and path to a handler. A path without parameters is one look into a table. What is not
 -- there is looked for in a tree of segments, where a literal one goes before ":name", and that before "*name".
 --
 -- Chains of middleware are built when routes are added: a request of a route without any makes no closure.
 
+local function_of = require("moonpark.http.handler").function_of
 local url = require "moonpark.url"
 
 ---@class moonpark.http.router
@@ -43,19 +44,6 @@ local function check_path(path, level)
     error(("path must begin with '/', got %s"):format(tostring(path)), level + 1)
   end
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
-end
-
---- A handler as a function: of what has a method `handle`, as routers and proxies, that. nil where it is no handler.
----@param handler any
----@return function|table|nil what can be called
-local function function_of(handler)
-  if type(handler) == "function" then return handler end
-  local ok, handle = pcall(function() return handler.handle end) -- what guards its fields may raise
-  if type(handler) == "table" and ok and type(handle) == "function" then
-    return function(req, res) return handle(handler, req, res) end
-  end
-  local meta = getmetatable(handler)
-  return type(meta) == "table" and meta.__call and handler or nil
 end
 
 local function checked(handler, level)
@@ -315,9 +303,19 @@ local function no_method(req, res)
 end
 
 local function options(req, res)
-  res:set("Allow", req.allowed or table.concat(METHODS, ", "))
+  res:set("Allow", req.allowed)
   res.status = 204
   return res:send()
+end
+
+-- Of the server as a whole: the methods that there are routes for, whatever their paths.
+local function all_methods(shared)
+  local methods = {}
+  for method in pairs(shared.methods) do methods[method] = true end
+  if methods["*"] then
+    for method in pairs(known) do methods[method] = true end
+  end
+  return allowed(methods)
 end
 
 -- What no route answers still goes through the outermost middleware: its log, its CORS.
@@ -347,7 +345,10 @@ end
 
 local function walk(self, req, res)
   local path = req.raw_path
-  if path == "*" then return outside(self, req, res, options) end
+  if path == "*" then
+    req.allowed = all_methods(self.shared)
+    return outside(self, req, res, options)
+  end
   local segments, count = segments_of(path)
   if not segments then return outside(self, req, res, bad_path) end
   local look = { segments = segments, count = count, method = req.method, values = {}, methods = {} }
@@ -361,7 +362,7 @@ end
 ---@param req moonpark.http.request
 ---@param res moonpark.http.response
 function Router:handle(req, res)
-  local method, path = rawget(req, 3), rawget(req, 4) -- see http_request.lua
+  local method, path = rawget(req, 3), rawget(req, 4) -- see request.lua
   if not path then method, path = req.method, req.raw_path end -- a table that stands before the request
   local routes = self.shared.exact[path]
   if routes then
@@ -373,4 +374,4 @@ end
 
 Router.__call = Router.handle
 
-return { new = new, function_of = function_of }
+return { new = new }

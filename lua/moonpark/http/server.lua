@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- http_server.lua - workers, and the keeper that starts them. A worker is a task with an exchange: it takes requests
+-- server.lua - workers, and the keeper that starts them. A worker is a task with an exchange: it takes requests
 -- one after another, whichever connection they come from, and sleeps without any while there are none.
 
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
+local function_of = require("moonpark.http.handler").function_of
 local http_files = require "moonpark.http.file_response"
 local check_options = require("moonpark.options").check
 local Request = require("moonpark.http.request").Request
@@ -42,14 +43,6 @@ local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1 -- seconds until workers that could 
 
 ---------------------------------------------------------------------------------------------------
 -- what goes wrong
-
-local function default_log(text) io.stderr:write("moonpark: ", text, "\n") end
-
--- The script's function may fail as well.
-local function log(server, text)
-  local ok, err = pcall(server.log, text)
-  if not ok then default_log(text .. "\nerror in on_error: " .. failures.text(err)) end
-end
 
 -- No response has begun.
 local function answer_nothing(req, res)
@@ -92,15 +85,15 @@ local function target_of(req) return rawget(req, "hijacked") and req.raw_path or
 
 local function failed(server, req, res, err)
   if rawget(req, "hijacked") then
-    return log(server, ("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
+    return server.log(("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
   if not is_excused(req, res, err) then
-    log(server, ("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
+    server.log(("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
   local ok, why = pcall(settle_failure, req, res)
   if ok then return end
   res.x:abort(res.serial) -- nothing has been said yet, and what has returned without a word would be answered with 200
-  log(server, "error while answering that failure: " .. failures.text(why))
+  server.log("error while answering that failure: " .. failures.text(why))
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -134,7 +127,7 @@ local function run_afterwards(server, x, req, res, ok)
   for _, fn in ipairs(res[4]) do
     local err
     ok, err = xpcall(fn, failures.remember, req, res)
-    if not ok then log(server, "error in a res:after function: " .. failures.traced(err)) end
+    if not ok then server.log("error in a res:after function: " .. failures.traced(err)) end
   end
   return true
 end
@@ -145,7 +138,7 @@ local function work(server, x)
   local handler, me = server.handler, core.current()
   server.workers[me] = true
   task.name_by(me, function() return x:describe() end)
-  http_files.logs[x] = function(text) log(server, text) end
+  http_files.logs[x] = server.log
   local req, res
   local serial, method, path = take(x)
   while serial ~= nil do
@@ -167,7 +160,7 @@ end
 local function not_started(server, err)
   local told = server.lacks_workers
   server.lacks_workers = true
-  if not told then log(server, "cannot start a worker: " .. failures.text(err)) end
+  if not told then server.log("cannot start a worker: " .. failures.text(err)) end
 end
 
 -- An error here is not the handler's (no memory, most likely): this worker and the connection it has end, and the
@@ -180,7 +173,7 @@ local function worker(server)
   end
   local ok, err = xpcall(work, failures.remember, server, x)
   x:quit()
-  if not ok then log(server, "error in a worker: " .. failures.traced(err)) end
+  if not ok then server.log("error in a worker: " .. failures.traced(err)) end
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -202,19 +195,34 @@ local function start_workers(server, scope, n)
   return not server.start_failed
 end
 
+local function close_after(server, grace)
+  if not server.ended:wait(grace) then server.core:close() end
+end
+
+-- No client comes any more. Those that are here get their answers.
+local function stop_accepting(server, scope)
+  server.core:drain()
+  scope:go(close_after, server, GRACE)
+end
+
 local function keep(server, scope)
   local pause, pauses_until = FIRST_PAUSE, nil -- seconds, and when they are over
+  local failure, number
   while true do
-    local what, waiting, err, seconds = server.core:keep(pauses_until and pauses_until - core.now())
+    local what, waiting, err, errno, seconds = server.core:keep(pauses_until and pauses_until - core.now())
     if what == "worker" then
       if start_workers(server, scope, waiting) then
         pause, pauses_until = FIRST_PAUSE, nil
       else
         pause, pauses_until = math.min(LONGEST_PAUSE, 2 * pause), core.now() + pause
       end
+    elseif what == "accept" and seconds then
+      server.log(("accept: %s; trying again in %g s"):format(err, seconds))
     elseif what == "accept" then
-      log(server, ("accept: %s; trying again in %g s"):format(err, seconds))
+      failure, number = err, errno
+      stop_accepting(server, scope)
     elseif what == "drained" then
+      if failure then return nil, failure, number end
       return true
     else
       return nil, waiting
@@ -231,10 +239,10 @@ end
 local function run(server)
   return task.scope(function(scope)
     server.scope = scope
-    local kept, ok, err = pcall(keep, server, scope)
+    local kept, ok, err, errno = pcall(keep, server, scope)
     close(server)
     if not kept then error(ok, 0) end
-    return ok, err
+    return ok, err, errno
   end)
 end
 
@@ -245,16 +253,14 @@ local function ended(server, ok, ...)
   error((...), 0)
 end
 
---- Serves until it is shut down. In a task that is cancelled, it closes all.
+--- Serves until it is shut down. In a task that is cancelled, it closes all. If accepting fails for good, it shuts down
+--- and returns why.
 ---@return true|nil
 ---@return string? err
+---@return integer? errno
 function Server:run()
   if self.scope then error("server is already running", 2) end
   return ended(self, pcall(run, self))
-end
-
-local function close_after(server, grace)
-  if not server.ended:wait(grace) then server.core:close() end
 end
 
 --- Stops: no new connections, idle ones close, running requests finish; after `grace` seconds their handlers are
@@ -332,9 +338,7 @@ end
 ---@param options any
 ---@param level integer
 function M.check(what, handler, options, level)
-  local meta = getmetatable(handler)
-  local is_object = type(handler) == "table" and (handler.handle or type(meta) == "table" and meta.__call)
-  if type(handler) ~= "function" and not is_object then
+  if not function_of(handler) then
     error(("%s: handler expected, got %s"):format(what, type(handler)), level + 1)
   end
   options = check_options(what, options, known, level + 1)
@@ -360,7 +364,7 @@ function M.new(handler, options)
   local address = listener:address()
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
-  return setmetatable({ core = server, handler = handler, listening = address, log = options.on_error or default_log,
+  return setmetatable({ core = server, handler = handler, listening = address, log = failures.log_to(options.on_error),
     ended = core.event(), workers = setmetatable({}, { __mode = "k" }) }, Server)
 end
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_static.lua - http.static: the files of a folder, and nothing outside of it.
+-- static.lua - http.static: the files of a folder, and nothing outside of it.
 --
 -- Three gates, each enough by itself against its own kind of trick. The text: a path with an encoded slash, with "..",
 -- an empty segment, a backslash or a control byte names no file. The kernel: it opens what is left beneath the folder,
@@ -8,7 +8,6 @@
 local core = require "moonpark.core"
 local fs = require "moonpark.fs"
 local http_files = require "moonpark.http.file_response"
-local http_listing = require "moonpark.http.listing"
 local check_options = require("moonpark.options").check
 local url = require "moonpark.url"
 
@@ -33,6 +32,52 @@ local function check(folder, options)
   end
   options = check_options("static", options, known, 3) -- no tail call: levels are counted
   return options
+end
+
+---------------------------------------------------------------------------------------------------
+-- what is in a folder, as a page
+--
+-- Names are whatever somebody has called a file: all of them are escaped, in the text and in the link.
+
+local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
+
+-- Text for HTML, in elements and in quoted attributes.
+local function escape(text) return (text:gsub("[&<>\"']", entities)) end
+
+local PAGE = [[
+<!doctype html>
+<html>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>%s</title>
+</head>
+<body>
+<h1>%s</h1>
+<ul>
+%s</ul>
+</body>
+</html>
+]]
+
+-- "./" in front: a name like "a:b" is no scheme.
+local function line_of(entry)
+  local slash = entry.type == "directory" and "/" or ""
+  return ('<li><a href="./%s%s">%s%s</a></li>\n'):format(url.encode(entry.name), slash, escape(entry.name), slash)
+end
+
+-- The page of entries {name =, type =} at a path as the client knows it. Folders come first, then everything else, each
+-- in the order of their names.
+local function page(path, entries)
+  local lines = {}
+  if path ~= "/" then lines[1] = '<li><a href="../">../</a></li>\n' end
+  for _, folders in ipairs { true, false } do
+    for _, entry in ipairs(entries) do
+      if (entry.type == "directory") == folders then lines[#lines + 1] = line_of(entry) end
+    end
+  end
+  local title = escape(path)
+  return PAGE:format(title, title, table.concat(lines))
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -95,7 +140,7 @@ local function send_listing(self, req, res, path)
   res.type = "text/html; charset=utf-8"
   res:set("Content-Security-Policy", "default-src 'none'")
   res:set("Cache-Control", "no-cache")
-  res:send(http_listing.page(req.path, visible(self, entries)))
+  res:send(page(req.path, visible(self, entries)))
   return true
 end
 

@@ -136,30 +136,28 @@ function M.pair_up(to, from)
 end
 
 -- "0660" or a number -> the number. Written 0660, Lua reads a decimal number: that is out of range, and so found.
-local function permissions(mode)
+local function bits_of(mode)
   local bits = type(mode) == "string" and mode:match("^0?[0-7][0-7][0-7]$") and tonumber(mode, 8) or mode
   local fit = type(bits) == "number" and bits >= 0 and bits <= 511 and bits == math.floor(bits)
   return fit and bits or nil
 end
 
---- The options of what is bound at that address, with `mode`, the permissions of a unix path, as a number.
----@param options any
+--- The option `mode` of what is bound at an address, for a table of what a function takes.
+M.mode = { function(mode) return bits_of(mode) ~= nil end,
+  'must be permission bits: "0660", or a number from 0 to 511' }
+
+--- The permissions of a unix path as a number; nil for nil.
+---@param mode string|integer|nil as M.mode
 ---@param address string
 ---@param name string whose option it is
 ---@param level integer of the script's line, as for error() in the function that calls this
----@return any
-function M.with_permissions(options, address, name, level)
-  if type(options) ~= "table" or options.mode == nil then return options end
-  local copy = {}
-  for key, value in pairs(options) do copy[key] = value end
-  copy.mode = permissions(options.mode)
-  if not copy.mode then
-    error(name .. ": option 'mode' must be permission bits: \"0660\", or a number from 0 to 511", level + 1)
-  end
+---@return integer|nil
+function M.permissions(mode, address, name, level)
+  if mode == nil then return nil end
   if not address:find("^unix:[^@]") and not address:find("^unixgram:[^@]") then
     error(name .. ": option 'mode' is for unix paths only", level + 1)
   end
-  return copy
+  return bits_of(mode)
 end
 
 return M

@@ -79,8 +79,9 @@ end
 
 local packet_options = {
   peer = "string", reuseaddr = "boolean", reuseport = "boolean", v6only = "boolean", broadcast = "boolean",
-  unlink = "boolean", mode = "number",
+  unlink = "boolean", mode = addresses.mode,
 }
+
 -- Where to bind and where to connect to, {from =, to =}, in the order in which they are to be tried; either text may
 -- be nil. Both are checked before anything is looked up.
 local function places(from, to, deadline, name, level)
@@ -101,11 +102,11 @@ local function places(from, to, deadline, name, level)
 end
 
 -- A socket at the first place that can be had, or why the first one cannot.
-local function open(list, options)
+local function open(list, options, mode)
   local err, errno
   for i, place in ipairs(list) do
     local socket, why, number = core.packet(place.from, place.to, options.reuseaddr, options.reuseport, options.v6only,
-      options.broadcast, options.unlink ~= false, options.mode)
+      options.broadcast, options.unlink ~= false, mode)
     if socket then return socket end
     if i == 1 then err, errno = why, number end
   end
@@ -125,9 +126,10 @@ function M.packet(address, options)
   if type(address) ~= "string" then
     error(("bad argument #1 to 'packet' (string expected, got %s)"):format(type(address)), 2)
   end
-  options = check_options("packet", addresses.with_permissions(options, address, "packet", 2), packet_options, 2, 2)
+  options = check_options("packet", options, packet_options, 2, 2)
+  local mode = addresses.permissions(options.mode, address, "packet", 2)
   local list, err, errno = places(address, options.peer, nil, "packet", 2)
-  if list then return open(list, options) end
+  if list then return open(list, options, mode) end
   return nil, err, errno
 end
 

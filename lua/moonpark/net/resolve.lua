@@ -9,14 +9,29 @@ local option = require "moonpark.options"
 ---@class moonpark.resolve_module
 local M = {}
 
-local resolve_options = { timeout = "number", deadline = "number", family = "string" }
-local resolver_options = {
-  servers = "table", search = "table", ndots = option.whole(0, 15), timeout = "number", tries = option.whole(1, 10),
-  lookups = "string",
-}
-local families = { ip4 = true, ip6 = true }
-local orders = { f = true, b = true, fb = true, bf = true }
 local MOST_SEARCHED, LONGEST_TRY = 32, 3600
+
+-- A hole would hide what stands behind it.
+local function check_list(list)
+  if type(list) ~= "table" then return false, "must be a table, not a " .. type(list) end
+  local count = 0
+  for _ in pairs(list) do count = count + 1 end
+  return count == #list, "must be a list without holes"
+end
+
+local function check_servers(servers)
+  local ok, text = check_list(servers)
+  if not ok then return false, text end
+  return #servers > 0, "is empty"
+end
+
+local resolve_options = { timeout = "number", deadline = "number", family = option.one_of("ip4", "ip6") }
+local resolver_options = {
+  servers = { check_servers }, search = { check_list }, ndots = option.whole(0, 15), tries = option.whole(1, 10),
+  timeout = { function(value) return type(value) == "number" and value > 0 and value <= LONGEST_TRY end,
+    ("must be a positive number of seconds, at most %d"):format(LONGEST_TRY) },
+  lookups = option.one_of("f", "b", "fb", "bf"),
+}
 
 -- What is wrong with a host, or nil.
 local function complaint(host)
@@ -51,9 +66,6 @@ end
 function M.resolve(host, options)
   check_host(host, "resolve")
   options = option.check("resolve", options, resolve_options, 2, 2)
-  if options.family and not families[options.family] then
-    error(("resolve: option 'family' must be \"ip4\" or \"ip6\", not %q"):format(options.family), 2)
-  end
   return core.resolve(host, deadline_of(options), options.family)
 end
 
@@ -65,9 +77,6 @@ M.lookup = core.resolve
 -- who is asked
 
 local function milliseconds(seconds)
-  if seconds and not (seconds > 0 and seconds <= LONGEST_TRY) then
-    error(("set_resolver: option 'timeout' must be a positive number of seconds, at most %d"):format(LONGEST_TRY), 3)
-  end
   return seconds and math.max(1, math.floor(seconds * 1000 + 0.5))
 end
 
@@ -80,28 +89,18 @@ local function server_address(text)
   end
 end
 
--- A hole would hide what stands behind it.
-local function check_list(list, key)
-  local count = 0
-  for _ in pairs(list) do count = count + 1 end
-  if count ~= #list then error(("set_resolver: option '%s' must be a list without holes"):format(key), 4) end
-end
-
 local function server_list(servers)
   if not servers then return nil end
-  check_list(servers, "servers")
   local list = {}
   for i, server in ipairs(servers) do
     list[i] = type(server) == "string" and server_address(server)
       or error(("set_resolver: invalid server address '%s'"):format(tostring(server)), 3)
   end
-  if #list == 0 then error("set_resolver: option 'servers' is empty", 3) end
   return table.concat(list, ",")
 end
 
 local function check_search(search)
   if not search then return end
-  check_list(search, "search")
   for _, domain in ipairs(search) do
     if type(domain) ~= "string" or complaint(domain) or domain:find("^[%d.]+$") or domain:find(":", 1, true) then
       error(("set_resolver: invalid search domain '%s'"):format(tostring(domain)), 3)
@@ -125,9 +124,6 @@ function M.set_resolver(options)
   local servers = server_list(options.servers)
   check_search(options.search)
   local timeout = milliseconds(options.timeout)
-  if options.lookups and not orders[options.lookups] then
-    error('set_resolver: option \'lookups\' must be "f", "b", "fb" or "bf"', 2)
-  end
   return core.resolver_configure(servers, options.search, options.ndots, timeout, options.tries,
     options.lookups)
 end

@@ -1,7 +1,34 @@
 -- SPDX-License-Identifier: MIT
--- http_once.lua - a body that is read once, whoever asks for it and however many do at the same time.
+-- whole_body.lua - a body as one text: its pieces, up to a limit, and read once, whoever asks for it and however many
+-- do at the same time.
 
 local core = require "moonpark.core"
+
+local M = {}
+
+--- All that source:read() still gives. Where that fails, what it has given is gone: so must the rest be.
+---@generic T
+---@param source T
+---@param max integer bytes at the most
+---@param refuse fun(source: T): nil, string is called once more has come, and its results are returned
+---@param read? fun(source: T): string|nil, string?, integer? in place of its method
+---@return string|nil
+---@return string? err
+---@return integer? errno
+function M.gather(source, max, refuse, read)
+  read = read or source.read
+  local pieces, total = {}, 0
+  while true do
+    local data, err, errno = read(source)
+    if not data then
+      if err ~= "eof" then return nil, err, errno end
+      return table.concat(pieces)
+    end
+    total = total + #data
+    if total > max then return refuse(source) end
+    pieces[#pieces + 1] = data
+  end
+end
 
 -- true: nobody is in the middle of it any more; nil, err: the wait was ended.
 local function await(object)
@@ -34,7 +61,7 @@ end
 ---@return T|nil
 ---@return string? err
 ---@return integer? errno
-return function(object, field, fn, ...)
+function M.once(object, field, fn, ...)
   while true do
     local value = rawget(object, field)
     if value then return value end
@@ -45,3 +72,5 @@ return function(object, field, fn, ...)
   object[field] = false
   return leave(object, field, pcall(fn, object, ...))
 end
+
+return M

@@ -1,0 +1,20 @@
+-- SPDX-License-Identifier: MIT
+-- handler.lua - what can stand where a handler is expected, as a function.
+
+local M = {}
+
+--- A handler as a function: of what has a method `handle`, as routers and proxies, that. nil where it is no handler.
+--- A router is called through its method: one call less for each request than by __call.
+---@param handler any
+---@return function|table|nil what can be called
+function M.function_of(handler)
+  if type(handler) == "function" then return handler end
+  local ok, handle = pcall(function() return handler.handle end) -- what guards its fields may raise
+  if type(handler) == "table" and ok and type(handle) == "function" then
+    return function(req, res) return handle(handler, req, res) end
+  end
+  local meta = getmetatable(handler)
+  return type(meta) == "table" and meta.__call and handler or nil
+end
+
+return M
