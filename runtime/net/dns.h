@@ -2,7 +2,7 @@
 /* dns.h - c-ares on our poller and timers: a channel for the name servers, with its sockets, retries and memory, and
  * one for the hosts file.
  *
- * Owned by resolver. c-ares reads the hosts file and resolv.conf, sends questions and repeats them; it uses the system's
+ * Owned by resolver. c-ares reads the hosts file and resolv.conf, sends and repeats questions; it uses the system's
  * clock. Its callbacks run inside dns_start, an event of the poller, our timer or dns_close, and only pass the answer
  * on. Its allocations and sockets go through sys, and failed calls are remembered: c-ares itself would take half an
  * answer, or a resolv.conf that it could not read to its end, for the whole. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dns_walk.c - names are asked for with a dot at the end, so that c-ares adds no domain, and for each family separately:
- * then its status belongs to one question. */
+/* dns_walk.c - asks for names with a dot at the end, so that c-ares adds no domain, and for each family separately, so
+ * that its status belongs to one question. */
 #include "net/dns_walk.h"
 
 #include "base/errors.h"
@@ -131,7 +131,7 @@ static bool join(char text[static NAME_MAX_DOTTED + 1], const char *name, const 
            NAME_MAX_DOTTED;
 }
 
-/* The next name to ask for. With ndots dots the name itself comes first, otherwise last; with a final dot it is alone. */
+/* The next name to ask for. With ndots dots the name itself is first, otherwise last; with a final dot only it. */
 static bool next_name(struct dns_walk *w, char text[static NAME_MAX_DOTTED + 1])
 {
     const struct dns_rules *r = w->rules;

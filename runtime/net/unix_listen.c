@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* unix_listen.c - on Linux bind takes the mode from the socket and applies the umask: so the socket gets its mode
- * before, and the path gets back what the umask removed after. The umask itself is never changed: it is the process's. */
+ * before, and the path gets back what the umask removed after. The umask itself never changes: it is the process's. */
 #include "net/unix_listen.h"
 
 #include "base/sys.h"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- check_calls.lua - calls that cannot be meant: what no module of moonpark has, methods without their object, what
+-- calls.lua - calls that cannot be meant: what no module of moonpark has, methods without their object, what
 -- makes the whole loop wait, and moonpark.go of a call.
 
 local core = require "moonpark.core"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- check_globals.lua - which globals a script reads and assigns, told by its bytecode: so scopes are LuaJIT's own.
+-- globals.lua - which globals a script reads and assigns, told by its bytecode: so scopes are LuaJIT's own.
 --
 -- A name that is read and tested right there (`if ngx then`) may be missing, and the script knows. A script that
 -- changes an environment is left alone: nobody can tell what is a global in there.

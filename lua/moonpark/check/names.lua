@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- check_names.lua - which names of a script certainly are one of moonpark's modules, or a connection.
+-- names.lua - which names of a script certainly are one of moonpark's modules, or a connection.
 --
 -- Scopes are not followed. A name counts where each place of the script that binds it, as a local, a parameter or by
 -- an assignment, makes the same of it.

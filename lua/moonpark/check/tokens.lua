@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- check_tokens.lua - the words of a Lua script. It need not be more exact than LuaJIT's own parser, which has
+-- tokens.lua - the words of a Lua script. It need not be more exact than LuaJIT's own parser, which has
 -- accepted the script before it comes here.
 
 local M = {}

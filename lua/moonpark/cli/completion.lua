@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli_completion.lua - scripts by which bash, zsh and fish complete the command's words. They are made from the
+-- completion.lua - scripts by which bash, zsh and fish complete the command's words. They are made from the
 -- table of options, so they know what it knows.
 
 local options = require "moonpark.cli.options"

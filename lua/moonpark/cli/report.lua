@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli_tell.lua - how the command tells what went wrong, without the frames that are its own.
+-- report.lua - how the command tells what went wrong, without the frames that are its own.
 
 local failures = require "moonpark.failures"
 

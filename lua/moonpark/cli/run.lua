@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli_run.lua - runs a program: -e, -l and the script are the main task, then comes the prompt of -i.
+-- run.lua - runs a program: -e, -l and the script are the main task, then comes the prompt of -i.
 
 local core = require "moonpark.core"
 local dump = require "moonpark.dump"

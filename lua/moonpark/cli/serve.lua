@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli_serve.lua - moonpark serve: the files of a folder over HTTP, until a signal ends it.
+-- serve.lua - moonpark serve: the files of a folder over HTTP, until a signal ends it.
 
 local ending = require "moonpark.cli.shutdown"
 local http_server = require "moonpark.http.server"

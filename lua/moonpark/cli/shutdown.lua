@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli_end.lua - the end of a program. To wind down: cancel every task, wait for them for a grace period, close what
+-- shutdown.lua - the end of a program. To wind down: cancel every task, wait for them for a grace period, close what
 -- is left.
 
 local core = require "moonpark.core"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli_signals.lua - what signals do to a program that the command runs.
+-- signals.lua - what signals do to a program that the command runs.
 --
 --   QUIT               prints the dump, closes all; status 2, as Go's
 --   USR1               prints the dump

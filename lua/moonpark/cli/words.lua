@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli_words.lua - reads the words of the command line.
+-- words.lua - reads the words of the command line.
 --
 -- The first word alone says whether it is one of the commands (check, init, ...): what is in the folder does not
 -- matter, so the same line always means the same. A script of such a name is ./check, or comes after --.

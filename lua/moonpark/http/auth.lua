@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_auth.lua - middleware: basic authentication (RFC 7617). Passwords are compared in a time that does not depend on
+-- auth.lua - middleware: basic authentication (RFC 7617). Passwords are compared in a time that does not depend on
 -- where they differ.
 
 local bit = require "bit"

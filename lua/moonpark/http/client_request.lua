@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_job.lua - a request that is to be made: its options checked, its body, its target, and its head as one text.
+-- client_request.lua - a request that is to be made: its options checked, its body, its target, and its head as one text.
 
 local addresses = require "moonpark.net.addresses"
 local core = require "moonpark.core"

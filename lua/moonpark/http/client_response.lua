@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_answer.lua - the response that a client has received. Its connection goes back to the pool with the last byte of
+-- client_response.lua - the response that a client has received. Its connection goes back to the pool with the last byte of
 -- the body, or is closed.
 
 local gather = require "moonpark.http.gather"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_upload.lua - a request's body on its way up, in a task of its own: an answer may come before all of it is there,
+-- client_upload.lua - a request's body on its way up, in a task of its own: an answer may come before all of it is there,
 -- and a peer that waits for its answer to be read reads no more of the body.
 
 local core = require "moonpark.core"

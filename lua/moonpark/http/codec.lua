@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_codec.lua - whole bodies and streams by an encoder. What differs between the libraries (http_gzip.lua,
+-- codec.lua - whole bodies and streams by an encoder. What differs between the libraries (http_gzip.lua,
 -- http_brotli.lua) is three functions and three numbers:
 --
 --   open(level, size) -> s              size: of the whole body, nil where it comes in pieces

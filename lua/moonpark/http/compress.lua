@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_compress.lua - middleware: bodies in brotli or gzip for clients that take them (RFC 9110 12.5.3). It is the
+-- compress.lua - middleware: bodies in brotli or gzip for clients that take them (RFC 9110 12.5.3). It is the
 -- `transform` of responses; see http_response.lua.
 
 local http_fields = require "moonpark.http.fields"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_conditions.lua - what a request's fields ask of a file: conditions (RFC 9110 13) and ranges (14).
+-- conditions.lua - what a request's fields ask of a file: conditions (RFC 9110 13) and ranges (14).
 -- Texts and numbers go in, a verdict comes out: nothing here knows a connection.
 
 local core = require "moonpark.core"

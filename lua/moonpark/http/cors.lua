@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_cors.lua - middleware: which pages of other origins may call (the CORS protocol of the Fetch standard). For a
+-- cors.lua - middleware: which pages of other origins may call (the CORS protocol of the Fetch standard). For a
 -- router, not a group: a browser asks first with an OPTIONS that no route has.
 
 local check_options = require("moonpark.options").check

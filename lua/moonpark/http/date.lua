@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_date.lua - dates of header fields (RFC 9110 5.6.7): one form is written, three are read. What the calendar and
+-- date.lua - dates of header fields (RFC 9110 5.6.7): one form is written, three are read. What the calendar and
 -- the clock do not have is no date, nor is one with another day of the week than its own (RFC 5322 3.3, which 5.6.7
 -- refers to).
 

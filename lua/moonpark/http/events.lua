@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_events.lua - res:events: server-sent events, as the WHATWG HTML standard has them (9.2).
+-- events.lua - res:events: server-sent events, as the WHATWG HTML standard has them (9.2).
 --
 -- A task beside the handler's sends heartbeats; a lock keeps the two from writing at once. The end of the response,
 -- however it comes, ends that task.

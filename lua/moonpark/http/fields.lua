@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_fields.lua - header fields: received ones by any case of their name, those to be sent as a flat list; cookies.
+-- fields.lua - header fields: received ones by any case of their name, those to be sent as a flat list; cookies.
 
 local core = require "moonpark.core"
 local http_date = require "moonpark.http.date"

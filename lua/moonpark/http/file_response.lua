@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_files.lua - res:file: a file as a response, or the part of it that the client does not have yet.
+-- file_response.lua - res:file: a file as a response, or the part of it that the client does not have yet.
 --
 -- open, fstat, the head and the first bytes in one go, close: that is all that a plain request for a file costs.
 -- Opening waits for a helper thread where the kernel's caches do not know the path.

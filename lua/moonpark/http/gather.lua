@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_gather.lua - a body that comes in pieces as one text, with a limit.
+-- gather.lua - a body that comes in pieces as one text, with a limit.
 
 --- All that source:read() still gives. Where that fails, what it has given is gone: so must the rest be.
 ---@generic T

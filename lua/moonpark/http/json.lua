@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_json.lua - values to JSON and back by lua-cjson, with settings of our own: strict both ways. Loaded when it is
+-- json.lua - values to JSON and back by lua-cjson, with settings of our own: strict both ways. Loaded when it is
 -- needed first, so that servers without JSON need no cjson.
 
 local M = {}

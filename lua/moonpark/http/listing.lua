@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_listing.lua - what is in a folder, as a page. Names are whatever somebody has called a file: all of them are
+-- listing.lua - what is in a folder, as a page. Names are whatever somebody has called a file: all of them are
 -- escaped, in the text and in the link.
 
 local url = require "moonpark.url"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_logger.lua - middleware: a line for each request once its response is over. What clients have sent is escaped,
+-- logger.lua - middleware: a line for each request once its response is over. What clients have sent is escaped,
 -- so that a line is one line and a terminal sees no control bytes.
 
 local core = require "moonpark.core"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_multipart.lua - multipart/form-data (RFC 7578, RFC 2046 5.1) as a stream: one part after another, each read in
+-- multipart.lua - multipart/form-data (RFC 7578, RFC 2046 5.1) as a stream: one part after another, each read in
 -- pieces, never more held than a piece and a boundary.
 --
 -- Strict, as what two readers could cut in two ways is refused. A line that begins with "--" and the boundary is one,

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_once.lua - a body that is read once, whoever asks for it and however many do at the same time.
+-- once.lua - a body that is read once, whoever asks for it and however many do at the same time.
 
 local core = require "moonpark.core"
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_request.lua - what a handler is told. Method and path are there at once; everything else is made of the bytes
+-- request.lua - what a handler is told. Method and path are there at once; everything else is made of the bytes
 -- of the head when it is asked for first.
 --
 -- What every request has lies in an array, {x, serial, method, raw_path}, and is found by name all the same: most

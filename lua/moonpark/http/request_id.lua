@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_request_id.lua - middleware: a name for each request that logs of several programs can be joined by. It is
+-- request_id.lua - middleware: a name for each request that logs of several programs can be joined by. It is
 -- unique, but no secret.
 
 local core = require "moonpark.core"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
+-- response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
 -- first write.
 --
 -- A response may have one `transform`, which changes its body on the way (http_compress.lua). It has three functions,

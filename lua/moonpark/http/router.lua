@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_router.lua - from method and path to a handler. A path without parameters is one look into a table. What is not
+-- router.lua - from method and path to a handler. A path without parameters is one look into a table. What is not
 -- there is looked for in a tree of segments, where a literal one goes before ":name", and that before "*name".
 --
 -- Chains of middleware are built when routes are added: a request of a route without any makes no closure.

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_secure.lua - middleware: fields that make browsers careful. Each can be changed, or left out by false; what a
+-- secure.lua - middleware: fields that make browsers careful. Each can be changed, or left out by false; what a
 -- handler sets goes before.
 
 local M = {}

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_server.lua - workers, and the keeper that starts them. A worker is a task with an exchange: it takes requests
+-- server.lua - workers, and the keeper that starts them. A worker is a task with an exchange: it takes requests
 -- one after another, whichever connection they come from, and sleeps without any while there are none.
 
 local core = require "moonpark.core"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_set_cookie.lua - what a Set-Cookie field says, as a client has to read it (RFC 6265 5.2): whatever is no cookie
+-- set_cookie.lua - what a Set-Cookie field says, as a client has to read it (RFC 6265 5.2): whatever is no cookie
 -- is passed over, and so is an attribute that is none.
 
 local http_date = require "moonpark.http.date"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_static.lua - http.static: the files of a folder, and nothing outside of it.
+-- static.lua - http.static: the files of a folder, and nothing outside of it.
 --
 -- Three gates, each enough by itself against its own kind of trick. The text: a path with an encoded slash, with "..",
 -- an empty segment, a backslash or a control byte names no file. The kernel: it opens what is left beneath the folder,

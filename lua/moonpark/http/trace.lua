@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_trace.lua - how far a TRACE or OPTIONS goes, RFC 9110 7.6.2: each proxy takes one from Max-Forwards, and the one
+-- trace.lua - how far a TRACE or OPTIONS goes, RFC 9110 7.6.2: each proxy takes one from Max-Forwards, and the one
 -- that has none left answers in the place of the target.
 
 local M = {}

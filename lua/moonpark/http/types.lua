@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_types.lua - media types by a file's extension, and which of them are worth compressing.
+-- types.lua - media types by a file's extension, and which of them are worth compressing.
 
 local M = {}
 

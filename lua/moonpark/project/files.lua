@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- project_files.lua - what `moonpark init` writes: @NAME@ is the project's name, @LIBRARY@ where moonpark is.
+-- files.lua - what `moonpark init` writes: @NAME@ is the project's name, @LIBRARY@ where moonpark is.
 
 local SERVER = [[
 #!/usr/bin/env moonpark

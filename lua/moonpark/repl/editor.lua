@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- repl_editor.lua - line editing and history at a terminal, by GNU readline or libedit where one of them is there.
+-- editor.lua - line editing and history at a terminal, by GNU readline or libedit where one of them is there.
 --
 -- Both have readline's callback interface: they are handed one byte at a time when there is one, and call back with
 -- the line. So the loop goes on while somebody types. Nothing that calls into them may be compiled: LuaJIT cannot

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- repl_history.lua - the lines that were typed at the prompt, in a file that only its owner can read.
+-- history.lua - the lines that were typed at the prompt, in a file that only its owner can read.
 --
 -- Each line is appended as it is typed, so that nothing is lost however the process ends, and two prompts at once do
 -- not overwrite each other's. The file is cut when it is read.

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- repl_input.lua - lines from the standard input, without holding up the loop.
+-- input.lua - lines from the standard input, without holding up the loop.
 --
 -- The descriptor stays as it is: O_NONBLOCK would be the terminal's and with it the shell's. So a task waits through
 -- moonpark.netpoll and asks poll(2) before each read. What cannot be polled, such as a regular file, never blocks for

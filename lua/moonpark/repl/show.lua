@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- repl_show.lua - a value as a short text that a person reads: of bounded depth and length, whatever is in it.
+-- show.lua - a value as a short text that a person reads: of bounded depth and length, whatever is in it.
 
 local M = {}
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- testing_busted.lua - what busted runs becomes tasks: it, before_each, after_each, setup, teardown, finally.
+-- busted.lua - what busted runs becomes tasks: it, before_each, after_each, setup, teardown, finally.
 --
 --   made in                    is checked, and ended, after
 --   it, before_each, finally   the last after_each of that test, or the test where there is none

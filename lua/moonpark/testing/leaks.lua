@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- testing_leaks.lua - tasks, connections, files, pollDescs, subscriptions to signals and detached processes that are
+-- leaks.lua - tasks, connections, files, pollDescs, subscriptions to signals and detached processes that are
 -- there, whose each is, and what is left behind.
 --
 -- What is made while a test runs is the test's and has no owner here. What `setup` makes belongs to its block, and so

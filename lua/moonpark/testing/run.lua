@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- testing_run.lua - runs one function as a task, with a limit of real time, and says how it ended.
+-- run.lua - runs one function as a task, with a limit of real time, and says how it ended.
 --
 -- The loop stops when that task has ended; others stay where they are until the loop is run again: a server
 -- that `setup` starts lives through the tests. Two limits watch the task. One is the loop's, in real time,
