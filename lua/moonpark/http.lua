@@ -14,12 +14,12 @@ local http_server = require "moonpark.http.server"
 local http_static = require "moonpark.http.static"
 
 ---@class moonpark.http
----@field basic_auth fun(options: table): function middleware: see http_auth.lua
----@field compress fun(options?: table): function middleware: see http_compress.lua
----@field cors fun(options?: table): function middleware: see http_cors.lua
----@field logger fun(options?: table): function middleware: see http_logger.lua
----@field request_id fun(options?: table): function middleware: see http_request_id.lua
----@field secure_headers fun(fields?: table): function middleware: see http_secure.lua
+---@field basic_auth fun(options: table): function middleware: see http/auth.lua
+---@field compress fun(options?: table): function middleware: see http/compress.lua
+---@field cors fun(options?: table): function middleware: see http/cors.lua
+---@field logger fun(options?: table): function middleware: see http/logger.lua
+---@field request_id fun(options?: table): function middleware: see http/request_id.lua
+---@field secure_headers fun(fields?: table): function middleware: see http/secure.lua
 ---@field null any JSON's null
 ---@field reason fun(status: integer): string the reason phrase of a status
 local M = {}

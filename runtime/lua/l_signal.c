@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* l_signal.c - a subscription holds the signals that arrived and were not taken, each once, in their order. One that
- * arrives while a task waits is handed to the task as the result of its wake, without running Lua: so nothing can raise. */
+ * arrives while a task waits becomes the result of the task's wake; no Lua runs in between, so nothing can raise. */
 #include "lua/l_signal.h"
 
 #include "base/errors.h"

@@ -32,7 +32,7 @@ local function logged(handler)
   end
 end
 
--- Where a browser finds it.
+-- Its URL.
 local function place(address)
   return address:find "^unix:" and address or "http://" .. address .. "/"
 end

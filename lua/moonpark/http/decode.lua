@@ -162,7 +162,7 @@ function M.accepted()
   return names[1] and table.concat(names, ", ") or nil
 end
 
---- A decoder for the value of a Content-Encoding field; nil where it is not known here.
+--- A decoder for the value of a Content-Encoding field; nil if it is not known here.
 ---@param coding string
 ---@return moonpark.http.decoder|nil
 function M.new(coding)

@@ -125,7 +125,7 @@ function M.get(list, name)
   end
 end
 
---- The values of all of that name, joined by ", "; nil where there is none.
+--- The values of all of that name, joined by ", "; nil if there is none.
 function M.joined(list, name)
   local value
   name = name:lower()
@@ -146,7 +146,7 @@ function M.remove(list, name)
   end
 end
 
---- Puts one in place of all of that name; none where the value is nil.
+--- Puts one in place of all of that name; none if the value is nil.
 function M.set(list, name, value)
   M.remove(list, name)
   if value ~= nil then M.add(list, name, value) end
@@ -180,7 +180,7 @@ local function check_part(text, pattern, what, level)
   if text:find(pattern) then wrong(level, "invalid cookie %s: %q", what, text) end
 end
 
--- Seconds since 1970. Outside of them browsers read no date (RFC 6265 5.1.1), and the cookie would stay.
+-- Seconds since 1970. Outside them browsers read no date (RFC 6265 5.1.1), and the cookie would stay.
 local YEAR_1601, YEAR_10000 = -11644473600, 253402300800
 
 -- option = function(value) -> what it adds to the field

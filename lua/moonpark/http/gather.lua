@@ -4,7 +4,7 @@
 --- All that source:read() still gives. Where that fails, what it has given is gone: so must the rest be.
 ---@generic T
 ---@param source T
----@param max integer bytes at the most
+---@param max integer bytes at most
 ---@param refuse fun(source: T): nil, string is called once more has come, and its results are returned
 ---@param read? fun(source: T): string|nil, string?, integer? in place of its method
 ---@return string|nil

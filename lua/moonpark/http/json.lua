@@ -32,7 +32,7 @@ function M.encode_list(list)
   return text, why
 end
 
---- The value of a text; nil where it is no JSON.
+--- The value of a text; nil if it is no JSON.
 ---@param text string
 ---@return any
 function M.decode(text) return ((json or load_cjson()).decode(text)) end

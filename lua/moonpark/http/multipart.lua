@@ -27,7 +27,7 @@ local BLANKS_MAX = 64       -- after a boundary
 
 local TOKEN = "[%w!#$%%&'*+%-.^_`|~]+"
 
--- The quoted text whose quote stands at `from`, and what follows it; nil where it has no end, or where readers that
+-- The quoted text whose quote stands at `from`, and what follows it; nil if it has no end, or where readers that
 -- know of no backslashes, or of \" alone, would end it elsewhere and find other parameters behind it.
 -- Browsers write %22 for a quote in a name and leave backslashes alone (WHATWG), others write \": both are read as
 -- they are meant; a lone backslash, as in a Windows path, stays.
@@ -47,7 +47,7 @@ local function quoted(text, from)
   return value:gsub('\\(["\\])', "%1"), stop + 1
 end
 
--- The parameters of a value, each `name=token` or `name="quoted"`. nil where it is anything else.
+-- The parameters of a value, each `name=token` or `name="quoted"`. nil if it is anything else.
 -- Goes on where it is, and copies no rest: a head may be full of parameters.
 local function parameters(text)
   local found, at = {}, text:find("%S")
@@ -72,7 +72,7 @@ local function has_extended(found)
   return false
 end
 
---- The boundary of a Content-Type of multipart/form-data; nil where it is another type or has none that is allowed.
+--- The boundary of a Content-Type of multipart/form-data; nil if it is another type or has none that is allowed.
 ---@param content_type string|nil
 ---@return string|nil
 function M.boundary(content_type)
@@ -141,7 +141,7 @@ local function take_line(self)
   end
 end
 
--- Where the line end in front of the first boundary is, and what follows the boundary; nil where there is none. false
+-- Where the line end in front of the first boundary is, and what follows the boundary; nil if there is none. false
 -- in place of the latter where that line end is CR or LF alone.
 local function find_boundary(self)
   local held = self.held
@@ -271,7 +271,7 @@ local Part = {}
 Part.__index = Part
 
 --- Some of the part, as it comes.
----@param max? integer bytes at the most; 65536
+---@param max? integer bytes at most; 65536
 ---@return string|nil data
 ---@return string? err "eof" at its end; "part too long", "malformed multipart", "part has already finished", ...
 ---@return integer? errno
@@ -296,7 +296,7 @@ end
 local function refuse_excess(self) return fail(self.stream, "part too long") end
 
 --- What is left of the part.
----@param max? integer bytes at the most; 1 MiB
+---@param max? integer bytes at most; 1 MiB
 ---@return string|nil data
 ---@return string? err "part too long", ...; then the loop over the parts ends too
 ---@return integer? errno
@@ -365,7 +365,7 @@ local function take_preamble(self)
   end
 end
 
--- Behind the last boundary may stand lines that mean nothing, but no boundary: some readers go on there.
+-- Behind the last boundary may stand lines that mean nothing, but no boundary: some readers continue there.
 local function take_epilogue(self)
   local passed = 0
   while passed <= EPILOGUE_MAX do

@@ -2,11 +2,11 @@
 -- response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
 -- first write.
 --
--- A response may have one `transform`, which changes its body on the way (http_compress.lua). It has three functions,
+-- A response may have one `transform`, which changes its body on the way (http/compress.lua). It has three functions,
 -- and keeps nothing of one response, so that one table serves all:
 --
 --   whole(self, res, body, type) -> body              of send: may set fields
---   begin(self, res, length, type) -> length, stream  of begin: another length, nil where it is not known any more; and
+--   begin(self, res, length, type) -> length, stream  of begin: another length, nil if it is not known any more; and
 --                                                     what changes the pieces, nil for nothing
 --   stream:piece(data) -> data                        of each write; "" where nothing is to be sent yet
 --   stream:last() -> data                             of finish: what is still owed; "" for nothing
@@ -28,13 +28,13 @@ local raise_outside = require "moonpark.outside"
 
 ---@class moonpark.http.response
 ---@field status integer 200
----@field type string|nil the Content-Type; what is sent picks one where there is none
+---@field type string|nil the Content-Type; what is sent picks one if there is none
 ---@field request moonpark.http.request
 ---@field transform table|nil what changes the body on its way
 local Response = {}
 Response.status = 200
 
--- {x, serial, request, functions of after() or false}: an array, as in http_request.lua.
+-- {x, serial, request, functions of after() or false}: an array, as in http/request.lua.
 local places = { x = 1, serial = 2, request = 3 }
 
 function Response.__index(self, name)
@@ -202,7 +202,7 @@ local function send_now(self, body, kind)
     rawget(self, "fields"))
 end
 
---- Sends the whole response. Raises where it was sent or begun already, and where a field would split the header.
+--- Sends the whole response. Raises if it was sent or begun already, and where a field would split the header.
 ---@param body string|number|nil
 ---@return true|nil
 ---@return string? err
@@ -301,7 +301,7 @@ end
 local function leave(self, stream, ran, ...)
   stream.is_busy = nil
   if ran then return ... end
-  pcall(self.x.abort, self.x, self.serial) -- raises where the request is over, and so does what has raised already
+  pcall(self.x.abort, self.x, self.serial) -- raises if the request is over, and so does what has raised already
   return raise_outside(false, ...)
 end
 
@@ -327,7 +327,7 @@ local function begin(self, length)
   end
   if not stream then return self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields) end
   local ok, err, errno = self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields)
-  if ok then self.stream = stream end -- where it is refused, the one that is there goes on
+  if ok then self.stream = stream end -- where it is refused, the one that is there continues
   return ok, err, errno
 end
 
@@ -374,7 +374,7 @@ function Response:write(...)
   return ok, err, errno -- no tail call: write_through counts levels
 end
 
---- The end of what was written. A handler that returns has it done. Raises where less came than was announced.
+--- The end of what was written. A handler that returns has it done. Raises if less came than was announced.
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno

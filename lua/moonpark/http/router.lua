@@ -45,7 +45,7 @@ local function check_path(path, level)
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
 end
 
---- A handler as a function: of what has a method `handle`, as routers and proxies, that. nil where it is no handler.
+--- A handler as a function: of what has a method `handle`, as routers and proxies, that. nil if it is no handler.
 ---@param handler any
 ---@return function|table|nil what can be called
 local function function_of(handler)
@@ -142,7 +142,7 @@ local function add(self, method, path, handler, level)
 end
 
 --- Adds a route. ":name" in the path takes one segment that is not empty, "*name" at its end all that is left.
---- Raises where there is one for that method and path.
+--- Raises if there is one for that method and path.
 ---@param method string "GET", ...; "*" for any
 ---@param path string
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
@@ -274,7 +274,7 @@ local function search(node, look, i)
   return found
 end
 
--- The segments of a path, decoded. nil where one means a step in the tree to some who read it, and a name to others:
+-- The segments of a path, decoded. nil if one means a step in the tree to some who read it, and a name to others:
 -- "." and "..", in any spelling; or holds what ends a name to C; or is malformed.
 local function segments_of(path)
   local segments, n = split(path)
@@ -361,7 +361,7 @@ end
 ---@param req moonpark.http.request
 ---@param res moonpark.http.response
 function Router:handle(req, res)
-  local method, path = rawget(req, 3), rawget(req, 4) -- see http_request.lua
+  local method, path = rawget(req, 3), rawget(req, 4) -- see http/request.lua
   if not path then method, path = req.method, req.raw_path end -- a table that stands before the request
   local routes = self.shared.exact[path]
   if routes then

@@ -41,7 +41,7 @@ local function take_token(date, token)
   end
 end
 
---- Seconds since 1970 of an Expires attribute; nil where it is no date, or one that does not exist.
+--- Seconds since 1970 of an Expires attribute; nil if it is no date, or one that does not exist.
 ---@param text string
 ---@return number|nil
 function M.parse_date(text)
@@ -75,7 +75,7 @@ local attributes = {
   samesite = function(cookie, value) cookie.same_site = sites[value:lower()] or cookie.same_site end,
 }
 
---- The cookie of a Set-Cookie field; nil where it is none: it has no name, or no "=".
+--- The cookie of a Set-Cookie field; nil if it is none: it has no name, or no "=".
 ---@param field string
 ---@return moonpark.http.set_cookie|nil
 function M.parse(field)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- static.lua - http.static: the files of a folder, and nothing outside of it.
+-- static.lua - http.static: the files of a folder, and nothing outside it.
 --
 -- Three gates, each enough by itself against its own kind of trick. The text: a path with an encoded slash, with "..",
 -- an empty segment, a backslash or a control byte names no file. The kernel: it opens what is left beneath the folder,
@@ -44,7 +44,7 @@ local function is_devious(raw)
     or raw:find("[%c\127\\]")
 end
 
--- The path below the folder, decoded; nil where it is none of ours. Around a route its parameters are not for us.
+-- The path below the folder, decoded; nil if it is none of ours. Around a route its parameters are not for us.
 local function wanted(self, req, is_middleware)
   if is_devious(req.raw_path) then return nil end
   local given = not is_middleware and rawget(req, "params") and req.params[self.param]

@@ -5,7 +5,7 @@ local SERVER = [[
 #!/usr/bin/env moonpark
 -- @NAME@: answers each line with the same line in capitals.
 --
---   moonpark server.lua [address]       127.0.0.1:7000 where none is given; port 0 picks a free one
+--   moonpark server.lua [address]       127.0.0.1:7000 if none is given; port 0 picks a free one
 
 local net = require "moonpark.net"
 
