@@ -79,7 +79,7 @@ end
 
 local known = { realm = "string", users = "table", check = "function" }
 
---- Lets in who has a password, as req.user; others get 401. Passwords cross the wire as they are: behind TLS only.
+--- Admits clients with a valid password, as req.user; others get 401. Passwords are sent unencrypted: use it with TLS.
 ---@param options {realm: string, users?: table<string, string>,
 --- check?: fun(user: string, password: string, req: moonpark.http.request): any} check: true lets in
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- client_response.lua - the response that a client has received. With the last byte of its body the connection goes back
+-- client_response.lua - a response that a client has received. With the last byte of its body the connection goes back
 -- to the pool, or is closed.
 
 local gather = require "moonpark.http.gather"
@@ -12,7 +12,7 @@ local check_bytes = require("moonpark.options").check_bytes
 
 local M = {}
 
---- Bytes of a body that is held, where nothing else is said.
+--- The default maximum of a body that is held in memory.
 M.BODY_MAX = 67108864
 
 ---@class moonpark.http.answer
@@ -22,7 +22,7 @@ M.BODY_MAX = 67108864
 ---@field headers moonpark.http.fields answer.headers["content-type"]: any case
 ---@field url string where it came from, after redirects
 ---@field body string|nil nil if it streams
----@field connection moonpark.connection|nil behind a 101, or a 2xx to a CONNECT: yours
+---@field connection moonpark.connection|nil after a 101, or a 2xx to a CONNECT: it belongs to you
 local Answer = {}
 Answer.__index = Answer
 
@@ -217,7 +217,7 @@ function Answer:chunks(max)
   end
 end
 
---- No more of the body is wanted: closes the connection where some of it is still to come.
+--- Gives up the rest of the body: closes the connection unless all of it has come.
 ---@return true
 function Answer:close()
   local use = self.use
@@ -293,7 +293,7 @@ function Answer:cookies()
   return cookies
 end
 
---- The fields behind a chunked body, once it has been read.
+--- The fields after a chunked body, once it has been read.
 ---@return moonpark.http.fields
 function Answer:trailers() return http_fields.received(rawget(self, "trailer") or {}) end
 

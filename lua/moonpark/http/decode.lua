@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- decode.lua - gzip and brotli, where their libraries are installed (libz.so.1, libbrotlidec.so.1).
+-- decode.lua - gzip and brotli, if their libraries are installed (libz.so.1, libbrotlidec.so.1).
 --
 -- What comes out is handed out in pieces, so who reads decides how much of it there may be: a small message that
 -- unpacks to gigabytes costs a piece at a time.

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- gather.lua - a body that comes in pieces as one text, with a limit.
 
---- All that source:read() still gives. Where that fails, what it has given is gone: so must the rest be.
+--- Everything that source:read() still gives. If that fails, the bytes it gave are lost, and so must be the rest.
 ---@generic T
 ---@param source T
 ---@param max integer bytes at most

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- listing.lua - what is in a folder, as a page. Names are whatever somebody has called a file: all of them are
+-- listing.lua - the content of a folder as a page. File names may hold anything: all of them are
 -- escaped, in the text and in the link.
 
 local url = require "moonpark.url"
@@ -29,7 +29,7 @@ local PAGE = [[
 </html>
 ]]
 
--- "./" in front: a name like "a:b" is no scheme.
+-- With "./" in front a name like "a:b" is not taken for a scheme.
 local function line_of(entry)
   local slash = entry.type == "directory" and "/" or ""
   return ('<li><a href="./%s%s">%s%s</a></li>\n'):format(url.encode(entry.name), slash, M.escape(entry.name), slash)

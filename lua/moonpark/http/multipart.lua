@@ -18,8 +18,8 @@ local M = {}
 
 local defaults = { max_parts = 1000, max_head = 8192, max_part = math.huge }
 local PREAMBLE_MAX = 8192   -- bytes in front of the first boundary
-local FIELD_MAX = 1048576   -- bytes that part:body() holds, where nothing else is said
-local EPILOGUE_MAX = 65536  -- bytes behind the last boundary
+local FIELD_MAX = 1048576   -- the default maximum of part:body()
+local EPILOGUE_MAX = 65536  -- bytes after the last boundary
 local BLANKS_MAX = 64       -- after a boundary
 
 ---------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ local function fill(self)
   return nil, err
 end
 
--- The body's end is a failure everywhere but behind the last boundary.
+-- The body's end is a failure everywhere except after the last boundary.
 local function fail(self, err)
   self.err = self.err or err == "eof" and "malformed multipart" or err
   if self.on_failure then self.on_failure(self.err) end
@@ -184,7 +184,7 @@ local function take_bytes(self, max)
   end
 end
 
--- The next 1..max bytes of the part; nil at its end, nil and err where it is broken.
+-- The next 1..max bytes of the part; nil at its end, nil and err if it is broken.
 local function take(self, max)
   local data, err = take_bytes(self, max)
   if data or err then return data, err end
@@ -319,7 +319,7 @@ local function copy_to(self, file, progress)
   end
 end
 
---- Writes what is left of the part to a new file. A file that is not complete is removed again.
+--- Writes the rest of the part to a new file. An incomplete file is removed again.
 ---@param path string must not be there yet
 ---@param progress? fun(bytes: integer) called after each piece
 ---@return integer|nil bytes
@@ -329,7 +329,7 @@ function Part:save(path, progress)
   check_reader(self.stream)
   fs = fs or require "moonpark.fs"
   task = task or require "moonpark.task"
-  -- shielded: a cancelled open may leave a file that nobody knows of
+  -- shielded: a cancelled open may leave an unknown file behind
   local file, err, errno = task.shield(fs.open, path, "wx")
   if not file then return nil, err, errno end
   local called, ok
@@ -342,7 +342,7 @@ function Part:save(path, progress)
   return nil, err, errno
 end
 
--- Passes over what nobody has read of the part.
+-- Skips the unread rest of the part.
 local function skip(self)
   local part = self.part
   if not part or part.ended then return true end
@@ -390,7 +390,7 @@ local function begin_part(self)
     headers = headers, size = 0, stream = self }, Part)
 end
 
--- The next part; nil at the end, nil and err where it is broken.
+-- The next part; nil at the end, nil and err if it is broken.
 local function next_part(self)
   if self.is_read then error("another task is reading this body", 2) end
   if self.err then return nil, self.err, self.errno end

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- once.lua - a body that is read once, whoever asks for it and however many do at the same time.
+-- once.lua - a body that is read once, even if several tasks ask for it at the same time.
 
 local core = require "moonpark.core"
 
--- true: nobody is in the middle of it any more; nil, err: the wait was ended.
+-- true: no task is in the middle of it any more; nil, err: the wait was ended.
 local function await(object)
   local ended = rawget(object, "body_awaited")
   if not ended then

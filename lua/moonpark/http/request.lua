@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- request.lua - what a handler is told. Method and path are there at once; everything else is made of the bytes
--- of the head when it is asked for first.
+-- request.lua - the request that a handler gets. Method and path are there at once; everything else is made from the
+-- bytes of the head when it is used first.
 --
 -- What every request has lies in an array, {x, serial, method, raw_path}, and is found by name all the same: most
 -- requests never need a hash part, and without one a table costs half as much to make and to collect.
@@ -16,7 +16,7 @@ local url = require "moonpark.url"
 ---@class moonpark.http.request
 ---@field method string "GET", ...; as it was sent
 ---@field path string decoded; begins with "/" ("*" of OPTIONS *)
----@field raw_path string as it was sent; below a mounted router what stands behind its prefix
+---@field raw_path string as sent; below a mounted router the part after its prefix
 ---@field params table<string, string> what the router has found in the path, decoded
 ---@field target string as it was sent
 ---@field query table<string, string> the last value of each name; see queries()
@@ -27,13 +27,13 @@ local url = require "moonpark.url"
 ---@field cookies table<string, string>
 ---@field address string|nil the client's, "127.0.0.1:50000"
 ---@field body_error string|nil why the body could not be read, once that has failed
----@field user string|nil who http.basic_auth has let in
+---@field user string|nil the user that http.basic_auth has admitted
 ---@field id string|nil what http.request_id has given it
 local Request = {}
 
 local check_bytes = option.check_bytes
 
-local PIECE = 65536      -- bytes that read() returns at most, where nothing else is said
+local PIECE = 65536      -- the default maximum of read()
 local BODY_MAX = 8388608 -- bytes that body() holds, where nothing else is said
 local FORM_MAX = 1000    -- names of a form
 
@@ -120,7 +120,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- the body
 
--- A handler that answers nothing after that has it answered: see Response:refuse.
+-- If a handler does not respond after that, the server does: see Response:refuse.
 local function spoilt(self, err, errno)
   self.body_error = err
   return nil, err, errno
@@ -182,7 +182,7 @@ function Request:chunks(max)
   end
 end
 
--- All that is still to come, in pieces; or those that have come, and why no more do.
+-- Everything that is still to come, in pieces; or those that came, and why no more do.
 local function gather(self, max)
   local first = take_held(self, math.huge)
   local pieces, total = { first }, first and #first or 0
@@ -196,7 +196,7 @@ local function gather(self, max)
   return pieces, "too long"
 end
 
--- Where that fails what has come is held; where it raises, for there is no memory, a piece may be lost.
+-- If that fails, what has come is kept; if it raises for lack of memory, a piece may be lost.
 local function take_pieces(self, max)
   self.body_torn = true
   local pieces, err, errno = gather(self, max)
@@ -306,7 +306,7 @@ function Request:multipart(options)
   return self.body_parts
 end
 
---- The fields behind a chunked body, once it has been read.
+--- The fields after a chunked body, once it has been read.
 ---@return moonpark.http.fields
 function Request:trailers() return http_fields.received(self.x:trailers(self.serial)) end
 
@@ -328,7 +328,7 @@ local function take(self)
 end
 
 --- Takes the connection away from the server: it is yours to read, write and close. No response may have begun, but
---- for a 2xx to CONNECT, behind which this is the tunnel.
+--- for a 2xx to CONNECT, after which this is the tunnel.
 ---@return moonpark.connection|nil
 ---@return string? err "closed", ...
 ---@return integer? errno

@@ -45,7 +45,7 @@ local function check_path(path, level)
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
 end
 
---- A handler as a function: of what has a method `handle`, as routers and proxies, that. nil if it is no handler.
+--- A handler as a function: for objects with a method `handle`, such as routers and proxies, that. nil: not a handler.
 ---@param handler any
 ---@return function|table|nil what can be called
 local function function_of(handler)
@@ -154,7 +154,7 @@ function Router:route(method, path, handler)
   return self
 end
 
--- These are tail calls: route() raises at the line of who called them.
+-- These are tail calls: route() raises at their caller's line.
 for _, method in ipairs(METHODS) do
   Router[method:lower()] = function(self, path, handler) return self:route(method, path, handler) end
 end
@@ -166,7 +166,7 @@ end
 function Router:any(path, handler) return self:route("*", path, handler) end
 
 --- Adds middleware: fn(req, res, next) around the handlers of the routes that are added after it. That of a router, not
---- that of a group, is also around what no route answers: 404, 405, 501 and OPTIONS.
+--- that of a group, also wraps responses without a route: 404, 405, 501 and OPTIONS.
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 ---@return moonpark.http.router self
 function Router:use(fn)
@@ -188,7 +188,7 @@ function Router:group(prefix, fn)
   return group
 end
 
--- The path as a mounted handler sees it: what stands behind the prefix.
+-- The path as a mounted handler sees it: the part after the prefix.
 local function inner_path(path, prefix)
   if not prefix:find("%%") and path:sub(1, #prefix) == prefix then
     path = path:sub(#prefix + 1)
@@ -227,7 +227,7 @@ function Router:mount(prefix, handler)
   return self
 end
 
---- What answers where no route fits; else it is 404 in plain words.
+--- Sets the handler for requests without a matching route; the default is a plain 404.
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@return moonpark.http.router self
 function Router:not_found(handler)
@@ -248,7 +248,7 @@ local function note_methods(routes, methods)
   for method in pairs(routes) do methods[method] = true end
 end
 
--- Walks the tree, literal segments first, and comes back where a way ends without a route for the method.
+-- Walks the tree, literal segments first, and backtracks if a branch ends without a route for the method.
 -- look = {segments =, count =, method =, values =, methods = of the routes that fit but for theirs}
 local function search(node, look, i)
   local segment, values = look.segments[i], look.values
@@ -293,9 +293,9 @@ local function params_of(route, values)
 end
 
 ---------------------------------------------------------------------------------------------------
--- answers of the router itself
+-- responses of the router itself
 
--- What goes into Allow: HEAD where there is GET, and OPTIONS always.
+-- The value of Allow: HEAD if there is GET, and always OPTIONS.
 local function allowed(methods)
   local list = {}
   methods.HEAD = methods.HEAD or methods.GET
@@ -320,7 +320,7 @@ local function options(req, res)
   return res:send()
 end
 
--- What no route answers still goes through the outermost middleware: its log, its CORS.
+-- Requests without a route still go through the outermost middleware: its log, its CORS.
 local function outside(self, req, res, inner)
   local chains = self.shared.chains
   local whole = chains[inner]
