@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- check.lua - `moonpark check`: mistakes that can be seen without running a script. It tells only what is certain;
--- where it is not sure it says nothing.
+-- check.lua - `moonpark check`: mistakes that can be seen without running a script. It reports only what is certain.
 
 local calls = require "moonpark.check.calls"
 local globals = require "moonpark.check.globals"
@@ -12,7 +11,7 @@ local M = {}
 ---@field path string
 ---@field tokens moonpark.check.token[]
 ---@field comments table<integer, string>
----@field globals? moonpark.check.globals nil where it has a syntax error
+---@field globals? moonpark.check.globals nil if it has a syntax error
 ---@field findings {line: integer, text: string}[]
 
 -- -> text | nil, why not

@@ -1,18 +1,18 @@
 -- SPDX-License-Identifier: MIT
--- cli.lua - the moonpark command: what its words ask for, and with which status the process ends.
+-- cli.lua - the moonpark command: runs what its words ask for, and decides the exit status.
 --
 --   what happens                        what the command does                                  status
 --   every task ends                                                                            0
---   a task's error is never joined      tells it when it is certain; goes on                   1
---   the main task raises                tells it, winds down                                   1
---   all tasks wait for one another      tells who waits for whom                               3
---   SIGQUIT                             prints the dump, closes all                            2
---   SIGUSR1                             prints the dump, goes on
+--   a task's error is never joined      reports it once that is certain; continues             1
+--   the main task raises                reports it, winds down                                 1
+--   all tasks wait for one another      reports which task waits for what                      3
+--   SIGQUIT                             prints the dump, closes everything                     2
+--   SIGUSR1                             prints the dump, continues
 --   SIGINT, SIGTERM                     winds down; the second one ends at once                128 + signal
 --   SIGPIPE                             winds down                                             141
 --
--- Its trades: cli_words.lua reads the command line, cli_run.lua runs, cli_serve.lua serves folders,
--- cli_end.lua winds down, cli_tell.lua tells failures, cli_signals.lua hears of signals.
+-- Its parts: cli/words.lua reads the command line, cli/run.lua runs programs, cli/serve.lua serves folders,
+-- cli/shutdown.lua winds down, cli/report.lua reports failures, cli/signals.lua handles signals.
 
 local check = require "moonpark.check"
 local completion = require "moonpark.cli.completion"
@@ -126,7 +126,7 @@ local function perform(command, words)
   return status or wrong_usage(wrong, hint, command)
 end
 
--- A descriptor of ours must not become the standard input or one of the outputs, where such a one is closed.
+-- If standard input or an output is closed, none of our descriptors may take its place.
 local function fill_standard_descriptors()
   for fd = 0, 2 do
     if ffi.C.moonpark_fcntl(fd, F_GETFD) < 0 then ffi.C.moonpark_open("/dev/null", fd == 0 and O_RDONLY or O_WRONLY) end

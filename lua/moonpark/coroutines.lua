@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- coroutines.lua - lets a generator inside a task call what waits.
+-- coroutines.lua - lets a generator inside a task call functions that wait.
 --
--- A wait deep inside coroutine.wrap yields moonpark's private token to whoever resumed the generator.
--- The resume and wrap here recognise it, pass it upward to the task's own coroutine, and go back into
--- the generator with what the wait returned. Other yields pass untouched, so only real waits pay.
+-- A wait deep inside coroutine.wrap yields moonpark's private token to the code that resumed the generator.
+-- The resume and wrap here recognise it, pass it upward to the task's own coroutine, and return into the
+-- generator with the results of the wait. Other yields pass untouched, so only real waits cost time.
 
 local core = require "moonpark.core"
 
 local resume, create = coroutine.resume, coroutine.create
 local parked, pass = core.parked, core.pass
 
--- Tail calls throughout: the caller of relay, and of what raises here and in pass, is the script.
+-- Tail calls throughout: then errors raised here and in pass name the script's line.
 
 local function relay(co, ok, first, ...)
   if first == parked and ok then
@@ -19,7 +19,7 @@ local function relay(co, ok, first, ...)
   return ok, first, ...
 end
 
--- coroutine.wrap itself would put the position of its caller in front of an error, which is this file.
+-- coroutine.wrap itself would prefix an error with the position of its caller, which is this file.
 local function relay_wrapped(co, ok, first, ...)
   if not ok then error(first, 2) end
   if first == parked then
@@ -49,8 +49,8 @@ end
 
 M.create = create
 
---- Puts both in place of the standard ones; a library that took those before keeps them, and a wait in
---- a generator that it resumes is then reported as an error.
+--- Replaces the standard functions. A library that saved those before keeps them, and a wait in a generator
+--- that it resumes is reported as an error.
 function M.install()
   coroutine.resume, coroutine.wrap = M.resume, M.wrap
 end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- dump.lua - the text a person reads: every task, where it is parked, on what, since when, and who
+-- dump.lua - reports for people: every task, where it is parked, on what, since when, and which task
 -- started it; and the report of a deadlock.
 
 local core = require "moonpark.core"
@@ -74,8 +74,8 @@ local function failed(ended)
     (failures.describe(ended):gsub("\t", "    "):gsub("\n", "\n    ")))
 end
 
---- Text of every task: name, where it is parked, on what, since when, its deadline, both tracebacks. Behind them those
---- that have failed and that nobody has joined, with their errors.
+--- Text of every task: name, where it is parked, on what, since when, its deadline, both tracebacks. After them the
+--- failed tasks that were not joined, with their errors.
 ---@return string
 function M.dump()
   local tasks, now, lines = core.tasks(), core.now(), {}
@@ -101,7 +101,7 @@ local function waits(info)
   return ("  %s waits in %s%s\n    at %s"):format(title(info), info.wait or "?", on, first_line(info))
 end
 
---- Who waits for whom. Only meaningful when nothing outside can wake any task.
+--- Which task waits for what. Only meaningful when nothing outside can wake any task.
 ---@return string
 function M.deadlock()
   local tasks, lines = core.tasks(), {}

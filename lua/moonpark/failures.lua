@@ -1,20 +1,20 @@
 -- SPDX-License-Identifier: MIT
--- failures.lua - what becomes of a task's error: it goes to whoever joins the task; one that nobody joins is reported.
+-- failures.lua - what happens to a task's error: it goes to the task that joins, and without a join it is reported.
 --
--- A failed task's handle is held weakly here. Before the loop blocks, garbage is collected once and the failures whose
--- handle is gone are reported: nobody can join them any more. Those whose handle is kept are reported when they have
--- waited for a second, for it may be that nobody ever looks; at the end of a run the rest is.
+-- A failed task's handle is held weakly here. Before the loop blocks, garbage is collected once, and failures whose
+-- handle is gone are reported: they can no longer be joined. Those whose handle is kept are reported after a second,
+-- because perhaps no task ever joins; at the end of a run all others are.
 
 local core = require "moonpark.core"
 
 local M = {}
 
-local PATIENCE = 1 -- seconds for somebody to join
-local MOMENT = 1e-6 -- seconds; the loop counts in whole ns, and may call back a fraction of one before the time
+local PATIENCE = 1 -- seconds to wait for a join
+local MOMENT = 1e-6 -- seconds; the loop counts whole ns, and may call back a fraction of one early
 
 local reporter, only_at_end
 -- The oldest first. [i] = {box = the handle, held weakly; text = what to report; due = when; awaited = a join takes it
--- as soon as its task runs; claimed = somebody has it; told = it was reported}. Those before `first` are claimed, those
+-- as soon as its task runs; claimed = it was joined; told = it was reported}. Those before `first` are claimed, those
 -- before `pending` are claimed or awaited, and stay so.
 local kept, first, pending, count = {}, 1, 1, 0 -- count: of those that are not claimed
 local unjoined = setmetatable({}, { __mode = "k" }) -- [task] = such an entry
@@ -126,7 +126,7 @@ end
 -- The loop calls back before it blocks while there is anything to report, and when the oldest has waited long enough.
 local function watch() core.watch_idle(count > 0, not only_at_end and next_due() or nil) end
 
---- An ended task whose error nobody has taken yet.
+--- Remembers a task that ended with an error which no task has taken yet.
 function M.keep(task)
   local failure = { box = setmetatable({ task }, { __mode = "v" }), text = M.describe(task),
     due = core.now() + PATIENCE, awaited = task:is_awaited() }
@@ -136,7 +136,7 @@ function M.keep(task)
   watch()
 end
 
---- Its error has been handed to somebody.
+--- Its error was taken by a join.
 function M.claim(task)
   local failure = unjoined[task]
   if not failure then return end
@@ -151,7 +151,7 @@ function M.claim(task)
   watch()
 end
 
---- Failed tasks that nobody has joined so far, the oldest first.
+--- Failed tasks that were not joined so far, the oldest first.
 ---@return moonpark.task[]
 function M.unjoined()
   local tasks = {}
@@ -177,16 +177,16 @@ end
 
 local function report_unreachable()
   collectgarbage()
-  collectgarbage() -- what a finalizer held on to is free only now
+  collectgarbage() -- objects that a finalizer held are freed only now
   report_if(function(failure) return failure.box[1] == nil end, "uncaught error in a task")
 end
 
---- Reports now what nobody can join any more.
+--- Reports failures that can no longer be joined.
 function M.collect()
   if count > 0 then report_unreachable() end
 end
 
--- A full collection costs what the heap weighs: at most a twentieth of the time goes into it.
+-- A full collection costs time in proportion to the heap: at most a twentieth of the time is spent on it.
 core.on_idle(function(blocks)
   local now = core.now()
   if not only_at_end and (next_due() or math.huge) <= now + MOMENT then
@@ -200,7 +200,7 @@ core.on_idle(function(blocks)
   collection_cost = last_collection - now
 end)
 
---- The run has ended: nobody will join any more.
+--- The run has ended: no task will join any more.
 function M.flush()
   report_if(function() return true end, "uncaught error in a task")
   unjoined = setmetatable({}, { __mode = "k" })

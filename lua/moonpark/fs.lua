@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- fs.lua - files: read, write, list, watch. What blocks runs on a few helper threads: a slow disk parks a task, not
+-- fs.lua - files: read, write, list, watch. Blocking calls run on a few helper threads: a slow disk parks a task, not
 -- the loop.
 --
--- The core does the work; here the arguments are checked. Calls end in `return core...`, so that what the core
--- raises is said of whoever called us.
+-- The core does the work; here the arguments are checked. Calls end in `return core...`, so that errors raised by the
+-- core name our caller's line.
 
 local core = require "moonpark.core"
 local option = require "moonpark.options"
@@ -11,23 +11,23 @@ local option = require "moonpark.options"
 ---@class moonpark.fs
 local M = {}
 
---- What fails returns nil, a message, and errno where the system gave one; see docs/fs.md.
+--- Failures return nil, a message, and errno if the system gave one; see docs/fs.md.
 ---@class moonpark.file
 ---@field read fun(self, n?: integer): string|nil, string?, integer? 1..n bytes; "eof" at the end; n 65536
----@field read_at fun(self, offset: integer, n: integer): string|nil, string?, integer? fewer at the end alone; "eof"
+---@field read_at fun(self, offset: integer, n: integer): string|nil, string?, integer? fewer only at the end; "eof"
 ---@field write fun(self, data: string|number): integer|nil, string?, integer?, integer? bytes; 4th: before a failure
 ---@field write_at fun(self, offset: integer, data: string|number): integer|nil, string?, integer?, integer?
 ---@field size fun(self): integer|nil, string?, integer?
 ---@field seek fun(self, whence?: "set"|"cur"|"end", offset?: integer): integer|nil, string?, integer? from the start
 ---@field sync fun(self): true|nil, string?, integer? fsync(2): what was written is on the disk
----@field close fun(self): true|nil, string?, integer? harmless twice; what is under way ends first
+---@field close fun(self): true|nil, string?, integer? harmless twice; running operations finish first
 ---@field is_closed fun(self): boolean
 ---@field fd fun(self): integer|nil, string?
 
 ---------------------------------------------------------------------------------------------------
 -- arguments
 
--- Level 4: who called the public function that called check_*.
+-- Level 4: the caller of the public function that called check_*.
 local function bad(position, name, text)
   error(("bad argument #%d to '%s' (%s)"):format(position, name, text), 4)
 end
@@ -46,7 +46,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- whole files
 
---- All that is in a file.
+--- Reads a whole file.
 ---@param path string
 ---@param max? integer bytes; "too long" where there are more; 64 MiB
 ---@return string|nil data
@@ -59,8 +59,8 @@ end
 
 local write_options = { mode = "mode", atomic = "boolean" }
 
---- Makes the file hold these bytes. atomic: writes another file beside it, syncs and renames it, so that whoever opens
---- the path finds the old bytes or the new ones; on failure the old ones stay.
+--- Replaces the content of a file. atomic: writes another file next to it, syncs and renames it, so that a reader that
+--- opens the path finds either the old bytes or the new ones; on failure the old ones stay.
 ---@param path string
 ---@param data string|number
 ---@param options? {mode?: integer|string, atomic?: boolean} mode: permission bits of a new file, less the umask; "644"

@@ -15,12 +15,12 @@ local http_server = require "moonpark.http.server"
 local http_static = require "moonpark.http.static"
 
 ---@class moonpark.http
----@field basic_auth fun(options: table): function middleware: see auth.lua
----@field compress fun(options?: table): function middleware: see compress.lua
----@field cors fun(options?: table): function middleware: see cors.lua
----@field logger fun(options?: table): function middleware: see logger.lua
----@field request_id fun(options?: table): function middleware: see request_id.lua
----@field secure_headers fun(fields?: table): function middleware: see secure.lua
+---@field basic_auth fun(options: table): function middleware: see http/auth.lua
+---@field compress fun(options?: table): function middleware: see http/compress.lua
+---@field cors fun(options?: table): function middleware: see http/cors.lua
+---@field logger fun(options?: table): function middleware: see http/logger.lua
+---@field request_id fun(options?: table): function middleware: see http/request_id.lua
+---@field secure_headers fun(fields?: table): function middleware: see http/secure.lua
 ---@field null any JSON's null
 ---@field reason fun(status: integer): string the reason phrase of a status
 local M = {}

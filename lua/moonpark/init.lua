@@ -12,7 +12,7 @@ if jit and pcall(require, "jit.opt") then
 end
 
 -- Tasks remember where they were started: to the first frame that is not of this directory, or all of
--- the call path where MOONPARK_TRACE is set.
+-- the call path if MOONPARK_TRACE is set.
 local library = debug.getinfo(1, "S").source:match("^@(.*/)init%.lua$")
 assert(core.trace_sites(library, (os.getenv("MOONPARK_TRACE") or "") ~= ""))
 
@@ -35,23 +35,23 @@ local M = {
   dump = dump.dump,
 }
 
---- Starts fn(...) as a task. Inside of moonpark.run only.
+--- Starts fn(...) as a task. Inside moonpark.run only.
 ---@type fun(fn: function, ...: any): moonpark.task
 M.go = core.go
 
---- The task that calls, or nil outside of one.
+--- The calling task, or nil outside tasks.
 ---@type fun(): moonpark.task|nil
 M.current = core.current
 
---- Parks for that many seconds; 0 and less: lets the others run once. true, or nil and "canceled".
+--- Parks for that many seconds; 0 or less: lets the other tasks run once. Returns true, or nil and "canceled".
 ---@type fun(seconds: number): true|nil, string?
 M.sleep = core.sleep
 
---- Lets every task that is ready run once. true, or nil and "canceled".
+--- Lets every task that is ready run once. Returns true, or nil and "canceled".
 ---@type fun(): true|nil, string?
 M.yield = core.yield
 
---- Seconds on the monotonic clock that deadlines are given on.
+--- Seconds on the monotonic clock, which deadlines use.
 ---@type fun(): number
 M.now = core.now
 
@@ -62,19 +62,19 @@ M.time = core.time
 ---@class moonpark.channel
 ---@field send fun(self, value: any, timeout?: number): true|nil, string? "closed", "timeout", "canceled"
 ---@field recv fun(self, timeout?: number): any, string? nil and "closed", "timeout", "canceled"
----@field close fun(self): true receivers get what is held, then "closed"; senders fail at once
+---@field close fun(self): true receivers get the buffered values, then "closed"; senders fail at once
 ---@field iter fun(self): function, moonpark.channel for value in ch:iter(); ends when it is closed and empty
 ---@field is_closed fun(self): boolean
 ---@operator len: integer
 
---- A channel. capacity: values it holds without a receiver; 0.
+--- A channel. capacity: how many values it buffers; default 0.
 ---@type fun(capacity?: integer): moonpark.channel
 M.chan = core.chan
 
 --- Waits for the first of several things: {channel} receives, {channel, value} sends, {connection, "r"} or
 --- "w" waits for readiness; `timeout = seconds`. Among ready ones it picks at random. Returns the number of the
 --- case, then what was received, or true for a send and for readiness, or nil and "closed", "timeout", ... of
---- that case; or nil and "timeout" or "canceled" where no case was ready.
+--- that case; or nil and "timeout" or "canceled" if no case was ready.
 ---@type fun(cases: table): integer|nil, any, string?, integer?
 M.select = core.select
 
@@ -99,7 +99,7 @@ M.semaphore = core.semaphore
 
 ---@class moonpark.event
 ---@field wait fun(self, timeout?: number): true|nil, string? "timeout", "canceled"
----@field set fun(self) wakes all who wait; it stays set
+---@field set fun(self) wakes all waiting tasks; it stays set
 ---@field clear fun(self)
 ---@field is_set fun(self): boolean
 
@@ -109,7 +109,7 @@ M.event = core.event
 
 ---@class moonpark.signals
 ---@field next fun(self, timeout?: number): string|nil, string? "HUP"; or nil and "closed", "timeout", "canceled"
----@field close fun(self): true its signals do again what they did before; who waits gets "closed"
+---@field close fun(self): true its signals have their former action again; waiting tasks get "closed"
 ---@operator call: string|nil
 
 --- Subscribes to signals by their POSIX names, with "SIG" or without: for name in moonpark.signals("HUP", "TERM") do

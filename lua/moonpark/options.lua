@@ -1,24 +1,23 @@
 -- SPDX-License-Identifier: MIT
--- options.lua - the options that a function was given against those that it takes: a limit with a typing error in its
--- name would be no limit, and a fraction of a whole number would be cut to another one.
+-- options.lua - checks the options that a function was given: a limit with a misspelled name would be no limit, and a
+-- fraction would be rounded to another number.
 --
--- What a function takes is a table, name = what it must be:
+-- The options that a function takes are a table, name = what the value must be:
 --
 --   "string", "table", "string|function"   of that type, or of one of them
---   "number"                               any number but NaN
+--   "number"                               any number except NaN
 --   "count", "positive"                    a whole number of at least 0, or 1; math.huge is one
 --   "seconds"                              a number of at least 0
 --   "pause"                                a positive number of seconds, and finite
 --   "mode"                                 permission bits: a number, or octal digits as chmod(1) takes them
---   {test, text}                           test(value) says whether it is right; text: "must be ...". A text that
---                                          test returns after false goes before
---   false                                  whoever uses it looks
+--   {test, text}                           test(value) says whether it is valid; text: "must be ..."
+--   false                                  checked where it is used
 
 local spelling = require "moonpark.spelling"
 
 local M = {}
 
-local none = {} -- shared: nobody writes into options
+local none = {} -- shared: options are never written to
 
 local function is_whole(value) return type(value) == "number" and value == math.floor(value) end
 
@@ -39,7 +38,7 @@ local kinds = {
 
 for _, name in ipairs { "number", "count", "positive", "seconds", "pause", "mode" } do kinds[name].is_number = true end
 
--- Of a type, or of one of several.
+-- The value must have a type, or one of several.
 local function kind_of(wanted)
   local kind = kinds[wanted]
   if not kind then
@@ -76,7 +75,7 @@ local function complaint(name, value, known)
   return ("option '%s' must be %s, not %s"):format(name, kind[2], shown(value, wanted))
 end
 
---- What is wrong with them, or nil.
+--- What is wrong with the options, or nil.
 ---@param options table
 ---@param known table<string, string|table|false>
 ---@return string|nil
@@ -87,13 +86,13 @@ function M.complaint(options, known)
   end
 end
 
---- Raises for what is wrong with them.
+--- Raises if the options are invalid.
 ---@param what string the function's name
 ---@param options table|nil
 ---@param known table<string, string|table|false>
 ---@param level? integer 1: the caller's line; 2, the default: that of the caller's caller, ...
----@param position? integer of the argument
----@return table options; an empty one, not to be written to, for nil
+---@param position? integer the number of the argument
+---@return table options; for nil an empty one, which must not be written to
 function M.check(what, options, known, level, position)
   level = (level or 2) + 1
   if options == nil then return none end
@@ -107,7 +106,7 @@ function M.check(what, options, known, level, position)
   return options
 end
 
---- A whole number from `least` to `most`, for a table of what a function takes.
+--- A whole number from `least` to `most`, for a table of options.
 ---@param least integer
 ---@param most integer
 ---@return table

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- outside.lua - what pcall has caught, raised again at the line of who called the caller: a function of ours that
--- cannot leave the core to its caller by a tail call would else be named in its place.
+-- outside.lua - raises an error that pcall caught again, at the line of the caller's caller. Otherwise the error would
+-- name our own function, if that cannot call the core by a tail call.
 
---- To be called with what pcall returns, from the public function itself, and never as a tail call: it counts levels.
+--- Call it with pcall's results, from the public function itself, and never as a tail call: it counts levels.
 return function(ok, ...)
   if ok then return ... end
   local err = ...

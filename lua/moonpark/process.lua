@@ -13,7 +13,7 @@ local task = require "moonpark.task"
 local M = {}
 
 ---@class moonpark.child
----@field stdin moonpark.connection|nil where "pipe" was asked for; close() is the end of its input
+---@field stdin moonpark.connection|nil if "pipe" was asked for; close() is the end of its input
 ---@field stdout moonpark.connection|nil
 ---@field stderr moonpark.connection|nil
 ---@field pid fun(self): integer
@@ -22,7 +22,7 @@ local M = {}
 ---@field is_running fun(self): boolean
 
 local GRACE = 5               -- seconds between TERM and KILL
-local PAUSE = 0.01            -- before another try, where waiting itself has failed
+local PAUSE = 0.01            -- before another try, if waiting itself failed
 local MAX = 64 * 1024 * 1024  -- bytes that run() takes of each output
 
 ---------------------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ local function await(kept, timeout)
   end
 end
 
--- One that is stopped takes TERM only when it goes on.
+-- One that is stopped takes TERM only when it continues.
 local function end_it(kept, grace)
   local told = core.process_kill(kept, "TERM")
   core.process_kill(kept, "CONT")
@@ -163,7 +163,7 @@ local function spawn(argv, options, stdin, stdout, stderr)
 end
 
 --- Starts a program, which is looked up in PATH. In a task only. The child belongs to the innermost scope that is
---- open, or to the one that this task was started in: that waits for its end, and where it is cancelled, ends it.
+--- open, or to the one that this task was started in: that scope waits for its end, and ends it when cancelled.
 --- After os/exec of Go; posix_spawn(3), pidfd_open(2).
 ---@param argv string[] the program and its arguments
 ---@param options? table stdin, stdout, stderr, env, clear_env, cwd, group, detach, grace: see docs/process.md
@@ -212,7 +212,7 @@ local function start_movers(scope, child, options)
   return movers
 end
 
--- What a mover returned; nil where it failed and the scope will say how.
+-- What a mover returned; nil if it failed and the scope will say how.
 local function moved(movers, name)
   if not movers[name] then return {} end
   local ok, got = task.shield(movers[name].join, movers[name])
@@ -241,8 +241,8 @@ local function run(argv, options)
   end)
 end
 
---- Runs a program to its end, feeding its input and taking both outputs at once. In a task only. Options: those of
---- spawn but for detach; stdin is the text that it reads, or nothing; outputs are pipes where nothing else is asked
+--- Runs a program to its end, writing its input and reading both outputs at once. In a task only. Options: those of
+--- spawn except detach; stdin is the text that it reads, or nothing; outputs are pipes unless something else is asked
 --- for; timeout = seconds; max = bytes of each output, 64 MiB, beyond which it is killed.
 ---@param argv string[] the program and its arguments
 ---@param options? table

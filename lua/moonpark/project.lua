@@ -35,7 +35,7 @@ local function name_of(folder)
     :format(name, LONGEST)
 end
 
--- Where this library's sources are, for an editor.
+-- The path of this library's sources, for an editor.
 local function library()
   local own = debug.getinfo(1, "S").source:match "^@(.*)/moonpark/[^/]*$"
   return own and realpath(own) or "lua"
@@ -49,7 +49,7 @@ local function in_the_way(folder, files)
   return found
 end
 
--- Makes what is missing of a folder; tells undo about it. -> true | nil, why not
+-- Makes the missing parts of a folder and notes them in undo. -> true | nil, why not
 local function make_folder(path, undo)
   if exists(path .. "/.") then return true end
   if C.moonpark_project_mkdir(path, 511) == 0 then -- 0777, less the umask

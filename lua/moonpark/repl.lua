@@ -13,12 +13,12 @@ require "moonpark.task" -- for join
 
 local M = {}
 
-local PATIENCE = 1e9 -- seconds; at a terminal somebody can always press Ctrl-C, so nothing there is a deadlock
+local PATIENCE = 1e9 -- seconds; at a terminal one can always press Ctrl-C, so nothing there is a deadlock
 
 ---@class moonpark.repl
 ---@field input moonpark.repl.input
 ---@field editor? moonpark.repl.editor
----@field terminal boolean somebody types
+---@field terminal boolean input comes from a terminal
 ---@field describe fun(task: moonpark.task): string a failed task
 ---@field line? moonpark.task what runs
 ---@field asked? boolean it was canceled
@@ -29,7 +29,7 @@ local PATIENCE = 1e9 -- seconds; at a terminal somebody can always press Ctrl-C,
 local Repl = {}
 Repl.__index = Repl
 
--- Errors are told as lua's own prompt tells them.
+-- Errors are printed like lua's own prompt prints them.
 local function say(text) io.stderr:write(text, "\n") end
 
 ---------------------------------------------------------------------------------------------------
@@ -82,8 +82,8 @@ local function listen(self)
   core.interrupts()
 end
 
---- Ctrl-C, on the loop's own stack: cancels the line that runs; one that goes on all the same is left alone the
---- second time. Where none runs, what is typed is forgotten.
+--- Ctrl-C, on the loop's own stack: cancels the line that runs; one that continues all the same is left alone the
+--- second time. If none is running, the typed text is discarded.
 ---@return boolean done is there a prompt that takes it?
 function Repl:interrupt()
   if self.closed then return false end
@@ -176,7 +176,7 @@ end
 local function report(self, line, first)
   if line:status() == "failed" then
     say(self.describe(line))
-    return line:join() -- nobody else is to tell it
+    return line:join() -- no one else must report it
   end
   print_results(first, select(2, line:join()))
 end
@@ -199,7 +199,7 @@ local function fresh_line(self)
   if self.terminal then io.stdout:write "\n" end
 end
 
---- Ctrl-C is the prompt's from now on: whoever hears of the signal calls interrupt().
+--- From now on Ctrl-C belongs to the prompt: the signal's handler calls interrupt().
 function Repl:take_interrupts() listen(self) end
 
 --- Reads and runs until there are no more lines.
@@ -219,7 +219,7 @@ function Repl:run()
   return "canceled"
 end
 
---- Prints something while somebody types.
+--- Prints something while a line is being typed.
 ---@param text string
 function Repl:interject(text)
   if self.editor then return self.editor:interject(text) end
@@ -231,7 +231,7 @@ function Repl:resize()
   if self.editor then self.editor:resize() end
 end
 
---- The process was stopped and goes on.
+--- The process was stopped and continues.
 function Repl:continue()
   if self.editor then self.editor:continue() end
 end
@@ -248,14 +248,14 @@ function Repl:close()
   self.input:close()
 end
 
---- In a task: the standard input becomes a prompt. It is one that is seen, and Ctrl-C is its, where somebody types.
+--- To be called in a task: standard input becomes a prompt. At a terminal it is visible, and Ctrl-C belongs to it.
 ---@param options {describe: fun(task: moonpark.task): string}
 ---@return moonpark.repl
 function M.open(options)
   local terminal = Input.is_terminal(0) and Input.is_terminal(1)
   local self = setmetatable({ input = Input.open(), terminal = terminal,
     describe = options.describe }, Repl)
-  io.stdin:setvbuf "no" -- what the code reads itself begins behind its line
+  io.stdin:setvbuf "no" -- what the code itself reads begins after its line
   lend_modules()
   if not terminal then return self end
   local why

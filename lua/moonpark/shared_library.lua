@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- shared_library.lua - libraries of C that stay for as long as the process does: finalizers of what they made point
--- into them, and run whenever the collector likes, even after the module that loaded them was dropped and loaded again.
+-- shared_library.lua - C libraries that stay loaded until the process ends: finalizers of their objects point into
+-- them, and may run at any time, even after the module that loaded them was dropped and loaded again.
 
 local ffi = require "ffi"
 
@@ -8,7 +8,7 @@ local KEY = "moonpark.shared_library"
 
 local M = {}
 
---- The first of them that is there, by FFI; nil where none is.
+--- Loads the first of them that exists, by FFI; nil if none does.
 ---@param ... string "libz.so.1", "z": as ffi.load's
 ---@return userdata|nil
 function M.load(...)

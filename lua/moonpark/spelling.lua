@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- spelling.lua - "did you mean": the word of a list that is nearest to one that nobody knows.
+-- spelling.lua - "did you mean": the word of a list that is nearest to an unknown one.
 
 local M = {}
 
--- How many letters to put in, take out, replace or swap with the next one; gives up above `most`.
+-- How many letters to insert, delete, replace or swap with the next one; gives up above `most`.
 local function distance(a, b, most)
   if math.abs(#a - #b) > most then return most + 1 end
   local before, row = nil, {}
@@ -22,8 +22,8 @@ local function distance(a, b, most)
   return row[#b]
 end
 
---- The word that was meant, or nil: one letter in three may be wrong, two at most; the first in the alphabet where
---- several are as near.
+--- The word that was meant, or nil: one letter in three may be wrong, two at most. If several are equally near, the
+--- first in the alphabet.
 ---@param word string
 ---@param words string[]
 ---@return string|nil

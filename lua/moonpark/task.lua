@@ -12,14 +12,14 @@ local names = setmetatable({}, weak)   -- [task] = name
 local reasons = setmetatable({}, weak) -- [task] = why it was cancelled
 local loggers = setmetatable({}, weak) -- [scope] = fn(connection, task) for failures of handlers
 local main                             -- the running main task
-local describe_deadlock                -- dump's; it stands above this file
+local describe_deadlock                -- set by dump, which uses this file
 
 ---@class moonpark.task
 ---@field id fun(self): number a number that no other task of this process has
 ---@field status fun(self): "ready"|"running"|"parked"|"done"|"failed"
----@field is_canceled fun(self): boolean it, or a scope that it has open
+---@field is_canceled fun(self): boolean was it, or a scope that it has open, cancelled
 ---@field is_awaited fun(self): boolean a join was waiting for it when it ended
----@field results fun(self): true|nil, ... as join, of an ended task; its error stays nobody's; raises before the end
+---@field results fun(self): true|nil, ... as join, once ended, else raises; the error stays unjoined
 ---@field site fun(self): string[] where it was started, "file.lua:3", innermost frame first
 local Task = core.task_class
 
@@ -46,7 +46,7 @@ end
 
 local parked, await = core.parked, Task.await
 
--- The token says: fetch the results, they are many, or an error that is now somebody's.
+-- The token means: fetch the results, because they are many, or an error that is joined now.
 local function joined(task, ok, ...)
   if ok ~= parked then return ok, ... end
   failures.claim(task)
@@ -69,11 +69,11 @@ local function check_task(self, name)
   end
 end
 
---- Cancels the task: every wait of it returns nil, "canceled" from now on.
+--- Cancels the task: from now on every wait of it returns nil, "canceled".
 ---@param reason? string for the dump
 function Task:cancel(reason)
   check_task(self, "cancel")
-  cancel(self) -- first: to keep the reason takes memory
+  cancel(self) -- first, because keeping the reason needs memory
   if reason ~= nil and reasons[self] == nil then reasons[self] = tostring(reason) end
 end
 
@@ -85,10 +85,10 @@ function M.name_of(task)
   return ok and text or nil
 end
 
---- A name that changes: namer() is asked when somebody wants to know it.
+--- Sets a name that changes: namer() is called when the name is needed.
 function M.name_by(task, namer) names[task] = namer end
 
---- Gives the task a name, or tells it.
+--- Gives the task a name, or returns it.
 ---@param name? string
 ---@return string|nil
 function Task:name(name)
@@ -97,7 +97,7 @@ function Task:name(name)
   return M.name_of(self)
 end
 
---- Why it was cancelled, where somebody said so.
+--- The reason that was given for cancelling it.
 ---@return string|nil
 function Task:cancel_reason()
   check_task(self, "cancel_reason")
@@ -118,10 +118,10 @@ local function main_failed()
   end
 end
 
---- Replaces what a failure of the main task does to the others: fn(), on the loop's own stack.
+--- Replaces what happens to the other tasks when the main task fails: calls fn(), on the loop's own stack.
 function M.on_main_failed(fn) main_failed = fn end
 
--- Every task that failed comes by here, right after it ended.
+-- Called for every task that failed, right after it ended.
 core.on_ended(function(task, scope, connection)
   local _, err = task:results()
   local gave_up = task:is_canceled() and failures.is_cancellation(err)
@@ -154,8 +154,8 @@ function Scope:go(fn, ...)
   return start_in(self, fn, ...)
 end
 
---- For what hands connections to tasks of this scope: log(connection, task, gave_up) hears of their
---- failures; gave_up: it was cancelled, and that is all.
+--- For code that hands connections to tasks of this scope: log(connection, task, gave_up) is called when they
+--- fail; gave_up: the task was cancelled, and nothing else went wrong.
 function M.log_failures(scope, log) loggers[scope] = log end
 
 local function leave_scope(scope, ok, ...)
@@ -207,7 +207,7 @@ local function leave_shield(scope, ok, ...)
   return ...
 end
 
---- Runs fn(...) out of reach of cancellation: for what must be finished, such as a farewell to a peer.
+--- Runs fn(...) protected from cancelling: for work that must be finished, such as a farewell to a peer.
 ---@param fn function
 ---@param ... any
 ---@return any ... fn's results
@@ -223,7 +223,7 @@ end
 --- Why it was cancelled, for reports.
 function M.reason_of(task) return reasons[task] end
 
---- Runs fn(...) as the main task until every task has ended. For those who want to know how it ended.
+--- Runs fn(...) as the main task until every task has ended, and returns how it ended.
 ---@param fn function
 ---@return "ended"|"deadlock"|"stopped" state
 ---@return moonpark.task main
@@ -250,7 +250,7 @@ function M.describe_deadlocks_with(fn) describe_deadlock = fn end
 
 --- Runs fn(...) as the main task and returns when all tasks have ended. An error of fn cancels the others
 --- and is raised here with its traceback; so is a deadlock.
---- Called in a task, as by a script that the moonpark command runs, it calls fn(...) there: the loop runs.
+--- Called in a task, as in a script that the moonpark command runs, it calls fn(...) there: the loop runs already.
 ---@param fn function
 ---@param ... any
 ---@return any ... fn's results

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- testing.lua - tests of servers: `busted --helper=moonpark.testing` makes each test a task with a time limit,
--- and fails one that leaves a task, a timer or a descriptor behind. Beside it, with or without the helper: a
--- virtual clock, and in-memory pairs that hand out their bytes in chosen pieces.
+-- and fails tests that leave a task, a timer or a descriptor behind. Also, with or without the helper: a virtual
+-- clock, and in-memory pairs that deliver their bytes in chosen pieces.
 
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
@@ -11,7 +11,7 @@ local M = {}
 
 local DEFAULT_LIMIT = 10 -- seconds
 
-local helper -- testing_busted, where this is busted's helper
+local helper -- testing/busted.lua, if this is busted's helper
 
 ---------------------------------------------------------------------------------------------------
 -- clock
@@ -66,7 +66,7 @@ function Clock:advance(seconds)
   return core.yield() -- those whose timer was due at the same instant have run
 end
 
---- Time is real again. It goes on from where it stands: moonpark.now() never goes back.
+--- Time is real again. It continues from the virtual time: moonpark.now() never goes back.
 function Clock:resume()
   check_running(self)
   self.ended = true
@@ -109,7 +109,7 @@ end
 -- under busted
 
 --- How long a test may take, in real time and counted from its start. In an `it` or before_each: this test; in the
---- body of a describe or of a file: each function of it, if nobody further in says otherwise.
+--- body of a describe or of a file: each function in it, unless an inner block says otherwise.
 ---@param seconds number math.huge: no limit
 function M.timeout(seconds)
   if type(seconds) ~= "number" or seconds ~= seconds or seconds <= 0 then

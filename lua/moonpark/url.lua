@@ -6,7 +6,7 @@ local core = require "moonpark.core"
 ---@class moonpark.url
 local M = {}
 
---- Decodes "%41". nil where a '%' has no two hexadecimal digits behind it.
+--- Decodes "%41". nil if a '%' is not followed by two hexadecimal digits.
 ---@param text string
 ---@param plus? boolean '+' is a space, as in forms
 ---@return string|nil
@@ -17,14 +17,14 @@ end
 
 local function escape(c) return ("%%%02X"):format(c:byte()) end
 
---- Encodes everything but the unreserved characters (RFC 3986 2.3).
+--- Encodes everything except the unreserved characters (RFC 3986 2.3).
 ---@param text string
 ---@return string
 function M.encode(text) return (tostring(text):gsub("[^%w%-%._~]", escape)) end
 
---- Names and values of a query or form in their order. What cannot be decoded stays as it is.
+--- Names and values of a query or form, in their order. Parts that cannot be decoded stay as they are.
 ---@param text string
----@param max? integer pairs at the most
+---@param max? integer pairs at most
 ---@return table[]|nil {{name, value}, ...}
 ---@return string? err "too many fields"
 function M.parse_form(text, max)
@@ -69,10 +69,10 @@ end
 
 local default_ports = { http = 80, https = 443 }
 
--- What stands before a colon in an address that is no host's; with the root's dot it is a host's name again.
+-- What precedes the colon in addresses without a host. With the root's dot such a word is a host's name again.
 local kinds = { unix = true, udp = true, unixgram = true }
 
--- The address to dial; nil and why where the host is neither a name nor a numeric address.
+-- The address to dial; nil and why if the host is neither a name nor a numeric address.
 local function address_of(shown, port)
   local address = (kinds[shown:lower()] and shown .. "." or shown) .. ":" .. port
   local datagram, wrong = core.split_address(address)
@@ -84,9 +84,9 @@ end
 ---@field scheme string
 ---@field host string without brackets
 ---@field port integer
----@field path string "/" where there is none; query included
----@field user string|nil "name:password", as it was written
----@field authority string as a Host field wants it: without the scheme's own port
+---@field path string "/" if there is none; query included
+---@field user string|nil "name:password", as written
+---@field authority string for a Host field: without the scheme's default port
 ---@field address string for net.dial, with the port
 
 -- RFC 3986 3.2.1. Everything else is something that readers of URLs differ in: where the user ends, and so whose host
@@ -104,7 +104,7 @@ local function split_host(text)
   return host, rest:sub(2), bracketed
 end
 
---- Takes an http URL apart. nil and what is wrong with it.
+--- Splits an http URL into its parts. nil and what is wrong with it.
 ---@param text string
 ---@return moonpark.url.parts|nil
 ---@return string? wrong
@@ -131,8 +131,8 @@ function M.parse(text)
   }
 end
 
---- Percent-encodes what people write in the path and query of a URL and no request's target can hold. What stands in
---- front of the path stays: it is to be refused as it was written, and an encoded '\\' would pass.
+--- Percent-encodes characters that people write in the path and query of a URL but a request's target cannot hold. The
+--- part before the path is not changed: it must be refused as written, and an encoded '\\' would pass.
 ---@param text string a URL or a reference
 ---@param blanks? boolean blanks too
 ---@return string

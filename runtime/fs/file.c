@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* file.c - each operation is a function that runs in a helper thread and knows its job alone. */
+/* file.c - each operation is a function that runs in a helper thread and touches only its job. */
 #define _GNU_SOURCE
 #include "fs/file.h"
 
@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 enum {
-    PIECE = 1048576,      /* bytes that one read or write moves at the most */
-    FIRST_PIECE = 4096,   /* of a file that does not tell its size */
-    PERMISSIONS = 0644,   /* of a new file, less the process's umask */
+    PIECE = 1048576,      /* the most bytes that one read or write moves */
+    FIRST_PIECE = 4096,   /* of a file without a known size */
+    PERMISSIONS = 0644,   /* of a new file, before the umask */
     TEMPORARY_TRIES = 16,
     TEMPORARY_ROOM = 64,  /* bytes of its name */
 };
@@ -38,7 +38,7 @@ static struct file *file_new(const char *path)
     return f;
 }
 
-/* Atomic: threads left behind at the end drop theirs too. */
+/* Atomic: threads that were abandoned at the end drop their use too. */
 void file_drop(struct file *f)
 {
     if (!f || __atomic_sub_fetch(&f->uses, 1, __ATOMIC_ACQ_REL) > 0)
@@ -52,7 +52,7 @@ bool file_is_alone(const struct file *f) { return __atomic_load_n(&f->uses, __AT
 
 /* ---- reading ---- */
 
-/* Up to n bytes, at `offset` or, where that is negative, from where the file stands, into b: as one system call. */
+/* Reads up to n bytes into b, at `offset` or, if that is negative, at the file's position, with one system call. */
 static ssize_t read_piece(int fd, struct buf *b, size_t n, int64_t offset)
 {
     n = base_min(n, PIECE);
@@ -65,7 +65,7 @@ static ssize_t read_piece(int fd, struct buf *b, size_t n, int64_t offset)
     return got;
 }
 
-/* To the end, wherever that is by now; one byte more than the limit is asked for, to know that there are more. */
+/* Reads to the end, wherever that is by then; asks for one byte more than the limit, to notice that there are more. */
 static int read_to_end(int fd, struct buf *b, size_t limit, size_t expected)
 {
     size_t room = expected + 1;
@@ -91,7 +91,7 @@ static int read_open(int fd, struct file_job *j)
     size_t size = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 0;
     if (size > j->limit)
         return ERR_TOO_LONG;
-    if (size && !buf_reserve(&j->bytes, size + 1)) /* at once: so it is not copied as it grows */
+    if (size && !buf_reserve(&j->bytes, size + 1)) /* at once, to not copy it as it grows */
         return -ENOMEM;
     return read_to_end(fd, &j->bytes, j->limit, size ? size : FIRST_PIECE - 1);
 }
@@ -108,7 +108,7 @@ static int run_read(struct file_job *j)
 
 /* ---- writing ---- */
 
-/* All of j's bytes; j->count says how far it came. */
+/* Writes all of j's bytes; j->count says how many were written. */
 static int write_all(struct file_job *j, int fd, int64_t offset)
 {
     size_t length = buf_len(&j->bytes);
@@ -134,7 +134,7 @@ static int write_path(struct file_job *j, int flags)
     return r < 0 ? r : closed;
 }
 
-/* A name beside the path that no other file has. */
+/* A name in the same folder that no other file has. */
 static int open_temporary(const char *path, char *name, size_t size, unsigned permissions)
 {
     const char *slash = strrchr(path, '/');
@@ -147,7 +147,7 @@ static int open_temporary(const char *path, char *name, size_t size, unsigned pe
     return fd;
 }
 
-/* kept: the permissions to be set, negative where the file has its own already. */
+/* kept: the permissions to set; negative if the file has them already. */
 static int fill_temporary(struct file_job *j, int fd, int kept)
 {
     int r = write_all(j, fd, -1);
@@ -159,8 +159,8 @@ static int fill_temporary(struct file_job *j, int fd, int kept)
     return r < 0 ? r : closed;
 }
 
-/* Whoever opens the path finds the old bytes or the new ones. A file that is replaced hands its permissions on,
- * and what is written is not for others to read before. A device would be gone; a folder rename refuses itself. */
+/* A reader that opens the path finds either the old bytes or the new ones. A replaced file's permissions are kept, and
+ * the new bytes are not readable by others before. A device would be replaced; for a folder rename itself fails. */
 static int write_atomically(struct file_job *j)
 {
     struct stat old;
@@ -228,8 +228,8 @@ static int run_open(struct file_job *j)
     return r == 0 && S_ISDIR(st.st_mode) ? -EISDIR : r;
 }
 
-/* A file that was made for nobody: who may be alone in making one ("wx", a lock) would find it there. Should another
- * one have its name by now, that one stays. */
+/* Removes a file that was created by a job that was released: a later exclusive creation ("wx", a lock) would find it.
+ * If another file has its name by now, that one stays. */
 static void take_back(struct file_job *j)
 {
     struct stat ours, there;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* file.h - what is done with files, each as a job of a helper thread.
+/* file.h - operations on files, each a job for a helper thread.
  *
- * Calls pool's struct job, folder, buf, sys_file. A job copies what it is given (paths, bytes to write),
- * so that whoever ordered it may leave while its thread is still at it. What it brings is in the job. */
+ * A job copies its arguments (paths, bytes to write), so that the task that waits for it may leave while a
+ * thread is still running it. The results are in the job. */
 #ifndef MOONPARK_FILE_H
 #define MOONPARK_FILE_H
 
@@ -12,29 +12,29 @@
 #include <sys/types.h>
 
 enum file_op {
-    FILE_READ,   /* path, limit -> bytes; ERR_TOO_LONG where there are more */
+    FILE_READ,   /* path, limit -> bytes; ERR_TOO_LONG if there are more */
     FILE_WRITE,  /* path, bytes, permissions (negative: not given); flag: atomically */
     FILE_APPEND, /* path, bytes, permissions */
     FILE_STAT,   /* path; flag: follow a link -> info */
-    FILE_LIST,   /* path; flag: with types -> bytes as of folder_list, count */
+    FILE_LIST,   /* path; flag: with types -> bytes as from folder_list, count */
     FILE_RENAME, /* path, to */
-    FILE_REMOVE, /* path; flag: with all that is in it */
-    FILE_MKDIR,  /* path, permissions; flag: with those above it */
+    FILE_REMOVE, /* path; flag: with everything in it */
+    FILE_MKDIR,  /* path, permissions; flag: with its parents */
     FILE_OPEN,   /* path, open_flags, permissions -> file */
-    FILE_GET,    /* file, limit -> bytes: what one read brings; ERR_EOF */
-    FILE_GET_AT, /* file, offset, limit -> bytes, fewer at the file's end alone; ERR_EOF */
-    FILE_PUT,    /* file, bytes -> count: how many were written, also where it failed */
+    FILE_GET,    /* file, limit -> bytes of one read; ERR_EOF */
+    FILE_GET_AT, /* file, offset, limit -> bytes, fewer only at the file's end; ERR_EOF */
+    FILE_PUT,    /* file, bytes -> count: how many were written, even if it failed */
     FILE_PUT_AT, /* the same, at offset */
     FILE_SIZE,   /* file -> offset */
     FILE_SEEK,   /* file, offset, whence -> offset */
     FILE_SYNC,   /* file */
-    FILE_CLOSE,  /* file: the only one that uses it */
+    FILE_CLOSE,  /* file, which must have no other users */
     FILE_OPS,
 };
 
-/* An open file: of the object in a script and of its jobs under way. The last one to drop it closes it. */
+/* An open file, shared by a script's object and the running jobs. Dropping the last use closes it. */
 struct file {
-    int fd; /* -1: none (yet, or any more) */
+    int fd; /* -1: not open yet, or closed */
     uint32_t uses;
     char path[];
 };
@@ -55,24 +55,24 @@ struct file_job {
     struct buf bytes;
     struct file_info info;
     struct file *file;
-    void *waiter; /* the face's: who waits */
+    void *waiter; /* the face's: the waiting task */
     char *path, *to; /* point into text, or at the file's path */
     char text[];
 };
 
-/* On a path; `to` is NULL where there is no second one. NULL: no memory. */
+/* Makes a job on a path; `to`: the second path or NULL. NULL: no memory. */
 struct file_job *file_job_path(enum file_op op, const char *path, const char *to);
 
-/* On an open file, of which it is one use more. */
+/* Makes a job on an open file, and counts as one of its users. NULL: no memory. */
 struct file_job *file_job_on(enum file_op op, struct file *f);
 
-/* Frees what is not in a pool, or no more. */
+/* Frees a job that is not in a pool, or no longer. */
 void file_job_free(struct file_job *j);
 
-/* One use less. */
+/* Drops one use. */
 void file_drop(struct file *f);
 
-/* Is there one use alone? */
+/* Is there only one use? */
 bool file_is_alone(const struct file *f);
 
 #endif

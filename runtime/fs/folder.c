@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* folder.c - a tree is removed through descriptors, one folder open at a time: a folder that somebody replaces by a
- * link meanwhile leads nowhere else, and a deep tree takes neither stack nor descriptors. */
+/* folder.c - a tree is removed through descriptors, with one folder open at a time: replacing a folder by a link
+ * meanwhile leads nowhere else, and a deep tree needs neither stack nor descriptors. */
 #define _GNU_SOURCE
 #include "fs/folder.h"
 
@@ -30,7 +30,7 @@ static bool is_dots(const char *name)
     return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0));
 }
 
-/* The next entry but "." and ".." : 1; 0: no more; or -errno. */
+/* The next entry except "." and "..": 1; 0: no more; or -errno. */
 static int next_entry(struct reader *r, const struct dirent64 **entry)
 {
     for (;;) {
@@ -84,7 +84,7 @@ char folder_type(unsigned mode)
     }
 }
 
-/* Not every file system says in its entries what they are. One that is gone by now has no type. */
+/* Not every file system gives the types of entries. An entry that is gone by now has no type. */
 static char type_of(const struct reader *r, const struct dirent64 *entry)
 {
     struct stat st;
@@ -111,7 +111,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a + 1, *(const char *const *)b + 1);
 }
 
-/* Entries in any order to entries in the order of their names. */
+/* Sorts entries by their names. */
 static int sort_entries(const struct buf *in, size_t count, struct buf *out)
 {
     const char **list = sys_alloc((count + 1) * sizeof *list);
@@ -146,15 +146,15 @@ int folder_list(const char *path, bool types, struct buf *entries, size_t *count
 
 /* ---- removing ---- */
 
-/* A folder that the walk is inside of, as seen from the one above. */
+/* A folder on the walk's path, as seen from its parent. */
 struct level {
-    dev_t dev; /* the one above: where ".." must lead */
+    dev_t dev; /* the parent, to which ".." must lead */
     ino_t ino;
     char name[NAME_MAX + 1];
 };
 
 struct walk {
-    struct reader *r; /* the folder it is in */
+    struct reader *r; /* the current folder */
     struct level *levels;
     size_t depth, capacity;
 };
@@ -180,7 +180,7 @@ static int push_level(struct walk *w, const char *name)
     return 0;
 }
 
-/* Goes over to that folder, seen from the one it is in. */
+/* Enters that folder, seen from the current one. */
 static int enter(struct walk *w, const char *name)
 {
     int fd = sys_openat(w->r->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -194,7 +194,7 @@ static int enter(struct walk *w, const char *name)
 
 static int go_down(struct walk *w, const char *name)
 {
-    char copy[NAME_MAX + 1]; /* the entry's own is overwritten */
+    char copy[NAME_MAX + 1]; /* the entry's buffer gets overwritten */
     memcpy(copy, name, strlen(name) + 1);
     int r = push_level(w, copy);
     if (r < 0)
@@ -202,10 +202,10 @@ static int go_down(struct walk *w, const char *name)
     r = enter(w, copy);
     if (r < 0)
         w->depth--;
-    return r == -ENOENT ? 0 : r; /* others may remove here too */
+    return r == -ENOENT ? 0 : r; /* others may be removing things too */
 }
 
-/* The folder is empty: back to the one above, and there it goes. */
+/* The folder is empty: returns to its parent and removes it there. */
 static int go_up(struct walk *w)
 {
     const struct level *level = &w->levels[--w->depth];
@@ -216,7 +216,7 @@ static int go_up(struct walk *w)
     if (r < 0)
         return r;
     if (above.st_dev != level->dev || above.st_ino != level->ino)
-        return -EBUSY; /* somebody has moved it meanwhile */
+        return -EBUSY; /* it was moved meanwhile */
     r = sys_unlinkat(w->r->fd, level->name, AT_REMOVEDIR);
     return r == -ENOENT ? 0 : r;
 }
@@ -229,7 +229,7 @@ static int remove_entry(struct walk *w, const char *name)
     return r == -ENOENT ? 0 : r;
 }
 
-/* Removes everything in the folder that the walk begins in. */
+/* Removes everything in the folder in which the walk begins. */
 static int empty(struct walk *w)
 {
     for (;;) {
@@ -260,7 +260,7 @@ static int remove_tree(const char *path)
 {
     struct walk w = {0};
     int r;
-    if (ends_in_dots(path)) /* told before anything is gone */
+    if (ends_in_dots(path)) /* refused before anything is removed */
         return -EINVAL;
     w.r = open_reader(AT_FDCWD, path, O_NOFOLLOW, &r);
     if (!w.r)

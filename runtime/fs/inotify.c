@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* inotify.c - the kernel gives whole events of different lengths and only to who has room for one; so they are taken
- * into a buffer here and made records one by one. */
+/* inotify.c - the kernel returns whole events of different lengths, and only if there is room for one; so they are read
+ * into a buffer here and turned into records one by one. */
 #define _GNU_SOURCE
 #include "fs/inotify.h"
 
@@ -16,7 +16,7 @@ enum { EVENTS_BYTES = 4096 };
 
 struct watch {
     size_t at, length; /* in `events` */
-    size_t sent;       /* bytes of `record` that were handed out; all of it: there is none */
+    size_t sent;       /* bytes of `record` that were handed out; all of them: there is no record */
     bool ended;
     struct inotify_record record;
     _Alignas(struct inotify_event) char events[EVENTS_BYTES];
@@ -60,7 +60,7 @@ struct inotify_change inotify_decode(const struct inotify_record *record)
 
 /* ---- the stream ---- */
 
-/* Events come to be: 1; the end: 0; or -errno. */
+/* 1: there are events; 0: the end; or -errno. */
 static ssize_t fill(struct stream *s, struct watch *w)
 {
     if (w->at < w->length)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* loop.c - the turn. The poller is looked at after a bounded number of tasks even when more are
- * ready, so that a busy script still sees its sockets and its timers. */
+/* loop.c - the turn. The poller is asked after a bounded number of tasks even if more are ready,
+ * so that a busy script still sees its sockets and its timers. */
 #include "loop/loop.h"
 
 #include "base/hard.h"
@@ -8,8 +8,8 @@
 
 #include <errno.h>
 
-/* A descriptor that was closed behind our back is noticed soon where the loop is quiet, and else in time: so many slots
- * each time, a few microseconds in a tenth of a second. */
+/* A descriptor that other code closed is noticed soon if the loop is quiet, and otherwise in time: this many slots are
+ * checked each time, a few microseconds in every tenth of a second. */
 enum { LOOKS = 256 };
 static const int64_t LOOK_EVERY = NS_PER_SECOND / 10;
 
@@ -71,7 +71,7 @@ static void run_ready(struct loop *l)
     for (; i < limits.turns_a_poll && (t = sched_next(&l->sched)); i++)
         l->run(l, t);
     if (i > 0)
-        l->unlooked = netpoll_slots(&l->netpoll); /* whoever ran may have closed anything */
+        l->unlooked = netpoll_slots(&l->netpoll); /* tasks may have closed anything */
 }
 
 static void run_late(struct loop *l)
@@ -87,7 +87,7 @@ static void run_late(struct loop *l)
     }
 }
 
-/* How long until something is due: ns, negative: for ever. */
+/* Time until something is due: ns, negative: for ever. */
 static int64_t patience(struct loop *l)
 {
     if (!list_empty(&l->sched.ready) || !list_empty(&l->late))
@@ -113,13 +113,13 @@ static int64_t bounded_patience(struct loop *l)
     return wait < 0 || left < wait ? left : wait;
 }
 
-/* Does the loop look for lost descriptors before it blocks for long? Then it blocks for a moment first. */
+/* Must lost descriptors be looked for before the loop blocks for long? If so, it blocks for a moment first. */
 static bool looks_first(const struct loop *l, int64_t wait)
 {
     return l->unlooked > 0 && l->netpoll.opened > 0 && (wait < 0 || wait > LOOK_EVERY);
 }
 
-/* Looks at some: a time and again, and where nothing has happened for that long. */
+/* Checks some slots, at regular times and when the loop has been quiet for that long. */
 static void look_for_lost(struct loop *l, bool quiet)
 {
     if (l->unlooked == 0 || (!quiet && l->sched.now < l->look_at))
@@ -132,8 +132,8 @@ static void look_for_lost(struct loop *l, bool quiet)
 
 static bool is_last(const struct loop *l) { return l->until && clock_real() >= l->until; }
 
-/* The clock is read before anything hears of an event: the reading from before the block may be hours old, and whoever
- * is told counts from it. */
+/* The clock is read before any event is handled: the reading from before the block may be hours old, and handlers
+ * count time from it. */
 static int poll_events(struct loop *l)
 {
     bool woken = false;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* loop.h - one turn: run ready tasks, poll, hand out readiness, fire timers.
  *
- * Owns clock, timers, poller, netpoll and sched of one Lua state. Runs no Lua itself: it
- * hands every ready task to `run`. All events of a poll are decoded before any task runs.
- * `until` bounds in real time how long it runs: a test's limit must hold in virtual time too. */
+ * Owns clock, timers, poller, netpoll and sched of one Lua state. Runs no Lua itself: it hands every ready
+ * task to `run`. All events of a poll are decoded before any task runs. `until` limits the run in real time:
+ * the time limit of a test must hold in virtual time too. */
 #ifndef MOONPARK_LOOP_H
 #define MOONPARK_LOOP_H
 
@@ -19,10 +19,10 @@ enum loop_state {
     LOOP_GOES_ON,
     LOOP_ENDED,    /* no task is alive */
     LOOP_DEADLOCK, /* tasks are parked, and nothing outside can wake any of them */
-    LOOP_STOPPED,  /* `until` has come; the tasks are as they were */
+    LOOP_STOPPED,  /* `until` was reached; the tasks stay as they were */
 };
 
-/* Something that is done once, after tasks have run and before the poller is asked. Linked while it is to be done. */
+/* A piece of work that runs once, after tasks have run and before the next poll. Linked while it is pending. */
 struct late {
     struct list link;
     void (*run)(struct late *late);
@@ -35,39 +35,39 @@ struct loop {
     struct pool *pool; /* NULL until the first job */
     struct netpoll netpoll;
     struct sched sched;
-    int64_t until;     /* clock_real ns from which on a turn is the last and does not block; 0: never */
-    struct list conns; /* open ones, by conn.link: for reports and for the end */
+    int64_t until;     /* clock_real ns: a turn from then on is the last one and does not block; 0: never */
+    struct list conns; /* the open ones, by conn.link: for reports and for shutdown */
     struct poller_event *events;
-    uint32_t unlooked; /* slots of netpoll that were not looked at since a task has run */
-    int64_t look_at;   /* ns: when the next of them are, whatever else there is to do */
+    uint32_t unlooked; /* netpoll slots that were not checked since a task last ran */
+    int64_t look_at;   /* ns: when the next of them are checked, however busy the loop is */
     struct list late;  /* by late.link */
     char *scratch; /* limits.scratch bytes; holds one read between its attempt and its push */
-    struct dgrams *datagrams; /* where datagrams are received; NULL until there is a packet socket */
+    struct dgrams *datagrams; /* buffers for received datagrams; NULL until there is a packet socket */
     void (*run)(struct loop *l, struct task *t);
-    void (*idle)(struct loop *l);  /* nothing is ready: about to block */
-    void (*woken)(struct loop *l); /* the wake descriptor was signalled */
+    void (*idle)(struct loop *l);  /* called when nothing is ready, before it blocks */
+    void (*woken)(struct loop *l); /* called when the wake descriptor was signalled */
 };
 
-/* poller: a back end's name, or NULL for the best. 0 or a negative code with nothing left open. */
+/* poller: the name of a back end, or NULL for the best. Returns 0, or a negative code with nothing left open. */
 int loop_open(struct loop *l, const char *poller);
 void loop_close(struct loop *l);
 
-/* One turn; may block. An enum loop_state, or the poller's -errno. */
+/* Runs one turn; may block. Returns an enum loop_state, or the poller's -errno. */
 int loop_turn(struct loop *l);
 
-/* Has `late` run before the loop asks the poller next; harmless twice. What asks for it while it runs comes a turn
- * later. */
+/* Makes `late` run before the next poll; harmless twice. Called from within a late function, it takes effect in the
+ * next turn. */
 static inline void loop_late(struct loop *l, struct late *late)
 {
     if (list_empty(&late->link))
         list_push(&l->late, &late->link);
 }
 
-/* Hands j to the helper threads: as pool_submit. Virtual time stands still while a job is waited for. */
+/* Hands j to the helper threads; see pool_submit. Virtual time stands still while a task waits for a job. */
 int loop_submit(struct loop *l, struct job *j, struct job **owner);
 
-/* The clock now, ns: what somebody's time begins from is counted from this. sched.now is the last such reading, made
- * when the poller returned or later: it serves for `since`, and wherever a whole turn more or less does not matter. */
+/* Reads the clock, ns: time limits count from this. sched.now is the last such reading, made when the poller returned
+ * or later: use it for `since`, and where the length of a turn does not matter. */
 int64_t loop_now(struct loop *l);
 
 #endif

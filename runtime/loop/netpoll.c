@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* netpoll.c - Go's functions under Go's names, without its locks and atomics: one thread does it all.
- * Slots are never given back to the allocator, so a late event always has something to be compared with. */
+/* netpoll.c - Go's functions under Go's names, without locks and atomics: one thread does everything.
+ * Slots are never freed, so a late event always finds a generation to be compared with. */
 #include "loop/netpoll.h"
 
 #include "base/errors.h"
@@ -11,10 +11,10 @@
 
 enum { POLL_BLOCK = 32 };
 
-static struct waiter ready_token; /* its address is the meaning; never written */
+static struct waiter ready_token; /* only its address matters; never written */
 #define POLL_READY (&ready_token)
 
-/* A wake's result before the waiter has looked: readiness came, or "look again". */
+/* The result of a wake before the waiter has checked: readiness came, or "look again". */
 enum { WOKE_READY = 0, WOKE_LOOK = 1 };
 
 static const int modes[2] = {MODE_R, MODE_W};
@@ -49,7 +49,7 @@ static bool parked_on(const struct pollSide *side)
     return side->g && side->g != POLL_READY;
 }
 
-/* netpollunblock: takes the parked waiter out, or leaves a token where readiness found nobody.
+/* netpollunblock: removes the parked waiter, or leaves a token if readiness found no waiter.
  * A deadline or a close never leaves a token: the next waiter sees the field. */
 static struct waiter *netpollunblock(struct pollDesc *pd, int side, bool ioready)
 {
@@ -65,7 +65,7 @@ static struct waiter *netpollunblock(struct pollDesc *pd, int side, bool ioready
     return w;
 }
 
-/* netpollgoready: the task goes to the ready queue; it runs after all events are decoded. */
+/* netpollgoready: puts the task into the ready queue; it runs after all events are decoded. */
 static void netpollgoready(struct waiter *w, bool ioready)
 {
     if (w)
@@ -121,8 +121,8 @@ static void arm_timers(struct pollDesc *pd)
     arm(pd, POLL_W, combo ? 0 : w, netpollWriteDeadline);
 }
 
-/* A deadline came or went under a waiter. A select, or a wait with a deadline of its own, may have other
- * ways to be woken from outside: it is told to look, and counts anew when it parks again. */
+/* A deadline was set or removed during a wait. A select, or a wait with its own deadline, may have other ways
+ * to be woken from outside: it is woken to check, and is counted again when it parks again. */
 static void recount(struct pollDesc *pd, int side)
 {
     struct waiter *w = pd->side[side].g;
@@ -133,7 +133,7 @@ static void recount(struct pollDesc *pd, int side)
         netpollgoready(netpollunblock(pd, side, false), false);
 }
 
-/* What nearly every call is: one side's own timer moves later. It needs no room and wakes nobody. */
+/* Nearly every call: one side's own timer moves later. Needs no room and wakes no task. */
 static bool move_later(struct pollDesc *pd, int64_t when, int mode)
 {
     if (mode == (MODE_R | MODE_W))
@@ -215,7 +215,7 @@ bool netpoll_has_waiter(const struct pollDesc *pd)
     return parked_on(&pd->side[POLL_R]) || parked_on(&pd->side[POLL_W]);
 }
 
-/* The waiter takes the side. */
+/* Puts the waiter on the side. */
 static void stand(struct pollDesc *pd, int side, struct waiter *w)
 {
     pd->side[side].g = w;
@@ -249,7 +249,7 @@ void netpoll_unwatch(struct pollDesc *pd, int side, struct waiter *w)
     pd->np->waiters--;
 }
 
-/* netpollblock: 0: readiness was there and is taken; else the task is parked or may not be. */
+/* netpollblock: 0: readiness was there and is taken; otherwise the task is parked, or may not be. */
 static int netpollblock(struct pollDesc *pd, int side, struct task *t, const struct wait_kind *kind,
                         void *object, int64_t deadline)
 {
@@ -287,11 +287,11 @@ int netpoll_waited(struct task *t)
     struct pollDesc *pd = t->wait.extra;
     int side = (int)t->wait.self.index;
     if (pd->fdseq != t->wait.fdseq)
-        return ERR_CLOSED; /* closed since, and perhaps another's by now */
+        return ERR_CLOSED; /* closed since, and perhaps reused */
     int err = netpollcheckerr(pd, side);
     if (err < 0)
         return err;
-    /* The deadline was moved before this task ran: as if it had not passed. */
+    /* The deadline was moved before this task ran: treated as not passed. */
     return netpollblock(pd, side, t, t->wait.kind, t->wait.object, t->op.deadline);
 }
 
@@ -328,7 +328,7 @@ static struct pollDesc *of_number(const struct netpoll *np, int fd)
     return (uint32_t)fd < np->number_count ? np->numbers[fd] : NULL;
 }
 
-/* Somebody else has closed its descriptor. Those who wait look, and see the field. */
+/* Other code closed its descriptor. Waiters are woken and see the field. */
 static void lose(struct pollDesc *pd)
 {
     pd->np->numbers[pd->fd] = NULL;
@@ -340,7 +340,7 @@ static void lose(struct pollDesc *pd)
         netpollgoready(netpollunblock(pd, side, false), false);
 }
 
-/* The same where the poller still has it. */
+/* The same if the poller still watches it. */
 static void lose_watched(struct pollDesc *pd)
 {
     pd->np->poller->ops->del(pd->np->poller, pd->fd);
@@ -466,7 +466,7 @@ static int grow_numbers(struct netpoll *np, int fd)
     return 0;
 }
 
-/* Where we have the number already, the old one is lost if the poller takes the new one, or if it says so. */
+/* If the number is in use here already, the old one is lost if the poller accepts the new one, or says so. */
 static int watch(struct netpoll *np, struct pollDesc *pd)
 {
     const struct poller_ops *ops = np->poller->ops;
@@ -480,7 +480,7 @@ static int watch(struct netpoll *np, struct pollDesc *pd)
     }
     if (r < 0)
         return r;
-    r = grow_numbers(np, pd->fd); /* not before: the number is good */
+    r = grow_numbers(np, pd->fd); /* only now: the number is valid */
     if (r < 0)
         ops->del(np->poller, pd->fd);
     else
@@ -524,7 +524,7 @@ void netpoll_close(struct pollDesc *pd)
         pd->np->numbers[pd->fd] = NULL;
     }
     pd->np->opened--;
-    pd->fdseq++; /* not before: netpoll_wait_canceled still takes readiness while closing */
+    pd->fdseq++; /* only now: netpoll_wait_canceled still takes readiness while closing */
     cache_free(&pd->np->cache, pd);
 }
 

@@ -17,7 +17,7 @@ extern const struct poller_ops poller_epoll; /* the table at the end */
 struct epoll_poller {
     struct poller base;
     int epoll, wake;
-    bool coarse; /* no epoll_pwait2 here: milliseconds */
+    bool coarse; /* the kernel has no epoll_pwait2: milliseconds */
     struct epoll_event events[];
 };
 
@@ -88,14 +88,14 @@ static int epoll_add(struct poller *p, int fd, uint64_t data)
     return control(self(p), EPOLL_CTL_ADD, fd, both, data);
 }
 
-/* May find the descriptor closed already by its owner: then the kernel has forgotten it by itself. */
+/* The owner may have closed the descriptor already: then the kernel has removed it. */
 static void epoll_del(struct poller *p, int fd)
 {
     (void)control(self(p), EPOLL_CTL_DEL, fd, 0, 0);
 }
 
-/* Adding it again is refused where it is still there; where another file has its number, or none, the kernel has
- * forgotten it by itself. */
+/* Adding it again is refused if it is still there. If its number belongs to another file, or to none, the kernel has
+ * removed it. */
 static bool epoll_lost(struct poller *p, int fd)
 {
     struct epoll_event none = {.events = 0};
@@ -128,7 +128,7 @@ static int milliseconds(int64_t ns)
 {
     if (ns < 0)
         return -1;
-    int64_t ms = ns / 1000000 + (ns % 1000000 != 0); /* up: never wake early and spin */
+    int64_t ms = ns / 1000000 + (ns % 1000000 != 0); /* rounded up, to never wake early and spin */
     return ms > 1000000000 ? 1000000000 : (int)ms;
 }
 

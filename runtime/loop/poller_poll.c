@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* poller_poll.c - poll(2), the portable one: levels made to look like edges.
- * A direction is watched only from `arm` to its first event. Descriptors that nobody waits on are
- * handed to the kernel negated, because poll reports a hangup whether it was asked for or not. */
+/* poller_poll.c - poll(2), the portable back end: makes levels look like edges.
+ * A direction is watched only from `arm` to its first event. Descriptors without a waiter are passed to
+ * the kernel negated, because poll reports hangups even if they were not asked for. */
 #define _GNU_SOURCE
 #include "loop/poller.h"
 
@@ -19,7 +19,7 @@ extern const struct poller_ops poller_poll; /* the table at the end */
 
 struct place {
     uint64_t data;
-    struct sys_identity id; /* as it was when it was added */
+    struct sys_identity id; /* at the time it was added */
 };
 
 struct poll_poller {
@@ -28,8 +28,8 @@ struct poll_poller {
     struct pollfd *fds; /* [0] is the wake pipe */
     struct place *places; /* of the same index */
     uint32_t count, capacity;
-    uint32_t cursor; /* where the next collection begins, so that none is passed over for ever */
-    uint32_t *index; /* by descriptor: place in fds, 0 where it is not watched */
+    uint32_t cursor; /* where the next collection begins, so that none is skipped for ever */
+    uint32_t *index; /* by descriptor: its place in fds, 0 if it is not watched */
     uint32_t index_capacity;
 };
 
@@ -131,7 +131,7 @@ static int poll_add(struct poller *p, int fd, uint64_t data)
     if (fd < 0)
         return -EBADF;
     struct sys_identity id;
-    int r = sys_is_file(fd, &id); /* always "ready": as epoll, say so at once */
+    int r = sys_is_file(fd, &id); /* files are always "ready": refuse them at once, as epoll does */
     if (r != 0)
         return r < 0 ? r : -EPERM;
     r = grow_index(w, fd);
@@ -200,7 +200,7 @@ static uint32_t translate(short e)
     return out;
 }
 
-/* What was reported is not watched again until somebody parks. */
+/* A reported direction is not watched again until a task parks. */
 static void disarm(struct pollfd *f, uint32_t events)
 {
     if (events & POLLER_READ)
@@ -218,8 +218,8 @@ static void drain_wake(struct poll_poller *w)
         ;
 }
 
-/* More than `max` ready: the rest stays armed and is found by the next call. What another file reports that has the
- * number now is not for those who wait for the old one. */
+/* If more than `max` are ready, the others stay armed for the next call. If the number belongs to another file now, its
+ * events are not reported to the waiters of the old one. */
 static int collect(struct poll_poller *w, struct poller_event *events, int max)
 {
     int n = 0;

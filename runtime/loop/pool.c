@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* pool.c - one lock over three lists. What the loop's thread alone uses (owner, the counts of jobs) needs none;
- * it is also held where an owner is taken away at the end, because threads may be left behind. */
+/* pool.c - one lock over three lists. Fields that only the loop's thread uses (owner, the counts of jobs) need no
+ * lock; it is also held when an owner is removed at the end, because threads may have been abandoned. */
 #define _GNU_SOURCE
 #include "loop/pool.h"
 
@@ -18,25 +18,25 @@
 struct helper {
     struct pool *pool;
     pthread_t thread;
-    bool over; /* it touches the pool no more */
+    bool over; /* it no longer touches the pool */
 };
 
 struct pool {
     struct poller *poller;
-    pthread_mutex_t lock; /* over all that follows, save the last two counts */
-    pthread_cond_t work;  /* a job is queued, or the end has come */
+    pthread_mutex_t lock; /* for all that follows except the last two counts */
+    pthread_cond_t work;  /* a job was queued, or the pool is ending */
     pthread_cond_t over;  /* a helper has ended */
     struct list queued, running, finished;
     struct helper helpers[POOL_THREADS];
     uint32_t started; /* helpers */
     uint32_t waiting; /* jobs queued */
-    uint32_t idle;    /* helpers that wait for one */
+    uint32_t idle;    /* helpers that wait for a job */
     bool ending;
     uint32_t jobs;    /* not collected */
     uint32_t awaited; /* of those, with an owner */
 };
 
-/* ---- in the helper threads; the lock is held but for `run` ---- */
+/* ---- in the helper threads; the lock is held except during `run` ---- */
 
 static struct job *next_job(struct pool *p)
 {
@@ -59,12 +59,12 @@ static void run_job(struct pool *p, struct job *j)
     j->run(j);
     pthread_mutex_lock(&p->lock);
     list_del(&j->link);
-    if (p->ending) { /* the loop is gone, or goes */
+    if (p->ending) { /* the loop is gone or ending */
         j->drop(j);
         return;
     }
     j->state = JOB_FINISHED;
-    if (list_empty(&p->finished)) /* else it is woken already */
+    if (list_empty(&p->finished)) /* otherwise it has been woken already */
         p->poller->ops->wake(p->poller);
     list_push(&p->finished, &j->link);
 }
@@ -93,7 +93,7 @@ static int start_helper(struct pool *p)
         return fault;
     h->pool = p;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* which the new thread inherits */
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the new thread inherits that */
     int r = -pthread_create(&h->thread, NULL, help, h);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     p->started += r == 0;
@@ -119,7 +119,7 @@ struct pool *pool_open(struct poller *poller)
     return p;
 }
 
-/* As many idle helpers as jobs in the queue, j included: one that was signalled may not have woken yet. */
+/* As many idle helpers as queued jobs, including j: a helper that was signalled may not have woken yet. */
 static int provide_helper(struct pool *p)
 {
     if (p->idle > p->waiting || p->started == POOL_THREADS)
@@ -150,7 +150,7 @@ int pool_submit(struct pool *p, struct job *j, struct job **owner)
     return 0;
 }
 
-/* Takes it out of the queue, where no thread was faster. */
+/* Removes it from the queue, unless a thread was faster. */
 static bool withdraw(struct pool *p, struct job *j)
 {
     pthread_mutex_lock(&p->lock);
@@ -240,7 +240,7 @@ static bool all_over(const struct pool *p)
     return true;
 }
 
-/* True where all have ended in time. */
+/* True if all ended in time. */
 static bool await_helpers(struct pool *p)
 {
     int64_t until = clock_real() + PATIENCE;
@@ -269,7 +269,7 @@ void pool_close(struct pool *p)
         else
             pthread_detach(p->helpers[i].thread);
     if (!over)
-        return; /* p stays for those that hang, and goes with the process */
+        return; /* p stays for the threads that hang, until the process ends */
     pthread_cond_destroy(&p->work);
     pthread_cond_destroy(&p->over);
     pthread_mutex_destroy(&p->lock);

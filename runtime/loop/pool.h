@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* pool.h - helper threads for calls that block and that no poller knows of: those on files.
+/* pool.h - helper threads for blocking calls that no poller can wait for: those on files.
  *
- * Calls clock and the poller's wake; owned by loop, which opens it with the first job.
+ * Uses clock and the poller's wake; owned by loop, which opens it for the first job.
  *
  *   state     means                                    leaves by
- *   QUEUED    no thread has begun with it              a thread takes it: RUNNING
+ *   QUEUED    no thread has started it                 a thread takes it: RUNNING
  *   RUNNING   a thread is in its `run`                 `run` returns: FINISHED
  *   FINISHED  the loop has been woken for it           pool_collect: DONE, and `done` is called
- *   DONE      its owner's alone                        pool_release: freed
+ *   DONE      belongs to its owner alone               pool_release: freed
  *
- * An owner may release its job in any state. One that no thread has begun with is freed at once; one that
- * is under way goes on in its thread and is freed when it is collected. So who waits can leave at any
- * moment, and whatever a job has opened is closed by its `drop`. Threads block all signals. */
+ * An owner may release its job in any state. A job that no thread has started is freed at once; a running
+ * job continues in its thread and is freed when it is collected. So a waiting task can leave at any moment,
+ * and whatever a job opened is closed by its `drop`. Threads block all signals. */
 #ifndef MOONPARK_POOL_H
 #define MOONPARK_POOL_H
 
@@ -22,47 +22,47 @@ enum { POOL_THREADS = 4 };
 
 enum job_state { JOB_NEW, JOB_QUEUED, JOB_RUNNING, JOB_FINISHED, JOB_DONE };
 
-/* The first member of what a job needs. It embeds all of that: its thread touches nothing else. */
+/* The first member of a job's struct, which holds everything the job needs: its thread touches nothing else. */
 struct job {
     struct list link;            /* the pool's */
-    struct job **owner;          /* points at it until it is freed; NULL: nobody wants it any more */
+    struct job **owner;          /* points at it until it is freed; NULL: released */
     void (*run)(struct job *j);  /* in a helper thread */
-    void (*done)(struct job *j); /* on the loop's thread, where somebody still wants it */
-    void (*drop)(struct job *j); /* gives everything back, itself included; in any thread */
+    void (*done)(struct job *j); /* on the loop's thread, unless it was released */
+    void (*drop)(struct job *j); /* frees everything, including itself; on any thread */
     uint8_t state;               /* enum job_state; the pool's, under its lock */
-    bool unwanted;               /* released while a thread was at it; atomic */
-    bool under_way;              /* submitted and not collected; the loop's thread alone looks at it */
+    bool unwanted;               /* released while a thread was running it; atomic */
+    bool under_way;              /* submitted and not collected; used by the loop's thread only */
 };
 
 struct pool;
 
-/* NULL: no memory. Starts no thread yet. */
+/* Starts no thread yet. NULL: no memory. */
 struct pool *pool_open(struct poller *poller);
 
-/* Frees the jobs that nobody has begun with, waits for those under way, and ends the threads. A thread that
- * hangs in the system (a FIFO without a writer, a dead file server) is left behind after some seconds. */
+/* Frees the jobs that no thread has started, waits for the running ones, and ends the threads. A thread that
+ * hangs in the system (a FIFO without a writer, a dead file server) is abandoned after some seconds. */
 void pool_close(struct pool *p);
 
-/* Queues a new j, and starts a thread where none is idle: 0; or -EAGAIN, -ENOMEM where there is no thread
- * at all, and j stays the caller's. *owner is j until it is freed, then NULL. */
+/* Queues a new j, and starts a thread if none is idle. Returns 0; or -EAGAIN, -ENOMEM if there is no thread
+ * at all, and then j still belongs to the caller. *owner is j until it is freed, then NULL. */
 int pool_submit(struct pool *p, struct job *j, struct job **owner);
 
-/* Nobody wants j any more. */
+/* The owner no longer wants j. */
 void pool_release(struct pool *p, struct job *j);
 
-/* In j's `run`: false where it was released meanwhile. It may be so a moment later, too: `drop` has the last word. */
+/* For j's `run`: false if j was released meanwhile. That may also happen a moment later: `drop` handles it. */
 bool pool_is_wanted(const struct job *j);
 
-/* The loop was woken: takes the finished ones. p may be NULL, here and below. */
+/* The loop was woken: collects the finished jobs. p may be NULL, here and below. */
 void pool_collect(struct pool *p);
 
-/* Jobs that somebody waits for. */
+/* The number of jobs that have an owner. */
 uint32_t pool_awaited(const struct pool *p);
 
-/* Jobs that are not collected yet, released ones included. */
+/* The number of jobs that are not collected yet, including released ones. */
 uint32_t pool_jobs(const struct pool *p);
 
-/* Of those, which no thread has begun with. */
+/* How many of those no thread has started. */
 uint32_t pool_queued(struct pool *p);
 
 void pool_check(struct pool *p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* sched.c - one thread owns every task, so there is no race between announcing a wait and parking:
- * what Go needs a state machine with compare-and-swap for is a field and a list here. */
+ * a field and a list replace the compare-and-swap state machine that Go needs. */
 #include "loop/sched.h"
 
 #include "base/errors.h"
@@ -30,7 +30,7 @@ static void make_ready(struct task *t)
     list_push(&t->sched->ready, &t->link);
 }
 
-/* Level-triggered: a child is born as cancelled as a wait of its scope's owner, there, would be refused. */
+/* Level-triggered: a child starts cancelled if a wait of its scope's owner, there, would be refused. */
 static bool born_canceled(const struct scope *parent)
 {
     for (const struct scope *sc = parent; sc; sc = sc->outer) {
@@ -162,7 +162,7 @@ static void interrupt(struct task *t)
 }
 
 /* Puts the children of t's scopes on the work list: those of `last` (NULL: the outermost) and of what
- * is inside it, except where a shield stands between; a shield does not keep out its own cancelling. */
+ * is inside it, unless a shield is in between; a shield does not stop its own cancelling. */
 static void gather_children(struct task *t, const struct scope *last, struct task **work)
 {
     struct scope *from = t->scope;
@@ -180,7 +180,7 @@ static void gather_children(struct task *t, const struct scope *last, struct tas
         }
 }
 
-/* A list of work and no recursion: scopes may nest deeper than the C stack. */
+/* A work list instead of recursion: scopes may nest deeper than the C stack. */
 static void cancel_all(struct task *work)
 {
     while (work) {
@@ -278,7 +278,7 @@ static void stop_joining(struct task *t)
     ((struct scope *)t->wait.object)->joining = false;
 }
 
-/* Another task may have started one more in it between the wake and now. */
+/* Another task may have started one more child in it since the wake. */
 static int join_again(struct task *t)
 {
     return t->wait.result < 0 ? t->wait.result : sched_scope_join(t->wait.object);
@@ -294,7 +294,7 @@ bool sched_scope_joined(const struct scope *sc)
            t->wait.object == sc;
 }
 
-/* Its owner waits in it and would never be told: it goes on now. */
+/* Its owner is waiting in it and would never be woken: wake it now. */
 static void end_join(struct scope *sc)
 {
     if (!sched_scope_joined(sc))
@@ -304,7 +304,7 @@ static void end_join(struct scope *sc)
     sc->owner->wait.result = ERR_CLOSED;
 }
 
-/* To the next scope outward, as if they had been started there; where there is none they are nobody's. */
+/* They pass to the next outer scope, as if started there; without one they belong to no scope. */
 static void pass_children_on(struct scope *sc)
 {
     struct scope *heir = sc->outer ? sc->outer : sc->owner->parent;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* sched.h - tasks: the ready queue, parking, waking, cancelling, ending.
  *
- * Calls timers. Knows nothing of Lua or descriptors: a task is a wait node with a place in
- * the ready queue, and what it runs is the runner's business.
+ * Uses timers. Calls no function of Lua and knows no descriptor: a task is a wait node with a place in the ready
+ * queue. It carries the task's lua_State pointers and a few fields for the runner, which decides what a task runs.
  *
  *   state     means                                  leaves by
  *   READY     in the ready queue                     the runner takes it: RUNNING
  *   RUNNING   on the processor (at most one)         sched_park, sched_yield, sched_finish
- *   PARKED    its wait node stands somewhere         sched_wake, sched_cancel: READY
- *   DONE      ended; only its handle may be left     never
+ *   PARKED    waiting; its wait node says for what   sched_wake, sched_cancel: READY
+ *   DONE      ended; perhaps a handle still exists   never
  *
- * Every park is one wait node. Whoever ends a park calls `undo`, which takes the node out of every
- * queue it stands in: so a waiter that was cancelled or timed out is never left in a lock, a channel
- * or a descriptor, and an object never hands something to a task that is gone. */
+ * Every park is one wait node. Every way to end a park calls `undo`, which removes the node from all queues
+ * it is in. So a waiter that was cancelled or timed out is never left in a lock, a channel or a descriptor,
+ * and an object never hands something to a task that is gone. */
 #ifndef MOONPARK_SCHED_H
 #define MOONPARK_SCHED_H
 
@@ -23,70 +23,70 @@ struct lua_State;
 struct task;
 struct site;
 
-enum { SCHED_PARKED = 1 }; /* an attempt's answer: not yet, the task parked again */
+enum { SCHED_PARKED = 1 }; /* an attempt's result: not finished, the task has parked again */
 
-/* A place in an object's queue. A plain wait has one, inside its task; a select has one a case. */
+/* A place in an object's queue. A plain wait has one, inside its task; a select has one per case. */
 struct waiter {
     struct list link;
     struct task *task;
-    uint32_t index; /* which case of a select (1 ...); of a plain wait on a descriptor, the side */
-    int value;      /* where on the task's stack the value it offers lies */
+    uint32_t index; /* which case of a select (1 ...), or the side of a plain wait on a descriptor */
+    int value;      /* stack index, in the task, of the value that it offers */
 };
 
 enum {
-    WAIT_OUTSIDE = 1,   /* a descriptor, timer or helper thread ends it: no deadlock while it stands */
+    WAIT_OUTSIDE = 1,   /* a descriptor, timer or helper thread can end it: not a deadlock */
     WAIT_SHIELDED = 2,  /* cancelling does not end it */
 };
 
-/* What a kind of wait is called and how it goes on; a constant of the file that parks. */
+/* The name and the steps of a kind of wait; a constant of the file that parks. */
 struct wait_kind {
     const char *name; /* in the dump: "read", "sleep", "lock" */
 
-    /* After a wake, before anything runs: finishes the operation. SCHED_PARKED, or 0 or a count, or
-     * a negative code, which becomes wait.result. NULL: the result of the wake stands. */
+    /* Called after a wake, before the task runs: finishes the operation. Returns SCHED_PARKED, or 0 or a count or
+     * a negative code, which becomes wait.result. NULL: the result of the wake is final. */
     int (*attempt)(struct task *t);
 
-    /* Builds the operation's results on a Lua stack and returns how many. May raise, and is then
-     * called again: it takes nothing away before its last push. NULL: true, or nil, words, errno. */
+    /* Builds the operation's results on a Lua stack and returns how many. May raise, and is then called
+     * again: it consumes nothing before its last push. NULL: the results are true, or nil, text, errno. */
     int (*push)(struct lua_State *L, struct task *t);
 
-    /* Takes the node out of its queues; must be harmless when called twice. */
+    /* Removes the node from its queues; must be harmless when called twice. */
     void (*undo)(struct task *t);
 
-    /* When the object's own deadline passes: ns, 0: it has none. NULL: there is no such thing. */
+    /* When the object's own deadline passes: ns, 0: it has none. NULL: objects of this kind have none. */
     int64_t (*deadline)(const struct task *t);
 
-    /* What is waited for, in words for a person; NULL: the name says it all. */
+    /* Describes what is waited for, for reports; NULL: the name is enough. */
     void (*describe)(const struct task *t, char *text, size_t n);
 };
 
 struct wait {
     const struct wait_kind *kind;
     void *object;         /* what is waited for: a connection, channel, lock, task, ... */
-    void *extra;          /* the kind's own */
+    void *extra;          /* private to the kind */
     int64_t since;        /* ns */
     struct timer timer;   /* the deadline of this wait */
     struct waiter self;   /* its place in a queue; a link in no list points at itself */
     int result;           /* 0 or a count, or a negative code */
     uint32_t index;       /* the waiter that was woken */
-    uint32_t fdseq;       /* netpoll's: the generation that was waited on */
+    uint32_t fdseq;       /* netpoll's: the generation it waits on */
     bool outside;         /* counted in sched.outside */
     bool shielded;        /* cancelling does not end it */
 };
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_PARKED, TASK_DONE };
 
-/* An operation that may go on later. What it works with is kept here, where no Lua stack can lose it. */
+/* An operation that may continue later. Its parameters are kept here, safe from changes of Lua stacks. */
 struct operation {
     int64_t deadline;        /* ns, 0: none; of the whole operation, however often it parks */
     struct lua_State *stack; /* where its Lua arguments are: the caller's, then the task's */
     int base;                /* the first one's index there */
     int (*push)(struct lua_State *L, struct task *t); /* builds its results; the face's */
-    size_t length, total;    /* bytes to be moved and moved so far; of a read: handed out, and to be consumed */
-    uint64_t state[5];       /* its own parameters: a struct of its file's */
+    size_t length, total;    /* bytes to move and moved so far; of a read: handed out, and to be consumed */
+    uint64_t state[5];       /* its parameters: a struct defined in its file */
 };
 
-/* The parameters of t's operation, as the struct of its kind. */
+/* The parameters of t's operation, as its struct. */
 #define OPERATION(t, type) \
     ((type *)((t)->op.state + 0 * sizeof(char[sizeof(type) <= sizeof (t)->op.state ? 1 : -1])))
 
@@ -95,10 +95,10 @@ struct task {
     struct sched *sched;
     struct wait wait;
     struct operation op;
-    struct scope *scope;      /* the innermost it has open */
+    struct scope *scope;      /* its innermost open scope */
     struct scope *parent;     /* the scope it was started in, or NULL */
     struct list sibling;      /* among parent's children */
-    struct list joiners;      /* waiters of tasks that join this one */
+    struct list joiners;      /* waiters of the tasks that are joining this one */
     struct task *next;        /* in the work list of a cancellation */
     uint64_t id, creator;     /* creator: the starting task's id, 0: outside any task */
     const struct site *site;  /* where it was started */
@@ -106,25 +106,25 @@ struct task {
     struct lua_State *parked; /* the coroutine that called the wait: L or a generator inside it */
     void *owned;              /* the runner's: a connection that is closed when the task ends */
     uint32_t slot;            /* the runner's: where its coroutine is anchored */
-    int values;               /* ready with that many values on its own stack, or -1 */
-    int held;                 /* the runner's: how many values its last wait has yielded */
+    int values;               /* ready, with this many values on its own stack; or -1 */
+    int held;                 /* the runner's: how many values its last wait yielded */
     uint32_t budget;          /* operations left before it must yield */
     uint8_t state;
     bool canceled;            /* the whole task, by task:cancel() */
     bool failed;              /* ended by an error */
-    bool awaited;             /* somebody was waiting for it when it ended, and hears of it */
+    bool awaited;             /* a task was waiting for it when it ended, and learns of it */
 };
 
-/* A stretch of one task that can be cancelled on its own: timeout(), shield(), scope(). */
+/* A part of one task that can be cancelled by itself: timeout(), shield(), scope(). */
 struct scope {
     struct scope *outer; /* of the same task */
     struct task *owner;
-    struct scope **handle; /* set to NULL when the scope closes; NULL where nobody holds one */
+    struct scope **handle; /* set to NULL when the scope closes; NULL if there is no handle */
     struct list children;  /* tasks started in it, by `sibling` */
     struct timer timer;    /* timeout(): cancels when it fires */
     bool canceled;
-    bool delivered; /* a wait inside was refused or ended, or a child cancelled, because of it */
-    bool shield;    /* keeps out what comes from outside */
+    bool delivered; /* its cancelling has refused or ended a wait inside, or cancelled a child */
+    bool shield;    /* cancelling from outside does not reach in */
     bool joining;   /* its owner is parked until the children have ended */
 };
 
@@ -140,10 +140,10 @@ struct sched {
 
 void sched_init(struct sched *s, struct timers *timers);
 
-/* Makes t (zeroed) a task at the end of the ready queue; parent: the scope it belongs to, or NULL. */
+/* Makes t (zeroed) a task, at the end of the ready queue; parent: the scope it belongs to, or NULL. */
 void sched_start(struct sched *s, struct task *t, struct scope *parent);
 
-/* The next ready task, now RUNNING; NULL where none is ready. */
+/* Returns the next ready task, now RUNNING; NULL if none is ready. */
 struct task *sched_next(struct sched *s);
 
 /* Parks the running task t. deadline: ns, 0 for none. The caller then puts wait.self in its queue.
@@ -154,40 +154,40 @@ int sched_park(struct task *t, const struct wait_kind *kind, void *object, int64
 /* Puts the running task at the end of the ready queue. */
 void sched_yield(struct task *t);
 
-/* The same for an operation that goes on with kind->attempt: others first. Returns SCHED_PARKED. */
+/* The same for an operation that continues in kind->attempt after the other tasks ran. Returns SCHED_PARKED. */
 int sched_again(struct task *t, const struct wait_kind *kind, void *object);
 
 /* Ends a park: undo, then the ready queue; only then is the outside count lowered. */
 void sched_wake(struct task *t, int result);
 
-/* The same, saying which waiter of the task it was. */
+/* The same, and notes which waiter of the task it was. */
 void sched_wake_waiter(struct waiter *w, int result);
 
-/* Changes whether something outside can end t's park: a deadline came or went. */
+/* Notes that something outside can, or no longer can, end t's park: a deadline was set or removed. */
 void sched_set_outside(struct task *t, bool outside);
 
-/* Marks t cancelled, ends its park where that may be, and cancels the children of its scopes. */
+/* Marks t cancelled, ends its park unless it is shielded, and cancels the children of its scopes. */
 void sched_cancel(struct task *t);
 
-/* Would a wait of t be refused now? Notes in the scope that is to blame that it was. */
+/* Would a wait of t be refused now? If so, notes it in the scope that is the cause. */
 bool sched_canceled(struct task *t);
 
 /* The running task has ended: wakes joiners, leaves its scope, closes the scopes it left open. */
 void sched_finish(struct task *t);
 
-/* A new innermost scope of t, or NULL: no memory. Scopes may be closed in any order. */
+/* Opens a new innermost scope of t. NULL: no memory. Scopes may be closed in any order. */
 struct scope *sched_scope_open(struct task *t, bool shield);
 int sched_scope_deadline(struct scope *sc, int64_t when);
 void sched_scope_cancel(struct scope *sc);
-void sched_scope_close(struct scope *sc); /* frees it; children it still has pass to the scope outside of it */
-void sched_scope_renew(struct scope *sc); /* as if it had just been opened: for an owner that uses it again */
+void sched_scope_close(struct scope *sc); /* frees it; remaining children pass to the scope outside it */
+void sched_scope_renew(struct scope *sc); /* as if just opened: for an owner that uses it again */
 bool sched_scope_joined(const struct scope *sc); /* its owner is in sched_scope_join */
 
-/* Closes one that its owner can never come back to (a generator that was dropped): its children are
- * cancelled, but not the owner, which is long somewhere else. */
+/* Closes a scope to which its owner can never return (a generator that was dropped): its children are
+ * cancelled, but not the owner, which is elsewhere by now. */
 void sched_scope_abandon(struct scope *sc);
 
-/* Parks the running task, the owner, until sc has no children: SCHED_PARKED, or 0 where it has none. */
+/* Parks the running task, the owner, until sc has no children. Returns SCHED_PARKED, or 0 if it has none. */
 int sched_scope_join(struct scope *sc);
 
 void sched_check(const struct sched *s);

@@ -11,7 +11,7 @@ static struct {
     struct poller *poller;
     struct sigaction before;
     uint32_t users;
-    volatile sig_atomic_t keepers; /* those users for whom no second one ends the process */
+    volatile sig_atomic_t keepers; /* users with `kept`: a second signal does not end the process */
     volatile sig_atomic_t pending;
 } watched[NSIG];
 

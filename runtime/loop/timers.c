@@ -57,7 +57,7 @@ static void drop_top(struct timers *ts)
         sift_down(ts, 0, last);
 }
 
-/* Throws the dead out and orders the rest anew; late entries are put right on the way. */
+/* Drops dead entries and reorders the others; outdated entries are corrected on the way. */
 static void purge(struct timers *ts)
 {
     uint32_t kept = 0;
@@ -72,7 +72,7 @@ static void purge(struct timers *ts)
         sift_down(ts, i, ts->heap[i]);
 }
 
-/* Brings the true earliest entry to the top: dead ones go, early ones move down to their time. */
+/* Brings the true earliest entry to the top: drops dead ones, moves outdated ones down to their time. */
 static void settle_top(struct timers *ts)
 {
     while (ts->count > 0) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* face.c - argument checks are here once, so that every method says the same about the same mistake. */
+/* face.c - argument checks exist once, so that every method reports the same mistake in the same way. */
 #include "lua/face.h"
 
 #include "base/errors.h"
@@ -173,7 +173,7 @@ int64_t face_deadline_at(lua_State *L, int idx, struct ctx *cx)
     lua_Number seconds = number(L, idx);
     if (isinf(seconds) && seconds > 0)
         return 0;
-    /* The turn's clock will do: what has passed since is found when the next operation begins, or by
+    /* The turn's clock is enough: a deadline that has passed since is noticed when the next operation begins, or by
      * the timer in the next turn, and no waiter runs before that anyway. */
     int64_t when = clock_ns(seconds);
     return when <= cx->loop.sched.now ? -1 : when;

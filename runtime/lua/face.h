@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* face.h - what every Lua face needs: the context, argument checks, results, and how a task parks.
  *
- * Called by the l_*.c files. One context a Lua state, in every face function's first upvalue.
+ * There is one context per Lua state, in the first upvalue of every face function.
  *
- * Parking. A face function that must wait leaves (token, its arguments ...) as the values it yields.
- * They stay on the suspended coroutine's stack and so keep alive what the operation uses. A generator
- * inside the task (coroutine.wrap) passes them up to the task's own coroutine, where they are found
- * from FACE_ARGUMENT on. The runner finishes the operation, removes them, and resumes with its results. */
+ * Parking. A face function that must wait yields (token, its arguments ...). They stay on the suspended
+ * coroutine's stack and so keep alive what the operation uses. A generator inside the task (coroutine.wrap)
+ * passes them up to the task's own coroutine, where they are found from FACE_ARGUMENT on. The runner finishes
+ * the operation, removes them, and resumes the coroutine with the results. */
 #ifndef MOONPARK_FACE_H
 #define MOONPARK_FACE_H
 
@@ -21,13 +21,13 @@
 
 enum {
     FACE_UP_CONTEXT = 1, /* upvalues of every face function */
-    FACE_UP_ANCHORS = 2, /* table: keeps what C points at; see FACE_META_TASK ... and face_thread_key */
-    FACE_ARGUMENT = 2,   /* where a parked function's first argument is */
+    FACE_UP_ANCHORS = 2, /* table: keeps alive what C points at; see FACE_META_TASK ... and face_thread_key */
+    FACE_ARGUMENT = 2,   /* stack index of a parked function's first argument */
 };
 
-/* Keys in the anchors. All are small and positive, and those of the slots follow without gaps: so the
- * table is an array and nothing else, and growing it either works or leaves it whole. (Where a table of
- * LuaJIT's has a hash part too, a failed allocation in the middle of growing hides entries of it.) */
+/* Keys in the anchors. All are small and positive, and those of the slots follow without gaps: so the table is
+ * only an array, and growing it either works or leaves it whole. (If a table of LuaJIT's also has a hash part, a
+ * failed allocation in the middle of growing hides some of its entries.) */
 enum {
     FACE_META_TASK = 1,
     FACE_META_SCOPE,
@@ -49,48 +49,48 @@ enum {
     FACE_META_FILE,
     FACE_META_FD,
     FACE_META_FDS,
-    FACE_META_ANSWER, /* a lookup of a name that is waited for */
+    FACE_META_ANSWER, /* a lookup that a task waits for */
     FACE_META_PROCESS,
     FACE_META_KEPT,
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
-    FACE_HOOK_ENDED,  /* function(task, scope, connection): each task that ended by an error */
+    FACE_HOOK_ENDED,  /* function(task, scope, connection): called for each task that failed */
     FACE_HOOK_SIGNAL, /* function(number) */
     FACE_HOOK_IDLE,   /* function(blocks): before the loop blocks, or at idle_timer's time */
     FACE_NO_MEMORY,   /* a string that needs no allocation when it is needed */
     FACE_TURNS,       /* the runner's protected function, made before it is needed */
-    FACE_KEYS,        /* how many there are, and one: slots begin here */
+    FACE_KEYS,        /* slots begin here */
 };
 
-/* Where a slot (1 ...) has its coroutine, and the task in it. */
+/* The keys of a slot's (1 ...) coroutine, and of the task in it. */
 static inline int face_thread_key(uint32_t slot) { return (int)(FACE_KEYS + 2 * slot - 2); }
 static inline int face_task_key(uint32_t slot) { return (int)(FACE_KEYS + 2 * slot - 1); }
 
 struct ctx {
     struct loop loop;
-    lua_State *L;             /* the one that runs the loop; NULL while it does not run */
-    lua_State **threads;      /* by slot - 1: coroutines, idle ones included */
+    lua_State *L;             /* the state that runs the loop; NULL while it does not run */
+    lua_State **threads;      /* by slot - 1: coroutines, including idle ones */
     uint32_t *idle;           /* slots without a task */
     uint32_t slots, idle_count, slot_capacity;
     struct sites sites;
     struct resolver resolver;
     uint32_t random;
     bool opened;              /* loop_open has succeeded */
-    bool ended;               /* the Lua state is being closed: no loop any more */
+    bool ended;               /* the Lua state is being closed: there is no loop any more */
     bool watch_idle;          /* call the idle hook */
     struct timer idle_timer;  /* ends a block of the loop, so that the hook is called again */
-    bool trace_conns;         /* remember where connections and pollDescs are made, and by whom */
+    bool trace_conns;         /* remember where connections and pollDescs are made, and by which task */
     uint64_t last_id;         /* of one of those */
     struct kpipes kpipes;     /* for copies that splice */
     struct list polls;        /* the scripts' open pollDescs */
-    struct list signals;      /* its open subscriptions to signals */
-    struct list files;        /* and their open files */
-    struct list processes;    /* child processes that were not reaped yet, but for detached ones */
-    struct list orphans;      /* those: l_detached.c */
-    lua_Alloc alloc;          /* hard build: the allocator beneath ours */
+    struct list signals;      /* the scripts' open subscriptions to signals */
+    struct list files;        /* the scripts' open files */
+    struct list processes;    /* child processes that are not reaped yet, except detached ones */
+    struct list orphans;      /* detached child processes: l_detached.c */
+    lua_Alloc alloc;          /* hard build: the allocator that ours wraps */
     void *alloc_data;
-    uint8_t phase;            /* the runner's: what an error of the loop's own stack interrupts */
-    uint8_t tries;            /* the runner's: how often the step in hand was tried in vain */
-    bool interrupted;         /* the runner's: an error of the loop's own stack is to be dealt with */
+    uint8_t phase;            /* the runner's: what an error on the loop's own stack interrupts */
+    uint8_t tries;            /* the runner's: how often the current step was tried without success */
+    bool interrupted;         /* the runner's: an error on the loop's own stack must be handled */
 };
 
 static inline struct ctx *face_ctx(lua_State *L)
@@ -98,10 +98,10 @@ static inline struct ctx *face_ctx(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(FACE_UP_CONTEXT));
 }
 
-/* The context with its loop open; raises where the poller cannot be opened. */
+/* The context, with its loop open; raises if the poller cannot be opened. */
 struct ctx *face_loop(lua_State *L);
 
-/* The task that calls; raises outside of one, and where a C function in between forbids to wait. */
+/* The calling task; raises outside tasks, and if a C function in between makes waiting impossible. */
 struct task *face_task(lua_State *L, struct ctx *cx);
 
 /* The task this Lua code belongs to, or NULL. */
@@ -113,25 +113,25 @@ static inline uint64_t face_running_id(struct ctx *cx)
     return face_running(cx) ? face_running(cx)->id : 0;
 }
 
-/* Where the script calls this C function; from a task that runs nothing of the script's: where that was started. */
+/* Where the script calls this C function; in a task that runs no code of the script: where that task was started. */
 const struct site *face_site(struct ctx *cx, lua_State *L);
 
 /* Ends a face function by parking: `return face_park(L, t)`. Keeps the arguments. */
 int face_park(lua_State *L, struct task *t);
 
-/* Ends a face function with the n values on top, after the others have run. */
+/* Ends a face function with the n values on top, after the other tasks have run. */
 int face_yield(lua_State *L, struct task *t, int n);
 
-/* The same at once; where the task has used up its share of operations, after the others. */
+/* The same at once, or after the other tasks if the task has used up its budget of operations. */
 int face_return(lua_State *L, struct task *t, int n);
 
-/* Pushes nil, words, and errno where the system gave one; returns how many. */
+/* Pushes nil, the text, and errno if the system gave one; returns how many values. */
 int face_error(lua_State *L, int code);
 
-/* Pushes true, or an error where code is negative. */
+/* Pushes true, or an error if code is negative. */
 int face_result(lua_State *L, int code);
 
-/* Takes a parked or queued t back to RUNNING as if it had not called: for what cannot yield. */
+/* Makes a parked or queued t RUNNING again as if it had not called: for functions that cannot yield. */
 void face_unpark(struct task *t);
 
 /* The userdata at idx whose first word is `mark`, or raises "NAME expected, got X". */
@@ -140,23 +140,23 @@ void *face_self(lua_State *L, int idx, const void *mark, size_t size, const char
 /* The same, or NULL. */
 void *face_test(lua_State *L, int idx, const void *mark, size_t size);
 
-/* Seconds at idx as ns. nil or none, and inf: -1, no limit. Negative: 0. NaN raises. */
+/* Seconds at idx as ns. nil, none and inf: -1, no limit. Negative: 0. NaN raises. */
 int64_t face_timeout(lua_State *L, int idx);
 
-/* The same as an absolute deadline from now: 0: none; negative: at once. */
+/* The same as an absolute deadline, counted from now: 0: none; negative: at once. */
 int64_t face_deadline_in(lua_State *L, int idx, struct ctx *cx);
 
 /* Absolute seconds on moonpark.now()'s clock at idx: ns; 0: none (nil, inf); -1: passed. */
 int64_t face_deadline_at(lua_State *L, int idx, struct ctx *cx);
 
-/* A whole number of bytes at idx, at least `least`; nil or none: `otherwise`. Raises on others. */
+/* A whole number of bytes at idx, at least `least`; nil or none: `otherwise`. Raises for other values. */
 size_t face_size(lua_State *L, int idx, size_t least, size_t otherwise);
 
-/* Makes the metatable of a class: its methods (context and anchors as upvalues), __index on itself.
- * Anchors hold it under `meta`. */
+/* Makes the metatable of a class: its methods (with context and anchors as upvalues), __index is itself.
+ * The anchors hold it under `meta`. */
 void face_class(lua_State *L, int meta, const char *name, const luaL_Reg *methods);
 
-/* A zeroed userdata of that class on top of the stack. */
+/* Pushes a zeroed userdata of that class. */
 void *face_new(lua_State *L, int meta, size_t size);
 
 /* Adds functions with the upvalues to the table on top. */
@@ -164,7 +164,7 @@ void face_functions(lua_State *L, const luaL_Reg *functions);
 
 extern const char face_token; /* its address is the parked token */
 
-/* Is what lies on L, and all of it, what the wait that t is in has yielded? */
+/* Are the values on L exactly those that t's current wait has yielded? */
 static inline bool face_is_parked(lua_State *L, const struct task *t)
 {
     return lua_touserdata(L, 1) == (const void *)&face_token && lua_gettop(L) == t->held;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* faces.h - the faces that no other face uses: each adds its functions to the table on top of the stack.
  *
- * Called by core. A face that others use has a header of its own. */
+ * A face that others use has its own header. */
 #ifndef MOONPARK_FACES_H
 #define MOONPARK_FACES_H
 

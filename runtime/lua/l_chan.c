@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* l_chan.c - channels. Whoever completes an exchange puts the results on the other's stack, so a
- * woken task has what it waited for in hand: a cancel that comes later cannot lose it. */
+/* l_chan.c - channels. The task that completes an exchange puts the results on the other task's stack. So a
+ * woken task already has what it waited for, and a later cancel cannot lose it. */
 #include "lua/l_chan.h"
 
 #include "base/errors.h"
@@ -79,7 +79,7 @@ int l_chan_send_now(lua_State *L, struct chan *ch, int idx, int value)
     return 1;
 }
 
-/* Takes the oldest held value; a sender that waits for room gets its place, which is the same one. */
+/* Takes the oldest buffered value; a sender that waits for room puts its value into the freed place. */
 static void take_held(lua_State *L, struct chan *ch, int idx)
 {
     struct waiter *sender = first(&ch->senders);
@@ -176,7 +176,7 @@ static void fail_waiters(lua_State *L, struct list *queue, int words)
     }
 }
 
-/* close(): receivers get what is held, then "closed"; senders fail at once */
+/* close(): receivers get the buffered values, then "closed"; senders fail at once */
 static int l_close(lua_State *L)
 {
     struct chan *ch = self(L);
@@ -210,7 +210,7 @@ static int l_iter(lua_State *L)
     return 2;
 }
 
-/* iterating calls recv(ch, control): the control variable is no timeout */
+/* iterating calls recv(ch, control): the control variable is not a timeout */
 static int l_next(lua_State *L)
 {
     lua_settop(L, 1);

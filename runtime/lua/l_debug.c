@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* l_debug.c - what reports are made from: tasks, connections, counts; and the hard build's switches.
+/* l_debug.c - data for reports: tasks, connections, counts; and the switches of the hard build.
  *
- * Plain tables of what there is; the Lua side makes text of them. */
+ * Returns plain tables; the Lua side turns them into text. */
 #include "lua/faces.h"
 
 #include "base/hard.h"
@@ -92,8 +92,8 @@ static int l_tasks(lua_State *L)
     return 1;
 }
 
-/* What is told of a connection. Copied before anything is built from it: building runs finalizers, and
- * those take connections out of the list that is walked. */
+/* What is reported about a connection. Copied before any table is built: building runs finalizers, which
+ * remove connections from the list. */
 struct conn_row {
     char text[3 * ADDR_TEXT_MAX];
     int fd;
@@ -159,7 +159,7 @@ static struct conn *conn_of_id(struct ctx *cx, lua_Number id)
     return NULL;
 }
 
-/* close_conn(id): closes that one, as a test that leaves it behind needs it */
+/* close_conn(id): closes that one, for tests that left it open */
 static int l_close_conn(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -197,7 +197,7 @@ static int l_stats(lua_State *L)
     return 1;
 }
 
-/* check(): every invariant of the loop's parts; a broken one ends the process */
+/* check(): checks every invariant of the loop's parts; a violation ends the process */
 static int l_check(lua_State *L)
 {
     const struct ctx *cx = face_ctx(L);
@@ -224,7 +224,7 @@ static int l_trace_conns(lua_State *L)
     return 0;
 }
 
-/* trace_sites(library, deep): the path that moonpark's own files begin with; whether to keep whole call paths */
+/* trace_sites(library, deep): the path prefix of moonpark's own files; whether to keep whole call paths */
 static int l_trace_sites(lua_State *L)
 {
     struct sites *sites = &face_ctx(L)->sites;
@@ -245,7 +245,7 @@ static int l_is_own(lua_State *L)
 static void *counting_alloc(void *below, void *p, size_t before, size_t after)
 {
     struct ctx *cx = below;
-    bool spared = before > 0 && hard_by_chance(); /* a stack that cannot grow amid Lua code is the end of LuaJIT */
+    bool spared = before > 0 && hard_by_chance(); /* LuaJIT does not survive a stack that cannot grow inside Lua code */
     if (after > before && !spared && !hard_alloc())
         return NULL;
     return cx->alloc(cx->alloc_data, p, before, after);
@@ -263,7 +263,7 @@ static int l_fail_alloc(lua_State *L)
     return 0;
 }
 
-/* fail_times(n): the chosen call and those after it, n in a row; 1 */
+/* fail_times(n): n calls in a row fail, beginning with the chosen one; default 1 */
 static int l_fail_times(lua_State *L)
 {
     hard_fail_times(face_size(L, 1, 1, 1));
@@ -277,14 +277,14 @@ static int l_fail_by_chance(lua_State *L)
     return 0;
 }
 
-/* fail_with(errno): in place of each call's own error; 0: their own */
+/* fail_with(errno): replaces each call's own error; 0: its own */
 static int l_fail_with(lua_State *L)
 {
     hard_fail_with((int)face_size(L, 1, 0, 0));
     return 0;
 }
 
-/* raise_sigpipe(on): each sendfile raises it, whatever it has moved */
+/* raise_sigpipe(on): each sendfile raises SIGPIPE, whatever it moved */
 static int l_raise_sigpipe(lua_State *L)
 {
     hard_raise_sigpipe(lua_toboolean(L, 1));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_detached.c - a list of pids that are not reaped yet: each is looked at when SIGCHLD comes. */
+/* l_detached.c - a list of pids that are not reaped yet: each is checked when SIGCHLD arrives. */
 #include "lua/l_detached.h"
 
 #include "base/sys.h"
@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-/* Of a detached one, until it is reaped: its userdata may be gone before. */
+/* A detached process, until it is reaped: its userdata may be gone before. */
 struct orphan {
     struct list link;
     pid_t pid;
@@ -60,12 +60,12 @@ static int l_detached(lua_State *L)
     return 1;
 }
 
-/* process_end_detached(id): ends that one's session, at once */
+/* process_end_detached(id): kills that one's session at once */
 static int l_end_detached(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
     lua_Number id = luaL_checknumber(L, 1);
-    reap_orphans(cx); /* after that the numbers are those of our children */
+    reap_orphans(cx); /* afterwards the pids belong to our children for certain */
     for (const struct list *l = cx->orphans.next; l != &cx->orphans; l = l->next) {
         const struct orphan *o = container_of(l, struct orphan, link);
         if ((lua_Number)o->id == id)
@@ -93,7 +93,7 @@ struct orphan *l_detached_new(uint64_t creator, const struct site *site)
 
 void l_detached_free(struct orphan *o) { sys_free(o); }
 
-/* One that has ended before SIGCHLD was watched is found by the look. */
+/* The check finds one that ended before SIGCHLD was watched. */
 void l_detached_add(struct ctx *cx, struct orphan *o, pid_t pid)
 {
     o->pid = pid;

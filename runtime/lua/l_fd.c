@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_fd.c - a number and who closes it. There is nothing to read or write here: net.from_fd makes a connection of it. */
+/* l_fd.c - a number that is closed in the end. It cannot be read or written: net.from_fd makes a connection of it. */
 #include "lua/l_fd.h"
 
 #include "base/errors.h"
@@ -61,10 +61,10 @@ static int push_number(lua_State *L, int fd)
     return 1;
 }
 
-/* number() -> the number, which stays the object's | nil, "closed" */
+/* number() -> the number, which still belongs to the object | nil, "closed" */
 static int l_number(lua_State *L) { return push_number(L, self(L)->fd); }
 
-/* release() -> the number, which is the caller's from now on | nil, "closed" */
+/* release() -> the number, which belongs to the caller from now on | nil, "closed" */
 static int l_release(lua_State *L)
 {
     struct descriptor *d = self(L);

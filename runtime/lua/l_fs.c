@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* l_fs.c - the Lua face of files: one job of a helper thread an operation, and the task that waits for it.
- * An operation's arguments are copied into its job, so a cancelled task leaves at once. A userdata owns the job. */
+/* l_fs.c - the Lua face of files: each operation is a job of a helper thread, and the task waits for it.
+ * The arguments are copied into the job, so a cancelled task can leave at once; the job's owner is a userdata. */
 #include "lua/faces.h"
 
 #include "base/errors.h"
@@ -17,7 +17,7 @@ enum { READ_MAX_DEFAULT = 67108864, PIECE_DEFAULT = 65536, NEW_FILE = 0644 };
 
 static const char call_mark = 0, file_mark = 0;
 
-/* An operation under way. */
+/* A running operation. */
 struct call {
     const void *mark;
     struct loop *loop;
@@ -62,7 +62,7 @@ static const char *type_name(char type)
 
 static void set_type(lua_State *L, char type)
 {
-    lua_pushstring(L, type_name(type)); /* nil where it is not known */
+    lua_pushstring(L, type_name(type)); /* nil if it is not known */
     lua_setfield(L, -2, "type");
 }
 
@@ -104,12 +104,12 @@ static int push_bytes(lua_State *L, const struct file_job *j)
     return 1;
 }
 
-/* The object, made before the operation, takes the file over. */
+/* The object, which was made before the operation, takes over the file. */
 static int push_file(lua_State *L, struct task *t, struct file_job *j)
 {
     struct operation *op = &t->op;
     struct ctx *cx = container_of(((struct call *)t->wait.object)->loop, struct ctx, loop);
-    int place = op->base + *OPERATION(t, int); /* of the object, among the arguments */
+    int place = op->base + *OPERATION(t, int); /* the object's index among the arguments */
     struct file_face *f = lua_touserdata(op->stack, place);
     lua_pushvalue(op->stack, place);
     if (op->stack != L)
@@ -143,7 +143,7 @@ static int push_success(lua_State *L, struct task *t, struct file_job *j)
     }
 }
 
-/* nil, words, errno; of a write also how many bytes were written. */
+/* nil, text, errno; for a write also how many bytes were written. */
 static int push_failure(lua_State *L, const struct file_job *j, int r)
 {
     int n = face_error(L, r);
@@ -155,7 +155,7 @@ static int push_failure(lua_State *L, const struct file_job *j, int r)
     return 4;
 }
 
-/* Where it was cancelled there is no job any more. */
+/* If it was cancelled there is no job any more. */
 static int push(lua_State *L, struct task *t)
 {
     struct call *c = t->wait.object;
@@ -179,7 +179,7 @@ static void describe(const struct task *t, char *text, size_t n)
     snprintf(text, n, "%s%s%s", j->path, j->to ? " to " : "", j->to ? j->to : "");
 }
 
-/* Ended by something else than the job's end: it goes on alone. */
+/* The wait ended before the job did: the job continues alone. */
 static void leave(struct task *t)
 {
     struct call *c = t->wait.object;
@@ -204,7 +204,7 @@ static const struct wait_kind kinds[FILE_OPS] = {
     [FILE_SYNC] = KIND("file:sync"),     [FILE_CLOSE] = KIND("file:close"),
 };
 
-/* Pushes a new call: before its job is made, since it may raise. */
+/* Pushes a new call; before its job is made, because it may raise. */
 static struct call *begin(lua_State *L, struct ctx *cx)
 {
     struct call *c = face_new(L, FACE_META_CALL, sizeof *c);
@@ -369,13 +369,13 @@ static int l_open(lua_State *L)
         j->open_flags = flags;
         j->permissions = bits;
     }
-    *OPERATION(t, int) = lua_gettop(L) - 1; /* the object, once the call stands first */
+    *OPERATION(t, int) = lua_gettop(L) - 1; /* the object's index, once the call is first */
     return order(L, t, c, j);
 }
 
 /* ---- on open files ---- */
 
-/* A job on the file (NULL: no memory), and its call on top. False where the file is closed. */
+/* Makes a job on the file (NULL: no memory) and pushes its call. False if the file is closed. */
 static bool file_job(lua_State *L, struct file_face *f, enum file_op op, struct call **c, struct file_job **j)
 {
     if (!f->file)
@@ -417,7 +417,7 @@ static int l_file_read(lua_State *L)
     return ask(L, FILE_GET, 0, face_size(L, 2, 1, PIECE_DEFAULT), 0);
 }
 
-/* read_at(offset, n) -> n bytes, fewer at the end of the file alone | nil, err, errno */
+/* read_at(offset, n) -> n bytes, fewer only at the end of the file | nil, err, errno */
 static int l_file_read_at(lua_State *L)
 {
     int64_t offset = check_offset(L);
@@ -452,7 +452,7 @@ static int l_file_write_at(lua_State *L)
 static int l_file_size(lua_State *L) { return ask(L, FILE_SIZE, 0, 0, 0); } /* size() -> bytes | nil, err, errno */
 static int l_file_sync(lua_State *L) { return ask(L, FILE_SYNC, 0, 0, 0); } /* sync() -> true | nil, err, errno */
 
-/* seek([whence[, offset]]) -> where the file stands now | nil, err, errno */
+/* seek([whence[, offset]]) -> the new position | nil, err, errno */
 static int l_file_seek(lua_State *L)
 {
     static const char *const names[] = {"set", "cur", "end", NULL};
@@ -472,8 +472,8 @@ static void let_go(struct file_face *f)
     file_drop(file);
 }
 
-/* close() -> true | nil, err, errno. Where operations are under way, the last one closes the descriptor; outside
- * of tasks, and without memory for a job, it is done here and now. */
+/* close() -> true | nil, err, errno. If operations are running, the last one closes the descriptor; outside
+ * tasks, and without memory for a job, it is closed right here. */
 static int l_file_close(lua_State *L)
 {
     struct file_face *f = self(L);
@@ -525,7 +525,7 @@ static int l_file_tostring(lua_State *L)
 
 /* ---- reports ---- */
 
-/* The n-th open file; walked anew each time, since building tables runs finalizers. */
+/* The n-th open file; walks the list again each time, because building tables runs finalizers. */
 static const struct file_face *nth(const struct ctx *cx, size_t n)
 {
     for (const struct list *l = cx->files.next; l != &cx->files; l = l->next)
@@ -541,7 +541,7 @@ static int l_files(lua_State *L)
     lua_newtable(L);
     const struct file_face *f;
     for (size_t i = 0; (f = nth(cx, i)); i++) {
-        char text[512]; /* f may be garbage, and gone with the first thing that is built here */
+        char text[512]; /* f may be garbage, and collected by the first allocation here */
         const struct site *site = f->site;
         uint64_t id = f->id, creator = f->creator;
         int fd = f->file->fd;

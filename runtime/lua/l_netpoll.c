@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* l_netpoll.c - the Lua face of netpoll: any pollable descriptor waits on the same loop.
+/* l_netpoll.c - the Lua face of netpoll: tasks can wait for any pollable descriptor on the same loop, such as those of
+ * libpq, inotify or LuaSocket.
  *
- * The seed's functions for scripts: libpq, inotify or a LuaSocket descriptor can wait here.
- * The descriptor stays the caller's: it is neither made non-blocking nor closed. */
+ * The descriptor still belongs to the caller: it is neither made non-blocking nor closed. */
 #include "lua/faces.h"
 
 #include "base/errors.h"
@@ -95,7 +95,7 @@ static int l_wait(lua_State *L)
     return finish(L, t, r);
 }
 
-/* wait_canceled(mode) -> true | nil, "canceled": readiness alone counts */
+/* wait_canceled(mode) -> true | nil, "canceled": only readiness ends it */
 static int l_wait_canceled(lua_State *L)
 {
     struct poll_face *f = self(L);
@@ -147,7 +147,7 @@ static bool parked(const struct pollDesc *pd, int side)
     return pd->side[side].g && !netpoll_is_ready(pd, side);
 }
 
-/* close(): gives the pollDesc back; raises unless unblocked first and nobody is parked */
+/* close(): frees the pollDesc; raises unless it was unblocked before and no task is parked on it */
 static int l_close(lua_State *L)
 {
     struct poll_face *f = self(L);
@@ -198,7 +198,7 @@ static int l_open(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
     luaL_checknumber(L, 1);
-    int fd = (int)base_min(face_size(L, 1, 0, 0), INT_MAX); /* which no descriptor is */
+    int fd = (int)base_min(face_size(L, 1, 0, 0), INT_MAX); /* never a valid descriptor */
     struct poll_face *f = face_new(L, FACE_META_POLL, sizeof *f);
     f->mark = &poll_mark;
     int r = netpoll_open(&cx->loop.netpoll, fd, &f->pd);
@@ -220,7 +220,7 @@ struct poll_row {
 };
 
 /* polls() -> an array of {fd, id, creator, site} of the open pollDescs that scripts have made. Copied
- * first: building tables runs finalizers, and those take pollDescs out of the list. */
+ * first: building tables runs finalizers, which remove pollDescs from the list. */
 static int l_polls(lua_State *L)
 {
     const struct list *polls = &face_ctx(L)->polls;
@@ -254,7 +254,7 @@ static int l_close_poll(lua_State *L)
     return 0;
 }
 
-/* netpoll_descriptor() -> the poller's own descriptor, nil where it has none */
+/* netpoll_descriptor() -> the poller's own descriptor, or nil */
 static int l_descriptor(lua_State *L)
 {
     struct poller *p = face_loop(L)->loop.poller;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* l_packet.c - check, call, push. The text of an address is read once to say what is wrong with it, and again
- * where it is used: that costs nothing, since the last one read is remembered, and no address need be kept
- * while a task is parked. */
+/* l_packet.c - check, call, push. The text of an address is read once to check it, and again when it is used.
+ * That costs nothing, because the last one is remembered, and no address must be kept while a task is parked. */
 #include "lua/l_packet.h"
 
 #include "base/errors.h"
@@ -14,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { SEND_MOST = 1024 }; /* datagrams of one send_many: their strings lie on the stack */
+enum { SEND_MOST = 1024 }; /* datagrams of one send_many: their strings are on the stack */
 
 /* ---- results ---- */
 
@@ -41,7 +40,7 @@ static int push_one(lua_State *L, struct dgrams *ds, struct task *t)
     return results;
 }
 
-/* Data, senders, and the whole lengths of those that were cut, or nil. */
+/* Data, senders, and the full lengths of those that were cut, or nil. */
 static int push_many(lua_State *L, struct dgrams *ds, struct task *t)
 {
     size_t limit = OPERATION(t, struct conn_receiving)->limit;
@@ -87,7 +86,7 @@ static int push_sent(lua_State *L, struct task *t)
     return 1;
 }
 
-/* Behind the socket lie the datagrams, then, for each, its address or nil. */
+/* After the socket come the datagrams, then the address, or nil, of each. */
 static const char *datagram(struct task *t, size_t index, size_t *n, const char **address, size_t *length)
 {
     const struct operation *op = &t->op;
@@ -125,7 +124,7 @@ static int l_recv_many(lua_State *L)
 
 /* ---- sending ---- */
 
-/* The task may go on with a send whose data and address are those at 2 and 3. */
+/* Starts a send with the data and address at 2 and 3. */
 static int send_to(lua_State *L, struct conn *c, struct task *t)
 {
     struct conn_sending *s = OPERATION(t, struct conn_sending);
@@ -156,7 +155,7 @@ static int l_send_to(lua_State *L)
     return send_to(L, c, t);
 }
 
-/* false, and where the address has a name that this socket can send to: the host and the port. */
+/* Pushes false, and the host and port if the address has a name that this socket can send to. */
 static int not_numeric(lua_State *L, const struct conn *c)
 {
     size_t n;
@@ -172,8 +171,8 @@ static int not_numeric(lua_State *L, const struct conn *c)
     return 3;
 }
 
-/* try_send_to(data, address): the same, but false where that one would raise: the address may have a name, and
- * whatever else is wrong is the mistake of our caller's caller. */
+/* try_send_to(data, address): the same, but returns false where send_to would raise: the address may have a name, and
+ * other errors must be raised at our caller's caller. */
 static int l_try_send_to(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -255,7 +254,7 @@ static int l_send_many(lua_State *L)
     for (int i = 1; i <= (int)count; i++)
         push_target(L, c, i);
     lua_remove(L, 3);
-    lua_remove(L, 2); /* the socket keeps its place, and behind it what `datagram` finds */
+    lua_remove(L, 2); /* the socket keeps its place, followed by what `datagram` expects */
     *OPERATION(t, struct conn_sending_many) = (struct conn_sending_many){.datagram = datagram};
     t->op.length = count;
     t->op.total = 0;
@@ -272,7 +271,7 @@ static int with_group(lua_State *L, bool grouped, int (*change)(struct stream *,
     const char *interface = grouped ? luaL_optstring(L, 3, NULL) : luaL_checkstring(L, 2);
     const char *wrong = dgram_parse_group(&g, group, interface);
     if (wrong && strcmp(wrong, "no such interface") == 0)
-        return face_error(L, -ENODEV); /* it may come and go: no mistake of the script */
+        return face_error(L, -ENODEV); /* interfaces come and go: not a mistake in the script */
     if (wrong)
         luaL_argerror(L, 2, lua_pushfstring(L, "%s: '%s'", wrong, group));
     if (c->closed)
@@ -334,12 +333,12 @@ static int open_packet(struct conn *c, struct addr *local, struct addr *peer, co
     return 0;
 }
 
-/* Bound: the path gets its permissions, and goes with c. 0, or why not, with c closed and the path gone. */
+/* After bind: sets the path's permissions; c will remove it. Returns 0, or why not, with c closed and the path gone. */
 static int keep_path(struct conn *c, struct unix_path *path, int mode, bool unlink)
 {
     int r = path ? unix_path_bound(path, mode) : 0;
     if (unlink || (r < 0 && mode >= 0))
-        c->path = path; /* one that cannot be looked at is removed by its name */
+        c->path = path; /* if it cannot be identified, it is removed by its name */
     else
         unix_path_forget(path);
     if (r == 0 || mode < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* l_process.c - starting a child, and waiting for its end. Two kinds of tasks wait: its keeper on the pidfd, which
- * then reaps it; and any number of others in a queue, until it is reaped. */
+/* l_process.c - starting a child, and waiting for its end. Two kinds of tasks wait: its keeper, on the pidfd, which
+ * then reaps it; and any number of others, in a queue, until it is reaped. */
 #include "lua/l_process.h"
 
 #include "base/errors.h"
@@ -19,27 +19,27 @@
 
 static const char process_mark = 0, child_mark = 0;
 
-/* One of a child's three: what it is told to be. */
+/* One of a child's three standard descriptors: what it shall be. */
 struct end {
-    struct conn *ours;  /* of a pipe, closed until the child runs */
-    struct conn *given; /* a script's connection that goes to the child */
-    int choice;         /* as in struct sys_spawn; or what the script's descriptor is */
+    struct conn *ours;  /* our end of a pipe, closed until the child runs */
+    struct conn *given; /* a script's connection that is given to the child */
+    int choice;         /* as in struct sys_spawn; or the script's descriptor */
 };
 
 struct process {
     const void *mark;
     struct child child;
     struct pollDesc *pd;  /* of the pidfd, once the keeper has parked */
-    struct list waiters;  /* tasks that want to hear how it ended */
+    struct list waiters;  /* tasks that wait for its end */
     struct list link;     /* among the context's, until it is reaped */
     struct ctx *cx;
     struct job *job;       /* a starting's, until its result is pushed; NULL once freed */
-    struct orphan *orphan; /* of a detached one that does not run yet */
-    struct end ends[3];    /* while it is being started: what they point at is among the arguments */
+    struct orphan *orphan; /* for a detached one that does not run yet */
+    struct end ends[3];    /* while it is being started: they point at arguments */
 };
 
-/* What a script has. Its environment has the streams, and the process: its keeper, which has the process alone,
- * keeps no pipe open that nobody else knows. */
+/* The script's object. Its environment holds the streams and the process. The keeper holds only the process, so it
+ * keeps no pipe open that the script has dropped. */
 struct child_face {
     const void *mark;
     struct process *process;
@@ -77,7 +77,7 @@ static void read_end(lua_State *L, struct ctx *cx, int i, struct end *e)
     }
 }
 
-/* What a child gets it reads and writes by itself: nothing may be left here, and nobody use it here meanwhile. */
+/* The child reads and writes this itself: nothing may be buffered here, and no task may be using it meanwhile. */
 static int hand_over(struct conn *c, struct task *t)
 {
     if (buf_len(&c->in) > 0 && !c->closed)
@@ -86,7 +86,7 @@ static int hand_over(struct conn *c, struct task *t)
     return r < 0 ? r : sys_set_nonblocking(c->stream.fd, false);
 }
 
-/* Who waits for one meanwhile goes on, or hears that it is closed. */
+/* Tasks that wait for one meanwhile continue, or get "closed". */
 static void settle_given(struct process *p, struct task *t, bool gone)
 {
     for (int i = 0; i < 3; i++) {
@@ -112,7 +112,7 @@ static int prepare_end(struct starting *j, int i, const struct end *e, struct ta
     return starting_lend(j, i, e->given ? e->given->stream.fd : e->choice);
 }
 
-/* The job, complete; or NULL and why not. */
+/* Returns the complete job; or NULL and why not. */
 static struct starting *prepare(struct process *p, struct sys_spawn *s, struct task *t, int *why)
 {
     for (int i = 0; i < 3; i++)
@@ -130,7 +130,7 @@ static struct starting *prepare(struct process *p, struct sys_spawn *s, struct t
     return r < 0 ? NULL : j;
 }
 
-/* The child is the process' from now on, and ours become connections. */
+/* The process takes the child over, and our ends become connections. */
 static void take(struct process *p, struct starting *j)
 {
     p->child = starting_take(j);
@@ -142,7 +142,7 @@ static void take(struct process *p, struct starting *j)
     p->orphan = NULL;
 }
 
-/* What a start holds, of one that nobody starts any more. */
+/* Drops what a start holds that will not happen any more. */
 static void give_up(struct process *p)
 {
     if (p->job)
@@ -152,7 +152,7 @@ static void give_up(struct process *p)
     list_del(&p->link);
 }
 
-/* The two objects are the first of the arguments that are kept. */
+/* The two objects are the first kept arguments. */
 static int push_started(lua_State *L, struct task *t)
 {
     struct process *p = t->wait.object;
@@ -173,7 +173,7 @@ static int push_started(lua_State *L, struct task *t)
     return 2;
 }
 
-/* A connection that a program has had, be it for a moment, is the program's. */
+/* A connection that a program had, even for a moment, belongs to the program. */
 static void leave_start(struct task *t)
 {
     struct process *p = t->wait.object;
@@ -202,7 +202,7 @@ static void started(struct job *job)
     sched_wake(t, j->result);
 }
 
-/* Parks t; or 0, where no thread can do it. */
+/* Parks t; or returns 0 if no thread can do it. */
 static int submit(struct task *t, struct process *p, struct starting *j)
 {
     int r = sched_park(t, &kind_start, p, 0, WAIT_OUTSIDE);
@@ -247,7 +247,7 @@ static struct process *make(lua_State *L, struct ctx *cx)
     return p;
 }
 
-/* Pushes the child of p, which is on top; its connections are where the arguments were. */
+/* Pushes the child of p, which is on top; its connections have replaced the arguments. */
 static void make_face(lua_State *L, struct process *p)
 {
     static const char *const names[] = {"stdin", "stdout", "stderr"};
@@ -266,7 +266,7 @@ static void make_face(lua_State *L, struct process *p)
     f->mark = &child_mark;
 }
 
-/* The strings of the table at idx as the system wants them. They and the array stay while they are on the stack. */
+/* The strings of the table at idx in the system's form. They and the array live while they are on the stack. */
 static char *const *strings(lua_State *L, int idx)
 {
     size_t n = lua_objlen(L, idx);
@@ -280,7 +280,7 @@ static char *const *strings(lua_State *L, int idx)
     return (char *const *)list;
 }
 
-/* process_spawn(argv, environment, cwd or nil, stdin, stdout, stderr, group, session) -> what is kept, child, or
+/* process_spawn(argv, environment, cwd or nil, stdin, stdout, stderr, group, session) -> process, child, or
  * nil, err, errno */
 static int l_spawn(lua_State *L)
 {
@@ -309,7 +309,7 @@ static int l_spawn(lua_State *L)
     int r = start(t, p, &s);
     if (r == SCHED_PARKED) {
         lua_insert(L, 1);
-        lua_insert(L, 1); /* what is kept, the child, the arguments */
+        lua_insert(L, 1); /* the process, the child, the arguments */
         return face_park(L, t);
     }
     if (r == 0)
@@ -330,7 +330,7 @@ static int l_environment(lua_State *L)
     return 1;
 }
 
-/* ---- the keeper's ---- */
+/* ---- for the keeper ---- */
 
 static void describe(const struct task *t, char *text, size_t n)
 {
@@ -342,7 +342,7 @@ static int attempt_end(struct task *t);
 static const struct wait_kind kind_end = {
     .name = "end", .attempt = attempt_end, .undo = netpoll_undo, .describe = describe};
 
-/* A readiness that says nothing (one of an earlier wait) is taken, and the task parks again. */
+/* Stale readiness (of an earlier wait) is taken, and the task parks again. */
 static int wait_end(struct process *p, struct task *t)
 {
     int r = 0;
@@ -381,7 +381,7 @@ static void close_poll(struct process *p)
     p->pd = NULL;
 }
 
-/* Its pid is free from here on, and those who wait hear how it ended. */
+/* Its pid is free from now on, and waiting tasks learn how it ended. */
 static void reaped(struct process *p)
 {
     list_del(&p->link);
@@ -414,7 +414,7 @@ static int l_kill_now(lua_State *L)
     return 0;
 }
 
-/* process_kill_rest(process): what is left of an ended one's group */
+/* process_kill_rest(process): kills the rest of its group after it has ended */
 static int l_kill_rest(lua_State *L)
 {
     child_kill_rest(&kept(L)->child);
@@ -428,7 +428,7 @@ static int l_kill_kept(lua_State *L)
     return face_result(L, child_kill(&p->child, l_signal_number(L, 2)));
 }
 
-/* process_signal_all(name): to all that are kept: the program ends. None is started any more */
+/* process_signal_all(name): signals all except detached ones when the program ends. No more are started */
 static int l_signal_all(lua_State *L)
 {
     const struct list *all = &face_ctx(L)->processes;
@@ -512,7 +512,7 @@ static int l_is_running(lua_State *L)
     return 1;
 }
 
-/* Methods, and its streams: what has a name. */
+/* Methods, and its streams by name. */
 static int l_index(lua_State *L)
 {
     (void)self(L);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* l_process.h - the Lua face of child processes.
  *
- * A process is a userdata around struct child, which ends with its Lua state; lua/moonpark/process.lua keeps
- * each by a task that waits for its end. What a script has is another userdata, with the streams. */
+ * A process is a userdata around struct child, and ends with its Lua state; in lua/moonpark/process.lua a keeper task
+ * holds each one and waits for its end. A script has another userdata, with the streams. */
 #ifndef MOONPARK_L_PROCESS_H
 #define MOONPARK_L_PROCESS_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* l_resolver.c - names to addresses: resolve, set_resolver.
  *
- * Resolve and set_resolver. A lookup that is waited for hangs on a userdata among the parked arguments:
- * whatever becomes of the task, the collector sees to it that the lookup is left. */
+ * The lookup that a task waits for belongs to a userdata among the parked arguments: whatever happens to the
+ * task, the collector releases the lookup. */
 #include "lua/faces.h"
 
 #include "base/errors.h"
@@ -14,7 +14,7 @@ static const char answer_mark = 0;
 
 struct answer {
     const void *mark;
-    struct lookup *lookup; /* NULL once it is left */
+    struct lookup *lookup; /* NULL once it was released */
 };
 
 static void leave(struct answer *a)
@@ -33,7 +33,7 @@ static int l_gc(lua_State *L)
 
 /* ---- waiting ---- */
 
-/* A done lookup is kept: its addresses are yet to be pushed. */
+/* A finished lookup is kept: its addresses must still be pushed. */
 static void undo(struct task *t)
 {
     struct answer *a = t->wait.extra;
@@ -48,7 +48,7 @@ static void describe(const struct task *t, char *text, size_t n)
     snprintf(text, n, "%s", a->lookup ? a->lookup->name : "");
 }
 
-/* An array of addresses, or nil, words, errno. */
+/* An array of addresses, or nil, text, errno. */
 static int push_addresses(lua_State *L, const struct lookup *l)
 {
     const struct ares_addrinfo_node *at = NULL;
@@ -151,7 +151,7 @@ static int l_resolve(lua_State *L)
     return answer->lookup->done ? tell(L, t, answer) : wait_for(L, t, answer, deadline);
 }
 
-/* resolve_check(host): raises where resolve would */
+/* resolve_check(host): raises if resolve would */
 static int l_check(lua_State *L)
 {
     struct addr a;
@@ -160,7 +160,7 @@ static int l_check(lua_State *L)
     return 0;
 }
 
-/* The strings of the table at idx stay alive in it. */
+/* The table at idx keeps its strings alive. */
 static int read_search(lua_State *L, int idx, const char **search)
 {
     if (lua_isnoneornil(L, idx))
@@ -176,8 +176,8 @@ static int read_search(lua_State *L, int idx, const char **search)
     return n;
 }
 
-/* resolver_configure(servers, search, ndots, timeout in ms, tries, lookups) -> true | nil, err, errno. nil everywhere:
- * as the system has it; servers: "address:port,..." */
+/* resolver_configure(servers, search, ndots, timeout in ms, tries, lookups) -> true | nil, err, errno. All nil:
+ * the system's settings; servers: "address:port,..." */
 static int l_configure(lua_State *L)
 {
     struct resolver *r = &face_loop(L)->resolver;

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* l_run.c - running the loop from Lua.
+/* l_run.c - the runner: runs the loop from Lua.
  *
- * The runner finishes a woken task's operation, resumes its coroutine and looks at how it
- * came back. Errors of the loop's own Lua stack (out of memory, a finalizer of the script's) can
- * strike while results are built: they are caught here, and no coroutine is lost by them.
+ * It finishes a woken task's operation (attempt, push), resumes its coroutine and checks how that came back.
+ * Errors on the loop's own Lua stack (out of memory, a finalizer of the script) can occur while results are
+ * built: they are caught here, and no coroutine is lost.
  *
- * The runner: attempt, push, resume, and what to do when one of them raises.
- *
- *   phase    an error on the loop's stack means             so
- *   IDLE     a hook of the Lua side raised                  it is reported, the loop goes on
- *   PUSH     the results could not be built                 they are built again, then given up as ENOMEM
- *   ENDED    what became of an ended task was not kept      the task failed with that error, and whoever
- *                                                           waits for it hears of that one */
+ *   phase    an error on the loop's stack means             therefore
+ *   IDLE     a hook of the Lua side raised                  it is reported, and the loop continues
+ *   PUSH     the results could not be built                 they are built again, finally given up as ENOMEM
+ *   ENDED    the results of an ended task were not kept     the task fails with that error, and tasks that
+ *                                                           wait for it get that one */
 #include "lua/faces.h"
 
 #include "base/errors.h"
@@ -37,7 +35,7 @@ static void report(const char *what, const char *message)
 
 /* ---- ending ---- */
 
-/* Keeps a task's n results, which lie on its own stack, for whoever joins it. */
+/* Keeps a task's n results, which are on its own stack, for tasks that join it. */
 static void keep_results(lua_State *L, struct task *t)
 {
     if (t->owned)
@@ -73,7 +71,7 @@ static void keep_error(lua_State *L, struct task *t)
     t->failed = true;
 }
 
-/* Pushes the hook and what it is told first: the task and its scope. They are gone after its end. */
+/* Pushes the hook and its first arguments: the task and its scope. They are gone after the task's end. */
 static void push_ended(lua_State *L, const struct task *t)
 {
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_ENDED);
@@ -81,7 +79,7 @@ static void push_ended(lua_State *L, const struct task *t)
     l_task_push_scope(L, t->parent);
 }
 
-/* Pushes the rest: what was handed over to it, in words. */
+/* Pushes the last argument: the connection that was handed over, as text. */
 static void push_handed(lua_State *L, const struct task *t)
 {
     char text[3 * ADDR_TEXT_MAX];
@@ -91,7 +89,7 @@ static void push_handed(lua_State *L, const struct task *t)
         lua_pushnil(L);
 }
 
-/* function(task, scope, connection): the Lua side hears of failures. */
+/* Calls function(task, scope, connection): tells the Lua side about failures. */
 static void call_ended_hook(lua_State *L)
 {
     if (lua_isfunction(L, -4))
@@ -147,7 +145,7 @@ static void raised(lua_State *L, struct ctx *cx, struct task *t)
     failed(L, cx, t);
 }
 
-/* It yielded, but not in a wait of ours. */
+/* It yielded, but not in one of our waits. */
 static void yielded_astray(lua_State *L, struct ctx *cx, struct task *t)
 {
     bool waiting = t->state != TASK_RUNNING;
@@ -187,8 +185,8 @@ static int push_results(lua_State *L, struct task *t)
     return face_result(L, t->wait.result);
 }
 
-/* The one place that resumes. Nothing but the n results may lie on a suspended coroutine's stack, whatever it yielded:
- * LuaJIT on some CPUs returns all that it finds there. (One that begins has its function beneath, and what it owns.) */
+/* The only place that resumes. A suspended coroutine's stack may hold only the n results, whatever it yielded: LuaJIT
+ * on some CPUs returns everything that is there. (A new one has its function beneath them, and what it owns.) */
 static void resume(lua_State *L, struct ctx *cx, struct task *t, int n)
 {
     must(lua_gettop(t->L) == n || lua_status(t->L) != LUA_YIELD);
@@ -198,7 +196,7 @@ static void resume(lua_State *L, struct ctx *cx, struct task *t, int n)
     came_back(L, cx, t, lua_resume(t->L, n));
 }
 
-/* With the n results on top of L. What the operation had on the task's stack is let go: it has ended. */
+/* Takes the n results on top of L. Drops the operation's values on the task's stack: the operation has ended. */
 static void resume_with(lua_State *L, struct ctx *cx, struct task *t, int n)
 {
     lua_settop(t->L, 0);
@@ -212,7 +210,7 @@ static void push_and_resume(lua_State *L, struct ctx *cx, struct task *t)
     resume_with(L, cx, t, push_results(L, t));
 }
 
-/* It has its values already, on its own stack: results above what it yielded, or what it begins with. */
+/* It has its values already, on its own stack: results above what it yielded, or its first arguments. */
 static void resume_in_hand(lua_State *L, struct ctx *cx, struct task *t)
 {
     int n = t->values;
@@ -245,7 +243,7 @@ static void run_task(struct loop *l, struct task *t)
     push_and_resume(cx->L, cx, t);
 }
 
-/* About to block: the Lua side may want to look at what it was told. */
+/* About to block: lets the Lua side handle what it was told. */
 static void call_idle_hook(struct loop *l)
 {
     struct ctx *cx = of_loop(l);
@@ -256,7 +254,7 @@ static void call_idle_hook(struct loop *l)
     lua_call(cx->L, 1, 0);
 }
 
-/* One a turn: should the hook raise, the others are not lost with it. A script's subscriptions come before the hook. */
+/* One per turn: if the hook raises, the others are not lost. A script's subscriptions come before the hook. */
 static void deliver_signal(struct loop *l)
 {
     lua_State *L = of_loop(l)->L;
@@ -286,7 +284,7 @@ static void give_up_push(lua_State *L, struct ctx *cx, struct task *t)
     resume_with(L, cx, t, 3);
 }
 
-/* Without memory the hook is still called: others may be waiting for what this task held. */
+/* Without memory the hook is still called: other tasks may be waiting for what this task held. */
 static void end_anyhow(lua_State *L, struct ctx *cx, struct task *t)
 {
     bool tell = cx->phase == PHASE_ENDED;
@@ -307,7 +305,7 @@ static void end_anyhow(lua_State *L, struct ctx *cx, struct task *t)
         call_ended_hook(L);
 }
 
-/* The message is on top of L. Called in a protected call of its own; may raise and be called again. */
+/* The message is on top of L. Runs in its own protected call; may raise and be called again. */
 static void recover(lua_State *L, struct ctx *cx)
 {
     struct task *t = cx->loop.sched.running;
@@ -322,7 +320,7 @@ static void recover(lua_State *L, struct ctx *cx)
         give_up_push(L, cx, t);
     } else if (phase == PHASE_ENDED && ++cx->tries < TRIES) {
         if (!t->failed)
-            keep_error(L, t); /* this one stands for what could not be kept */
+            keep_error(L, t); /* this error replaces the one that could not be kept */
         end_failed(L, cx, t);
     } else {
         report("error while a task was ending", message);
@@ -342,7 +340,7 @@ static int turns(lua_State *L)
     }
     int r;
     while ((r = loop_turn(&cx->loop)) == LOOP_GOES_ON)
-        must(lua_gettop(L) == 0); /* what a push leaves behind here is kept for as long as the loop runs */
+        must(lua_gettop(L) == 0); /* anything left here would stay as long as the loop runs */
     lua_pushinteger(L, r);
     return 1;
 }
@@ -368,8 +366,8 @@ static int run_turns(lua_State *L, struct ctx *cx)
 
 static const char *const states[] = {"goes on", "ended", "deadlock", "stopped"};
 
-/* run(fn, ...) -> the main task, "ended" | "deadlock" | "stopped"; returns when no task can go on, or
- * when it is told to */
+/* run(fn, ...) -> the main task, "ended" | "deadlock" | "stopped"; returns when no task can continue, or
+ * when it was stopped */
 static int l_run(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
@@ -388,7 +386,7 @@ static int l_run(lua_State *L)
     return 2;
 }
 
-/* go_on() -> as run: runs what is left after a run that did not end by itself */
+/* go_on() -> as run: continues with the tasks left by a run that did not end normally */
 static int l_go_on(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -401,14 +399,14 @@ static int l_go_on(lua_State *L)
     return 1;
 }
 
-/* stop(): this turn is the last: run or go_on returns "stopped", whatever is parked */
+/* stop(): makes this turn the last one: run or go_on returns "stopped", even if tasks are parked */
 static int l_stop(lua_State *L)
 {
     face_ctx(L)->loop.until = 1;
     return 0;
 }
 
-/* limit([seconds]): the same when that much real time has passed, however virtual time runs; nil: never */
+/* limit([seconds]): the same after that much real time, whatever virtual time does; nil: never */
 static int l_limit(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -433,7 +431,7 @@ static void kill_task(lua_State *L, struct ctx *cx, struct task *t)
     sched_finish(t);
 }
 
-/* kill(task): ends it as it stands, without running it again. Outside of the loop only. */
+/* kill(task): ends it without running it again. Only while the loop does not run. */
 static int l_kill(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -471,7 +469,7 @@ static int l_on_ended(lua_State *L)
     return 0;
 }
 
-/* on_idle(fn): fn(true) before the loop blocks, while watch_idle is on, and fn(false) at its time */
+/* on_idle(fn): while watch_idle is on, fn(true) is called before the loop blocks, and fn(false) at its time */
 static int l_on_idle(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -489,8 +487,8 @@ static void idle_timer_passed(struct timer *timer)
     lua_call(L, 1, 0);
 }
 
-/* watch_idle(on[, at]): whether on_idle's function is called; at that time, too, whether the loop blocks for longer or
- * not at all. That keeps no run from ending, and is no wait: a deadlock is still one. */
+/* watch_idle(on[, at]): whether on_idle's function is called; it is also called at the time `at`, even if the loop
+ * blocks for longer or not at all. That is not a wait: runs still end, and a deadlock is still one. */
 static int l_watch_idle(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -500,7 +498,7 @@ static int l_watch_idle(lua_State *L)
         return 0;
     cx->idle_timer.fire = idle_timer_passed;
     timers_del(&cx->loop.timers, &cx->idle_timer);
-    if (timed) /* no memory: then at its next chance */
+    if (timed) /* no memory: at the next opportunity */
         (void)timers_set(&cx->loop.timers, &cx->idle_timer, clock_ns(luaL_checknumber(L, 2)));
     return 0;
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* l_select.c - waiting for the first of several things.
+/* l_select.c - select: waits for the first of several channels and connections.
  *
- * Select over channels and connections.
- *
- * The cases are copied into one userdata, a waiter each, so that what the script does to its table
- * afterwards does not matter. Among ready cases one is picked at random, as Go does. A channel's
- * partner completes the exchange and hands over the results; a descriptor only wakes us to look. */
+ * The cases are copied into one userdata, with a waiter each, so that later changes of the script's table do
+ * not matter. One of the ready cases is picked at random, as in Go. A channel's partner completes the exchange
+ * and hands over the results; a descriptor only wakes the task to check. */
 #include "lua/faces.h"
 
 #include "base/errors.h"
@@ -19,7 +17,7 @@ enum case_type { CASE_RECV, CASE_SEND, CASE_CONN };
 enum { CASES_MAX = 128 };
 
 /* The arguments, from op.base on: the cases as given, the selection, then each case's object and
- * value. So everything a select uses is kept by the stack it lies on. */
+ * value. So the stack keeps alive everything that a select uses. */
 enum { ARG_SELECTION = 1, ARG_OBJECT = 2, ARG_VALUE = 3, ARGS_A_CASE = 2 };
 
 struct select_case {
@@ -46,7 +44,7 @@ static uint8_t side_of(lua_State *L, int idx)
     return POLL_W;
 }
 
-/* From the table on top of the stack; its object and value go to `place` and the one behind. */
+/* From the table on top of the stack; its object and value go to `place` and the next index. */
 static void read_case(lua_State *L, struct select_case *sc, int place)
 {
     lua_rawgeti(L, -1, 1);
@@ -156,14 +154,14 @@ static void delist(struct selection *s)
             list_del(&sc->waiter.link);
             continue;
         }
-        c->drained = false; /* the report of what has come since may have gone to us: ask again */
+        c->drained = false; /* the readiness since may have been reported to us: try again */
         if (c->stream.pd)
             netpoll_unwatch(c->stream.pd, sc->side, &sc->waiter);
     }
 }
 
-/* Sets *outside where the kernel or a deadline can end it. Old readiness is forgotten: the case was
- * looked at just now, and what comes later is reported later. */
+/* Sets *outside if the kernel or a deadline can end it. Old readiness is cleared: the case was checked just
+ * now, and later readiness is reported later. */
 static int enlist_conn(struct select_case *sc, bool *outside)
 {
     struct pollDesc *pd;
@@ -173,7 +171,7 @@ static int enlist_conn(struct select_case *sc, bool *outside)
     if (r == 0)
         r = netpoll_watch(pd, sc->side, &sc->waiter);
     if (r == -EBUSY && pd->side[sc->side].g->task == sc->waiter.task)
-        r = 0; /* an earlier case of ours stands there; after a wake all are looked at */
+        r = 0; /* an earlier case of ours is there; after a wake all are checked */
     *outside |= r == 0 && netpoll_outside(pd, sc->side);
     return r;
 }
@@ -209,7 +207,7 @@ static int park(struct selection *s, struct task *t)
     return SCHED_PARKED;
 }
 
-/* Woken by a descriptor: a channel's partner would have brought the results. */
+/* Woken by a descriptor: a channel's partner would have handed over the results. */
 static int attempt(struct task *t)
 {
     struct selection *s = t->wait.object;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* l_signal.c - a subscription holds the signals that came and were not taken, each once, in their order. One that
- * comes while a task waits is handed to it: the result of its wake. No Lua runs in between, so nothing can raise. */
+/* l_signal.c - a subscription holds the signals that arrived and were not taken, each once, in their order. One that
+ * arrives while a task waits becomes the result of the task's wake; no Lua runs in between, so nothing can raise. */
 #include "lua/l_signal.h"
 
 #include "base/errors.h"
@@ -49,7 +49,7 @@ static const struct signal_row {
     {"XFSZ", SIGXFSZ, NULL},
 };
 
-enum { SIGNALS = 32 }; /* all of the rows are below: a set of them is a word */
+enum { SIGNALS = 32 }; /* all rows are below this: a set of signals fits in a word */
 
 static const char subscription_mark = 0;
 
@@ -60,7 +60,7 @@ struct subscription {
     const struct site *site;
     uint64_t id, creator; /* as struct conn's */
     uint32_t wanted;   /* a set of signals */
-    uint32_t count;    /* of those that came */
+    uint32_t count;    /* of signals that arrived */
     uint8_t came[SIGNALS];
     bool open;
 };
@@ -139,7 +139,7 @@ bool l_signal_deliver(struct ctx *cx, int signo)
     return theirs;
 }
 
-/* Pushes the first that came, and only then takes it. */
+/* Pushes the first one that arrived, and only then takes it. */
 static int take(lua_State *L, struct subscription *s)
 {
     lua_pushstring(L, l_signal_name(s->came[0]));
@@ -263,7 +263,7 @@ struct subscription_row {
 };
 
 /* signal_subscriptions() -> an array of {text, id, creator, site} of the open ones. Copied first: building tables runs
- * finalizers, and those take subscriptions out of the list. */
+ * finalizers, which remove subscriptions from the list. */
 static int l_subscriptions(lua_State *L)
 {
     const struct list *all = &face_ctx(L)->signals;
@@ -299,21 +299,21 @@ static int l_unsubscribe(lua_State *L)
 
 /* ---- the command's ---- */
 
-/* signal_watch(name) -> true | nil, err, errno: on_signal's function hears of it */
+/* signal_watch(name) -> true | nil, err, errno: on_signal's function is called for it */
 static int l_watch(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
     return face_result(L, signals_watch(cx->loop.poller, l_signal_number(L, 1), false));
 }
 
-/* signal_ignored(name) -> boolean: whoever started this process does not want it to hear of that */
+/* signal_ignored(name) -> boolean: was this process started with that signal ignored */
 static int l_ignored(lua_State *L)
 {
     lua_pushboolean(L, signals_ignored(l_signal_number(L, 1)));
     return 1;
 }
 
-/* signal_default(name): before signal_watch; whoever caught it so far hears no more of it */
+/* signal_default(name): call it before signal_watch; an earlier handler is no longer called */
 static int l_default(lua_State *L)
 {
     signals_default(l_signal_number(L, 1));
@@ -326,7 +326,7 @@ static int l_number(lua_State *L)
     return 1;
 }
 
-/* on_signal(fn): fn(number), on the loop's own stack: it must not wait. Not of one that a script subscribed to. */
+/* on_signal(fn): fn(number) runs on the loop's own stack and must not wait. Not for signals with a subscription. */
 static int l_on_signal(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);

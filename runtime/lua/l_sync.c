@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* l_sync.c - mutex, semaphore, event.
+/* l_sync.c - mutex, semaphore, event: a count and a FIFO queue each.
  *
- * Mutex, semaphore, event: a count and a FIFO each. Released things are handed to the first
- * waiter, not put up for grabs: nobody is overtaken. */
+ * A released lock or count is handed to the first waiter directly, so no waiter is overtaken. */
 #include "lua/faces.h"
 
 #include "base/errors.h"
@@ -75,7 +74,7 @@ static int done(lua_State *L, struct task *t)
     return face_return(L, t, 1);
 }
 
-/* Checks that hold for all three, before anything is taken. */
+/* Checks for all three, before anything is taken. */
 static struct task *enter(lua_State *L, bool *refused)
 {
     struct ctx *cx = face_ctx(L);

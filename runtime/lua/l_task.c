@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* l_task.c - go, join, cancel, sleep, yield, and scopes as the Lua side builds on them.
- * A finished coroutine is kept with its slot and runs the next task: half the cost of a new one. */
+/* l_task.c - go, join, cancel, sleep, yield, and the scopes that the Lua side builds on.
+ * A finished coroutine is kept with its slot and runs the next task, at half the cost of a new one. */
 #include "lua/l_task.h"
 
 #include "base/errors.h"
@@ -22,7 +22,7 @@ struct scope_face {
     const void *mark;
     struct scope *scope; /* NULL once closed */
     bool remembered;     /* it is in FACE_SCOPES */
-    bool broken;         /* a task of it failed, and there was no memory to say how */
+    bool broken;         /* one of its tasks failed, and there was no memory for the error */
 };
 
 static struct task *self(lua_State *L, int idx)
@@ -61,8 +61,8 @@ static int grow_slots(struct ctx *cx)
     return 0;
 }
 
-/* A slot with a coroutine in it. Raises where there is no memory, with nothing taken. A finalizer that
- * runs in lua_newthread may start tasks too: so that comes first, and only then a slot is looked for. */
+/* Returns a slot with a coroutine. Raises if there is no memory, with nothing taken. A finalizer that runs in
+ * lua_newthread may start tasks too: so that comes first, and a slot is chosen afterwards. */
 static uint32_t take_slot(lua_State *L, struct ctx *cx)
 {
     bool has_thread = cx->idle_count > 0 && cx->threads[cx->idle[cx->idle_count - 1] - 1];
@@ -115,7 +115,7 @@ static int make_room(lua_State *co)
     return 0;
 }
 
-/* Room on a coroutine that does not run yet; protected there, because nothing catches an error of it. */
+/* Makes room on a coroutine that does not run yet; protected, because nothing would catch its error. */
 static void reserve(lua_State *L, lua_State *co, int n)
 {
     if (n <= LUA_MINSTACK / 2)
@@ -131,7 +131,7 @@ struct task *l_task_start(lua_State *L, struct ctx *cx, int n, struct scope *par
     struct task_face *f = face_new(L, FACE_META_TASK, sizeof *f);
     uint32_t slot = take_slot(L, cx);
     lua_State *co = cx->threads[slot - 1];
-    cx->idle_count++; /* not ours until nothing can fail any more */
+    cx->idle_count++; /* not taken until nothing can fail any more */
     reserve(L, co, n);
     lua_pushvalue(L, -1);
     lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(slot));
@@ -153,13 +153,13 @@ static int l_go(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    if (!cx->L) /* nobody would run it */
+    if (!cx->L) /* nothing would run it */
         return luaL_error(L, "no loop is running: call it inside moonpark.run");
     l_task_start(L, cx, lua_gettop(L), NULL);
     return 1;
 }
 
-/* go_inside(fn, ...) -> task: in the innermost scope that the caller has open or, where it has none, was started in */
+/* go_inside(fn, ...) -> task: in the caller's innermost open scope or, without one, in the scope it was started in */
 static int l_go_inside(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -175,7 +175,7 @@ static int l_go_inside(lua_State *L)
 
 static void leave_joiners(struct task *t) { list_del(&t->wait.self.link); }
 
-/* A suspended coroutine has room for a few values; of more, its joiner is told to fetch them. */
+/* A suspended coroutine has room for a few values; if there are more, the joiner fetches them itself. */
 enum { JOIN_VALUES = 8 };
 
 static int push_ended(lua_State *L, const struct task *target)
@@ -237,7 +237,7 @@ static int l_await(lua_State *L)
     return face_park(L, t);
 }
 
-/* results(task) -> true, results... | nil, error, traceback; only of an ended one */
+/* results(task) -> true, results... | nil, error, traceback; only of a task that has ended */
 static int l_results(lua_State *L)
 {
     struct task *t = self(L, 1);
@@ -254,7 +254,7 @@ static int l_results(lua_State *L)
             lua_rawgeti(L, 3, i);
         lua_remove(L, 3);
     } else if (t->failed) {
-        /* An error that no memory could keep has no values, not even none. */
+        /* An error that was lost for lack of memory has no values. */
         lua_pushstring(L, t->values < 0 ? errors_text(-ENOMEM) : "killed");
     }
     return lua_gettop(L) - 1;
@@ -300,14 +300,14 @@ static int l_is_canceled(lua_State *L)
     return 1;
 }
 
-/* is_awaited(task): was somebody waiting for it when it ended, who hears of it */
+/* is_awaited(task): was a task waiting for it when it ended, which learns of it */
 static int l_is_awaited(lua_State *L)
 {
     lua_pushboolean(L, self(L, 1)->awaited);
     return 1;
 }
 
-/* current() -> the task that calls, or nil */
+/* current() -> the calling task, or nil */
 static int l_current(lua_State *L)
 {
     struct task *t = face_running(face_ctx(L));
@@ -355,7 +355,7 @@ static int l_yield(lua_State *L)
     return yield_now(L, face_task(L, face_ctx(L)));
 }
 
-/* Raises at the line of who called the caller, which is coroutines.lua. */
+/* Raises at the line of our caller's caller; the caller is coroutines.lua. */
 static int refuse_pass(lua_State *L, const char *why)
 {
     luaL_where(L, 2);
@@ -399,7 +399,7 @@ static int l_scope_open(lua_State *L)
     return 1;
 }
 
-/* scope:close() -> was a wait refused because of it */
+/* scope:close() -> did its cancelling refuse a wait */
 static int l_scope_close(lua_State *L)
 {
     struct scope_face *f = scope_self(L, 1);
@@ -419,7 +419,7 @@ static int l_scope_gc(lua_State *L)
     return 0;
 }
 
-/* scope:deadline_in(seconds): cancels it then */
+/* scope:deadline_in(seconds): cancels the scope then */
 static int l_scope_deadline_in(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -448,14 +448,14 @@ static int l_scope_is_canceled(lua_State *L)
     return 1;
 }
 
-/* The task that the scope's environment tells of, on top of the stack; else what is no task. */
+/* Pushes the task that is stored in the scope's environment; or a value that is not a task. */
 static void push_blamed(lua_State *L)
 {
     lua_getfenv(L, 1);
     lua_rawgeti(L, -1, ENDED_TASK);
 }
 
-/* scope:blame(task): it failed; the first one counts. Needs no memory: the scope shares the task's environment. */
+/* scope:blame(task): that task failed; the first one counts. Needs no memory: the scope shares its environment. */
 static int l_scope_blame(lua_State *L)
 {
     struct scope_face *f = scope_self(L, 1);
@@ -469,7 +469,7 @@ static int l_scope_blame(lua_State *L)
     return 0;
 }
 
-/* scope:blamed() -> the first of its tasks that failed; or true where its error is not known; or false */
+/* scope:blamed() -> the first of its tasks that failed; or true if its error is not known; or false */
 static int l_scope_blamed(lua_State *L)
 {
     struct scope_face *f = scope_self(L, 1);
@@ -479,7 +479,7 @@ static int l_scope_blamed(lua_State *L)
     return 1;
 }
 
-/* So that a child's end can find the scope's userdata. */
+/* Lets a child's end find the scope's userdata. */
 static void remember_scope(lua_State *L, struct scope_face *f)
 {
     if (f->remembered)
@@ -521,9 +521,9 @@ static int l_scope_start(lua_State *L)
     return 1;
 }
 
-/* scope:hand_over(fn, connection) -> task: fn(connection); when it ends, however it does, the
- * connection is closed. It lies beneath fn on the coroutine's stack, which keeps it: no frame of a
- * protected call is needed around fn, and that is what an idle connection's memory depends on. */
+/* scope:hand_over(fn, connection) -> task: runs fn(connection); when it ends, in any way, the connection is
+ * closed. The connection is beneath fn on the coroutine's stack, which keeps it alive: so fn needs no frame of a
+ * protected call, and that keeps the memory of an idle connection small. */
 static int l_scope_hand_over(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
@@ -539,7 +539,7 @@ static int l_scope_hand_over(lua_State *L)
     return 1;
 }
 
-/* scope:join(): parks until its tasks have ended; only its own task may */
+/* scope:join(): parks until its tasks have ended; only for the task that opened it */
 static int l_scope_join(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* l_time.c - now, time, and the virtual clock.
  *
- * Seconds for scripts, as floats: 2^53 ns are a hundred days, so they are made of ns late. */
+ * Scripts get seconds as floats. 2^53 ns are only a hundred days, so ns are converted as late as possible. */
 #include "lua/faces.h"
 
-/* now() -> seconds on the monotonic clock that deadlines are given on */
+/* now() -> seconds on the monotonic clock, which deadlines use */
 static int l_now(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)clock_now(&face_ctx(L)->loop.clock) / 1e9);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* l_unix.c - the Lua face of what goes beyond bytes: descriptors that are passed, adopted, inherited, given away;
- * who the peer is. Adds methods to the class of connections.
+/* l_unix.c - the Lua face of passing, adopting, inheriting and giving away descriptors, and of the peer's credentials.
+ * Adds methods to the class of connections.
  *
- * Whatever holds descriptors is made before they come, and filled by what cannot fail. */
+ * The objects that hold descriptors are made before the descriptors arrive, and filled by code that cannot fail. */
 #define _GNU_SOURCE
 #include "lua/faces.h"
 
@@ -79,7 +79,7 @@ static struct conn_fds *new_fds(lua_State *L)
     return f;
 }
 
-/* The number behind the value at idx, negative where it is closed. Raises for what stands for no descriptor. */
+/* The descriptor number of the value at idx, negative if it is closed. Raises for values that are no descriptor. */
 static int number_of(lua_State *L, int idx, int item)
 {
     struct conn *c = l_conn_test(L, idx);
@@ -96,7 +96,7 @@ static int number_of(lua_State *L, int idx, int item)
     return (int)n;
 }
 
-/* The items of the table at 3 -> 0, or -EBADF where one is closed or in memory only. */
+/* Reads the items of the table at 3. Returns 0, or -EBADF if one is closed or in memory only. */
 static int gather_fds(lua_State *L, struct conn_fds *f)
 {
     size_t count = lua_objlen(L, 3);
@@ -134,7 +134,7 @@ static int l_send_fds(lua_State *L)
                  : l_conn_run(L, t, c, &conn_send_fds, l_conn_push_written);
 }
 
-/* The bytes are the last that may fail: then the descriptors change their owner. */
+/* Pushing the bytes is the last step that can fail: afterwards the descriptors change their owner. */
 static int push_received(lua_State *L, struct task *t)
 {
     struct conn *c = t->wait.object;
@@ -184,7 +184,7 @@ static int l_from_fd(lua_State *L)
     int wanted = lua_isnoneornil(L, 2) ? -1 : luaL_checkoption(L, 2, NULL, kinds);
     if (!owned)
         luaL_checknumber(L, 1);
-    int fd = owned ? *owned : (int)base_min(face_size(L, 1, 0, 0), INT_MAX); /* which no descriptor is */
+    int fd = owned ? *owned : (int)base_min(face_size(L, 1, 0, 0), INT_MAX); /* never a valid descriptor */
     if (fd < 0)
         return face_error(L, ERR_CLOSED);
     int r = adopt_look(&cx->loop, fd, &a);
@@ -217,7 +217,7 @@ static int l_detach(lua_State *L)
     if (fd < 0)
         return face_error(L, fd);
     *owned = fd;
-    return unread ? 2 : 1; /* nothing behind the one: from_fd(c:detach()) is right */
+    return unread ? 2 : 1; /* only one value, so that from_fd(c:detach()) works */
 }
 
 /* ---- inherited ---- */
@@ -234,7 +234,7 @@ static int l_activation(lua_State *L)
     return 1 + (int)ARRAY_LEN(names);
 }
 
-/* keep_fd(number) -> its kind | nil, err, errno: makes it close-on-exec, then looks */
+/* keep_fd(number) -> its kind | nil, err, errno: makes it close-on-exec, then checks it */
 static int l_keep_fd(lua_State *L)
 {
     struct ctx *cx = face_loop(L);

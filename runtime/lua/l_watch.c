@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* l_watch.c - the Lua face of watches: a connection that brings records, and what is in one.
+/* l_watch.c - the Lua face of watches: a connection that delivers records, and the decoding of a record.
  *
- * Check, open, push. Waiting, deadlines, closing and reports are the connection's. */
+ * Check, open, push. The connection does waiting, deadlines, closing and reports. */
 #include "lua/faces.h"
 
 #include "base/errors.h"

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* l_watchdog.c - stops Lua code that computes without end: for tests, the prompt, and output that nobody reads.
+/* l_watchdog.c - stops Lua code that runs without waiting: for tests, the prompt, and output without a reader.
  *
- * Processor time, not real time: a timer's signal sets a hook, and the hook raises in the
- * task that runs, at each instruction, so that no pcall holds it up. Nothing is paid until then.
+ * It counts processor time, not real time: a timer's signal sets a hook, and the hook raises in the running
+ * task, at each instruction, so that no pcall can stop it. Before that it costs nothing.
  *
- * Compiled code does not look at hooks. It leaves itself at calls of C functions, which is where most
- * endless loops go by; one that only computes cannot be stopped. After GRACE more ticks the process ends,
- * so that whoever waits for it learns why.
+ * Compiled code does not check hooks. It is left at calls of C functions, which most endless loops make; a
+ * loop that only computes cannot be stopped. After GRACE more ticks the process ends, with the reason on
+ * standard error.
  *
- * interrupts() puts a person in the timer's place: the second Ctrl-C that comes before the loop heard of the
- * first sets the hook. The prompt's own task is spared, whose end would be the program's. */
+ * With interrupts() a person replaces the timer: a second Ctrl-C that arrives before the loop learned of the
+ * first one sets the hook. The prompt's own task is spared, because the program would end with it. */
 #include "lua/faces.h"
 
 #include "loop/signals.h"
@@ -31,7 +31,7 @@ static struct {
     int signo;        /* caught, while L is set */
     int ticks;
     bool barked;
-    lua_State *victim; /* the coroutine that is being stopped; others go on */
+    lua_State *victim; /* the coroutine that is being stopped; others continue */
     uint64_t spared;   /* id of a task that is never stopped; 0: none */
     char last_words[512];
     struct sigaction before;
@@ -42,7 +42,7 @@ static bool spares(void) { return dog.spared && face_running_id(dog.cx) == dog.s
 static void bark(lua_State *L, lua_Debug *ar)
 {
     if (!face_running(dog.cx) || L == dog.cx->L || (dog.victim && L != dog.victim) || spares())
-        return; /* the loop itself runs, or another task: the hook stays */
+        return; /* the loop itself is running, or another task: the hook stays */
     dog.victim = L;
     dog.barked = true;
     luaL_where(L, lua_getinfo(L, "S", ar) && *ar->what == 'C' ? 1 : 0);
@@ -70,7 +70,7 @@ static void interrupted(int signo)
         dog.ticks = 0;
         dog.before.sa_handler(signo);
     } else if (!face_running(dog.cx) || spares()) {
-        return; /* the loop is about to hear of it, however many come */
+        return; /* the loop is about to learn of it, however many arrive */
     } else if (dog.ticks++ == 0) {
         dog.victim = NULL;
         lua_sethook(dog.L, bark, LUA_MASKCALL | LUA_MASKCOUNT, 1);
@@ -83,7 +83,7 @@ static void catch_signal(lua_State *L, int signo, void (*handler)(int), const ch
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
     dog.cx = face_ctx(L);
-    dog.L = dog.cx->L ? dog.cx->L : L; /* not a task's: that may be gone */
+    dog.L = dog.cx->L ? dog.cx->L : L; /* not a task's: it may be gone */
     dog.what = what;
     dog.signo = signo;
     dog.ticks = 0;
@@ -100,8 +100,8 @@ static void arm(lua_Number seconds)
     must(setitimer(ITIMER_VIRTUAL, &timer, NULL) == 0);
 }
 
-/* watchdog(seconds, last words): in a task that computes for that long of processor time from now on an
- * error is raised until watchdog_end; one that cannot be stopped so ends the process with the last words. */
+/* watchdog(seconds, last words): in a task that runs for this much processor time from now on without waiting, an
+ * error is raised until watchdog_end. If that cannot stop it, the process ends with the last words. */
 static int l_watchdog(lua_State *L)
 {
     lua_Number seconds = luaL_checknumber(L, 1);
@@ -113,12 +113,12 @@ static int l_watchdog(lua_State *L)
     return 0;
 }
 
-/* interrupts(): after signal_watch("INT"). In a task that computes when the second SIGINT comes an error is
- * raised until watchdog_end. The first goes to the loop, as do all while it hears of them. A task that calls it is
- * spared. Called again it forgets those that came so far. */
+/* interrupts(): to be called after signal_watch("INT"). In a task that is running when the second SIGINT arrives an
+ * error is raised until watchdog_end. The first one goes to the loop, and so do all as long as the loop handles them.
+ * The calling task is spared. Calling it again forgets the signals that arrived so far. */
 static int l_interrupts(lua_State *L)
 {
-    if (dog.L && dog.signo == SIGINT) { /* again: its handler stays, or those that come meanwhile would kill */
+    if (dog.L && dog.signo == SIGINT) { /* again: its handler stays, or signals in between would kill */
         lua_sethook(dog.L, NULL, 0, 0);
         dog.ticks = 0;
         return 0;
@@ -143,9 +143,9 @@ static int l_watchdog_end(lua_State *L)
     return 1;
 }
 
-/* ---- output that nobody reads ---- */
+/* ---- output without a reader ---- */
 
-/* Seconds of processor time after the first one that the loop has not heard of. */
+/* Seconds of processor time after the first signal that the loop has not handled. */
 enum { PIPE_IS_UNHEARD = 1, PIPE_KILLS = 3 };
 
 static struct {
@@ -165,8 +165,8 @@ static void end_now(lua_State *L, lua_Debug *ar)
         lua_pop(L, 1);
 }
 
-/* In a handler, but not amid code of ours: the signal is the write's that has failed, and compiled Lua code has called
- * that. */
+/* In a handler, but never inside our own code: the signal comes from a failed write, which compiled Lua code
+ * called. */
 static void close_and_die(int signo)
 {
     while (!list_empty(&broken.loop->conns))
@@ -174,7 +174,7 @@ static void close_and_die(int signo)
     _exit(128 + signo);
 }
 
-/* Each write brings another one, and what has a loop of its own to print may print for long before it waits. */
+/* Each write raises another one, and a script that prints in a loop may print for long before it waits. */
 static void pipe_broke(int signo)
 {
     int saved = errno;
@@ -191,9 +191,9 @@ static void pipe_broke(int signo)
     errno = saved;
 }
 
-/* end_by_pipe(ending): after signal_watch("PIPE"), once in a process. The loop hears of the first SIGPIPE when it runs
- * again. ending() is called in the middle of a task that goes on to write for a second without waiting; a process that
- * even this does not end (compiled code) closes its connections and ends two seconds later. */
+/* end_by_pipe(ending): to be called once in a process, after signal_watch("PIPE"). The loop learns of the first SIGPIPE
+ * when it runs again. If a task keeps writing for a second without waiting, ending() is called in the middle of it. If
+ * even this does not end the process (compiled code), it closes its connections and exits two seconds later. */
 static int l_end_by_pipe(lua_State *L)
 {
     struct sigaction action = {.sa_handler = pipe_broke, .sa_flags = SA_RESTART};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* site.c - a hash table of call paths, built from the outermost frame kept to the innermost. */
+/* site.c - a hash table of call paths, built from the outermost frame that is kept to the innermost. */
 #include "lua/site.h"
 
 #include "base/sys.h"
@@ -9,7 +9,7 @@
 
 enum { BUCKETS = 1024, HASHED = 16 };
 
-/* Of the path only its length and its end: they differ in nearly all cases, and paths may be long. */
+/* Uses only the length and the end of the path: they nearly always differ, and paths may be long. */
 static uint32_t hash(const struct site *outer, const char *path, size_t n, int line)
 {
     uint32_t h = 2166136261u ^ (uint32_t)line ^ (uint32_t)((uintptr_t)outer >> 4) ^ (uint32_t)n << 16;
@@ -46,8 +46,8 @@ static const struct site *intern(struct sites *sites, const struct site *outer, 
     return s ? s : outer;
 }
 
-/* Not short_src for a file: that one is cut in front where a path is long, so that files of one folder begin
- * differently. What is no file may have its whole text as its source. */
+/* Not short_src for files: long paths are cut at the front there, so that files of one folder begin differently.
+ * Without a file, the source may be the whole text. */
 static const char *path_of(const lua_Debug *ar) { return ar->source[0] == '@' ? ar->source + 1 : ar->short_src; }
 
 int sites_set_library(struct sites *sites, const char *path)
@@ -80,7 +80,7 @@ const struct site *site_here(struct sites *sites, lua_State *L, int level)
         if (ar[n].currentline <= 0)
             continue; /* C frames say nothing */
         enough = !sites->deep && !site_is_own(sites, path_of(&ar[n]));
-        n += sites->deep || enough; /* what of ours led there says nothing either */
+        n += sites->deep || enough; /* frames of ours that led there say nothing either */
     }
     const struct site *s = NULL;
     while (n-- > 0)

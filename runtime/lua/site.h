@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* site.h - where in the script something was made: a few frames, each call path kept once.
  *
- * Reads Lua stacks. A path is a chain of nodes from the innermost frame outward; equal paths
- * share nodes, so remembering where a task was started costs a look-up and eight bytes. The number of
- * nodes is bounded; past the bound a path is cut short at its outer end. */
+ * Reads Lua stacks. A path is a chain of nodes from the innermost frame outward. Equal paths share nodes, so
+ * remembering where a task was started costs a look-up and eight bytes. The number of nodes is limited; beyond
+ * the limit a path is cut at its outer end. */
 #ifndef MOONPARK_SITE_H
 #define MOONPARK_SITE_H
 
@@ -13,29 +13,29 @@
 
 struct site {
     const struct site *outer;
-    struct site *next; /* of the same hash */
+    struct site *next; /* with the same hash */
     int line;
-    char path[]; /* the file's, whole; of what is no file, lua_Debug.short_src */
+    char path[]; /* the full path of the file; without a file, lua_Debug.short_src */
 };
 
 struct sites {
     struct site **buckets;
     uint32_t count;
-    bool deep;         /* keep whole paths, not only up to the first frame of the script's own */
-    char *library;     /* the path that moonpark's own files begin with; NULL: not known */
+    bool deep;         /* keep whole paths, not only up to the first frame of the script */
+    char *library;     /* the prefix of the paths of moonpark's own files; NULL: not known */
     size_t library_length;
 };
 
 enum { SITE_FRAMES = 12, SITE_NODES_MAX = 16384 };
 
-/* Files whose path begins with this are moonpark's own. 0 or -ENOMEM. */
+/* Sets the prefix of the paths of moonpark's own files. Returns 0 or -ENOMEM. */
 int sites_set_library(struct sites *sites, const char *path);
 
 /* Is the file of that path moonpark's own? */
 bool site_is_own(const struct sites *sites, const char *path);
 
-/* From `level` outward, the first frame that is not moonpark's own; the whole path if there is none, or `deep` is set.
- * NULL if nothing of the script runs there, or without memory: only reports depend on it. */
+/* The first frame, from `level` outward, that is not moonpark's own; the whole path if there is none, or `deep` is set.
+ * NULL if no code of the script runs there, or without memory: only reports depend on it. */
 const struct site *site_here(struct sites *sites, lua_State *L, int level);
 
 /* Pushes {"file.lua:3", ...}, innermost first. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* addr.c - splits at the last colon, then lets inet_pton judge: it takes no short or octal forms.
- * One pass takes a text apart and fills in the address, because every dial begins with it. */
+/* addr.c - splits at the last colon, then leaves the check to inet_pton, which takes no short or octal forms.
+ * One pass splits the text and fills in the address, because every dial begins with it. */
 #include "net/addr.h"
 
 #include "base/sys.h"
@@ -32,7 +32,7 @@ static int read_port(const char *text, size_t n)
 
 static bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
 
-/* Not isalnum(), which knows the user's language. */
+/* Not isalnum(), which depends on the locale. */
 static bool is_name_byte(unsigned char c)
 {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
@@ -43,7 +43,7 @@ static bool is_hex_digit(unsigned char c)
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* "127", "0x7f": what resolvers of old take for a part of an IPv4 address. */
+/* "127", "0x7f": old resolvers take these as parts of an IPv4 address. */
 static bool is_number(const char *label, size_t n)
 {
     bool hex = n >= 2 && label[0] == '0' && (label[1] == 'x' || label[1] == 'X');
@@ -53,8 +53,8 @@ static bool is_number(const char *label, size_t n)
     return true;
 }
 
-/* Letters, digits, '-', '_' in labels of 1 to 63 bytes. What ends in a number
- * would be an IPv4 address, and is not one of those that inet_pton takes. */
+/* Letters, digits, '-', '_' in labels of 1 to 63 bytes. A text that ends in a number
+ * would be an IPv4 address, but not one that inet_pton takes. */
 static bool is_name(const char *host, size_t n)
 {
     size_t label = 0;
@@ -73,7 +73,7 @@ static bool is_name(const char *host, size_t n)
     return label > 0 && !is_number(host + n - label, label);
 }
 
-/* A copy that ends: inet_pton wants one. False where it is too long for any numeric address. */
+/* Makes a terminated copy, as inet_pton needs. False: too long for any numeric address. */
 static bool terminated(char *to, size_t size, const char *host, size_t n)
 {
     if (n >= size)
@@ -101,8 +101,8 @@ static int read_index(const char *zone, size_t n)
     return index <= INT32_MAX ? (int)index : 0;
 }
 
-/* What follows the '%': an interface's name or its number. An interface that is not there is not the
- * text's fault: it gets a number that none has, and the kernel says so to who uses the address. */
+/* Reads what follows the '%': the name or number of an interface. An interface that does not exist is not an
+ * error of the text: it gets a number that no interface has, and the kernel reports it when the address is used. */
 static bool read_zone(const char *zone, size_t n, uint32_t *index)
 {
     char name[IF_NAMESIZE];
@@ -299,7 +299,7 @@ static size_t format_unix(const struct addr *a, char *text)
     size_t n = a->len > offsetof(struct sockaddr_un, sun_path)
                    ? a->len - offsetof(struct sockaddr_un, sun_path)
                    : 0;
-    n = base_min(n, sizeof a->un.sun_path); /* the kernel counts a zero that has no room there */
+    n = base_min(n, sizeof a->un.sun_path); /* the kernel counts a zero for which there is no room */
     bool abstract = n > 0 && a->un.sun_path[0] == '\0';
     if (!abstract)
         n = strnlen(a->un.sun_path, n);
@@ -322,7 +322,7 @@ static size_t put_number(char *to, unsigned number)
     return n;
 }
 
-/* By hand, because every datagram that is received has its sender's address written. */
+/* By hand, because the sender's address of every received datagram is formatted. */
 static size_t format_inet(const struct addr *a, char *text)
 {
     const uint8_t *bytes = (const uint8_t *)&a->in.sin_addr;
@@ -336,7 +336,7 @@ static size_t format_inet(const struct addr *a, char *text)
     return at;
 }
 
-/* With its zone, where it has one. */
+/* With its zone, if it has one. */
 static size_t format_host6(const struct addr *a, char *text)
 {
     char host[INET6_ADDRSTRLEN] = "", zone[IF_NAMESIZE + 1] = "%";

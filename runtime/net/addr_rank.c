@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* addr_rank.c - the rules, in the order of their weight, are bits of one number. An IPv4 address is looked at as the
- * IPv6 address that it is mapped to, so that one table has both. */
+/* addr_rank.c - the rules are bits of one number, in the order of their weight. An IPv4 address is treated as the
+ * IPv6 address that it maps to, so that one table has both. */
 #include "net/addr_rank.h"
 
 #include "base/sys.h"
@@ -26,7 +26,7 @@ static const struct {
     {{0}, 0, 40, 1},
 };
 
-/* How many bits at the front are the same. */
+/* The length of the common prefix, in bits. */
 static unsigned common_bits(const uint8_t *a, const uint8_t *b)
 {
     unsigned n = 0;
@@ -68,7 +68,7 @@ static unsigned scope_of(const uint8_t *a, bool ipv4)
     return policies[policy_of(a)].bits == 128 ? LINK_LOCAL : GLOBAL;
 }
 
-/* Where the kernel would speak from; false: it cannot reach that address. */
+/* The source address that the kernel would use; false: it cannot reach that address. */
 static bool find_source(const struct sockaddr *to, socklen_t len, struct sockaddr_in6 *source)
 {
     socklen_t room = sizeof *source;

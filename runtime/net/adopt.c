@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* adopt.c - sockets say what they are; everything else is tried. O_NONBLOCK comes last: it is shared by every
+/* adopt.c - sockets say what they are; other descriptors are tried. O_NONBLOCK comes last: it is shared by every
  * copy of a descriptor, in other processes too, so nothing may fail after it. */
 #include "net/adopt.h"
 
@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-/* Compares with everything that is open: this is done when a program starts, not for each client. */
+/* Compares with everything that is open: this happens at program start, not for each client. */
 static bool in_use(const struct loop *l, int fd)
 {
     const struct pollDesc *pd;

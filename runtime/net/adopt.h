@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* adopt.h - a descriptor that somebody else has opened becomes a stream of ours, if it is fit for one.
+/* adopt.h - makes a stream from a descriptor that other code opened, if it is suitable.
  *
- * Called by the Lua face. Where it fails the descriptor is left as it was, open, and the caller's. */
+ * On failure the descriptor is left as it was, open, and still belongs to the caller. */
 #ifndef MOONPARK_ADOPT_H
 #define MOONPARK_ADOPT_H
 
@@ -12,13 +12,13 @@ struct adopted {
     enum conn_kind kind;
 };
 
-/* Looks only. 0; -EBADF; ERR_IN_USE: it belongs to a connection, a pollDesc or the poller; ERR_NOT_POLLABLE: a file
- * or a folder; ERR_WRONG_KIND: a socket that is neither for streams nor for datagrams, or of no family of ours;
- * -ENOTCONN. */
+/* Only checks. Returns 0; -EBADF; ERR_IN_USE: it belongs to a connection, a pollDesc or the poller; ERR_NOT_POLLABLE:
+ * a file or a folder; ERR_WRONG_KIND: a socket that is neither for streams nor for datagrams, or of an unsupported
+ * family; -ENOTCONN. */
 int adopt_look(struct loop *l, int fd, struct adopted *a);
 
-/* The same, and takes it: non-blocking, close-on-exec, with the defaults of our TCP sockets. What is no socket is
- * watched from now on, because only that shows whether it can be: ERR_NOT_POLLABLE. */
+/* The same, and adopts it: non-blocking, close-on-exec, with the defaults of our TCP sockets. Descriptors other than
+ * sockets are watched from now on, because only that shows whether they can be: ERR_NOT_POLLABLE. */
 int adopt_take(struct loop *l, int fd, struct adopted *a);
 
 #endif

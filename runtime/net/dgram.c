@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dgram.c - UDP and unix datagrams differ in how an address is read; the rest is the same calls.
- * An IPv6 socket takes IPv4 addresses in their mapped form, and nobody above sees that form. */
+/* dgram.c - UDP and unix datagrams differ in how addresses are read; the calls are the same.
+ * An IPv6 socket takes IPv4 addresses in their mapped form, which callers never see. */
 #define _GNU_SOURCE
 #include "net/dgram.h"
 
@@ -67,7 +67,7 @@ static int open_at(const struct addr *local, const struct addr *peer, const stru
     if (fd < 0)
         return fd;
     int r = set_options(fd, a, o);
-    bool late = a->any.sa_family == AF_UNIX; /* where the peer is not there, no path is left behind */
+    bool late = a->any.sa_family == AF_UNIX; /* if the peer does not exist, no path is left behind */
     if (r == 0 && peer && late)
         r = connect_to(fd, AF_UNIX, peer);
     if (r == 0 && local && !is_unnamed(local))
@@ -104,7 +104,7 @@ static void received(struct dgram *d, const char *at, size_t length, socklen_t l
     d->from.len = (socklen_t)base_min(len, sizeof d->from.un);
     d->from.wildcard = false;
     d->from.dgram = true;
-    if (len == 0) { /* a unix sender without a name: the kernel has written nothing */
+    if (len == 0) { /* a unix sender without a name: the kernel wrote nothing */
         d->from.any.sa_family = AF_UNIX;
         d->from.len = offsetof(struct sockaddr_un, sun_path);
     }
@@ -144,7 +144,7 @@ int dgram_receive_many(struct stream *s, struct dgrams *ds, size_t count, size_t
 
 /* ---- sending ---- */
 
-/* 0, or why nothing can be sent from s to that address. IPv4 becomes mapped on an IPv6 socket. */
+/* Returns 0, or why s cannot send to that address. Maps IPv4 addresses on an IPv6 socket. */
 static int fit(const struct stream *s, struct addr *a)
 {
     if (s->ops == &dgram_udp6)
@@ -220,7 +220,7 @@ const char *dgram_parse(const struct stream *s, struct dgrams *ds, struct addr *
     if (a->wildcard)
         addr_loopback4(a);
     a->dgram = true;
-    if (text[0] == 'u') /* what is right for one kind of socket only is not kept */
+    if (text[0] == 'u') /* forms that are valid for one kind of socket only are not cached */
         remember(&ds->target, a, text, n);
     return NULL;
 }
@@ -236,7 +236,7 @@ const char *dgram_text(struct dgrams *ds, const struct addr *a, size_t *n)
 
 /* ---- groups ---- */
 
-/* A host without its port, by way of an address that has one. */
+/* Reads a host without a port, by adding one. */
 static const char *parse_host(struct addr *a, const char *host)
 {
     char text[ADDR_TEXT_MAX];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dns.c - c-ares wants to be told of levels and reads a stream once a call; events are edges. So every socket keeps
- * what is known of it until the system says EAGAIN, and `work` goes on as long as something is known. */
+/* dns.c - c-ares expects levels and reads a stream once per call, but events are edges. So every socket remembers its
+ * readiness until the system says EAGAIN, and `work` continues while a socket is ready. */
 #include "net/dns.h"
 
 #include "base/errors.h"
@@ -14,10 +14,10 @@
 #include <string.h>
 
 enum {
-    BUDGET = 256,            /* datagrams and pieces of streams taken before others have their turn */
+    BUDGET = 256,            /* datagrams and pieces of streams taken before other work gets its turn */
     CREDIT = 100,            /* queries in one burst: a server's receive buffer holds about twice as many datagrams */
-    PACE = 10 * 1000 * 1000, /* ns until the next burst, where no answer has come */
-    ROUNDING = 1000 * 1000,  /* ns: c-ares says its timeouts in whole ms, cut off */
+    PACE = 10 * 1000 * 1000, /* ns until the next burst if no answer came */
+    ROUNDING = 1000 * 1000,  /* ns: c-ares gives its timeouts in whole ms, rounded down */
     RECEIVE_BUFFER = 1 << 20,
 };
 
@@ -29,12 +29,12 @@ struct dns_socket {
     bool dgram;
     bool readable, writable; /* as far as is known */
     bool wants_write;        /* c-ares has something to send on a stream */
-    int failed;              /* a datagram could not be sent: told to who receives */
+    int failed;              /* a datagram could not be sent: reported by the next receive */
 };
 
 /* ---- memory ---- */
 
-/* c-ares does not say whose call an allocation belongs to; it is the thread's that goes on. */
+/* c-ares does not say which call an allocation belongs to: it is this thread's current one. */
 static _Thread_local bool starved;
 
 static void *library_alloc(size_t n)
@@ -71,7 +71,7 @@ static void enter(struct dns *d)
 
 static int trouble_now(const struct dns *d) { return starved ? -ENOMEM : d->trouble; }
 
-/* It cannot be said which query a failure belongs to: all that are under way may lack something now. */
+/* It is unknown which query a failure belongs to: all running ones may lack something now. */
 static void leave(struct dns *d)
 {
     d->inside = false;
@@ -108,7 +108,7 @@ static int fail(int code)
     return -1;
 }
 
-/* What this machine is to blame for, unlike a server that refuses or a family that it has not. */
+/* Failures caused by this machine, unlike a server that refuses or a missing address family. */
 static int blame(struct dns *d, int code)
 {
     if (code == -EMFILE || code == -ENFILE || code == -ENOBUFS || code == -ENOMEM || code == -ENOSPC)
@@ -140,7 +140,7 @@ static int library_connect(ares_socket_t fd, const struct sockaddr *to, ares_soc
     return r < 0 ? fail(r) : 0;
 }
 
-/* Those that only ask for a source address, to sort by, were never watched. */
+/* Sockets that only determine a source address, for sorting, were never watched. */
 static int library_close(ares_socket_t fd, void *data)
 {
     struct dns_socket *s = find(data, fd);
@@ -154,7 +154,7 @@ static int library_close(ares_socket_t fd, void *data)
     return 0;
 }
 
-/* A datagram without a byte is no answer; c-ares would take it for the end of the socket. */
+/* An empty datagram is no answer; c-ares would take it for the end of the socket. */
 static ares_ssize_t receive(struct dns *d, struct dns_socket *s, void *bytes, size_t n, struct sockaddr *from,
                             socklen_t *len)
 {
@@ -169,7 +169,7 @@ static ares_ssize_t receive(struct dns *d, struct dns_socket *s, void *bytes, si
         if (r == 0 && s->dgram)
             r = -EAGAIN;
     }
-    return r > (ssize_t)n ? (ssize_t)n : r; /* the rest of a datagram that did not fit is gone */
+    return r > (ssize_t)n ? (ssize_t)n : r; /* the excess of a datagram that did not fit is lost */
 }
 
 static ares_ssize_t library_recv(ares_socket_t fd, void *bytes, size_t n, int flags, struct sockaddr *from,
@@ -180,9 +180,9 @@ static ares_ssize_t library_recv(ares_socket_t fd, void *bytes, size_t n, int fl
     return r < 0 ? blame(data, (int)r) : r;
 }
 
-/* A datagram that finds no room counts as lost on its way: it is sent again when no answer comes. Another failure may
- * be that of one sent before (nobody listens), and c-ares would move only this query to the next server: so it is told
- * to who receives, and all move. */
+/* A datagram that finds no room counts as lost in transit: it is sent again when no answer comes. Other failures may
+ * belong to an earlier datagram (no listener), and c-ares would move only this query to the next server. So the next
+ * receive reports them, and all queries move. */
 static ares_ssize_t send_datagram(struct dns_socket *s, const struct iovec *iov)
 {
     int r = (int)sys_send_to(s->fd, iov->iov_base, iov->iov_len, NULL, 0);
@@ -213,7 +213,7 @@ static const struct ares_socket_functions functions = {
 
 static bool notified(struct pollDesc *pd, uint32_t events);
 
-/* It is connected, or on the way: from now on it is watched. */
+/* It is connected or connecting: it is watched from now on. */
 static int watch(struct dns *d, int fd, bool dgram)
 {
     struct dns_socket *s = sys_alloc(sizeof *s);
@@ -235,7 +235,7 @@ static int library_created(ares_socket_t fd, int type, void *data)
     int r = watch(data, fd, type == SOCK_DGRAM);
     if (r < 0) {
         ((struct dns *)data)->trouble = r;
-        return -1; /* no other number will do */
+        return -1; /* it must have this number */
     }
     if (type == SOCK_DGRAM)
         (void)sys_setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){RECEIVE_BUFFER}, sizeof(int));
@@ -284,7 +284,7 @@ static void serve_sockets(struct dns *d)
     }
 }
 
-/* What is used up is asked for again. */
+/* Readiness that is used up is asked for again. */
 static void arm_sockets(const struct dns *d)
 {
     for (struct list *l = d->sockets.next; l != &d->sockets; l = l->next) {
@@ -296,7 +296,7 @@ static void arm_sockets(const struct dns *d)
     }
 }
 
-/* To ask c-ares takes time for each of its queries; no query that comes later is due earlier. */
+/* Asking c-ares takes time for each of its queries; no later query is due earlier. */
 static int64_t retry_at(struct dns *d, int64_t now)
 {
     struct timeval left;
@@ -307,8 +307,8 @@ static int64_t retry_at(struct dns *d, int64_t now)
     return d->retry_at;
 }
 
-/* When there is something to do without an event: ns, 0: never. c-ares knows real time only: on a virtual clock, which
- * would jump to each retry at once, a query that got lost is not repeated. */
+/* When there is work to do without an event: ns, 0: never. c-ares uses real time only: with a virtual clock, which
+ * would jump to each retry at once, a lost query is not repeated. */
 static int64_t next_step(struct dns *d)
 {
     int64_t now = clock_now(&d->loop->clock);
@@ -396,7 +396,7 @@ static int fill(struct ares_options *o, const struct dns_settings *s)
     return mask;
 }
 
-/* Without a descriptor to spare c-ares could not read resolv.conf, and would ask 127.0.0.1 instead. */
+/* Without a free descriptor c-ares could not read resolv.conf, and would ask 127.0.0.1 instead. */
 static int probe(void)
 {
     int fd = sys_socket(AF_UNIX, SOCK_DGRAM);
@@ -408,7 +408,7 @@ static int probe(void)
 
 static int failure(void) { return starved ? -ENOMEM : ERR_SERVER; }
 
-/* What c-ares knows of search domains and their like, its own reading of the system's files included. */
+/* The search domains and so on that c-ares uses, including those that it read from the system's files. */
 static int learn(struct dns *d, struct ares_channeldata *from)
 {
     int mask;
@@ -446,7 +446,7 @@ static int open_channel(struct dns *d, const struct dns_settings *s, struct ares
     return starved ? failure() : 0;
 }
 
-/* A channel that looks into one place alone, where the order has that. */
+/* A channel that looks in one place only, if the order includes that place. */
 static int open_single(struct dns *d, const struct dns_settings *s, const char *lookups, struct ares_channeldata **out)
 {
     struct dns_settings single = *s;
@@ -454,7 +454,7 @@ static int open_single(struct dns *d, const struct dns_settings *s, const char *
     return strpbrk(d->rules.order, lookups) ? open_channel(d, &single, out) : 0;
 }
 
-/* What has not been said is as the system has it; where that says nothing either, as resolv.conf(5) does. */
+/* Missing settings are taken from the system; if it has none either, from the defaults of resolv.conf(5). */
 static int complete(struct dns_settings *s)
 {
     struct resolv_conf system = {0};
@@ -466,8 +466,8 @@ static int complete(struct dns_settings *s)
     return r;
 }
 
-/* The first channel tells in which order the system, or the settings, would have things: where that is one place, it is
- * that place's. */
+/* The first channel shows in which order the system, or the settings, look things up: if that is one place only, it
+ * becomes the channel for that place. */
 static int open_channels(struct dns *d, const struct dns_settings *given)
 {
     struct ares_channeldata *first = NULL;
@@ -536,7 +536,7 @@ static void keep(struct dns_query *q, int code, struct ares_addrinfo *found)
 
 static void nothing(struct dns *d) { (void)d; }
 
-/* The name, then "localhost", then what needs no file at all. */
+/* The name, then "localhost", then an address that needs no file. */
 static void ask_local(struct dns *d, struct local *l)
 {
     int family = l->query.family, last = family == AF_INET6 ? AF_INET6 : AF_INET;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dns_walk.c - a name is asked for with a dot at its end, so that c-ares adds no domain, and for each family by itself:
- * then its one status belongs to one question. */
+/* dns_walk.c - asks for names with a dot at the end, so that c-ares adds no domain, and for each family separately, so
+ * that its status belongs to one question. */
 #include "net/dns_walk.h"
 
 #include "base/errors.h"
@@ -76,7 +76,7 @@ static void finish(struct dns_walk *w, int code)
     w->done(w, code, code < 0 ? NULL : found);
 }
 
-/* Adds what was found to what there is. */
+/* Adds the found addresses to the others. */
 static void keep(struct dns_walk *w, struct ares_addrinfo *found)
 {
     if (!w->found && found->nodes) {
@@ -121,7 +121,7 @@ static int count_dots(const char *name)
     return n;
 }
 
-/* name "." domain ".", or false: too long to be asked for. domain: "" is the root. */
+/* Makes name "." domain "."; false: too long to ask for. domain "" is the root. */
 static bool join(char text[static NAME_MAX_DOTTED + 1], const char *name, const char *domain)
 {
     size_t n = strlen(name), m = strlen(domain);
@@ -131,7 +131,7 @@ static bool join(char text[static NAME_MAX_DOTTED + 1], const char *name, const 
            NAME_MAX_DOTTED;
 }
 
-/* The next name to ask for. With ndots dots it is asked for as it is first, else last; with one at its end only so. */
+/* The next name to ask for. With ndots dots the name itself is first, otherwise last; with a final dot only it. */
 static bool next_name(struct dns_walk *w, char text[static NAME_MAX_DOTTED + 1])
 {
     const struct dns_rules *r = w->rules;
@@ -149,13 +149,13 @@ static bool next_name(struct dns_walk *w, char text[static NAME_MAX_DOTTED + 1])
 
 static void walk(struct dns_walk *w);
 
-/* Of two failures the one to tell: what ends everything; then what a server has said. */
+/* Which of two failures is reported: one that ends everything; then one from a server. */
 static int worse(int a, int b)
 {
     return b == -ENOMEM || b == ERR_CLOSED || a == 0 || (a == ERR_TIMEOUT && b != 0) ? b : a;
 }
 
-/* One of the questions for the name at hand has its end. That there is no such name holds for all types (RFC 8020). */
+/* A question for the current name has ended. "No such name" holds for all types (RFC 8020). */
 static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *found)
 {
     struct dns_walk *w = arg;
@@ -183,10 +183,10 @@ static void ask_servers(struct dns_walk *w, const char *name)
     }
 }
 
-/* ---- the way ---- */
+/* ---- the steps ---- */
 
-/* What the last step has brought: true, and the walk is done; or on to the next one. A failure of the servers ends
- * their part: the name may be there, and a later domain must not take its place. */
+/* Judges the last step: true, and the walk is done; or continues with the next one. A failure of the servers ends
+ * their part: the name may exist, and a later domain must not take its place. */
 static bool is_decided(struct dns_walk *w)
 {
     int trouble = w->trouble;

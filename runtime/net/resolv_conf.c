@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* resolv_conf.c - a line at a time; the limits are those of the C library, and a 0 is the least, as there. */
+/* resolv_conf.c - line by line; the limits are the C library's, and 0 means the minimum, as there. */
 #include "net/resolv_conf.h"
 
 #include "base/sys.h"
@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TIMEOUT_MOST = 30, ATTEMPTS_MOST = 5, ROOM = 16384 }; /* bytes of the file that are looked at */
+enum { TIMEOUT_MOST = 30, ATTEMPTS_MOST = 5, ROOM = 16384 }; /* bytes of the file that are read */
 
 const char resolv_conf_path[] = "/etc/resolv.conf";
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* The number behind `name` where the word is "name:number", else `otherwise`. */
+/* The number if the word is "name:number", otherwise `otherwise`. */
 static int number_of(const char *word, size_t n, const char *name, int most, int otherwise)
 {
     size_t at = strlen(name);

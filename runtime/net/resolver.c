@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* resolver.c - a service is a channel with the lookups on it. A new configuration makes a new service; the old one
- * serves what it has and goes. A service whose lookups nobody wants goes at once, with their sockets and timers. */
+/* resolver.c - a service is a channel with its lookups. A new configuration makes a new service; the old one finishes
+ * its lookups and goes. A service without wanted lookups goes at once, with its sockets and timers. */
 #include "net/resolver.h"
 
 #include "base/errors.h"
@@ -18,7 +18,7 @@ struct service {
     struct list link;
     struct resolver *resolver;
     struct dns dns;
-    uint32_t wanted; /* of its lookups, together */
+    uint32_t wanted; /* total of its lookups */
 };
 
 static const struct dns_settings the_system = {.search_count = -1, .ndots = -1, .timeout = -1, .tries = -1};
@@ -36,7 +36,7 @@ static void service_close(struct service *s)
     sys_free(s);
 }
 
-/* Is there a reason for it to go on? */
+/* Is there a reason to keep it? */
 static void service_settled(struct dns *d)
 {
     struct service *s = of_dns(d);
@@ -63,7 +63,7 @@ static int service_open(struct resolver *r, struct service **out)
     return 0;
 }
 
-/* No new lookups; those that it has go on. */
+/* It gets no new lookups; those that it has continue. */
 static void retire(struct resolver *r)
 {
     struct service *s = r->current;
@@ -72,7 +72,7 @@ static void retire(struct resolver *r)
         service_close(s);
 }
 
-/* What cannot be looked at is as it was. */
+/* A file that cannot be checked counts as unchanged. */
 static void look_at_system(struct resolver *r)
 {
     int64_t now = clock_now(&r->loop->clock);
@@ -146,7 +146,7 @@ static struct lookup *same_in(struct list *queries, const char *host, size_t n, 
     return NULL;
 }
 
-/* One of that name that is under way. */
+/* A running lookup of that name. */
 static struct lookup *join(struct service *s, const char *host, size_t n, int family)
 {
     struct lookup *l = same_in(&s->dns.running, host, n, family);
@@ -159,7 +159,7 @@ static struct lookup *join(struct service *s, const char *host, size_t n, int fa
     return l;
 }
 
-/* RFC 6761, 6.3: such names are not asked for, whatever the search domains are. */
+/* RFC 6761, 6.3: servers are never asked for such names, whatever the search domains are. */
 static bool is_localhost(const char *host, size_t n)
 {
     static const char name[] = "localhost";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* unix_listen.c - on Linux bind takes the mode from the socket and narrows it by the umask: so the socket is given
- * its mode before, and the path what the umask has taken after. No umask is changed: it is the whole process's. */
+/* unix_listen.c - on Linux bind takes the mode from the socket and applies the umask: so the socket gets its mode
+ * before, and the path gets back what the umask removed after. The umask itself never changes: it is the process's. */
 #include "net/unix_listen.h"
 
 #include "base/sys.h"
@@ -30,7 +30,7 @@ static void folder_of(const char *path, char folder[static PATH_SIZE])
         strcpy(folder, ".");
 }
 
-/* A descriptor that holds the lock, or -errno. */
+/* Returns a descriptor that holds the lock, or -errno. */
 static int lock_folder(const char *path)
 {
     char folder[PATH_SIZE];
@@ -55,7 +55,7 @@ static bool is_socket(const struct sys_file *f) { return S_ISSOCK(f->mode); }
 
 static bool same(const struct sys_file *a, const struct sys_file *b) { return a->dev == b->dev && a->ino == b->ino; }
 
-/* A socket file that no process holds any more. */
+/* Is it a socket file that no process holds any more? */
 static bool is_stale(const struct addr *a)
 {
     struct sys_file before, after;
@@ -88,16 +88,16 @@ int unix_path_bound(struct unix_path *p, int mode)
         return fd;
     int r = sys_file_of(fd, &file);
     if (r == 0 && !is_socket(&file))
-        r = -EADDRINUSE; /* somebody has put it in our place */
+        r = -EADDRINUSE; /* another process put it there first */
     if (r == 0)
         p->file = file;
     if (r == 0 && mode >= 0 && (file.mode & 0777) != (uint32_t)mode)
-        r = sys_chmod(fd, (uint32_t)mode); /* by way of a descriptor: it is never another file that is changed */
+        r = sys_chmod(fd, (uint32_t)mode); /* through a descriptor, so that no other file is changed */
     sys_close(fd);
     return r;
 }
 
-/* A file that is not known yet was bound a moment ago. */
+/* A file that is not noted yet was bound a moment ago. */
 static void remove_path(const struct unix_path *p)
 {
     struct sys_file now;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* child.c - what a process needs of us is opened before it is started: then hardly anything can fail after, when it
- * runs already. A pid is only used while the child is not reaped; nobody else can have it then. */
+/* child.c - everything that a child needs is opened before it is started: then hardly anything can fail once it
+ * runs. A pid is used only while the child is not reaped, when no other process can have it. */
 #include "process/child.h"
 
 #include "base/sys.h"
@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-/* Copies of what stands among 0, 1 and 2 but not in its own place: the child's dup2 calls would overwrite it. */
+/* Copies those descriptors below 3 that are not in their own place: the child's dup2 calls would overwrite them. */
 static int lift(struct sys_spawn *s, int copies[3])
 {
     for (int i = 0; i < 3; i++) {
@@ -39,7 +39,7 @@ static int spawn_lifted(const struct sys_spawn *s)
 
 int child_spawn(struct child *c, const struct sys_spawn *s)
 {
-    int place = sys_pidfd_self(); /* keeps a descriptor free for the child's */
+    int place = sys_pidfd_self(); /* reserves a descriptor for the child's pidfd */
     if (place < 0)
         return place;
     int pid = spawn_lifted(s);
@@ -52,11 +52,11 @@ int child_spawn(struct child *c, const struct sys_spawn *s)
     if (pidfd >= 0)
         return 0;
     c->pidfd = -1;
-    child_kill_now(c); /* another thread took the place */
+    child_kill_now(c); /* another thread took the reserved descriptor */
     return pidfd;
 }
 
-/* -> has it ended? reap: and its pid with it */
+/* Has it ended? reap: also frees its pid. */
 static bool look(struct child *c, bool reap)
 {
     int code, status;

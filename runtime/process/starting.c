@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* starting.c - one block for all words. Whoever comes second to the phase, the thread or who calls it off, kills. */
+/* starting.c - one block for all words. The side that reaches the phase second, the thread or the caller, kills. */
 #include "process/starting.h"
 
 #include "base/errors.h"
@@ -16,7 +16,7 @@ static bool enter(struct starting *j, uint8_t from, uint8_t to)
     return __atomic_compare_exchange_n(&j->phase, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-/* A detached one leads its session, and so a group. */
+/* A detached child leads its session, and so a group. */
 static void kill_child(struct starting *j)
 {
     j->child.group |= j->child.detached;
@@ -72,7 +72,7 @@ static char *copy_text(const char *text, char **to)
     return copy;
 }
 
-/* Into words, with their texts from *to on. The block is zeroed: the end is there. */
+/* Writes pointers into words and the texts from *to on. The block is zeroed, so the list is terminated. */
 static char *const *copy_list(char *const *list, char **words, char **to)
 {
     for (size_t i = 0; list[i]; i++)
@@ -111,7 +111,7 @@ int starting_pipe(struct starting *j, int i)
         return r;
     j->s.fds[i] = fds[i == 0 ? 0 : 1];
     j->ours[i] = fds[i == 0 ? 1 : 0];
-    return sys_set_nonblocking(j->s.fds[i], false); /* the two ends are two descriptions */
+    return sys_set_nonblocking(j->s.fds[i], false); /* the two ends have separate file descriptions */
 }
 
 int starting_lend(struct starting *j, int i, int fd)

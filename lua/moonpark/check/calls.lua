@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- check_calls.lua - calls that cannot be meant: what no module of moonpark has, methods without their object, what
--- makes the whole loop wait, and moonpark.go of a call.
+-- calls.lua - calls that are mistakes: functions that moonpark's modules do not have, methods without their object,
+-- calls that block the whole loop, and moonpark.go of a call.
 
 local core = require "moonpark.core"
 local names_of = require "moonpark.check.names"
@@ -29,7 +29,7 @@ end
 
 local internal = { ["moonpark.core"] = true } -- it differs from build to build
 
--- The module, or nil where there is none of that name.
+-- The module, or nil if there is none of that name.
 local function load_module(name)
   if internal[name] then return nil end
   local ok, module = pcall(require, name)
@@ -48,7 +48,7 @@ local function additions(tokens, names)
   return added
 end
 
--- tokens[i] is the dot behind what is that module.
+-- tokens[i] is the dot after that module.
 local function check_field(tokens, i, name, state)
   local module, field = load_module(name), tokens[i + 1]
   if not module or not is(tokens[i], ".") or field.kind ~= "name" then return end
@@ -164,7 +164,7 @@ local function returns(tokens, i)
   return false
 end
 
--- The names of local functions that return nothing; [name] = false where another of that name does.
+-- The names of local functions that return nothing; [name] = false if another of that name does.
 local function procedures(tokens)
   local found = {}
   for i, token in ipairs(tokens) do
@@ -218,7 +218,7 @@ end
 function M.judge(tokens, path, add)
   local names = names_of.read(tokens)
   local state = { names = names, add = add, added = additions(tokens, names), procedures = procedures(tokens),
-    waits = uses_moonpark(tokens) and not path:find "_spec%.lua$" } -- in a test nobody else is to run
+    waits = uses_moonpark(tokens) and not path:find "_spec%.lua$" } -- in a test no other task needs to run
   for i = 1, #tokens do
     check_modules(tokens, i, state)
     check_connections(tokens, i, state)

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- check_globals.lua - which globals a script reads and assigns, told by its bytecode: so scopes are LuaJIT's own.
+-- globals.lua - which globals a script reads and assigns, according to its bytecode: so scopes are LuaJIT's own.
 --
 -- A name that is read and tested right there (`if ngx then`) may be missing, and the script knows. A script that
--- changes an environment is left alone: nobody can tell what is a global in there.
+-- changes an environment is left alone: its globals cannot be known.
 
 local spelling = require "moonpark.spelling"
 local util = require "jit.util"
@@ -91,7 +91,7 @@ end
 
 local changers = { setfenv = true, module = true }
 
---- Can it be told what is a global? Adds what is assigned through _G.
+--- Can globals be recognized? Adds those that are assigned through _G.
 ---@param found moonpark.check.globals
 ---@param tokens moonpark.check.token[]
 ---@return boolean

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- check_names.lua - which names of a script certainly are one of moonpark's modules, or a connection.
+-- names.lua - which names of a script certainly are one of moonpark's modules, or a connection.
 --
--- Scopes are not followed. A name counts where each place of the script that binds it, as a local, a parameter or by
--- an assignment, makes the same of it.
+-- Scopes are not followed. A name counts if every place of the script that binds it, as a local, a parameter or by
+-- an assignment, gives it the same meaning.
 
 local M = {}
 
@@ -15,7 +15,7 @@ local OTHER = "?"
 
 local function is(token, text) return token ~= nil and token.text == text and token.kind ~= "string" end
 
--- require "x", require("x") at that place. -> x, the place behind it
+-- require "x", require("x") at that place. -> x, the place after it
 function M.required(tokens, i)
   if not is(tokens[i], "require") or is(tokens[i - 1], ".") or is(tokens[i - 1], ":") then return nil end
   local open = is(tokens[i + 1], "(")
@@ -51,7 +51,7 @@ local function kind_of(tokens, i, modules)
   return OTHER
 end
 
--- Reads "a, b, c" from that place on. -> names, the place behind them
+-- Reads "a, b, c" from that place on. -> names, the place after them
 local function name_list(tokens, i)
   local names = {}
   while tokens[i] and (tokens[i].kind == "name" or is(tokens[i], "...")) do
@@ -63,7 +63,7 @@ local function name_list(tokens, i)
   return names, i
 end
 
--- Each binder: fn(tokens, i, bind, modules); i is where its keyword stands
+-- Each binder: fn(tokens, i, bind, modules); i is the index of its keyword
 local binders = {}
 
 binders["local"] = function(tokens, i, bind, modules)
@@ -89,7 +89,7 @@ binders["function"] = function(tokens, i, bind)
   for n, name in ipairs((name_list(tokens, at + 1))) do bind(name, n == 1 and handler and "connection" or OTHER) end
 end
 
--- a, b = ...: the names before the sign, if no `local` or `for` stands before them
+-- a, b = ...: the names before the sign, if no `local` or `for` precedes them
 binders["="] = function(tokens, i, bind)
   local at, names = i - 1, {}
   while tokens[at] and tokens[at].kind == "name" and not is(tokens[at - 1], ".") do

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- check_tokens.lua - the words of a Lua script. It need not be more exact than LuaJIT's own parser, which has
+-- tokens.lua - the words of a Lua script. It need not be more exact than LuaJIT's own parser, which has
 -- accepted the script before it comes here.
 
 local M = {}
@@ -17,7 +17,7 @@ local operators = { "...", "..", "==", "~=", "<=", ">=", "::" }
 
 local function count_lines(text) return select(2, text:gsub("\n", "")) end
 
--- A long bracket at that place. -> its content, the place behind it
+-- A long bracket at that place. -> its content, the place after it
 local function long_bracket(text, at)
   local level, content, behind = text:match("^%[(=*)%[()", at)
   if not level then return nil end
@@ -25,7 +25,7 @@ local function long_bracket(text, at)
   return text:sub(content, (from or #text + 1) - 1), (to or #text) + 1, behind
 end
 
--- A string in quotes at that place. -> its content, the place behind it
+-- A string in quotes at that place. -> its content, the place after it
 local function quoted(text, at)
   local quote, i = text:sub(at, at), at + 1
   while i <= #text and text:sub(i, i) ~= quote do
@@ -34,7 +34,7 @@ local function quoted(text, at)
   return text:sub(at + 1, i - 1), i + 1
 end
 
--- -> the comment at that place, the place behind it
+-- -> the comment at that place, the place after it
 local function comment(text, at)
   local content, behind = long_bracket(text, at + 2)
   if content then return content, behind end
@@ -48,7 +48,7 @@ local function operator(text, at)
   return text:sub(at, at), at + 1
 end
 
--- -> kind, text, the place behind it; kind is nil for a comment
+-- -> kind, text, the place after it; kind is nil for a comment
 local function token(text, at)
   local char = text:sub(at, at)
   if text:sub(at, at + 1) == "--" then return nil, comment(text, at) end

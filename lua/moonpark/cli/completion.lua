@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli_completion.lua - scripts by which bash, zsh and fish complete the command's words. They are made from the
--- table of options, so they know what it knows.
+-- completion.lua - completion scripts for bash, zsh and fish. They are made from the table of options, so they are
+-- always complete.
 
 local options = require "moonpark.cli.options"
 

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- cli_tell.lua - how the command tells what went wrong, without the frames that are its own.
+-- report.lua - how the command reports failures, without its own frames.
 
 local failures = require "moonpark.failures"
 
 local M = {}
 
 local main       -- the main task
-local told       -- its failure has been printed, or is none
+local told       -- its failure was printed, or need not be
 local ending     -- the program ends: tasks were asked to give up
 
 function M.say(text) io.stderr:write("moonpark: ", text, "\n") end
@@ -51,7 +51,7 @@ function M.tell_main()
   if not obeyed(err) then M.say(M.describe(main)) end
 end
 
---- What the main task ends with from now on is told already.
+--- From now on a failure of the main task counts as reported.
 function M.hush() told = true end
 
 --- Has anything failed?

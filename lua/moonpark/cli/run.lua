@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli_run.lua - runs a program: -e, -l and the script are the main task, then comes the prompt of -i.
+-- run.lua - runs a program: -e, -l and the script are the main task, then comes the prompt of -i.
 
 local core = require "moonpark.core"
 local dump = require "moonpark.dump"
@@ -56,8 +56,8 @@ local function say_hello()
     core.netpoll_name()))
 end
 
--- Where somebody types, Ctrl-C is the prompt's as long as there is one; and its end is the program's, whatever
--- still runs.
+-- At a terminal, Ctrl-C belongs to the prompt as long as there is one; and when the prompt ends, so does the program,
+-- whatever is still running.
 local function watch_terminal(prompt)
   local end_program
   end_program = signals.on("INT", function()

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli_serve.lua - moonpark serve: the files of a folder over HTTP, until a signal ends it.
+-- serve.lua - moonpark serve: the files of a folder over HTTP, until a signal ends it.
 
 local ending = require "moonpark.cli.shutdown"
 local http_server = require "moonpark.http.server"
@@ -32,7 +32,7 @@ local function logged(handler)
   end
 end
 
--- Where a browser finds it.
+-- Its URL.
 local function place(address)
   return address:find "^unix:" and address or "http://" .. address .. "/"
 end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli_end.lua - the end of a program. To wind down: cancel every task, wait for them for a grace period, close what
--- is left.
+-- shutdown.lua - the end of a program. To wind down: cancel every task, wait for them for a grace period, close
+-- everything that is still open.
 
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
@@ -18,8 +18,8 @@ local last_wish           -- fn(): puts back what must not stay as it is, such a
 --- Calls fn() before the process ends, however it ends; nil: nothing is left to be put back.
 function M.on_end(fn) last_wish = fn end
 
---- The end: nobody will join any more. The system closes what is open when a process ends, but it leaves
---- the paths of unix listeners, and children: those have had their time where the program winds down.
+--- The end: no task will join any more. When a process ends, the system closes its descriptors, but leaves the paths of
+--- unix listeners, and children. If the program winds down, children have had their time.
 function M.settle()
   if last_wish then last_wish() end
   last_wish = nil
@@ -64,7 +64,7 @@ local function give_up()
   M.leave(ending.status)
 end
 
--- Not by join, which would take errors that are to be told.
+-- Not with join, which would take errors that must be reported.
 local function all_ended(list, deadline)
   for _, info in ipairs(list) do
     if not info.task:await(deadline - core.now()) then return false end

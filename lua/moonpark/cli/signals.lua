@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli_signals.lua - what signals do to a program that the command runs.
+-- signals.lua - what signals do to a program that the command runs.
 --
 --   QUIT               prints the dump, closes all; status 2, as Go's
 --   USR1               prints the dump
@@ -34,7 +34,7 @@ local function watch_output(grace)
   core.end_by_pipe(function() ending.leave(ending.status() or status_of "PIPE") end)
 end
 
---- From now on fn() is called where that signal comes, on the loop's own stack.
+--- From now on fn() is called when that signal arrives, on the loop's own stack.
 ---@param name string "INT"
 ---@param fn fun()
 ---@return fun()|nil before what was called so far
@@ -47,7 +47,7 @@ function M.on(name, fn)
 end
 
 --- Watches. Whoever started us may want PIPE ignored: then it stays so. (INT too, for a shell's background job; but
---- luajit has caught that one before we come, and nobody can tell any more. Its handler is not to be there again
+--- luajit caught that one before us, so it is no longer known. Its handler must not be there again
 --- while the Lua state closes.)
 ---@param grace number seconds
 function M.watch(grace)

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- cli_words.lua - reads the words of the command line.
+-- words.lua - reads the words of the command line.
 --
--- The first word alone says whether it is one of the commands (check, init, ...): what is in the folder does not
--- matter, so the same line always means the same. A script of such a name is ./check, or comes after --.
+-- Only the first word decides whether it is one of the commands (check, init, ...): the files in the folder do not
+-- matter, so the same line always means the same. To run a script of such a name, write ./check, or put -- before it.
 
 local options = require "moonpark.cli.options"
 local spelling = require "moonpark.spelling"
@@ -70,7 +70,7 @@ end
 
 local function unknown(word, names) return nil, ("unknown option '%s'"):format(word), hint(word, names) end
 
--- The option at words[i]. -> the index behind it | nil, what is wrong, a hint
+-- The option at words[i]. -> the index after it | nil, what is wrong, a hint
 local function read_option(program, words, i)
   local word = words[i]
   if plain[word] then
@@ -118,7 +118,7 @@ function M.command(words)
   end
 end
 
--- The command's option at words[i] goes into `given`, by its name without "--". -> the index behind it | nil, what is
+-- The command's option at words[i] goes into `given`, by its name without "--". -> the index after it | nil, what is
 -- wrong, a hint
 local function read_own_option(command, given, words, i)
   local name, value = words[i]:match "^(%-%-%w+)=(.*)$"
@@ -166,7 +166,7 @@ function M.arguments(words, command)
   return arguments
 end
 
---- The global `arg` as luajit makes it: the script is 0, what stands before it has negative numbers.
+--- The global `arg` as luajit makes it: the script is 0, words before it have negative numbers.
 function M.shifted(words, script)
   local first, arg = 0, {}
   while words[first - 1] do first = first - 1 end

@@ -12,7 +12,7 @@ for i = 1, 64 do
   digits[("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"):byte(i)] = i - 1
 end
 
--- nil where the text is not base64 with its padding.
+-- nil if the text is not base64 with its padding.
 local function base64_decode(text)
   local body, padding = text:match("^([%w+/]*)(=?=?)$")
   if not body or #text % 4 ~= 0 then return nil end
@@ -43,7 +43,7 @@ function M.same(given, secret)
   return differs == 0
 end
 
--- User and password of an Authorization field; nil where it is of another kind or malformed.
+-- User and password of an Authorization field; nil if it is of another kind or malformed.
 local function credentials(text)
   local kind, token = (text or ""):match("^(%a+) +([%w+/=]+)$")
   if not kind or kind:lower() ~= "basic" then return nil end
@@ -80,7 +80,7 @@ local known = {
   check = "function",
 }
 
---- Lets in who has a password, as req.user; others get 401. Passwords cross the wire as they are: behind TLS only.
+--- Admits clients with a valid password, as req.user; others get 401. Passwords are sent unencrypted: use it with TLS.
 ---@param options {realm: string, users?: table<string, string>,
 --- check?: fun(user: string, password: string, req: moonpark.http.request): any} check: true lets in
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- brotli.lua - brotli by Google's library, where that is installed: whole bodies and streams.
+-- brotli.lua - brotli by Google's library, if it is installed: whole bodies and streams.
 
 local ffi = require "ffi"
 local http_codec = require "moonpark.http.codec"

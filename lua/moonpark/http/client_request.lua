@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- client_request.lua - a request that is to be made: its options checked, its body, its target, and its head as one
--- text.
+-- client_request.lua - a client's request: its options, checked, its body, its target, and its head as one text.
 
 local addresses = require "moonpark.net.addresses"
 local core = require "moonpark.core"
@@ -29,7 +28,7 @@ local reserved = {
 }
 
 ---------------------------------------------------------------------------------------------------
--- checking; what is wrong is returned, and raised where the caller's line is known
+-- checking; errors are returned, and raised where the caller's line is known
 
 local function add_one(list, name, value)
   local kind = type(value)
@@ -86,7 +85,7 @@ end
 
 ---@class moonpark.http.client.options
 ---@field url string
----@field method? string "GET", or "POST" where there is a body
+---@field method? string "GET", or "POST" if there is a body
 ---@field headers? table<string, string|number|table> Name = value, or a list of values
 ---@field query? table added to the URL's
 ---@field body? string|function|table what is sent; a function: its pieces, until nil; or what has read()
@@ -107,7 +106,7 @@ end
 ---@field auth? string[] {name, password}: basic
 ---@field expect? boolean the body waits for "100 Continue"
 ---@field keep_alive? boolean false: the connection is not kept
----@field upgrade? string a protocol; where it is taken up answer.connection is there
+---@field upgrade? string a protocol; if the server switches to it, answer.connection is set
 
 ---@class moonpark.http.job a request that is under way, over all redirects
 ---@field client moonpark.http.client
@@ -140,7 +139,7 @@ local function own_fields(job, list, seen)
   end
   add("User-Agent", "moonpark/" .. core.version)
   add("Accept", "*/*")
-  -- A slice of a packed body cannot be unpacked, so who asks for a range is sent none.
+  -- Part of a compressed body cannot be decoded, so no coding is accepted with a range.
   if options.decode ~= false and not seen["accept-encoding"] and not seen["range"] then
     job.decode = true
     add("Accept-Encoding", job.client.accepted)

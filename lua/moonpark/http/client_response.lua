@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- client_response.lua - the response that a client has received. Its connection goes back to the pool with the last
--- byte of the body, or is closed.
+-- client_response.lua - a response that a client has received. With the last byte of its body the connection goes back
+-- to the pool, or is closed.
 
 local http_decode = require "moonpark.http.decode"
 local http_fields = require "moonpark.http.fields"
@@ -12,7 +12,7 @@ local check_bytes = require("moonpark.options").check_bytes
 
 local M = {}
 
---- Bytes of a body that is held, where nothing else is said.
+--- The default maximum of a body that is held in memory.
 M.BODY_MAX = 67108864
 
 ---@class moonpark.http.answer
@@ -21,15 +21,19 @@ M.BODY_MAX = 67108864
 ---@field version string "1.1" or "1.0"
 ---@field headers moonpark.http.fields answer.headers["content-type"]: any case
 ---@field url string where it came from, after redirects
----@field body string|nil nil where it streams
----@field connection moonpark.connection|nil behind a 101, or a 2xx to a CONNECT: yours
+---@field body string|nil nil if it streams
+---@field connection moonpark.connection|nil after a 101, or a 2xx to a CONNECT: it belongs to you
 local Answer = {}
 Answer.__index = Answer
 
 M.Answer = Answer
 
----@class moonpark.http.use: moonpark.http.upstream.use of a request, until its answer's body has been read
----@field keep boolean the request allows that the connection goes on
+---@class moonpark.http.use what a request has of the pool, until its answer's body has been read
+---@field pool moonpark.http.pool
+---@field place table
+---@field entered boolean it is the request's turn
+---@field entry moonpark.http.pool.entry|false
+---@field keep boolean the request allows that the connection continues
 ---@field deadline number|nil
 ---@field upload moonpark.http.upload|false the request's body, which may still be on its way up
 ---@field err string|nil why the body could not be read: so says every later read
@@ -169,7 +173,7 @@ end
 
 --- Some of the body, as it comes. The connection is free again once it has said "eof". Once it has failed, it fails in
 --- the same way. Raises while another task reads it.
----@param max? integer bytes at the most; 65536
+---@param max? integer bytes at most; 65536
 ---@return string|nil data
 ---@return string? err "eof" at its end, "unexpected eof", "malformed message", "invalid encoding", "timeout", ...
 ---@return integer? errno
@@ -192,7 +196,7 @@ function Answer:chunks(max)
   end
 end
 
---- No more of the body is wanted: closes the connection where some of it is still to come.
+--- Gives up the rest of the body: closes the connection unless all of it has come.
 ---@return true
 function Answer:close()
   local use = self.use
@@ -221,7 +225,7 @@ local function take_all_alone(self, max) return leave_read(self.use, pcall(take_
 
 --- Reads the whole body: what is left of it, where some was read before. It is kept: a second call returns it again,
 --- and several tasks may ask for it at the same time. Once it has failed, it fails in the same way.
----@param max? integer bytes at the most; 64 MiB
+---@param max? integer bytes at most; 64 MiB
 ---@return string|nil
 ---@return string? err
 ---@return integer? errno
@@ -246,7 +250,7 @@ function Answer:json()
   return value
 end
 
---- The value of a field, of repeated ones all, joined by ", "; nil where there is none.
+--- The value of a field, of repeated ones all, joined by ", "; nil if there is none.
 ---@param name string any case
 ---@return string|nil
 function Answer:header(name) return self.headers[name] end
@@ -270,7 +274,7 @@ function Answer:cookies()
   return cookies
 end
 
---- The fields behind a chunked body, once it has been read.
+--- The fields after a chunked body, once it has been read.
 ---@return moonpark.http.fields
 function Answer:trailers() return http_fields.received(rawget(self, "trailer") or {}) end
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- client_upload.lua - a request's body on its way up, in a task of its own: an answer may come before all of it is
--- there, and a peer that waits for its answer to be read reads no more of the body.
+-- client_upload.lua - sends a request's body in its own task: the response may come before all of the body was sent,
+-- and a peer that waits for its response to be read reads no more of the body.
 
 local core = require "moonpark.core"
 local task = require "moonpark.task"
@@ -21,7 +21,7 @@ local LAST_WORDS = 1 -- seconds
 local Upload = {}
 Upload.__index = Upload
 
--- Raises for what is no text, at the line where the body's function begins.
+-- Raises for values other than strings, at the first line of the body's function.
 local function check_piece(body, data)
   local kind = type(data)
   if kind == "string" or kind == "nil" then return data end

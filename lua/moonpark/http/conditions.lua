@@ -35,7 +35,7 @@ local function is_any(list) return list:find("^%s*%*%s*$") ~= nil end
 ---@field if_range string|nil
 ---@field range string|nil
 
---- The answer that the conditions of a GET or HEAD ask for, in the order of RFC 9110 13.2.2: 412, 304, or nil: go on.
+--- The status that the conditions of a GET or HEAD ask for, in the order of RFC 9110 13.2.2: 412, 304, or nil: none.
 ---@param asked moonpark.http.conditions
 ---@param etag string a strong one
 ---@param modified number whole seconds since 1970
@@ -99,7 +99,7 @@ local function overlap(ranges)
 end
 
 --- The ranges that a Range field asks for, {{first, last}, ...} counted from 0 with both ends included; "none" where
---- nothing of them is there (416); nil where the field is to be ignored: it is malformed, of another unit, asks for
+--- nothing of them is there (416); nil if the field is to be ignored: it is malformed, of another unit, asks for
 --- more than 16 or for overlapping ranges (RFC 9110 14.2), or the file is empty.
 ---@param text string|nil
 ---@param size number bytes

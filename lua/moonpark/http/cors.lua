@@ -61,7 +61,7 @@ end
 local known = { origins = { check_origins }, methods = "string|table", headers = "string|table",
   expose = "string|table", credentials = "boolean", max_age = "count" }
 
---- Tells browsers that pages of these origins may read the answers. It keeps nobody else out.
+--- Tells browsers that pages of these origins may read the responses. It does not keep other clients out.
 ---@param options? {origins?: "*"|string|string[]|fun(origin: string, req: moonpark.http.request): boolean,
 --- methods?: string|string[], headers?: string|string[], expose?: string|string[], credentials?: boolean,
 --- max_age?: number} origins: "*"; headers: what the browser asks for; max_age: seconds

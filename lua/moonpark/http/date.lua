@@ -73,7 +73,7 @@ local function take_apart(text)
 end
 
 --- Seconds since 1970 of a date in any of the three forms: "Sun, 06 Nov 1994 08:49:37 GMT",
---- "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"; nil where it is none.
+--- "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"; nil if it is none.
 ---@param text string|nil
 ---@param now? number seconds since 1970: two digits of a year mean one that is not more than 50 years later
 ---@return number|nil

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- decode.lua - gzip and brotli, where their libraries are installed (libz.so.1, libbrotlidec.so.1).
+-- decode.lua - gzip and brotli, if their libraries are installed (libz.so.1, libbrotlidec.so.1).
 --
 -- What comes out is handed out in pieces, so who reads decides how much of it there may be: a small message that
 -- unpacks to gigabytes costs a piece at a time.
@@ -162,7 +162,7 @@ function M.accepted()
   return names[1] and table.concat(names, ", ") or nil
 end
 
---- A decoder for the value of a Content-Encoding field; nil where it is not known here.
+--- A decoder for the value of a Content-Encoding field; nil if it is not known here.
 ---@param coding string
 ---@return moonpark.http.decoder|nil
 function M.new(coding)

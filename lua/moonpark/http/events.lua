@@ -148,7 +148,7 @@ local function begin(self)
   return self.x:flush()
 end
 
---- Begins a stream of events. nil where the client is gone already.
+--- Begins a stream of events. nil if the client is gone already.
 ---@param self moonpark.http.response
 ---@param options? {heartbeat?: number} seconds between comments that are sent by themselves
 ---@return moonpark.http.events|nil

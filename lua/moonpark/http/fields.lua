@@ -68,7 +68,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- lists in a field's value (RFC 9110 5.6.1), with weights (12.4.2)
 
--- What is not a weight counts as 0: nobody is sent what he has not asked for in plain words.
+-- An invalid weight counts as 0: a client never gets what it did not clearly ask for.
 local function weight(parameters)
   local q = parameters:match(";%s*[qQ]%s*=%s*([^;%s]*)")
   if not q then return 1 end
@@ -111,7 +111,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- fields to be sent: {name, value, name, value, ...}; the core checks them when they are
 
---- Adds one beside those of that name.
+--- Adds one to those of that name.
 function M.add(list, name, value)
   list[#list + 1] = name
   list[#list + 1] = tostring(value)
@@ -125,7 +125,7 @@ function M.get(list, name)
   end
 end
 
---- The values of all of that name, joined by ", "; nil where there is none.
+--- The values of all of that name, joined by ", "; nil if there is none.
 function M.joined(list, name)
   local value
   name = name:lower()
@@ -146,7 +146,7 @@ function M.remove(list, name)
   end
 end
 
---- Puts one in place of all of that name; none where the value is nil.
+--- Puts one in place of all of that name; none if the value is nil.
 function M.set(list, name, value)
   M.remove(list, name)
   if value ~= nil then M.add(list, name, value) end
@@ -171,7 +171,7 @@ function M.cookies(text)
   return cookies
 end
 
--- level: 1 is who calls this, and so on to who called res:cookie.
+-- level: 1 is our caller, and so on up to the caller of res:cookie.
 -- In one line: %q leaves line ends in.
 local function wrong(level, text, ...) error((text:format(...):gsub("\\\n", "\\n")), level + 1) end
 
@@ -180,7 +180,7 @@ local function check_part(text, pattern, what, level)
   if text:find(pattern) then wrong(level, "invalid cookie %s: %q", what, text) end
 end
 
--- Seconds since 1970. Outside of them browsers read no date (RFC 6265 5.1.1), and the cookie would stay.
+-- Seconds since 1970. Outside them browsers read no date (RFC 6265 5.1.1), and the cookie would stay.
 local YEAR_1601, YEAR_10000 = -11644473600, 253402300800
 
 -- option = function(value) -> what it adds to the field
@@ -223,7 +223,7 @@ local function check_options(options)
   end
 end
 
---- The value of a Set-Cookie field. Raises on what would not be one cookie, at the line of who called its caller.
+--- The value of a Set-Cookie field. Raises unless it makes exactly one cookie, at the line of the caller's caller.
 ---@param name string
 ---@param value string|number
 ---@param options? table
@@ -244,7 +244,7 @@ end
 
 ---------------------------------------------------------------------------------------------------
 
---- The reason phrase of a status; "Unknown" where RFC 9110 has none.
+--- The reason phrase of a status; "Unknown" if RFC 9110 has none.
 ---@param status integer
 ---@return string
 function M.reason(status)

@@ -2,7 +2,7 @@
 -- file_response.lua - res:file: a file as a response, or the part of it that the client does not have yet.
 --
 -- open, fstat, the head and the first bytes in one go, close: that is all that a plain request for a file costs.
--- Opening waits for a helper thread where the kernel's caches do not know the path.
+-- Opening waits for a helper thread if the kernel's caches do not know the path.
 
 local core = require "moonpark.core"
 local http_conditions = require "moonpark.http.conditions"
@@ -62,7 +62,7 @@ end
 
 local siblings = { { coding = "br", suffix = ".br" }, { coding = "gzip", suffix = ".gz" } }
 
--- The compressed file beside this one that the client likes best, unless it is older than this one.
+-- The compressed file next to this one that the client prefers, unless it is older than this one.
 local function open_sibling(plain, path, root, accepted)
   local weights = http_fields.weights(accepted)
   local best, best_weight = nil, 0
@@ -229,7 +229,7 @@ end
 local known = { root = "string", type = "string", cache_control = "string", download = "boolean|string",
   precompressed = "boolean" }
 
---- Opens the file that answers this request: the path's, or a compressed one beside it.
+--- Opens the file for this request: the path's, or a compressed one next to it.
 ---@param res moonpark.http.response gets its type, and the Vary field
 ---@param path string
 ---@param options table as file()'s
@@ -278,7 +278,7 @@ function M.send(res, file, path, options)
   return res.x:finish(res.serial)
 end
 
---- Answers for a file that could not be opened: 404, 403, or 503 where the fault is ours, which is logged.
+--- Responds for a file that could not be opened: 404, 403, or 503 if the fault is ours, which is logged.
 ---@param res moonpark.http.response
 ---@param path string
 ---@param err string
@@ -295,10 +295,10 @@ end
 ---@field type? string the Content-Type; else res.type, or what the extension says
 ---@field cache_control? string "public, max-age=3600", ...
 ---@field download? boolean|string the browser saves it, under this name
----@field precompressed? boolean path.br or path.gz goes instead to who accepts that
+---@field precompressed? boolean clients that accept it get path.br or path.gz instead
 
 --- Sends a file: Content-Type by its extension, ETag and Last-Modified, and as the request asks: 304, 412, a range,
---- several, 416. Where it cannot be opened the client is told so (404, 403, 503).
+--- several, 416. If it cannot be opened, the client gets 404, 403 or 503.
 ---@param self moonpark.http.response
 ---@param path string
 ---@param options? moonpark.http.file_options

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- gzip.lua - gzip by zlib, where that is installed: whole bodies and streams.
+-- gzip.lua - gzip by zlib, if it is installed: whole bodies and streams.
 
 local ffi = require "ffi"
 local http_codec = require "moonpark.http.codec"

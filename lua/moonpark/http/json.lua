@@ -21,7 +21,7 @@ end
 ---@return string? why
 function M.encode(value) return (json or load_cjson()).encode(value) end
 
---- The text of a list, which is an array where it is empty too.
+--- The text of a list, which is an array even if it is empty.
 ---@param list table
 ---@return string|nil
 ---@return string? why
@@ -32,7 +32,7 @@ function M.encode_list(list)
   return text, why
 end
 
---- The value of a text; nil where it is no JSON.
+--- The value of a text; nil if it is not JSON.
 ---@param text string
 ---@return any
 function M.decode(text) return ((json or load_cjson()).decode(text)) end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- logger.lua - middleware: a line for each request once its response is over. What clients have sent is escaped,
--- so that a line is one line and a terminal sees no control bytes.
+-- logger.lua - middleware: a line for each request when its response has finished. Text from clients is escaped, so
+-- that a line is one line and a terminal gets no control bytes.
 
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
@@ -14,7 +14,7 @@ local function quoted(text)
   return text and '"' .. text:gsub('[%z\1-\31"\\\127-\255]', escape) .. '"' or '"-"'
 end
 
--- A word, quoted only where it has to be.
+-- A word, quoted only if needed.
 local function word(text)
   if not text or text == "" then return "-" end
   return text:find('[^%w%-._~:/?#@!$&()*+,;%%%[%]]') and quoted(text) or text
@@ -54,7 +54,7 @@ local known = {
 }
 
 --- Logs each request. "combined" is what Apache and nginx call so, "pairs" is key=value with the time that it took. The
---- status is what was sent, and 0 where the client left before that, or the connection was taken over.
+--- status is the one that was sent, or 0 if the client left before that, or the connection was taken over.
 ---@param options? {format?: "combined"|"pairs"|fun(req, res, status: integer, bytes: integer, seconds: number,
 --- failure: string|nil): string, write?: fun(line: string)} failure: why the response was cut off; write: gets each
 --- line; standard output

@@ -18,8 +18,8 @@ local M = {}
 
 local defaults = { max_parts = 1000, max_head = 8192, max_part = math.huge }
 local PREAMBLE_MAX = 8192   -- bytes in front of the first boundary
-local FIELD_MAX = 1048576   -- bytes that part:body() holds, where nothing else is said
-local EPILOGUE_MAX = 65536  -- bytes behind the last boundary
+local FIELD_MAX = 1048576   -- the default maximum of part:body()
+local EPILOGUE_MAX = 65536  -- bytes after the last boundary
 local BLANKS_MAX = 64       -- after a boundary
 
 ---------------------------------------------------------------------------------------------------
@@ -27,7 +27,7 @@ local BLANKS_MAX = 64       -- after a boundary
 
 local TOKEN = "[%w!#$%%&'*+%-.^_`|~]+"
 
--- The quoted text whose quote stands at `from`, and what follows it; nil where it has no end, or where readers that
+-- The quoted text whose quote stands at `from`, and what follows it; nil if it has no end, or where readers that
 -- know of no backslashes, or of \" alone, would end it elsewhere and find other parameters behind it.
 -- Browsers write %22 for a quote in a name and leave backslashes alone (WHATWG), others write \": both are read as
 -- they are meant; a lone backslash, as in a Windows path, stays.
@@ -47,7 +47,7 @@ local function quoted(text, from)
   return value:gsub('\\(["\\])', "%1"), stop + 1
 end
 
--- The parameters of a value, each `name=token` or `name="quoted"`. nil where it is anything else.
+-- The parameters of a value, each `name=token` or `name="quoted"`. nil if it is anything else.
 -- Goes on where it is, and copies no rest: a head may be full of parameters.
 local function parameters(text)
   local found, at = {}, text:find("%S")
@@ -72,7 +72,7 @@ local function has_extended(found)
   return false
 end
 
---- The boundary of a Content-Type of multipart/form-data; nil where it is another type or has none that is allowed.
+--- The boundary of a Content-Type of multipart/form-data; nil if it is another type or has none that is allowed.
 ---@param content_type string|nil
 ---@return string|nil
 function M.boundary(content_type)
@@ -113,7 +113,7 @@ local function fill(self)
   return nil, err
 end
 
--- The body's end is a failure everywhere but behind the last boundary.
+-- The body's end is a failure everywhere except after the last boundary.
 local function fail(self, err)
   self.err = self.err or err == "eof" and "malformed multipart" or err
   if self.on_failure then self.on_failure(self.err) end
@@ -141,7 +141,7 @@ local function take_line(self)
   end
 end
 
--- Where the line end in front of the first boundary is, and what follows the boundary; nil where there is none. false
+-- Where the line end in front of the first boundary is, and what follows the boundary; nil if there is none. false
 -- in place of the latter where that line end is CR or LF alone.
 local function find_boundary(self)
   local held = self.held
@@ -184,7 +184,7 @@ local function take_bytes(self, max)
   end
 end
 
--- The next 1..max bytes of the part; nil at its end, nil and err where it is broken.
+-- The next 1..max bytes of the part; nil at its end, nil and err if it is broken.
 local function take(self, max)
   local data, err = take_bytes(self, max)
   if data or err then return data, err end
@@ -271,7 +271,7 @@ local Part = {}
 Part.__index = Part
 
 --- Some of the part, as it comes.
----@param max? integer bytes at the most; 65536
+---@param max? integer bytes at most; 65536
 ---@return string|nil data
 ---@return string? err "eof" at its end; "part too long", "malformed multipart", "part has already finished", ...
 ---@return integer? errno
@@ -296,7 +296,7 @@ end
 local function refuse_excess(self) return fail(self.stream, "part too long") end
 
 --- What is left of the part.
----@param max? integer bytes at the most; 1 MiB
+---@param max? integer bytes at most; 1 MiB
 ---@return string|nil data
 ---@return string? err "part too long", ...; then the loop over the parts ends too
 ---@return integer? errno
@@ -319,7 +319,7 @@ local function copy_to(self, file, progress)
   end
 end
 
---- Writes what is left of the part to a new file. A file that is not complete is removed again.
+--- Writes the rest of the part to a new file. An incomplete file is removed again.
 ---@param path string must not be there yet
 ---@param progress? fun(bytes: integer) called after each piece
 ---@return integer|nil bytes
@@ -329,7 +329,7 @@ function Part:save(path, progress)
   check_reader(self.stream)
   fs = fs or require "moonpark.fs"
   task = task or require "moonpark.task"
-  -- shielded: a cancelled open may leave a file that nobody knows of
+  -- shielded: a cancelled open may leave an unknown file behind
   local file, err, errno = task.shield(fs.open, path, "wx")
   if not file then return nil, err, errno end
   local called, ok
@@ -342,7 +342,7 @@ function Part:save(path, progress)
   return nil, err, errno
 end
 
--- Passes over what nobody has read of the part.
+-- Skips the unread rest of the part.
 local function skip(self)
   local part = self.part
   if not part or part.ended then return true end
@@ -365,7 +365,7 @@ local function take_preamble(self)
   end
 end
 
--- Behind the last boundary may stand lines that mean nothing, but no boundary: some readers go on there.
+-- Behind the last boundary may stand lines that mean nothing, but no boundary: some readers continue there.
 local function take_epilogue(self)
   local passed = 0
   while passed <= EPILOGUE_MAX do
@@ -390,7 +390,7 @@ local function begin_part(self)
     headers = headers, size = 0, stream = self }, Part)
 end
 
--- The next part; nil at the end, nil and err where it is broken.
+-- The next part; nil at the end, nil and err if it is broken.
 local function next_part(self)
   if self.is_read then error("another task is reading this body", 2) end
   if self.err then return nil, self.err, self.errno end

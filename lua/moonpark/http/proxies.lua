@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- proxies.lua - where a request is sent: to its origin, to a proxy, to a unix socket; and who is asking.
+-- proxies.lua - where a request is sent: to its origin, to a proxy or to a unix socket; and with which credentials.
 --
 -- The environment's proxies are those of curl and Go: http_proxy, in lower case only, because a CGI program's
 -- HTTP_PROXY is what a client has sent as "Proxy:"; and no_proxy, or NO_PROXY, which no client can set.

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- request.lua - what a handler is told. Method and path are there at once; everything else is made of the bytes
--- of the head when it is asked for first.
+-- request.lua - the request that a handler gets. Method and path are there at once; everything else is made from the
+-- bytes of the head when it is used first.
 --
 -- What every request has lies in an array, {x, serial, method, raw_path}, and is found by name all the same: most
 -- requests never need a hash part, and without one a table costs half as much to make and to collect.
@@ -16,7 +16,7 @@ local url = require "moonpark.url"
 ---@class moonpark.http.request
 ---@field method string "GET", ...; as it was sent
 ---@field path string decoded; begins with "/" ("*" of OPTIONS *)
----@field raw_path string as it was sent; below a mounted router what stands behind its prefix
+---@field raw_path string as sent; below a mounted router the part after its prefix
 ---@field params table<string, string> what the router has found in the path, decoded
 ---@field target string as it was sent
 ---@field query table<string, string> the last value of each name; see queries()
@@ -27,13 +27,13 @@ local url = require "moonpark.url"
 ---@field cookies table<string, string>
 ---@field address string|nil the client's, "127.0.0.1:50000"
 ---@field body_error string|nil why the body could not be read, once that has failed
----@field user string|nil who http.basic_auth has let in
+---@field user string|nil the user that http.basic_auth has admitted
 ---@field id string|nil what http.request_id has given it
 local Request = {}
 
 local check_bytes = option.check_bytes
 
-local PIECE = 65536      -- bytes that read() returns at the most, where nothing else is said
+local PIECE = 65536      -- the default maximum of read()
 local BODY_MAX = 8388608 -- bytes that body() holds, where nothing else is said
 local FORM_MAX = 1000    -- names of a form
 
@@ -89,7 +89,7 @@ function Request.__newindex(self, name, value) rawset(self, places[name] or name
 ---------------------------------------------------------------------------------------------------
 -- the head
 
---- The value of a field, of repeated ones all, joined by ", "; nil where there is none.
+--- The value of a field, of repeated ones all, joined by ", "; nil if there is none.
 ---@param name string any case
 ---@return string|nil
 function Request:header(name)
@@ -110,7 +110,7 @@ function Request:each_header() return http_fields.each(self.headers) end
 ---@return table[]
 function Request:queries() return url.parse_form(self.query_string) end
 
---- The media type of the body in lower case, without its parameters; nil where none is given.
+--- The media type of the body in lower case, without its parameters; nil if none is given.
 ---@return string|nil
 function Request:content_type()
   local value = self:header("content-type")
@@ -120,7 +120,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- the body
 
--- A handler that answers nothing after that has it answered: see Response:refuse.
+-- If a handler does not respond after that, the server does: see Response:refuse.
 local function spoilt(self, err, errno)
   self.body_error = err
   return nil, err, errno
@@ -161,7 +161,7 @@ local function read_some(self, max)
 end
 
 --- Some of the body, as it comes. Raises while another task reads it.
----@param max? integer bytes at the most; 65536
+---@param max? integer bytes at most; 65536
 ---@return string|nil data
 ---@return string? err "eof" at its end, "too long", "malformed message", "unexpected eof", ...
 ---@return integer? errno
@@ -172,7 +172,7 @@ function Request:read(max)
 end
 
 --- for piece in req:chunks() do ... end; ends with the body and at any failure; then req.body_error tells it.
----@param max? integer bytes of a piece at the most; 65536
+---@param max? integer bytes of a piece at most; 65536
 ---@return fun(): string|nil
 function Request:chunks(max)
   check_bytes(max, 1)
@@ -182,7 +182,7 @@ function Request:chunks(max)
   end
 end
 
--- All that is still to come, in pieces; or those that have come, and why no more do.
+-- Everything that is still to come, in pieces; or those that came, and why no more do.
 local function gather(self, max)
   local first = take_held(self, math.huge)
   local pieces, total = { first }, first and #first or 0
@@ -196,7 +196,7 @@ local function gather(self, max)
   return pieces, "too long"
 end
 
--- Where that fails what has come is held; where it raises, for there is no memory, a piece may be lost.
+-- If that fails, what has come is kept; if it raises for lack of memory, a piece may be lost.
 local function take_pieces(self, max)
   self.body_torn = true
   local pieces, err, errno = gather(self, max)
@@ -219,10 +219,10 @@ local function take_body(self, max)
   return body
 end
 
---- The whole body; "" where there is none. What was read piecemeal before is not in it. It is kept: a second call
+--- The whole body; "" if there is none. What was read piecemeal before is not in it. It is kept: a second call
 --- returns it again, and several tasks may ask for it at the same time. A call that fails loses nothing: the next one
---- goes on with what has come.
----@param max? integer bytes at the most; 8 MiB
+--- continues with what has come.
+---@param max? integer bytes at most; 8 MiB
 ---@return string|nil body
 ---@return string? err "too long", "malformed message", "unexpected eof", "timeout", "canceled", ...
 ---@return integer? errno
@@ -236,7 +236,7 @@ function Request:body(max)
   return got(self, body)
 end
 
---- How many bytes of body were announced; 0 without one, nil where it comes in chunks.
+--- How many bytes of body were announced; 0 without one, nil if it comes in chunks.
 ---@return integer|nil
 function Request:content_length()
   local framing, announced = self.x:framing(self.serial)
@@ -245,7 +245,7 @@ function Request:content_length()
 end
 
 --- The body as JSON, whatever its Content-Type. null is http.null, in arrays and objects too.
----@param max? integer bytes at the most; 8 MiB
+---@param max? integer bytes at most; 8 MiB
 ---@return any value
 ---@return string? err "invalid JSON", or why the body could not be read
 ---@return integer? errno
@@ -259,7 +259,7 @@ function Request:json(max)
 end
 
 --- The names and values of a form in their order: {{name, value}, ...}.
----@param max? integer bytes at the most; 8 MiB
+---@param max? integer bytes at most; 8 MiB
 ---@return table[]|nil
 ---@return string? err "not a form": of another type than application/x-www-form-urlencoded; "too many fields", ...
 ---@return integer? errno
@@ -275,7 +275,7 @@ function Request:form_list(max)
 end
 
 --- The body as a form: the last value of each name.
----@param max? integer bytes at the most; 8 MiB
+---@param max? integer bytes at most; 8 MiB
 ---@return table<string, string>|nil
 ---@return string? err as of form_list
 ---@return integer? errno
@@ -287,7 +287,7 @@ function Request:form(max)
 end
 
 --- for part in req:multipart() do ... end: the parts of a multipart/form-data body, as they come. What fails ends the
---- loop, and req.body_error tells it. A second loop goes on where the first one has stopped, and fails as it has. See
+--- loop, and req.body_error tells it. A second loop continues where the first one has stopped, and fails as it has. See
 --- docs/http.md.
 ---@param options? {max_parts?: integer, max_head?: integer, max_part?: integer}
 ---@return fun(): moonpark.http.part|nil, string?, integer?
@@ -306,7 +306,7 @@ function Request:multipart(options)
   return self.body_parts
 end
 
---- The fields behind a chunked body, once it has been read.
+--- The fields after a chunked body, once it has been read.
 ---@return moonpark.http.fields
 function Request:trailers() return http_fields.received(self.x:trailers(self.serial)) end
 
@@ -328,7 +328,7 @@ local function take(self)
 end
 
 --- Takes the connection away from the server: it is yours to read, write and close. No response may have begun, but
---- for a 2xx to CONNECT, behind which this is the tunnel.
+--- for a 2xx to CONNECT, after which this is the tunnel.
 ---@return moonpark.connection|nil
 ---@return string? err "closed", ...
 ---@return integer? errno

@@ -30,7 +30,7 @@ local known = { header = "string", accept = "boolean", make = "function" }
 
 --- Sets req.id and the response's X-Request-Id: what the client has sent, where that is a plain word of up to 128
 --- characters, else one of our own.
----@param options? {header?: string, accept?: boolean, make?: fun(): string} accept: false where clients are strangers
+---@param options? {header?: string, accept?: boolean, make?: fun(): string} accept: false if clients are strangers
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
   options = check_options("request_id", options, known)

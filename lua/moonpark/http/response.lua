@@ -2,11 +2,11 @@
 -- response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
 -- first write.
 --
--- A response may have one `transform`, which changes its body on the way (compress.lua). It has three functions,
+-- A response may have one `transform`, which changes its body on the way (http/compress.lua). It has three functions,
 -- and keeps nothing of one response, so that one table serves all:
 --
 --   whole(self, res, body, type) -> body              of send: may set fields
---   begin(self, res, length, type) -> length, stream  of begin: another length, nil where it is not known any more; and
+--   begin(self, res, length, type) -> length, stream  of begin: another length, nil if it is not known any more; and
 --                                                     what changes the pieces, nil for nothing
 --   stream:piece(data) -> data                        of each write; "" where nothing is to be sent yet
 --   stream:last() -> data                             of finish: what is still owed; "" for nothing
@@ -17,7 +17,7 @@
 -- It is not asked where the body may not change: 204, 205, 206. A response that is cut off does not tell its stream:
 -- what that holds must be the collector's.
 --
--- Calls into the core are tail calls where they can be, so that its errors have the line of the script.
+-- Calls into the core are tail calls if possible, so that its errors name the script's line.
 
 local core = require "moonpark.core"
 local http_events = require "moonpark.http.events"
@@ -28,13 +28,13 @@ local raise_outside = require "moonpark.outside"
 
 ---@class moonpark.http.response
 ---@field status integer 200
----@field type string|nil the Content-Type; what is sent picks one where there is none
+---@field type string|nil the Content-Type; what is sent picks one if there is none
 ---@field request moonpark.http.request
 ---@field transform table|nil what changes the body on its way
 local Response = {}
 Response.status = 200
 
--- {x, serial, request, functions of after() or false}: an array, as in request.lua.
+-- {x, serial, request, functions of after() or false}: an array, as in http/request.lua.
 local places = { x = 1, serial = 2, request = 3 }
 
 function Response.__index(self, name)
@@ -58,7 +58,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- fields
 
--- Fields that are not the handler's, since they say where the message ends, or are written anyway.
+-- Fields that handlers cannot set, because they say where the message ends, or are written anyway.
 local special = {
   ["content-type"] = function(self, value) self.type = value end,
   ["content-length"] = function(self, value)
@@ -102,7 +102,7 @@ function Response:set(name, value)
   return self
 end
 
---- Adds a field beside those of that name.
+--- Adds a field to those of that name.
 ---@param name string
 ---@param value string|number
 ---@return moonpark.http.response self
@@ -127,7 +127,7 @@ function Response:get(name)
   return fields and http_fields.get(fields, name)
 end
 
---- Adds a name to Vary, if it is not there: what the answer depends on.
+--- Adds a name to Vary, if it is not there: the response depends on that field.
 ---@param name string
 ---@return moonpark.http.response self
 function Response:vary(name)
@@ -147,7 +147,7 @@ function Response:cookie(name, value, options)
   return self:add("Set-Cookie", http_fields.format_cookie(name, value, options))
 end
 
--- What a page needs to see the answer at all, and a log to name it, stays even if the handler fails.
+-- Fields that a page needs to see the response at all, and a log to name it, stay even if the handler fails.
 local function is_kept(name, value)
   name = name:lower()
   local wanted = name == "vary" or name == "x-request-id" or name:find("^access%-control%-[%w%-]+$")
@@ -166,9 +166,9 @@ function Response:reset()
 end
 
 ---------------------------------------------------------------------------------------------------
--- whole answers
+-- whole responses
 
--- The body may not change where the status has none, or the bytes were picked out of another body.
+-- The body must not change if the status has none, or if the bytes are a part of another body.
 local function may_change(status) return status ~= 204 and status ~= 205 and status ~= 206 and status ~= 304 end
 
 local send = core.http_exchange_class.send
@@ -178,7 +178,7 @@ local function check_body(body)
   if kind ~= "string" and kind ~= "number" then error("body must be a string or number, got " .. kind, 4) end
 end
 
--- The body as the transform sends it. Raises at the line of who called the caller.
+-- The body as the transform sends it. Raises at the line of the caller's caller.
 local function change(self, transform, body, kind)
   check_body(body)
   local status = self.status
@@ -187,7 +187,7 @@ local function change(self, transform, body, kind)
   return body
 end
 
--- For a table that stands before the response: what it does not have is the response's.
+-- For a table in front of the response: fields that it does not have are the response's.
 local function send_through(self, body, kind)
   local transform = self.transform
   if transform then body = change(self, transform, body, kind) end
@@ -202,8 +202,7 @@ local function send_now(self, body, kind)
     rawget(self, "fields"))
 end
 
---- Sends the whole response. Raises where it was sent or begun already, and where a field would split the header. A
---- 204 has no content, and so no Content-Type, unless res.type says one.
+--- Sends the whole response. Raises if it was sent or has begun already, and if a field would split the header.
 ---@param body string|number|nil
 ---@return true|nil
 ---@return string? err
@@ -225,15 +224,15 @@ local function json_text(text, why)
   return text
 end
 
---- Sends a value as JSON. An empty table is {}; http.null is null. Raises on what is no JSON: functions, NaN, mixed
---- keys, arrays with holes, more than 100 levels.
+--- Sends a value as JSON. An empty table is {}; http.null is null. Raises for values that are not JSON: functions, NaN,
+--- mixed keys, arrays with holes, more than 100 levels.
 ---@param value any
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
 function Response:json(value) return send_now(self, json_text(http_json.encode(value)), JSON) end
 
---- Sends a list as JSON: an array where it is empty too.
+--- Sends a list as JSON: an array even if it is empty.
 ---@param list table
 ---@return true|nil
 ---@return string? err
@@ -270,7 +269,7 @@ function Response:fail(status, text)
   return send_now(self, text .. "\n", TEXT)
 end
 
--- What a client is told when its body could not be taken.
+-- The status that a client gets when its body could not be read.
 local refusals = {
   ["too long"] = 413, ["too many fields"] = 413, ["too many parts"] = 413, ["part too long"] = 413,
   ["part head too long"] = 413, ["not a form"] = 415, ["not multipart"] = 415, ["timeout"] = 408,
@@ -304,7 +303,7 @@ end
 local function leave(self, stream, ran, ...)
   stream.is_busy = nil
   if ran then return ... end
-  pcall(self.x.abort, self.x, self.serial) -- raises where the request is over, and so does what has raised already
+  pcall(self.x.abort, self.x, self.serial) -- raises if the request is over, and so does what has raised already
   return raise_outside(false, ...)
 end
 
@@ -330,12 +329,12 @@ local function begin(self, length)
   end
   if not stream then return self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields) end
   local ok, err, errno = self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields)
-  if ok then self.stream = stream end -- where it is refused, the one that is there goes on
+  if ok then self.stream = stream end -- where it is refused, the one that is there continues
   return ok, err, errno
 end
 
 --- Begins a response whose body follows by write(). The head leaves with the first bytes of the body.
----@param length? integer bytes, where they are known; then exactly as many must follow
+---@param length? integer bytes, if they are known; then exactly as many must follow
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
@@ -345,7 +344,7 @@ function Response:begin(length)
   return ok, err, errno -- no tail call: raise_outside counts levels
 end
 
--- Raises at the line of who called the caller.
+-- Raises at the line of the caller's caller.
 local function joined(...)
   local parts = { ... }
   for i = 1, select("#", ...) do
@@ -377,7 +376,7 @@ function Response:write(...)
   return ok, err, errno -- no tail call: write_through counts levels
 end
 
---- The end of what was written. A handler that returns has it done. Raises where less came than was announced.
+--- The end of what was written. A handler that returns has it done. Raises if less came than was announced.
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
@@ -391,7 +390,7 @@ function Response:finish()
   return self.x:finish(self.serial)
 end
 
---- Calls fn(req, res) when the response is over, whatever came of it: for logs. res:sent() tells what came of it.
+--- Calls fn(req, res) when the response has finished or failed: for logs. res:sent() says which.
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@return moonpark.http.response self
 function Response:after(fn)
@@ -402,7 +401,7 @@ function Response:after(fn)
   return self
 end
 
---- The status that was sent, 0 where none was, how many bytes of body, and why the response was cut off, if it was.
+--- The status that was sent (0: none), how many bytes of body, and why the response was cut off, if it was.
 ---@return integer status
 ---@return integer bytes
 ---@return string|nil err "timeout", "canceled"; "closed": by the server, as its handler has failed; ...

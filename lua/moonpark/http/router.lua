@@ -130,7 +130,7 @@ local function add(self, method, path, handler, level)
 end
 
 --- Adds a route. ":name" in the path takes one segment that is not empty, "*name" at its end all that is left.
---- Raises where there is one for that method and path.
+--- Raises if there is one for that method and path.
 ---@param method string "GET", ...; "*" for any
 ---@param path string
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
@@ -142,7 +142,7 @@ function Router:route(method, path, handler)
   return self
 end
 
--- These are tail calls: route() raises at the line of who called them.
+-- These are tail calls: route() raises at their caller's line.
 for _, method in ipairs(METHODS) do
   Router[method:lower()] = function(self, path, handler) return self:route(method, path, handler) end
 end
@@ -154,7 +154,7 @@ end
 function Router:any(path, handler) return self:route("*", path, handler) end
 
 --- Adds middleware: fn(req, res, next) around the handlers of the routes that are added after it. That of a router, not
---- that of a group, is also around what no route answers: 404, 405, 501 and OPTIONS.
+--- that of a group, also wraps responses without a route: 404, 405, 501 and OPTIONS.
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 ---@return moonpark.http.router self
 function Router:use(fn)
@@ -176,7 +176,7 @@ function Router:group(prefix, fn)
   return group
 end
 
--- The path as a mounted handler sees it: what stands behind the prefix.
+-- The path as a mounted handler sees it: the part after the prefix.
 local function inner_path(path, prefix)
   if not prefix:find("%%") and path:sub(1, #prefix) == prefix then
     path = path:sub(#prefix + 1)
@@ -215,7 +215,7 @@ function Router:mount(prefix, handler)
   return self
 end
 
---- What answers where no route fits; else it is 404 in plain words.
+--- Sets the handler for requests without a matching route; the default is a plain 404.
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@return moonpark.http.router self
 function Router:not_found(handler)
@@ -236,7 +236,7 @@ local function note_methods(routes, methods)
   for method in pairs(routes) do methods[method] = true end
 end
 
--- Walks the tree, literal segments first, and comes back where a way ends without a route for the method.
+-- Walks the tree, literal segments first, and backtracks if a branch ends without a route for the method.
 -- look = {segments =, count =, method =, values =, methods = of the routes that fit but for theirs}
 local function search(node, look, i)
   local segment, values = look.segments[i], look.values
@@ -262,7 +262,7 @@ local function search(node, look, i)
   return found
 end
 
--- The segments of a path, decoded. nil where one means a step in the tree to some who read it, and a name to others:
+-- The segments of a path, decoded. nil if one means a step in the tree to some who read it, and a name to others:
 -- "." and "..", in any spelling; or holds what ends a name to C; or is malformed.
 local function segments_of(path)
   local segments, n = split(path)
@@ -281,9 +281,9 @@ local function params_of(route, values)
 end
 
 ---------------------------------------------------------------------------------------------------
--- answers of the router itself
+-- responses of the router itself
 
--- What goes into Allow: HEAD where there is GET, and OPTIONS always.
+-- The value of Allow: HEAD if there is GET, and always OPTIONS.
 local function allowed(methods)
   local list = {}
   methods.HEAD = methods.HEAD or methods.GET
@@ -318,7 +318,7 @@ local function all_methods(shared)
   return allowed(methods)
 end
 
--- What no route answers still goes through the outermost middleware: its log, its CORS.
+-- Requests without a route still go through the outermost middleware: its log, its CORS.
 local function outside(self, req, res, inner)
   local chains = self.shared.chains
   local whole = chains[inner]
@@ -362,7 +362,7 @@ end
 ---@param req moonpark.http.request
 ---@param res moonpark.http.response
 function Router:handle(req, res)
-  local method, path = rawget(req, 3), rawget(req, 4) -- see request.lua
+  local method, path = rawget(req, 3), rawget(req, 4) -- see http/request.lua
   if not path then method, path = req.method, req.raw_path end -- a table that stands before the request
   local routes = self.shared.exact[path]
   if routes then

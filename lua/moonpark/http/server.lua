@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- server.lua - workers, and the keeper that starts them. A worker is a task with an exchange: it takes requests
--- one after another, whichever connection they come from, and sleeps without any while there are none.
+-- server.lua - workers, and the keeper that starts them. A worker is a task with an exchange: it takes one request
+-- after another, from any connection, and sleeps without a connection while there are none.
 
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
@@ -37,9 +37,9 @@ local known = {
 }
 
 local IDLE_WORKERS = 256
-local UNREAD_MAX = 262144 -- bytes of a body that are read for the sake of the connection alone
+local UNREAD_MAX = 262144 -- bytes of an unread body that are discarded to keep the connection
 local GRACE = 5
-local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1 -- seconds until workers that could not be started are tried again
+local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1 -- seconds until starting workers is tried again after it failed
 
 ---------------------------------------------------------------------------------------------------
 -- what goes wrong
@@ -63,7 +63,7 @@ local function settle(req, res)
   return res.x:abort(res.serial)
 end
 
--- The handler has failed: who waits is told, and who has been told something else already is cut off.
+-- The handler failed: a client without a response gets one, and a response that has begun is cut off.
 local function settle_failure(req, res)
   if res.x:phase(res.serial) ~= "unsent" then return res.x:abort(res.serial) end
   res:reset()
@@ -73,14 +73,14 @@ local function settle_failure(req, res)
   return res:fail(late and curtailed and 503 or err and refusals[err] or 500)
 end
 
--- Who gave up because its client had left, or its time was up, did right.
+-- A handler that gave up because its client had left, or its time was up, did right.
 local function is_excused(req, res, err)
   if not failures.is_cancellation(err) then return false end
   local late = res.x:was_late(res.serial)
   return late or req:is_gone()
 end
 
--- raw_path is what a mounted router sees; of a connection that was taken over nothing else is left.
+-- raw_path is the path below a mounted router; after a connection was taken over nothing else is left.
 local function target_of(req) return rawget(req, "hijacked") and req.raw_path or req.target end
 
 local function failed(server, req, res, err)
@@ -92,14 +92,14 @@ local function failed(server, req, res, err)
   end
   local ok, why = pcall(settle_failure, req, res)
   if ok then return end
-  res.x:abort(res.serial) -- nothing has been said yet, and what has returned without a word would be answered with 200
+  res.x:abort(res.serial) -- nothing was sent, and a handler that returns without a response would get 200
   server.log("error while answering that failure: " .. failures.text(why))
 end
 
 ---------------------------------------------------------------------------------------------------
 -- workers
 
--- A body that was not read to its end: a little of it is thrown away, so that the connection can go on.
+-- A body that was not read to its end: a limited part of it is discarded, so that the connection can be kept.
 local function rest(x)
   local left = UNREAD_MAX
   while left > 0 do
@@ -109,7 +109,7 @@ local function rest(x)
   end
 end
 
--- What is to be done for the request in hand before the next -> has its response been settled?
+-- Does what the current request needs before the next one -> has its response been settled?
 local function finish(server, what, x, req, res)
   if what == "flush" then x:flush()
   elseif what == "rest" then rest(x)
@@ -120,8 +120,8 @@ local function finish(server, what, x, req, res)
   end
 end
 
--- Functions of res:after, for logs: the response has to be over when they run. That of a handler that has failed is, or
--- was cut off, and must not be ended as if it were whole.
+-- Runs the functions of res:after, which are for logs: the response must have finished before. After a handler failed
+-- it has, or was cut off, and then it must not be ended as if it were whole.
 local function run_afterwards(server, x, req, res, ok)
   if ok and not rawget(req, "hijacked") and x:phase(res.serial) ~= "sent" then finish(server, "settle", x, req, res) end
   for _, fn in ipairs(res[4]) do
@@ -156,15 +156,14 @@ local function work(server, x)
   end
 end
 
--- Told once for as long as that is so: the keeper tries again and again.
+-- Logged once until it works again: the keeper retries again and again.
 local function not_started(server, err)
   local told = server.lacks_workers
   server.lacks_workers = true
   if not told then server.log("cannot start a worker: " .. failures.text(err)) end
 end
 
--- An error here is not the handler's (no memory, most likely): this worker and the connection it has end, and the
--- server does not.
+-- An error here is not the handler's (probably no memory): this worker and its connection end, the server does not.
 local function worker(server)
   local joined, x = pcall(server.core.exchange, server.core)
   if not joined then
@@ -179,7 +178,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- the keeper
 
--- They run, and take what waits, before the keeper looks again -> have they all been started?
+-- They run and take waiting requests before the keeper checks again -> were all of them started?
 local function start_workers(server, scope, n)
   server.start_failed = false
   for _ = 1, n do
@@ -246,15 +245,14 @@ local function run(server)
   end)
 end
 
--- Where there is no memory, run may not have come to anything: no client may wait for a server that does not run.
+-- Without memory run may not have got anywhere: no client may wait for a server that does not run.
 local function ended(server, ok, ...)
   if ok then return ... end
   close(server)
   error((...), 0)
 end
 
---- Serves until it is shut down. In a task that is cancelled, it closes all. If accepting fails for good, it shuts down
---- and returns why.
+--- Serves until it is shut down. If its task is cancelled, it closes everything.
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
@@ -263,12 +261,12 @@ function Server:run()
   return ended(self, pcall(run, self))
 end
 
---- Stops: no new connections, idle ones close, running requests finish; after `grace` seconds their handlers are
---- cancelled and what is left is closed. Returns when all is closed; called by one of its own handlers, at once.
---- Harmless twice: the shorter grace counts.
+--- Shuts down: accepts no more connections, closes idle ones, and lets running requests finish. After `grace` seconds
+--- their handlers are cancelled and the remaining connections are closed. Returns when everything is closed; at once if
+--- one of its own handlers calls it. Harmless twice: the shorter grace applies.
 ---@param grace? number seconds; 5
 ---@return true|nil
----@return string? err "canceled": the task that waits; the server goes on shutting down
+---@return string? err "canceled": the waiting task was; the server continues to shut down
 function Server:shutdown(grace)
   if grace ~= nil and (type(grace) ~= "number" or grace ~= grace) then
     error(("number of seconds expected, got %s"):format(tostring(grace)), 2)
@@ -283,7 +281,7 @@ function Server:shutdown(grace)
   return self.ended:wait()
 end
 
---- Cancels what runs and closes all connections.
+--- Cancels all handlers and closes all connections.
 ---@return true
 function Server:close()
   self.core:close()
@@ -297,7 +295,7 @@ function Server:stats()
   return { connections = connections, requests = requests, refused = refused, idle_workers = idle, waiting = waiting }
 end
 
---- Where it listens.
+--- The address at which it listens.
 ---@return string
 function Server:address() return self.listening end
 
@@ -319,7 +317,7 @@ end
 
 ---@class moonpark.http.server.options
 ---@field address? string "127.0.0.1:8080", "unix:/path"
----@field listener? moonpark.listener in place of an address; it is the server's from then on
+---@field listener? moonpark.listener instead of an address; it belongs to the server from then on
 ---@field max_head? integer bytes of a request's head; 16384; more: 431, or 414
 ---@field max_body? integer bytes of a body; 67108864; more: 413
 ---@field max_connections? integer at once; 20000; then the longest idle one is closed, or accepting pauses
@@ -327,12 +325,12 @@ end
 ---@field idle_timeout? number seconds that a connection may wait for its next request; 60
 ---@field head_timeout? number seconds from the first byte of a head to its last; 10; then 408
 ---@field io_timeout? number seconds for each read and write of a body; 60
----@field request_timeout? number seconds from a complete head to the answer's end; 0: any number
----@field connect? boolean the handler is asked for CONNECT; false: 405
+---@field request_timeout? number seconds from a complete head to the end of the response; 0: no limit
+---@field connect? boolean the handler gets CONNECT requests; false: 405
 ---@field on_error? fun(text: string) handlers' errors, failures of accept; standard error
----@field on_listen? fun(server: moonpark.http.server) of http.serve: it listens
+---@field on_listen? fun(server: moonpark.http.server) for http.serve: called when it listens
 
---- Raises for what http.server cannot mean, at that level.
+--- Raises for invalid arguments of http.server, at that level.
 ---@param what string
 ---@param handler any
 ---@param options any
@@ -347,7 +345,7 @@ function M.check(what, handler, options, level)
   end
 end
 
---- A server that listens; run() serves. M.check has found nothing.
+--- Opens a server that listens; run() serves. The arguments have passed M.check.
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@param options moonpark.http.server.options
 ---@return moonpark.http.server|nil

@@ -19,7 +19,7 @@ local M = {}
 ---@field same_site string|nil "Strict", "Lax", "None"
 
 ---------------------------------------------------------------------------------------------------
--- dates (5.1.1): tokens in any order, whatever stands between them
+-- dates (5.1.1): tokens in any order, with anything between them
 
 local months = { jan = 1, feb = 2, mar = 3, apr = 4, may = 5, jun = 6, jul = 7, aug = 8, sep = 9, oct = 10, nov = 11,
   dec = 12 }
@@ -41,7 +41,7 @@ local function take_token(date, token)
   end
 end
 
---- Seconds since 1970 of an Expires attribute; nil where it is no date, or one that does not exist.
+--- Seconds since 1970 of an Expires attribute; nil if it is not a date, or one that does not exist.
 ---@param text string
 ---@return number|nil
 function M.parse_date(text)
@@ -75,7 +75,7 @@ local attributes = {
   samesite = function(cookie, value) cookie.same_site = sites[value:lower()] or cookie.same_site end,
 }
 
---- The cookie of a Set-Cookie field; nil where it is none: it has no name, or no "=".
+--- The cookie of a Set-Cookie field; nil if it is none: it has no name, or no "=".
 ---@param field string
 ---@return moonpark.http.set_cookie|nil
 function M.parse(field)

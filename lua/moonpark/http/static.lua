@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- static.lua - http.static: the files of a folder, and nothing outside of it.
+-- static.lua - http.static: the files of a folder, and nothing outside it.
 --
 -- Three gates, each enough by itself against its own kind of trick. The text: a path with an encoded slash, with "..",
 -- an empty segment, a backslash or a control byte names no file. The kernel: it opens what is left beneath the folder,
@@ -14,13 +14,13 @@ local url = require "moonpark.url"
 local M = {}
 
 ---@class moonpark.http.static_options
----@field index? string[] what stands for a folder; {"index.html"}
+---@field index? string[] files served for a folder; {"index.html"}
 ---@field listing? boolean a folder without such a file is answered by a page of its names; false
 ---@field hidden? boolean names that begin with "." too; false
 ---@field follow_symlinks? boolean out of the folder too; false
----@field precompressed? boolean FILE.br or FILE.gz goes instead of FILE to who accepts that; true
+---@field precompressed? boolean clients that accept it get FILE.br or FILE.gz instead of FILE; true
 ---@field cache_control? string "public, max-age=3600", ...
----@field prefix? string "/assets": what of the path stands before the folder's, where no route has a "*path"
+---@field prefix? string "/assets": the part of the path before the folder's, without a route with "*path"
 ---@field param? string the route's parameter that has the path; "path"
 
 local known = { index = "table", listing = "boolean", hidden = "boolean", follow_symlinks = "boolean",
@@ -89,7 +89,7 @@ local function is_devious(raw)
     or raw:find("[%c\127\\]")
 end
 
--- The path below the folder, decoded; nil where it is none of ours. Around a route its parameters are not for us.
+-- The path below the folder, decoded; nil if it is none of ours. Around a route its parameters are not for us.
 local function wanted(self, req, is_middleware)
   if is_devious(req.raw_path) then return nil end
   local given = not is_middleware and rawget(req, "params") and req.params[self.param]
@@ -144,7 +144,7 @@ local function send_listing(self, req, res, path)
   return true
 end
 
--- The path as the client has it, where raw_path may be what stands behind a mounted router's prefix.
+-- The path as the client sees it; raw_path may be only the part after a mounted router's prefix.
 local function outer_path(req)
   local path = req.target:match("^[^?]*"):gsub("^%a[%w+.-]*://[^/]*", "")
   return path == "" and "/" or path

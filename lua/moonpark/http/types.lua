@@ -26,7 +26,7 @@ end
 
 local UNKNOWN = "application/octet-stream"
 
---- The Content-Type for a path; "application/octet-stream" where its extension says nothing.
+--- The Content-Type for a path; "application/octet-stream" for an unknown extension.
 ---@param path string
 ---@return string
 function M.of(path)

@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- whole_body.lua - a body as one text: its pieces, up to a limit, and read once, whoever asks for it and however many
--- do at the same time.
+-- whole_body.lua - a body as one text: its pieces, up to a limit, and read once even if several tasks ask for it at the
+-- same time.
 
 local core = require "moonpark.core"
 
 local M = {}
 
---- All that source:read() still gives. Where that fails, what it has given is gone: so must the rest be.
+--- All that source:read() still gives. If that fails, what it has given is gone: so must the rest be.
 ---@generic T
 ---@param source T
 ---@param max integer bytes at the most
----@param refuse fun(source: T): nil, string is called once more has come, and its results are returned
+---@param refuse fun(source: T): nil, string is called if there is more than that, and its results are returned
 ---@param read? fun(source: T): string|nil, string?, integer? in place of its method
 ---@return string|nil
 ---@return string? err
@@ -30,7 +30,7 @@ function M.gather(source, max, refuse, read)
   end
 end
 
--- true: nobody is in the middle of it any more; nil, err: the wait was ended.
+-- true: no task is in the middle of it any more; nil, err: the wait was ended.
 local function await(object)
   local ended = rawget(object, "body_awaited")
   if not ended then

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- addresses.lua - from the text that a script gives to the numeric addresses that the core takes: where the host is
--- a name it is looked up. What is malformed is the script's mistake and raises; a name that is not known is not.
+-- addresses.lua - turns a script's text into the numeric addresses that the core takes: if the host is a name it is
+-- looked up. Malformed text is the script's mistake and raises; an unknown name is an ordinary failure.
 
 local core = require "moonpark.core"
 
@@ -10,7 +10,7 @@ local M = {}
 ---@type fun(host: string, deadline: number|nil): string[]|nil, string?, integer? numeric hosts; or why not
 function M.lookup(host, deadline) return require("moonpark.net.resolve").lookup(host, deadline) end
 
-local SHOWN = 100 -- bytes of a text that somebody got wrong
+local SHOWN = 100 -- bytes of an invalid text in messages
 
 -- Whatever was in the text, one line of an error message.
 local function shown(text)
@@ -18,7 +18,7 @@ local function shown(text)
   return #text > SHOWN and head .. "..." or head
 end
 
--- "what is wrong: 'text'" of a text that is no address of that kind, or nil; and what the core makes of it.
+-- "what is wrong: 'text'" if the text is not an address of that kind, or nil; and what the core parsed.
 local function fault_of(text, datagram)
   local is_datagram, host, port = core.split_address(text)
   local wrong = is_datagram == nil and host or nil
@@ -46,10 +46,10 @@ function M.test(text, kind)
   return true
 end
 
---- Raises unless text is an address of that kind, "NAME: what is wrong: 'text'", and where a look-up cannot wait.
+--- Raises "NAME: what is wrong: 'text'" unless text is an address of that kind; also if a look-up cannot wait here.
 ---@param text any
 ---@param datagram boolean
----@param name string whose argument it is
+---@param name string the function whose argument it is
 ---@param level integer of the script's line, as for error() in the function that calls this
 ---@return string|nil host to be looked up; nil: the text can be used as it is
 ---@return integer|nil port
@@ -70,8 +70,8 @@ local function join(host, port, datagram)
   return form:format(datagram and "udp:" or "", host, port)
 end
 
---- The numeric addresses of a text that was checked, in the order in which they are to be tried. Waits where there
---- is a host to look up.
+--- The numeric addresses of a text that was checked, in the order in which they should be tried. Waits if a host must
+--- be looked up.
 ---@param text string
 ---@param host string|nil what M.check returned
 ---@param port integer|nil
@@ -149,7 +149,7 @@ M.mode = { function(mode) return bits_of(mode) ~= nil end,
 --- The permissions of a unix path as a number; nil for nil.
 ---@param mode string|integer|nil as M.mode
 ---@param address string
----@param name string whose option it is
+---@param name string the function whose option it is
 ---@param level integer of the script's line, as for error() in the function that calls this
 ---@return integer|nil
 function M.permissions(mode, address, name, level)

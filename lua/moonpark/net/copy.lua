@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- copy.lua - from one stream to another, and between two in both directions.
 --
--- Small pieces are read and written as anybody would: a message costs what an echo costs. Where the reads come
--- back full the bytes go through a kernel pipe instead (splice), until little comes again. The pipe is taken
--- for each piece and given back empty, so who waits holds none.
+-- Small pieces are read and written in the usual way: a message costs the same as in an echo server. If the reads come
+-- back full, the bytes go through a kernel pipe instead (splice), until reads are small again. The pipe is taken for
+-- each piece and given back empty, so a waiting task holds none.
 
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
@@ -101,7 +101,7 @@ local function by_hand(job)
   return false
 end
 
--- Splices. True where reading and writing is to go on; else it is over.
+-- Splices. True if reading and writing must continue; otherwise the copy has ended.
 local function by_splice(job)
   local src, dst, little = job.src, job.dst, 0
   local hose = job.hose or core.hose()
@@ -130,7 +130,7 @@ end
 --- After a failure `moved` is what dst has taken; a piece that was read and that dst did not take is lost.
 ---@param dst moonpark.connection or what has its write
 ---@param src moonpark.connection or what has its read
----@param n? integer bytes at the most; fewer where the stream ends before
+---@param n? integer bytes at most; fewer if the stream ends before
 ---@return number|nil moved bytes
 ---@return string? err of the read or the write that failed
 ---@return integer? errno

@@ -2,9 +2,9 @@
 -- dial.lua - connecting to a name: which of its addresses are tried, when, and how long (happy eyeballs, RFC 6555;
 -- Go's net.Dialer: dialParallel, dialSerial, partialDeadline).
 --
--- Who calls tries the first family's addresses itself, one after the other. A task beside it waits for the head start
--- to be over, or for the first family to have failed, and then tries the other family's. The first who connects
--- cancels the scope that both are in; one that connects nevertheless closes what it has.
+-- The calling task tries the first family's addresses, one after the other. A second task waits until the head start is
+-- over, or the first family has failed, and then tries the other family's. The first one to connect cancels the scope
+-- that both are in; if the other connects nevertheless, it closes its connection.
 
 local addresses = require "moonpark.net.addresses"
 local core = require "moonpark.core"
@@ -21,7 +21,7 @@ local FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 
 local FULL = "resource temporarily unavailable"
 
--- A unix listener whose queue is full refuses with EAGAIN and reports nothing when there is room again.
+-- A unix listener with a full queue refuses with EAGAIN, and nothing reports when there is room again.
 local function patiently(address, timeout, from)
   local deadline = timeout and core.now() + timeout
   local pause = FIRST_PAUSE
@@ -35,7 +35,7 @@ local function patiently(address, timeout, from)
   end
 end
 
---- Connects to one numeric address; false where it, or `from`, is not numeric.
+--- Connects to one numeric address; false if it, or `from`, is not numeric.
 ---@param address string
 ---@param timeout number|nil seconds
 ---@param from string|nil
@@ -75,7 +75,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- two families
 
--- pcall's results and the race's: who has won belongs to the calling task, if that may still have it.
+-- The results of pcall and of the race: the winning connection belongs to the calling task, unless that was cancelled.
 local function decided(ok, raised, race)
   local winner = race.winner
   if not ok then

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- inherit.lua - the sockets that whoever started this process has left open for it: sd_listen_fds(3).
+-- inherit.lua - sockets that were passed to this process when it was started: sd_listen_fds(3).
 --
 -- systemd, systemd-socket-activate, s6 and others hand them over as descriptors 3, 4, ... and say so in LISTEN_PID,
 -- LISTEN_FDS and LISTEN_FDNAMES.
@@ -26,7 +26,7 @@ local function names_of(text, count)
   return #names == count and names or nil
 end
 
--- How many and their names; 0 where there are none for this process; nil and what is wrong.
+-- How many and their names; 0 if there are none for this process; nil and what is wrong.
 local function announced()
   local own, pid, fds, fdnames = core.activation()
   if not pid or not fds then return 0, {} end
@@ -44,7 +44,7 @@ local function refused(index, name, err, errno)
   return nil, ("inherited descriptor %d ('%s'): %s"):format(FIRST + index - 1, name, err), errno
 end
 
--- All of them at first: where one is unfit, none is taken, and none reaches a child of ours.
+-- All of them are checked first: if one is unsuitable, none is taken, and none reaches a child of ours.
 local function look_at_all(names)
   local index, why, number
   for i = 1, #names do
@@ -60,10 +60,10 @@ end
 
 --- The sockets that this process was started with, as systemd's socket activation hands them over: listeners,
 --- connections, and whatever else net.from_fd takes. Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES and unsets them,
---- so that children do not see them; a second call has nothing left to give. Where the variables are wrong, or one
---- of the descriptors is unfit, none is taken: "invalid LISTEN_FDS '...'", "inherited descriptor 4 ('web'): ...".
----@return moonpark.inherited|nil sockets empty where this process inherits none
----@return string[]|string names of the same order, "unknown" where none were given; or what is wrong
+--- so that children do not see them; a second call finds nothing. If the variables are wrong, or one
+--- of the descriptors is unsuitable, none is taken: "invalid LISTEN_FDS '...'", "inherited descriptor 4 ('web'): ...".
+---@return moonpark.inherited|nil sockets empty if this process inherits none
+---@return string[]|string names in the same order, "unknown" if none were given; or what is wrong
 ---@return integer? errno
 function M.inherited()
   local count, names = announced()

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- packet.lua - UDP and unix datagrams.
 --
--- The methods that wait are the core's; here is what is made of them: options, names looked up, and the annotations.
+-- The core has the methods that wait; here are options, look-ups of names, and the annotations.
 
 local addresses = require "moonpark.net.addresses"
 local core = require "moonpark.core"
@@ -10,11 +10,11 @@ local check_options = require("moonpark.options").check
 ---@class moonpark.packet_module
 local M = {}
 
---- What fails returns nil, a message, and errno where the system gave one; see docs/packet.md. Addresses are text as
+--- Failures return nil, a message, and errno if the system gave one; see docs/packet.md. Addresses are text as
 --- packet() takes it: "udp:127.0.0.1:53", "unixgram:/path"; "unixgram:" is a sender without a name.
 ---@class moonpark.packet
----@field recv_from fun(self, max?: integer): string|nil, string, integer? data, sender, whole length where it was cut
----@field recv fun(self, max?: integer): string|nil, string|integer|nil, integer? data, whole length where it was cut
+---@field recv_from fun(self, max?: integer): string|nil, string, integer? data, sender, full length if it was cut
+---@field recv fun(self, max?: integer): string|nil, string|integer|nil, integer? data, full length if it was cut
 ---@field recv_many fun(self, count: integer, max?: integer): string[]|nil, string[]|string, table<integer,integer>?
 ---@field send_to fun(self, data: string, address: string): integer|nil, string?, integer? bytes; a datagram goes whole
 ---@field send fun(self, data: string): integer|nil, string?, integer? to the peer
@@ -27,7 +27,7 @@ local M = {}
 ---@field set_read_deadline fun(self, t: number|nil): true|nil, string?
 ---@field set_write_deadline fun(self, t: number|nil): true|nil, string?
 ---@field set_timeout fun(self, seconds: number|nil): true|nil, string? for each operation from now on
----@field close fun(self): true fails everybody who waits on it with "closed"
+---@field close fun(self): true every waiting task fails with "closed"
 ---@field is_closed fun(self): boolean
 ---@field address fun(self): string|nil, string?, integer? where it receives, with the port that was picked
 ---@field local_address fun(self): string|nil, string?, integer? the same
@@ -81,8 +81,7 @@ local packet_options = {
   peer = "string", reuseaddr = "boolean", reuseport = "boolean", v6only = "boolean", broadcast = "boolean",
   unlink = "boolean", mode = addresses.mode,
 }
-
--- Where to bind and where to connect to, {from =, to =}, in the order in which they are to be tried; either text may
+-- Where to bind and where to connect to, {from =, to =}, in the order in which they should be tried; either text may
 -- be nil. Both are checked before anything is looked up.
 local function places(from, to, deadline, name, level)
   local host, port, to_host, to_port, locals, peers, err, errno

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- resolve.lua - names to addresses, and who is asked for them.
+-- resolve.lua - names to addresses, and the settings of the resolver.
 --
--- The lookups are the core's (c-ares on our poller); here are options, and what is wrong with them.
+-- The core does the lookups (c-ares on our poller); here the options are checked.
 
 local core = require "moonpark.core"
 local option = require "moonpark.options"
@@ -56,8 +56,8 @@ local function deadline_of(options)
 end
 
 --- Looks a host up: addresses as text, "127.0.0.1", "::1", "fe80::1%eth0", in the order in which they should be tried
---- (RFC 6724). A numeric host stands for itself. "localhost" and what ends in ".localhost" never leaves this machine
---- (RFC 6761). Waits; in a task only. Raises where host is no host name at all.
+--- (RFC 6724). A numeric host is its own result. "localhost" and names that end in ".localhost" never leave this
+--- machine (RFC 6761). Waits; in a task only. Raises if host is not a valid host name.
 ---@param host string at most 253 bytes: letters, digits, "-", "_" in labels of 1 to 63, with or without the last dot
 ---@param options? {timeout?: number, deadline?: number, family?: "ip4"|"ip6"} seconds; absolute seconds
 ---@return string[]|nil
@@ -74,13 +74,13 @@ end
 M.lookup = core.resolve
 
 ---------------------------------------------------------------------------------------------------
--- who is asked
+-- settings
 
 local function milliseconds(seconds)
   return seconds and math.max(1, math.floor(seconds * 1000 + 0.5))
 end
 
--- "address" or "address:port", as c-ares wants it; nil where it is neither.
+-- "address" or "address:port" in c-ares's form; nil if it is neither.
 local function server_address(text)
   for _, candidate in ipairs { text, text .. ":53", "[" .. text .. "]:53" } do
     local port = candidate:match("^%d[%d.]*:(%d+)$") or candidate:match("^%[[%x:.]+%]:(%d+)$")
@@ -111,8 +111,8 @@ local function check_search(search)
   end
 end
 
---- Says who is asked from now on; lookups that are under way go on as they began. What is not given is as the system
---- has it (/etc/resolv.conf); nil: all of it.
+--- Sets how names are looked up from now on; running lookups keep their settings. Options that are not given are the
+--- system's (/etc/resolv.conf); nil: all of them.
 ---@param options? {servers?: string[], search?: string[], ndots?: integer, timeout?: number, tries?: integer,
 ---lookups?: "f"|"b"|"fb"|"bf"} servers: "address" or "address:port"; timeout: seconds of the first try, doubled with
 ---each round; lookups: f hosts file, b name servers, in that order

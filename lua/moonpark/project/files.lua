@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- project_files.lua - what `moonpark init` writes: @NAME@ is the project's name, @LIBRARY@ where moonpark is.
+-- files.lua - what `moonpark init` writes: @NAME@ is the project's name, @LIBRARY@ where moonpark is.
 
 local SERVER = [[
 #!/usr/bin/env moonpark
 -- @NAME@: answers each line with the same line in capitals.
 --
---   moonpark server.lua [address]       127.0.0.1:7000 where none is given; port 0 picks a free one
+--   moonpark server.lua [address]       127.0.0.1:7000 if none is given; port 0 picks a free one
 
 local net = require "moonpark.net"
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- repl_editor.lua - line editing and history at a terminal, by GNU readline or libedit where one of them is there.
+-- editor.lua - line editing and history at a terminal, with GNU readline or libedit if one of them is installed.
 --
 -- Both have readline's callback interface: they are handed one byte at a time when there is one, and call back with
--- the line. So the loop goes on while somebody types. Nothing that calls into them may be compiled: LuaJIT cannot
+-- the line. So the loop continues while a line is typed. Nothing that calls into them may be compiled: LuaJIT cannot
 -- enter a callback from compiled code.
 
 local ffi = require "ffi"
@@ -84,7 +84,7 @@ function M.open(input)
   local library, why = load_library()
   if not library then return nil, why end
   local self = setmetatable({ library = library, input = input, path = history.path() }, Editor)
-  set(library, "rl_catch_signals", 0) -- the loop hears of them
+  set(library, "rl_catch_signals", 0) -- the loop handles them
   set(library, "rl_catch_sigwinch", 0)
   self.name = ffi.new("char[9]", "moonpark")
   set(library, "rl_readline_name", self.name)
@@ -148,7 +148,7 @@ function Editor:resize()
   if self.active then optional(self.library, "rl_resize_terminal")() end
 end
 
---- The process goes on after it was stopped: the shell has changed the terminal.
+--- The process continues after it was stopped: the shell has changed the terminal.
 function Editor:continue()
   if not self.active then return end
   self.library.rl_prep_terminal(1)

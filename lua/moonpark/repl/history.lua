@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- repl_history.lua - the lines that were typed at the prompt, in a file that only its owner can read.
+-- history.lua - the lines that were typed at the prompt, in a file that only its owner can read.
 --
 -- Each line is appended as it is typed, so that nothing is lost however the process ends, and two prompts at once do
 -- not overwrite each other's. The file is cut when it is read.
@@ -15,7 +15,7 @@ local M = {}
 
 local KEPT = 1000 -- lines
 
--- Runs fn; what it makes is nobody else's.
+-- Runs fn; only the owner can read the files that it makes.
 local function privately(fn, ...)
   local before = ffi.C.moonpark_umask(63) -- 077
   local result = fn(...)
@@ -23,7 +23,7 @@ local function privately(fn, ...)
   return result
 end
 
---- Where it is: $XDG_STATE_HOME/moonpark/history, or ~/.local/state/moonpark/history; nil where there is no home.
+--- Its path: $XDG_STATE_HOME/moonpark/history, or ~/.local/state/moonpark/history; nil if there is no home.
 ---@return string|nil
 function M.path()
   local state, home = os.getenv "XDG_STATE_HOME", os.getenv "HOME"
@@ -50,7 +50,7 @@ local function rewrite(path, lines)
   if write(beside, "w", lines) then os.rename(beside, path) end
 end
 
---- The last lines of the file, oldest first; none where there is no file yet.
+--- The last lines of the file, oldest first; none if there is no file yet.
 ---@param path string
 ---@return string[]
 function M.load(path)

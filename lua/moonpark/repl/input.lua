@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- repl_input.lua - lines from the standard input, without holding up the loop.
+-- input.lua - lines from standard input, without blocking the loop.
 --
 -- The descriptor stays as it is: O_NONBLOCK would be the terminal's and with it the shell's. So a task waits through
 -- moonpark.netpoll and asks poll(2) before each read. What cannot be polled, such as a regular file, never blocks for
@@ -29,7 +29,7 @@ Input.__index = Input
 ---@param fd integer
 function Input.is_terminal(fd) return C.moonpark_isatty(fd) == 1 end
 
---- The standard input. Raises where nobody can wait for it: a script has it in its own hands.
+--- Opens standard input. Raises if it cannot be waited for because a script uses it itself.
 ---@return moonpark.repl.input
 function Input.open()
   local pd, err = netpoll.open(0)
@@ -65,7 +65,7 @@ function Input:wait()
   return true
 end
 
--- -> a byte | nil at the end | false where there is none after all
+-- -> a byte | nil at the end | false if there is none after all
 local function read_byte(self)
   if self.ended then return nil end
   local n = C.moonpark_read(0, self.byte, 1)
@@ -81,7 +81,7 @@ local function taken(self)
   return line
 end
 
---- The next line, without its line feed. What has come of a line stays for the next call where this one fails.
+--- The next line, without its line feed. If the call fails, the bytes of an incomplete line are kept for the next call.
 ---@return string|nil
 ---@return string? err "eof", "canceled"
 function Input:read_line()

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- repl_show.lua - a value as a short text that a person reads: of bounded depth and length, whatever is in it.
+-- show.lua - a value as a short text that a person reads: of bounded depth and length, whatever is in it.
 
 local M = {}
 
@@ -8,7 +8,7 @@ local ENTRIES = 24     -- of one table
 local BUDGET = 100     -- entries in all
 local LOOKED_AT = 1000 -- keys that are sorted
 local STRING = 120     -- bytes of a string in a table
-local WIDTH = 80       -- a table that is longer stands on several lines
+local WIDTH = 80       -- longer tables are printed on several lines
 
 local escapes = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\0"] = "\\0", ['"'] = '\\"', ["\\"] = "\\\\" }
 
@@ -25,7 +25,7 @@ local function quoted(text)
   return #text > STRING and ("%s... (%d bytes)"):format(shown, #text) or shown
 end
 
--- tostring of anything; a __tostring may raise, or return what is no string.
+-- tostring of anything; a __tostring may raise, or return something other than a string.
 local function named(value)
   local ok, text = pcall(tostring, value)
   if not ok or type(text) ~= "string" then return ("<%s whose __tostring failed>"):format(type(value)) end
@@ -46,7 +46,7 @@ local function before(a, b)
   return named(a) < named(b)
 end
 
--- The keys beside 1..n, sorted; of a huge table the first that come.
+-- The keys other than 1..n, sorted; of a huge table only the first ones found.
 local function keys_beside(t, n)
   local keys = {}
   for key in next, t do

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- testing_busted.lua - what busted runs becomes tasks: it, before_each, after_each, setup, teardown, finally.
+-- busted.lua - turns busted's functions into tasks: it, before_each, after_each, setup, teardown, finally.
 --
 --   made in                    is checked, and ended, after
---   it, before_each, finally   the last after_each of that test, or the test where there is none
---   setup, lazy_setup          the block (describe or file) that it stands in
+--   it, before_each, finally   the last after_each of that test, or the test if there is none
+--   setup, lazy_setup          the block (describe or file) that contains it
 --
 -- busted publishes an event before a test or block; the functions are replaced then, or as soon as the block's
--- body has said which ones there are. What a function raises goes on to busted as it is, and `getTrace` of the
--- file, which busted asks where an error came from, tells the place inside of the task.
+-- body has said which ones there are. Errors of a function reach busted unchanged, and `getTrace` of the file, which
+-- busted asks for an error's place, gives the place inside the task.
 
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
@@ -38,7 +38,7 @@ local function limit_of(element)
   return default_limit or nil
 end
 
---- For testing.timeout. False where busted runs neither a test nor a block's body.
+--- For testing.timeout. False if busted runs neither a test nor a block's body.
 ---@param seconds number|false
 function M.set_timeout(seconds)
   if current then
@@ -68,7 +68,7 @@ local function fail(element, text)
   throw(failure, place_of(element))
 end
 
--- What busted asks of a file to learn where an error came from.
+-- busted asks this of a file to learn where an error came from.
 local function tell_traces(file)
   local get_trace = file.getTrace
   if not get_trace then return end
@@ -90,7 +90,7 @@ local function is_failure(err)
   return type(err) == "table" and (debug.getmetatable(err) or {}).__type == "failure" and type(err.message) == "string"
 end
 
--- A failed test's error with what else went wrong behind it, which is often the reason. An error that is no text
+-- A failed test's error, followed by what else went wrong, which is often the cause. An error that is not text
 -- stays as it is.
 local function with_uncaught(err, reports)
   if #reports == 0 then return err end

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- testing_leaks.lua - tasks, connections, files, pollDescs, subscriptions to signals and detached processes that are
--- there, whose each is, and what is left behind.
+-- leaks.lua - which tasks, connections, files, pollDescs, subscriptions to signals and detached processes exist, to
+-- whom each belongs, and which are left behind.
 --
--- What is made while a test runs is the test's and has no owner here. What `setup` makes belongs to its block, and so
--- does what a task makes that belongs to it: a server from `setup` may accept connections during a test.
+-- Things made while a test runs are the test's and have no owner here. Things that `setup` makes belong to its block,
+-- and so do those that the block's tasks make: a server from `setup` may accept connections during a test.
 
 local core = require "moonpark.core"
 local dump = require "moonpark.dump"
@@ -58,7 +58,7 @@ local function filter(things, owner)
   return left
 end
 
---- What nobody owns becomes that owner's.
+--- Everything without an owner becomes that owner's.
 ---@param owner any
 function M.adopt(owner)
   for _, thing in ipairs(everything()) do
@@ -66,7 +66,7 @@ function M.adopt(owner)
   end
 end
 
---- What nobody owns, and what that owner does.
+--- Everything without an owner, and everything of that owner.
 ---@param owner any nil: none
 ---@return moonpark.testing.thing[]
 function M.left(owner) return filter(everything(), owner) end
@@ -76,7 +76,7 @@ function M.left_tasks(owner)
   return core.stats().tasks > 0 and filter(tasks(), owner) or {}
 end
 
---- The same, detached processes alone: nobody can wait for the end of one.
+--- The same for detached processes only, which cannot be waited for.
 ---@return moonpark.testing.thing[]
 function M.left_processes(owner)
   local things = {}
@@ -158,7 +158,7 @@ function M.report(who, things)
   return table.concat(lines, "\n")
 end
 
---- Where nothing is there that could account for them: counts that are not 0, as text; else nil.
+--- If nothing exists that could account for them: counts that are not 0, as text; otherwise nil.
 ---@return string|nil
 function M.unaccounted()
   if #everything() > 0 then return nil end
@@ -180,10 +180,10 @@ local function close(things)
   end
 end
 
---- Ends it all: tasks are cancelled, descriptors closed, and tasks that go on nevertheless are killed. Outside of
+--- Ends it all: tasks are cancelled, descriptors closed, and tasks that continue nevertheless are killed. Outside
 --- the loop only.
 ---@param owner any as for left
----@param settle fun() lets tasks go on for a while
+---@param settle fun() lets tasks continue for a while
 function M.finish(owner, settle)
   for _, thing in ipairs(M.left_tasks(owner)) do thing.info.task:cancel("left behind by a test") end
   settle()

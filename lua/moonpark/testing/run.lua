@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- testing_run.lua - runs one function as a task, with a limit of real time, and says how it ended.
+-- run.lua - runs one function as a task, with a limit of real time, and says how it ended.
 --
--- The loop stops when that task has ended; others stay where they are until the loop is run again: a server
+-- The loop stops when that task has ended; other tasks stay as they are until the loop is run again: a server
 -- that `setup` starts lives through the tests. Two limits watch the task. One is the loop's, in real time,
 -- whatever a virtual clock says. The other is of processor time, for code that never waits.
 
@@ -35,7 +35,7 @@ local function is_machinery(info)
   return info.what == "C" or info.source:find("[/\\]luassert[/\\]") or info.source:find("[/\\]busted[/\\][%w_]+%.lua$")
 end
 
--- As busted would see it from the place of the error. A message handler: level 2 is who raised.
+-- As busted would see it at the place of the error. A message handler: level 2 is the function that raised.
 local function trace_here(err)
   local level = 3
   local info = debug.getinfo(level, "Sl")
@@ -102,7 +102,7 @@ local function settle(waiting)
   end
 end
 
---- Lets tasks go on that are on their way to end: until waiting() gives none, nothing moves, or they had their time.
+--- Lets tasks continue that are on their way to end: until waiting() gives none, nothing moves, or they had their time.
 ---@param waiting fun(): moonpark.testing.thing[]
 function M.settle(waiting)
   core.watchdog(SETTLE_LIMIT, "\nmoonpark.testing: a task left by a test " .. ENDLESS)
@@ -180,7 +180,7 @@ function M.call(name, limit, fn)
     core.current():name(name)
     local trace
     local ok, err = xpcall(fn, function(err)
-      stopped = core.watchdog_end() -- now: it would go on in here
+      stopped = core.watchdog_end() -- now: it would continue in here
       trace = trace_here(err)
       return err
     end)
