@@ -6,6 +6,7 @@
 
 #include "base/hard.h"
 #include "base/sys.h"
+#include "http/exchange.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* http_conn.h - an HTTP server, and what becomes of each of its connections: state, timer, last words, end.
  *
- * Called by http_server, http_listen and the Lua faces. A connection that is closed while a task is in
+ * Called by exchange, http_server, http_listen and the Lua faces.
+ * Between requests a connection is its struct and nothing else: no coroutine, no userdata, no buffer. When the head of
+ * a request is complete, a worker's exchange takes it up. A connection that is closed while a task is in
  * an operation on it (one that a handler left behind) is kept, closed, until that task has heard of it.
  *
  *   state     waits for                       leaves by
@@ -13,7 +15,35 @@
 #ifndef MOONPARK_HTTP_CONN_H
 #define MOONPARK_HTTP_CONN_H
 
-#include "http/http_body.h"
+#include "http/h1_parse.h"
+#include "net/conn.h"
+
+struct http_exchange;
+struct http_server;
+
+enum http_state {
+    HTTP_IDLE,    /* nothing of a request has come */
+    HTTP_HEADING, /* a part of its head has */
+    HTTP_WAITING, /* a request is there, but no worker yet */
+    HTTP_ACTIVE,  /* a worker has it */
+    HTTP_LEAVING, /* answered for the last time: what still comes is thrown away until the client closes */
+};
+
+struct http_conn {
+    struct conn c;
+    struct http_server *server;
+    struct http_exchange *exchange; /* HTTP_ACTIVE only */
+    struct list link;               /* among the server's of that state */
+    struct late late;               /* gives its memory back, once nobody is in an operation on it any more */
+    struct timer timer;             /* stands at `due` or before it: it looks again when it fires */
+    int64_t due;                    /* when the state has lasted too long; 0: never */
+    uint32_t requests;
+    uint32_t searched;              /* of `in`: no end of a head is in there */
+    uint8_t state;                  /* enum http_state */
+    bool arrived;                   /* IDLE or HEADING, and something may have come that nobody has looked at yet */
+};
+
+static inline struct http_conn *http_conn_of(struct conn *c) { return container_of(c, struct http_conn, c); }
 
 struct http_limits {
     uint32_t head;        /* bytes of a request's head */

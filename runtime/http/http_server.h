@@ -12,7 +12,7 @@
 #ifndef MOONPARK_HTTP_SERVER_H
 #define MOONPARK_HTTP_SERVER_H
 
-#include "http/http_conn.h"
+#include "http/exchange.h"
 
 /* Makes x (zeroed) an exchange of the running task t: it opens a scope, which ends with the task. 0 or -ENOMEM. */
 int http_server_join(struct http_server *s, struct http_exchange *x, struct task *t);

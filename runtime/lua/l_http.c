@@ -6,6 +6,7 @@
 #include "lua/l_http.h"
 
 #include "base/errors.h"
+#include "http/http_body.h"
 #include "http/http_keeper.h"
 #include "lua/l_conn.h"
 #include "net/conn_write.h"

@@ -6,6 +6,7 @@
 
 #include "base/errors.h"
 #include "base/hard.h"
+#include "http/http_body.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
 #include "lua/l_http_head.h"
