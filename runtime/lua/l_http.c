@@ -6,8 +6,8 @@
 #include "lua/l_http.h"
 
 #include "base/errors.h"
-#include "http/http_body.h"
-#include "http/http_keeper.h"
+#include "http/http_server.h"
+#include "http/http_workers.h"
 #include "lua/l_conn.h"
 #include "net/conn_write.h"
 #include "net/socket.h"
@@ -38,104 +38,21 @@ struct http_exchange *l_http_current(lua_State *L)
 
 /* ---- results of operations on the server's connections ---- */
 
-/* Of a write of what is in `out` and more. */
-struct writing {
-    struct conn_writing writing;
-    struct http_exchange *exchange;
-    const char *bytes; /* a string behind it */
-    size_t n, behind;  /* of that, and 2 where CR LF follows */
-};
-
-/* How much of `out` belongs to a write: what lay there when it began. */
-static size_t held_of(struct task *t)
-{
-    const struct writing *w = OPERATION(t, struct writing);
-    return t->op.length - w->n - w->behind;
-}
-
-static int gather(struct task *t, struct iovec *iov, int max)
-{
-    const struct writing *w = OPERATION(t, struct writing);
-    struct http_exchange *x = w->exchange;
-    size_t held = held_of(t), skip = t->op.total;
-    int n = 0;
-    (void)max;
-    if (skip < held)
-        iov[n++] = (struct iovec){.iov_base = (char *)buf_at(&x->out) + skip, .iov_len = held - skip};
-    skip = skip > held ? skip - held : 0;
-    if (w->n > skip)
-        iov[n++] = (struct iovec){.iov_base = (char *)w->bytes + skip, .iov_len = w->n - skip};
-    skip = skip > w->n ? skip - w->n : 0;
-    if (w->behind > skip)
-        iov[n++] = (struct iovec){.iov_base = "\r\n" + skip, .iov_len = w->behind - skip};
-    return n;
-}
-
-/* Is x still on the connection that the operation was on? A task that a handler has left behind may come too late. */
-static bool is_on(const struct http_exchange *x, const struct task *t)
-{
-    return x->conn && &x->conn->c == t->wait.object && !x->conn->c.closed;
-}
-
-/* op.total bytes have left: of `out` first, and then of the string behind it. */
-static void account(struct http_exchange *x, struct task *t, int r)
-{
-    struct operation *op = &t->op;
-    struct writing *w = OPERATION(t, struct writing);
-    size_t held = held_of(t), beyond = op->total > held ? op->total - held : 0;
-    buf_consume(&x->out, base_min(op->total, held));
-    if (r < 0)
-        http_exchange_cut(x, r, w->n - base_min(beyond, w->n));
-    op->length = w->n = w->behind = 0; /* once: the push may be called again */
-    if (buf_len(&x->out) > 0)
-        http_server_flush_later(x); /* what was added meanwhile */
-}
-
-static int push_written(lua_State *L, struct task *t)
-{
-    struct http_exchange *x = OPERATION(t, struct writing)->exchange;
-    int r = t->wait.result;
-    if (is_on(x, t))
-        account(x, t, r);
-    return face_result(L, r < 0 ? r : 0);
-}
-
+/* Some of a body: what is handed out is consumed only then. */
 int l_http_push_body(lua_State *L, struct task *t)
 {
     struct conn *c = t->wait.object;
-    struct http_exchange *x = OPERATION(t, struct http_reading)->exchange;
     if (t->wait.result >= 0) {
         c->pinned = true;
         lua_pushlstring(L, buf_at(&c->in), t->op.length);
         c->pinned = false;
         buf_consume(&c->in, t->op.total);
     }
-    if (is_on(x, t)) {
-        int r = t->wait.result;
-        x->spoilt |= x->body.failure || r == ERR_TIMEOUT;
-        x->spoilt |= r == ERR_TOO_LONG && x->body.trailing; /* its end is not looked for */
-        x->body.held &= t->wait.result < 0;
-        http_server_has_read(x);
-    }
+    exchange_has_read(t);
     return t->wait.result < 0 ? face_error(L, t->wait.result) : 1;
 }
 
-/* Bytes of a file: op.length of them, counted by the framing before. -> true, or nil, err, errno: then the client has
- * to see that something is missing, and the connection ends. */
-int l_http_push_sent(lua_State *L, struct task *t)
-{
-    struct conn *c = t->wait.object;
-    struct http_exchange *x = c->closed ? NULL : http_conn_of(c)->exchange;
-    int r = t->wait.result;
-    if (x && r >= 0)
-        r = h1_after_data(&x->framing, &x->out, t->op.length);
-    if (r >= 0)
-        return face_result(L, 0);
-    if (x)
-        http_exchange_cut(x, r, t->op.length - t->op.total);
-    t->op.length = t->op.total; /* once: the push may be called again */
-    return face_error(L, r);
-}
+static int push_written(lua_State *L, struct task *t) { return face_result(L, exchange_written(t)); }
 
 /* What every handler wants at once: serial, method, path as it was sent. */
 static int push_request(lua_State *L, const struct http_exchange *x)
@@ -190,7 +107,7 @@ int l_http_join(lua_State *L, struct http_server *s)
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, 1);
     lua_setfenv(L, -2);
-    if (http_server_join(s, &f->x, t) < 0)
+    if (http_workers_join(s, &f->x, t) < 0)
         return luaL_error(L, "not enough memory");
     f->mark = &exchange_mark;
     return 1;
@@ -200,13 +117,13 @@ static int l_gc(lua_State *L)
 {
     struct exchange_face *f = face_test(L, 1, &exchange_mark, sizeof *f);
     if (f)
-        http_server_drop(&f->x);
+        http_workers_drop(&f->x);
     return 0;
 }
 
 static int take(lua_State *L, struct task *t, struct http_exchange *x)
 {
-    int r = http_server_take(x, t);
+    int r = http_workers_take(x, t);
     if (r == SCHED_PARKED)
         return face_park(L, t);
     t->wait.object = x;
@@ -227,25 +144,16 @@ static int not_yet(lua_State *L, const char *why)
  * settled: a response that has not ended never will */
 static int l_take(lua_State *L)
 {
+    static const char *const words[] = {[HTTP_LEFT_ANSWER] = "settle", [HTTP_LEFT_REST] = "rest",
+                                        [HTTP_LEFT_FLUSH] = "flush"};
     struct http_exchange *x = l_http_exchange(L);
     struct task *t = face_task(L, face_ctx(L));
-    if (!x->conn)
-        return take(L, t, x);
-    http_server_over(x);
-    enum http_left left = http_server_left(x);
-    if (left == HTTP_LEFT_ANSWER && !lua_toboolean(L, 2))
-        return not_yet(L, "settle");
-    if (left == HTTP_LEFT_ANSWER)
-        http_exchange_fail(x, ERR_CLOSED);
-    x->serial++; /* handles of it are stale */
-    if (left == HTTP_LEFT_REST)
-        return not_yet(L, "rest");
-    if (http_server_next(x))
-        return face_return(L, t, push_request(L, x));
-    if (!x->failure && !x->conn->c.closed && http_server_flush(x) == -EAGAIN)
-        return not_yet(L, "flush");
-    http_server_release(x);
-    return take(L, t, x);
+    enum http_left left = x->conn ? http_workers_end(x, false) : HTTP_LEFT_NOTHING;
+    if (left == HTTP_LEFT_ANSWER && lua_toboolean(L, 2))
+        left = http_workers_end(x, true);
+    if (left != HTTP_LEFT_NOTHING)
+        return not_yet(L, words[left]);
+    return x->conn ? face_return(L, t, push_request(L, x)) : take(L, t, x);
 }
 
 /* ---- for all ---- */
@@ -259,19 +167,15 @@ int l_http_failed(lua_State *L, const struct http_exchange *x)
     return face_return(L, t, face_error(L, x->failure)); /* a loop that does not look at this lets others run */
 }
 
-int l_http_write_out(lua_State *L, struct http_exchange *x, const char *bytes, size_t n, size_t behind)
+int l_http_wrote(lua_State *L, struct task *t, struct http_exchange *x, int r)
 {
-    struct task *t = face_task(L, face_ctx(L));
-    int r = n == 0 ? http_server_flush(x) : -EAGAIN;
+    if (r == EXCHANGE_WAITS)
+        return l_conn_run(L, t, &x->conn->c, &conn_write, push_written);
     if (r == -EBUSY)
         return luaL_error(L, "another task writes this response");
-    if (r == 0)
-        return face_return(L, t, face_result(L, 0));
-    *OPERATION(t, struct writing) = (struct writing){
-        .writing.gather = gather, .exchange = x, .bytes = bytes, .n = n, .behind = behind};
-    t->op.length = buf_len(&x->out) + n + behind;
-    t->op.total = 0;
-    return l_conn_run(L, t, &x->conn->c, &conn_write, push_written);
+    if (r == HTTP_TOO_LONG)
+        return luaL_error(L, "the body is longer than the Content-Length that was sent");
+    return face_return(L, t, face_result(L, r));
 }
 
 /* flush() -> true | nil, err, errno */
@@ -282,7 +186,8 @@ static int l_flush(lua_State *L)
         return face_error(L, ERR_CLOSED);
     if (x->failure)
         return l_http_failed(L, x);
-    return l_http_write_out(L, x, NULL, 0, 0);
+    struct task *t = face_task(L, face_ctx(L));
+    return l_http_wrote(L, t, x, exchange_send(x, t));
 }
 
 /* describe() -> what it is about, for a person */
@@ -311,9 +216,7 @@ static int l_describe(lua_State *L)
 /* quit(): its worker ends, and the connection with it where it still has one */
 static int l_quit(lua_State *L)
 {
-    struct http_exchange *x = l_http_exchange(L);
-    http_exchange_fail(x, ERR_CLOSED);
-    http_server_release(x);
+    http_workers_quit(l_http_exchange(L));
     return 0;
 }
 

@@ -11,7 +11,7 @@
 #include "http/h1_scan.h"
 #include "http/http_forwarded.h"
 #include "http/http_hops.h"
-#include "http/http_server.h"
+#include "http/exchange.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
 #include "lua/l_http_client.h"
@@ -371,7 +371,7 @@ static int put_head(struct http_exchange *x, const struct http_reader *r)
     if (x->failure)
         return x->failure;
     const char *date = has_date(r) ? NULL : http_conn_date(x->server);
-    if (x->server->closing || !http_body_is_short(x))
+    if (x->server->closing || !exchange_is_short(x))
         x->peer.keep_alive = false; /* nobody will read what is left of the body */
     int e = h1_begin_response(&x->framing, &x->peer, out, r->head.status, length_of(r), date);
     x->framing.phase = HTTP_UNSENT; /* until nothing can fail any more */
@@ -414,7 +414,7 @@ static int l_forward_response(lua_State *L)
     int r = put_head(x, reader);
     if (r < 0)
         return face_error(L, r);
-    http_server_flush_later(x);
+    exchange_flush_later(x);
     bool whole = takes_body(x, reader, c);
     if (whole) {
         x->framing.phase = HTTP_SENT;
@@ -455,7 +455,7 @@ static int l_forward_interim(lua_State *L)
             x->out.end = x->out.start + before;
         else
             x->continued |= reader->head.status == 100;
-        http_server_flush_later(x);
+        exchange_flush_later(x);
     }
     return face_result(L, r);
 }
@@ -507,7 +507,7 @@ static int l_forward_cut(lua_State *L)
     struct http_exchange *x = l_http_exchange(L);
     bool current = x->conn && (lua_Number)x->serial == lua_tonumber(L, 2) && x->framing.phase == HTTP_IN_BODY;
     if (current) {
-        http_exchange_fail(x, !x->over && x->scope && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
+        exchange_fail(x, !x->over && x->scope && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
     }
     lua_pushboolean(L, current);
     return 1;
