@@ -173,7 +173,7 @@ int exchange_field(struct http_exchange *x, const char *name, size_t name_length
 {
     if (!h1_parse_is_token(name, name_length))
         return EXCHANGE_BAD_NAME;
-    if (!h1_parse_is_value(value, n))
+    if (!value || !h1_parse_is_value(value, n))
         return EXCHANGE_BAD_VALUE;
     enum http_id id = h1_parse_id(name, name_length);
     if (id == HTTP_CONTENT_LENGTH || id == HTTP_TRANSFER_ENCODING)

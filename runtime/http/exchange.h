@@ -171,7 +171,7 @@ static inline bool exchange_is_busy(const struct http_exchange *x) { return x->c
  * EXCHANGE_BAD_VALUE; -ENOMEM. */
 int exchange_begin(struct http_exchange *x, int status, int64_t length, const char *type, size_t n);
 
-/* One of the handler's fields. */
+/* One of the handler's fields; value NULL: it has none that could be sent. */
 enum { EXCHANGE_BAD_NAME = 1, EXCHANGE_BAD_VALUE, EXCHANGE_NOT_YOURS /* it frames the message */ };
 int exchange_field(struct http_exchange *x, const char *name, size_t name_length, const char *value, size_t n);
 

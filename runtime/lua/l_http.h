@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http.h - the Lua face of an HTTP exchange: what a worker of a server takes requests with, and how results of its
- * operations are pushed.
+/* l_http.h - the Lua face of an HTTP exchange: how a worker of a server takes requests and answers them.
  *
- * Called by l_http_server, l_http_request and l_http_response, which add the rest of its methods. */
+ * Called by l_http_server, and by l_http_request, l_http_file and l_http_forward, which add the rest of its methods. */
 #ifndef MOONPARK_L_HTTP_H
 #define MOONPARK_L_HTTP_H
 
