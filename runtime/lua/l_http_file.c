@@ -6,6 +6,7 @@
 #include "lua/faces.h"
 
 #include "base/errors.h"
+#include "http/http_etag.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
 #include "net/conn_move.h"
@@ -45,14 +46,14 @@ static const char *check_path(lua_State *L, int idx)
 /* What is told of an open file, or folder, behind the object. */
 static int push_info(lua_State *L, int fd, bool folder, const struct send_file_info *info)
 {
-    char etag[SEND_FILE_ETAG];
+    char etag[HTTP_ETAG_MAX];
     if (folder) {
         lua_pushinteger(L, fd);
         return 1;
     }
     lua_pushnumber(L, (lua_Number)info->size);
     lua_pushnumber(L, (lua_Number)(info->modified / NS_PER_SECOND - (info->modified % NS_PER_SECOND < 0)));
-    lua_pushlstring(L, etag, send_file_etag(info, etag));
+    lua_pushlstring(L, etag, http_etag(info, etag));
     return 3;
 }
 
