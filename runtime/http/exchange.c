@@ -91,6 +91,24 @@ int exchange_may_hijack(struct http_exchange *x)
     return r;
 }
 
+/* ---- before the response ---- */
+
+int exchange_interim(struct http_exchange *x, int status)
+{
+    x->before = buf_len(&x->out);
+    return x->wire->interim(x, status);
+}
+
+int exchange_end_interim(struct http_exchange *x, int r)
+{
+    r = r < 0 ? r : x->wire->end_head(x);
+    if (r < 0)
+        exchange_drop_head(x);
+    else
+        exchange_flush_later(x);
+    return r;
+}
+
 /* ---- its body ---- */
 
 bool exchange_is_short(const struct http_exchange *x)
@@ -106,16 +124,9 @@ static int welcome(struct http_exchange *x)
 {
     if (x->continued || x->relayed || x->framing.phase != HTTP_UNSENT || buf_len(&x->conn->c.in) > 0)
         return 0;
-    size_t before = buf_len(&x->out);
-    int r = x->wire->interim(x, 100);
-    r = r < 0 ? r : x->wire->end_head(x);
-    if (r < 0) {
-        x->out.end = x->out.start + before;
-        return r;
-    }
-    x->continued = true;
-    exchange_flush_later(x);
-    return 0;
+    int r = exchange_end_interim(x, exchange_interim(x, 100));
+    x->continued |= r == 0;
+    return r;
 }
 
 static int begin_read(struct http_exchange *x, struct task *t, size_t most)
@@ -156,7 +167,7 @@ void exchange_has_read(struct task *t)
 
 /* ---- the head of a response ---- */
 
-int exchange_begin(struct http_exchange *x, int status, int64_t length, const char *type, size_t n)
+int exchange_begin(struct http_exchange *x, int status, int64_t length, const char *type, size_t n, bool dated)
 {
     x->before = buf_len(&x->out);
     x->measured = length >= 0;
@@ -164,7 +175,7 @@ int exchange_begin(struct http_exchange *x, int status, int64_t length, const ch
         return EXCHANGE_BAD_VALUE;
     if (x->server->closing || !exchange_is_short(x))
         x->peer.keep_alive = false; /* nobody will read what is left of the body */
-    int r = x->wire->begin(x, status, length, http_conn_date(x->server));
+    int r = x->wire->begin(x, status, length, dated ? NULL : http_conn_date(x->server));
     x->framing.phase = HTTP_UNSENT; /* until nothing can fail any more */
     return r < 0 || !type ? r : x->wire->field(x, "Content-Type", 12, type, n);
 }

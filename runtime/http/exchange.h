@@ -166,10 +166,14 @@ static inline uint64_t exchange_bytes(const struct http_exchange *x)
 /* Is another task in the middle of writing it? */
 static inline bool exchange_is_busy(const struct http_exchange *x) { return x->conn->c.side[POLL_W].holder; }
 
-/* Begins its head: the length of the body, or -1 where that is not known yet; a content type, or NULL. Fields follow,
- * and exchange_end_head, which is given what has failed so far: nothing but a whole head stays in `out`. 0;
- * EXCHANGE_BAD_VALUE; -ENOMEM. */
-int exchange_begin(struct http_exchange *x, int status, int64_t length, const char *type, size_t n);
+/* Begins an interim response (1xx), for a client that knows these. Fields may follow, by wire->field, and
+ * exchange_end_interim, which is given what has failed so far: nothing but a whole head stays in `out`. 0 or -ENOMEM. */
+int exchange_interim(struct http_exchange *x, int status);
+int exchange_end_interim(struct http_exchange *x, int r);
+
+/* Begins its head: the length of the body, or -1 where that is not known yet; a content type, or NULL; dated: a Date is
+ * among its fields. These follow, and exchange_end_head, as above. 0; EXCHANGE_BAD_VALUE; -ENOMEM. */
+int exchange_begin(struct http_exchange *x, int status, int64_t length, const char *type, size_t n, bool dated);
 
 /* One of the handler's fields; value NULL: it has none that could be sent. */
 enum { EXCHANGE_BAD_NAME = 1, EXCHANGE_BAD_VALUE, EXCHANGE_NOT_YOURS /* it frames the message */ };

@@ -242,7 +242,7 @@ static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t l
 {
     size_t n = 0;
     const char *content_type = lua_tolstring(L, type, &n);
-    int r = exchange_begin(x, status, length, content_type, n);
+    int r = exchange_begin(x, status, length, content_type, n, false);
     if (r == EXCHANGE_BAD_VALUE)
         return luaL_error(L, "invalid value of header 'Content-Type'");
     if (r == 0 && lua_istable(L, fields))
