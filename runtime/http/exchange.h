@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* exchange.h - one request and its response: what a handler does with them, whatever the wire.
  *
- * Called by http_heads, http_workers, http_server and the Lua faces.
+ * Called by h1_exchange, http_heads, http_workers, http_server and the Lua faces.
  * An exchange is a worker's, used again for one request after another. What a handler may do, limits and refusals are
  * decided here; how it is written, and what becomes of the connection, is the wire's: one constant table for each
  * protocol (h1_exchange.c).

@@ -3,8 +3,8 @@
  *
  * Called by exchange, h1_exchange, http_heads, http_workers, http_server and the Lua faces.
  * Between requests a connection is its struct and nothing else: no coroutine, no userdata, no buffer. When the head of
- * a request is complete, a worker's exchange takes it up. A connection that is closed while a task is in
- * an operation on it (one that a handler left behind) is kept, closed, until that task has heard of it.
+ * a request is complete, a worker's exchange takes it up. A connection that is closed while a task is in an operation
+ * on it (one that a handler left behind) is kept, closed, until that task has heard of it.
  *
  *   state     waits for                       leaves by
  *   IDLE      the first byte of a request     a byte: HEADING; idle time: closed
