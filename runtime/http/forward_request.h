@@ -7,7 +7,7 @@
 #ifndef MOONPARK_FORWARD_REQUEST_H
 #define MOONPARK_FORWARD_REQUEST_H
 
-#include "http/http_body.h"
+#include "http/exchange.h"
 #include "http/http_client.h"
 
 /* How the target is told of the client: X-Forwarded-For and its neighbours, or Forwarded (RFC 7239). */

@@ -5,19 +5,28 @@
 
 #include "base/errors.h"
 #include "http/http_hops.h"
-#include "http/http_server.h"
 
-#include <stdio.h>
 #include <strings.h>
-
-enum { INLINE_MAX = 16384 }; /* longer bodies are not copied behind their head */
 
 static struct http_text text_of(const struct http_reader *r, struct http_span s)
 {
     return (struct http_text){buf_at(&r->bytes) + s.at, s.length};
 }
 
-static int copy_fields(struct buf *out, const struct http_reader *r)
+typedef int add_field(void *to, struct http_text name, struct http_text value);
+
+static int add_to_exchange(void *to, struct http_text name, struct http_text value)
+{
+    struct http_exchange *x = to;
+    return x->wire->field(x, name.at, name.length, value.at, value.length);
+}
+
+static int add_to_text(void *to, struct http_text name, struct http_text value)
+{
+    return h1_add_field(to, name.at, name.length, value.at, value.length);
+}
+
+static int copy_fields(const struct http_reader *r, add_field *add, void *to)
 {
     struct http_hops hops;
     int e = 0;
@@ -27,7 +36,7 @@ static int copy_fields(struct buf *out, const struct http_reader *r)
     for (int i = 0; e == 0 && i < r->head.count; i++) {
         struct http_text name = text_of(r, r->head.fields[i].name), value = text_of(r, r->head.fields[i].value);
         if (!http_hops_has(&hops, name.at, name.length))
-            e = h1_add_field(out, name.at, name.length, value.at, value.length);
+            e = add(to, name, value);
     }
     return e;
 }
@@ -50,23 +59,16 @@ static int64_t length_of(const struct http_reader *r)
     return r->head.chunked ? -1 : r->head.content_length;
 }
 
+/* One that cannot be passed on is taken back: another answer is sent in its place. */
 static int put_head(struct http_exchange *x, const struct http_reader *r)
 {
-    struct buf *out = &x->out;
-    size_t before = buf_len(out);
     if (x->failure)
         return x->failure;
-    const char *date = has_date(r) ? NULL : http_conn_date(x->server);
-    if (x->server->closing || !http_body_is_short(x))
-        x->peer.keep_alive = false; /* nobody will read what is left of the body */
-    int e = h1_begin_response(&x->framing, &x->peer, out, r->head.status, length_of(r), date);
-    x->framing.phase = HTTP_UNSENT; /* until nothing can fail any more */
-    e = e < 0 ? e : copy_fields(out, r);
-    e = e < 0 ? e : h1_end_head(out);
-    if (e < 0)
-        out->end = out->start + before;
-    else
-        x->framing.phase = HTTP_IN_BODY;
+    int e = exchange_begin(x, r->head.status, length_of(r), NULL, 0, has_date(r));
+    e = e < 0 ? e : copy_fields(r, add_to_exchange, x);
+    if (e == 0)
+        return exchange_end_head(x, 0);
+    exchange_drop_head(x);
     return e;
 }
 
@@ -74,45 +76,33 @@ static int put_head(struct http_exchange *x, const struct http_reader *r)
 static bool takes_body(struct http_exchange *x, struct http_reader *r, struct conn *c)
 {
     struct http_span data;
-    size_t used = 0, n = r->body.left;
-    if (r->body.over)
-        return true;
-    if (r->body.framing != HTTP_BY_LENGTH || n > INLINE_MAX || n > buf_len(&c->in))
+    size_t used = 0, n = r->body.over ? 0 : r->body.left;
+    if (!r->body.over && (r->body.framing != HTTP_BY_LENGTH || n > EXCHANGE_COPIED || n > buf_len(&c->in)))
         return false;
-    if (!x->framing.mute && buf_append(&x->out, buf_at(&c->in), n) < 0)
+    if (n > 0 && !x->framing.mute && buf_append(&x->out, buf_at(&c->in), n) < 0)
         return false;
-    x->framing.total = x->inside = x->framing.mute ? 0 : n;
-    (void)h1_take(&r->body, buf_at(&c->in), n, &used, &data);
+    x->wire->whole(x, n);
+    x->inside = exchange_bytes(x);
+    x->behind = 0;
+    if (n > 0)
+        (void)h1_take(&r->body, buf_at(&c->in), n, &used, &data);
     buf_consume(&c->in, used);
     return true;
 }
 
-bool forward_response_has_begun(const struct http_exchange *x) { return x->framing.phase != HTTP_UNSENT; }
-bool forward_response_is_free(const struct http_exchange *x) { return !x->conn->c.side[POLL_W].holder; }
+bool forward_response_has_begun(const struct http_exchange *x) { return exchange_phase(x) != HTTP_UNSENT; }
+bool forward_response_is_free(const struct http_exchange *x) { return !exchange_is_busy(x); }
 
 int forward_response(struct http_exchange *x, struct http_reader *r, struct conn *c)
 {
     int e = put_head(x, r);
     if (e < 0)
         return e;
-    http_server_flush_later(x);
-    if (!takes_body(x, r, c))
-        return 0;
-    x->framing.phase = HTTP_SENT;
-    x->framing.left = 0;
-    return 1;
+    exchange_flush_later(x);
+    return takes_body(x, r, c);
 }
 
 /* ---- interim ones ---- */
-
-static int put_interim(struct buf *out, const struct http_reader *r)
-{
-    char text[96];
-    int n = snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\n", r->head.status, h1_reason(r->head.status));
-    int e = buf_append(out, text, (size_t)n);
-    e = e < 0 ? e : copy_fields(out, r);
-    return e < 0 ? e : h1_end_head(out);
-}
 
 /* Can the client be told, and was it not told the same before? */
 static bool hears_interim(const struct http_exchange *x, int status)
@@ -123,15 +113,11 @@ static bool hears_interim(const struct http_exchange *x, int status)
 
 int forward_response_interim(struct http_exchange *x, const struct http_reader *r)
 {
-    size_t before = buf_len(&x->out);
     if (!hears_interim(x, r->head.status))
         return 0;
-    int e = put_interim(&x->out, r);
-    if (e < 0)
-        x->out.end = x->out.start + before;
-    else
-        x->continued |= r->head.status == 100;
-    http_server_flush_later(x);
+    int e = exchange_interim(x, r->head.status);
+    e = exchange_end_interim(x, e < 0 ? e : copy_fields(r, add_to_exchange, x));
+    x->continued |= e == 0 && r->head.status == 100;
     return e;
 }
 
@@ -163,14 +149,14 @@ int forward_response_switch(struct http_reader *w, const struct http_reader *r, 
     int e = buf_append(out, line, sizeof line - 1);
     e = e < 0 ? e : put_protocol(out, r, asked);
     e = e < 0 ? e : buf_append(out, connection, sizeof connection - 1);
-    e = e < 0 ? e : copy_fields(out, r);
+    e = e < 0 ? e : copy_fields(r, add_to_text, out);
     return e < 0 ? e : h1_end_head(out);
 }
 
 bool forward_response_cut(struct http_exchange *x)
 {
-    if (x->framing.phase != HTTP_IN_BODY)
+    if (exchange_phase(x) != HTTP_IN_BODY)
         return false;
-    http_exchange_fail(x, !x->over && x->scope && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
+    exchange_fail(x, !x->over && x->scope && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
     return true;
 }

@@ -6,7 +6,7 @@
 #ifndef MOONPARK_FORWARD_RESPONSE_H
 #define MOONPARK_FORWARD_RESPONSE_H
 
-#include "http/http_body.h"
+#include "http/exchange.h"
 #include "http/http_client.h"
 
 /* Was the head of a response written? */

@@ -253,6 +253,7 @@ int h1_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted)
     *muted = o->mute || n == 0;
     if (o->framing == HTTP_BY_LENGTH && n > o->left)
         return HTTP_TOO_LONG;
+    o->left -= o->framing == HTTP_BY_LENGTH ? n : 0;
     if (*muted)
         return 0;
     if (o->framing != HTTP_BY_CHUNKS) {
@@ -269,11 +270,9 @@ int h1_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted)
     return 0;
 }
 
-int h1_after_data(struct http_out *o, struct buf *out, size_t n)
+const char *h1_behind_data(const struct http_out *o, size_t n)
 {
-    if (o->framing == HTTP_BY_LENGTH)
-        o->left -= n;
-    return o->framing == HTTP_BY_CHUNKS && !o->mute && n > 0 ? buf_append(out, "\r\n", 2) : 0;
+    return o->framing == HTTP_BY_CHUNKS && !o->mute && n > 0 ? "\r\n" : "";
 }
 
 int h1_finish(struct http_out *o, struct buf *out)

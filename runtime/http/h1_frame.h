@@ -2,8 +2,8 @@
 /* h1_frame.h - HTTP/1 framing, RFC 9112 6 and 9: what body follows a head, where it ends, and whether the connection
  * goes on after it. Tables of states without socket and without Lua.
  *
- * Called by h1_client, http_body, http_conn, http_fields, http_server, forward_response and the Lua faces. Bytes come
- * and go through the caller's buffers. */
+ * Called by h1_client, h1_exchange, http_body, http_conn, http_fields and forward_response. Bytes come and go through
+ * the caller's buffers. */
 #ifndef MOONPARK_H1_FRAME_H
 #define MOONPARK_H1_FRAME_H
 
@@ -80,7 +80,7 @@ int h1_end_head(struct buf *out);
  * is more than was announced; -ENOMEM. *muted: they are not to be written. */
 enum { HTTP_TOO_LONG = -100101, HTTP_TOO_SHORT = -100102 }; /* apart from those of errors.h */
 int h1_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted);
-int h1_after_data(struct http_out *o, struct buf *out, size_t n);
+const char *h1_behind_data(const struct http_out *o, size_t n); /* what stands behind them, "" for nothing */
 
 /* The body is over: its end in out. 0; HTTP_TOO_SHORT, and the connection cannot go on; -ENOMEM. */
 int h1_finish(struct http_out *o, struct buf *out);

@@ -5,34 +5,13 @@
 
 #include "base/errors.h"
 #include "base/hard.h"
+#include "http/exchange.h"
 #include "http/h1_fold.h"
 #include "http/http_client.h"
 #include "loop/sched.h"
 #include "net/conn_read.h"
 
 #include <errno.h>
-
-bool http_body_is_short(const struct http_exchange *x)
-{
-    if (x->spoilt || x->body.held || x->body.total > x->limit)
-        return false;
-    return x->body.over || (x->continued && x->body.left <= HTTP_UNREAD_MAX);
-}
-
-/* Bytes of the body that lie in `out`. Behind them may stand the end of their chunk, and that of the body. */
-static size_t held_back(const struct http_exchange *x)
-{
-    bool chunks = x->framing.framing == HTTP_BY_CHUNKS;
-    size_t n = buf_len(&x->out), behind = !chunks ? 0 : x->framing.phase == HTTP_SENT ? 7 : 2;
-    return n > behind ? base_min(n - behind, x->inside) : 0;
-}
-
-void http_exchange_cut(struct http_exchange *x, int r, size_t unsent)
-{
-    http_exchange_fail(x, r);
-    x->framing.total -= unsent + held_back(x);
-    x->out.start = x->out.end = 0;
-}
 
 /* What the connection's end means inside of a body: its own end, or that it was cut off. */
 static int more(struct conn *c, struct http_body *b)

@@ -6,6 +6,7 @@
 
 #include "base/hard.h"
 #include "base/sys.h"
+#include "http/exchange.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,10 +48,8 @@ static void on_timer(struct timer *timer)
         look_at_time(hc);
 }
 
-const char *http_conn_date(struct http_server *s)
+const char *http_conn_new_date(struct http_server *s)
 {
-    if (s->date_due > s->loop->sched.now)
-        return s->date;
     int64_t wall = clock_wall(&s->loop->clock);
     time_t seconds = (time_t)(wall / NS_PER_SECOND);
     struct tm tm;
@@ -177,6 +176,32 @@ void http_conn_close(struct http_conn *hc)
     if (--s->count == 0)
         http_conn_tell_keeper(s);
     make_room(s);
+}
+
+/* ---- what has arrived ---- */
+
+/* The last worker to stand by, for its memory is warm. */
+void http_conn_stir(struct http_server *s)
+{
+    if (s->stirred || list_empty(&s->arrived))
+        return;
+    s->stirred = !list_empty(&s->workers);
+    if (s->stirred)
+        sched_wake_waiter(container_of(s->workers.prev, struct waiter, link), 0);
+    else
+        loop_late(s->loop, &s->later);
+}
+
+void http_conn_go_idle(struct http_conn *hc)
+{
+    hc->state = HTTP_IDLE;
+    http_conn_due(hc, hc->server->limits.idle);
+    if (buf_len(&hc->c.in) > 0 || http_conn_has_news(hc)) {
+        http_conn_join_arrived(hc);
+        return;
+    }
+    http_conn_rest(hc);
+    netpoll_arm(hc->c.stream.pd, POLL_R);
 }
 
 /* ---- last words ---- */

@@ -1,19 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /* http_conn.h - an HTTP server, and what becomes of each of its connections: state, timer, last words, end.
  *
- * Called by http_server, http_listen and the Lua faces. A connection that is closed while a task is in
- * an operation on it (one that a handler left behind) is kept, closed, until that task has heard of it.
+ * Called by exchange, h1_exchange, http_heads, http_workers, http_server and the Lua faces.
+ * Between requests a connection is its struct and nothing else: no coroutine, no userdata, no buffer. When the head of
+ * a request is complete, a worker's exchange takes it up. A connection that is closed while a task is in an operation
+ * on it (one that a handler left behind) is kept, closed, until that task has heard of it.
  *
  *   state     waits for                       leaves by
  *   IDLE      the first byte of a request     a byte: HEADING; idle time: closed
  *   HEADING   the end of its head             a worker: ACTIVE; none: WAITING; malformed, late, too long: LEAVING
- *   WAITING   a worker                        http_server_take: ACTIVE
- *   ACTIVE    its worker                      http_server_release: IDLE, HEADING, ACTIVE again, LEAVING, closed
+ *   WAITING   a worker                        http_workers_take: ACTIVE
+ *   ACTIVE    its worker                      the wire's release: IDLE, HEADING, ACTIVE again, LEAVING, closed
  *   LEAVING   the client's end                the end, or a moment: closed */
 #ifndef MOONPARK_HTTP_CONN_H
 #define MOONPARK_HTTP_CONN_H
 
-#include "http/http_body.h"
+#include "net/conn.h"
+
+struct http_exchange;
+struct http_server;
+
+enum http_state {
+    HTTP_IDLE,    /* nothing of a request has come */
+    HTTP_HEADING, /* a part of its head has */
+    HTTP_WAITING, /* a request is there, but no worker yet */
+    HTTP_ACTIVE,  /* a worker has it */
+    HTTP_LEAVING, /* answered for the last time: what still comes is thrown away until the client closes */
+};
+
+struct http_conn {
+    struct conn c;
+    struct http_server *server;
+    struct http_exchange *exchange; /* HTTP_ACTIVE only */
+    struct list link;               /* among the server's of that state */
+    struct late late;               /* gives its memory back, once nobody is in an operation on it any more */
+    struct timer timer;             /* stands at `due` or before it: it looks again when it fires */
+    int64_t due;                    /* when the state has lasted too long; 0: never */
+    uint32_t requests;
+    uint32_t searched;              /* of `in`: no end of a head is in there */
+    uint8_t state;                  /* enum http_state */
+    bool arrived;                   /* IDLE or HEADING, and something may have come that nobody has looked at yet */
+};
+
+static inline struct http_conn *http_conn_of(struct conn *c) { return container_of(c, struct http_conn, c); }
 
 struct http_limits {
     uint32_t head;        /* bytes of a request's head */
@@ -87,14 +116,34 @@ void http_conn_begin_head(struct http_conn *hc);
 /* Is a task in an operation on it? */
 bool http_conn_in_use(const struct http_conn *hc);
 
-/* The status that answers a request with that head without a worker; 0: it needs one. CONNECT is for proxies, and what
- * follows its head is a body to some, and the tunnel to others. */
-static inline int http_conn_refusal(const struct http_limits *most, const struct http_head *h)
+/* May the kernel have something that was not read yet? */
+static inline bool http_conn_has_news(const struct http_conn *hc)
 {
-    if (h->form == HTTP_AUTHORITY)
-        return !most->connect ? 405 : h->chunked || h->content_length > 0 ? 400 : 0;
-    return h->content_length > 0 && (uint64_t)h->content_length > most->body ? 413 : 0;
+    return !hc->c.drained || hc->c.stream.pd->hangup || netpoll_is_ready(hc->c.stream.pd, POLL_R);
 }
+
+/* hc is IDLE or HEADING, and is to be looked at. */
+static inline void http_conn_join_arrived(struct http_conn *hc)
+{
+    hc->arrived = true;
+    http_conn_move(hc, &hc->server->arrived, hc->state);
+}
+
+/* The first of those, which is in no list then. */
+static inline struct http_conn *http_conn_next_arrived(struct http_server *s)
+{
+    struct http_conn *hc = container_of(list_pop(&s->arrived), struct http_conn, link);
+    hc->arrived = false;
+    return hc;
+}
+
+/* Somebody will look at those that have arrived: a worker that is woken for that. Where none is idle, one of those that
+ * run may come by; before the loop blocks, s->later is run. */
+void http_conn_stir(struct http_server *s);
+
+/* hc, which has been answered, waits for its next request. Where that is here already, the worker that has let go of hc
+ * will find it. */
+void http_conn_go_idle(struct http_conn *hc);
 
 /* These end hc for the caller: it may be freed.
  * close: at once. leave: our last words are out, the client is given a moment to read them. answer: those words, for a
@@ -113,7 +162,11 @@ void http_conn_describe(const struct http_server *s, char *text, size_t n);
 void http_conn_tell_keeper(struct http_server *s);
 
 /* "Mon, 01 Jan 2024 00:00:00 GMT", 29 bytes. */
-const char *http_conn_date(struct http_server *s);
+const char *http_conn_new_date(struct http_server *s);
+static inline const char *http_conn_date(struct http_server *s)
+{
+    return s->date_due > s->loop->sched.now ? s->date : http_conn_new_date(s);
+}
 
 /* What holds between two calls of ours: for the server that c, its listener or one of its connections, belongs to. */
 void http_conn_check(const struct conn *c);

@@ -1,72 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* http_server.h - an HTTP/1 server: reading heads, handing requests to workers, and what follows a response.
+/* http_server.h - an HTTP server from its beginning to its end: its listener, accepting, its keeper, draining, closing.
  *
- * Calls conn, http, http_conn, netpoll; called by http_listen, which accepts, and the Lua faces. No
- * Lua: what a request needs is done by workers, which are tasks that ask for one (http_server_take), and by a keeper, a
- * task that starts workers when there are too few, and logs.
- *
- * A client has left when the end of its stream is the next thing to come: its body is read, and no further request is
- * there. That is half of a connection, but nobody can see whether the other half is still read; Go takes it the
- * same way. Who has reset the connection has left whatever comes first. Then the scope of the worker is cancelled; what
- * the handler answers nevertheless is sent. */
+ * Called by l_http_server, which owns the struct http_server (http_conn.h). No Lua: requests are served by workers
+ * (http_workers.h), and the keeper is a task that starts workers where there are too few, logs what accepting has met,
+ * and hears of the end. http_conn_tell_keeper wakes it. */
 #ifndef MOONPARK_HTTP_SERVER_H
 #define MOONPARK_HTTP_SERVER_H
 
 #include "http/http_conn.h"
 
-/* Makes x (zeroed) an exchange of the running task t: it opens a scope, which ends with the task. 0 or -ENOMEM. */
-int http_server_join(struct http_server *s, struct http_exchange *x, struct task *t);
+/* Takes the listener's stream over and begins to accept. 0; -EBUSY: somebody waits for it; or a negative code with the
+ * listener as it was. */
+int http_server_open(struct http_server *s, struct loop *loop, struct conn *listener, const struct http_face *face,
+                     const struct http_limits *limits);
 
-/* x will not be used again. */
-void http_server_drop(struct http_exchange *x);
+/* No new connections and no further requests; idle connections close. */
+void http_server_drain(struct http_server *s);
 
-/* x, which has no connection, wants a request for its worker t. 0: it has one; SCHED_PARKED; ERR_CLOSED: there will
- * be none; ERR_EOF: there are idle workers enough; ERR_CANCELED. */
-int http_server_take(struct http_exchange *x, struct task *t);
+/* Closes all connections at once, but for those of workers, which are cancelled. */
+void http_server_close(struct http_server *s);
 
-/* x's handler has returned: its scope is as new. */
-void http_server_over(struct http_exchange *x);
+/* The same at the end: nobody works for it any more. */
+void http_server_fini(struct http_server *s);
 
-/* What is left to do for x's request before the next one. */
-enum http_left {
-    HTTP_LEFT_NOTHING,
-    HTTP_LEFT_ANSWER, /* the response has not begun, or not ended */
-    HTTP_LEFT_REST,   /* some of the body must be read and dropped; a moment is given for that */
-};
-enum http_left http_server_left(struct http_exchange *x);
-
-/* The response is written: is the next request here already? Then x has it, and its answer follows in the same
- * write. */
-bool http_server_next(struct http_exchange *x);
-
-/* What was written leaves as far as the socket takes it. 0; -EAGAIN: a task has to go on with it; or why not. */
-int http_server_flush(struct http_exchange *x);
-
-/* Has what lies in `out` sent, should the worker wait for something else before it is done. */
-static inline void http_server_flush_later(struct http_exchange *x) { loop_late(x->server->loop, &x->late); }
-
-/* Some of the body was handed out. */
-void http_server_has_read(struct http_exchange *x);
-
-/* x is done with its connection, which goes on without it where the response allows that. */
-void http_server_release(struct http_exchange *x);
-
-/* The connection x is on is no longer the server's: its stream and what was received go to the closed conn `to`. */
-void http_server_hijack(struct http_exchange *x, struct conn *to);
-
-/* A connection that was just accepted: its requests are served from now on. 0 or -ENOMEM with fd closed. */
-int http_server_begin(struct http_server *s, int fd);
-
-/* Looks at what has arrived, and has not been looked at by any worker. */
-void http_server_look(struct late *late);
-
-/* The server is closing: idle connections end, but for those whose next request is here already. */
-void http_server_last_look(struct http_server *s);
-
-/* Cancels what the workers do for clients, as if these had left. */
-void http_server_cancel(struct http_server *s);
-
-/* Takes their connections away from the workers and closes them. */
-void http_server_cut(struct http_server *s);
+/* What the keeper t is told; until `pause` (ns, 0: none) not that workers are missing. SCHED_PARKED; HTTP_NO_WORKER: as
+ * many as wait are to be started; HTTP_ACCEPT_FAILED: s->accept_error is to be logged; HTTP_DRAINED: closing, and no
+ * connection is left; or why the wait was refused. */
+enum { HTTP_NO_WORKER = 2, HTTP_ACCEPT_FAILED, HTTP_DRAINED };
+int http_server_keep(struct http_server *s, struct task *t, int64_t pause);
 
 #endif

@@ -2,11 +2,14 @@
 /* l_http.c - few calls, each of which does much: a plain request is two of them, take and send.
  *
  * An exchange is a worker's for as long as the worker lives. What a script holds of a request names its serial number
- * with each call: so a handle that is kept too long is told from the next request's. */
+ * with each call: so a handle that is kept too long is told from the next request's.
+ *
+ * The head of a response is written whole or not at all, also where one of the script's fields is refused. */
 #include "lua/l_http.h"
 
 #include "base/errors.h"
-#include "http/http_keeper.h"
+#include "http/http_server.h"
+#include "http/http_workers.h"
 #include "lua/l_conn.h"
 #include "net/conn_write.h"
 #include "net/socket.h"
@@ -37,104 +40,21 @@ struct http_exchange *l_http_current(lua_State *L)
 
 /* ---- results of operations on the server's connections ---- */
 
-/* Of a write of what is in `out` and more. */
-struct writing {
-    struct conn_writing writing;
-    struct http_exchange *exchange;
-    const char *bytes; /* a string behind it */
-    size_t n, behind;  /* of that, and 2 where CR LF follows */
-};
-
-/* How much of `out` belongs to a write: what lay there when it began. */
-static size_t held_of(struct task *t)
-{
-    const struct writing *w = OPERATION(t, struct writing);
-    return t->op.length - w->n - w->behind;
-}
-
-static int gather(struct task *t, struct iovec *iov, int max)
-{
-    const struct writing *w = OPERATION(t, struct writing);
-    struct http_exchange *x = w->exchange;
-    size_t held = held_of(t), skip = t->op.total;
-    int n = 0;
-    (void)max;
-    if (skip < held)
-        iov[n++] = (struct iovec){.iov_base = (char *)buf_at(&x->out) + skip, .iov_len = held - skip};
-    skip = skip > held ? skip - held : 0;
-    if (w->n > skip)
-        iov[n++] = (struct iovec){.iov_base = (char *)w->bytes + skip, .iov_len = w->n - skip};
-    skip = skip > w->n ? skip - w->n : 0;
-    if (w->behind > skip)
-        iov[n++] = (struct iovec){.iov_base = "\r\n" + skip, .iov_len = w->behind - skip};
-    return n;
-}
-
-/* Is x still on the connection that the operation was on? A task that a handler has left behind may come too late. */
-static bool is_on(const struct http_exchange *x, const struct task *t)
-{
-    return x->conn && &x->conn->c == t->wait.object && !x->conn->c.closed;
-}
-
-/* op.total bytes have left: of `out` first, and then of the string behind it. */
-static void account(struct http_exchange *x, struct task *t, int r)
-{
-    struct operation *op = &t->op;
-    struct writing *w = OPERATION(t, struct writing);
-    size_t held = held_of(t), beyond = op->total > held ? op->total - held : 0;
-    buf_consume(&x->out, base_min(op->total, held));
-    if (r < 0)
-        http_exchange_cut(x, r, w->n - base_min(beyond, w->n));
-    op->length = w->n = w->behind = 0; /* once: the push may be called again */
-    if (buf_len(&x->out) > 0)
-        http_server_flush_later(x); /* what was added meanwhile */
-}
-
-static int push_written(lua_State *L, struct task *t)
-{
-    struct http_exchange *x = OPERATION(t, struct writing)->exchange;
-    int r = t->wait.result;
-    if (is_on(x, t))
-        account(x, t, r);
-    return face_result(L, r < 0 ? r : 0);
-}
-
+/* Some of a body: what is handed out is consumed only then. */
 int l_http_push_body(lua_State *L, struct task *t)
 {
     struct conn *c = t->wait.object;
-    struct http_exchange *x = OPERATION(t, struct http_reading)->exchange;
     if (t->wait.result >= 0) {
         c->pinned = true;
         lua_pushlstring(L, buf_at(&c->in), t->op.length);
         c->pinned = false;
         buf_consume(&c->in, t->op.total);
     }
-    if (is_on(x, t)) {
-        int r = t->wait.result;
-        x->spoilt |= x->body.failure || r == ERR_TIMEOUT;
-        x->spoilt |= r == ERR_TOO_LONG && x->body.trailing; /* its end is not looked for */
-        x->body.held &= t->wait.result < 0;
-        http_server_has_read(x);
-    }
+    exchange_has_read(t);
     return t->wait.result < 0 ? face_error(L, t->wait.result) : 1;
 }
 
-/* Bytes of a file: op.length of them, counted by the framing before. -> true, or nil, err, errno: then the client has
- * to see that something is missing, and the connection ends. */
-int l_http_push_sent(lua_State *L, struct task *t)
-{
-    struct conn *c = t->wait.object;
-    struct http_exchange *x = c->closed ? NULL : http_conn_of(c)->exchange;
-    int r = t->wait.result;
-    if (x && r >= 0)
-        r = h1_after_data(&x->framing, &x->out, t->op.length);
-    if (r >= 0)
-        return face_result(L, 0);
-    if (x)
-        http_exchange_cut(x, r, t->op.length - t->op.total);
-    t->op.length = t->op.total; /* once: the push may be called again */
-    return face_error(L, r);
-}
+static int push_written(lua_State *L, struct task *t) { return face_result(L, exchange_written(t)); }
 
 /* What every handler wants at once: serial, method, path as it was sent. */
 static int push_request(lua_State *L, const struct http_exchange *x)
@@ -192,7 +112,7 @@ int l_http_join(lua_State *L, struct http_server *s)
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, 1);
     lua_setfenv(L, -2);
-    if (http_server_join(s, &f->x, t) < 0)
+    if (http_workers_join(s, &f->x, t) < 0)
         return luaL_error(L, "not enough memory");
     f->mark = &exchange_mark;
     return 1;
@@ -202,13 +122,13 @@ static int l_gc(lua_State *L)
 {
     struct exchange_face *f = face_test(L, 1, &exchange_mark, sizeof *f);
     if (f)
-        http_server_drop(&f->x);
+        http_workers_drop(&f->x);
     return 0;
 }
 
 static int take(lua_State *L, struct task *t, struct http_exchange *x)
 {
-    int r = http_server_take(x, t);
+    int r = http_workers_take(x, t);
     if (r == SCHED_PARKED)
         return face_park(L, t);
     t->wait.object = x;
@@ -229,25 +149,16 @@ static int not_yet(lua_State *L, const char *why)
  * settled: a response that has not ended never will */
 static int l_take(lua_State *L)
 {
+    static const char *const words[] = {[HTTP_LEFT_ANSWER] = "settle", [HTTP_LEFT_REST] = "rest",
+                                        [HTTP_LEFT_FLUSH] = "flush"};
     struct http_exchange *x = l_http_exchange(L);
     struct task *t = face_task(L, face_ctx(L));
-    if (!x->conn)
-        return take(L, t, x);
-    http_server_over(x);
-    enum http_left left = http_server_left(x);
-    if (left == HTTP_LEFT_ANSWER && !lua_toboolean(L, 2))
-        return not_yet(L, "settle");
-    if (left == HTTP_LEFT_ANSWER)
-        http_exchange_fail(x, ERR_CLOSED);
-    x->serial++; /* handles of it are stale */
-    if (left == HTTP_LEFT_REST)
-        return not_yet(L, "rest");
-    if (http_server_next(x))
-        return face_return(L, t, push_request(L, x));
-    if (!x->failure && !x->conn->c.closed && http_server_flush(x) == -EAGAIN)
-        return not_yet(L, "flush");
-    http_server_release(x);
-    return take(L, t, x);
+    enum http_left left = x->conn ? http_workers_end(x, false) : HTTP_LEFT_NOTHING;
+    if (left == HTTP_LEFT_ANSWER && lua_toboolean(L, 2))
+        left = http_workers_end(x, true);
+    if (left != HTTP_LEFT_NOTHING)
+        return not_yet(L, words[left]);
+    return x->conn ? face_return(L, t, push_request(L, x)) : take(L, t, x);
 }
 
 /* ---- for all ---- */
@@ -261,19 +172,15 @@ int l_http_failed(lua_State *L, const struct http_exchange *x)
     return face_return(L, t, face_error(L, x->failure)); /* a loop that does not look at this lets others run */
 }
 
-int l_http_write_out(lua_State *L, struct http_exchange *x, const char *bytes, size_t n, size_t behind)
+int l_http_wrote(lua_State *L, struct task *t, struct http_exchange *x, int r)
 {
-    struct task *t = face_task(L, face_ctx(L));
-    int r = n == 0 ? http_server_flush(x) : -EAGAIN;
+    if (r == EXCHANGE_WAITS)
+        return l_conn_run(L, t, &x->conn->c, &conn_write, push_written);
     if (r == -EBUSY)
         return luaL_error(L, "another task is writing this response");
-    if (r == 0)
-        return face_return(L, t, face_result(L, 0));
-    *OPERATION(t, struct writing) = (struct writing){
-        .writing.gather = gather, .exchange = x, .bytes = bytes, .n = n, .behind = behind};
-    t->op.length = buf_len(&x->out) + n + behind;
-    t->op.total = 0;
-    return l_conn_run(L, t, &x->conn->c, &conn_write, push_written);
+    if (r == HTTP_TOO_LONG)
+        return luaL_error(L, "response body is longer than its Content-Length");
+    return face_return(L, t, face_result(L, r));
 }
 
 /* flush() -> true | nil, err, errno */
@@ -284,8 +191,202 @@ static int l_flush(lua_State *L)
         return face_error(L, ERR_CLOSED);
     if (x->failure)
         return l_http_failed(L, x);
-    return l_http_write_out(L, x, NULL, 0, 0);
+    struct task *t = face_task(L, face_ctx(L));
+    return l_http_wrote(L, t, x, exchange_send(x, t));
 }
+
+/* ---- the response ---- */
+
+/* Takes the head back, and raises. */
+static int refuse(lua_State *L, struct http_exchange *x, const char *why, const char *name)
+{
+    exchange_drop_head(x);
+    return luaL_error(L, why, name);
+}
+
+/* Adds the fields of the flat table at idx: name, value, name, value, ... No number among them: nothing here may raise
+ * but what refuses. */
+static int add_fields(lua_State *L, int idx, struct http_exchange *x)
+{
+    for (int i = 1;; i += 2) {
+        size_t name_length = 0, n = 0;
+        lua_rawgeti(L, idx, i);
+        lua_rawgeti(L, idx, i + 1);
+        if (lua_isnil(L, -2)) {
+            lua_pop(L, 2);
+            return 0;
+        }
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &name_length) : NULL;
+        const char *value = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
+        int r = !name ? EXCHANGE_BAD_NAME : exchange_field(x, name, name_length, value, n);
+        if (r == EXCHANGE_BAD_NAME)
+            return refuse(L, x, "invalid header name '%s'", name ? name : luaL_typename(L, -2));
+        if (r == EXCHANGE_BAD_VALUE)
+            return refuse(L, x, "invalid value of header '%s'", name);
+        if (r == EXCHANGE_NOT_YOURS)
+            return refuse(L, x, "header '%s' is set by the server", name);
+        lua_pop(L, 2);
+        if (r < 0)
+            return r;
+    }
+}
+
+static int check_status(lua_State *L, int idx)
+{
+    lua_Number status = lua_tonumber(L, idx);
+    if (!(status >= 200 && status <= 999) || status != (int)status)
+        luaL_error(L, "status must be a whole number from 200 to 999, got %s",
+                   lua_isstring(L, idx) ? lua_tostring(L, idx) : luaL_typename(L, idx));
+    return (int)status;
+}
+
+/* Writes a head: all of it, or on any failure, raised ones too, none. */
+static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t length, int type, int fields)
+{
+    size_t n = 0;
+    const char *content_type = lua_tolstring(L, type, &n);
+    int r = exchange_begin(x, status, length, content_type, n, false);
+    if (r == EXCHANGE_BAD_VALUE)
+        return luaL_error(L, "invalid value of header 'Content-Type'");
+    if (r == 0 && lua_istable(L, fields))
+        r = add_fields(L, fields, x);
+    return exchange_end_head(x, r);
+}
+
+/* The exchange, where nobody else is in the middle of writing its response; that may have failed. */
+static struct http_exchange *writable(lua_State *L)
+{
+    struct http_exchange *x = l_http_current(L);
+    if (exchange_is_busy(x))
+        luaL_error(L, "another task is writing this response");
+    return x;
+}
+
+/* send(serial, status, body, content type | nil, fields | nil) -> true | nil, err, errno */
+static int l_send(lua_State *L)
+{
+    struct http_exchange *x = writable(L);
+    size_t n;
+    int status = check_status(L, 3);
+    const char *body = lua_tolstring(L, 4, &n);
+    if (!body)
+        return luaL_error(L, "body must be a string or number, got %s", luaL_typename(L, 4));
+    if (x->failure)
+        return l_http_failed(L, x);
+    if (exchange_phase(x) != HTTP_UNSENT)
+        return luaL_error(L, "response has already been sent");
+    struct task *t = exchange_would_wait(x, n) ? face_task(L, face_ctx(L)) : NULL;
+    if (t && sched_canceled(t))
+        return face_error(L, ERR_CANCELED); /* while none of it has left: there may be another answer */
+    int r = put_head(L, x, status, (int64_t)n, 5, 6);
+    if (r == 0)
+        r = exchange_whole(x, t, body, n);
+    if (r < 0)
+        return face_error(L, r);
+    if (r == EXCHANGE_WAITS)
+        return l_http_wrote(L, t, x, r);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* begin(serial, status, length | nil, content type | nil, fields | nil) -> true | nil, err: a body follows in pieces */
+static int l_begin(lua_State *L)
+{
+    struct http_exchange *x = writable(L);
+    int status = check_status(L, 3);
+    int64_t length = lua_isnoneornil(L, 4) ? -1 : (int64_t)face_size(L, 4, 0, 0);
+    if (x->failure)
+        return l_http_failed(L, x);
+    if (exchange_phase(x) != HTTP_UNSENT)
+        return luaL_error(L, "response has already been sent");
+    exchange_flush_later(x);
+    return face_result(L, put_head(L, x, status, length, 5, 6));
+}
+
+/* write(serial, data) -> true | nil, err, errno: it has left when this returns, as far as the system takes it */
+static int l_write(lua_State *L)
+{
+    struct http_exchange *x = writable(L);
+    size_t n;
+    const char *data = lua_tolstring(L, 3, &n);
+    if (!data)
+        return luaL_error(L, "data must be a string or number, got %s", luaL_typename(L, 3));
+    if (x->failure)
+        return l_http_failed(L, x);
+    if (exchange_phase(x) != HTTP_IN_BODY)
+        return luaL_error(L, "response has not begun, or has already finished");
+    struct task *t = face_task(L, face_ctx(L));
+    return l_http_wrote(L, t, x, exchange_data(x, t, data, n));
+}
+
+/* finish(serial) -> true | nil, err: the body is over; raises where less came than was announced */
+static int l_finish(lua_State *L)
+{
+    struct http_exchange *x = writable(L);
+    if (x->failure)
+        return l_http_failed(L, x);
+    if (exchange_phase(x) != HTTP_IN_BODY)
+        return luaL_error(L, "response has not begun, or has already finished");
+    return exchange_finish(x) == 0 ? face_result(L, 0) : l_http_failed(L, x);
+}
+
+/* phase(serial) -> "unsent" | "body" | "sent" */
+static int l_phase(lua_State *L)
+{
+    static const char *const words[] = {[HTTP_UNSENT] = "unsent", [HTTP_IN_BODY] = "body", [HTTP_SENT] = "sent"};
+    lua_pushstring(L, words[exchange_phase(l_http_current(L))]);
+    return 1;
+}
+
+/* sent(serial) -> status, 0 where no response has begun; bytes of its body */
+static int l_sent(lua_State *L)
+{
+    const struct http_exchange *x = l_http_current(L);
+    lua_pushinteger(L, exchange_status(x));
+    lua_pushnumber(L, (lua_Number)exchange_bytes(x));
+    return 2;
+}
+
+/* failure(serial) -> nil | why the response was cut off, errno */
+static int l_failure(lua_State *L)
+{
+    const struct http_exchange *x = l_http_current(L);
+    if (!x->failure)
+        return 0;
+    lua_pushstring(L, x->failure == HTTP_TOO_SHORT ? "response body is too short" : errors_text(x->failure));
+    if (!errors_errno(x->failure))
+        return 1;
+    lua_pushinteger(L, errors_errno(x->failure));
+    return 2;
+}
+
+/* keep_alive(serial, false): the connection ends with this response */
+static int l_keep_alive(lua_State *L)
+{
+    struct http_exchange *x = l_http_current(L);
+    x->peer.keep_alive &= lua_toboolean(L, 3);
+    lua_pushboolean(L, x->peer.keep_alive);
+    return 1;
+}
+
+/* abort(serial): the response cannot be completed; the client is to notice */
+static int l_abort(lua_State *L)
+{
+    exchange_abort(l_http_current(L));
+    return 0;
+}
+
+/* was_late(serial) -> was the request's time up before its handler returned; was a wait of it refused for that, or
+ * because the client had left? */
+static int l_was_late(lua_State *L)
+{
+    const struct http_exchange *x = l_http_current(L);
+    lua_pushboolean(L, exchange_was_late(x));
+    lua_pushboolean(L, exchange_was_curtailed(x));
+    return 2;
+}
+
+/* ---- its worker ---- */
 
 /* describe() -> what it is about, for a person */
 static int l_describe(lua_State *L)
@@ -313,14 +414,15 @@ static int l_describe(lua_State *L)
 /* quit(): its worker ends, and the connection with it where it still has one */
 static int l_quit(lua_State *L)
 {
-    struct http_exchange *x = l_http_exchange(L);
-    http_exchange_fail(x, ERR_CLOSED);
-    http_server_release(x);
+    http_workers_quit(l_http_exchange(L));
     return 0;
 }
 
 static const luaL_Reg methods[] = {
-    {"__gc", l_gc}, {"describe", l_describe}, {"flush", l_flush}, {"quit", l_quit}, {"take", l_take}, {NULL, NULL},
+    {"__gc", l_gc},         {"abort", l_abort},           {"begin", l_begin}, {"describe", l_describe},
+    {"failure", l_failure}, {"finish", l_finish},         {"flush", l_flush}, {"keep_alive", l_keep_alive},
+    {"phase", l_phase},     {"quit", l_quit},             {"send", l_send},   {"sent", l_sent},
+    {"take", l_take},       {"was_late", l_was_late},     {"write", l_write}, {NULL, NULL},
 };
 
 void l_http_methods(lua_State *L, const luaL_Reg *more)

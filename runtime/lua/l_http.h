@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http.h - the Lua face of an HTTP exchange: what a worker of a server takes requests with, and how results of its
- * operations are pushed.
+/* l_http.h - the Lua face of an HTTP exchange: how a worker of a server takes requests and answers them.
  *
- * Called by l_http_server, l_http_request and l_http_response, which add the rest of its methods. */
+ * Called by l_http_server, and by l_http_request, l_http_file and l_http_forward, which add the rest of its methods. */
 #ifndef MOONPARK_L_HTTP_H
 #define MOONPARK_L_HTTP_H
 
-#include "http/http_server.h"
+#include "http/exchange.h"
 #include "lua/face.h"
 #include "lua/l_conn.h"
 
@@ -24,12 +23,11 @@ int l_http_join(lua_State *L, struct http_server *s);
 /* What every call on x's response is told once that has failed. Ends the face function. */
 int l_http_failed(lua_State *L, const struct http_exchange *x);
 
-/* Writes what is in `out`, and behind it n bytes that lie on the stack and, where behind is 2, CR LF. Ends the face
- * function. */
-int l_http_write_out(lua_State *L, struct http_exchange *x, const char *bytes, size_t n, size_t behind);
+/* What exchange_data and its like have returned: starts conn_write, or says what came of it. Ends the face function. */
+int l_http_wrote(lua_State *L, struct task *t, struct http_exchange *x, int r);
 
-/* Results of reading a body, and of sending a file. */
-l_conn_push l_http_push_body, l_http_push_sent;
+/* Results of reading a body. */
+l_conn_push l_http_push_body;
 
 /* Adds methods to the class of exchanges. */
 void l_http_methods(lua_State *L, const luaL_Reg *methods);

@@ -6,8 +6,7 @@
 #include "lua/faces.h"
 
 #include "base/errors.h"
-#include "base/sys_move.h"
-#include "http/http_server.h"
+#include "http/http_etag.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
 #include "net/conn_move.h"
@@ -47,14 +46,14 @@ static const char *check_path(lua_State *L, int idx)
 /* What is told of an open file, or folder, behind the object. */
 static int push_info(lua_State *L, int fd, bool folder, const struct send_file_info *info)
 {
-    char etag[SEND_FILE_ETAG];
+    char etag[HTTP_ETAG_MAX];
     if (folder) {
         lua_pushinteger(L, fd);
         return 1;
     }
     lua_pushnumber(L, (lua_Number)info->size);
     lua_pushnumber(L, (lua_Number)(info->modified / NS_PER_SECOND - (info->modified % NS_PER_SECOND < 0)));
-    lua_pushlstring(L, etag, send_file_etag(info, etag));
+    lua_pushlstring(L, etag, http_etag(info, etag));
     return 3;
 }
 
@@ -154,27 +153,15 @@ static int l_close(lua_State *L)
     return 0;
 }
 
-/* Sends what is in `out` with the word that more follows, as far as that needs no waiting: -EAGAIN. */
-static int send_out(struct http_exchange *x)
-{
-    struct stream *s = &x->conn->c.stream;
-    size_t n = buf_len(&x->out);
-    if (n == 0 || !s->ops->plain)
-        return n == 0 ? 0 : http_server_flush(x);
-    ssize_t sent = sys_send_more(s->fd, buf_at(&x->out), n);
-    if (sent < 0)
-        return (int)sent;
-    buf_consume(&x->out, (size_t)sent);
-    return buf_len(&x->out) > 0 ? -EAGAIN : 0;
-}
+static int too_long(lua_State *L) { return luaL_error(L, "response body is longer than its Content-Length"); }
 
 /* The exchange, where the next of its body may be written: nobody else is in the middle of that; it may have failed. */
 static struct http_exchange *writable(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
-    if (x->conn->c.side[POLL_W].holder)
+    if (exchange_is_busy(x))
         luaL_error(L, "another task is writing this response");
-    if (!x->failure && x->framing.phase != HTTP_IN_BODY)
+    if (!x->failure && exchange_phase(x) != HTTP_IN_BODY)
         luaL_error(L, "response has not begun, or has already finished");
     return x;
 }
@@ -184,28 +171,14 @@ static int l_lead(lua_State *L)
 {
     struct http_exchange *x = writable(L);
     size_t n;
-    bool muted;
     const char *text = luaL_checklstring(L, 3, &n);
     if (x->failure)
         return l_http_failed(L, x);
-    size_t before = buf_len(&x->out);
-    uint64_t total = x->framing.total;
-    int r = h1_before_data(&x->framing, &x->out, n, &muted);
-    if (r == HTTP_TOO_LONG)
-        return luaL_error(L, "response body is longer than its Content-Length");
-    if (r == 0 && !muted)
-        r = buf_append(&x->out, text, n);
-    if (r == 0)
-        r = h1_after_data(&x->framing, &x->out, n);
-    if (r < 0) {
-        x->out.end = x->out.start + before;
-        x->framing.total = total;
-        http_exchange_fail(x, r);
-        return face_error(L, r);
-    }
-    x->inside = muted ? 0 : n + (before > 0 ? x->inside : 0);
-    return face_result(L, 0);
+    int r = exchange_lead(x, text, n);
+    return r == HTTP_TOO_LONG ? too_long(L) : face_result(L, r);
 }
+
+static int push_filed(lua_State *L, struct task *t) { return face_result(L, exchange_filed(t)); }
 
 /* sendfile(serial, file, offset, length) -> true | nil, err, errno: that much of the file is the next of the body
  * -> false: what was written before must be flushed first, and then this is called again */
@@ -214,33 +187,19 @@ static int l_sendfile(lua_State *L)
     struct http_exchange *x = writable(L);
     struct conn_file *f = file(L, 3);
     size_t offset = face_size(L, 4, 0, 0), length = face_size(L, 5, 0, 0);
-    bool muted;
     struct task *t = face_task(L, face_ctx(L));
-    luaL_argcheck(L, x->framing.framing != HTTP_BY_CHUNKS, 2, "a response with a known length expected");
+    luaL_argcheck(L, x->measured, 2, "a response with a known length expected");
     if (x->failure)
         return l_http_failed(L, x);
-    int r = x->framing.mute ? 0 : send_out(x);
-    if (r == -EAGAIN) {
-        lua_pushboolean(L, 0);
-        return 1;
-    }
-    if (r == 0)
-        r = h1_before_data(&x->framing, &x->out, length, &muted);
+    int r = exchange_file(x, t, f, offset, length);
+    if (r == EXCHANGE_WAITS)
+        return l_conn_run(L, t, &x->conn->c, &conn_sendfile, push_filed);
     if (r == HTTP_TOO_LONG)
-        return luaL_error(L, "response body is longer than its Content-Length");
-    if (r < 0) {
-        http_exchange_cut(x, r, 0);
-        return face_return(L, t, face_error(L, r));
-    }
-    if (muted)
-        return face_return(L, t, face_result(L, h1_after_data(&x->framing, &x->out, length)));
-    f->offset = offset;
-    f->length = length;
-    f->measured = true;
-    *OPERATION(t, struct conn_filing) = (struct conn_filing){.file = f};
-    t->op.length = length;
-    t->op.total = 0;
-    return l_conn_run(L, t, &x->conn->c, &conn_sendfile, l_http_push_sent);
+        return too_long(L);
+    if (r != -EAGAIN)
+        return face_return(L, t, face_result(L, r));
+    lua_pushboolean(L, 0);
+    return 1;
 }
 
 static const luaL_Reg file_methods[] = {{"__gc", l_gc}, {"close", l_close}, {NULL, NULL}};

@@ -6,6 +6,7 @@
 
 #include "base/errors.h"
 #include "base/hard.h"
+#include "http/http_body.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
 #include "lua/l_http_head.h"
@@ -20,57 +21,41 @@ static void push_span(lua_State *L, const struct http_exchange *x, struct http_s
 
 /* ---- the body ---- */
 
-/* A client that asked whether it may send its body is told so when somebody reads it, behind the answers to earlier
- * requests. Once the answer has begun, it is too late for that. */
-static int welcome(struct http_exchange *x)
+/* r: what has come of starting it */
+static int read_body(lua_State *L, struct task *t, struct http_exchange *x, const struct conn_op *op, int r)
 {
-    static const char words[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (x->continued || x->relayed || x->framing.phase != HTTP_UNSENT || buf_len(&x->conn->c.in) > 0)
-        return 0;
-    int r = buf_append(&x->out, words, sizeof words - 1);
-    if (r < 0)
-        return r;
-    x->continued = true;
-    http_server_flush_later(x);
-    return 0;
-}
-
-static int read_some(lua_State *L, struct http_exchange *x, const struct conn_op *op, size_t otherwise)
-{
-    struct task *t = face_task(L, face_ctx(L));
-    *OPERATION(t, struct http_reading) = (struct http_reading){.exchange = x, .limit = face_size(L, 3, 1, otherwise)};
-    if (op == &http_body_some && x->body.over && !x->body.held) /* no wait: it is so for a client that has left, too */
-        return face_return(L, t, face_error(L, ERR_EOF));
-    if (x->body.failure) /* nor does it count that the client has left meanwhile */
-        return face_return(L, t, face_error(L, x->body.failure));
-    int r = x->body.over ? 0 : welcome(x);
-    if (r < 0)
+    if (r != EXCHANGE_WAITS)
         return face_return(L, t, face_error(L, r));
     return l_conn_run(L, t, &x->conn->c, op, l_http_push_body);
 }
 
+static int read_some(lua_State *L, struct http_exchange *x)
+{
+    struct task *t = face_task(L, face_ctx(L));
+    return read_body(L, t, x, &http_body_some, exchange_read(x, t, face_size(L, 3, 1, limits.scratch)));
+}
+
 /* read(serial[, max]) -> 1..max bytes of the body | nil, "eof" | nil, err, errno */
-static int l_read(lua_State *L) { return read_some(L, l_http_current(L), &http_body_some, limits.scratch); }
+static int l_read(lua_State *L) { return read_some(L, l_http_current(L)); }
 
 /* rest() -> as read, of a request that is over */
 static int l_rest(lua_State *L)
 {
     struct http_exchange *x = l_http_exchange(L);
-    if (!x->conn)
-        return face_error(L, ERR_CLOSED);
-    return read_some(L, x, &http_body_some, limits.scratch);
+    return x->conn ? read_some(L, x) : face_error(L, ERR_CLOSED);
 }
 
 /* whole(serial, max) -> all of a body framed by its length | nil, err, errno */
 static int l_whole(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
-    if (x->body.over && !x->body.held) {
+    struct task *t = face_task(L, face_ctx(L));
+    if (exchange_is_read(x)) {
         lua_pushliteral(L, "");
         return 1;
     }
-    luaL_argcheck(L, x->body.framing == HTTP_BY_LENGTH, 1, "a body framed by its length expected");
-    return read_some(L, x, &http_body_whole, SIZE_MAX);
+    luaL_argcheck(L, exchange_is_whole(x), 1, "a body framed by its length expected");
+    return read_body(L, t, x, &http_body_whole, exchange_read_whole(x, t, face_size(L, 3, 1, SIZE_MAX)));
 }
 
 /* framing(serial) -> "none" | "length" | "chunks", bytes announced, is all of it read */
@@ -83,7 +68,7 @@ static int l_framing(lua_State *L)
 /* is_read(serial) -> does a task wait for some of the body? */
 static int l_is_read(lua_State *L)
 {
-    lua_pushboolean(L, l_http_current(L)->conn->c.side[POLL_R].holder != NULL);
+    lua_pushboolean(L, exchange_is_being_read(l_http_current(L)));
     return 1;
 }
 
@@ -176,8 +161,7 @@ static int l_peer(lua_State *L)
 /* is_gone(serial) -> has the client left, or is the server being closed? */
 static int l_is_gone(lua_State *L)
 {
-    const struct http_exchange *x = l_http_current(L);
-    lua_pushboolean(L, x->gone || x->scope->owner->canceled);
+    lua_pushboolean(L, exchange_is_gone(l_http_current(L)));
     return 1;
 }
 
@@ -186,26 +170,22 @@ static int l_is_gone(lua_State *L)
 static int l_hijack(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
-    if (x->framing.phase != HTTP_UNSENT && !x->framing.tunnel)
+    int failure = x->failure, r = exchange_may_hijack(x);
+    if (r == EXCHANGE_BEGUN)
         return luaL_error(L, "response has already begun");
-    if (x->conn->c.closed)
-        return face_error(L, ERR_CLOSED);
-    if (x->failure)
+    if (failure && r != ERR_CLOSED)
         return l_http_failed(L, x);
-    if (http_conn_in_use(x->conn))
+    if (r == -EBUSY)
         return luaL_error(L, "another task is using this request's connection");
-    int r = http_server_flush(x);
     if (r == -EAGAIN) {
         lua_pushboolean(L, 0);
         return 1;
     }
-    if (r < 0) {
-        http_exchange_cut(x, r, 0);
+    if (r < 0)
         return face_error(L, r);
-    }
     struct conn *c = l_conn_new(L, face_ctx(L));
     l_conn_made_here(L, face_ctx(L), c);
-    http_server_hijack(x, c);
+    exchange_hijack(x, c);
     return 1;
 }
 

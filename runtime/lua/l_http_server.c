@@ -6,8 +6,7 @@
 #include "lua/faces.h"
 
 #include "base/errors.h"
-#include "http/http_keeper.h"
-#include "http/http_listen.h"
+#include "http/http_server.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
 
@@ -85,7 +84,7 @@ static int l_server(lua_State *L)
     struct server_face *f = face_new(L, FACE_META_HTTP_SERVER, sizeof *f);
     f->mark = &server_mark;
     int r = listener->side[POLL_R].holder ? -EBUSY
-                                          : http_listen_open(&f->server, &cx->loop, listener, &l_http_face, &most);
+                                          : http_server_open(&f->server, &cx->loop, listener, &l_http_face, &most);
     if (r == -EBUSY)
         return luaL_error(L, "another task is already accepting on this listener");
     return r < 0 ? face_error(L, r) : 1;
@@ -100,7 +99,7 @@ static int l_keep(lua_State *L)
     int64_t pause = face_deadline_in(L, 2, face_ctx(L));
     if (s->keeper)
         return luaL_error(L, "server is already running");
-    int r = http_keeper_wait(s, t, pause > 0 ? pause : 0);
+    int r = http_server_keep(s, t, pause > 0 ? pause : 0);
     if (r == SCHED_PARKED)
         return face_park(L, t);
     t->wait.object = s;
@@ -110,13 +109,13 @@ static int l_keep(lua_State *L)
 
 static int l_drain(lua_State *L)
 {
-    http_listen_drain(server(L));
+    http_server_drain(server(L));
     return 0;
 }
 
 static int l_close(lua_State *L)
 {
-    http_listen_close(server(L));
+    http_server_close(server(L));
     return 0;
 }
 
@@ -139,7 +138,7 @@ static int l_gc(lua_State *L)
 {
     struct server_face *f = face_test(L, 1, &server_mark, sizeof *f);
     if (f)
-        http_listen_fini(&f->server);
+        http_server_fini(&f->server);
     return 0;
 }
 
@@ -148,7 +147,7 @@ static const luaL_Reg methods[] = {
     {"exchange", l_exchange}, {"keep", l_keep},   {"stats", l_stats}, {NULL, NULL},
 };
 
-/* h1_reason(status) -> its phrase, or "" */
+/* http_reason(status) -> its phrase, or "" */
 static int l_reason(lua_State *L)
 {
     lua_pushstring(L, h1_reason((int)luaL_checkinteger(L, 1)));

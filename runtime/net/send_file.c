@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -111,9 +110,3 @@ int send_file_open_cached(const char *root, const char *path, bool folder, struc
 }
 
 int send_file_open_folder(const char *root, const char *path) { return open_either(root, path, FOLDER_FLAGS); }
-
-size_t send_file_etag(const struct send_file_info *info, char text[static SEND_FILE_ETAG])
-{
-    return (size_t)snprintf(text, SEND_FILE_ETAG, "\"%llx-%llx-%llx\"", (unsigned long long)info->inode,
-                            (unsigned long long)info->size, (unsigned long long)info->modified);
-}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* send_file.h - opens the file that a response is made of, and says what a client may know of it.
+/* send_file.h - opens a file that is to be sent, and says what it is.
  *
  * Called by opening, conn_move and l_http_file. Opening may wait for a disk, so it is for helper threads; but
  * a file that is used often is in the kernel's caches, and then the loop's own thread is six times quicker. */
@@ -14,8 +14,6 @@ struct send_file_info {
     int64_t modified; /* ns since 1970 */
 };
 
-enum { SEND_FILE_ETAG = 64 }; /* bytes of the longest, its end included */
-
 /* Opens the regular file at `path` for reading: a descriptor, which is the caller's. With a root the path is one below
  * that folder, and no symbolic link leads out of it: where the kernel has no openat2 none is followed at all.
  * -EISDIR: a folder; ERR_NOT_A_FILE: a FIFO, a device, a socket; -EXDEV, -ELOOP: it would lead out; -errno. */
@@ -26,8 +24,5 @@ int send_file_open_folder(const char *root, const char *path);
 
 /* Either of them where that needs no waiting; -EAGAIN: it may need some, or the kernel cannot say. */
 int send_file_open_cached(const char *root, const char *path, bool folder, struct send_file_info *info);
-
-/* A strong entity tag (RFC 9110 8.8.3) with its quotes; its length. */
-size_t send_file_etag(const struct send_file_info *info, char text[static SEND_FILE_ETAG]);
 
 #endif

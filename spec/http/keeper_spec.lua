@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_keeper: the task that starts workers, where none can be started. The clock is virtual.
+-- http_server: its keeper, the task that starts workers, where none can be started. The clock is virtual.
 
 local http = require "support.http"
 local testing = require "moonpark.testing"

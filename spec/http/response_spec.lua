@@ -243,6 +243,7 @@ describe("a response", function()
       assert.equal("invalid header name 'X A'", bad(function(res) res:set("X A", "a") end))
       assert.equal("invalid header name ''", bad(function(res) res:set("", "a") end))
       assert.truthy(bad(function(res) res:set("X:\r\nB", "a") end):find("^invalid header name"))
+      assert.equal("invalid value of header 'X-A'", bad(function(res) res.fields = { "X-A", true } end))
     end)
 
     it("a type, a location or a reason would", function()

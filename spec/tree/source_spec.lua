@@ -259,6 +259,19 @@ describe("C of the runtime", function()
       end
     end)
   end)
+
+  -- What a name or a value may be made of is the same on every wire.
+  it("knows no wire where a handler's side of HTTP is: in the exchange, its workers and its faces", function()
+    local blind, seen = { ["http/exchange.c"] = true, ["http/http_workers.c"] = true, ["http/http_server.c"] = true,
+      ["lua/l_http.c"] = true, ["lua/l_http_file.c"] = true, ["lua/l_http_request.c"] = true }, 0
+    no_line(runtime(), function(line, file)
+      if not blind[file.path:match("^runtime/(.*)")] then return false end
+      seen = seen + 1
+      line = line:gsub("h1_parse_is_%a+", ""):gsub("h1_parse_id", "")
+      return (line:find("%f[%w_]h1_") or line:find("HTTP_BY_", 1, true) or line:find("framing.framing", 1, true)) ~= nil
+    end)
+    assert.is_true(seen > 1000, "these files are elsewhere")
+  end)
 end)
 
 describe("Lua of the library", function()

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* http_heads.c - readiness of an idle connection comes as a call, not as a task that wakes up: it joins those that
+ * have `arrived`, and one worker is woken for all of them. It reads a connection, answers, and takes the next, as long
+ * as its handler does not wait: so a request is read and answered while what it touches is in the processor's caches,
+ * and most of them wake nobody. A worker that leaves some behind wakes another one, in case it will wait.
+ *
+ * Bytes go straight from the loop's scratch into the worker's exchange; a connection's own buffer is for what came too
+ * early or too late, or while all workers were busy. */
+#include "http/http_heads.h"
+
+#include "base/hard.h"
+#include "http/h1_exchange.h"
+
+#include <errno.h>
+
+/* Reads a head from n bytes. Its length; 0: not all of it is there; -1: it was refused, and hc is no longer ours. */
+static int read_head(struct http_head *head, struct http_conn *hc, const char *bytes, size_t n)
+{
+    const struct http_limits *most = &hc->server->limits;
+    int got = h1_parse_request(head, bytes, base_min(n, most->head));
+    if (got == 0 && n >= most->head)
+        got = h1_parse_overlong(bytes, most->head);
+    int status = got < 0 ? h1_parse_status(got) : got > 0 ? exchange_refusal(most, head) : 0;
+    if (status == 0)
+        return got;
+    http_conn_answer(hc, status, bytes, n);
+    return -1;
+}
+
+/* What has become of a connection whose bytes were looked at: it waits for more; it does not, a worker has it or is to
+ * have it; it is no longer ours. */
+enum serving { SERVE_MORE, SERVE_ENOUGH, SERVE_OVER };
+
+/* Adds n bytes to what was received. False: no memory, and hc is gone. */
+static bool hold(struct http_conn *hc, const char *bytes, size_t n)
+{
+    if (n == 0 || buf_append(&hc->c.in, bytes, n) == 0)
+        return true;
+    http_conn_close(hc);
+    return false;
+}
+
+/* The head is not complete. */
+static enum serving keep_heading(struct http_conn *hc)
+{
+    hc->searched = (uint32_t)buf_len(&hc->c.in);
+    http_conn_begin_head(hc);
+    return SERVE_MORE;
+}
+
+/* The head of what hc holds is x's. Its length; 0: not all of it is there; -1: hc is no longer ours. */
+static int take_held(struct http_exchange *x, struct http_conn *hc)
+{
+    struct buf *in = &hc->c.in;
+    int length = read_head(&x->head, hc, buf_at(in), buf_len(in));
+    if (length <= 0)
+        return length;
+    if (h1_exchange_open(x, hc, buf_at(in), (size_t)length) < 0) {
+        http_conn_close(hc);
+        return -1;
+    }
+    buf_consume(in, (size_t)length);
+    return length;
+}
+
+/* Something is in `in`: is the head complete? x takes the request; where it is NULL, another worker will. */
+static enum serving serve_held(struct http_conn *hc, struct http_exchange *x)
+{
+    struct buf *in = &hc->c.in;
+    if (!h1_parse_has_end(buf_at(in), buf_len(in), hc->searched) && buf_len(in) < hc->server->limits.head)
+        return keep_heading(hc);
+    if (!x) {
+        http_conn_begin_head(hc); /* the end may be that of empty lines before it */
+        http_conn_move(hc, &hc->server->waiting, HTTP_WAITING);
+        http_conn_tell_keeper(hc->server);
+        return SERVE_ENOUGH;
+    }
+    int length = take_held(x, hc);
+    if (length > 0)
+        x->wire->watch(x);
+    return length > 0 ? SERVE_ENOUGH : length == 0 ? keep_heading(hc) : SERVE_OVER;
+}
+
+/* What was received lies in the scratch, and nothing in `in`. */
+static enum serving serve_scratch(struct http_conn *hc, struct http_exchange *x, const char *bytes, size_t n)
+{
+    if (!x)
+        return hold(hc, bytes, n) ? serve_held(hc, NULL) : SERVE_OVER;
+    int length = read_head(&x->head, hc, bytes, n);
+    if (length < 0)
+        return SERVE_OVER;
+    if (length == 0)
+        return hold(hc, bytes, n) ? keep_heading(hc) : SERVE_OVER;
+    if (!hold(hc, bytes + length, n - (size_t)length))
+        return SERVE_OVER;
+    if (h1_exchange_open(x, hc, bytes, (size_t)length) < 0) {
+        http_conn_close(hc);
+        return SERVE_OVER;
+    }
+    x->wire->watch(x);
+    return SERVE_ENOUGH;
+}
+
+/* One read, and what comes of it. */
+static enum serving serve_once(struct http_conn *hc, struct http_exchange *x)
+{
+    struct loop *l = hc->server->loop;
+    ssize_t got = hc->c.stream.ops->read(&hc->c.stream, l->scratch, limits.scratch);
+    if (got == -EAGAIN)
+        return SERVE_ENOUGH;
+    if (got <= 0) {
+        http_conn_close(hc);
+        return SERVE_OVER;
+    }
+    bool short_read = hc->c.stream.ops->drains && (size_t)got < hard_trim(limits.scratch);
+    hc->c.drained = short_read && !hc->c.stream.pd->hangup;
+    if (buf_len(&hc->c.in) > 0 && !hold(hc, l->scratch, (size_t)got))
+        return SERVE_OVER;
+    bool drained = hc->c.drained;
+    enum serving r =
+        buf_len(&hc->c.in) > 0 ? serve_held(hc, x) : serve_scratch(hc, x, l->scratch, (size_t)got);
+    return r == SERVE_MORE && drained ? SERVE_ENOUGH : r;
+}
+
+/* Edges come once: goes on until the kernel has nothing more, or hc has a whole head. */
+void http_heads_serve(struct http_conn *hc, struct http_exchange *x)
+{
+    enum serving r = buf_len(&hc->c.in) > 0 ? serve_held(hc, x) : SERVE_MORE;
+    if (r == SERVE_MORE && !http_conn_has_news(hc))
+        r = SERVE_ENOUGH;
+    while (r == SERVE_MORE)
+        r = serve_once(hc, x);
+    if (r == SERVE_OVER)
+        return;
+    netpoll_arm(hc->c.stream.pd, POLL_R);
+    if (hc->state == HTTP_IDLE && hc->server->closing)
+        http_conn_close(hc);
+    else if (hc->state == HTTP_IDLE || hc->state == HTTP_HEADING)
+        http_conn_rest(hc);
+}
+
+/* All workers wait for something else: whole heads wait for those that the keeper starts. */
+void http_heads_look(struct late *late)
+{
+    struct http_server *s = container_of(late, struct http_server, later);
+    while (!s->stirred && !list_empty(&s->arrived))
+        http_heads_serve(http_conn_next_arrived(s), NULL);
+}
+
+/* Something has come for hc, which is IDLE or HEADING. */
+static void arrive(struct http_conn *hc)
+{
+    hc->c.drained = false;
+    http_conn_join_arrived(hc);
+    http_conn_stir(hc->server);
+}
+
+/* ---- events ---- */
+
+static bool on_event(struct pollDesc *pd, uint32_t events)
+{
+    struct http_conn *hc = pd->owner;
+    if (events & POLLER_LOST)
+        hc->c.stream.fd = -1;
+    if (hc->state == HTTP_ACTIVE)
+        h1_exchange_hear(hc->exchange, events);
+    if (hc->state == HTTP_ACTIVE || hc->state == HTTP_WAITING)
+        return false;
+    if (!(events & (POLLER_READ | POLLER_HANGUP)))
+        return true;
+    if (hc->state == HTTP_LEAVING)
+        http_conn_discard(hc);
+    else
+        arrive(hc);
+    return true;
+}
+
+/* A connection's first request is most often there already. */
+int http_heads_begin(struct http_server *s, int fd)
+{
+    struct http_conn *hc = http_conn_open(s, fd, on_event);
+    if (!hc)
+        return -ENOMEM;
+    arrive(hc);
+    return 0;
+}

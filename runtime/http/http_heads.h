@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* http_heads.h - reading the heads of HTTP/1 requests, from a connection's first byte to the exchange that takes one.
+ *
+ * Called by http_workers, whose workers read, and http_server. */
+#ifndef MOONPARK_HTTP_HEADS_H
+#define MOONPARK_HTTP_HEADS_H
+
+#include "http/exchange.h"
+
+/* A connection that was just accepted: its requests are served from now on. 0 or -ENOMEM with fd closed. */
+int http_heads_begin(struct http_server *s, int fd);
+
+/* Reads hc, which is IDLE or HEADING, and in no list. x takes its request; where x is NULL, the request waits for
+ * another worker. May end hc. */
+void http_heads_serve(struct http_conn *hc, struct http_exchange *x);
+
+/* Looks at what has arrived, and has not been looked at by any worker. */
+void http_heads_look(struct late *late);
+
+#endif
