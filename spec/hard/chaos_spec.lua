@@ -88,9 +88,9 @@ describe("in the hard build", function()
   -- The server has half a request, and waits for the rest.
   for name, body in pairs { ["a text"] = "b", ["pieces"] = true } do
     it("a request with " .. name .. " that could not be sent does not wait for an answer that nobody gives", function()
-      echoing(function(url)
-        for times, step in ipairs { 1, 60 } do -- two: nor can the server be told, and is waited for a moment
-          local count = sweep("syscall", times, step, function(fail)
+      for times, step in ipairs { 1, 60 } do -- two: nor can the server be told, and is waited for a moment
+        local count = sweep("syscall", times, step, function(fail)
+          echoing(function(url) -- one each: accepting is over after an error that does not pass
             hard.fail_with(EPIPE)
             local pieces = { "b" }
             local client = http.client {}
@@ -102,9 +102,9 @@ describe("in the hard build", function()
             assert.is_true((task:join(60)), "it hangs")
             client:close()
           end)
-          assert.is_true(count > 100)
-        end
-      end)
+        end)
+        assert.is_true(count > 100)
+      end
     end)
   end
 
