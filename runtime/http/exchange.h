@@ -167,7 +167,7 @@ static inline uint64_t exchange_bytes(const struct http_exchange *x)
 static inline bool exchange_is_busy(const struct http_exchange *x) { return x->conn->c.side[POLL_W].holder; }
 
 /* Begins an interim response (1xx), for a client that knows these. Fields may follow, by wire->field, and
- * exchange_end_interim, which is given what has failed so far: nothing but a whole head stays in `out`. 0 or -ENOMEM. */
+ * exchange_end_interim, which is given what has failed so far: only a whole head stays in `out`. 0 or -ENOMEM. */
 int exchange_interim(struct http_exchange *x, int status);
 int exchange_end_interim(struct http_exchange *x, int r);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_etag.c - a file that is replaced has another inode, one that is written to another time: to the nanosecond, where
+/* http_etag.c - a file that is replaced has another inode, one that is written to another time, to the nanosecond if
  * the file system keeps it. */
 #include "http/http_etag.h"
 

@@ -209,13 +209,20 @@ int socket_listen(struct addr *a, const struct socket_listen_options *o)
     return listen_at(a, o);
 }
 
+/* The client left before we came, or its network did: not our caller's concern. accept(2) has the list. */
+static bool is_lost_client(int r)
+{
+    return r == -ECONNABORTED || r == -EPROTO || r == -ENETDOWN || r == -ENETUNREACH || r == -EHOSTDOWN ||
+           r == -EHOSTUNREACH || r == -ENONET || r == -EPERM;
+}
+
 int socket_accept(int fd, struct addr *peer)
 {
     int r;
     do {
         peer->len = sizeof peer->un;
         r = sys_accept(fd, &peer->any, &peer->len);
-    } while (r == -ECONNABORTED); /* the client left before we came: not our caller's concern */
+    } while (is_lost_client(r));
     return r;
 }
 
