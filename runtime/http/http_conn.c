@@ -94,12 +94,14 @@ static void free_conn(struct late *late)
     sys_free(hc);
 }
 
-struct http_conn *http_conn_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events))
+struct http_conn *http_conn_open(struct http_server *s, const struct stream *stream,
+                                 bool (*hears)(struct pollDesc *pd, uint32_t events))
 {
     struct http_conn *hc = sys_alloc(sizeof *hc);
     struct pollDesc *pd;
     if (!hc) {
-        sys_close(fd);
+        struct stream unused = *stream;
+        unused.ops->close(&unused);
         return NULL;
     }
     hc->server = s;
@@ -110,7 +112,7 @@ struct http_conn *http_conn_open(struct http_server *s, int fd, bool (*hears)(st
     conn_init(&hc->c, s->loop);
     hc->c.check = http_conn_check;
     hc->c.lasting = true;
-    conn_open_socket(&hc->c, s->listener.stream.ops, fd);
+    conn_open(&hc->c, stream);
     if (conn_poll(&hc->c, &pd) < 0) {
         free_conn(&hc->late);
         return NULL;

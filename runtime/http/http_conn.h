@@ -65,8 +65,10 @@ struct http_server {
 /* Read anew: handlers may have computed since the turn began, and no client's time is to pass meanwhile. */
 static inline int64_t http_conn_now(const struct http_server *s) { return loop_now(s->loop); }
 
-/* A connection around fd, which it owns whatever comes of it: IDLE, or NULL: no memory. `hears` is told its events. */
-struct http_conn *http_conn_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events));
+/* A connection around a stream, which it owns whatever comes of it: IDLE, or NULL: no memory. `hears` is told its
+ * events. */
+struct http_conn *http_conn_open(struct http_server *s, const struct stream *stream,
+                                 bool (*hears)(struct pollDesc *pd, uint32_t events));
 
 void http_conn_move(struct http_conn *hc, struct list *to, enum http_state state);
 

@@ -5,7 +5,6 @@
 
 #include "base/errors.h"
 #include "http/http_conn.h"
-#include "net/socket.h"
 
 #include <errno.h>
 
@@ -28,20 +27,20 @@ static void pause_accepting(struct http_server *s, int error)
 
 static void accept_some(struct http_server *s)
 {
-    struct addr peer;
+    struct stream stream;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         struct http_conn *spare = s->count < s->limits.connections ? NULL : http_conn_oldest_idle(s);
         s->full = s->count >= s->limits.connections && !spare; /* http_conn goes on with it */
         if (s->closing || s->full)
             return;
-        int fd = socket_accept(s->listener.stream.fd, &peer);
-        if (spare && fd >= 0)
+        int r = conn_accept_stream(&s->listener, &stream);
+        if (spare && r == 0)
             http_conn_close(spare);
-        if (fd == -EAGAIN) {
+        if (r == -EAGAIN) {
             netpoll_arm(s->listener.stream.pd, POLL_R);
             return;
         }
-        int r = fd < 0 ? fd : http_server_begin(s, fd);
+        r = r < 0 ? r : http_server_begin(s, &stream);
         if (r < 0) {
             pause_accepting(s, r);
             return;
@@ -55,7 +54,7 @@ static bool on_listener(struct pollDesc *pd, uint32_t events)
 {
     struct http_server *s = pd->owner;
     if (events & POLLER_LOST)
-        s->listener.stream.fd = -1;
+        stream_disown(&s->listener.stream);
     if (s->pause.slot == 0)
         accept_some(s);
     return true;

@@ -10,7 +10,6 @@
 
 #include "base/errors.h"
 #include "base/hard.h"
-#include "net/socket.h"
 
 #include <errno.h>
 
@@ -31,9 +30,9 @@ static void lose_client(struct http_exchange *x)
  * what is before it does not matter. */
 static void note_end(struct http_exchange *x)
 {
-    const struct conn *c = &x->conn->c;
+    struct conn *c = &x->conn->c;
     bool is_next = x->spoilt || (x->body.over && buf_len(&c->in) == 0);
-    if (!x->gone && ((is_next && socket_has_ended(c->stream.fd)) || socket_has_lost(c->stream.fd)))
+    if (!x->gone && ((is_next && stream_has_ended(&c->stream)) || stream_has_lost(&c->stream)))
         lose_client(x);
 }
 
@@ -308,7 +307,7 @@ static bool on_event(struct pollDesc *pd, uint32_t events)
 {
     struct http_conn *hc = pd->owner;
     if (events & POLLER_LOST)
-        hc->c.stream.fd = -1;
+        stream_disown(&hc->c.stream);
     if (hc->state == HTTP_ACTIVE)
         hear_of_active(hc->exchange, events);
     if (hc->state == HTTP_ACTIVE || hc->state == HTTP_WAITING)
@@ -323,9 +322,9 @@ static bool on_event(struct pollDesc *pd, uint32_t events)
 }
 
 /* A connection's first request is most often there already. */
-int http_server_begin(struct http_server *s, int fd)
+int http_server_begin(struct http_server *s, const struct stream *stream)
 {
-    struct http_conn *hc = http_conn_open(s, fd, on_event);
+    struct http_conn *hc = http_conn_open(s, stream, on_event);
     if (!hc)
         return -ENOMEM;
     arrive(hc);
@@ -482,7 +481,7 @@ static void sever(struct http_exchange *x)
     bool looks_whole = x->framing.phase != HTTP_UNSENT && x->framing.framing == HTTP_BY_END;
     struct http_conn *hc = detach(x);
     if (looks_whole && !hc->c.closed)
-        socket_will_reset(hc->c.stream.fd);
+        stream_will_reset(&hc->c.stream);
     http_conn_close(hc);
 }
 

@@ -54,8 +54,8 @@ void http_server_release(struct http_exchange *x);
 /* The connection x is on is no longer the server's: its stream and what was received go to the closed conn `to`. */
 void http_server_hijack(struct http_exchange *x, struct conn *to);
 
-/* A connection that was just accepted: its requests are served from now on. 0 or -ENOMEM with fd closed. */
-int http_server_begin(struct http_server *s, int fd);
+/* A connection that was just accepted: its requests are served from now on. 0 or -ENOMEM with it closed. */
+int http_server_begin(struct http_server *s, const struct stream *stream);
 
 /* Looks at what has arrived, and has not been looked at by any worker. */
 void http_server_look(struct late *late);

@@ -220,7 +220,15 @@ static void stand(struct pollDesc *pd, int side, struct waiter *w)
 {
     pd->side[side].g = w;
     pd->np->waiters++;
+    pd->crossed &= (uint8_t)~modes[side];
     netpoll_arm(pd, side);
+}
+
+void netpoll_cross(struct pollDesc *pd, int side)
+{
+    must(parked_on(&pd->side[side]));
+    pd->crossed |= (uint8_t)modes[side];
+    netpoll_arm(pd, !side);
 }
 
 void netpoll_notify(struct pollDesc *pd, bool (*notify)(struct pollDesc *, uint32_t), void *owner)
@@ -292,7 +300,11 @@ int netpoll_waited(struct task *t)
     if (err < 0)
         return err;
     /* The deadline was moved before this task ran: as if it had not passed. */
-    return netpollblock(pd, side, t, t->wait.kind, t->wait.object, t->op.deadline);
+    bool crossed = pd->crossed & modes[side];
+    int r = netpollblock(pd, side, t, t->wait.kind, t->wait.object, t->op.deadline);
+    if (crossed && r == SCHED_PARKED)
+        netpoll_cross(pd, side);
+    return r;
 }
 
 int netpoll_wait_canceled(struct pollDesc *pd, int side, struct task *t,
@@ -321,6 +333,8 @@ bool netpoll_is_ready(const struct pollDesc *pd, int side)
 void netpoll_report(struct pollDesc *pd, int side)
 {
     netpollgoready(netpollunblock(pd, side, true), true);
+    if (pd->crossed & modes[!side]) /* no token: that side has not become ready itself */
+        netpollgoready(netpollunblock(pd, !side, false), true);
 }
 
 static struct pollDesc *of_number(const struct netpoll *np, int fd)
@@ -386,6 +400,12 @@ static void netpollready(struct pollDesc *pd, uint32_t events)
         netpoll_report(pd, POLL_R);
     if (events & POLLER_WRITE)
         netpoll_report(pd, POLL_W);
+}
+
+void netpoll_stir(struct pollDesc *pd, uint32_t events)
+{
+    if (!pd->closing)
+        netpollready(pd, events);
 }
 
 void netpoll_ready(struct netpoll *np, const struct poller_event *event)

@@ -46,6 +46,7 @@ struct pollDesc {
     bool event_err; /* a bare EPOLLERR: the descriptor cannot be watched */
     bool tells;     /* not so: the next operation tells the error (a datagram that came back), and all is well */
     bool hangup;    /* sticky: the peer ended, reset or sent urgent data */
+    uint8_t crossed; /* MODE_R, MODE_W: who waits on that side is woken by the other one's readiness, too */
     bool (*notify)(struct pollDesc *pd, uint32_t events); /* hears of events first; true: nobody else does */
     void *owner;                                          /* notify's */
 };
@@ -88,6 +89,10 @@ int netpoll_reset(struct pollDesc *pd, int side);
 int netpoll_wait(struct pollDesc *pd, int side, struct task *t, const struct wait_kind *kind,
                  void *object, int64_t deadline);
 
+/* The waiter of that side, which has just taken it, waits for readiness of the other side as well: it is woken by
+ * either. Its deadline, and whoever waits on the other side, have nothing to do with that. */
+void netpoll_cross(struct pollDesc *pd, int side);
+
 /* After a wake of such a wait: 0: readiness came; SCHED_PARKED: parked again, because the deadline
  * that woke it has been moved; or the failure. */
 int netpoll_waited(struct task *t);
@@ -117,6 +122,9 @@ void netpoll_ready(struct netpoll *np, const struct poller_event *event);
 
 /* The same for a pollDesc without a descriptor. */
 void netpoll_report(struct pollDesc *pd, int side);
+
+/* The same as an event that the poller has reported for pd: what notify is for hears of it. */
+void netpoll_stir(struct pollDesc *pd, uint32_t events);
 
 /* Looks whether descriptors that somebody waits for were closed behind our back, those of the next n slots. */
 void netpoll_look(struct netpoll *np, uint32_t n);

@@ -15,7 +15,6 @@
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
 #include "lua/l_http_client.h"
-#include "net/socket.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -159,7 +158,7 @@ static int put_upgrade(struct buf *out, struct request *q)
 static size_t client_address(const struct http_exchange *x, char *text, bool brackets)
 {
     struct addr a;
-    if (socket_peer(x->conn->c.stream.fd, &a) < 0 || a.any.sa_family == AF_UNIX) {
+    if (stream_address(&x->conn->c.stream, STREAM_PEER, &a) < 0 || a.any.sa_family == AF_UNIX) {
         memcpy(text, "unknown", 7);
         return 7;
     }
@@ -191,6 +190,8 @@ static int put_earlier(struct buf *out, const struct http_exchange *x, enum http
     return r;
 }
 
+static const char *scheme(const struct http_exchange *x) { return x->conn->c.stream.ops->secure ? "https" : "http"; }
+
 static int put_x_forwarded(struct buf *out, const struct http_exchange *x)
 {
     struct http_span host = x->head.authority;
@@ -198,7 +199,9 @@ static int put_x_forwarded(struct buf *out, const struct http_exchange *x)
     int r = PUT(out, "X-Forwarded-For: ");
     r = r < 0 ? r : put_earlier(out, x, HTTP_X_FORWARDED_FOR);
     r = r < 0 ? r : buf_append(out, text, client_address(x, text, false));
-    r = r < 0 ? r : PUT(out, "\r\nX-Forwarded-Proto: http\r\n");
+    r = r < 0 ? r : PUT(out, "\r\nX-Forwarded-Proto: ");
+    r = r < 0 ? r : buf_append(out, scheme(x), strlen(scheme(x)));
+    r = r < 0 ? r : PUT(out, "\r\n");
     if (r < 0 || host.length == 0 || memchr(bytes_of(x) + host.at, ',', host.length)) /* that would be two */
         return r;
     return h1_add_field(out, "X-Forwarded-Host", 16, bytes_of(x) + host.at, host.length);
@@ -212,7 +215,8 @@ static int put_forwarded(struct buf *out, const struct http_exchange *x)
     r = r < 0 ? r : put_earlier(out, x, HTTP_FORWARDED);
     r = r < 0 ? r : PUT(out, "for=\"");
     r = r < 0 ? r : buf_append(out, text, client_address(x, text, true));
-    r = r < 0 ? r : PUT(out, "\";proto=http");
+    r = r < 0 ? r : PUT(out, "\";proto=");
+    r = r < 0 ? r : buf_append(out, scheme(x), strlen(scheme(x)));
     if (r == 0 && x->head.authority.length > 0) {
         r = PUT(out, ";host=\"");
         r = r < 0 ? r : put_span(out, x, x->head.authority);
