@@ -13,6 +13,7 @@
 struct http_server;
 
 enum http_state {
+    HTTP_OPENING, /* its stream's handshake is not over */
     HTTP_IDLE,    /* nothing of a request has come */
     HTTP_HEADING, /* a part of its head has */
     HTTP_WAITING, /* a request is there, but no worker yet */

@@ -120,9 +120,26 @@ struct http_conn *http_conn_open(struct http_server *s, const struct stream *str
     netpoll_notify(pd, hears, hc);
     hc->c.timeout = s->limits.moving > 0 ? s->limits.moving : -1;
     s->count++;
-    http_conn_move(hc, &s->idle, HTTP_IDLE);
-    http_conn_due(hc, s->limits.idle);
+    http_conn_move(hc, &s->idle, HTTP_OPENING);
     return hc;
+}
+
+bool http_conn_handshake(struct http_conn *hc)
+{
+    int r = stream_handshake(&hc->c.stream);
+    if (r == 0) {
+        hc->state = HTTP_IDLE;
+        http_conn_due(hc, hc->server->limits.idle);
+        return true;
+    }
+    if (r != -EAGAIN) {
+        http_conn_close(hc);
+        return false;
+    }
+    if (hc->due == 0)
+        http_conn_due(hc, hc->server->limits.opening);
+    http_conn_arm(hc);
+    return false;
 }
 
 /* There is room for another connection. */
@@ -189,7 +206,7 @@ void http_conn_discard(struct http_conn *hc)
     for (int i = 0; i < DISCARDS; i++) {
         ssize_t got = hc->c.stream.ops->read(&hc->c.stream, l->scratch, limits.scratch);
         if (got == -EAGAIN) {
-            netpoll_arm(hc->c.stream.pd, POLL_R);
+            http_conn_arm(hc);
             return;
         }
         if (got <= 0) {
@@ -274,7 +291,7 @@ static uint32_t count_in(const struct http_server *s, const struct list *in, uns
 /* A hijacked connection has left its lists, and an active one may be closed, but is still its worker's. */
 static void check_lists(const struct http_server *s)
 {
-    uint32_t n = count_in(s, &s->idle, 1u << HTTP_IDLE | 1u << HTTP_HEADING | 1u << HTTP_LEAVING);
+    uint32_t n = count_in(s, &s->idle, 1u << HTTP_OPENING | 1u << HTTP_IDLE | 1u << HTTP_HEADING | 1u << HTTP_LEAVING);
     n += count_in(s, &s->arrived, 1u << HTTP_IDLE | 1u << HTTP_HEADING);
     n += count_in(s, &s->waiting, 1u << HTTP_WAITING);
     n += count_in(s, &s->busy, 1u << HTTP_ACTIVE);

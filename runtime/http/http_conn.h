@@ -5,6 +5,7 @@
  * an operation on it (one that a handler left behind) is kept, closed, until that task has heard of it.
  *
  *   state     waits for                       leaves by
+ *   OPENING   its stream's handshake          that is over: IDLE; it fails, or is late: closed
  *   IDLE      the first byte of a request     a byte: HEADING; idle time: closed
  *   HEADING   the end of its head             a worker: ACTIVE; none: WAITING; malformed, late, too long: LEAVING
  *   WAITING   a worker                        http_server_take: ACTIVE
@@ -21,6 +22,7 @@ struct http_limits {
     uint32_t requests;    /* on one connection; 0: any */
     uint32_t workers;     /* idle ones that are kept */
     uint64_t body;        /* bytes */
+    int64_t opening;      /* ns for a stream's handshake */
     int64_t idle;         /* ns between requests */
     int64_t heading;      /* ns from a head's first byte to its last */
     int64_t moving;       /* ns in which nothing of a body moves, read or written */
@@ -40,7 +42,7 @@ struct http_server {
     struct conn listener;
     struct http_limits limits;
     struct list waiting;           /* WAITING ones, by link */
-    struct list idle;              /* IDLE, HEADING and LEAVING ones */
+    struct list idle;              /* OPENING, IDLE, HEADING and LEAVING ones */
     struct list arrived;           /* IDLE and HEADING ones whose bytes nobody has looked at yet */
     struct list busy;              /* ACTIVE ones */
     struct list workers;           /* idle workers, by exchange.waiter */
@@ -65,12 +67,23 @@ struct http_server {
 /* Read anew: handlers may have computed since the turn began, and no client's time is to pass meanwhile. */
 static inline int64_t http_conn_now(const struct http_server *s) { return loop_now(s->loop); }
 
-/* A connection around a stream, which it owns whatever comes of it: IDLE, or NULL: no memory. `hears` is told its
+/* A connection around a stream, which it owns whatever comes of it: OPENING, or NULL: no memory. `hears` is told its
  * events. */
 struct http_conn *http_conn_open(struct http_server *s, const struct stream *stream,
                                  bool (*hears)(struct pollDesc *pd, uint32_t events));
 
 void http_conn_move(struct http_conn *hc, struct list *to, enum http_state state);
+
+/* hc is OPENING: its handshake goes on. True: it is IDLE. May end it. */
+bool http_conn_handshake(struct http_conn *hc);
+
+/* The poller is to tell when the stream, whose last read or handshake said -EAGAIN, can go on; and is it one of these
+ * events? */
+static inline void http_conn_arm(struct http_conn *hc) { netpoll_arm(hc->c.stream.pd, hc->c.stream.again); }
+static inline bool http_conn_is_meant(const struct http_conn *hc, uint32_t events)
+{
+    return events & (POLLER_READ | POLLER_HANGUP) || (events & POLLER_WRITE && hc->c.stream.again == POLL_W);
+}
 
 /* Nothing is here for hc, which is IDLE or HEADING: the poller will tell when something is. Ends hc where its time was
  * up meanwhile. */

@@ -201,6 +201,7 @@ static bool has_news(const struct http_conn *hc)
  * head. */
 static void serve(struct http_conn *hc, struct http_exchange *x)
 {
+    hc->c.stream.again = POLL_R;
     enum serving r = buf_len(&hc->c.in) > 0 ? serve_held(hc, x) : SERVE_MORE;
     if (r == SERVE_MORE && !has_news(hc))
         r = SERVE_ENOUGH;
@@ -208,7 +209,7 @@ static void serve(struct http_conn *hc, struct http_exchange *x)
         r = serve_once(hc, x);
     if (r == SERVE_OVER)
         return;
-    netpoll_arm(hc->c.stream.pd, POLL_R);
+    http_conn_arm(hc);
     if (hc->state == HTTP_IDLE && hc->server->closing)
         http_conn_close(hc);
     else if (hc->state == HTTP_IDLE || hc->state == HTTP_HEADING)
@@ -282,7 +283,7 @@ static void push_out(struct http_exchange *x)
         return;
     int r = http_server_flush(x);
     if (r == -EAGAIN)
-        netpoll_arm(x->conn->c.stream.pd, POLL_W);
+        http_conn_arm(x->conn);
     if (r == 0 || r == -EAGAIN)
         return;
     http_exchange_cut(x, r, 0);
@@ -299,7 +300,8 @@ static void hear_of_active(struct http_exchange *x, uint32_t events)
         note_end(x);
     else if (events & POLLER_READ)
         netpoll_arm_hangup(x->conn->c.stream.pd);
-    if (events & POLLER_WRITE && buf_len(&x->out) > 0)
+    uint32_t either = x->conn->c.stream.ops->covers ? POLLER_READ | POLLER_WRITE : POLLER_WRITE;
+    if (events & either && buf_len(&x->out) > 0)
         push_out(x);
 }
 
@@ -312,11 +314,11 @@ static bool on_event(struct pollDesc *pd, uint32_t events)
         hear_of_active(hc->exchange, events);
     if (hc->state == HTTP_ACTIVE || hc->state == HTTP_WAITING)
         return false;
-    if (!(events & (POLLER_READ | POLLER_HANGUP)))
+    if (!http_conn_is_meant(hc, events))
         return true;
     if (hc->state == HTTP_LEAVING)
         http_conn_discard(hc);
-    else
+    else if (hc->state != HTTP_OPENING || http_conn_handshake(hc))
         arrive(hc);
     return true;
 }
@@ -327,7 +329,8 @@ int http_server_begin(struct http_server *s, const struct stream *stream)
     struct http_conn *hc = http_conn_open(s, stream, on_event);
     if (!hc)
         return -ENOMEM;
-    arrive(hc);
+    if (http_conn_handshake(hc))
+        arrive(hc);
     return 0;
 }
 
@@ -494,6 +497,7 @@ static void go_idle(struct http_conn *hc)
         join_arrived(hc);
         return;
     }
+    hc->c.stream.again = POLL_R;
     http_conn_rest(hc);
     netpoll_arm(hc->c.stream.pd, POLL_R);
 }
@@ -570,10 +574,12 @@ void http_server_last_look(struct http_server *s)
     for (struct list *l = s->idle.next, *next; l != &s->idle; l = next) {
         next = l->next;
         struct http_conn *hc = container_of(l, struct http_conn, link);
-        if (hc->state != HTTP_IDLE)
-            continue;
-        hc->c.drained = false;
-        join_arrived(hc);
+        if (hc->state == HTTP_OPENING) {
+            http_conn_close(hc);
+        } else if (hc->state == HTTP_IDLE) {
+            hc->c.drained = false;
+            join_arrived(hc);
+        }
     }
     stir(s);
 }
