@@ -32,6 +32,7 @@ struct http_conn {
     uint32_t requests;
     uint32_t searched;              /* of `in`: no end of a head is in there */
     uint8_t state;                  /* enum http_state */
+    bool said;                      /* LEAVING: our last words, which lie in `in`, have left */
     bool arrived;                   /* IDLE or HEADING, and something may have come that nobody has looked at yet */
 };
 

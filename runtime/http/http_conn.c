@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "http/http_conn.h"
 
+#include "base/errors.h"
 #include "base/hard.h"
 #include "base/sys.h"
 
@@ -200,7 +201,20 @@ void http_conn_close(struct http_conn *hc)
 
 /* ---- last words ---- */
 
-void http_conn_discard(struct http_conn *hc)
+/* Our last words, which lie in `in`: 0: they have left, -EAGAIN, or why they cannot. */
+static int send_words(struct conn *c)
+{
+    while (buf_len(&c->in) > 0) {
+        struct iovec iov = {.iov_base = (char *)buf_at(&c->in), .iov_len = buf_len(&c->in)};
+        ssize_t sent = c->stream.ops->write(&c->stream, &iov, 1);
+        if (sent < 0)
+            return (int)sent;
+        buf_consume(&c->in, (size_t)sent);
+    }
+    return 0;
+}
+
+static void discard(struct http_conn *hc)
 {
     struct loop *l = hc->c.loop;
     for (int i = 0; i < DISCARDS; i++) {
@@ -216,17 +230,36 @@ void http_conn_discard(struct http_conn *hc)
     }
 }
 
-void http_conn_leave(struct http_conn *hc)
+void http_conn_discard(struct http_conn *hc)
 {
-    struct http_server *s = hc->server;
-    buf_fini(&hc->c.in);
-    if (hc->c.ended || s->closed || conn_close_write(&hc->c) < 0) {
-        http_conn_close(hc);
+    struct conn *c = &hc->c;
+    int r = hc->said ? 0 : send_words(c);
+    if (r == -EAGAIN) {
+        http_conn_arm(hc);
         return;
     }
-    http_conn_move(hc, &s->idle, HTTP_LEAVING);
+    if (!hc->said) {
+        buf_fini(&c->in);
+        hc->said = true;
+        r = c->ended || hc->server->closed ? ERR_CLOSED : conn_close_write(c);
+    }
+    if (r < 0)
+        http_conn_close(hc);
+    else
+        discard(hc);
+}
+
+static void leave(struct http_conn *hc)
+{
+    http_conn_move(hc, &hc->server->idle, HTTP_LEAVING);
     http_conn_due(hc, LEAVE_TIME);
     http_conn_discard(hc);
+}
+
+void http_conn_leave(struct http_conn *hc)
+{
+    buf_fini(&hc->c.in);
+    leave(hc);
 }
 
 /* All of an answer. 405 answers CONNECT alone: the methods are those of the server as a whole. 0 or -ENOMEM. */
@@ -250,26 +283,15 @@ static int put_answer(struct buf *out, int status, bool to_head, const char *dat
     return r == 0 ? buf_append(out, "\n", 1) : r;
 }
 
-/* A few hundred bytes: what the socket does not take was not wanted. */
-static void send_all(struct stream *stream, struct buf *out)
-{
-    while (buf_len(out) > 0) {
-        struct iovec iov = {.iov_base = (char *)buf_at(out), .iov_len = buf_len(out)};
-        ssize_t sent = stream->ops->write(stream, &iov, 1);
-        if (sent < 0)
-            return;
-        buf_consume(out, (size_t)sent);
-    }
-}
-
 void http_conn_answer(struct http_conn *hc, int status, const char *bytes, size_t n)
 {
     struct buf out = {0};
-    if (put_answer(&out, status, h1_parse_is_to_head(bytes, n), http_conn_date(hc->server)) == 0)
-        send_all(&hc->c.stream, &out);
-    buf_fini(&out);
+    if (put_answer(&out, status, h1_parse_is_to_head(bytes, n), http_conn_date(hc->server)) < 0)
+        buf_fini(&out);
+    buf_fini(&hc->c.in);
+    hc->c.in = out;
     hc->server->refused++;
-    http_conn_leave(hc);
+    leave(hc);
 }
 
 /* ---- checks ---- */

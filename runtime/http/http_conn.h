@@ -10,7 +10,7 @@
  *   HEADING   the end of its head             a worker: ACTIVE; none: WAITING; malformed, late, too long: LEAVING
  *   WAITING   a worker                        http_server_take: ACTIVE
  *   ACTIVE    its worker                      http_server_release: IDLE, HEADING, ACTIVE again, LEAVING, closed
- *   LEAVING   the client's end                the end, or a moment: closed */
+ *   LEAVING   our last words, the client's end    the end, or a moment: closed */
 #ifndef MOONPARK_HTTP_CONN_H
 #define MOONPARK_HTTP_CONN_H
 
@@ -117,7 +117,7 @@ void http_conn_close(struct http_conn *hc);
 void http_conn_leave(struct http_conn *hc);
 void http_conn_answer(struct http_conn *hc, int status, const char *bytes, size_t n);
 
-/* What a LEAVING one still sends is thrown away. May end it. */
+/* A LEAVING one's last words go on; then what it still sends is thrown away. May end it. */
 void http_conn_discard(struct http_conn *hc);
 
 /* What waits for the server, in words for a person. */

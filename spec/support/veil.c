@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RECORD = 61, HEADER = 2, MASK = 0x5a, RAW = 512, ROUND = 3 };
+enum { RECORD = 4096, HEADER = 3, MASK = 0x5a, RAW = 8192, ROUND = 3 };
 enum { SAID = 'h', DATA = 'd', END = 'e' };
 
 struct veil {
@@ -39,10 +39,11 @@ struct veil {
 struct veil_manner {
     uint32_t seed;
     uint32_t odds;  /* one answer in so many is "again" without need; 0: none */
+    uint32_t record; /* bytes in a record, at most RECORD */
     bool stubborn;  /* once the handshake is over every answer is "again" for the other side, and nothing is reported */
     bool silent;    /* it never says anything: a handshake does not end */
 };
-struct veil_manner veil_manner = {.seed = 1, .odds = 4};
+struct veil_manner veil_manner = {.seed = 1, .odds = 4, .record = 61};
 uint32_t veil_count[3]; /* made; "again" without need; of those, for the other side */
 
 static int again(struct stream *s, int side)
@@ -77,7 +78,8 @@ static void put(struct veil *v, char kind, const char *bytes, size_t n)
 {
     char *to = v->out + v->out_end;
     to[0] = kind;
-    to[1] = (char)n;
+    to[1] = (char)(n & 0xff);
+    to[2] = (char)(n >> 8);
     for (size_t i = 0; i < n; i++)
         to[HEADER + i] = bytes[i] ^ MASK;
     v->out_end += HEADER + n;
@@ -114,9 +116,12 @@ static int pull(struct veil *v, struct stream *s)
     for (;;) {
         size_t held = v->raw_end - v->raw_at;
         const char *at = v->raw + v->raw_at;
-        if (held >= HEADER && held >= HEADER + (size_t)at[1]) {
+        size_t length = held < HEADER ? 0 : (uint8_t)at[1] | (size_t)(uint8_t)at[2] << 8;
+        if (length > RECORD)
+            return v->failure = -EPROTO;
+        if (held >= HEADER + length) {
             v->plain_at = 0;
-            v->plain_end = (size_t)at[1];
+            v->plain_end = length;
             for (size_t i = 0; i < v->plain_end; i++)
                 v->plain[i] = at[HEADER + i] ^ MASK;
             v->raw_at += HEADER + v->plain_end;
@@ -229,9 +234,9 @@ static ssize_t settle(struct veil *v, struct stream *s)
 
 static size_t gather(char *to, const struct iovec *iov, int count, size_t skip)
 {
-    size_t n = 0;
-    for (int i = 0; i < count && n < RECORD; i++) {
-        size_t from = base_min(skip, iov[i].iov_len), some = base_min(iov[i].iov_len - from, RECORD - n);
+    size_t n = 0, most = veil_manner.record;
+    for (int i = 0; i < count && n < most; i++) {
+        size_t from = base_min(skip, iov[i].iov_len), some = base_min(iov[i].iov_len - from, most - n);
         memcpy(to + n, (const char *)iov[i].iov_base + from, some);
         skip -= from;
         n += some;
@@ -249,7 +254,7 @@ static ssize_t veil_write(struct stream *s, const struct iovec *iov, int count)
         return r;
     if (v->closing || v->broken)
         return v->broken ? v->broken : -EPIPE;
-    if (v->plain_at == v->plain_end && v->raw_end == v->raw_at && next(v) % 8 == 0 && !v->ended) {
+    if (v->plain_at == v->plain_end && next(v) % 8 == 0 && !v->ended) {
         struct stream unused = *s; /* takes what has arrived, whose event the reader will miss */
         if (fill(v, &unused) != -EAGAIN)
             stream_stir(&v->over, POLLER_READ);

@@ -11,7 +11,7 @@ local ffi = require "ffi"
 
 if not pcall(ffi.typeof, "struct veil_manner") then
   ffi.cdef [[
-    struct veil_manner { uint32_t seed, odds; bool stubborn, silent; };
+    struct veil_manner { uint32_t seed, odds, record; bool stubborn, silent; };
     extern struct veil_manner veil_manner;
     extern uint32_t veil_count[3];
     extern const char veil_layer[1];
@@ -26,7 +26,7 @@ local M = { manner = lib.veil_manner, count = lib.veil_count }
 
 function M.reset()
   local manner = lib.veil_manner
-  manner.seed, manner.odds, manner.stubborn, manner.silent = 1, 4, false, false
+  manner.seed, manner.odds, manner.record, manner.stubborn, manner.silent = 1, 4, 61, false, false
   for i = 0, 2 do lib.veil_count[i] = 0 end
 end
 

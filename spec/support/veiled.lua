@@ -6,6 +6,8 @@
 local core = require "moonpark.core"
 local veil = require "support.veil"
 
+veil.manner.odds, veil.manner.record = 6, 4096 -- megabytes pass in these specs
+
 local dial, listen = core.dial, core.listen
 
 local function veiled(conn, ...)
