@@ -312,6 +312,8 @@ void conn_init(struct conn *c, struct loop *loop)
 
 void conn_open(struct conn *c, const struct stream *stream)
 {
+    if (!stream->pd) /* the number may have been another's, whose descriptor is gone behind our back */
+        netpoll_look_at(&c->loop->netpoll, stream->fd);
     must(c->closed);
     c->stream = *stream;
     c->closed = false;
