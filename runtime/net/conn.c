@@ -56,11 +56,13 @@ static int step_handshake(struct conn *c, struct task *t)
 
 int conn_poll(struct conn *c, struct pollDesc **pd)
 {
-    int r = c->stream.pd ? 0 : netpoll_open(&c->loop->netpoll, c->stream.fd, &c->stream.pd);
     *pd = c->stream.pd;
+    if (*pd)
+        return 0;
+    int r = netpoll_open(&c->loop->netpoll, c->stream.fd, pd);
     if (r == 0) {
         stream_set_pd(&c->stream, *pd);
-        c->stream.pd->tells = c->kind == CONN_PACKET;
+        (*pd)->tells = c->kind == CONN_PACKET;
     }
     return r;
 }

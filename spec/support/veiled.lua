@@ -6,6 +6,7 @@
 local core = require "moonpark.core"
 local veil = require "support.veil"
 
+veil.manner.seed = tonumber(os.getenv "VEIL_SEED") or 1
 veil.manner.odds, veil.manner.record = 6, 4096 -- megabytes pass in these specs
 
 local dial, listen = core.dial, core.listen
