@@ -4,6 +4,8 @@
  * side, as if it needed what it does not.
  *
  *   a record     a kind, a length, and so many bytes, each XORed with MASK
+ *   an end       a record of that kind, or the end below where a record might begin: one that is closed while the
+ *                stream below is full cannot say more
  *   handshake    the client's three bytes, the server's three, one more of the client's: a record each
  *
  * What it says "again" for at random is reported to it a little later (stream_stir), and to nobody else: a wait for the
@@ -195,8 +197,8 @@ static int fill(struct veil *v, struct stream *s)
         if (kind == DATA)
             continue;
         v->ended = true;
-        if (kind != END) /* an end that was not said is none */
-            return v->failure = kind == 0 ? -ECONNRESET : -EPROTO;
+        if (kind != END && kind != 0)
+            return v->failure = -EPROTO;
     }
     return 1;
 }
@@ -325,6 +327,8 @@ static void veil_will_reset(struct stream *s)
 {
     struct veil *v = s->own;
     v->broken = -ECONNABORTED; /* its end is not said */
+    if (v->over.below.ops->will_reset)
+        v->over.below.ops->will_reset(&v->over.below);
 }
 
 static const struct stream_ops veil_ops = {
