@@ -425,7 +425,7 @@ void exchange_push(struct http_exchange *x)
         return;
     int r = exchange_flush(x);
     if (r == -EAGAIN)
-        netpoll_arm(x->conn->c.stream.pd, POLL_W);
+        http_conn_arm(x->conn);
     if (r == 0 || r == -EAGAIN)
         return;
     exchange_cut(x, r, 0);

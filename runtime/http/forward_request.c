@@ -7,7 +7,6 @@
 #include "http/h1_scan.h"
 #include "http/http_forwarded.h"
 #include "http/http_hops.h"
-#include "net/socket.h"
 
 #include <string.h>
 
@@ -98,7 +97,7 @@ static int put_clients_fields(const struct forwarding *j)
 static struct http_text client_address(const struct http_exchange *x, char *text, bool brackets)
 {
     struct addr a;
-    if (socket_peer(x->conn->c.stream.fd, &a) < 0 || a.any.sa_family == AF_UNIX)
+    if (stream_address(&x->conn->c.stream, STREAM_PEER, &a) < 0 || a.any.sa_family == AF_UNIX)
         return TEXT("unknown");
     size_t n = addr_format(&a, text);
     while (n > 0 && text[n - 1] != ':')
@@ -131,6 +130,11 @@ static int put_value(const struct forwarding *j, struct http_text name)
     return put_field(j, name, (struct http_text){buf_at(j->value), buf_len(j->value)});
 }
 
+static struct http_text scheme(const struct http_exchange *x)
+{
+    return x->conn->c.stream.ops->secure ? TEXT("https") : TEXT("http");
+}
+
 static int put_x_forwarded(const struct forwarding *j)
 {
     struct http_text host = text_of(j->x, j->x->head.authority);
@@ -138,7 +142,7 @@ static int put_x_forwarded(const struct forwarding *j)
     int r = put_earlier(j, HTTP_X_FORWARDED_FOR);
     r = r < 0 ? r : put(j->value, client_address(j->x, text, false));
     r = r < 0 ? r : put_value(j, TEXT("X-Forwarded-For"));
-    r = r < 0 ? r : put_field(j, TEXT("X-Forwarded-Proto"), TEXT("http"));
+    r = r < 0 ? r : put_field(j, TEXT("X-Forwarded-Proto"), scheme(j->x));
     if (r < 0 || host.length == 0 || memchr(host.at, ',', host.length)) /* that would be two */
         return r;
     return put_field(j, TEXT("X-Forwarded-Host"), host);
@@ -152,7 +156,8 @@ static int put_forwarded(const struct forwarding *j)
     int r = put_earlier(j, HTTP_FORWARDED);
     r = r < 0 ? r : put(j->value, TEXT("for=\""));
     r = r < 0 ? r : put(j->value, client_address(j->x, text, true));
-    r = r < 0 ? r : put(j->value, TEXT("\";proto=http"));
+    r = r < 0 ? r : put(j->value, TEXT("\";proto="));
+    r = r < 0 ? r : put(j->value, scheme(j->x));
     if (r == 0 && host.length > 0) {
         r = put(j->value, TEXT(";host=\""));
         r = r < 0 ? r : put(j->value, host);

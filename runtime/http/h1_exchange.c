@@ -4,7 +4,6 @@
 #include "http/h1_exchange.h"
 
 #include "base/errors.h"
-#include "net/socket.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,9 +16,9 @@ enum { FLUSH_AT = 65536, KEPT_BUFFER = 16384 };
  * what is before it does not matter. */
 static void note_end(struct http_exchange *x)
 {
-    const struct conn *c = &x->conn->c;
+    struct conn *c = &x->conn->c;
     bool is_next = x->spoilt || (x->body.over && buf_len(&c->in) == 0);
-    if (!x->gone && ((is_next && socket_has_ended(c->stream.fd)) || socket_has_lost(c->stream.fd)))
+    if (!x->gone && ((is_next && stream_has_ended(&c->stream)) || stream_has_lost(&c->stream)))
         exchange_lose(x);
 }
 
@@ -38,7 +37,8 @@ void h1_exchange_hear(struct http_exchange *x, uint32_t events)
         note_end(x);
     else if (events & POLLER_READ)
         netpoll_arm_hangup(x->conn->c.stream.pd);
-    if (events & POLLER_WRITE && buf_len(&x->out) > 0)
+    uint32_t either = x->conn->c.stream.ops->covers ? POLLER_READ | POLLER_WRITE : POLLER_WRITE;
+    if (events & either && buf_len(&x->out) > 0)
         exchange_push(x);
 }
 
@@ -131,7 +131,7 @@ static void sever(struct http_exchange *x)
     bool looks_whole = x->framing.phase != HTTP_UNSENT && x->framing.framing == HTTP_BY_END;
     struct http_conn *hc = exchange_close(x);
     if (looks_whole && !hc->c.closed)
-        socket_will_reset(hc->c.stream.fd);
+        stream_will_reset(&hc->c.stream);
     http_conn_close(hc);
 }
 

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "http/http_conn.h"
 
+#include "base/errors.h"
 #include "base/hard.h"
 #include "base/sys.h"
 #include "http/exchange.h"
@@ -93,12 +94,14 @@ static void free_conn(struct late *late)
     sys_free(hc);
 }
 
-struct http_conn *http_conn_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events))
+struct http_conn *http_conn_open(struct http_server *s, const struct stream *stream,
+                                 bool (*hears)(struct pollDesc *pd, uint32_t events))
 {
     struct http_conn *hc = sys_alloc(sizeof *hc);
     struct pollDesc *pd;
     if (!hc) {
-        sys_close(fd);
+        struct stream unused = *stream;
+        unused.ops->close(&unused);
         return NULL;
     }
     hc->server = s;
@@ -109,7 +112,7 @@ struct http_conn *http_conn_open(struct http_server *s, int fd, bool (*hears)(st
     conn_init(&hc->c, s->loop);
     hc->c.check = http_conn_check;
     hc->c.lasting = true;
-    conn_open_socket(&hc->c, s->listener.stream.ops, fd);
+    conn_open(&hc->c, stream);
     if (conn_poll(&hc->c, &pd) < 0) {
         free_conn(&hc->late);
         return NULL;
@@ -117,9 +120,26 @@ struct http_conn *http_conn_open(struct http_server *s, int fd, bool (*hears)(st
     netpoll_notify(pd, hears, hc);
     hc->c.timeout = s->limits.moving > 0 ? s->limits.moving : -1;
     s->count++;
-    http_conn_move(hc, &s->idle, HTTP_IDLE);
-    http_conn_due(hc, s->limits.idle);
+    http_conn_move(hc, &s->idle, HTTP_OPENING);
     return hc;
+}
+
+bool http_conn_handshake(struct http_conn *hc)
+{
+    int r = stream_handshake(&hc->c.stream);
+    if (r == 0) {
+        hc->state = HTTP_IDLE;
+        http_conn_due(hc, hc->server->limits.idle);
+        return true;
+    }
+    if (r != -EAGAIN) {
+        http_conn_close(hc);
+        return false;
+    }
+    if (hc->due == 0)
+        http_conn_due(hc, hc->server->limits.opening);
+    http_conn_arm(hc);
+    return false;
 }
 
 /* There is room for another connection. */
@@ -200,19 +220,33 @@ void http_conn_go_idle(struct http_conn *hc)
         http_conn_join_arrived(hc);
         return;
     }
+    hc->c.stream.again = POLL_R;
     http_conn_rest(hc);
     netpoll_arm(hc->c.stream.pd, POLL_R);
 }
 
 /* ---- last words ---- */
 
-void http_conn_discard(struct http_conn *hc)
+/* Our last words, which lie in `in`: 0: they have left, -EAGAIN, or why they cannot. */
+static int send_words(struct conn *c)
+{
+    while (buf_len(&c->in) > 0) {
+        struct iovec iov = {.iov_base = (char *)buf_at(&c->in), .iov_len = buf_len(&c->in)};
+        ssize_t sent = c->stream.ops->write(&c->stream, &iov, 1);
+        if (sent < 0)
+            return (int)sent;
+        buf_consume(&c->in, (size_t)sent);
+    }
+    return 0;
+}
+
+static void discard(struct http_conn *hc)
 {
     struct loop *l = hc->c.loop;
     for (int i = 0; i < DISCARDS; i++) {
         ssize_t got = hc->c.stream.ops->read(&hc->c.stream, l->scratch, limits.scratch);
         if (got == -EAGAIN) {
-            netpoll_arm(hc->c.stream.pd, POLL_R);
+            http_conn_arm(hc);
             return;
         }
         if (got <= 0) {
@@ -222,17 +256,36 @@ void http_conn_discard(struct http_conn *hc)
     }
 }
 
-void http_conn_leave(struct http_conn *hc)
+void http_conn_discard(struct http_conn *hc)
 {
-    struct http_server *s = hc->server;
-    buf_fini(&hc->c.in);
-    if (hc->c.ended || s->closed || conn_close_write(&hc->c) < 0) {
-        http_conn_close(hc);
+    struct conn *c = &hc->c;
+    int r = hc->said ? 0 : send_words(c);
+    if (r == -EAGAIN) {
+        http_conn_arm(hc);
         return;
     }
-    http_conn_move(hc, &s->idle, HTTP_LEAVING);
+    if (!hc->said) {
+        buf_fini(&c->in);
+        hc->said = true;
+        r = c->ended || hc->server->closed ? ERR_CLOSED : conn_close_write(c);
+    }
+    if (r < 0)
+        http_conn_close(hc);
+    else
+        discard(hc);
+}
+
+static void leave(struct http_conn *hc)
+{
+    http_conn_move(hc, &hc->server->idle, HTTP_LEAVING);
     http_conn_due(hc, LEAVE_TIME);
     http_conn_discard(hc);
+}
+
+void http_conn_leave(struct http_conn *hc)
+{
+    buf_fini(&hc->c.in);
+    leave(hc);
 }
 
 /* All of an answer. 405 answers CONNECT alone: the methods are those of the server as a whole. 0 or -ENOMEM. */
@@ -256,26 +309,15 @@ static int put_answer(struct buf *out, int status, bool to_head, const char *dat
     return r == 0 ? buf_append(out, "\n", 1) : r;
 }
 
-/* A few hundred bytes: what the socket does not take was not wanted. */
-static void send_all(struct stream *stream, struct buf *out)
-{
-    while (buf_len(out) > 0) {
-        struct iovec iov = {.iov_base = (char *)buf_at(out), .iov_len = buf_len(out)};
-        ssize_t sent = stream->ops->write(stream, &iov, 1);
-        if (sent < 0)
-            return;
-        buf_consume(out, (size_t)sent);
-    }
-}
-
 void http_conn_answer(struct http_conn *hc, int status, const char *bytes, size_t n)
 {
     struct buf out = {0};
-    if (put_answer(&out, status, h1_parse_is_to_head(bytes, n), http_conn_date(hc->server)) == 0)
-        send_all(&hc->c.stream, &out);
-    buf_fini(&out);
+    if (put_answer(&out, status, h1_parse_is_to_head(bytes, n), http_conn_date(hc->server)) < 0)
+        buf_fini(&out);
+    buf_fini(&hc->c.in);
+    hc->c.in = out;
     hc->server->refused++;
-    http_conn_leave(hc);
+    leave(hc);
 }
 
 /* ---- checks ---- */
@@ -297,7 +339,7 @@ static uint32_t count_in(const struct http_server *s, const struct list *in, uns
 /* A hijacked connection has left its lists, and an active one may be closed, but is still its worker's. */
 static void check_lists(const struct http_server *s)
 {
-    uint32_t n = count_in(s, &s->idle, 1u << HTTP_IDLE | 1u << HTTP_HEADING | 1u << HTTP_LEAVING);
+    uint32_t n = count_in(s, &s->idle, 1u << HTTP_OPENING | 1u << HTTP_IDLE | 1u << HTTP_HEADING | 1u << HTTP_LEAVING);
     n += count_in(s, &s->arrived, 1u << HTTP_IDLE | 1u << HTTP_HEADING);
     n += count_in(s, &s->waiting, 1u << HTTP_WAITING);
     n += count_in(s, &s->busy, 1u << HTTP_ACTIVE);

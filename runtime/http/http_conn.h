@@ -7,11 +7,12 @@
  * on it (one that a handler left behind) is kept, closed, until that task has heard of it.
  *
  *   state     waits for                       leaves by
+ *   OPENING   its stream's handshake          that is over: IDLE; it fails, or is late: closed
  *   IDLE      the first byte of a request     a byte: HEADING; idle time: closed
  *   HEADING   the end of its head             a worker: ACTIVE; none: WAITING; malformed, late, too long: LEAVING
  *   WAITING   a worker                        http_workers_take: ACTIVE
  *   ACTIVE    its worker                      the wire's release: IDLE, HEADING, ACTIVE again, LEAVING, closed
- *   LEAVING   the client's end                the end, or a moment: closed */
+ *   LEAVING   our last words, the client's end    the end, or a moment: closed */
 #ifndef MOONPARK_HTTP_CONN_H
 #define MOONPARK_HTTP_CONN_H
 
@@ -21,6 +22,7 @@ struct http_exchange;
 struct http_server;
 
 enum http_state {
+    HTTP_OPENING, /* its stream's handshake is not over */
     HTTP_IDLE,    /* nothing of a request has come */
     HTTP_HEADING, /* a part of its head has */
     HTTP_WAITING, /* a request is there, but no worker yet */
@@ -39,6 +41,7 @@ struct http_conn {
     uint32_t requests;
     uint32_t searched;              /* of `in`: no end of a head is in there */
     uint8_t state;                  /* enum http_state */
+    bool said;                      /* LEAVING: our last words, which lie in `in`, have left */
     bool arrived;                   /* IDLE or HEADING, and something may have come that nobody has looked at yet */
 };
 
@@ -50,6 +53,7 @@ struct http_limits {
     uint32_t requests;    /* on one connection; 0: any */
     uint32_t workers;     /* idle ones that are kept */
     uint64_t body;        /* bytes */
+    int64_t opening;      /* ns for a stream's handshake */
     int64_t idle;         /* ns between requests */
     int64_t heading;      /* ns from a head's first byte to its last */
     int64_t moving;       /* ns in which nothing of a body moves, read or written */
@@ -69,7 +73,7 @@ struct http_server {
     struct conn listener;
     struct http_limits limits;
     struct list waiting;           /* WAITING ones, by link */
-    struct list idle;              /* IDLE, HEADING and LEAVING ones */
+    struct list idle;              /* OPENING, IDLE, HEADING and LEAVING ones */
     struct list arrived;           /* IDLE and HEADING ones whose bytes nobody has looked at yet */
     struct list busy;              /* ACTIVE ones */
     struct list workers;           /* idle workers, by exchange.waiter */
@@ -95,10 +99,23 @@ struct http_server {
 /* Read anew: handlers may have computed since the turn began, and no client's time is to pass meanwhile. */
 static inline int64_t http_conn_now(const struct http_server *s) { return loop_now(s->loop); }
 
-/* A connection around fd, which it owns whatever comes of it: IDLE, or NULL: no memory. `hears` is told its events. */
-struct http_conn *http_conn_open(struct http_server *s, int fd, bool (*hears)(struct pollDesc *pd, uint32_t events));
+/* A connection around a stream, which it owns whatever comes of it: OPENING, or NULL: no memory. `hears` is told its
+ * events. */
+struct http_conn *http_conn_open(struct http_server *s, const struct stream *stream,
+                                 bool (*hears)(struct pollDesc *pd, uint32_t events));
 
 void http_conn_move(struct http_conn *hc, struct list *to, enum http_state state);
+
+/* hc is OPENING: its handshake goes on. True: it is IDLE. May end it. */
+bool http_conn_handshake(struct http_conn *hc);
+
+/* The poller is to tell when the stream, whose last read or handshake said -EAGAIN, can go on; and is it one of these
+ * events? */
+static inline void http_conn_arm(struct http_conn *hc) { netpoll_arm(hc->c.stream.pd, hc->c.stream.again); }
+static inline bool http_conn_is_meant(const struct http_conn *hc, uint32_t events)
+{
+    return events & (POLLER_READ | POLLER_HANGUP) || (events & POLLER_WRITE && hc->c.stream.again == POLL_W);
+}
 
 /* Nothing is here for hc, which is IDLE or HEADING: the poller will tell when something is. Ends hc where its time was
  * up meanwhile. */
@@ -152,7 +169,7 @@ void http_conn_close(struct http_conn *hc);
 void http_conn_leave(struct http_conn *hc);
 void http_conn_answer(struct http_conn *hc, int status, const char *bytes, size_t n);
 
-/* What a LEAVING one still sends is thrown away. May end it. */
+/* A LEAVING one's last words go on; then what it still sends is thrown away. May end it. */
 void http_conn_discard(struct http_conn *hc);
 
 /* What waits for the server, in words for a person. */

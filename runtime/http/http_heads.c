@@ -125,6 +125,7 @@ static enum serving serve_once(struct http_conn *hc, struct http_exchange *x)
 /* Edges come once: goes on until the kernel has nothing more, or hc has a whole head. */
 void http_heads_serve(struct http_conn *hc, struct http_exchange *x)
 {
+    hc->c.stream.again = POLL_R;
     enum serving r = buf_len(&hc->c.in) > 0 ? serve_held(hc, x) : SERVE_MORE;
     if (r == SERVE_MORE && !http_conn_has_news(hc))
         r = SERVE_ENOUGH;
@@ -132,7 +133,7 @@ void http_heads_serve(struct http_conn *hc, struct http_exchange *x)
         r = serve_once(hc, x);
     if (r == SERVE_OVER)
         return;
-    netpoll_arm(hc->c.stream.pd, POLL_R);
+    http_conn_arm(hc);
     if (hc->state == HTTP_IDLE && hc->server->closing)
         http_conn_close(hc);
     else if (hc->state == HTTP_IDLE || hc->state == HTTP_HEADING)
@@ -161,26 +162,26 @@ static bool on_event(struct pollDesc *pd, uint32_t events)
 {
     struct http_conn *hc = pd->owner;
     if (events & POLLER_LOST)
-        hc->c.stream.fd = -1;
+        stream_disown(&hc->c.stream);
     if (hc->state == HTTP_ACTIVE)
         h1_exchange_hear(hc->exchange, events);
     if (hc->state == HTTP_ACTIVE || hc->state == HTTP_WAITING)
         return false;
-    if (!(events & (POLLER_READ | POLLER_HANGUP)))
+    if (!http_conn_is_meant(hc, events))
         return true;
     if (hc->state == HTTP_LEAVING)
         http_conn_discard(hc);
-    else
+    else if (hc->state != HTTP_OPENING || http_conn_handshake(hc))
         arrive(hc);
     return true;
 }
 
 /* A connection's first request is most often there already. */
-int http_heads_begin(struct http_server *s, int fd)
+int http_heads_begin(struct http_server *s, const struct stream *stream)
 {
-    struct http_conn *hc = http_conn_open(s, fd, on_event);
-    if (!hc)
-        return -ENOMEM;
-    arrive(hc);
-    return 0;
+    struct http_conn *hc = http_conn_open(s, stream, on_event);
+    bool opened = hc;
+    if (opened && http_conn_handshake(hc))
+        arrive(hc);
+    return opened ? 0 : -ENOMEM;
 }

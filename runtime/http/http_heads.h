@@ -7,8 +7,8 @@
 
 #include "http/exchange.h"
 
-/* A connection that was just accepted: its requests are served from now on. 0 or -ENOMEM with fd closed. */
-int http_heads_begin(struct http_server *s, int fd);
+/* A connection that was just accepted: its requests are served from now on. 0 or -ENOMEM with it closed. */
+int http_heads_begin(struct http_server *s, const struct stream *stream);
 
 /* Reads hc, which is IDLE or HEADING, and in no list. x takes its request; where x is NULL, the request waits for
  * another worker. May end hc. */

@@ -7,7 +7,6 @@
 #include "http/exchange.h"
 #include "http/http_heads.h"
 #include "net/accept.h"
-#include "net/socket.h"
 
 #include <errno.h>
 
@@ -29,20 +28,20 @@ static void accept_failed(struct http_server *s, int error)
 
 static void accept_some(struct http_server *s)
 {
-    struct addr peer;
+    struct stream stream;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         struct http_conn *spare = s->count < s->limits.connections ? NULL : http_conn_oldest_idle(s);
         s->full = s->count >= s->limits.connections && !spare; /* http_conn goes on with it */
         if (s->closing || s->accept_over || s->full)
             return;
-        int fd = socket_accept(s->listener.stream.fd, &peer);
-        if (spare && fd >= 0)
+        int r = conn_accept_stream(&s->listener, &stream);
+        if (spare && r == 0)
             http_conn_close(spare);
-        if (fd == -EAGAIN) {
+        if (r == -EAGAIN) {
             netpoll_arm(s->listener.stream.pd, POLL_R);
             return;
         }
-        int r = fd < 0 ? fd : http_heads_begin(s, fd);
+        r = r < 0 ? r : http_heads_begin(s, &stream);
         if (r < 0) {
             accept_failed(s, r);
             return;
@@ -56,7 +55,7 @@ static bool on_listener(struct pollDesc *pd, uint32_t events)
 {
     struct http_server *s = pd->owner;
     if (events & POLLER_LOST)
-        s->listener.stream.fd = -1;
+        stream_disown(&s->listener.stream);
     if (s->pause.slot == 0)
         accept_some(s);
     return true;
@@ -156,10 +155,12 @@ static void last_look(struct http_server *s)
     for (struct list *l = s->idle.next, *next; l != &s->idle; l = next) {
         next = l->next;
         struct http_conn *hc = container_of(l, struct http_conn, link);
-        if (hc->state != HTTP_IDLE)
-            continue;
-        hc->c.drained = false;
-        http_conn_join_arrived(hc);
+        if (hc->state == HTTP_OPENING) {
+            http_conn_close(hc);
+        } else if (hc->state == HTTP_IDLE) {
+            hc->c.drained = false;
+            http_conn_join_arrived(hc);
+        }
     }
     http_conn_stir(s);
 }

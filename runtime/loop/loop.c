@@ -179,7 +179,7 @@ int loop_turn(struct loop *l)
         return LOOP_ENDED;
     if (l->idle && list_empty(&l->sched.ready))
         l->idle(l);
-    if (list_empty(&l->sched.ready) && l->sched.outside == 0)
+    if (list_empty(&l->sched.ready) && l->sched.outside == 0 && list_empty(&l->late))
         return LOOP_DEADLOCK;
     int n = poll_events(l);
     if (n < 0)

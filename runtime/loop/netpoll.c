@@ -220,7 +220,15 @@ static void stand(struct pollDesc *pd, int side, struct waiter *w)
 {
     pd->side[side].g = w;
     pd->np->waiters++;
+    pd->crossed &= (uint8_t)~modes[side];
     netpoll_arm(pd, side);
+}
+
+void netpoll_cross(struct pollDesc *pd, int side)
+{
+    must(parked_on(&pd->side[side]));
+    pd->crossed |= (uint8_t)modes[side];
+    netpoll_arm(pd, !side);
 }
 
 void netpoll_notify(struct pollDesc *pd, bool (*notify)(struct pollDesc *, uint32_t), void *owner)
@@ -292,7 +300,11 @@ int netpoll_waited(struct task *t)
     if (err < 0)
         return err;
     /* The deadline was moved before this task ran: treated as not passed. */
-    return netpollblock(pd, side, t, t->wait.kind, t->wait.object, t->op.deadline);
+    bool crossed = pd->crossed & modes[side];
+    int r = netpollblock(pd, side, t, t->wait.kind, t->wait.object, t->op.deadline);
+    if (crossed && r == SCHED_PARKED)
+        netpoll_cross(pd, side);
+    return r;
 }
 
 int netpoll_wait_canceled(struct pollDesc *pd, int side, struct task *t,
@@ -318,9 +330,23 @@ bool netpoll_is_ready(const struct pollDesc *pd, int side)
     return pd->side[side].g == POLL_READY;
 }
 
-void netpoll_report(struct pollDesc *pd, int side)
+static inline void report(struct pollDesc *pd, int side)
 {
     netpollgoready(netpollunblock(pd, side, true), true);
+}
+
+/* A side is ready: who waits for it on the other one goes on, too. No token: that one has not become ready itself. */
+static __attribute__((noinline)) void report_across(struct pollDesc *pd, int side)
+{
+    if (pd->crossed & modes[!side])
+        netpollgoready(netpollunblock(pd, !side, false), true);
+}
+
+void netpoll_report(struct pollDesc *pd, int side)
+{
+    report(pd, side);
+    if (pd->crossed)
+        report_across(pd, side);
 }
 
 static struct pollDesc *of_number(const struct netpoll *np, int fd)
@@ -382,10 +408,15 @@ static void netpollready(struct pollDesc *pd, uint32_t events)
     pd->event_err = (events & POLLER_ERROR) && !pd->tells;
     if (pd->notify && pd->notify(pd, events))
         return;
+    uint8_t crossed = pd->crossed;
     if (events & POLLER_READ)
-        netpoll_report(pd, POLL_R);
+        report(pd, POLL_R);
     if (events & POLLER_WRITE)
-        netpoll_report(pd, POLL_W);
+        report(pd, POLL_W);
+    if (crossed && events & POLLER_READ)
+        report_across(pd, POLL_R);
+    if (crossed && events & POLLER_WRITE)
+        report_across(pd, POLL_W);
 }
 
 void netpoll_ready(struct netpoll *np, const struct poller_event *event)
@@ -395,6 +426,12 @@ void netpoll_ready(struct netpoll *np, const struct poller_event *event)
     struct pollDesc *pd = netpoll_slot(np, (uint32_t)(event->data >> 32));
     if (pd && pd->open && pd->fdseq == (uint32_t)event->data)
         netpollready(pd, event->events);
+}
+
+void netpoll_stir(struct pollDesc *pd, uint32_t events)
+{
+    if (!pd->closing)
+        netpoll_ready(pd->np, &(struct poller_event){.data = user_data(pd), .events = events});
 }
 
 void netpoll_false_wake(struct netpoll *np)

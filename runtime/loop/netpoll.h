@@ -46,6 +46,7 @@ struct pollDesc {
     bool event_err; /* a bare EPOLLERR: the descriptor cannot be watched */
     bool tells;     /* no: the next operation reports the error (a rejected datagram) and clears it */
     bool hangup;    /* sticky: the peer ended, reset or sent urgent data */
+    uint8_t crossed; /* MODE_R, MODE_W: the other side's readiness also wakes the waiter of that side */
     bool (*notify)(struct pollDesc *pd, uint32_t events); /* receives events first; returns true if it used them up */
     void *owner;                                          /* for notify */
 };
@@ -88,6 +89,10 @@ int netpoll_reset(struct pollDesc *pd, int side);
 int netpoll_wait(struct pollDesc *pd, int side, struct task *t, const struct wait_kind *kind,
                  void *object, int64_t deadline);
 
+/* The waiter of that side, which has just taken it, waits for readiness of the other side as well: either wakes it. Its
+ * deadline stays its own side's, and a waiter on the other side is not affected. */
+void netpoll_cross(struct pollDesc *pd, int side);
+
 /* Called after such a wait was woken. Returns 0: readiness came; SCHED_PARKED: parked again, because the
  * deadline that woke it was moved; or the failure. */
 int netpoll_waited(struct task *t);
@@ -117,6 +122,9 @@ void netpoll_ready(struct netpoll *np, const struct poller_event *event);
 
 /* The same for a pollDesc without a descriptor. */
 void netpoll_report(struct pollDesc *pd, int side);
+
+/* The same as an event that the poller has reported for pd: its notify function receives it. */
+void netpoll_stir(struct pollDesc *pd, uint32_t events);
 
 /* Checks the next n slots: was a descriptor that a task waits for closed by other code? */
 void netpoll_look(struct netpoll *np, uint32_t n);

@@ -317,7 +317,7 @@ static int l_gc(lua_State *L)
     return 0;
 }
 
-static int push_address(lua_State *L, struct conn *c, int (*ask)(int, struct addr *))
+static int push_address(lua_State *L, const struct conn *c, enum stream_end end)
 {
     struct addr a;
     char text[ADDR_TEXT_MAX];
@@ -327,7 +327,7 @@ static int push_address(lua_State *L, struct conn *c, int (*ask)(int, struct add
         lua_pushstring(L, c->stream.ops->name);
         return 1;
     }
-    int r = ask(c->stream.fd, &a);
+    int r = stream_address(&c->stream, end, &a);
     if (r < 0)
         return face_error(L, r);
     a.dgram = c->kind == CONN_PACKET;
@@ -337,8 +337,8 @@ static int push_address(lua_State *L, struct conn *c, int (*ask)(int, struct add
     return 1;
 }
 
-static int l_local_address(lua_State *L) { return push_address(L, any(L), socket_local); }
-static int l_peer_address(lua_State *L) { return push_address(L, peered(L), socket_peer); }
+static int l_local_address(lua_State *L) { return push_address(L, any(L), STREAM_LOCAL); }
+static int l_peer_address(lua_State *L) { return push_address(L, peered(L), STREAM_PEER); }
 
 static int l_fd(lua_State *L)
 {
@@ -379,11 +379,7 @@ static int l_setoption(lua_State *L)
 {
     struct conn *c = any(L);
     int value = option_value(L, option_type(L));
-    if (c->closed)
-        return face_error(L, ERR_CLOSED);
-    if (c->stream.fd < 0)
-        return face_error(L, -ENOTSOCK);
-    return face_result(L, socket_set_option(c->stream.fd, lua_tostring(L, 2), value));
+    return face_result(L, conn_set_option(c, lua_tostring(L, 2), value));
 }
 
 /* getoption(name) -> value | nil, err, errno */
@@ -391,11 +387,7 @@ static int l_getoption(lua_State *L)
 {
     struct conn *c = any(L);
     int type = option_type(L), value = 0;
-    if (c->closed)
-        return face_error(L, ERR_CLOSED);
-    if (c->stream.fd < 0)
-        return face_error(L, -ENOTSOCK);
-    int r = socket_get_option(c->stream.fd, lua_tostring(L, 2), &value);
+    int r = conn_get_option(c, lua_tostring(L, 2), &value);
     if (r < 0)
         return face_error(L, r);
     if (type == SOCKET_BOOL || value < 0)

@@ -400,7 +400,7 @@ static int l_describe(lua_State *L)
         lua_pushliteral(L, "http worker");
         return 1;
     }
-    if (!x->conn->c.closed && socket_peer(x->conn->c.stream.fd, &a) == 0)
+    if (!x->conn->c.closed && stream_address(&x->conn->c.stream, STREAM_PEER, &a) == 0)
         (void)addr_format(&a, peer);
     if (method->length == 0)
         snprintf(text, sizeof text, "response to %s", peer);

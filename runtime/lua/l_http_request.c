@@ -10,7 +10,6 @@
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
 #include "lua/l_http_head.h"
-#include "net/socket.h"
 
 #include <errno.h>
 
@@ -151,7 +150,7 @@ static int l_peer(lua_State *L)
     struct http_exchange *x = l_http_current(L);
     char text[ADDR_TEXT_MAX];
     struct addr a;
-    int r = socket_peer(x->conn->c.stream.fd, &a);
+    int r = stream_address(&x->conn->c.stream, STREAM_PEER, &a);
     if (r < 0)
         return face_error(L, r);
     lua_pushlstring(L, text, addr_format(&a, text));

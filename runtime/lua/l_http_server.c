@@ -73,6 +73,7 @@ static int l_server(lua_State *L)
         .requests = count_field(L, 2, "requests"),
         .workers = count_field(L, 2, "workers"),
         .body = length_field(L, 2, "body"),
+        .opening = time_field(L, 2, "opening"),
         .idle = time_field(L, 2, "idle"),
         .heading = time_field(L, 2, "heading"),
         .moving = time_field(L, 2, "moving"),

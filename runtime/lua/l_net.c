@@ -134,6 +134,28 @@ static int l_fragment(lua_State *L)
     return face_result(L, pair_fragment(&c->stream, sizes, n));
 }
 
+/* layer(connection or listener, address, accepts) -> true | nil, err, errno: the struct stream_layer at that address lies
+ * over the connection's stream from now on, or over each that the listener accepts */
+static int l_layer(lua_State *L)
+{
+    struct conn *c = l_conn_test(L, 1);
+    luaL_argcheck(L, c && c->kind != CONN_PACKET, 1, "connection or listener expected");
+    const struct stream_layer *layer = (const struct stream_layer *)(uintptr_t)luaL_checknumber(L, 2);
+    luaL_argcheck(L, layer, 2, "no layer");
+    if (c->kind == CONN_STREAM)
+        return face_result(L, conn_cover(c, layer, lua_toboolean(L, 3)));
+    c->layer = layer;
+    return face_result(L, 0);
+}
+
+/* handshake(connection) -> true | nil, err, errno: what its stream does before the first byte is done */
+static int l_handshake(lua_State *L)
+{
+    struct conn *c = l_conn_test(L, 1);
+    luaL_argcheck(L, c && c->kind == CONN_STREAM, 1, "connection expected");
+    return l_conn_run(L, face_task(L, face_ctx(L)), c, &conn_handshake, l_conn_push_done);
+}
+
 /* split_address(text) -> datagram, host, port; host: nil where there is nothing to look up | nil, what is wrong */
 static int l_split_address(lua_State *L)
 {
@@ -166,8 +188,8 @@ static int l_accept_pause(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"accept_pause", l_accept_pause}, {"dial", l_dial}, {"fragment", l_fragment},
-    {"listen", l_listen}, {"made_here", l_made_here}, {"pair", l_pair},
+    {"accept_pause", l_accept_pause}, {"dial", l_dial},   {"fragment", l_fragment}, {"handshake", l_handshake},
+    {"layer", l_layer},               {"listen", l_listen}, {"made_here", l_made_here}, {"pair", l_pair},
     {"split_address", l_split_address}, {NULL, NULL},
 };
 

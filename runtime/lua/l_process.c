@@ -82,6 +82,8 @@ static int hand_over(struct conn *c, struct task *t)
 {
     if (buf_len(&c->in) > 0 && !c->closed)
         return -EBUSY;
+    if (!c->closed && c->stream.ops->covers) /* the descriptor's bytes are not the stream's */
+        return -EOPNOTSUPP;
     int r = conn_hold(c, t);
     return r < 0 ? r : sys_set_nonblocking(c->stream.fd, false);
 }

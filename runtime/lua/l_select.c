@@ -164,12 +164,15 @@ static void delist(struct selection *s)
  * now, and later readiness is reported later. */
 static int enlist_conn(struct select_case *sc, bool *outside)
 {
+    struct conn *c = sc->object;
     struct pollDesc *pd;
-    int r = conn_poll(sc->object, &pd);
+    int r = conn_poll(c, &pd);
     if (r == 0)
         r = netpoll_reset(pd, sc->side);
     if (r == 0)
         r = netpoll_watch(pd, sc->side, &sc->waiter);
+    if (r == 0 && c->stream.ops->covers && conn_ready(c, sc->side) == 0 && c->stream.again != sc->side)
+        netpoll_cross(pd, sc->side);
     if (r == -EBUSY && pd->side[sc->side].g->task == sc->waiter.task)
         r = 0; /* an earlier case of ours is there; after a wake all are checked */
     *outside |= r == 0 && netpoll_outside(pd, sc->side);

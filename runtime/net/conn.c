@@ -23,20 +23,18 @@ static const struct conn_op *op_of(const struct task *t) { return container_of(t
 
 static int step_ready(struct conn *c, struct task *t)
 {
-    c->stream.again = op_of(t)->side;
-    int r = conn_ready(c, c->stream.again);
+    int r = conn_ready(c, op_of(t)->side);
     return r == 0 ? -EAGAIN : r < 0 ? r : 0;
 }
 
 static int step_accept(struct conn *c, struct task *t)
 {
-    struct addr peer;
+    struct stream s;
     c->stream.again = POLL_R;
-    int fd = socket_accept(c->stream.fd, &peer);
-    if (fd < 0)
-        return fd;
-    conn_open_socket(OPERATION(t, struct conn_accepting)->accepted, c->stream.ops, fd);
-    return 0;
+    int r = conn_accept_stream(c, &s);
+    if (r == 0)
+        conn_open(OPERATION(t, struct conn_accepting)->accepted, &s);
+    return r;
 }
 
 static int step_connect(struct conn *c, struct task *t)
@@ -48,14 +46,24 @@ static int step_connect(struct conn *c, struct task *t)
     return r == -EINPROGRESS ? -EAGAIN : r;
 }
 
+static int step_handshake(struct conn *c, struct task *t)
+{
+    c->stream.again = op_of(t)->side;
+    return stream_handshake(&c->stream);
+}
+
 /* ---- the frame ---- */
 
 int conn_poll(struct conn *c, struct pollDesc **pd)
 {
-    int r = c->stream.pd ? 0 : netpoll_open(&c->loop->netpoll, c->stream.fd, &c->stream.pd);
     *pd = c->stream.pd;
-    if (r == 0)
-        c->stream.pd->tells = c->kind == CONN_PACKET;
+    if (*pd)
+        return 0;
+    int r = netpoll_open(&c->loop->netpoll, c->stream.fd, pd);
+    if (r == 0) {
+        stream_set_pd(&c->stream, *pd);
+        (*pd)->tells = c->kind == CONN_PACKET;
+    }
     return r;
 }
 
@@ -65,7 +73,7 @@ static bool passed(int64_t deadline, int64_t now) { return deadline > 0 && deadl
 static void disown(struct conn *c)
 {
     if (c->stream.pd && c->stream.pd->lost)
-        c->stream.fd = -1;
+        stream_disown(&c->stream);
 }
 
 /* May the operation touch the stream now? Also takes old readiness. */
@@ -91,15 +99,19 @@ static int admit(struct conn *c, struct task *t)
     return netpoll_reset(pd, side);
 }
 
+/* Always on the operation's own side, whichever the stream waits for: its deadline holds, and nobody else stands there. */
 static int park(struct conn *c, struct task *t)
 {
     struct pollDesc *pd;
-    int r = conn_poll(c, &pd);
+    int r = conn_poll(c, &pd), side = op_of(t)->side;
     if (r < 0)
         return r;
-    if (c->stream.again == POLL_R)
+    if (side == POLL_R)
         buf_release(&c->in);
-    return netpoll_wait(pd, c->stream.again, t, t->wait.kind, c, t->op.deadline);
+    r = netpoll_wait(pd, side, t, t->wait.kind, c, t->op.deadline);
+    if (r == SCHED_PARKED && c->stream.again != side)
+        netpoll_cross(pd, side);
+    return r;
 }
 
 /* Lets time pass, at the head of its own side's queue so that a close and a new deadline find it; work looks at
@@ -154,10 +166,21 @@ static void release(struct conn_side *s)
     sched_wake_waiter(next, 0);
 }
 
-static int finish(struct conn_side *s, int r)
+/* What a write that is given up has in the stream will leave with the next one: it counts. */
+static void give_up(struct conn *c, struct task *t)
 {
+    if (op_of(t)->side == POLL_W) {
+        t->op.total += c->stream.taken;
+        c->stream.taken = 0;
+    }
+}
+
+static int finish(struct conn *c, struct task *t, int r)
+{
+    if (r < 0)
+        give_up(c, t);
     if (r != SCHED_PARKED)
-        release(s);
+        release(&c->side[op_of(t)->side]);
     return r;
 }
 
@@ -174,7 +197,7 @@ int conn_start(struct conn *c, struct task *t, const struct conn_op *op)
     conn_renew(c, t);
     if (!s->holder) {
         s->holder = t;
-        return finish(s, work(c, t));
+        return finish(c, t, work(c, t));
     }
     int r = sched_park(t, &op->kind, c, t->op.deadline, 0);
     if (r < 0)
@@ -218,7 +241,7 @@ int conn_attempt(struct task *t)
     t->wait.extra = NULL;
     c->drained = false;
     disown(c);
-    return finish(s, r < 0 ? r : work(c, t));
+    return finish(c, t, r < 0 ? r : work(c, t));
 }
 
 void conn_undo(struct task *t)
@@ -231,10 +254,10 @@ void conn_undo(struct task *t)
 int conn_push(struct lua_State *L, struct task *t) { return t->op.push(L, t); }
 
 /* A packet socket's kind is in its name already: "udp 127.0.0.1:53", "unixgram /path". */
-static void describe_address(const struct conn *c, int (*ask)(int, struct addr *), char *text)
+static void describe_address(const struct conn *c, enum stream_end end, char *text)
 {
     struct addr a;
-    if (c->stream.fd < 0 || ask(c->stream.fd, &a) < 0)
+    if (stream_address(&c->stream, end, &a) < 0)
         return;
     if (c->kind == CONN_PACKET)
         addr_unmap(&a);
@@ -249,9 +272,9 @@ size_t conn_describe(const struct conn *c, char *text, size_t n)
         return (size_t)snprintf(text, n, "closed connection");
     if (c->stream.ops->describe)
         return c->stream.ops->describe(&c->stream, text, n);
-    describe_address(c, socket_local, local);
+    describe_address(c, STREAM_LOCAL, local);
     if (c->kind != CONN_LISTENER)
-        describe_address(c, socket_peer, peer);
+        describe_address(c, STREAM_PEER, peer);
     if (c->stream.ops == &fdstream_ops)
         snprintf(local, sizeof local, "%d", c->stream.fd);
     return (size_t)snprintf(text, n, "%s %s%s%s%s", c->stream.ops->name,
@@ -271,6 +294,7 @@ int64_t conn_deadline(const struct task *t)
 
 const struct conn_op conn_readable = CONN_OP("wait_readable", POLL_R, step_ready);
 const struct conn_op conn_writable = CONN_OP("wait_writable", POLL_W, step_ready);
+const struct conn_op conn_handshake = CONN_OP("handshake", POLL_R, step_handshake);
 const struct conn_op conn_accept = CONN_OP("accept", POLL_R, step_accept);
 const struct conn_op conn_connect = CONN_OP("connect", POLL_W, step_connect);
 
@@ -290,15 +314,43 @@ void conn_init(struct conn *c, struct loop *loop)
 
 void conn_open(struct conn *c, const struct stream *stream)
 {
+    if (!stream->pd) /* the number may have been another's, whose descriptor is gone behind our back */
+        netpoll_look_at(&c->loop->netpoll, stream->fd);
     must(c->closed);
     c->stream = *stream;
     c->closed = false;
+    stream_placed(&c->stream);
     list_push(&c->loop->conns, &c->link);
 }
 
 void conn_open_socket(struct conn *c, const struct stream_ops *ops, int fd)
 {
     conn_open(c, &(struct stream){.ops = ops, .fd = fd});
+}
+
+int conn_accept_stream(struct conn *listener, struct stream *s)
+{
+    struct addr peer;
+    int fd = socket_accept(listener->stream.fd, &peer);
+    if (fd < 0)
+        return fd;
+    *s = (struct stream){.ops = listener->stream.ops, .fd = fd};
+    int r = listener->layer ? stream_cover(s, listener->layer, listener->loop, true) : 0;
+    if (r < 0)
+        s->ops->close(s);
+    return r;
+}
+
+int conn_cover(struct conn *c, const struct stream_layer *layer, bool accepts)
+{
+    if (c->closed)
+        return ERR_CLOSED;
+    if (c->side[POLL_R].holder || c->side[POLL_W].holder)
+        return -EBUSY;
+    if (buf_len(&c->in) > 0)
+        return -EPROTO;
+    c->drained = false;
+    return stream_cover(&c->stream, layer, c->loop, accepts);
 }
 
 void conn_move(struct conn *to, struct conn *from)
@@ -308,6 +360,7 @@ void conn_move(struct conn *to, struct conn *from)
     to->in = from->in;
     to->kind = from->kind;
     to->path = from->path;
+    to->layer = from->layer;
     from->path = NULL;
     to->ended = from->ended;
     to->drained = from->drained;
@@ -341,7 +394,7 @@ static void shut(struct conn *c)
     fail_queue(&c->side[POLL_W]);
     if (c->stream.pd) {
         netpoll_close(c->stream.pd);
-        c->stream.pd = NULL;
+        stream_set_pd(&c->stream, NULL);
     }
     list_del(&c->link);
     if (!c->pinned)
@@ -356,7 +409,7 @@ void conn_close(struct conn *c)
     c->path = NULL;
     shut(c);
     c->stream.ops->close(&c->stream);
-    c->stream.fd = -1;
+    c->stream = (struct stream){.ops = c->stream.ops, .fd = -1};
 }
 
 int conn_detach(struct conn *c)
@@ -365,7 +418,7 @@ int conn_detach(struct conn *c)
     int fd = c->stream.fd;
     if (c->closed)
         return ERR_CLOSED;
-    if (fd < 0 || c->stream.own)
+    if (fd < 0 || c->stream.own) /* a pair, or a stream over another */
         return -EOPNOTSUPP;
     unix_path_forget(c->path);
     c->path = NULL;
@@ -408,7 +461,22 @@ int conn_ready(struct conn *c, int side)
         return -EBADF;
     if (c->stream.pd && c->stream.pd->side[side].deadline < 0)
         return ERR_TIMEOUT;
+    c->stream.again = (uint8_t)side;
     return c->stream.ops->ready(&c->stream, side);
+}
+
+int conn_set_option(struct conn *c, const char *name, int value)
+{
+    if (c->closed)
+        return ERR_CLOSED;
+    return c->stream.fd < 0 ? -ENOTSOCK : socket_set_option(c->stream.fd, name, value);
+}
+
+int conn_get_option(struct conn *c, const char *name, int *value)
+{
+    if (c->closed)
+        return ERR_CLOSED;
+    return c->stream.fd < 0 ? -ENOTSOCK : socket_get_option(c->stream.fd, name, value);
 }
 
 void conn_check(const struct conn *c)

@@ -18,7 +18,6 @@
 
 #include "base/buf.h"
 #include "loop/loop.h"
-#include "net/addr.h"
 #include "net/stream.h"
 
 struct conn;
@@ -61,6 +60,7 @@ struct conn_connecting {
 };
 
 extern const struct conn_op conn_readable, conn_writable; /* wait only */
+extern const struct conn_op conn_handshake;               /* stream_handshake */
 extern const struct conn_op conn_accept;                  /* struct conn_accepting */
 extern const struct conn_op conn_connect;                 /* struct conn_connecting: the outcome */
 
@@ -82,6 +82,7 @@ struct conn {
     struct conn_side side[2];
     int64_t timeout; /* ns for each operation; negative: none */
     struct unix_path *path;  /* of a listener or packet socket, and goes with it; or NULL */
+    const struct stream_layer *layer; /* of a listener: it lies over every stream that is accepted; or NULL */
     struct list link;        /* among the loop's open ones */
     const struct site *site; /* where it was made; NULL where that is not recorded */
     uint64_t id, creator;    /* its own and the making task's; recorded where site is */
@@ -99,6 +100,13 @@ void conn_init(struct conn *c, struct loop *loop);
 
 /* Opens a closed c around a stream, which it then owns. */
 void conn_open(struct conn *c, const struct stream *stream);
+
+/* Puts a stream over that of an open c, which nobody uses and which has received nothing that was not read. 0;
+ * ERR_CLOSED, -EBUSY, -ENOMEM; -EPROTO: bytes are there already, which would be taken for the new stream's. */
+int conn_cover(struct conn *c, const struct stream_layer *layer, bool accepts);
+
+/* The next stream that a listener accepts. 0, -EAGAIN, or why not. */
+int conn_accept_stream(struct conn *listener, struct stream *s);
 
 /* The same around a socket. */
 void conn_open_socket(struct conn *c, const struct stream_ops *ops, int fd);
@@ -145,6 +153,10 @@ void conn_let_go(struct conn *c); /* of one that is held */
 /* Absolute ns, 0: none, negative: passed. mode: MODE_R | MODE_W. 0, ERR_CLOSED or -ENOMEM. */
 int conn_set_deadline(struct conn *c, int64_t when, int mode);
 
+/* An option of its socket, see socket.h. ERR_CLOSED, or -errno: -ENOTSOCK if it has none. */
+int conn_set_option(struct conn *c, const char *name, int value);
+int conn_get_option(struct conn *c, const char *name, int *value);
+
 /* Half-close: 0, ERR_CLOSED, or -errno. */
 int conn_close_write(struct conn *c);
 
@@ -156,7 +168,8 @@ void conn_close(struct conn *c);
  * path. ERR_CLOSED; -EOPNOTSUPP: there is more to the stream than a descriptor. */
 int conn_detach(struct conn *c);
 
-/* Is the side ready without waiting (buffered bytes count)? 1, 0, or a negative code. */
+/* Is the side ready without waiting (buffered bytes count)? 1, 0 (stream.again says what must become ready), or a
+ * negative code. */
 int conn_ready(struct conn *c, int side);
 
 /* The pollDesc, opened where it was not yet: for select and deadlines. 0 or a negative code. */

@@ -13,7 +13,7 @@
 static bool nothing_there(const struct conn *c)
 {
     const struct pollDesc *pd = c->stream.pd;
-    return c->drained && c->stream.ops->drains && pd && !pd->hangup;
+    return c->drained && pd && !pd->hangup;
 }
 
 static ssize_t receive(struct conn *c, void *to, size_t n)
@@ -22,7 +22,7 @@ static ssize_t receive(struct conn *c, void *to, size_t n)
     if (nothing_there(c))
         return -EAGAIN;
     ssize_t got = c->stream.ops->read(&c->stream, to, n);
-    c->drained = got > 0 && (size_t)got < hard_trim(n);
+    c->drained = c->stream.ops->drains && got > 0 && (size_t)got < hard_trim(n);
     c->ended = got == 0;
     return got;
 }

@@ -9,8 +9,8 @@ enum { WRITE_VECTOR = 1024 };
 static int write_strings(struct conn *c, struct task *t)
 {
     struct iovec iov[WRITE_VECTOR];
-    if (t->op.total == t->op.length)
-        return 0;
+    if (t->op.total == t->op.length) /* of nothing: what an earlier write has left in the stream leaves */
+        return c->stream.ops->covers ? (int)c->stream.ops->write(&c->stream, NULL, 0) : 0;
     int count = OPERATION(t, struct conn_writing)->gather(t, iov, WRITE_VECTOR);
     ssize_t sent = c->stream.ops->write(&c->stream, iov, count);
     if (sent < 0)

@@ -16,7 +16,7 @@
 
 static void dgram_close(struct stream *s) { sys_close(s->fd); }
 
-#define DGRAM_OPS(name_) {.name = name_, .ready = socket_ready, .close = dgram_close}
+#define DGRAM_OPS(name_) {.name = name_, .ready = socket_ready, .address = socket_address, .close = dgram_close}
 
 static const struct stream_ops dgram_udp4 = DGRAM_OPS("udp");
 static const struct stream_ops dgram_udp6 = DGRAM_OPS("udp");

@@ -113,6 +113,8 @@ static int pipe_ready(struct stream *s, int side)
     return !e->peer || e->peer->ended || buf_len(&e->peer->inbound) < e->peer->capacity;
 }
 
+static void pipe_placed(struct stream *s) { ((struct pair_end *)s->own)->stream = s; }
+
 static int pipe_close_write(struct stream *s)
 {
     struct pair_end *e = s->own;
@@ -143,6 +145,7 @@ const struct stream_ops pair_ops = {
     .read = pipe_read,
     .write = pipe_write,
     .ready = pipe_ready,
+    .placed = pipe_placed,
     .close_write = pipe_close_write,
     .close = pipe_close,
 };

@@ -11,7 +11,7 @@
 enum { PAIR_CAPACITY = 65536 };
 
 /* Makes both streams (their pd NULL, fd -1). capacity: bytes held in each direction, > 0.
- * 0 or -ENOMEM. The streams must not move afterwards. */
+ * 0 or -ENOMEM. A stream that moves says so: stream_placed. */
 int pair_open(struct stream *a, struct stream *b, size_t capacity);
 
 /* Reads of s give at most sizes[0], then sizes[1], ... bytes, round and round; copies the array.

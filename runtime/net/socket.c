@@ -32,14 +32,53 @@ static ssize_t socket_write(struct stream *s, const struct iovec *iov, int count
     return sys_send(s->fd, iov, count);
 }
 
+int socket_local(int fd, struct addr *a)
+{
+    memset(a, 0, sizeof *a);
+    a->len = sizeof a->un;
+    return sys_getsockname(fd, &a->any, &a->len);
+}
+
+int socket_peer(int fd, struct addr *a)
+{
+    memset(a, 0, sizeof *a);
+    a->len = sizeof a->un;
+    return sys_getpeername(fd, &a->any, &a->len);
+}
+
+int socket_address(const struct stream *s, enum stream_end end, struct addr *a)
+{
+    return (end == STREAM_PEER ? socket_peer : socket_local)(s->fd, a);
+}
+
+static bool socket_has_ended(struct stream *s)
+{
+    char byte;
+    ssize_t got = sys_peek(s->fd, &byte, 1);
+    return got <= 0 && got != -EAGAIN;
+}
+
+static bool socket_has_lost(struct stream *s)
+{
+    struct pollfd f = {.fd = s->fd};
+    return sys_poll(&f, 1, 0) > 0 && f.revents & (POLLHUP | POLLERR);
+}
+
+static void socket_will_reset(struct stream *s)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    (void)sys_setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
 static int socket_close_write(struct stream *s) { return sys_shutdown(s->fd, SHUT_WR); }
 static void socket_close(struct stream *s) { sys_close(s->fd); }
 
 /* A TCP read is cut short only by urgent data, which the poller reports as a hangup. A unix read also
  * stops where the sender's credentials change, so there a short read proves nothing. */
-#define SOCKET_OPS(name_, drains_)                                                      \
-    {.name = name_, .plain = true, .drains = drains_, .read = socket_read, .write = socket_write, \
-     .ready = socket_ready, .close_write = socket_close_write, .close = socket_close}
+#define SOCKET_OPS(name_, drains_)                                                                          \
+    {.name = name_, .plain = true, .drains = drains_, .read = socket_read, .write = socket_write,           \
+     .ready = socket_ready, .address = socket_address, .has_ended = socket_has_ended,                        \
+     .has_lost = socket_has_lost, .will_reset = socket_will_reset, .close_write = socket_close_write, .close = socket_close}
 
 static const struct stream_ops socket_tcp = SOCKET_OPS("tcp", true);
 static const struct stream_ops socket_unix = SOCKET_OPS("unix", false);
@@ -266,37 +305,4 @@ bool socket_is_self(int fd)
     if (socket_local(fd, &a) < 0 || socket_peer(fd, &b) < 0 || a.any.sa_family == AF_UNIX)
         return false;
     return a.len == b.len && memcmp(&a.in6, &b.in6, a.len) == 0;
-}
-
-int socket_local(int fd, struct addr *a)
-{
-    memset(a, 0, sizeof *a);
-    a->len = sizeof a->un;
-    return sys_getsockname(fd, &a->any, &a->len);
-}
-
-bool socket_has_ended(int fd)
-{
-    char byte;
-    ssize_t got = sys_peek(fd, &byte, 1);
-    return got <= 0 && got != -EAGAIN;
-}
-
-bool socket_has_lost(int fd)
-{
-    struct pollfd f = {.fd = fd};
-    return sys_poll(&f, 1, 0) > 0 && f.revents & (POLLHUP | POLLERR);
-}
-
-void socket_will_reset(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    (void)sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-}
-
-int socket_peer(int fd, struct addr *a)
-{
-    memset(a, 0, sizeof *a);
-    a->len = sizeof a->un;
-    return sys_getpeername(fd, &a->any, &a->len);
 }

@@ -44,14 +44,8 @@ bool socket_is_self(int fd);
 int socket_local(int fd, struct addr *a);
 int socket_peer(int fd, struct addr *a);
 
-/* Is the end, or a failure, the next thing that a read would meet? Nothing is taken. */
-bool socket_has_ended(int fd);
-
-/* Is the peer gone, not with its half only? Whatever is still to be read: nobody hears what is written. */
-bool socket_has_lost(int fd);
-
-/* Closing it will reset the connection: so the peer of a stream that was cut off does not take that for its end. */
-void socket_will_reset(int fd);
+/* The `address` of every stream of a socket, see stream.h. */
+int socket_address(const struct stream *s, enum stream_end end, struct addr *a);
 
 enum socket_option_type { SOCKET_BOOL, SOCKET_INT, SOCKET_SECONDS, SOCKET_LINGER };
 

@@ -310,7 +310,7 @@ local function limits_of(options)
   end
   return {
     head = get "max_head", body = get "max_body", connections = get "max_connections", requests = get "max_requests",
-    idle = get "idle_timeout", heading = get "head_timeout", moving = get "io_timeout",
+    idle = get "idle_timeout", opening = get "head_timeout", heading = get "head_timeout", moving = get "io_timeout",
     request = get "request_timeout", workers = IDLE_WORKERS, connect = options.connect,
   }
 end
