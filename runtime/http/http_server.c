@@ -327,11 +327,10 @@ static bool on_event(struct pollDesc *pd, uint32_t events)
 int http_server_begin(struct http_server *s, const struct stream *stream)
 {
     struct http_conn *hc = http_conn_open(s, stream, on_event);
-    if (!hc)
-        return -ENOMEM;
-    if (http_conn_handshake(hc))
+    bool opened = hc;
+    if (opened && http_conn_handshake(hc))
         arrive(hc);
-    return 0;
+    return opened ? 0 : -ENOMEM;
 }
 
 /* ---- workers ---- */
