@@ -134,8 +134,8 @@ static int l_fragment(lua_State *L)
     return face_result(L, pair_fragment(&c->stream, sizes, n));
 }
 
-/* layer(connection or listener, address, accepts) -> true | nil, err, errno: the struct stream_layer at that address lies
- * over the connection's stream from now on, or over each that the listener accepts */
+/* layer(connection or listener, address, accepts) -> true | nil, err, errno: the struct stream_layer at that address
+ * lies over the connection's stream from now on, or over each that the listener accepts */
 static int l_layer(lua_State *L)
 {
     struct conn *c = l_conn_test(L, 1);

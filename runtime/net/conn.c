@@ -99,7 +99,7 @@ static int admit(struct conn *c, struct task *t)
     return netpoll_reset(pd, side);
 }
 
-/* Always on the operation's own side, whichever the stream waits for: its deadline holds, and nobody else stands there. */
+/* On the operation's own side, whichever the stream waits for: its deadline holds, and nobody else stands there. */
 static int park(struct conn *c, struct task *t)
 {
     struct pollDesc *pd;

@@ -75,10 +75,11 @@ static void socket_close(struct stream *s) { sys_close(s->fd); }
 
 /* A TCP read is cut short only by urgent data, which the poller reports as a hangup. A unix read also
  * stops where the sender's credentials change, so there a short read proves nothing. */
-#define SOCKET_OPS(name_, drains_)                                                                          \
-    {.name = name_, .plain = true, .drains = drains_, .read = socket_read, .write = socket_write,           \
-     .ready = socket_ready, .address = socket_address, .has_ended = socket_has_ended,                        \
-     .has_lost = socket_has_lost, .will_reset = socket_will_reset, .close_write = socket_close_write, .close = socket_close}
+#define SOCKET_OPS(name_, drains_) \
+    {.name = name_, .plain = true, .drains = drains_, .read = socket_read, .write = socket_write, \
+     .ready = socket_ready, .address = socket_address, .has_ended = socket_has_ended, \
+     .has_lost = socket_has_lost, .will_reset = socket_will_reset, \
+     .close_write = socket_close_write, .close = socket_close}
 
 static const struct stream_ops socket_tcp = SOCKET_OPS("tcp", true);
 static const struct stream_ops socket_unix = SOCKET_OPS("unix", false);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* stream.c - what a stream leaves to the one below is looked for downwards. A stir is an event as the poller's are, so
- * that functions which hear of those (an HTTP server's) hear of it too; and late, for a step is no place to run them. */
+/* stream.c - what a stream leaves to the one below is looked for downwards. A stir is an event like the poller's, so
+ * that functions which hear of those (an HTTP server's) hear of it; and late, for a step is no place to run them. */
 #include "net/stream.h"
 
 #include <errno.h>

@@ -110,13 +110,14 @@ describe("a connection of an HTTP server whose stream has a handshake", function
     veil.reset()
   end)
 
-  local function started(options)
+  local function started(options, handler)
     local listener = assert(net.listen "127.0.0.1:0")
     veil.listener(listener)
     options = options or {}
     options.listener, options.address = listener, nil
     local server = { address = listener:address() }
-    server.server = assert(require("moonpark.http").server(function(_, res) res:send "hello" end, options))
+    server.server = assert(require("moonpark.http").server(handler or function(_, res) res:send "hello" end,
+      options))
     server.task = moonpark.go(function() return server.server:run() end)
     return server
   end
@@ -137,6 +138,18 @@ describe("a connection of an HTTP server whose stream has a handshake", function
     end
     conn:close()
     ended(server)
+  end)
+
+  it("is one whose client's scheme is https to a proxy's target", function()
+    local target = http.start(function(req, res) res:send(req:header "X-Forwarded-Proto") end)
+    local server = started(nil, require("moonpark.http").proxy("http://" .. target.address))
+    local conn = assert(net.dial(server.address))
+    veil.one(conn)
+    assert(conn:write(http.request "GET / HTTP/1.1"))
+    assert.equal("https", http.read_answer(conn).body)
+    conn:close()
+    ended(server)
+    require("moonpark.http").close_idle()
   end)
 
   it("is closed when that takes too long, without a task and without a word", function()

@@ -3,9 +3,9 @@
 --
 -- [spec file] = { [part of a test's full name] = the reason }. support/tally.lua reads this: see left_out_arm64.lua.
 
-local CUT = "a stream that is cut off loses the record it is in, which a socket has sent, and may end with an error"
+local CUT = "a cut loses the record that it is in, which a socket has sent, and may be an error"
 local HTTPS = "the client's scheme is https here"
-local SHAKING = "it takes a connection for open, or a write for done, that waits for the other end's part of a handshake"
+local SHAKING = "it takes a connection for open, or a write for done, that waits for the other end's handshake"
 local FIRST_TRY = "it needs a read or a write that is done at the first try, and the stream says \"again\" at random"
 
 return {
