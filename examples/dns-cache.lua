@@ -264,7 +264,7 @@ local function read_arguments()
   end
   if not options.upstream then complain("--upstream is missing; see --help") end
   local seconds, entries = options.timeout, options.entries
-  if not (seconds > 0 and seconds < math.huge) then complain("--timeout must be a number of seconds above 0") end
+  if not (seconds > 0 and seconds < math.huge) then complain("--timeout must be a positive number of seconds") end
   if not (entries >= 0 and entries < math.huge and entries % 1 == 0) then
     complain("--entries must be a whole number of at least 0")
   end

@@ -28,8 +28,8 @@ describe("a failed task whose handle is kept", function()
       note "by now"
       moonpark.sleep(3600)
       note "the end"]]
-    assert.matches("^not yet\nmoonpark: error in a task that nobody has joined: died\nstack traceback:\n.-started at:\n"
-      .. ".*by now\nthe end\n$", r.err)
+    assert.matches("^not yet\nmoonpark: error in a task that has not been joined: died\nstack traceback:\n"
+      .. ".-started at:\n.*by now\nthe end\n$", r.err)
     assert.equal(1, count(r.err, "died"))
     assert.equal(1, r.status)
   end)
@@ -46,7 +46,7 @@ describe("a failed task whose handle is kept", function()
         kept:join()
       end
       note "the end"]]
-    assert.equal(40, count(r.err, "nobody has joined: died"))
+    assert.equal(40, count(r.err, "has not been joined: died"))
     assert.matches("\nthe end\n$", r.err)
   end)
 
@@ -59,7 +59,7 @@ describe("a failed task whose handle is kept", function()
         listener:close()
       end)
       listener:accept()]]
-    assert.equal(1, count(r.err, "error in a task that nobody has joined: died"))
+    assert.equal(1, count(r.err, "error in a task that has not been joined: died"))
   end)
 
   it("still has its error for a join, and is not counted against the program then", function()
@@ -67,7 +67,7 @@ describe("a failed task whose handle is kept", function()
       local kept = moonpark.go(fails)
       moonpark.sleep(2)
       note("joined:", (select(2, kept:join())))]]
-    assert.equal(1, count(r.err, "nobody has joined: died"))
+    assert.equal(1, count(r.err, "has not been joined: died"))
     assert.matches("\njoined: died\n$", r.err)
     assert.equal(0, r.status)
   end)
@@ -94,7 +94,7 @@ describe("a failed task whose handle is kept", function()
         moonpark.yield()
       end
       note "the end"]]
-    assert.matches("^moonpark: error in a task that nobody has joined: died\n.*the end\n$", r.err)
+    assert.matches("^moonpark: error in a task that has not been joined: died\n.*the end\n$", r.err)
     assert.equal(1, count(r.err, "died"))
   end)
 
@@ -142,8 +142,8 @@ describe("a failed task whose handle is kept", function()
       kept[2]:join()
       note("NONE", moonpark.dump())]]
     local before, one, none = r.err:match "^(.*)BUT ONE(.*)NONE(.*)$"
-    assert.matches('task 2 "first" failed, and nobody has joined it\n    died\n.*task 3 "second" failed, and nobody '
-      .. 'has joined it\n    died\n    stack traceback:\n.*    started at:\n', before)
+    assert.matches('task 2 "first" failed and has not been joined\n    died\n.*task 3 "second" failed and has '
+      .. 'not been joined\n    died\n    stack traceback:\n.*    started at:\n', before)
     assert.not_matches("first", one)
     assert.matches('"second" failed', one)
     assert.not_matches("failed", none)

@@ -66,7 +66,7 @@ describe("options", function()
     assert.matches("must be a whole number of at least 0, not a string$", complaint("count", "1"))
     assert.matches("must be a number, not NaN$", complaint("number", 0 / 0))
     assert.matches("must be a string or function, not a number$", complaint("string|function", 0 / 0))
-    assert.matches('must be permission bits, as "644", not a string$', complaint("mode", "rw"))
+    assert.matches('must be permission bits, such as "644", not a string$', complaint("mode", "rw"))
     assert.matches("must be a whole number from 1 to 3$", complaint(option.whole(1, 3), 4))
     assert.matches("must be fair$", complaint({ function() return false end, "must be fair" }, 1))
   end)
@@ -131,18 +131,18 @@ describe("options", function()
     assert.equal(12, #complaints)
     for _, said in ipairs(complaints) do
       assert.matches("^spec/options_spec.lua:%d+: ", said)
-      assert.truthy(said:find("a whole number of bytes of at least %d expected, got [01]%.5$")
+      assert.truthy(said:find("max must be a whole number of at least %d, got [01]%.5$")
         or said:find("multipart: option 'max_parts?' must be a whole number of at least 0, not [01]%.5$")
         or said:find("multipart: unknown option 'max_prats'; did you mean 'max_parts'?", 1, true), said)
     end
     server:stop()
   end)
 
-  it("max_connections of serve must be a whole number of at least 1", function()
+  it("max_connections of serve must be a positive whole number", function()
     local listener = assert(net.listen "127.0.0.1:0")
     for _, value in ipairs { 0, 0.9, 1.5 } do
       assert.error_matches(function() listener:serve(handler, { max_connections = value }) end,
-        "^serve: option 'max_connections' must be a whole number of at least 1, not ")
+        "^serve: option 'max_connections' must be a positive whole number, not ")
     end
     listener:close()
   end)

@@ -254,9 +254,9 @@ describe("process", function()
       local wrong = {
         { "array of strings expected, got nil" },
         { "array of strings expected, got string", "true" },
-        { "no program: the array is empty", {} },
+        { "the array is empty: no program to start", {} },
         { "word 2: string expected, got number", { "true", 1 } },
-        { "word 1 has a NUL byte", { "tr\0ue" } },
+        { "word 1 contains a zero byte", { "tr\0ue" } },
         { "table expected, got boolean", { "true" }, true },
         { "unknown option 'stdinn'", { "true" }, { stdinn = "pipe" } },
         { "option 'stdin' must be", { "true" }, { stdin = "stdout" } },
@@ -600,7 +600,7 @@ describe("process", function()
     end)
 
     it("raises for options that are not its own", function()
-      assert.error_matches(function() process.run({ "true" }, { detach = true }) end, "does not go with run")
+      assert.error_matches(function() process.run({ "true" }, { detach = true }) end, "cannot be used with run")
       assert.error_matches(function() process.run({ "true" }, { stdin = 1 }) end, "'stdin' must be a string")
       assert.error_matches(function() process.run({ "true" }, { max = -1 }) end, "'max' must be a whole number")
     end)

@@ -413,7 +413,7 @@ describe("scope", function()
       scope:go(function() ok, err = pcall(scope.close, scope) end)
     end)
     assert.is_false(ok)
-    assert.matches("waits for its children", err)
+    assert.matches("is already waiting for its children", err)
   end)
 end)
 

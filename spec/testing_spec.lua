@@ -420,7 +420,7 @@ describe("busted --helper=moonpark.testing", function()
     it("ends the process where compiled code cannot be stopped, and says which test it was", function()
       local result = run([[it("spins", function() jit.on() while true do end end)]], { timeout = "0.5" })
       assert.equal(70, result.status)
-      assert.truthy(result.err:find("it spins computes without end", 1, true), result.err)
+      assert.truthy(result.err:find("it spins runs without waiting, in compiled code", 1, true), result.err)
     end)
 
     it("fails at once where nothing can wake it, with the report of the deadlock", function()
@@ -462,8 +462,8 @@ describe("busted --helper=moonpark.testing", function()
           clock:resume()
           a:write("abc")
           assert.equal("ab", b:read())
-          assert.match("only in a spec, under busted", select(2, pcall(testing.timeout, 1)), 1, true)
-          assert.match("only under busted", select(2, pcall(testing.uncaught)), 1, true)
+          assert.match("can only be called in a spec, under busted", select(2, pcall(testing.timeout, 1)), 1, true)
+          assert.match("can only be called under busted", select(2, pcall(testing.uncaught)), 1, true)
         end)
       end)]], { without = true, twice = true })
     counts(result, 2, 0)
@@ -548,7 +548,7 @@ describe("testing.clock", function()
     local virtual = moonpark.now()
     clock:resume()
     assert.is_true(moonpark.now() >= virtual)
-    assert.has_error(function() clock:now() end, "this virtual clock has ended")
+    assert.has_error(function() clock:now() end, "the virtual clock has ended")
     assert.has_error(function() core.clock_advance(1) end)
   end)
 
@@ -577,7 +577,7 @@ describe("testing.clock", function()
     local clock = testing.clock()
     for _, wrong in ipairs { -1, math.huge, 0 / 0, "soon" } do
       assert.has_error(function() clock:advance(wrong) end,
-        "advance: a finite number of seconds from 0 on expected, got " .. tostring(wrong))
+        "advance: a finite number of seconds of at least 0 expected, got " .. tostring(wrong))
     end
   end)
 end)
@@ -629,10 +629,10 @@ describe("testing.pair", function()
     local wrong = {
       ["pair: unknown option 'fragment'; did you mean 'fragments'?"] = { fragment = { 1 } },
       ["pair: option 'fragments' must be a table, not a number"] = { fragments = 1 },
-      ["pair: option 'fragments' has 1 to 256 sizes"] = { fragments = {} },
-      ["pair: option 'fragments' has whole numbers of bytes from 1 on, not 0"] = { fragments = { 1, 0 } },
-      ["pair: option 'fragments' has whole numbers of bytes from 1 on, not 1.5"] = { fragments = { 1.5 } },
-      ["pair: option 'capacity' must be a whole number of at least 1, not a string"] = { capacity = "1" },
+      ["pair: option 'fragments' must hold 1 to 256 sizes"] = { fragments = {} },
+      ["pair: option 'fragments' must hold positive whole numbers, not 0"] = { fragments = { 1, 0 } },
+      ["pair: option 'fragments' must hold positive whole numbers, not 1.5"] = { fragments = { 1.5 } },
+      ["pair: option 'capacity' must be a positive whole number, not a string"] = { capacity = "1" },
       ["pair: a table of options expected, got number"] = 1,
     }
     for message, options in pairs(wrong) do
@@ -665,7 +665,7 @@ describe("testing.timeout", function()
   it("refuses what is no length of time", function()
     for _, wrong in ipairs { 0, -1, 0 / 0, "soon" } do
       assert.has_error(function() testing.timeout(wrong) end,
-        "timeout: a number of seconds above 0 expected, got " .. tostring(wrong))
+        "timeout: a positive number of seconds expected, got " .. tostring(wrong))
     end
   end)
 end)

@@ -70,7 +70,7 @@ local function entry(info, now)
 end
 
 local function failed(ended)
-  return ("%s failed, and nobody has joined it\n    %s"):format(tostring(ended),
+  return ("%s failed and has not been joined\n    %s"):format(tostring(ended),
     (failures.describe(ended):gsub("\t", "    "):gsub("\n", "\n    ")))
 end
 

@@ -176,7 +176,7 @@ core.on_idle(function(blocks)
   local now = core.now()
   if not only_at_end and (next_due() or math.huge) <= now + MOMENT then
     report_if(function(failure) return failure.due <= now + MOMENT and not failure.awaited end,
-      "error in a task that nobody has joined")
+      "error in a task that has not been joined")
   end
   if not blocks then return end
   if count == 0 or now - last_collection < 20 * collection_cost then return end

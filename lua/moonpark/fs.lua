@@ -191,7 +191,7 @@ local open_options = { mode = "mode" }
 function M.open(path, how, options)
   check_path(path, 1, "open")
   if how ~= nil and not open_modes[how] then
-    error(("bad argument #2 to 'open' (no way of opening is called '%s')"):format(tostring(how)), 2)
+    error(("bad argument #2 to 'open' (unknown mode '%s')"):format(tostring(how)), 2)
   end
   options = option.check("open", options, open_options, 2, 3)
   local mode = option.bits(options.mode)
@@ -267,7 +267,7 @@ local watch_options = { events = "table" }
 local function check_events(events)
   if events == nil then return kinds end
   for _, kind in ipairs(events) do
-    if not is_kind[kind] then error(("watch: no event is called '%s'"):format(tostring(kind)), 3) end
+    if not is_kind[kind] then error(("watch: unknown event '%s'"):format(tostring(kind)), 3) end
   end
   if #events == 0 then error("watch: option 'events' is empty", 3) end
   return events

@@ -274,7 +274,7 @@ function Conn:serve(handler, options)
     task.log_failures(scope, function(connection, ended, gave_up)
       if places then places:release() end
       if gave_up then return end
-      log(("error in the handler of %s: %s"):format(connection, failures.describe(ended)))
+      log(("error in the handler for %s: %s"):format(connection, failures.describe(ended)))
     end)
     return accept_loop(self, scope, handler, log, places)
   end)

@@ -8,7 +8,7 @@
 --   "number"                               any number but NaN
 --   "count", "positive"                    a whole number of at least 0, or 1; math.huge is one
 --   "seconds"                              a number of at least 0
---   "pause"                                a number of seconds above 0, and finite
+--   "pause"                                a positive number of seconds, and finite
 --   "mode"                                 permission bits: a number, or octal digits as chmod(1) takes them
 --   {test, text}                           test(value) says whether it is right; text: "must be ..."
 --   false                                  whoever uses it looks
@@ -29,11 +29,11 @@ end
 local kinds = {
   number = { function(value) return type(value) == "number" and value == value end, "a number" },
   count = { function(value) return is_whole(value) and value >= 0 end, "a whole number of at least 0" },
-  positive = { function(value) return is_whole(value) and value >= 1 end, "a whole number of at least 1" },
+  positive = { function(value) return is_whole(value) and value >= 1 end, "a positive whole number" },
   seconds = { function(value) return type(value) == "number" and value >= 0 end, "a number of at least 0" },
   pause = { function(value) return type(value) == "number" and value > 0 and value < math.huge end,
-    "a number of seconds above 0" },
-  mode = { is_mode, 'permission bits, as "644"' },
+    "a positive number of seconds" },
+  mode = { is_mode, 'permission bits, such as "644"' },
 }
 
 for _, name in ipairs { "number", "count", "positive", "seconds", "pause", "mode" } do kinds[name].is_number = true end
@@ -120,7 +120,7 @@ end
 ---@param level? integer as check's
 function M.check_bytes(max, least, level)
   if max == nil or is_whole(max) and max >= least then return end
-  error(("a whole number of bytes of at least %d expected, got %s"):format(least, tostring(max)), (level or 2) + 1)
+  error(("max must be a whole number of at least %d, got %s"):format(least, tostring(max)), (level or 2) + 1)
 end
 
 --- The bits of a "mode"; nil for nil.

@@ -103,7 +103,7 @@ local spawn_options = {
   stdin = { is_stream, stream_words },
   stdout = { is_stream, stream_words },
   stderr = { is_error_stream, stream_words .. ', or "stdout"' },
-  env = { is_environment, "must be a table of names without '=' and strings, or false, without NUL bytes" },
+  env = { is_environment, "must be a table from names without '=' to strings or false, without zero bytes" },
   clear_env = { is_boolean, "must be a boolean" },
   cwd = { is_path, "must be a path" },
   group = { is_boolean, "must be a boolean" },
@@ -112,23 +112,25 @@ local spawn_options = {
 }
 
 local run_options = setmetatable({
-  stdin = { is_text, "must be a string: what the child reads" },
+  stdin = { is_text, "must be a string (the child's input)" },
   timeout = { is_seconds, "must be a number of seconds" },
   max = { is_size, "must be a whole number of bytes" },
-  detach = { function() return false end, "does not go with run" },
+  detach = { function() return false end, "cannot be used with run" },
 }, { __index = spawn_options })
 
 local function check_argv(argv, name)
   if type(argv) ~= "table" then
     error(("bad argument #1 to '%s' (array of strings expected, got %s)"):format(name, type(argv)), 3)
   end
-  if #argv == 0 then error(("bad argument #1 to '%s' (no program: the array is empty)"):format(name), 3) end
+  if #argv == 0 then error(("bad argument #1 to '%s' (the array is empty: no program to start)"):format(name), 3) end
   for i = 1, #argv do
     local word = argv[i]
     if type(word) ~= "string" then
       error(("bad argument #1 to '%s' (word %d: string expected, got %s)"):format(name, i, type(word)), 3)
     end
-    if word:find("\0", 1, true) then error(("bad argument #1 to '%s' (word %d has a NUL byte)"):format(name, i), 3) end
+    if word:find("\0", 1, true) then
+      error(("bad argument #1 to '%s' (word %d contains a zero byte)"):format(name, i), 3)
+    end
   end
 end
 

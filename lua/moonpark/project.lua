@@ -31,7 +31,7 @@ local function reason() return ffi.string(C.moonpark_project_strerror(ffi.errno(
 local function name_of(folder)
   local name = (realpath(folder) or folder):gsub("/+$", ""):match "([^/]*)$"
   if #name <= LONGEST and name:find "^%l[%l%d_-]*$" then return name end
-  return nil, ("init: '%s' cannot be a project's name: a small letter, then small letters, digits, - and _; at most %d")
+  return nil, ("init: invalid project name '%s': a lower-case letter, then a-z, 0-9, '-' and '_' expected, at most %d")
     :format(name, LONGEST)
 end
 
@@ -56,7 +56,7 @@ local function make_folder(path, undo)
     table.insert(undo, function() C.moonpark_project_rmdir(path) end)
     return true
   end
-  return nil, ("cannot make the folder %s: %s"):format(path, reason())
+  return nil, ("cannot create the folder %s: %s"):format(path, reason())
 end
 
 local function write(path, text, undo)
@@ -94,7 +94,7 @@ function M.init(folder)
   local files = files_of(name, library())
   local there = in_the_way(folder, files)
   if #there > 0 then
-    return nil, ("nothing was written: in %s there is already %s"):format(folder, table.concat(there, ", "))
+    return nil, ("nothing was written: %s already contains %s"):format(folder, table.concat(there, ", "))
   end
   local undo, paths = {}, {}
   local ok, err = write_all(folder, files, undo)
@@ -116,7 +116,7 @@ function M.next_steps(project, folder)
     ("wrote %s: %s"):format(project.name, table.concat(project.paths, ", ")), "",
     "  cd " .. word,
     "  busted                  # its spec",
-    "  moonpark server.lua     # the server; Ctrl-C ends it",
+    "  moonpark server.lua     # the server; Ctrl-C stops it",
     "  nc 127.0.0.1 7000       # in another terminal: type a line", "",
   }, "\n")
 end

@@ -191,7 +191,7 @@ local function run(self, chunk, first)
   local line = self.line
   self.line = nil
   if ended(line) then return report(self, line, first) end
-  if self.interrupted then say(("%s goes on"):format(tostring(line))) end
+  if self.interrupted then say(("%s continues"):format(tostring(line))) end
 end
 
 local function fresh_line(self)

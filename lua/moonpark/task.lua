@@ -229,7 +229,7 @@ function M.reason_of(task) return reasons[task] end
 ---@return moonpark.task main
 function M.run_main(fn, ...)
   check_function(fn, 1, "run")
-  if core.is_running() then error("moonpark.run: the loop is running already", 3) end
+  if core.is_running() then error("moonpark.run: the loop is already running", 3) end
   local function start(...)
     main = core.current()
     names[main] = names[main] or "main"

@@ -37,7 +37,7 @@ end
 
 local function check_running(clock)
   if getmetatable(clock) ~= Clock then error("clock expected; call it with a colon", 3) end
-  if clock.ended then error("this virtual clock has ended", 3) end
+  if clock.ended then error("the virtual clock has ended", 3) end
 end
 
 --- Virtual seconds since the clock was made, to the microsecond: so that they can be compared for equality.
@@ -55,7 +55,7 @@ end
 function Clock:advance(seconds)
   check_running(self)
   if not is_length(seconds) then
-    error("advance: a finite number of seconds from 0 on expected, got " .. tostring(seconds), 2)
+    error("advance: a finite number of seconds of at least 0 expected, got " .. tostring(seconds), 2)
   end
   if not core.current() then
     core.clock_advance(seconds)
@@ -79,10 +79,10 @@ end
 local pair_options = { fragments = "table", capacity = "positive" }
 
 local function check_fragments(sizes)
-  if #sizes < 1 or #sizes > 256 then error("pair: option 'fragments' has 1 to 256 sizes", 3) end
+  if #sizes < 1 or #sizes > 256 then error("pair: option 'fragments' must hold 1 to 256 sizes", 3) end
   for _, size in ipairs(sizes) do
     if type(size) ~= "number" or size < 1 or size % 1 ~= 0 then
-      error(("pair: option 'fragments' has whole numbers of bytes from 1 on, not %s"):format(tostring(size)), 3)
+      error(("pair: option 'fragments' must hold positive whole numbers, not %s"):format(tostring(size)), 3)
     end
   end
 end
@@ -112,10 +112,10 @@ end
 ---@param seconds number math.huge: no limit
 function M.timeout(seconds)
   if type(seconds) ~= "number" or seconds ~= seconds or seconds <= 0 then
-    error("timeout: a number of seconds above 0 expected, got " .. tostring(seconds), 2)
+    error("timeout: a positive number of seconds expected, got " .. tostring(seconds), 2)
   end
   if not (helper and helper.set_timeout(seconds < math.huge and seconds)) then
-    error("timeout: only in a spec, under busted --helper=moonpark.testing", 2)
+    error("timeout: can only be called in a spec, under busted --helper=moonpark.testing", 2)
   end
 end
 
@@ -123,7 +123,7 @@ end
 --- not fail the test then.
 ---@return string[]
 function M.uncaught()
-  if not helper then error("uncaught: only under busted --helper=moonpark.testing", 2) end
+  if not helper then error("uncaught: can only be called under busted --helper=moonpark.testing", 2) end
   return helper.uncaught()
 end
 
@@ -136,7 +136,7 @@ function M.tempdir()
   local pipe = assert(io.popen("mktemp -d " .. quoted(parent .. "/moonpark-XXXXXXXX"))) -- moonpark: ignore
   local path = pipe:read("*l")
   pipe:close()
-  if not path then error("tempdir: cannot make a folder in " .. parent, 2) end
+  if not path then error("tempdir: cannot create a folder in " .. parent, 2) end
   if helper then helper.at_end(function() os.execute("rm -rf -- " .. quoted(path)) end) end -- moonpark: ignore
   return path
 end

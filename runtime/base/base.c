@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* base.c - how a broken promise ends the process: one line that a bug report can quote. */
+/* base.c - a failed must() ends the process with one line that a bug report can quote. */
 #include "base/base.h"
 
 #include <stdio.h>
@@ -7,6 +7,6 @@
 
 void base_fail(const char *what, const char *file, int line)
 {
-    fprintf(stderr, "moonpark: %s:%d: broken promise: %s\n", file, line, what);
+    fprintf(stderr, "moonpark: %s:%d: assertion failed: %s\n", file, line, what);
     abort();
 }

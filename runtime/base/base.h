@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* base.h - the words every file uses: must(), container_of, units, the error rule.
+/* base.h - what every file uses: must(), container_of, units, the error rule.
  *
- * Calls nothing of ours.
+ * Uses no other file of the runtime.
  *
- * The error rule: what can fail returns 0 or a count, or a negative code: -errno where the system gave
- * one, else one of errors.h. What can fail comes before anything has changed. must() guards what cannot
+ * The error rule: a function that can fail returns 0 or a count, or a negative code: -errno if the system gave
+ * one, otherwise one of errors.h. Steps that can fail come before anything has changed. must() guards what cannot
  * happen unless this code is wrong; it stays in release builds. */
 #ifndef MOONPARK_BASE_H
 #define MOONPARK_BASE_H
@@ -19,7 +19,7 @@
 
 #define NS_PER_SECOND INT64_C(1000000000)
 
-/* Says which promise was broken and where, then aborts. Never returns. */
+/* Prints the failed condition and its place, then aborts. Never returns. */
 _Noreturn void base_fail(const char *what, const char *file, int line);
 
 static inline size_t base_min(size_t a, size_t b) { return a < b ? a : b; }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* buf.c - grows by doubling; moves what is held to the front before it asks for more. */
+/* buf.c - grows by doubling; moves the content to the front before it asks for more memory. */
 #define _GNU_SOURCE
 #include "base/buf.h"
 
@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Those of the header that are inline: where they are called as functions, they are these. */
+/* The header's inline functions, for calls that are not inlined. */
 extern inline size_t buf_len(const struct buf *b);
 extern inline size_t buf_room(const struct buf *b);
 extern inline char *buf_reserve(struct buf *b, size_t n);

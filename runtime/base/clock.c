@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* clock.c - CLOCK_MONOTONIC plus what virtual time has skipped, so that time never runs back. */
+/* clock.c - CLOCK_MONOTONIC plus the time that virtual clocks skipped, so that time never runs backwards. */
 #include "base/clock.h"
 
 #include <time.h>

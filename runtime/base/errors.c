@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* errors.c - one table of texts. strerror() is not used: it speaks the user's language, and scripts
- * compare these words. */
+/* errors.c - one table of texts. strerror() is not used: it follows the user's locale, and scripts
+ * compare these texts. */
 #include "base/errors.h"
 
 #include "base/base.h"

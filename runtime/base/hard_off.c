@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hard_off.c - the numbers people run with; nothing fails but what fails by itself. */
+/* hard_off.c - the limits of release builds; no fault is injected. */
 #include "base/hard.h"
 
 const struct limits limits = {

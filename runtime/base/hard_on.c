@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* hard_on.c - the hard build: everything small, and one chosen call that fails.
- * The counters are the process's own, not a Lua state's: they belong to the test, not to the runtime. */
+/* hard_on.c - the hard build: all limits are tiny, and a chosen call fails.
+ * The counters belong to the process, not to a Lua state: they are the test's, not the runtime's. */
 #include "base/hard.h"
 
 #include <signal.h>
@@ -21,12 +21,12 @@ struct counter {
 };
 
 static struct counter calls, allocs;
-static uint64_t seed;      /* of those that fail by chance */
+static uint64_t seed;      /* of random failures */
 static uint64_t times = 1; /* how many fail in a row */
-static int error;          /* theirs; 0: each its own */
+static int error;          /* returned by failing calls; 0: each its own */
 static bool raises_sigpipe;
 
-/* The same for the same seed and number: nothing is kept that threads would have to share. */
+/* The same result for the same seed and number: there is no state that threads would have to share. */
 static uint64_t scramble(uint64_t x)
 {
     x += 0x9e3779b97f4a7c15u;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* list.h - an intrusive list: the link lives in the member, so joining and leaving cannot fail.
  *
- * A link that is in no list points at itself, so leaving twice is harmless: that is what lets
- * every wake-up undo a wait without asking which queue it stood in. */
+ * A link that is in no list points at itself, so leaving twice is harmless. Therefore every wake-up can
+ * undo a wait without asking which queue it was in. */
 #ifndef MOONPARK_LIST_H
 #define MOONPARK_LIST_H
 
@@ -32,7 +32,7 @@ static inline void list_push(struct list *head, struct list *link)
     head->prev = link;
 }
 
-/* Takes `link` out of whatever list holds it. */
+/* Removes `link` from the list that holds it, if any. */
 static inline void list_del(struct list *link)
 {
     link->prev->next = link->next;
@@ -40,7 +40,7 @@ static inline void list_del(struct list *link)
     list_init(link);
 }
 
-/* The first link, taken out; NULL where the list is empty. */
+/* Removes and returns the first link; NULL if the list is empty. */
 static inline struct list *list_pop(struct list *head)
 {
     struct list *first = head->next;

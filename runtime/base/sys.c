@@ -45,7 +45,7 @@ int sys_accept(int fd, struct sockaddr *address, socklen_t *len)
     RETRY(r, accept4(fd, address, len, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
-/* An interrupted connect goes on in the kernel: EINTR means what EINPROGRESS means. */
+/* An interrupted connect continues in the kernel: EINTR means the same as EINPROGRESS. */
 int sys_connect(int fd, const struct sockaddr *address, socklen_t len)
 {
     FAULT(ECONNREFUSED);
@@ -196,7 +196,7 @@ int sys_unlink(const char *path)
 
 int sys_if_index(const char *name)
 {
-    FAULT(EMFILE); /* it opens a socket to ask */
+    FAULT(EMFILE); /* the question needs a socket */
     unsigned index = if_nametoindex(name);
     return index ? (int)index : -errno;
 }
@@ -250,8 +250,8 @@ int sys_open_folder(const char *path)
     RETRY(r, open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-/* fchmod(2) refuses what was opened with O_PATH; its entry in /proc leads to the same file, whatever has
- * become of the path. */
+/* fchmod(2) refuses descriptors opened with O_PATH; their entries in /proc lead to the same file, even if
+ * the path has changed since. */
 int sys_chmod(int fd, uint32_t mode)
 {
     char path[32];
@@ -273,8 +273,8 @@ int sys_lock(int fd)
     RETRY(r, flock(fd, LOCK_EX | LOCK_NB));
 }
 
-/* The kernel finds the socket behind the path before it compares types: a datagram socket that asks
- * learns of a listener (EPROTOTYPE) without being queued there. */
+/* The kernel finds the socket of a path before it compares types: a datagram socket that connects
+ * learns of a listener (EPROTOTYPE) without entering its queue. */
 int sys_unix_alive(const struct sockaddr *address, socklen_t len)
 {
     FAULT(EMFILE);
@@ -290,7 +290,7 @@ int sys_unix_alive(const struct sockaddr *address, socklen_t len)
 
 union fds_control {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE(SYS_FDS_MAX * sizeof(int)) + CMSG_SPACE(256)]; /* and what SO_PASSCRED and its like add */
+    char bytes[CMSG_SPACE(SYS_FDS_MAX * sizeof(int)) + CMSG_SPACE(256)]; /* + what SO_PASSCRED and the like add */
 };
 
 ssize_t sys_send_fds(int fd, const void *bytes, size_t n, const int *fds, int count)
@@ -315,7 +315,7 @@ static int take_fds(struct msghdr *m, int fds[static SYS_FDS_MAX])
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
-        size_t size = c->cmsg_len - CMSG_LEN(0); /* one such block a call, of at most SCM_MAX_FD: so they fit */
+        size_t size = c->cmsg_len - CMSG_LEN(0); /* one such block per call, of at most SCM_MAX_FD: they fit */
         memcpy(fds + count, CMSG_DATA(c), size);
         count += (int)(size / sizeof *fds);
     }
@@ -341,7 +341,7 @@ ssize_t sys_recv_fds(int fd, void *bytes, size_t n, int fds[static SYS_FDS_MAX],
     return r;
 }
 
-/* Time, size and place: a file may be replaced by one that is older. */
+/* From time, size and inode: a file may be replaced by an older one. */
 int sys_fingerprint(const char *path, uint64_t *print)
 {
     struct stat st;
@@ -368,7 +368,7 @@ int sys_poll(struct pollfd *fds, size_t count, int64_t timeout)
     return n < 0 ? -errno : n;
 }
 
-/* Of the process, for tests; no behaviour hangs on it. Helper threads allocate too. */
+/* For the whole process, including helper threads; for tests only, no behaviour depends on it. */
 static uint64_t blocks;
 
 static void count(int n) { __atomic_add_fetch(&blocks, n, __ATOMIC_RELAXED); }

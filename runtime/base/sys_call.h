@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* sys_call.h - how every wrapper of a system call begins and ends.
+/* sys_call.h - the first and last lines of every system call wrapper.
  *
- * For sys.c, sys_file.c and sys_move.c alone. */
+ * Only for the sys*.c files. */
 #ifndef MOONPARK_SYS_CALL_H
 #define MOONPARK_SYS_CALL_H
 

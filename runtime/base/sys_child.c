@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sys_child.c - posix_spawn and its files, pidfds, waitid. A signal that we catch has its default action again in
- * the child: exec sees to that, and posix_spawn to it that none of our handlers runs before. */
+/* sys_child.c - posix_spawn with its file actions, pidfds, waitid. In the child, signals that we catch have their
+ * default action again: exec resets them, and posix_spawn runs none of our handlers before. */
 #define _GNU_SOURCE
 #include "base/sys_child.h"
 
@@ -28,7 +28,7 @@ static int add_file(posix_spawn_file_actions_t *files, int target, int fd)
     }
 }
 
-/* In the order in which the child does them. */
+/* In the order in which the child runs them. */
 static int add_files(posix_spawn_file_actions_t *files, const struct sys_spawn *s)
 {
     int r = 0;
@@ -48,7 +48,7 @@ static int set_attributes(posix_spawnattr_t *attributes, const struct sys_spawn 
     if (s->session)
         flags |= POSIX_SPAWN_SETSID;
     else if (s->group)
-        flags |= POSIX_SPAWN_SETPGROUP; /* 0, its own, as the attributes begin */
+        flags |= POSIX_SPAWN_SETPGROUP; /* group 0, its own, is the attributes' default */
     sigemptyset(&none);
     int r = posix_spawnattr_setsigmask(attributes, &none);
     return r ? r : posix_spawnattr_setflags(attributes, flags);
@@ -83,7 +83,7 @@ int sys_pidfd_open(pid_t pid)
     int fault = hard_syscall(EMFILE);
     if (fault)
         return fault;
-    int fd = pidfd_open(pid, 0); /* close-on-exec by itself */
+    int fd = pidfd_open(pid, 0); /* always close-on-exec */
     return fd < 0 ? -errno : fd;
 }
 
@@ -124,7 +124,7 @@ static int wait_for(int pidfd, pid_t pid, int flags, siginfo_t *info)
     return r < 0 ? -errno : info->si_pid != 0;
 }
 
-/* No lever in the hard build: of a child of ours this cannot fail, and to say that it did would lose it. */
+/* The hard build cannot make it fail: for a child of ours it cannot, and a reported failure would leak the child. */
 int sys_ended(int pidfd, pid_t pid, bool reap, int *code, int *status)
 {
     siginfo_t info;
@@ -138,7 +138,7 @@ void sys_kill_now(int pidfd, pid_t pid, bool group)
 {
     siginfo_t info;
     bool sent = group && kill(-pid, SIGKILL) == 0;
-    if (sent || kill(pid, SIGKILL) == 0) /* one whose group is not there yet, where exec is not waited for */
+    if (sent || kill(pid, SIGKILL) == 0) /* the group may not exist yet if exec was not waited for */
         (void)wait_for(pidfd, pid, WEXITED, &info);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sys_file.c - thin wrappers, as in sys.c. Writing into a pipe that nobody reads is -EPIPE in a helper thread,
- * which has SIGPIPE blocked. */
+/* sys_file.c - thin wrappers, as in sys.c. Writing to a pipe without a reader is -EPIPE in helper threads,
+ * which block SIGPIPE. */
 #define _GNU_SOURCE
 #include "base/sys_file.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* sys_file.h - the system calls on files, each able to fail in the hard build.
+/* sys_file.h - system calls on files; each can be made to fail in the hard build.
  *
- * As in sys.h: what the system returned, or -errno; EINTR is retried. They block: all but those of
- * inotify and sys_open_cached are for helper threads, and may run in several at once. `dir` is a folder's descriptor
- * or AT_FDCWD. Descriptors are close-on-exec. */
+ * As in sys.h, all return what the system returned, or -errno, and retry on EINTR. They block: except for those of
+ * inotify and sys_open_cached they are for helper threads, and several threads may call them at once. `dir` is the
+ * descriptor of a folder, or AT_FDCWD. Descriptors are close-on-exec. */
 #ifndef MOONPARK_SYS_FILE_H
 #define MOONPARK_SYS_FILE_H
 
@@ -14,13 +14,13 @@
 struct stat;
 
 int sys_openat(int dir, const char *path, int flags, unsigned permissions);
-/* Below that folder: nothing on the way may lead out of it, no link either (openat2, RESOLVE_BENEATH). -EXDEV:
- * something would; -EAGAIN: the kernel could not be sure; -ENOSYS: it has no such call. */
+/* Opens a path below that folder: nothing on the way may lead out of it, including links (openat2, RESOLVE_BENEATH).
+ * -EXDEV: something would; -EAGAIN: the kernel could not be sure; -ENOSYS: the kernel has no such call. */
 int sys_open_beneath(int dir, const char *path, int flags);
-/* Where the kernel need not wait for a disk, which it knows from its caches; `beneath` as above. -EAGAIN: it may have
- * to; -ENOSYS, -EINVAL, -EPERM: it has no such call, or may not say. */
+/* Opens only if the kernel's caches show that it need not wait for a disk; `beneath` as above. -EAGAIN: it may have to
+ * wait; -ENOSYS, -EINVAL, -EPERM: the kernel has no such call, or may not use it. */
 int sys_open_cached(int dir, const char *path, int flags, bool beneath);
-int sys_close_file(int fd); /* says what the system says of it; the descriptor is gone anyway */
+int sys_close_file(int fd); /* returns the system's error; the descriptor is closed anyway */
 ssize_t sys_file_read(int fd, void *bytes, size_t n);
 ssize_t sys_file_write(int fd, const void *bytes, size_t n);
 ssize_t sys_pread(int fd, void *bytes, size_t n, int64_t offset);

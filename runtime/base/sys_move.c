@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sys_move.c - as in sys.c, with SIGPIPE kept away from those calls that no flag keeps it from. */
+/* sys_move.c - as in sys.c; SIGPIPE is also suppressed for the calls that have no flag for that. */
 #define _GNU_SOURCE
 #include "base/sys_move.h"
 
@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* No flag of these calls keeps SIGPIPE away: it is blocked meanwhile, and one that we have caused is taken
- * back. One that was pending before is not ours; it can be only where it was blocked before. */
+/* These calls have no flag against SIGPIPE: it is blocked meanwhile, and one that we caused is consumed.
+ * One that was pending before is not ours; that is possible only if it was blocked before. */
 struct sigpipe {
     sigset_t before;
     bool blocked, pending;
@@ -30,7 +30,7 @@ static void hold_sigpipe(struct sigpipe *s)
     s->pending = s->blocked && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
 }
 
-/* After a call that returned r: r, or -errno. One that has moved something may have met the end as well, and have
+/* After a call that returned r: returns r, or -errno. A call that moved something may also have met the end and
  * raised the signal: sendfile does. */
 static ssize_t let_sigpipe(const struct sigpipe *s, ssize_t r)
 {
@@ -65,7 +65,7 @@ ssize_t sys_writev(int fd, const struct iovec *iov, int count)
     WITHOUT_SIGPIPE(r, writev(fd, whole ? iov : &one, whole ? count : 1));
 }
 
-/* "Not with these descriptors" is what their callers have another way for: so that is how they fail. */
+/* Injected faults are "not with these descriptors", because callers have another way for that. */
 ssize_t sys_sendfile(int to, int file, uint64_t offset, size_t n)
 {
     off_t at = (off_t)offset;

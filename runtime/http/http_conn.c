@@ -67,7 +67,7 @@ const char *http_conn_date(struct http_server *s)
 void http_conn_describe(const struct http_server *s, char *text, size_t n)
 {
     if (s->closing)
-        snprintf(text, n, "a server that shuts down");
+        snprintf(text, n, "a server that is shutting down");
     else
         conn_describe(&s->listener, text, n);
 }

@@ -31,7 +31,7 @@ struct ctx *face_loop(lua_State *L)
     const char *name = getenv("MOONPARK_POLLER");
     int r = loop_open(&cx->loop, name);
     if (r == -EINVAL)
-        luaL_error(L, "MOONPARK_POLLER: no poller is called '%s' (there are: epoll, poll)", name);
+        luaL_error(L, "MOONPARK_POLLER: unknown poller '%s' (available: epoll, poll)", name);
     if (r < 0)
         luaL_error(L, "cannot open the poller: %s", errors_text(r));
     cx->opened = true;
@@ -50,8 +50,8 @@ struct task *face_task(lua_State *L, struct ctx *cx)
         (void)luaJIT_setmode(L, 0, LUAJIT_MODE_DEBUG); /* does nothing, but raises in a finalizer: a
             generator that one runs says it is yieldable, and its yield would then get lost */
     if (t->state != TASK_RUNNING)
-        luaL_error(L, "this task is already waiting: a coroutine of it was resumed behind "
-                      "moonpark's back (by a coroutine.resume taken before moonpark was loaded?)");
+        luaL_error(L, "task is already waiting: one of its coroutines was resumed without "
+                      "moonpark's knowledge (by a coroutine.resume saved before moonpark was loaded?)");
     return t;
 }
 
@@ -135,7 +135,7 @@ void *face_self(lua_State *L, int idx, const void *mark, size_t size, const char
 static lua_Number number(lua_State *L, int idx)
 {
     lua_Number n = luaL_checknumber(L, idx);
-    luaL_argcheck(L, !isnan(n), idx, "not a number of seconds (NaN)");
+    luaL_argcheck(L, !isnan(n), idx, "number of seconds expected, got NaN");
     return n;
 }
 

@@ -214,7 +214,7 @@ static int l_read_until(lua_State *L)
     struct task *t = face_task(L, face_ctx(L));
     struct conn_reading_until *u = OPERATION(t, struct conn_reading_until);
     u->delimiter = luaL_checklstring(L, 2, &u->delimiter_length);
-    luaL_argcheck(L, u->delimiter_length > 0, 2, "empty delimiter");
+    luaL_argcheck(L, u->delimiter_length > 0, 2, "the delimiter is empty");
     u->reading.limit = face_size(L, 3, 0, UNTIL_MAX_DEFAULT);
     buf_rewind(&c->in);
     return l_conn_run(L, t, c, &conn_read_until, l_conn_push_held);

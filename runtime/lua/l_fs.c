@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* l_fs.c - the Lua face of files: one job of a helper thread an operation, and the task that waits for it.
- * An operation's arguments are copied into its job, so a cancelled task leaves at once; the job's owner is a userdata. */
+ * An operation's arguments are copied into its job, so a cancelled task leaves at once. A userdata owns the job. */
 #include "lua/faces.h"
 
 #include "base/errors.h"

@@ -31,7 +31,7 @@ struct http_exchange *l_http_current(lua_State *L)
 {
     struct http_exchange *x = l_http_exchange(L);
     if (!x->conn || (lua_Number)x->serial != lua_tonumber(L, 2))
-        luaL_error(L, "this request is over");
+        luaL_error(L, "request has already finished");
     return x;
 }
 
@@ -254,7 +254,7 @@ int l_http_failed(lua_State *L, const struct http_exchange *x)
 {
     struct task *t = face_task(L, face_ctx(L));
     if (x->failure == HTTP_TOO_SHORT)
-        return luaL_error(L, "the body is shorter than the Content-Length that was sent");
+        return luaL_error(L, "response body is shorter than its Content-Length");
     return face_return(L, t, face_error(L, x->failure)); /* a loop that does not look at this lets others run */
 }
 
@@ -263,7 +263,7 @@ int l_http_write_out(lua_State *L, struct http_exchange *x, const char *bytes, s
     struct task *t = face_task(L, face_ctx(L));
     int r = n == 0 ? http_server_flush(x) : -EAGAIN;
     if (r == -EBUSY)
-        return luaL_error(L, "another task writes this response");
+        return luaL_error(L, "another task is writing this response");
     if (r == 0)
         return face_return(L, t, face_result(L, 0));
     *OPERATION(t, struct writing) = (struct writing){
@@ -299,7 +299,7 @@ static int l_describe(lua_State *L)
     if (!x->conn->c.closed && socket_peer(x->conn->c.stream.fd, &a) == 0)
         (void)addr_format(&a, peer);
     if (method->length == 0)
-        snprintf(text, sizeof text, "answers to %s", peer);
+        snprintf(text, sizeof text, "response to %s", peer);
     else
         snprintf(text, sizeof text, "%.*s %.*s from %s", (int)base_min(method->length, 32), bytes + method->at,
                  (int)base_min(target->length, 200), bytes + target->at, peer);

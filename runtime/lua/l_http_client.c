@@ -116,7 +116,7 @@ static struct conn *free_to_write(lua_State *L, int idx)
 {
     struct conn *c = connection(L, idx);
     if (c->side[POLL_W].holder)
-        luaL_error(L, "another task writes this request");
+        luaL_error(L, "another task is writing this request");
     return c;
 }
 
@@ -124,7 +124,7 @@ static int write_with(lua_State *L, struct task *t, struct conn *c, int e)
 {
     if (e == HTTP_TOO_LONG || e == HTTP_TOO_SHORT) {
         lua_pushnil(L);
-        lua_pushfstring(L, "the body is %s than its length", e == HTTP_TOO_LONG ? "longer" : "shorter");
+        lua_pushfstring(L, "body is %s than its Content-Length", e == HTTP_TOO_LONG ? "longer" : "shorter");
         lua_pushnil(L);
         lua_pushboolean(L, 1);
         return face_return(L, t, 4);
@@ -230,7 +230,7 @@ static int l_whole(lua_State *L)
     const struct http_reader *r = l_http_reader(L, 1);
     size_t limit = face_size(L, 3, 0, SIZE_MAX);
     if (!http_client_has_length(r))
-        return luaL_error(L, "the body is not framed by its length");
+        return luaL_error(L, "body is not framed by its length");
     return read_with(L, http_client_all(r), limit, push_body);
 }
 

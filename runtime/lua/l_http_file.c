@@ -173,9 +173,9 @@ static struct http_exchange *writable(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
     if (x->conn->c.side[POLL_W].holder)
-        luaL_error(L, "another task writes this response");
+        luaL_error(L, "another task is writing this response");
     if (!x->failure && x->framing.phase != HTTP_IN_BODY)
-        luaL_error(L, "the response is over, or has not begun");
+        luaL_error(L, "response has not begun, or has already finished");
     return x;
 }
 
@@ -192,7 +192,7 @@ static int l_lead(lua_State *L)
     uint64_t total = x->framing.total;
     int r = h1_before_data(&x->framing, &x->out, n, &muted);
     if (r == HTTP_TOO_LONG)
-        return luaL_error(L, "the body is longer than the Content-Length that was sent");
+        return luaL_error(L, "response body is longer than its Content-Length");
     if (r == 0 && !muted)
         r = buf_append(&x->out, text, n);
     if (r == 0)
@@ -227,7 +227,7 @@ static int l_sendfile(lua_State *L)
     if (r == 0)
         r = h1_before_data(&x->framing, &x->out, length, &muted);
     if (r == HTTP_TOO_LONG)
-        return luaL_error(L, "the body is longer than the Content-Length that was sent");
+        return luaL_error(L, "response body is longer than its Content-Length");
     if (r < 0) {
         http_exchange_cut(x, r, 0);
         return face_return(L, t, face_error(L, r));

@@ -81,7 +81,7 @@ static int l_forward_response(lua_State *L)
     struct conn *c = l_conn_test(L, 4);
     luaL_argcheck(L, c && c->kind == CONN_STREAM, 4, "connection expected");
     if (forward_response_has_begun(x) || !forward_response_is_free(x))
-        return luaL_error(L, "the response was sent already");
+        return luaL_error(L, "response has already been sent");
     int r = forward_response(x, reader, c);
     if (r < 0)
         return face_error(L, r);
@@ -95,7 +95,7 @@ static int l_forward_interim(lua_State *L)
     struct http_exchange *x = l_http_current(L);
     const struct http_reader *reader = l_http_reader(L, 3);
     if (!forward_response_is_free(x))
-        return luaL_error(L, "another task writes this response");
+        return luaL_error(L, "another task is writing this response");
     return face_result(L, forward_response_interim(x, reader));
 }
 

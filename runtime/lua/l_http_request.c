@@ -187,13 +187,13 @@ static int l_hijack(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
     if (x->framing.phase != HTTP_UNSENT && !x->framing.tunnel)
-        return luaL_error(L, "the response has begun already");
+        return luaL_error(L, "response has already begun");
     if (x->conn->c.closed)
         return face_error(L, ERR_CLOSED);
     if (x->failure)
         return l_http_failed(L, x);
     if (http_conn_in_use(x->conn))
-        return luaL_error(L, "another task uses this request's connection");
+        return luaL_error(L, "another task is using this request's connection");
     int r = http_server_flush(x);
     if (r == -EAGAIN) {
         lua_pushboolean(L, 0);

@@ -55,7 +55,7 @@ static int add_fields(lua_State *L, int idx, struct http_exchange *x, size_t bef
             return refuse(L, x, before, "invalid value of header '%s'", name);
         int r = add_field(x, name, name_length, value, n);
         if (r == HTTP_BAD_FIELD)
-            return refuse(L, x, before, "header '%s' is the server's to set", name);
+            return refuse(L, x, before, "header '%s' is set by the server", name);
         lua_pop(L, 2);
         if (r < 0)
             return r;
@@ -66,7 +66,7 @@ static int check_status(lua_State *L, int idx)
 {
     lua_Number status = lua_tonumber(L, idx);
     if (!(status >= 200 && status <= 999) || status != (int)status)
-        luaL_error(L, "a status from 200 to 999 expected, got %s",
+        luaL_error(L, "status must be a whole number from 200 to 999, got %s",
                    lua_isstring(L, idx) ? lua_tostring(L, idx) : luaL_typename(L, idx));
     return (int)status;
 }
@@ -104,7 +104,7 @@ static struct http_exchange *writable(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
     if (x->conn->c.side[POLL_W].holder)
-        luaL_error(L, "another task writes this response");
+        luaL_error(L, "another task is writing this response");
     return x;
 }
 
@@ -116,11 +116,11 @@ static int l_send(lua_State *L)
     int status = check_status(L, 3);
     const char *body = lua_tolstring(L, 4, &n);
     if (!body)
-        return luaL_error(L, "a body of text expected, got %s", luaL_typename(L, 4));
+        return luaL_error(L, "body must be a string or number, got %s", luaL_typename(L, 4));
     if (x->failure)
         return l_http_failed(L, x);
     if (x->framing.phase != HTTP_UNSENT)
-        return luaL_error(L, "the response was sent already");
+        return luaL_error(L, "response has already been sent");
     if (n > INLINE_MAX && !x->peer.head && sched_canceled(face_task(L, face_ctx(L))))
         return face_error(L, ERR_CANCELED); /* while none of it has left: there may be another answer */
     int r = put_head(L, x, status, (int64_t)n, 5, 6);
@@ -152,7 +152,7 @@ static int l_begin(lua_State *L)
     if (x->failure)
         return l_http_failed(L, x);
     if (x->framing.phase != HTTP_UNSENT)
-        return luaL_error(L, "the response was sent already");
+        return luaL_error(L, "response has already been sent");
     http_server_flush_later(x);
     return face_result(L, put_head(L, x, status, length, 5, 6));
 }
@@ -165,16 +165,16 @@ static int l_write(lua_State *L)
     bool muted;
     const char *data = lua_tolstring(L, 3, &n);
     if (!data)
-        return luaL_error(L, "text to write expected, got %s", luaL_typename(L, 3));
+        return luaL_error(L, "data must be a string or number, got %s", luaL_typename(L, 3));
     if (x->failure)
         return l_http_failed(L, x);
     if (x->framing.phase != HTTP_IN_BODY)
-        return luaL_error(L, "the response is over, or has not begun");
+        return luaL_error(L, "response has not begun, or has already finished");
     uint64_t total = x->framing.total;
     size_t before = buf_len(&x->out);
     int r = h1_before_data(&x->framing, &x->out, n, &muted);
     if (r == HTTP_TOO_LONG)
-        return luaL_error(L, "the body is longer than the Content-Length that was sent");
+        return luaL_error(L, "response body is longer than its Content-Length");
     if (r == 0 && !muted && n <= INLINE_MAX)
         r = buf_append(&x->out, data, n);
     if (r == 0 && (n <= INLINE_MAX || muted))
@@ -200,7 +200,7 @@ static int l_finish(lua_State *L)
     if (x->failure)
         return l_http_failed(L, x);
     if (x->framing.phase != HTTP_IN_BODY)
-        return luaL_error(L, "the response is over, or has not begun");
+        return luaL_error(L, "response has not begun, or has already finished");
     int r = h1_finish(&x->framing, &x->out);
     http_server_flush_later(x);
     if (r == 0)
@@ -233,7 +233,7 @@ static int l_failure(lua_State *L)
     const struct http_exchange *x = l_http_current(L);
     if (!x->failure)
         return 0;
-    lua_pushstring(L, x->failure == HTTP_TOO_SHORT ? "the body is too short" : errors_text(x->failure));
+    lua_pushstring(L, x->failure == HTTP_TOO_SHORT ? "response body is too short" : errors_text(x->failure));
     if (!errors_errno(x->failure))
         return 1;
     lua_pushinteger(L, errors_errno(x->failure));

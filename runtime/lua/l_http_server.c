@@ -87,7 +87,7 @@ static int l_server(lua_State *L)
     int r = listener->side[POLL_R].holder ? -EBUSY
                                           : http_listen_open(&f->server, &cx->loop, listener, &l_http_face, &most);
     if (r == -EBUSY)
-        return luaL_error(L, "somebody accepts on this listener");
+        return luaL_error(L, "another task is already accepting on this listener");
     return r < 0 ? face_error(L, r) : 1;
 }
 
@@ -99,7 +99,7 @@ static int l_keep(lua_State *L)
     struct task *t = face_task(L, face_ctx(L));
     int64_t pause = face_deadline_in(L, 2, face_ctx(L));
     if (s->keeper)
-        return luaL_error(L, "this server runs already");
+        return luaL_error(L, "server is already running");
     int r = http_keeper_wait(s, t, pause > 0 ? pause : 0);
     if (r == SCHED_PARKED)
         return face_park(L, t);

@@ -41,7 +41,7 @@ static int check_descriptor(lua_State *L, int idx)
 {
     lua_Number n = lua_type(L, idx) == LUA_TNUMBER ? lua_tonumber(L, idx) : -1;
     if (!(n >= 0 && n <= INT_MAX && n == (int)n))
-        luaL_argerror(L, 2, "descriptor: whole number of at least 0 expected");
+        luaL_argerror(L, 2, "descriptor must be a whole number of at least 0");
     return (int)n;
 }
 

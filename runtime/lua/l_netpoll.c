@@ -42,7 +42,7 @@ static int check_mode(lua_State *L, int idx)
 static int result(lua_State *L, int r)
 {
     if (r == -EBUSY)
-        return luaL_error(L, "double wait: another task waits there already");
+        return luaL_error(L, "double wait: another task is already waiting");
     return face_result(L, r);
 }
 
@@ -152,11 +152,11 @@ static int l_close(lua_State *L)
 {
     struct poll_face *f = self(L);
     if (!f->pd)
-        return luaL_error(L, "pollDesc is closed already");
+        return luaL_error(L, "pollDesc is already closed");
     if (parked(f->pd, POLL_R) || parked(f->pd, POLL_W))
         return luaL_error(L, "pollDesc has a task parked on it: unblock it first");
     if (!f->pd->closing)
-        return luaL_error(L, "pollDesc is closed without unblock");
+        return luaL_error(L, "pollDesc must be unblocked before it is closed");
     give_back(f);
     return 0;
 }

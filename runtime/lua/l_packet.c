@@ -244,7 +244,7 @@ static int l_send_many(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 3);
     size_t count = lua_objlen(L, 2);
-    luaL_argcheck(L, count <= SEND_MOST, 2, "more than 1024 datagrams");
+    luaL_argcheck(L, count <= SEND_MOST, 2, "at most 1024 datagrams expected");
     luaL_argcheck(L, lua_isnil(L, 3) || lua_istable(L, 3) || lua_type(L, 3) == LUA_TSTRING, 3,
                   "string or table expected");
     luaL_checkstack(L, 2 * (int)count + LUA_MINSTACK, "too many datagrams");

@@ -153,9 +153,9 @@ static void yielded_astray(lua_State *L, struct ctx *cx, struct task *t)
     bool waiting = t->state != TASK_RUNNING;
     if (waiting)
         face_unpark(t);
-    lua_pushstring(L, waiting ? "a generator's wait was not passed on: it was resumed behind moonpark's "
-                                "back (by a coroutine.resume taken before moonpark was loaded?)"
-                              : "coroutine.yield called in a task, outside of any generator: "
+    lua_pushstring(L, waiting ? "a generator's wait was lost: the generator was resumed without moonpark's "
+                                "knowledge (by a coroutine.resume saved before moonpark was loaded?)"
+                              : "coroutine.yield called in a task, outside any generator: "
                                 "use moonpark.yield()");
     failed(L, cx, t);
 }
@@ -325,7 +325,7 @@ static void recover(lua_State *L, struct ctx *cx)
             keep_error(L, t); /* this one stands for what could not be kept */
         end_failed(L, cx, t);
     } else {
-        report("error while a task ended", message);
+        report("error while a task was ending", message);
         end_anyhow(L, cx, t);
     }
 }
@@ -374,7 +374,7 @@ static int l_run(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
     if (cx->L)
-        return luaL_error(L, "moonpark.run: the loop is running already");
+        return luaL_error(L, "moonpark.run: the loop is already running");
     luaL_checktype(L, 1, LUA_TFUNCTION);
     cx->loop.run = run_task;
     cx->loop.woken = deliver_signal;
@@ -393,7 +393,7 @@ static int l_go_on(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
     if (cx->L)
-        return luaL_error(L, "the loop is running already");
+        return luaL_error(L, "the loop is already running");
     int r = run_turns(L, cx);
     if (r < 0)
         return luaL_error(L, "moonpark.run: the poller failed: %s", errors_text(r));

@@ -54,7 +54,7 @@ static void read_case(lua_State *L, struct select_case *sc, int place)
     struct chan *ch = l_chan_test(L, -2);
     struct conn *c = ch ? NULL : l_conn_test(L, -2);
     if (!ch && !c)
-        luaL_error(L, "select: a case is {channel}, {channel, value} or {connection, \"r\" or \"w\"}");
+        luaL_error(L, "select: a case must be {channel}, {channel, value} or {connection, \"r\" or \"w\"}");
     sc->object = ch ? (void *)ch : (void *)c;
     sc->type = c ? CASE_CONN : lua_isnil(L, -1) ? CASE_RECV : CASE_SEND;
     if (c)
@@ -79,7 +79,7 @@ static struct selection *read_cases(lua_State *L, struct ctx *cx)
         sc->waiter.value = FACE_ARGUMENT + ARG_VALUE + ARGS_A_CASE * (int)i;
         list_init(&sc->waiter.link);
         lua_rawgeti(L, 1, (int)i + 1);
-        luaL_argcheck(L, lua_istable(L, -1), 1, "a case is a table");
+        luaL_argcheck(L, lua_istable(L, -1), 1, "a case must be a table");
         read_case(L, sc, 1 + ARG_OBJECT + ARGS_A_CASE * (int)i);
         lua_pop(L, 1);
     }

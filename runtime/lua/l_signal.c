@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char fault[] = "it tells of a fault, and a handler that returned would meet it again";
+static const char fault[] = "it reports a fault, which would repeat as soon as a handler returned";
 static const char never[] = "the system does not allow it";
 
 static const struct signal_row {
@@ -18,7 +18,7 @@ static const struct signal_row {
     int number;
     const char *kept; /* why it cannot be subscribed to */
 } rows[] = {
-    {"ABRT", SIGABRT, "it ends the process where a promise was broken"},
+    {"ABRT", SIGABRT, "it ends the process when an assertion fails"},
     {"ALRM", SIGALRM, NULL},
     {"BUS", SIGBUS, fault},
     {"CHLD", SIGCHLD, NULL},
@@ -30,7 +30,7 @@ static const struct signal_row {
     {"KILL", SIGKILL, never},
     {"PIPE", SIGPIPE, NULL},
     {"POLL", SIGPOLL, NULL},
-    {"PROF", SIGPROF, "LuaJIT's profiler has it"},
+    {"PROF", SIGPROF, "LuaJIT's profiler uses it"},
     {"QUIT", SIGQUIT, NULL},
     {"SEGV", SIGSEGV, fault},
     {"STOP", SIGSTOP, never},
@@ -43,7 +43,7 @@ static const struct signal_row {
     {"URG", SIGURG, NULL},
     {"USR1", SIGUSR1, NULL},
     {"USR2", SIGUSR2, NULL},
-    {"VTALRM", SIGVTALRM, "moonpark.testing stops a test with it that computes without end"},
+    {"VTALRM", SIGVTALRM, "moonpark.testing uses it to stop a test that never waits"},
     {"WINCH", SIGWINCH, NULL},
     {"XCPU", SIGXCPU, NULL},
     {"XFSZ", SIGXFSZ, NULL},

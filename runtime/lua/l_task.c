@@ -403,7 +403,7 @@ static int l_scope_open(lua_State *L)
 static int l_scope_close(lua_State *L)
 {
     struct scope_face *f = scope_self(L, 1);
-    luaL_argcheck(L, !f->scope || !sched_scope_joined(f->scope), 1, "its task waits for its children");
+    luaL_argcheck(L, !f->scope || !sched_scope_joined(f->scope), 1, "the scope is already waiting for its children");
     bool delivered = f->scope && f->scope->delivered;
     if (f->scope)
         sched_scope_close(f->scope);
@@ -546,7 +546,7 @@ static int l_scope_join(lua_State *L)
     struct scope_face *f = scope_self(L, 1);
     struct task *t = face_task(L, cx);
     luaL_argcheck(L, f->scope, 1, "the scope is closed");
-    luaL_argcheck(L, f->scope->owner == t, 1, "another task's scope");
+    luaL_argcheck(L, f->scope->owner == t, 1, "the scope belongs to another task");
     if (sched_scope_join(f->scope) == SCHED_PARKED)
         return face_park(L, t);
     lua_pushboolean(L, 1);

@@ -89,7 +89,7 @@ static int number_of(lua_State *L, int idx, int item)
     bool number = lua_type(L, idx) == LUA_TNUMBER;
     lua_Number n = number ? lua_tonumber(L, idx) : -1;
     if (!(n >= 0 && n <= INT_MAX && n == (int)n)) {
-        const char *got = number ? "no whole number" : luaL_typename(L, idx);
+        const char *got = number ? "an invalid number" : luaL_typename(L, idx);
         luaL_argerror(L, 3, lua_pushfstring(L, "number, descriptor or connection expected as descriptor %d, got %s",
                                             item, got));
     }

@@ -44,7 +44,7 @@ describe("moonpark check", function()
     local a, b = write(folder .. "/a.lua", "x x"), write(folder .. "/b.lua", "\nprint(nobody)")
     local r = process.run(process.moonpark("check", a, b))
     assert.equal(1, r.status)
-    assert.equal(("%s:1: '=' expected near 'x'\n%s:2: global 'nobody' is read, but nothing defines it\n"):format(a, b),
+    assert.equal(("%s:1: '=' expected near 'x'\n%s:2: global 'nobody' is read but never defined\n"):format(a, b),
       r.out)
     r = process.run(process.moonpark("check", folder .. "/none.lua", a))
     assert.equal(2, r.status)
@@ -55,7 +55,7 @@ describe("moonpark check", function()
 
   it("leaves lines out whose comment says so", function()
     assert.equal("", found "print(nobody) -- moonpark: ignore\nprint(nobody) -- moonpark: ignore: because")
-    assert.equal("2: global 'nobody' is read, but nothing defines it\n",
+    assert.equal("2: global 'nobody' is read but never defined\n",
       found "-- moonpark: ignore\nprint(nobody)")
   end)
 
@@ -72,11 +72,11 @@ describe("moonpark check", function()
 
   describe("globals:", function()
     it("tells one that nobody defines, and which was meant", function()
-      assert.equal("2: global 'moonprak' is read, but nothing defines it (did you mean 'moonpark'?)\n",
+      assert.equal("2: global 'moonprak' is read but never defined (did you mean 'moonpark'?)\n",
         found "\nmoonprak.go(print)")
-      assert.equal("1: global 'moonpark' is read, but nothing defines it (require \"moonpark\")\n",
+      assert.equal("1: global 'moonpark' is read but never defined (require \"moonpark\")\n",
         found "moonpark.go(print)")
-      assert.equal("1: global 'prnit' is read, but nothing defines it (did you mean 'print'?)\n",
+      assert.equal("1: global 'prnit' is read but never defined (did you mean 'print'?)\n",
         found "local function f() return function() prnit() end end f()")
     end)
 
@@ -151,11 +151,11 @@ describe("moonpark check", function()
     it("tells a method that is called with a dot", function()
       for _, maker in ipairs { "local c = net.dial('x')", "local c = assert(net.dial('x'))",
         "local l = net.listen('x') local c, err = l:accept() print(err)" } do
-        assert.equal("2: c.write(...) lacks its object: c:write(...)\n", in_script(maker .. "\nc.write('x')"))
+        assert.equal("2: c.write(...) is missing its object: use c:write(...)\n", in_script(maker .. "\nc.write('x')"))
       end
-      assert.equal("1: c.read(...) lacks its object: c:read(...)\n",
+      assert.equal("1: c.read(...) is missing its object: use c:read(...)\n",
         in_script "local l = net.listen 'x' for c in l:accepts() do c.read() end")
-      assert.equal("1: c.read(...) lacks its object: c:read(...)\n",
+      assert.equal("1: c.read(...) is missing its object: use c:read(...)\n",
         in_script "local l = net.listen 'x' l:serve(function(c) c.read() end)")
     end)
 
@@ -173,13 +173,13 @@ describe("moonpark check", function()
 
   describe("the loop:", function()
     it("warns of calls for which all tasks wait", function()
-      assert.equal("1: warning: os.execute makes the whole loop wait: use moonpark.process\n",
+      assert.equal("1: warning: os.execute blocks the whole loop: use moonpark.process\n",
         in_script "os.execute 'ls'")
-      assert.equal("1: warning: io.popen makes the whole loop wait: use moonpark.process\n",
+      assert.equal("1: warning: io.popen blocks the whole loop: use moonpark.process\n",
         in_script "io.popen('ls')")
-      assert.matches("^1: warning: io%.read makes", in_script "io.read()")
-      assert.matches("^1: warning: io%.stdin:read makes", in_script "io.stdin:read()")
-      assert.equal("1: warning: 'socket' makes the whole loop wait: use moonpark.net\n",
+      assert.matches("^1: warning: io%.read blocks", in_script "io.read()")
+      assert.matches("^1: warning: io%.stdin:read blocks", in_script "io.stdin:read()")
+      assert.equal("1: warning: 'socket' blocks the whole loop: use moonpark.net\n",
         in_script "print(require 'socket')")
     end)
 
@@ -192,11 +192,11 @@ describe("moonpark check", function()
     end)
 
     it("tells moonpark.go of a call that returns no function", function()
-      assert.equal("1: moonpark.go(f(...)) runs it here and starts what it returns: moonpark.go(f, ...)\n",
+      assert.equal("1: moonpark.go(f(...)) calls it here and starts what it returns: use moonpark.go(f, ...)\n",
         in_script "local function f() print(1) end moonpark.go(f())")
-      assert.equal("1: moonpark.go(moonpark.sleep(...)) runs it here and starts what it returns: " ..
+      assert.equal("1: moonpark.go(moonpark.sleep(...)) calls it here and starts what it returns: use " ..
         "moonpark.go(moonpark.sleep, ...)\n", in_script "moonpark.go(moonpark.sleep(1))")
-      assert.equal("1: moonpark.go(l:serve(...)) runs it here and starts what it returns: " ..
+      assert.equal("1: moonpark.go(l:serve(...)) calls it here and starts what it returns: use " ..
         "moonpark.go(l.serve, l, ...)\n", in_script "local l = net.listen 'x' moonpark.go(l:serve(print))")
     end)
 

@@ -46,7 +46,7 @@ describe("moonpark -i without a terminal", function()
       { stdin = true })
     local status, out, err = child:wait()
     assert.same({ 1, "" }, { status, out })
-    assert.matches("^moonpark: the standard input cannot be waited for: file exists\n", err)
+    assert.matches("^moonpark: cannot wait for the standard input: file exists\n", err)
   end)
 
   it("comes after -e, -l and the script, whose globals it has", function()

@@ -36,7 +36,7 @@ for _, editor in ipairs { "readline", "edit", "off" } do
       env = env or {}
       env.MOONPARK_EDITING = editor
       child = terminal.start("exec " .. terminal.command("-i", ...), env)
-      child:expect "Ctrl-D ends\r\n"
+      child:expect "Ctrl-D exits\r\n"
       child:expect "> "
       return child
     end
@@ -109,7 +109,7 @@ for _, editor in ipairs { "readline", "edit", "off" } do
       child:write "\3"
       child:expect "canceled\r\n"
       child:write "\3"
-      child:expect '"stdin" goes on\r\n'
+      child:expect '"stdin" continues\r\n'
       child:expect "> "
       assert.equal(0, leave())
     end)
@@ -239,7 +239,7 @@ describe("moonpark -i at a terminal", function()
   it("has its own prompt where _PROMPT cannot be told", function()
     local child = terminal.start(terminal.command("-i", "-e", "_PROMPT = setmetatable({}, { __tostring = error })"),
       { MOONPARK_EDITING = "off" })
-    child:expect "ends\r\n> "
+    child:expect "exits\r\n> "
     child:write "\4"
     assert.equal(0, (child:wait()))
   end)

@@ -54,7 +54,7 @@ describe("the command's words", function()
     local hints = {
       ["--grac"] = "did you mean '--grace'?",
       ["--verison"] = "did you mean '--version'?",
-      ["-jv"] = "an option of LuaJIT's own? luajit -jv \"$(command -v moonpark)\" ...",
+      ["-jv"] = "is it an option of LuaJIT? luajit -jv \"$(command -v moonpark)\" ...",
     }
     for word, hint in pairs(hints) do
       local r = command(word)

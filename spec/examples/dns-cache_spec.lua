@@ -240,7 +240,7 @@ describe("examples/dns-cache.lua", function()
       assert.equal(("dns-cache: no host:port: %s\n"):format(upstream), complaint("--upstream", upstream))
     end
     for _, seconds in ipairs { "0", "-1", "nan", "inf" } do
-      assert.equal("dns-cache: --timeout must be a number of seconds above 0\n",
+      assert.equal("dns-cache: --timeout must be a positive number of seconds\n",
         complaint("--upstream", "127.0.0.1:53", "--timeout", seconds))
     end
     for _, count in ipairs { "-1", "1.5", "nan", "inf" } do

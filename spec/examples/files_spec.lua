@@ -106,7 +106,7 @@ describe("moonpark serve", function()
 
   local function serve(...)
     local child = process.start(process.moonpark("serve", "--address", "127.0.0.1:0", ...))
-    local address = (child:line() or ""):match("^serving .+ at http://(127%.0%.0%.1:%d+)/, Ctrl%-C ends it$")
+    local address = (child:line() or ""):match("^serving .+ at http://(127%.0%.0%.1:%d+)/, Ctrl%-C stops it$")
     assert(address, "it did not say where it listens")
     return { child = child, address = address }
   end

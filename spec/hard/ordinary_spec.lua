@@ -19,7 +19,7 @@ local left_out = {
     "SIGQUIT and SIGUSR1",                                  -- sight: a turn is one task here
   },
   ["fault"] = {
-    "resumed behind moonpark's back",                       -- pieces: its read has to wait here
+    "resumed without moonpark's knowledge",                       -- pieces: its read has to wait here
   },
   ["http/server"] = {
     "pipelined requests leaves in one write",               -- pieces
@@ -66,6 +66,7 @@ local left_out = {
   },
   ["http/upload"] = {
     "is no whole one for the server",                       -- volume
+    "before its last chunk is written",                     -- pieces: the reset is met within it
   },
   ["http/idle"] = {
     "leave in one write",                                   -- pieces

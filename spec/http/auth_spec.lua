@@ -85,9 +85,9 @@ describe("http.basic_auth", function()
     end
     local want = "basic_auth: a realm and either users or check expected"
     assert.same({ want, want, want }, { misuse(nil), misuse { realm = "x" }, misuse { users = {}, check = print } })
-    assert.equal("realm: a text of printable ASCII expected", misuse { realm = "a\r\nb", users = {} })
-    assert.equal("realm: a text of printable ASCII expected", misuse { users = {} })
-    want = "users: {name = password} expected, names without ':'"
+    assert.equal("basic_auth: option 'realm' must be printable ASCII", misuse { realm = "a\r\nb", users = {} })
+    assert.equal("basic_auth: option 'realm' must be printable ASCII", misuse { users = {} })
+    want = "basic_auth: option 'users' must map names without ':' to passwords"
     assert.same({ want, want },
       { misuse { realm = "", users = { ["a:b"] = "" } }, misuse { realm = "", users = { "a" } } })
   end)

@@ -65,9 +65,9 @@ describe("http.request", function()
         return text
       end
     end
-    assert.same({ nil, "the body is longer than its length" },
+    assert.same({ nil, "body is longer than its Content-Length" },
       { http.post(server.url, { body = of "abcd", length = 3 }) })
-    assert.same({ nil, "the body is shorter than its length" },
+    assert.same({ nil, "body is shorter than its Content-Length" },
       { http.post(server.url, { body = of "ab", length = 3 }) })
   end)
 

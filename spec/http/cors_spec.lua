@@ -85,14 +85,14 @@ describe("http.cors", function()
     local function misuse(options)
       return select(2, pcall(function() http.cors(options) end)):match("cors_spec%.lua:%d+: (.*)")
     end
-    local any = "credentials: name the origins, any page at all could use them with '*'"
+    local any = "cors: option 'credentials' needs named origins: with '*' any page could use them"
     assert.equal(any, misuse { credentials = true })
     assert.equal(any, misuse { credentials = true, origins = "*" })
-    assert.equal("headers: '*' means nothing together with credentials",
+    assert.equal("cors: option 'headers' cannot be '*' when credentials are allowed",
       misuse { credentials = true, origins = A, headers = "*" })
-    assert.equal("origins: '*' stands alone", misuse { origins = { A, "*" } })
-    assert.equal('origins: "https://host" without a path expected, got "https://a.example/"',
+    assert.equal("cors: option 'origins': '*' cannot be combined with other origins", misuse { origins = { A, "*" } })
+    assert.equal('cors: option \'origins\' must hold "https://host" without a path, not "https://a.example/"',
       misuse { origins = A .. "/" })
-    assert.equal("origins: '*', a list or a function expected", misuse { origins = 1 })
+    assert.equal("cors: option 'origins' must be '*', a string, a list or a function", misuse { origins = 1 })
   end)
 end)

@@ -228,7 +228,7 @@ describe("a response that is cut off in the middle", function()
       assert(res:write "abc")
       for _, call in ipairs { function() res:finish() end, function() res:write "de" end, function() res:finish() end,
         function() res:send "x" end } do
-        assert.equal("the body is shorter than the Content-Length that was sent",
+        assert.equal("response body is shorter than its Content-Length",
           (select(2, pcall(call)):gsub("^spec/http/cut_spec.lua:%d+: ", "")))
       end
     end)
@@ -350,7 +350,9 @@ describe("a compressed stream", function()
       local got = cut.received(client)
       client:close()
       servers.stop_all()
-      for i = 1, 2 do assert.matches("^spec/http/cut_spec.lua:%d+: another task writes this response$", wrong[i]) end
+      for i = 1, 2 do
+        assert.matches("^spec/http/cut_spec.lua:%d+: another task is writing this response$", wrong[i])
+      end
       local decoder, parts = decode.new(coding), {}
       decoder:push(got.body)
       for data in function() return decoder:pull() end do parts[#parts + 1] = data end
@@ -373,7 +375,7 @@ describe("a compressed stream", function()
     local decoder = decode.new "gzip"
     decoder:push(answer.body)
     assert.equal("first last", decoder:pull())
-    assert.matches("the response was sent already", wrong)
+    assert.matches("response has already been sent", wrong)
   end)
 
   it("whose encoder fails is cut off, whatever its handler does", function()

@@ -96,7 +96,7 @@ describe("a date", function()
     assert.equal("a=b; Expires=Mon, 01 Jan 1601 00:00:00 GMT", expires(-11644473600))
     assert.equal("a=b; Expires=Fri, 31 Dec 9999 23:59:59 GMT", expires(253402300799.5))
     for _, seconds in ipairs { -11644473601, 253402300800, 0 / 0, math.huge, -math.huge } do
-      assert.error_matches(function() expires(seconds) end, "expires of a cookie: seconds since 1970 expected")
+      assert.error_matches(function() expires(seconds) end, "cookie option 'expires' must be seconds since 1970")
     end
   end)
 end)

@@ -55,7 +55,8 @@ describe("the pages on HTTP", function()
   -- Which objects have methods: file, class, and how a page writes its object.
   local classes = {
     { "http/request", "Request", "req" }, { "http/response", "Response", "res" }, { "http/router", "Router", "app" },
-    { "http/server", "Server", "server" }, { "http/client", "Client", "client" }, { "http/client_response", "Answer", "answer" },
+    { "http/server", "Server", "server" }, { "http/client", "Client", "client" },
+    { "http/client_response", "Answer", "answer" },
     { "http/events", "Events", "events" }, { "http/multipart", "Part", "part" }, { "http/proxy", "Proxy", "proxy" },
   }
 
@@ -90,10 +91,9 @@ describe("the pages on HTTP", function()
       if not (all:find("`" .. name .. "`", 1, true) or code:find("%f[%w_]" .. name .. " =") or
         code:find("%f[%w_]" .. name .. "%s*[,}]")) then missing[#missing + 1] = file .. ": " .. name end
     end
-    for _, file in ipairs { "http", "http/server", "http/client", "http/client_request", "http/pool", "http/proxy", "http/static",
-      "http/file_response", "http/events", "http/multipart", "http/fields",
-      "http/auth", "http/compress", "http/cors", "http/logger",
-      "http/request_id" } do
+    for _, file in ipairs { "http", "http/server", "http/client", "http/client_request", "http/pool", "http/proxy",
+      "http/static", "http/file_response", "http/events", "http/multipart", "http/fields", "http/auth", "http/compress",
+      "http/cors", "http/logger", "http/request_id" } do
       local text = source(file)
       for name in text:gmatch("%f[%w_]options%.([%l_]+)") do want(file, name) end
       for _, list in ipairs { "known", "defaults", "of_clients" } do

@@ -27,7 +27,7 @@ describe("a request that is over", function()
         for _, use in ipairs { function() return old.req.headers end, function() old.res:send("no") end,
           function() old.req:read() end, function() old.req:hijack() end } do
           local ok, err = pcall(use)
-          assert(not ok and err:find("this request is over"), err)
+          assert(not ok and err:find("request has already finished"), err)
         end
       end
       assert.equal(200, status_of(conn, GET))
@@ -54,7 +54,7 @@ describe("a response that has begun already", function()
     end, nil, function(conn) assert.equal(200, status_of(conn, GET)) end)
     assert.equal(0, told.left)
     for _, name in ipairs { "hijack", "file", "no such file", "events", "begin" } do
-      assert.matches("^[^:]*ending_spec%.lua:%d+: the response ", told[name], nil, name)
+      assert.matches("^[^:]*ending_spec%.lua:%d+: response ", told[name], nil, name)
     end
   end)
 end)
@@ -315,7 +315,7 @@ describe("hijack", function()
       message = select(2, pcall(req.hijack, req))
     end, nil, function(conn)
       assert.equal(200, status_of(conn, GET))
-      assert.is_truthy(message:find("the response has begun already"))
+      assert.is_truthy(message:find("response has already begun"))
     end)
   end)
 
@@ -397,7 +397,8 @@ describe("shutdown", function()
           return result
         end)
         assert.is_false(ok)
-        assert.equal("seconds expected, got " .. tostring(bad), err:match("^spec/http/ending_spec.lua:%d+: (.*)"))
+        assert.equal("number of seconds expected, got " .. tostring(bad),
+          err:match("^spec/http/ending_spec.lua:%d+: (.*)"))
       end
       assert.equal(200, status_of(conn, GET))
     end)
@@ -478,11 +479,11 @@ describe("a server", function()
       end
     end
     local address = "127.0.0.1:0"
-    refused("an address or a listener expected", plain)
+    refused("address or listener expected", plain)
     refused("a table of options expected, got string", plain, address)
-    refused("a handler expected, got nil", nil, { address = address })
-    refused("a handler expected, got string", "plain", { address = address })
-    refused("an address or a listener expected", plain, {})
+    refused("handler expected, got nil", nil, { address = address })
+    refused("handler expected, got string", "plain", { address = address })
+    refused("address or listener expected", plain, {})
     refused("unknown option 'max_bdy'; did you mean 'max_body'%?", plain, { address = address, max_bdy = 1 })
     refused("option 'max_body' must be a whole number of at least 0, not a string", plain,
       { address = address, max_body = "1" })
@@ -516,7 +517,7 @@ describe("a server", function()
     for _, wait in ipairs { function() listener:accept() end, function() moonpark.select { { listener, "r" } } end } do
       local waiting = support.parked(wait)
       assert.has_error(function() http_module.server(plain, { listener = listener }) end,
-        "somebody accepts on this listener")
+        "another task is already accepting on this listener")
       waiting:cancel()
       waiting:join()
     end
@@ -568,7 +569,7 @@ describe("a server", function()
         support.settle()
         dump = moonpark.dump()
       until dump:find("parked in write on tcp " .. server.address, 1, true)
-      assert.is_truthy(dump:find('"answers to 127.0.0.1:', 1, true), dump)
+      assert.is_truthy(dump:find('"response to 127.0.0.1:', 1, true), dump)
     end)
   end)
 

@@ -55,7 +55,7 @@ describe("res:events", function()
       for _, wrong in ipairs { {}, false, print } do
         local ok, err = pcall(function() events:comment(wrong) end)
         assert.is_false(ok)
-        assert.matches("^[^\n]-events_spec.lua:%d+: comment: a text or a number expected, got " .. type(wrong), err)
+        assert.matches("^[^\n]-events_spec.lua:%d+: comment: a string or a number expected, got " .. type(wrong), err)
       end
     end))
   end)
@@ -93,9 +93,9 @@ describe("res:events", function()
     { "must be one line", { event = "a\nb" } }, { "must be one line", { id = "a\rb" } },
     { "must be one line", { id = "a\0b" } }, { "whole number of milliseconds", { retry = 1.5 } },
     { "whole number of milliseconds", { retry = -1 } }, { "whole number of milliseconds", { retry = "1" } },
-    { "unknown option 'dta'", { dta = "a" } }, { "a text or a table expected, got nil" },
-    { "a text or a table expected, got boolean", true }, { "a text or a table expected, got function", print },
-    { "an event needs data, an id, a name or a time to retry after", {} },
+    { "unknown option 'dta'", { dta = "a" } }, { "a string or a table expected, got nil" },
+    { "a string or a table expected, got boolean", true }, { "a string or a table expected, got function", print },
+    { "an event needs data, an id, a name or a retry time", {} },
     { "option 'data' must be a string or number, not a table", { data = { price = 5 } } },
     { "option 'data' must be a string or number, not a boolean", { data = false } },
     { "option 'data' must be a string or number, not a function", { data = print } },
@@ -122,7 +122,7 @@ describe("res:events", function()
 
   it("raises for options that it does not know", function()
     for text, options in pairs { ["unknown option 'hartbeat'"] = { hartbeat = 1 },
-      ["must be a number of seconds above 0"] = { heartbeat = 0 } } do
+      ["must be a positive number of seconds"] = { heartbeat = 0 } } do
       local ok, err
       support.served(function(_, res) ok, err = pcall(function() res:events(options) end) end,
         function(ask) ask("GET", "/") end)()

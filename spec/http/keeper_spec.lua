@@ -47,7 +47,7 @@ describe("an HTTP server that can start no worker", function()
   it("says so once, and again only when it has been able to since", function()
     conn:write(wire.GET)
     moonpark.sleep(100)
-    assert.equal("no worker could be started: no room", server:take_log())
+    assert.equal("cannot start a worker: no room", server:take_log())
     works = true
     assert.equal("ok", http.read_answer(conn).body)
     assert.equal("", server:take_log())

@@ -260,7 +260,7 @@ describe("multipart", function()
       local first, errors
       for found in http_multipart.parts(source_of { text }, "B", nil, function(err) errors = err end) do
         if first then
-          assert.same({ nil, "part is over" }, { first:read() })
+          assert.same({ nil, "part has already finished" }, { first:read() })
           assert.same({ nil, "part too long" }, { found:body(2) })
         end
         first = first or found

@@ -385,11 +385,11 @@ describe("http.proxy", function()
     end
     refused("https is not supported yet", "https://a")
     refused("invalid URL", "http://a b")
-    refused("a target has no query", "http://a/?b")
+    refused("a target must not have a query", "http://a/?b")
     refused("unknown option 'x'", "http://a", { x = 1 })
     refused("option 'forwarded' must be", "http://a", { forwarded = "y" })
     refused("option 'io_timeout' must be a number of at least 0, not %-1", "http://a", { io_timeout = -1 })
-    refused("option 'max_connections' must be a whole number of at least 1, not 1.5", "http://a",
+    refused("option 'max_connections' must be a positive whole number, not 1.5", "http://a",
       { max_connections = 1.5 })
     refused("option 'max_idle' must be a whole number of at least 0, not NaN", "http://a", { max_idle = 0 / 0 })
     for _, upgrade in ipairs { {}, { 1 }, "a b", { "a,b" }, 1 } do

@@ -258,7 +258,7 @@ describe("http.proxy, between client and target", function()
           local server, got = reading(read)
           assert.matches("^HTTP/1.1 500 ", raw(server, "POST / HTTP/1.1\r\nHost: me\r\nConnection: close\r\n" .. body))
           assert.is_nil(got())
-          assert.matches("http%.proxy: some of the body was read before", server.log[1])
+          assert.matches("http%.proxy: part of the body was already read", server.log[1])
         end
       end
     end)
@@ -292,7 +292,7 @@ describe("http.proxy, between client and target", function()
         stop()
         assert.equal(1, lines)
         assert.equal(1, #server.log)
-        assert.matches("^GET /x: the answer of [%d.:]+ was cut off: [%l ]+$", server.log[1])
+        assert.matches("^GET /x: the response from [%d.:]+ was cut off: [%l ]+$", server.log[1])
       end
     end)
 
@@ -357,7 +357,7 @@ describe("http.proxy, between client and target", function()
       assert.equal(0, server.pool.open)
       stop()
       assert.equal(1, #server.log)
-      assert.matches("the client did not take the answer: timeout$", server.log[1])
+      assert.matches("the client did not read the response: timeout$", server.log[1])
     end)
   end)
 
@@ -405,6 +405,24 @@ describe("http.proxy, between client and target", function()
       assert.equal(0, server.pool.open)
       assert.same({ "POST /up: the client's body was cut off: malformed message" }, server.log)
     end)
+  end)
+
+  it("answers 502 if the target is gone when the end of a chunked body is written", function()
+    local taken, ended = core.event(), core.event()
+    local target = peers.scripted(function(conn)
+      conn:read_until "1\r\nx\r\n"
+      taken:set()
+      ended:wait()
+      conn:setoption("linger", 0)
+      conn:close()
+    end)
+    local conn = dial(in_front_of(target))
+    conn:write "POST / HTTP/1.1\r\nHost: me\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+    taken:wait()
+    conn:write "0\r\n\r\n" -- the proxy hears of this first, then of the reset
+    ended:set()
+    assert.matches("^HTTP/1.1 502 ", conn:read_until "\r\n\r\n")
+    conn:close()
   end)
 
   it("lets a target be silent while a body goes up, behind an answer that has begun", function()

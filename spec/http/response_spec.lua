@@ -18,7 +18,7 @@ describe("a response", function()
       return true -- no tail call
     end)
     local found = server:ask("GET / HTTP/1.1")
-    local file, text = server:take_log():match("error in the handler of GET /: ([^:]+):%d+: ([^\n]*)")
+    local file, text = server:take_log():match("error in the handler for GET /: ([^:]+):%d+: ([^\n]*)")
     server:stop()
     assert.truthy(file and file:find("response_spec.lua", 1, true), tostring(file) .. " " .. tostring(text))
     return text, found.status
@@ -39,10 +39,11 @@ describe("a response", function()
     it("text and numbers only: the rest raises", function()
       for _, wrong in ipairs { {}, false, print } do
         local kind = type(wrong)
-        assert.equal("a body of text expected, got " .. kind, (misuse(function(_, res) res:send(wrong) end)))
-        assert.equal("text to write expected, got " .. kind, (misuse(function(_, res) res:fail(500, wrong) end)))
-        assert.equal("text to write expected, got " .. kind, (misuse(function(_, res) res:write(wrong) end)))
-        assert.equal("text to write expected, got " .. kind, (misuse(function(_, res) res:write("a", wrong) end)))
+        assert.equal("body must be a string or number, got " .. kind, (misuse(function(_, res) res:send(wrong) end)))
+        local want = "data must be a string or number, got " .. kind
+        assert.equal(want, (misuse(function(_, res) res:fail(500, wrong) end)))
+        assert.equal(want, (misuse(function(_, res) res:write(wrong) end)))
+        assert.equal(want, (misuse(function(_, res) res:write("a", wrong) end)))
       end
       assert.equal("404\n", answer(function(_, res) res:fail(404, 404) end).body)
     end)
@@ -261,22 +262,24 @@ describe("a response", function()
         local arguments = { ... }
         return (misuse(function(_, res) res:cookie(unpack(arguments, 1, 3)) end))
       end
-      assert.equal('invalid value of a cookie: "a;b"', bad("x", "a;b"))
-      assert.equal('invalid name of a cookie: "x y"', bad("x y", ""))
-      assert.equal('invalid value of a cookie: "a\\13\\nb"', bad("x", "a\r\nb"))
-      assert.equal("a cookie needs a name", bad("", ""))
-      assert.equal("value of a cookie: string expected, got nil", bad("x"))
-      assert.equal('invalid path of a cookie: "/;x"', bad("x", "", { path = "/;x" }))
-      assert.equal("unknown option 'httponly' of a cookie", bad("x", "", { httponly = true }))
-      assert.equal("same_site must be 'Strict', 'Lax' or 'None', got lax", bad("x", "", { same_site = "lax" }))
-      assert.equal("a cookie of same_site 'None' must be secure", bad("x", "", { same_site = "None" }))
+      assert.equal('invalid cookie value: "a;b"', bad("x", "a;b"))
+      assert.equal('invalid cookie name: "x y"', bad("x y", ""))
+      assert.equal('invalid cookie value: "a\\13\\nb"', bad("x", "a\r\nb"))
+      assert.equal("cookie name is empty", bad("", ""))
+      assert.equal("cookie value must be a string, got nil", bad("x"))
+      assert.equal('invalid cookie path: "/;x"', bad("x", "", { path = "/;x" }))
+      assert.equal("unknown cookie option 'httponly'", bad("x", "", { httponly = true }))
+      assert.equal("cookie option 'same_site' must be 'Strict', 'Lax' or 'None', got lax",
+        bad("x", "", { same_site = "lax" }))
+      assert.equal("cookie option 'same_site' 'None' needs 'secure'", bad("x", "", { same_site = "None" }))
     end)
 
     it("it says where the message ends in its own words", function()
-      assert.equal("Transfer-Encoding is written by the server",
+      assert.equal("header 'Transfer-Encoding' is set by the server",
         (misuse(function(_, res) res:set("Transfer-Encoding", "chunked") end)))
-      assert.equal("Connection can be set to 'close' only", (misuse(function(_, res) res:set("Connection", "x") end)))
-      assert.equal("a Content-Length in bytes expected, got -1",
+      assert.equal("header 'Connection' can only be set to 'close'",
+        (misuse(function(_, res) res:set("Connection", "x") end)))
+      assert.equal("header 'Content-Length' must be a whole number of bytes, got -1",
         (misuse(function(_, res) res:set("Content-Length", -1) end)))
     end)
 
@@ -287,33 +290,34 @@ describe("a response", function()
           res:send ""
         end))
       end
-      assert.equal("a status from 200 to 999 expected, got 99", status(99))
-      assert.equal("a status from 200 to 999 expected, got abc", status "abc")
-      assert.equal("a status from 200 to 999 expected, got 200.5", status(200.5))
-      assert.equal("a status from 200 to 999 expected, got table", status {})
-      assert.equal("a body of text expected, got table", (misuse(function(_, res) res:send {} end)))
-      assert.equal("a value of header 'X' expected, got boolean", (misuse(function(_, res) res:set("X", true) end)))
-      assert.equal("a header's name expected, got nil", (misuse(function(_, res) res:add(nil, "x") end)))
+      assert.equal("status must be a whole number from 200 to 999, got 99", status(99))
+      assert.equal("status must be a whole number from 200 to 999, got abc", status "abc")
+      assert.equal("status must be a whole number from 200 to 999, got 200.5", status(200.5))
+      assert.equal("status must be a whole number from 200 to 999, got table", status {})
+      assert.equal("body must be a string or number, got table", (misuse(function(_, res) res:send {} end)))
+      assert.equal("header 'X' must be a string or number, got boolean",
+        (misuse(function(_, res) res:set("X", true) end)))
+      assert.equal("header name must be a string, got nil", (misuse(function(_, res) res:add(nil, "x") end)))
     end)
 
     it("an argument is of another type", function()
       local function of(fn) return (misuse(fn)) end
-      assert.equal("a whole number of bytes of at least 0 expected, got x", of(function(req) req:body "x" end))
-      assert.equal("a whole number of bytes of at least 0 expected, got -1", of(function(req) req:json(-1) end))
-      assert.equal("a whole number of bytes of at least 0 expected, got nan", of(function(req) req:form(0 / 0) end))
-      assert.equal("a whole number of bytes of at least 1 expected, got 0", of(function(req) req:read(0) end))
-      assert.equal("a whole number of bytes of at least 1 expected, got 1.5", of(function(req) req:chunks(1.5) end))
-      assert.equal("a header's name expected, got nil", of(function(_, res) res:get() end))
-      assert.equal("a header's name expected, got nil", of(function(req) req:header() end))
-      assert.equal("a status from 200 to 999 expected, got x", of(function(_, res) res:fail "x" end))
-      assert.equal("a function expected, got number", of(function(_, res) res:after(5) end))
-      assert.equal("text to write expected, got table", of(function(_, res) res:write("a", {}) end))
+      assert.equal("max must be a whole number of at least 0, got x", of(function(req) req:body "x" end))
+      assert.equal("max must be a whole number of at least 0, got -1", of(function(req) req:json(-1) end))
+      assert.equal("max must be a whole number of at least 0, got nan", of(function(req) req:form(0 / 0) end))
+      assert.equal("max must be a whole number of at least 1, got 0", of(function(req) req:read(0) end))
+      assert.equal("max must be a whole number of at least 1, got 1.5", of(function(req) req:chunks(1.5) end))
+      assert.equal("header name must be a string, got nil", of(function(_, res) res:get() end))
+      assert.equal("header name must be a string, got nil", of(function(req) req:header() end))
+      assert.equal("status must be a whole number from 200 to 999, got x", of(function(_, res) res:fail "x" end))
+      assert.equal("function expected, got number", of(function(_, res) res:after(5) end))
+      assert.equal("data must be a string or number, got table", of(function(_, res) res:write("a", {}) end))
     end)
 
     it("a value is no JSON", function()
       local text, status = misuse(function(_, res) res:json { print } end)
       assert.same({ "Cannot serialise function: type not supported", 500 }, { text, status })
-      assert.equal("a list expected", (misuse(function(_, res) res:json_list { a = 1 } end)))
+      assert.equal("list expected", (misuse(function(_, res) res:json_list { a = 1 } end)))
     end)
   end)
 
@@ -326,22 +330,22 @@ describe("a response", function()
     end
 
     it("it is sent again", function()
-      assert.equal("the response was sent already", late(function(_, res)
+      assert.equal("response has already been sent", late(function(_, res)
         res:send "a"
         res:send "b"
       end))
-      assert.equal("the response was sent already", late(function(_, res)
+      assert.equal("response has already been sent", late(function(_, res)
         res:send "a"
         res:json {}
       end))
     end)
 
     it("more is written", function()
-      assert.equal("the response is over, or has not begun", late(function(_, res)
+      assert.equal("response has not begun, or has already finished", late(function(_, res)
         res:send "a"
         res:write "b"
       end))
-      assert.equal("the response is over, or has not begun", late(function(_, res)
+      assert.equal("response has not begun, or has already finished", late(function(_, res)
         res:write "a"
         res:finish()
         res:write "b"
@@ -349,7 +353,7 @@ describe("a response", function()
     end)
 
     it("more comes than was announced", function()
-      assert.equal("the body is longer than the Content-Length that was sent", late(function(_, res)
+      assert.equal("response body is longer than its Content-Length", late(function(_, res)
         res:begin(1)
         res:write "a"
         res:write "b"
@@ -364,7 +368,7 @@ describe("a response", function()
     end)
     local all = server:raw(support.request "GET / HTTP/1.1")
     assert.truthy(all:find("\r\n\r\nabc$"))
-    assert.truthy(server:take_log():find("shorter than the Content-Length", 1, true))
+    assert.truthy(server:take_log():find("shorter than its Content-Length", 1, true))
   end)
 
   it("answers 500 for a handler that fails, and keeps what browsers and logs need of its fields", function()
@@ -376,7 +380,7 @@ describe("a response", function()
     assert.same({ 500, "Internal Server Error\n", "7", "*" },
       { a.status, a.body, a.headers["x-request-id"], a.headers["access-control-allow-origin"] })
     assert.same({}, { a.headers.etag, a.headers["set-cookie"] })
-    assert.truthy(server:take_log():find("error in the handler of GET /: .*boom"))
+    assert.truthy(server:take_log():find("error in the handler for GET /: .*boom"))
   end)
 
   it("tells functions of res:after what was sent, when it is over", function()

@@ -41,6 +41,24 @@ describe("a large body", function()
     end
   end)
 
+  it("in chunks is answered although the server has closed before its last chunk is written", function()
+    local answered = core.event()
+    local server = peers.scripted(function(conn)
+      conn:read_until "1\r\nx\r\n"
+      conn:write "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!"
+      conn:setoption("linger", 0)
+      conn:close()
+      answered:set() -- the body ends before the client's loop hears of the answer
+    end)
+    local pieces = { "x" }
+    local answer, err = client:post(server.url, { body = function()
+      if not pieces[1] then answered:wait() end
+      return table.remove(pieces)
+    end })
+    assert.same({ 413, "no!" }, answer and { answer.status, answer.body } or err)
+    assert.same({ open = 0, idle = 0 }, client:stats())
+  end)
+
   it("has pieces of text or numbers; the rest raises where the body's function is", function()
     local server = peers.serve(function(req, res) res:send(req:body()) end)
     local function body_of(piece)
@@ -52,10 +70,10 @@ describe("a large body", function()
       local body = body_of(wrong)
       local ok, err = pcall(client.post, client, server.url, { body = body })
       assert.is_false(ok)
-      assert.equal(("%s:%d: a piece of the body must be a text, not a %s"):format(debug.getinfo(body, "S").short_src,
+      assert.equal(("%s:%d: a piece of the body must be a string, not a %s"):format(debug.getinfo(body, "S").short_src,
         debug.getinfo(body, "S").linedefined, type(wrong)), err)
       ok, err = pcall(client.post, client, server.url, { body = { read = body_of(wrong) } })
-      assert.same({ false, "a piece of the body must be a text, not a " .. type(wrong) }, { ok, err })
+      assert.same({ false, "a piece of the body must be a string, not a " .. type(wrong) }, { ok, err })
     end
   end)
 

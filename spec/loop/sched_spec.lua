@@ -195,12 +195,12 @@ describe("sched", function()
         local t = w.task()
         lib.sched_park(t, ffi.new("struct wait_kind"), nil, 0, 0)
       ]]
-      assert.matches("broken promise: t->state == TASK_RUNNING", said, 1, true)
+      assert.matches("assertion failed: t->state == TASK_RUNNING", said, 1, true)
     end)
 
     it("breaks a promise where one that is not parked is woken", function()
       local said = units.dying "local w = units.world() lib.sched_wake(w.running(), 0)"
-      assert.matches("broken promise: t->state == TASK_PARKED", said, 1, true)
+      assert.matches("assertion failed: t->state == TASK_PARKED", said, 1, true)
     end)
   end)
 

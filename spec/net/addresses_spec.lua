@@ -168,7 +168,7 @@ describe("an address that cannot be used", function()
         end))
       end
     ]] })
-    local line = "false\t[^\n]*:4: %l+: a name must be looked up in a task [^\n]*\n"
+    local line = "false\t[^\n]*:4: %l+: names are looked up in tasks only [^\n]*\n"
     assert.matches("^" .. line .. line .. line .. "$", result.out .. result.err)
   end)
 

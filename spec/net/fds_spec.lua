@@ -326,7 +326,7 @@ describe("send_fds and recv_fds", function()
     assert_raises("table expected", a.send_fds, a, "x", 0)
     assert_raises("expected as descriptor 2, got string", a.send_fds, a, "x", { 0, "1" })
     for _, bad in ipairs { -1, 0.5, 1e10, 0 / 0 } do
-      assert_raises("expected as descriptor 1, got no whole number", a.send_fds, a, "x", { bad })
+      assert_raises("expected as descriptor 1, got an invalid number", a.send_fds, a, "x", { bad })
     end
     assert_raises("whole number of at least 1 expected", b.recv_fds, b, 0)
     assert_raises("connection expected, got a listener", function()

@@ -302,7 +302,7 @@ describe("a size", function()
     assert.error_matches(function() a:read(0) end, "at least 1")
     assert.error_matches(function() a:read_exactly() end, "number expected")
     assert.error_matches(function() a:read_until() end, "string expected")
-    assert.error_matches(function() a:read_until("") end, "empty delimiter")
+    assert.error_matches(function() a:read_until("") end, "the delimiter is empty")
     assert.equal("x", a:read_line(math.huge))
   end))
 

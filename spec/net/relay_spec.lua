@@ -203,7 +203,7 @@ describe("relay", function()
     misuse("bad argument #3 to 'relay' (table expected, got number)", a, b, 1)
     misuse("relay: unknown option 'idle'", a, b, { idle = 1 })
     for _, seconds in ipairs { 0, -1, 0 / 0, "1" } do
-      misuse("relay: option 'idle_timeout' must be a number of seconds above 0", a, b, { idle_timeout = seconds })
+      misuse("relay: option 'idle_timeout' must be a positive number of seconds", a, b, { idle_timeout = seconds })
     end
     a:close()
     b:close()

@@ -5,7 +5,7 @@ local core = require "moonpark.core"
 
 local M = {}
 
---- A task that waits is "parked"; in the hard build, which wakes one for nothing in each turn, also "ready" for a while.
+--- A task that waits is "parked"; in the hard build, which wakes one falsely in each turn, also "ready" for a while.
 function M.waits(task)
   local status = task:status()
   return status == "parked" or core.hard ~= nil and status == "ready", status

@@ -91,8 +91,8 @@ local function check_connections(tokens, i, state)
     state.add(method.line, ("a connection has no method '%s'%s"):format(method.text,
       did_you_mean(method.text, keys(methods))))
   elseif is(sign, ".") and not is(first, object.text) then
-    state.add(method.line, ("%s.%s(...) lacks its object: %s:%s(...)"):format(object.text, method.text, object.text,
-      method.text))
+    state.add(method.line, ("%s.%s(...) is missing its object: use %s:%s(...)"):format(object.text, method.text,
+      object.text, method.text))
   end
 end
 
@@ -102,8 +102,8 @@ end
 local blocking = {
   { "os", ".", "execute", "(", use = "use moonpark.process" },
   { "io", ".", "popen", "(", use = "use moonpark.process" },
-  { "io", ".", "read", "(", use = "no task runs until a line is there" },
-  { "io", ".", "stdin", ":", "read", use = "no task runs until a line is there" },
+  { "io", ".", "read", "(", use = "no task runs until a line arrives" },
+  { "io", ".", "stdin", ":", "read", use = "no task runs until a line arrives" },
 }
 
 local sockets = { socket = true, ["socket.http"] = true, ["socket.unix"] = true, ["ssl.https"] = true }
@@ -121,13 +121,13 @@ local function check_blocking(tokens, i, state)
   if not state.waits or tokens[i].kind ~= "name" then return end
   for _, pattern in ipairs(blocking) do
     if matches(tokens, i, pattern) and not is_field(tokens, i) and not state.names.bound[pattern[1]] then
-      state.add(tokens[i].line, ("warning: %s makes the whole loop wait: %s"):format(
+      state.add(tokens[i].line, ("warning: %s blocks the whole loop: %s"):format(
         table.concat(pattern):gsub("%($", ""), pattern.use))
     end
   end
   local required = names_of.required(tokens, i)
   if sockets[required] then
-    state.add(tokens[i].line, ("warning: '%s' makes the whole loop wait: use moonpark.net"):format(required))
+    state.add(tokens[i].line, ("warning: '%s' blocks the whole loop: use moonpark.net"):format(required))
   end
 end
 
@@ -197,7 +197,7 @@ local function check_go(tokens, i, state)
   if not is(after, ")") and not is(after, ",") then return end
   local name = tokens[i].text
   local better = called:find ":" and called:gsub("^(.-):(.*)$", "%1.%2, %1") or called
-  state.add(tokens[i].line, ("%s.go(%s(...)) runs it here and starts what it returns: %s.go(%s, ...)"):format(name,
+  state.add(tokens[i].line, ("%s.go(%s(...)) calls it here and starts what it returns: use %s.go(%s, ...)"):format(name,
     called, name, better))
 end
 

@@ -121,7 +121,7 @@ local function candidates(all)
 end
 
 local function undefined(name, all)
-  local text = ("global '%s' is read, but nothing defines it"):format(name)
+  local text = ("global '%s' is read but never defined"):format(name)
   if name == "moonpark" then return text .. " (require \"moonpark\")" end
   local meant = spelling.nearest(name, candidates(all))
   return meant and ("%s (did you mean '%s'?)"):format(text, meant) or text

@@ -1,77 +1,78 @@
 -- SPDX-License-Identifier: MIT
--- cli_options.lua - what the moonpark command understands: one table, from which its help, the completion of shells
--- and the specs of the pages are made.
+-- options.lua - every option and command of the moonpark command, in one table. The help, the shell completions and the
+-- specs that check the pages are made from it.
 
 local M = {}
 
 ---@class moonpark.cli.option
 ---@field names string[]
----@field value? string what follows it
+---@field value? string the name of its value
 ---@field help string lines
 
 ---@type moonpark.cli.option[]
 M.options = {
-  { names = { "-e" }, value = "code", help = "runs the code; before the script, where there is one" },
-  { names = { "-l" }, value = "name[=module]", help = "requires the module, in its turn among the -e; with '=' the\n"
-    .. "global of that name is what it returns" },
-  { names = { "-i" }, help = "then reads lines and runs them: a prompt on the running loop" },
-  { names = { "--grace" }, value = "seconds", help = "how long tasks may take to end after SIGINT or SIGTERM (5)" },
+  { names = { "-e" }, value = "code", help = "runs the code, before the script if there is one" },
+  { names = { "-l" }, value = "name[=module]", help = "requires the module, in order with the -e options; with '='\n"
+    .. "its result is assigned to the global of that name" },
+  { names = { "-i" }, help = "then starts a prompt: reads lines and runs them on the loop" },
+  { names = { "--grace" }, value = "seconds", help = "time for tasks to end after SIGINT or SIGTERM (default 5)" },
   { names = { "-v", "--version" }, help = "prints the versions and the poller in use" },
-  { names = { "-h", "--help" }, help = "prints this" },
+  { names = { "-h", "--help" }, help = "prints this help" },
   { names = { "--" }, help = "ends the options" },
-  { names = { "-" }, help = "runs the standard input as the script" },
+  { names = { "-" }, help = "runs standard input as the script" },
 }
 
 ---@class moonpark.cli.command
 ---@field name string
 ---@field arguments string
 ---@field help string
----@field usage string what `moonpark NAME --help` says more
----@field words? string[] what its argument may be; else files[1] says what kind of file
+---@field usage string the rest of what `moonpark NAME --help` prints
+---@field words? string[] the arguments that it takes; without it, `files` is the kind of file
 ---@field files? "lua"|"folder"
 ---@field options? moonpark.cli.option[]
 
 ---@type moonpark.cli.command[]
 M.commands = {
   { name = "check", arguments = "script.lua ...", files = "lua",
-    help = "looks for mistakes in scripts, without running them",
+    help = "looks for mistakes in scripts without running them",
     usage = [[
-Tells syntax errors, globals that nobody defines or that a function assigns,
+Reports syntax errors, undefined globals, globals assigned in functions,
 functions that a moonpark module does not have, methods called with '.', and
-calls that make the whole loop wait. '-' is the standard input. A line that
-ends with the comment "moonpark: ignore" is left out.
+calls that block the whole loop. '-' is standard input. Lines that end with
+the comment "moonpark: ignore" are skipped.
 
-exit status: 0 where nothing was found, 1 where something was, 2 for wrong
+exit status: 0 if nothing was found, 1 if something was found, 2 for wrong
 usage or a file that cannot be read.
 ]] },
   { name = "init", arguments = "DIR", files = "folder",
-    help = "writes a project to start from: a server, its spec, a rockspec",
+    help = "creates a starter project: a server, its spec, a rockspec",
     usage = [[
-Makes the folder where there is none ('.' is this one). What is there already
-is never overwritten: then nothing is written at all.
+Creates the folder if it does not exist ('.' is the current one). Existing
+files are never overwritten: if there is one, nothing is written at all.
 ]] },
   { name = "serve", arguments = "[options] [DIR]", files = "folder",
-    help = "serves a folder's files over HTTP; without DIR, this one's",
+    help = "serves the files of a folder (default: the current one) over HTTP",
     options = {
       { names = { "--address" }, value = "address",
-        help = "host:port or unix:/path (127.0.0.1:8080); port 0: a free one" },
-      { names = { "--listing" }, help = "folders without an index.html are answered by\na page of their names" },
-      { names = { "--hidden" }, help = "files whose names begin with '.' too" },
-      { names = { "--follow" }, help = "symbolic links that lead out of the folder too" },
+        help = "host:port or unix:/path (default 127.0.0.1:8080);\nport 0 picks a free one" },
+      { names = { "--listing" }, help = "lists the files of folders without an index.html" },
+      { names = { "--hidden" }, help = "also serves files whose names begin with '.'" },
+      { names = { "--follow" }, help = "also follows symbolic links that lead out of the\nfolder" },
       { names = { "--cache" }, value = "seconds",
-        help = "clients may keep what they get that long\nwithout asking again" },
-      { names = { "--quiet" }, help = "no line for each request" },
+        help = "how long clients may cache responses without\nasking again" },
+      { names = { "--quiet" }, help = "does not log requests" },
     },
     usage = [[
-Answers GET and HEAD: ranges, conditional requests, FILE.br and FILE.gz beside
-FILE for clients that accept them. Only this machine can reach 127.0.0.1; with
---address :8080 everybody who reaches this machine can read the folder.
+Answers GET and HEAD, with ranges and conditional requests. If FILE.br or
+FILE.gz exists next to FILE, clients that accept it get that one. 127.0.0.1 can
+be reached from this machine only; with --address :8080 every host that can
+reach this machine can read the folder.
 
-The first Ctrl-C (SIGTERM) stops listening and lets running requests finish,
-for five seconds at the most; the second one ends it at once.
+The first Ctrl-C (or SIGTERM) stops listening and gives running requests up to
+five seconds to finish; the second one exits at once.
 ]] },
   { name = "completion", arguments = "bash|zsh|fish", words = { "bash", "zsh", "fish" },
-    help = "prints a script that completes this command's words",
+    help = "prints a completion script for a shell",
     usage = [[
 bash:  eval "$(moonpark completion bash)"          in ~/.bashrc
 zsh:   eval "$(moonpark completion zsh)"           in ~/.zshrc, after compinit
@@ -83,17 +84,17 @@ local HEAD = [==[
 usage: moonpark [options] [script.lua [arguments]]
        moonpark command [arguments]
 
-Runs the script as the main task of moonpark's loop, and ends when all tasks have ended.
+Runs the script as the main task of moonpark's loop, and exits when all tasks have ended.
 ]==]
 
 local TAIL = [[
-A script whose name is a command's runs as ./check, or after --.
+To run a script that is named like a command, write ./check, or put -- before it.
 
 signals:
-  INT, TERM         end the program: all tasks are canceled, then listeners are
-                    closed and unix paths removed; a second one ends it at once
+  INT, TERM         stop the program: all tasks are canceled, then listeners are
+                    closed and unix paths removed; a second signal exits at once
   QUIT              prints what every task is doing and exits with status 2
-  USR1              prints what every task is doing and goes on
+  USR1              prints what every task is doing and continues
 
 exit status: 0; 1 after an uncaught error; 2 for wrong usage; 3 after a deadlock;
 128 + the signal's number after a signal.

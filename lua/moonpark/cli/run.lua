@@ -52,7 +52,7 @@ function M.load(program, script)
 end
 
 local function say_hello()
-  io.stdout:write(("moonpark %s, %s, %s; Ctrl-C cancels what runs, Ctrl-D ends\n"):format(core.version, jit.version,
+  io.stdout:write(("moonpark %s, %s, %s; Ctrl-C cancels the line, Ctrl-D exits\n"):format(core.version, jit.version,
     core.netpoll_name()))
 end
 

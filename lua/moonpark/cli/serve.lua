@@ -53,7 +53,7 @@ local function serve(handler, folder, options)
     tell.say(("serve: cannot listen on %s: %s"):format(options.address or ADDRESS, err))
     return ending.leave(FAILED)
   end
-  io.stdout:write(("serving %s at %s, Ctrl-C ends it\n"):format(folder, place(server:address())))
+  io.stdout:write(("serving %s at %s, Ctrl-C stops it\n"):format(folder, place(server:address())))
   moonpark.go(drain_on_signal, server):name "signals"
   server:run()
 end

@@ -84,7 +84,7 @@ local function wait_for_others()
 end
 
 local function wind_down()
-  core.current():name "the end"
+  core.current():name "shutdown"
   task.shield(wait_for_others)
 end
 

@@ -62,7 +62,7 @@ end
 -- What may help with an option that is none, or nil.
 local function hint(word, names)
   if not names and word:find "^%-[jOb]" then
-    return ("an option of LuaJIT's own? luajit %s \"$(command -v moonpark)\" ..."):format(word)
+    return ("is it an option of LuaJIT? luajit %s \"$(command -v moonpark)\" ..."):format(word)
   end
   local meant = spelling.nearest(word:match "^[^=]*", names or (options.words()))
   return meant and ("did you mean '%s'?"):format(meant)

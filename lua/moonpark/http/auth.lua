@@ -55,7 +55,7 @@ end
 local function check_users(users)
   for name, password in pairs(users) do
     if type(name) ~= "string" or type(password) ~= "string" or name:find(":", 1, true) then
-      error("users: {name = password} expected, names without ':'", 4)
+      error("basic_auth: option 'users' must map names without ':' to passwords", 4)
     end
   end
 end
@@ -72,7 +72,7 @@ end
 
 local function challenge_of(realm)
   if type(realm) ~= "string" or realm:find("[%c\127-\255]") then
-    error("realm: a text of printable ASCII expected", 3)
+    error("basic_auth: option 'realm' must be printable ASCII", 3)
   end
   return 'Basic realm="' .. realm:gsub('["\\]', "\\%0") .. '", charset="UTF-8"'
 end

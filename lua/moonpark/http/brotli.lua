@@ -51,7 +51,7 @@ local function step(s, bytes, n, operation, parts)
   repeat
     out_size[0], out_at[0] = 0, nil
     if brotli.moonpark_brotli_step(s, operation, in_size, in_at, out_size, out_at, nil) == 0 then
-      error("brotli: the encoder has failed")
+      error("brotli: the encoder failed")
     end
     out_size[0] = 0
     local out = brotli.moonpark_brotli_take(s, out_size)

@@ -77,7 +77,8 @@ local function body_of(options)
   end
   if type(body) == "number" then body = tostring(body) end
   if body ~= nil and type(body) ~= "string" and not is_callable_body(body) then
-    return nil, nil, ("option 'body' must be a string, a function or have read(), not a %s"):format(type(body))
+    return nil, nil, ("option 'body' must be a string, a function or an object with read(), not a %s"):format(
+      type(body))
   end
   return body, kind
 end

@@ -189,7 +189,7 @@ end
 
 -- Two tasks would each get a half of it, and take it for the whole.
 local function check_reader(self)
-  if self.use.is_read or rawget(self, "whole_body") == false then error("another task reads this body", 3) end
+  if self.use.is_read or rawget(self, "whole_body") == false then error("another task is reading this body", 3) end
 end
 
 --- Some of the body, as it comes. The connection is free again once it has said "eof". Once it has failed, it fails in

@@ -17,7 +17,7 @@ local LAST_WORDS = 1 -- seconds
 ---@field has_raised boolean the body has,
 ---@field raised any this
 ---@field answered boolean the answer's head has come
----@field stopped boolean no more of it is wanted
+---@field stopped boolean the rest is no longer needed
 local Upload = {}
 Upload.__index = Upload
 
@@ -27,7 +27,7 @@ local function check_piece(body, data)
   if kind == "string" or kind == "nil" then return data end
   if kind == "number" then return tostring(data) end
   local where = type(body) == "function" and debug.getinfo(body, "S")
-  error(("%sa piece of the body must be a text, not a %s"):format(
+  error(("%sa piece of the body must be a string, not a %s"):format(
     where and ("%s:%d: "):format(where.short_src, where.linedefined) or "", kind), 0)
 end
 
@@ -142,7 +142,7 @@ end
 function Upload:stop()
   if self.done or self.stopped then return end
   self.stopped = true
-  if self.task then self.task:cancel("no more of it is wanted") end -- it may not have begun
+  if self.task then self.task:cancel("the rest is no longer needed") end -- it may not have begun
 end
 
 --- What the body has raised is raised; else why it has failed, or what the reader says.

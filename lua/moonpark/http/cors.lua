@@ -13,12 +13,12 @@ local function judge_of(origins)
   if origins == nil or origins == "*" then return function() return true end end
   if type(origins) == "function" then return origins end
   if type(origins) == "string" then origins = { origins } end
-  if type(origins) ~= "table" then error("origins: '*', a list or a function expected", 3) end
+  if type(origins) ~= "table" then error("cors: option 'origins' must be '*', a string, a list or a function", 3) end
   local known = {}
   for _, origin in ipairs(origins) do
-    if origin == "*" then error("origins: '*' stands alone", 3) end
+    if origin == "*" then error("cors: option 'origins': '*' cannot be combined with other origins", 3) end
     if not origin:find("^%a[%w+.-]*://[^/%s]+$") then
-      error(("origins: \"https://host\" without a path expected, got %q"):format(origin), 3)
+      error(("cors: option 'origins' must hold \"https://host\" without a path, not %q"):format(origin), 3)
     end
     known[origin:lower()] = true
   end
@@ -27,11 +27,11 @@ end
 
 local function check_credentials(options)
   if options.credentials and (options.origins == nil or options.origins == "*") then
-    error("credentials: name the origins, any page at all could use them with '*'", 3)
+    error("cors: option 'credentials' needs named origins: with '*' any page could use them", 3)
   end
   for _, name in ipairs { "methods", "headers", "expose" } do
     if options.credentials and joined(options[name]) == "*" then
-      error(name .. ": '*' means nothing together with credentials", 3)
+      error(("cors: option '%s' cannot be '*' when credentials are allowed"):format(name), 3)
     end
   end
 end

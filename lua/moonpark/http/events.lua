@@ -36,9 +36,9 @@ local of_event = { event = "string|number", data = "string|number", id = "string
 
 local function format(event)
   if type(event) == "string" or type(event) == "number" then event = { data = event } end
-  if type(event) ~= "table" then error("send: a text or a table expected, got " .. type(event), 3) end
+  if type(event) ~= "table" then error("send: a string or a table expected, got " .. type(event), 3) end
   check_options("send", event, of_event, 3)
-  if next(event) == nil then error("send: an event needs data, an id, a name or a time to retry after", 3) end
+  if next(event) == nil then error("send: an event needs data, an id, a name or a retry time", 3) end
   local out = {}
   if event.event then out[#out + 1] = "event: " .. check_line(event.event, "event") .. "\n" end
   if event.id then out[#out + 1] = "id: " .. check_line(event.id, "id") .. "\n" end
@@ -93,7 +93,7 @@ end
 function Events:comment(text)
   local kind, out = type(text), {}
   if kind ~= "string" and kind ~= "number" and kind ~= "nil" then
-    error("comment: a text or a number expected, got " .. kind, 2)
+    error("comment: a string or a number expected, got " .. kind, 2)
   end
   add_lines(out, text and ": " or ":", tostring(text or ""))
   return write(self, table.concat(out) .. "\n")

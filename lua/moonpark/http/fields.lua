@@ -176,8 +176,8 @@ end
 local function wrong(level, text, ...) error((text:format(...):gsub("\\\n", "\\n")), level + 1) end
 
 local function check_part(text, pattern, what, level)
-  if type(text) ~= "string" then wrong(level, "%s of a cookie: string expected, got %s", what, type(text)) end
-  if text:find(pattern) then wrong(level, "invalid %s of a cookie: %q", what, text) end
+  if type(text) ~= "string" then wrong(level, "cookie %s must be a string, got %s", what, type(text)) end
+  if text:find(pattern) then wrong(level, "invalid cookie %s: %q", what, text) end
 end
 
 -- Seconds since 1970. Outside of them browsers read no date (RFC 6265 5.1.1), and the cookie would stay.
@@ -195,13 +195,13 @@ local attributes = {
   end,
   max_age = function(value)
     if type(value) ~= "number" or value ~= math.floor(value) or math.abs(value) > 2 ^ 53 then
-      wrong(4, "max_age of a cookie: whole seconds expected, got %s", tostring(value))
+      wrong(4, "cookie option 'max_age' must be a whole number of seconds, got %s", tostring(value))
     end
     return ("; Max-Age=%.0f"):format(value)
   end,
   expires = function(value)
     if type(value) ~= "number" or not (value >= YEAR_1601 and value < YEAR_10000) then
-      wrong(4, "expires of a cookie: seconds since 1970 expected, got %s", tostring(value))
+      wrong(4, "cookie option 'expires' must be seconds since 1970, got %s", tostring(value))
     end
     return "; Expires=" .. http_date.format(value)
   end,
@@ -209,9 +209,9 @@ local attributes = {
   http_only = function(value) return value and "; HttpOnly" or "" end,
   same_site = function(value, options)
     if value ~= "Strict" and value ~= "Lax" and value ~= "None" then
-      wrong(4, "same_site must be 'Strict', 'Lax' or 'None', got %s", tostring(value))
+      wrong(4, "cookie option 'same_site' must be 'Strict', 'Lax' or 'None', got %s", tostring(value))
     end
-    if value == "None" and not options.secure then wrong(4, "a cookie of same_site 'None' must be secure") end
+    if value == "None" and not options.secure then wrong(4, "cookie option 'same_site' 'None' needs 'secure'") end
     return "; SameSite=" .. value
   end,
 }
@@ -219,7 +219,7 @@ local order = { "path", "domain", "max_age", "expires", "secure", "http_only", "
 
 local function check_options(options)
   for name in pairs(options) do
-    if not attributes[name] then wrong(4, "unknown option '%s' of a cookie", tostring(name)) end
+    if not attributes[name] then wrong(4, "unknown cookie option '%s'", tostring(name)) end
   end
 end
 
@@ -232,7 +232,7 @@ function M.format_cookie(name, value, options)
   if type(value) == "number" then value = tostring(value) end
   check_part(name, "[^%w!#$%%&'*+%-.^_`|~]", "name", 4)
   check_part(value, "[%c%s\",;\\\127-\255]", "value", 4)
-  if name == "" then error("a cookie needs a name", 3) end
+  if name == "" then error("cookie name is empty", 3) end
   local parts = { name .. "=" .. value }
   if not options then return parts[1] end
   check_options(options)

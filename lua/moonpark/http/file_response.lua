@@ -141,7 +141,7 @@ local function send_part(res, file, path, offset, length)
   end
   if ok then return true end
   if err == "unexpected eof" then
-    log(res, "%s became shorter while it was sent; the connection is cut", path)
+    log(res, "%s became shorter while it was being sent; the connection was cut", path)
   end
   return nil, err, errno
 end

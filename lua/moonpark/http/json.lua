@@ -28,7 +28,7 @@ function M.encode(value) return (json or load_cjson()).encode(value) end
 function M.encode_list(list)
   if next(list) == nil then return "[]" end
   local text, why = M.encode(list)
-  if text and text:sub(1, 1) ~= "[" then return nil, "a list expected" end
+  if text and text:sub(1, 1) ~= "[" then return nil, "list expected" end
   return text, why
 end
 

@@ -59,7 +59,7 @@ function M.new(options)
   options = check_options("logger", options, known)
   local format, write = options.format or "combined", options.write or to_stdout
   if type(format) ~= "function" then
-    format = formats[format] or error("format: 'combined', 'pairs' or a function expected", 2)
+    format = formats[format] or error("logger: option 'format' must be 'combined', 'pairs' or a function", 2)
   end
   return function(req, res, next)
     local began = core.now()

@@ -91,7 +91,7 @@ end
 
 -- What a task is in the middle of cannot be read by another one: each would get a half of it.
 local function check_reader(self)
-  if self.is_read then error("another task reads this body", 3) end
+  if self.is_read then error("another task is reading this body", 3) end
 end
 
 local function pull(self)
@@ -273,14 +273,14 @@ Part.__index = Part
 --- Some of the part, as it comes.
 ---@param max? integer bytes at the most; 65536
 ---@return string|nil data
----@return string? err "eof" at its end; "part too long", "malformed multipart", "part is over", ...
+---@return string? err "eof" at its end; "part too long", "malformed multipart", "part has already finished", ...
 ---@return integer? errno
 function Part:read(max)
   local stream = self.stream
   check_bytes(max, 1)
   check_reader(stream)
   if stream.err then return nil, stream.err, stream.errno end
-  if stream.part ~= self then return nil, "part is over" end
+  if stream.part ~= self then return nil, "part has already finished" end
   if self.ended then return nil, "eof" end
   local data, err = take(stream, max or 65536)
   if err then return fail(stream, err) end
@@ -392,7 +392,7 @@ end
 
 -- The next part; nil at the end, nil and err where it is broken.
 local function next_part(self)
-  if self.is_read then error("another task reads this body", 2) end
+  if self.is_read then error("another task is reading this body", 2) end
   if self.err then return nil, self.err, self.errno end
   if self.state == "over" then return nil end
   if self.state == "start" then

@@ -23,7 +23,7 @@ local PIECE = 65536 -- bytes of a longer one that is held, at a time
 local HEAD_MAX = 65536
 local INTERIM_MAX = 32 -- a target that sends only these would keep us for ever
 
-local GAP = "http.proxy: some of the body was read before; only what req:body() holds can still be passed on"
+local GAP = "http.proxy: part of the body was already read; only a body kept by req:body() can still be forwarded"
 
 local forwarded_modes = { [false] = 0, x = 1, standard = 2 }
 
@@ -245,10 +245,10 @@ local function reason(self, req, err, clients, up)
   if up and up.err == GAP then return GAP end
   if up and up.clients and up.err ~= "canceled" then return "the client's body was cut off: " .. up.err end
   if req:is_gone() then return nil end
-  if err == "canceled" then return "the answer was cut off: canceled" end -- its time was up, for one
-  if up and up.err == "timeout" then return "the target did not take the body: timeout" end
-  if clients then return "the client did not take the answer: " .. err end
-  return ("the answer of %s was cut off: %s"):format(self.address, err)
+  if err == "canceled" then return "the response was cut off: canceled" end -- its time was up, for one
+  if up and up.err == "timeout" then return "the target did not read the body: timeout" end
+  if clients then return "the client did not read the response: " .. err end
+  return ("the response from %s was cut off: %s"):format(self.address, err)
 end
 
 -- The head that the target has sent, and what follows it; then the entry is released. `up`: a body that may still be
@@ -460,7 +460,7 @@ local function target_of(target)
   local parts, wrong = url.parse(target:find("://", 1, true) and target or "http://" .. target)
   if not parts then error("http.proxy: " .. wrong, 3) end
   if parts.scheme ~= "http" then error("http.proxy: " .. parts.scheme .. " is not supported yet", 3) end
-  if parts.path:find("?", 1, true) then error("http.proxy: a target has no query", 3) end
+  if parts.path:find("?", 1, true) then error("http.proxy: a target must not have a query", 3) end
   return check_address(parts.address), parts.authority, (parts.path:gsub("/+$", ""))
 end
 

@@ -93,7 +93,7 @@ function Request.__newindex(self, name, value) rawset(self, places[name] or name
 ---@param name string any case
 ---@return string|nil
 function Request:header(name)
-  if type(name) ~= "string" then error(("a header's name expected, got %s"):format(type(name)), 2) end
+  if type(name) ~= "string" then error(("header name must be a string, got %s"):format(type(name)), 2) end
   return self.x:field(self.serial, name)
 end
 
@@ -140,7 +140,7 @@ end
 -- Two tasks would each get a half of it, and take it for the whole.
 local function check_reader(self)
   if rawget(self, "whole_body") == false or self.x:is_read(self.serial) then
-    error("another task reads this body", 3)
+    error("another task is reading this body", 3)
   end
 end
 

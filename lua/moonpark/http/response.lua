@@ -64,27 +64,27 @@ local special = {
   ["content-length"] = function(self, value)
     local length = tonumber(value)
     if value ~= nil and not (length and length >= 0 and length % 1 == 0) then
-      error(("a Content-Length in bytes expected, got %s"):format(tostring(value)), 3)
+      error(("header 'Content-Length' must be a whole number of bytes, got %s"):format(tostring(value)), 3)
     end
     self.length = length
   end,
-  ["transfer-encoding"] = function() error("Transfer-Encoding is written by the server", 3) end,
+  ["transfer-encoding"] = function() error("header 'Transfer-Encoding' is set by the server", 3) end,
   ["connection"] = function(self, value)
     if value == nil then return end
-    if tostring(value):lower() ~= "close" then error("Connection can be set to 'close' only", 3) end
+    if tostring(value):lower() ~= "close" then error("header 'Connection' can only be set to 'close'", 3) end
     self.x:keep_alive(self.serial, false)
   end,
   ["date"] = function() end,
 }
 
 local function check_name(name)
-  if type(name) ~= "string" then error(("a header's name expected, got %s"):format(type(name)), 3) end
+  if type(name) ~= "string" then error(("header name must be a string, got %s"):format(type(name)), 3) end
 end
 
 local function check_value(name, value)
   local kind = type(value)
   if kind ~= "string" and kind ~= "number" then
-    error(("a value of header '%s' expected, got %s"):format(name, kind), 3)
+    error(("header '%s' must be a string or number, got %s"):format(name, kind), 3)
   end
 end
 
@@ -175,7 +175,7 @@ local send = core.http_exchange_class.send
 
 local function check_body(body)
   local kind = type(body)
-  if kind ~= "string" and kind ~= "number" then error("a body of text expected, got " .. kind, 4) end
+  if kind ~= "string" and kind ~= "number" then error("body must be a string or number, got " .. kind, 4) end
 end
 
 -- The body as the transform sends it. Raises at the line of who called the caller.
@@ -214,7 +214,7 @@ end
 
 local function check_text(data)
   local kind = type(data)
-  if kind ~= "string" and kind ~= "number" then error(("text to write expected, got %s"):format(kind), 3) end
+  if kind ~= "string" and kind ~= "number" then error(("data must be a string or number, got %s"):format(kind), 3) end
 end
 
 local function json_text(text, why)
@@ -258,7 +258,9 @@ end
 ---@return string? err
 ---@return integer? errno
 function Response:fail(status, text)
-  if type(status) ~= "number" then error(("a status from 200 to 999 expected, got %s"):format(tostring(status)), 2) end
+  if type(status) ~= "number" then
+    error(("status must be a whole number from 200 to 999, got %s"):format(tostring(status)), 2)
+  end
   if text == nil then text = http_fields.reason(status) end
   check_text(text)
   self.status = status
@@ -307,7 +309,7 @@ end
 -- or end it, meanwhile: what it works in would be gone, or another response's. Raises at the line of who called the
 -- caller.
 local function write_through(self, stream, step, data)
-  if stream.is_busy then error("another task writes this response", 3) end
+  if stream.is_busy then error("another task is writing this response", 3) end
   local err, errno = self.x:failure(self.serial)
   if err then return nil, err, errno end
   stream.is_busy = true
@@ -345,7 +347,7 @@ local function joined(...)
   local parts = { ... }
   for i = 1, select("#", ...) do
     local kind = type(parts[i])
-    if kind ~= "string" and kind ~= "number" then error("text to write expected, got " .. kind, 3) end
+    if kind ~= "string" and kind ~= "number" then error("data must be a string or number, got " .. kind, 3) end
   end
   return table.concat(parts)
 end
@@ -390,7 +392,7 @@ end
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@return moonpark.http.response self
 function Response:after(fn)
-  if type(fn) ~= "function" then error(("a function expected, got %s"):format(type(fn)), 2) end
+  if type(fn) ~= "function" then error(("function expected, got %s"):format(type(fn)), 2) end
   local list = self[4] or {}
   list[#list + 1] = fn
   self[4] = list

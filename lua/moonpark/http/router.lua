@@ -40,7 +40,7 @@ end
 
 local function check_path(path, level)
   if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
-    error(("a path that begins with '/' expected, got %s"):format(tostring(path)), level + 1)
+    error(("path must begin with '/', got %s"):format(tostring(path)), level + 1)
   end
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
 end
@@ -59,15 +59,15 @@ local function function_of(handler)
 end
 
 local function checked(handler, level)
-  return function_of(handler) or error(("a handler expected, got %s"):format(type(handler)), level + 1)
+  return function_of(handler) or error(("handler expected, got %s"):format(type(handler)), level + 1)
 end
 
 local function check_method(method, level)
   if type(method) ~= "string" or method == "" or method:find("[^%w!#$%%&'*+%-.^_`|~]") then
-    error(("a method expected, got %s"):format(tostring(method)), level + 1)
+    error(("method expected, got %s"):format(tostring(method)), level + 1)
   end
   if known[method:upper()] and not known[method] then
-    error(("methods are in capitals: %s"):format(method:upper()), level + 1)
+    error(("methods must be in upper case: %s"):format(method:upper()), level + 1)
   end
 end
 
@@ -134,7 +134,7 @@ local function add(self, method, path, handler, level)
   local steps, names = parse(path, level + 1)
   local node = place(self.shared.root, steps)
   node.routes = node.routes or {}
-  if node.routes[method] then error(("there is a route for %s %s already"):format(method, path), level + 1) end
+  if node.routes[method] then error(("a route for %s %s already exists"):format(method, path), level + 1) end
   local route = { handler = chain(all_middleware(self), handler), names = names }
   node.routes[method] = route
   self.shared.methods[method] = true
@@ -213,7 +213,7 @@ function Router:mount(prefix, handler)
   handler = checked(handler, 2)
   prefix = prefix:gsub("/+$", "")
   local whole = self.prefix .. prefix
-  if whole:find("/[:*]") then error("a prefix without parameters expected, got " .. whole, 2) end
+  if whole:find("/[:*]") then error("prefix must have no parameters, got " .. whole, 2) end
   local function mounted(req, res)
     local outer = req.raw_path
     set_path(req, inner_path(outer, whole))

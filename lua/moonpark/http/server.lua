@@ -48,7 +48,7 @@ local function default_log(text) io.stderr:write("moonpark: ", text, "\n") end
 -- The script's function may fail as well.
 local function log(server, text)
   local ok, err = pcall(server.log, text)
-  if not ok then default_log(text .. "\nand on_error: " .. failures.text(err)) end
+  if not ok then default_log(text .. "\nerror in on_error: " .. failures.text(err)) end
 end
 
 -- No response has begun.
@@ -92,15 +92,15 @@ local function target_of(req) return rawget(req, "hijacked") and req.raw_path or
 
 local function failed(server, req, res, err)
   if rawget(req, "hijacked") then
-    return log(server, ("error in the handler of %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
+    return log(server, ("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
   if not is_excused(req, res, err) then
-    log(server, ("error in the handler of %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
+    log(server, ("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
   local ok, why = pcall(settle_failure, req, res)
   if ok then return end
   res.x:abort(res.serial) -- nothing has been said yet, and what has returned without a word would be answered with 200
-  log(server, "error after that: " .. failures.text(why))
+  log(server, "error while answering that failure: " .. failures.text(why))
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ local function run_afterwards(server, x, req, res, ok)
   for _, fn in ipairs(res[4]) do
     local err
     ok, err = xpcall(fn, failures.remember, req, res)
-    if not ok then log(server, "error in a function of res:after: " .. failures.traced(err)) end
+    if not ok then log(server, "error in a res:after function: " .. failures.traced(err)) end
   end
   return true
 end
@@ -167,7 +167,7 @@ end
 local function not_started(server, err)
   local told = server.lacks_workers
   server.lacks_workers = true
-  if not told then log(server, "no worker could be started: " .. failures.text(err)) end
+  if not told then log(server, "cannot start a worker: " .. failures.text(err)) end
 end
 
 -- An error here is not the handler's (no memory, most likely): this worker and the connection it has end, and the
@@ -249,7 +249,7 @@ end
 ---@return true|nil
 ---@return string? err
 function Server:run()
-  if self.scope then error("this server runs already", 2) end
+  if self.scope then error("server is already running", 2) end
   return ended(self, pcall(run, self))
 end
 
@@ -265,7 +265,7 @@ end
 ---@return string? err "canceled": the task that waits; the server goes on shutting down
 function Server:shutdown(grace)
   if grace ~= nil and (type(grace) ~= "number" or grace ~= grace) then
-    error(("seconds expected, got %s"):format(tostring(grace)), 2)
+    error(("number of seconds expected, got %s"):format(tostring(grace)), 2)
   end
   self.core:drain()
   if not self.scope then
@@ -335,11 +335,11 @@ function M.check(what, handler, options, level)
   local meta = getmetatable(handler)
   local is_object = type(handler) == "table" and (handler.handle or type(meta) == "table" and meta.__call)
   if type(handler) ~= "function" and not is_object then
-    error(("%s: a handler expected, got %s"):format(what, type(handler)), level + 1)
+    error(("%s: handler expected, got %s"):format(what, type(handler)), level + 1)
   end
   options = check_options(what, options, known, level + 1)
   if not options.address and not options.listener then
-    error(what .. ": an address or a listener expected", level + 1)
+    error(what .. ": address or listener expected", level + 1)
   end
 end
 

@@ -29,7 +29,7 @@ local known = { index = "table", listing = "boolean", hidden = "boolean", follow
 
 local function check(folder, options)
   if type(folder) ~= "string" or folder == "" or folder:find("\0", 1, true) then
-    error("bad argument #1 to 'static' (the path of a folder expected)", 3)
+    error("bad argument #1 to 'static' (path of a folder expected)", 3)
   end
   options = check_options("static", options, known, 3) -- no tail call: levels are counted
   return options

@@ -60,7 +60,7 @@ function M.check(text, datagram, name, level)
   local wrong, host, port = fault_of(text, datagram)
   if wrong then error(("%s: %s"):format(name, wrong), level + 1) end
   if host and not core.current() then
-    error(("%s: a name must be looked up in a task (inside moonpark.run): '%s'"):format(name, shown(text)), level + 1)
+    error(("%s: names are looked up in tasks only (inside moonpark.run): '%s'"):format(name, shown(text)), level + 1)
   end
   return host, port
 end

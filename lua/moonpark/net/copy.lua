@@ -199,7 +199,7 @@ local function watch(relay, seconds, there, back)
 end
 
 local of_relay = { idle_timeout = { function(value) return type(value) == "number" and value > 0 end,
-  "must be a number of seconds above 0" } }
+  "must be a positive number of seconds" } }
 
 --- Copies from a to b and from b to a until both streams have ended. The end of one is passed on as a half-close
 --- (as a close, to what has no half-close). A failure in one direction ends the other. Closes neither otherwise.

@@ -66,7 +66,7 @@ M.lookup = core.resolve
 
 local function milliseconds(seconds)
   if seconds and not (seconds > 0 and seconds <= LONGEST_TRY) then
-    error(("set_resolver: option 'timeout' must be more than 0 and at most %d seconds"):format(LONGEST_TRY), 3)
+    error(("set_resolver: option 'timeout' must be a positive number of seconds, at most %d"):format(LONGEST_TRY), 3)
   end
   return seconds and math.max(1, math.floor(seconds * 1000 + 0.5))
 end
@@ -93,7 +93,7 @@ local function server_list(servers)
   local list = {}
   for i, server in ipairs(servers) do
     list[i] = type(server) == "string" and server_address(server)
-      or error(("set_resolver: no address of a server: '%s'"):format(tostring(server)), 3)
+      or error(("set_resolver: invalid server address '%s'"):format(tostring(server)), 3)
   end
   if #list == 0 then error("set_resolver: option 'servers' is empty", 3) end
   return table.concat(list, ",")
@@ -104,10 +104,12 @@ local function check_search(search)
   check_list(search, "search")
   for _, domain in ipairs(search) do
     if type(domain) ~= "string" or complaint(domain) or domain:find("^[%d.]+$") or domain:find(":", 1, true) then
-      error(("set_resolver: no search domain: '%s'"):format(tostring(domain)), 3)
+      error(("set_resolver: invalid search domain '%s'"):format(tostring(domain)), 3)
     end
   end
-  if #search > MOST_SEARCHED then error(("set_resolver: more than %d search domains"):format(MOST_SEARCHED), 3) end
+  if #search > MOST_SEARCHED then
+    error(("set_resolver: at most %d search domains expected"):format(MOST_SEARCHED), 3)
+  end
 end
 
 --- Says who is asked from now on; lookups that are under way go on as they began. What is not given is as the system

@@ -43,7 +43,7 @@ local function load_library()
     if ok and pcall(function() return library.rl_callback_handler_install end) then return library, name end
   end
   if wanted == "off" then return nil end
-  return nil, ("no line editing: there is no %s"):format(table.concat(names, ", and no "))
+  return nil, ("no line editing: %s not found"):format(table.concat(names, " and "))
 end
 
 -- Some functions are readline's alone.

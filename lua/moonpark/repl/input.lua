@@ -33,7 +33,7 @@ function Input.is_terminal(fd) return C.moonpark_isatty(fd) == 1 end
 ---@return moonpark.repl.input
 function Input.open()
   local pd, err = netpoll.open(0)
-  if not pd and err ~= "not pollable" then error("the standard input cannot be waited for: " .. err, 0) end
+  if not pd and err ~= "not pollable" then error("cannot wait for the standard input: " .. err, 0) end
   return setmetatable({
     pd = pd,
     ended = false,

@@ -16,7 +16,7 @@ local GRACE, STEP = 0.05, 0.005    -- then seconds, for what must come by way of
 local SETTLE_LIMIT = 2             -- seconds of processor time
 local ABORT_TURNS = 20             -- for a test that is given up
 
-local ENDLESS = "computes without end, in compiled code that cannot be interrupted: the process was ended\n"
+local ENDLESS = "runs without waiting, in compiled code that cannot be interrupted: the process was ended\n"
 
 local reports = {} -- uncaught errors of tasks
 
@@ -105,7 +105,7 @@ end
 --- Lets tasks go on that are on their way to end: until waiting() gives none, nothing moves, or they had their time.
 ---@param waiting fun(): moonpark.testing.thing[]
 function M.settle(waiting)
-  core.watchdog(SETTLE_LIMIT, "\nmoonpark.testing: a task that a test has left " .. ENDLESS)
+  core.watchdog(SETTLE_LIMIT, "\nmoonpark.testing: a task left by a test " .. ENDLESS)
   settle(waiting)
   core.watchdog_end()
 end
