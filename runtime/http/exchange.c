@@ -7,6 +7,7 @@
 #include "base/errors.h"
 #include "base/sys_move.h"
 #include "http/http_body.h"
+#include "http/http_interim.h"
 #include "net/conn_move.h"
 #include "net/conn_write.h"
 
@@ -91,24 +92,6 @@ int exchange_may_hijack(struct http_exchange *x)
     return r;
 }
 
-/* ---- before the response ---- */
-
-int exchange_interim(struct http_exchange *x, int status)
-{
-    x->before = buf_len(&x->out);
-    return x->wire->interim(x, status);
-}
-
-int exchange_end_interim(struct http_exchange *x, int r)
-{
-    r = r < 0 ? r : x->wire->end_head(x);
-    if (r < 0)
-        exchange_drop_head(x);
-    else
-        exchange_flush_later(x);
-    return r;
-}
-
 /* ---- its body ---- */
 
 bool exchange_is_short(const struct http_exchange *x)
@@ -118,23 +101,12 @@ bool exchange_is_short(const struct http_exchange *x)
     return x->body.over || (x->continued && x->body.left <= HTTP_UNREAD_MAX);
 }
 
-/* A client that asked whether it may send its body is told so when somebody reads it, behind the answers to earlier
- * requests. Once the answer has begun, it is too late for that. */
-static int welcome(struct http_exchange *x)
-{
-    if (x->continued || x->relayed || x->framing.phase != HTTP_UNSENT || buf_len(&x->conn->c.in) > 0)
-        return 0;
-    int r = exchange_end_interim(x, exchange_interim(x, 100));
-    x->continued |= r == 0;
-    return r;
-}
-
 static int begin_read(struct http_exchange *x, struct task *t, size_t most)
 {
     *OPERATION(t, struct http_reading) = (struct http_reading){.exchange = x, .limit = most};
     if (x->body.failure) /* nor does it count that the client has left meanwhile */
         return x->body.failure;
-    int r = x->body.over ? 0 : welcome(x);
+    int r = x->body.over ? 0 : http_interim_continue(x);
     return r < 0 ? r : EXCHANGE_WAITS;
 }
 
@@ -196,8 +168,6 @@ int exchange_field(struct http_exchange *x, const char *name, size_t name_length
     }
     return x->wire->field(x, name, name_length, value, n);
 }
-
-void exchange_drop_head(struct http_exchange *x) { x->out.end = x->out.start + x->before; }
 
 int exchange_lose_head(struct http_exchange *x, int r)
 {

@@ -84,15 +84,6 @@ enum { EXCHANGE_COPIED = 16384 }; /* a longer piece of a body is written from wh
 
 /* ---- a request ---- */
 
-/* The status that answers a request with that head without a worker; 0: it needs one. CONNECT is for proxies, and what
- * follows its head is a body to some, and the tunnel to others. */
-static inline int exchange_refusal(const struct http_limits *most, const struct http_head *h)
-{
-    if (h->form == HTTP_AUTHORITY)
-        return !most->connect ? 405 : h->chunked || h->content_length > 0 ? 400 : 0;
-    return h->content_length > 0 && (uint64_t)h->content_length > most->body ? 413 : 0;
-}
-
 /* The request whose head is in x->head, `length` bytes at `bytes`, is x's; what frames its body and what its client
  * wants is the wire's to add. 0 or -ENOMEM. */
 int exchange_open(struct http_exchange *x, const struct exchange_wire *wire, struct http_conn *hc, const char *bytes,
@@ -166,11 +157,6 @@ static inline uint64_t exchange_bytes(const struct http_exchange *x)
 /* Is another task in the middle of writing it? */
 static inline bool exchange_is_busy(const struct http_exchange *x) { return x->conn->c.side[POLL_W].holder; }
 
-/* Begins an interim response (1xx), for a client that knows these. Fields may follow, by wire->field, and
- * exchange_end_interim, which is given what has failed so far: only a whole head stays in `out`. 0 or -ENOMEM. */
-int exchange_interim(struct http_exchange *x, int status);
-int exchange_end_interim(struct http_exchange *x, int r);
-
 /* Begins its head: the length of the body, or -1 where that is not known yet; a content type, or NULL; dated: a Date is
  * among its fields. These follow, and exchange_end_head, as above. 0; EXCHANGE_BAD_VALUE; -ENOMEM. */
 int exchange_begin(struct http_exchange *x, int status, int64_t length, const char *type, size_t n, bool dated);
@@ -192,7 +178,7 @@ static inline int exchange_end_head(struct http_exchange *x, int r)
 }
 
 /* Takes the head back, for another one. */
-void exchange_drop_head(struct http_exchange *x);
+static inline void exchange_drop_head(struct http_exchange *x) { x->out.end = x->out.start + x->before; }
 
 /* The body, in pieces. EXCHANGE_WAITS: for conn_write, while the bytes stay where they are; then exchange_written.
  * 0: it needs no waiting. HTTP_TOO_LONG: more than was announced, nothing is changed. -EBUSY. Or why not. */

@@ -5,6 +5,7 @@
 
 #include "base/errors.h"
 #include "http/http_hops.h"
+#include "http/http_interim.h"
 
 #include <strings.h>
 
@@ -115,8 +116,8 @@ int forward_response_interim(struct http_exchange *x, const struct http_reader *
 {
     if (!hears_interim(x, r->head.status))
         return 0;
-    int e = exchange_interim(x, r->head.status);
-    e = exchange_end_interim(x, e < 0 ? e : copy_fields(r, add_to_exchange, x));
+    int e = http_interim_begin(x, r->head.status);
+    e = http_interim_end(x, e < 0 ? e : copy_fields(r, add_to_exchange, x));
     x->continued |= e == 0 && r->head.status == 100;
     return e;
 }

@@ -89,7 +89,7 @@ int h1_exchange_open(struct http_exchange *x, struct http_conn *hc, const char *
     h1_request_body(&x->body, &x->head);
     h1_peer_of(&x->peer, &x->head, bytes);
     hc->searched = 0;
-    x->peer.keep_alive &= !hc->server->closing && (most->requests == 0 || hc->requests < most->requests);
+    x->peer.keep_alive &= !hc->server->closing && http_limits_another(most, hc->requests);
     return 0;
 }
 
@@ -115,7 +115,7 @@ static bool next(struct http_exchange *x)
     if (buf_len(in) == 0 || !x->body.over || buf_len(&x->out) >= FLUSH_AT || !goes_on(x))
         return false;
     int length = h1_parse_request(&x->head, buf_at(in), base_min(buf_len(in), most->head));
-    if (length <= 0 || exchange_refusal(most, &x->head) > 0)
+    if (length <= 0 || http_limits_refusal(most, &x->head) > 0)
         return forget_head(x); /* the long way round: what is here is sent first, then this is looked at again */
     buf_fini(&x->trailer);
     if (h1_exchange_open(x, hc, buf_at(in), (size_t)length) < 0)

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { DISCARDS = 64 }; /* reads in a row: who sends without end waits for the timer */
 enum { LOOKS = 64 };    /* at connections that may be in the middle of a head, for one that is not */
@@ -47,19 +46,6 @@ static void on_timer(struct timer *timer)
     struct http_conn *hc = container_of(timer, struct http_conn, timer);
     if (hc->due != 0 && !hc->arrived && hc->state != HTTP_ACTIVE && hc->state != HTTP_WAITING)
         look_at_time(hc);
-}
-
-const char *http_conn_new_date(struct http_server *s)
-{
-    int64_t wall = clock_wall(&s->loop->clock);
-    time_t seconds = (time_t)(wall / NS_PER_SECOND);
-    struct tm tm;
-    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    gmtime_r(&seconds, &tm);
-    snprintf(s->date, sizeof s->date, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday, tm.tm_mday,
-             months + 3 * tm.tm_mon, (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
-    s->date_due = clock_add(http_conn_now(s), NS_PER_SECOND - wall % NS_PER_SECOND);
-    return s->date;
 }
 
 /* ---- beginning and end ---- */

@@ -16,6 +16,8 @@
 #ifndef MOONPARK_HTTP_CONN_H
 #define MOONPARK_HTTP_CONN_H
 
+#include "http/http_date.h"
+#include "http/http_limits.h"
 #include "net/conn.h"
 
 struct http_exchange;
@@ -47,20 +49,6 @@ struct http_conn {
 
 static inline struct http_conn *http_conn_of(struct conn *c) { return container_of(c, struct http_conn, c); }
 
-struct http_limits {
-    uint32_t head;        /* bytes of a request's head */
-    uint32_t connections; /* at once */
-    uint32_t requests;    /* on one connection; 0: any */
-    uint32_t workers;     /* idle ones that are kept */
-    uint64_t body;        /* bytes */
-    int64_t opening;      /* ns for a stream's handshake */
-    int64_t idle;         /* ns between requests */
-    int64_t heading;      /* ns from a head's first byte to its last */
-    int64_t moving;       /* ns in which nothing of a body moves, read or written */
-    int64_t request;      /* ns from a complete head to the handler's end; 0: any */
-    bool connect;         /* the handler is asked for CONNECT */
-};
-
 /* What the Lua face hands down: how results are pushed. */
 struct http_face {
     int (*taken)(struct lua_State *L, struct task *t); /* wait.object: the exchange */
@@ -77,12 +65,11 @@ struct http_server {
     struct list arrived;           /* IDLE and HEADING ones whose bytes nobody has looked at yet */
     struct list busy;              /* ACTIVE ones */
     struct list workers;           /* idle workers, by exchange.waiter */
-    struct task *keeper;           /* parked in http_keeper_wait, or NULL */
+    struct task *keeper;           /* parked in http_server_keep, or NULL */
     struct late again;             /* accepting goes on */
     struct late later;             /* what has arrived is looked at, should no worker have done so */
     struct timer pause;            /* the same when it fires */
     int64_t pause_length;          /* ns */
-    int64_t date_due;              /* ns: when the date must be written anew */
     uint32_t count;                /* connections */
     uint32_t idle_workers;
     uint64_t served;               /* requests */
@@ -93,7 +80,7 @@ struct http_server {
     bool full;                     /* accepting has stopped: there are limits.connections */
     bool closing;                  /* no new connections, and none is kept alive */
     bool closed;                   /* what is left is cut off */
-    char date[32];
+    struct http_date date;
 };
 
 /* Read anew: handlers may have computed since the turn began, and no client's time is to pass meanwhile. */
@@ -178,11 +165,10 @@ void http_conn_describe(const struct http_server *s, char *text, size_t n);
 /* The keeper looks again. */
 void http_conn_tell_keeper(struct http_server *s);
 
-/* "Mon, 01 Jan 2024 00:00:00 GMT", 29 bytes. */
-const char *http_conn_new_date(struct http_server *s);
+/* The value of the Date field. */
 static inline const char *http_conn_date(struct http_server *s)
 {
-    return s->date_due > s->loop->sched.now ? s->date : http_conn_new_date(s);
+    return http_date_text(&s->date, &s->loop->clock, s->loop->sched.now);
 }
 
 /* What holds between two calls of ours: for the server that c, its listener or one of its connections, belongs to. */

@@ -20,7 +20,7 @@ static int read_head(struct http_head *head, struct http_conn *hc, const char *b
     int got = h1_parse_request(head, bytes, base_min(n, most->head));
     if (got == 0 && n >= most->head)
         got = h1_parse_overlong(bytes, most->head);
-    int status = got < 0 ? h1_parse_status(got) : got > 0 ? exchange_refusal(most, head) : 0;
+    int status = got < 0 ? h1_parse_status(got) : got > 0 ? http_limits_refusal(most, head) : 0;
     if (status == 0)
         return got;
     http_conn_answer(hc, status, bytes, n);

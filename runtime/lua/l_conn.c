@@ -13,7 +13,6 @@
 #include <limits.h>
 
 /* Bounds for reads that name none: what an unknown peer may make us hold. */
-enum { LINE_MAX_DEFAULT = 65536, UNTIL_MAX_DEFAULT = 1048576, ALL_MAX_DEFAULT = 67108864 };
 
 struct conn *l_conn_test(lua_State *L, int idx)
 {
@@ -202,7 +201,7 @@ static int l_read_line(lua_State *L)
 {
     struct conn *c = self(L);
     struct task *t = face_task(L, face_ctx(L));
-    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 1, LINE_MAX_DEFAULT);
+    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 1, CONN_LINE_MAX);
     buf_rewind(&c->in);
     return l_conn_run(L, t, c, &conn_read_line, l_conn_push_held);
 }
@@ -215,7 +214,7 @@ static int l_read_until(lua_State *L)
     struct conn_reading_until *u = OPERATION(t, struct conn_reading_until);
     u->delimiter = luaL_checklstring(L, 2, &u->delimiter_length);
     luaL_argcheck(L, u->delimiter_length > 0, 2, "the delimiter is empty");
-    u->reading.limit = face_size(L, 3, 0, UNTIL_MAX_DEFAULT);
+    u->reading.limit = face_size(L, 3, 0, CONN_UNTIL_MAX);
     buf_rewind(&c->in);
     return l_conn_run(L, t, c, &conn_read_until, l_conn_push_held);
 }
@@ -225,7 +224,7 @@ static int l_read_all(lua_State *L)
 {
     struct conn *c = self(L);
     struct task *t = face_task(L, face_ctx(L));
-    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 0, ALL_MAX_DEFAULT);
+    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 0, CONN_ALL_MAX);
     return l_conn_run(L, t, c, &conn_read_all, l_conn_push_held);
 }
 

@@ -7,6 +7,9 @@
 
 #include "net/conn.h"
 
+/* The default limits of conn_read_line, conn_read_until and conn_read_all, in bytes. */
+enum { CONN_LINE_MAX = 65536, CONN_UNTIL_MAX = 1048576, CONN_ALL_MAX = 67108864 };
+
 /* Of a read. */
 struct conn_reading {
     size_t limit; /* bytes, at most; of conn_read_exactly: how many */
