@@ -299,12 +299,10 @@ int netpoll_waited(struct task *t)
     int err = netpollcheckerr(pd, side);
     if (err < 0)
         return err;
+    if (pd->crossed & modes[side]) /* readiness of the other side may have come meanwhile, and left no mark here */
+        return 0;
     /* The deadline was moved before this task ran: treated as not passed. */
-    bool crossed = pd->crossed & modes[side];
-    int r = netpollblock(pd, side, t, t->wait.kind, t->wait.object, t->op.deadline);
-    if (crossed && r == SCHED_PARKED)
-        netpoll_cross(pd, side);
-    return r;
+    return netpollblock(pd, side, t, t->wait.kind, t->wait.object, t->op.deadline);
 }
 
 int netpoll_wait_canceled(struct pollDesc *pd, int side, struct task *t,

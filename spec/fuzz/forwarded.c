@@ -10,7 +10,6 @@
 #include "http/forward_request.h"
 #include "http/http_forwarded.h"
 #include "http/http_hops.h"
-#include "net/socket.h"
 
 #include <strings.h>
 
@@ -22,9 +21,9 @@ void base_fail(const char *what, const char *file, int line) { fuzz_fail(what, f
 void *sys_realloc(void *p, size_t n) { return realloc(p, n); }
 void sys_free(void *p) { free(p); }
 
-int socket_peer(int fd, struct addr *a)
+int stream_address(const struct stream *s, enum stream_end end, struct addr *a)
 {
-    (void)fd;
+    check(s && end == STREAM_PEER);
     *a = (struct addr){.any.sa_family = AF_INET};
     return 0;
 }
@@ -198,7 +197,8 @@ static void check_hops(const struct http_head *h, const char *bytes, struct buf 
 static void as_fields(const char *fields, size_t n)
 {
     static const char first[] = "GET / HTTP/1.1\r\nHost: me\r\n";
-    static struct http_conn conn;
+    static const struct stream_ops plain = {.name = "tcp"};
+    static struct http_conn conn = {.c.stream.ops = &plain};
     static struct http_exchange x = {.conn = &conn};
     static struct http_reader w = {.wire = &wire};
     x.bytes.start = x.bytes.end = 0;

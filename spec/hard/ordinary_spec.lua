@@ -103,6 +103,9 @@ local left_out = {
     "that nobody reads",                                    -- volume
     "keeps its memory",                                     -- volume
   },
+  ["net/layer"] = {
+    "has received what nobody has read",                    -- pieces: nothing is read ahead
+  },
   ["net/read"] = {
     "read_until without its delimiter keeps what came",     -- pieces
     "puts a CRLF together that comes in two pieces",        -- pieces, sight
