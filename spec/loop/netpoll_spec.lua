@@ -742,6 +742,33 @@ describe("netpoll.c", function()
       close(pd)
     end)
 
+    it("wakes a wait that crosses over for either side, and a wait that does not for its own", function()
+      for side, events in pairs { [R] = WRITE, [W] = READ } do
+        local pd = open()
+        local t = waiter(pd, side)
+        ready(pd, events)
+        assert.is_true(is_parked(t))
+        lib.netpoll_cross(pd, side)
+        ready(pd, events)
+        assert.equal(0, looks(t))
+        assert.is_false(is_ready(pd, side)) -- its own side has not become ready
+        close(pd)
+      end
+    end)
+
+    it("is not lost on a crossing wait that was woken for something else and has not run yet", function()
+      for side, events in pairs { [R] = WRITE, [W] = READ } do
+        local pd = open()
+        local t = waiter(pd, side, 2000)
+        lib.netpoll_cross(pd, side)
+        lib.netpoll_set_deadline(pd, 1, BOTH) -- passed: wakes it
+        lib.netpoll_set_deadline(pd, 0, BOTH) -- and is gone before it runs
+        ready(pd, events)
+        assert.equal(0, looks(t))
+        close(pd)
+      end
+    end)
+
     it("drops what belongs to nobody: an unknown place, a closed one, the wake descriptor", function()
       local pd = open()
       local data = data_of(pd)
