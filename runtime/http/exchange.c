@@ -250,16 +250,18 @@ int exchange_written(struct task *t)
 
 int exchange_send(struct http_exchange *x, struct task *t) { return write_out(x, t, NULL, 0, ""); }
 
-/* n bytes of the body into `out`. On a failure it is as it was, and the response has failed, but for HTTP_TOO_LONG. */
+/* n bytes of the body, or what stands before them alone, into `out`. On a failure it is as it was, and the response has
+ * failed, but for HTTP_TOO_LONG. */
 static int copy(struct http_exchange *x, const char *bytes, size_t n, struct exchange_piece *piece)
 {
-    size_t before = buf_len(&x->out), behind = 0;
+    size_t before = buf_len(&x->out), tail = 0;
     uint64_t total = x->framing.total;
     int r = x->wire->data(x, n, piece);
-    if (r == 0 && !piece->muted && bytes) {
-        behind = strlen(piece->behind);
+    bool copied = r == 0 && !piece->muted && bytes;
+    if (copied) {
+        tail = strlen(piece->behind);
         r = buf_append(&x->out, bytes, n);
-        r = r < 0 || behind == 0 ? r : buf_append(&x->out, piece->behind, behind);
+        r = r < 0 || tail == 0 ? r : buf_append(&x->out, piece->behind, tail);
     }
     if (r == HTTP_TOO_LONG)
         return r;
@@ -269,15 +271,17 @@ static int copy(struct http_exchange *x, const char *bytes, size_t n, struct exc
         exchange_fail(x, r);
         return r;
     }
-    x->inside = piece->muted || !bytes ? 0 : n;
-    x->behind = behind;
+    if (before == 0)
+        x->inside = x->behind = 0; /* those have left */
+    x->inside += copied ? n : 0;
+    x->behind = copied ? tail : x->behind + buf_len(&x->out) - before;
     return 0;
 }
 
 int exchange_data(struct http_exchange *x, struct task *t, const char *bytes, size_t n)
 {
     struct exchange_piece piece;
-    int r = copy(x, n <= EXCHANGE_COPIED ? bytes : NULL, n, &piece);
+    int r = exchange_is_busy(x) ? -EBUSY : copy(x, n <= EXCHANGE_COPIED ? bytes : NULL, n, &piece);
     if (r < 0)
         return r;
     return n <= EXCHANGE_COPIED || piece.muted ? exchange_send(x, t) : write_out(x, t, bytes, n, piece.behind);
@@ -286,11 +290,7 @@ int exchange_data(struct http_exchange *x, struct task *t, const char *bytes, si
 int exchange_lead(struct http_exchange *x, const char *bytes, size_t n)
 {
     struct exchange_piece piece;
-    size_t earlier = buf_len(&x->out) > 0 ? x->inside : 0;
-    int r = copy(x, bytes, n, &piece);
-    if (r == 0 && !piece.muted)
-        x->inside += earlier;
-    return r;
+    return copy(x, bytes, n, &piece);
 }
 
 int exchange_whole(struct http_exchange *x, struct task *t, const char *bytes, size_t n)
@@ -341,6 +341,8 @@ static int send_ahead(struct http_exchange *x)
 int exchange_file(struct http_exchange *x, struct task *t, struct conn_file *f, uint64_t offset, size_t length)
 {
     struct exchange_piece piece;
+    if (exchange_is_busy(x))
+        return -EBUSY;
     int r = x->framing.mute ? 0 : send_ahead(x);
     if (r == -EAGAIN)
         return r;

@@ -170,6 +170,7 @@ int exchange_field(struct http_exchange *x, const char *name, size_t name_length
 int exchange_lose_head(struct http_exchange *x, int r);
 static inline int exchange_end_head(struct http_exchange *x, int r)
 {
+    must(r <= 0);
     r = r < 0 ? r : x->wire->end_head(x);
     if (r < 0)
         return exchange_lose_head(x, r);

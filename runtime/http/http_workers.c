@@ -150,9 +150,12 @@ enum http_left http_workers_end(struct http_exchange *x, bool settled)
 
 void http_workers_quit(struct http_exchange *x)
 {
-    exchange_fail(x, ERR_CLOSED);
-    if (x->conn)
-        x->wire->release(x);
+    if (!x->conn)
+        return;
+    bool answered = x->framing.phase == HTTP_SENT && !x->failure && !x->conn->c.closed && exchange_flush(x) == 0;
+    if (!answered)
+        exchange_fail(x, ERR_CLOSED);
+    x->wire->release(x);
 }
 
 void http_workers_drop(struct http_exchange *x)

@@ -235,6 +235,17 @@ describe("a response that is cut off in the middle", function()
     assert.same({ "abc", false }, { got.body, got.whole })
   end)
 
+  it("does not count what was to lead a write that has failed", function()
+    local sent
+    served(function(_, res)
+      assert(res:begin(30000))
+      assert(res.x:lead(res.serial, "--boundary"))
+      assert.same({ nil, "timeout" }, { moonpark.timeout(0, res.write, res, ("x"):rep(20000)) })
+      sent = { res:sent() }
+    end)
+    assert.same({ 200, 0, "canceled" }, sent)
+  end)
+
   it("by its server's end is none that ends with the connection", function()
     local writing = moonpark.event()
     local server = servers.start(function(_, res)
