@@ -11,7 +11,7 @@
 #ifndef MOONPARK_EXCHANGE_H
 #define MOONPARK_EXCHANGE_H
 
-#include "http/h1_frame.h"
+#include "http/http_message.h"
 #include "http/http_conn.h"
 
 struct conn_file;

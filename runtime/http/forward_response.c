@@ -4,6 +4,7 @@
 #include "http/forward_response.h"
 
 #include "base/errors.h"
+#include "http/h1_frame.h"
 #include "http/http_hops.h"
 #include "http/http_interim.h"
 

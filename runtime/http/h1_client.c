@@ -4,6 +4,7 @@
 #include "http/client_wire.h"
 
 #include "base/errors.h"
+#include "http/h1_frame.h"
 #include "http/h1_fold.h"
 #include "net/conn_read.h"
 

@@ -4,6 +4,8 @@
 #include "http/h1_exchange.h"
 
 #include "base/errors.h"
+#include "http/h1_frame.h"
+#include "http/http_status.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -52,7 +54,7 @@ static int begin(struct http_exchange *x, int status, int64_t length, const char
 static int interim(struct http_exchange *x, int status)
 {
     char text[96];
-    int n = snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\n", status, h1_reason(status));
+    int n = snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\n", status, http_status_reason(status));
     return buf_append(&x->out, text, (size_t)n);
 }
 

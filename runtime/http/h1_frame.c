@@ -3,6 +3,8 @@
  * be dearer than everything else here. */
 #include "http/h1_frame.h"
 
+#include "http/http_status.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -23,7 +25,7 @@ void h1_request_body(struct http_body *b, const struct http_head *h)
 
 void h1_response_body(struct http_body *b, const struct http_head *h, bool to_head)
 {
-    if (to_head || !h1_has_body(h->status))
+    if (to_head || !http_status_has_body(h->status))
         begin_body(b, HTTP_NO_BODY, 0);
     else if (h->chunked)
         begin_body(b, HTTP_BY_CHUNKS, 0);
@@ -87,39 +89,6 @@ void h1_trailer_taken(struct http_body *b)
     b->over = true;
 }
 
-/* ---- statuses ---- */
-
-static const struct {
-    int status;
-    const char *reason;
-} reasons[] = {
-    {100, "Continue"}, {101, "Switching Protocols"}, {103, "Early Hints"},
-    {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {203, "Non-Authoritative Information"}, {204, "No Content"},
-    {205, "Reset Content"}, {206, "Partial Content"},
-    {300, "Multiple Choices"}, {301, "Moved Permanently"}, {302, "Found"}, {303, "See Other"}, {304, "Not Modified"},
-    {307, "Temporary Redirect"}, {308, "Permanent Redirect"},
-    {400, "Bad Request"}, {401, "Unauthorized"}, {402, "Payment Required"}, {403, "Forbidden"}, {404, "Not Found"},
-    {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {407, "Proxy Authentication Required"},
-    {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"}, {411, "Length Required"}, {412, "Precondition Failed"},
-    {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"}, {416, "Range Not Satisfiable"},
-    {417, "Expectation Failed"}, {421, "Misdirected Request"}, {422, "Unprocessable Content"}, {423, "Locked"},
-    {424, "Failed Dependency"}, {425, "Too Early"}, {426, "Upgrade Required"}, {428, "Precondition Required"},
-    {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"}, {451, "Unavailable For Legal Reasons"},
-    {500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
-    {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
-    {511, "Network Authentication Required"},
-};
-
-const char *h1_reason(int status)
-{
-    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-        if (reasons[i].status == status)
-            return reasons[i].reason;
-    return "";
-}
-
-bool h1_has_body(int status) { return status >= 200 && status != 204 && status != 304; }
-
 /* ---- a message that is written ---- */
 
 void h1_peer_of(struct http_peer *p, const struct http_head *h, const char *bytes)
@@ -169,7 +138,7 @@ static char *put_status_line(char *at, int status)
 {
     if (status == 200)
         return PUT(at, "HTTP/1.1 200 OK\r\n");
-    const char *reason = h1_reason(status);
+    const char *reason = http_status_reason(status);
     at = PUT(at, "HTTP/1.1 ");
     at = put_decimal(at, (uint64_t)status);
     at = PUT(at, " ");
@@ -181,7 +150,7 @@ static char *put_status_line(char *at, int status)
  * 9.3.6: what is behind a tunnel's head is not the server's. */
 static enum http_framing pick_framing(const struct http_peer *p, const struct http_out *o, int status, int64_t length)
 {
-    if (!h1_has_body(status) || status == 205 || o->tunnel)
+    if (!http_status_has_body(status) || status == 205 || o->tunnel)
         return HTTP_NO_BODY;
     if (length >= 0)
         return HTTP_BY_LENGTH;
@@ -283,4 +252,25 @@ int h1_finish(struct http_out *o, struct buf *out)
     o->phase = HTTP_SENT;
     o->keep_alive &= !owed;
     return owed ? HTTP_TOO_SHORT : 0;
+}
+
+/* 405 answers CONNECT alone: the methods are those of the server as a whole. */
+int h1_put_answer(struct buf *out, int status, bool to_head, const char *date)
+{
+    static const char methods[] = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
+    struct http_peer peer = {.head = to_head};
+    struct http_out framing = {.phase = HTTP_UNSENT};
+    const char *reason = http_status_reason(status);
+    int r = h1_begin_response(&framing, &peer, out, status, (int64_t)strlen(reason) + 1, date);
+    if (r == 0)
+        r = h1_add_field(out, "Content-Type", 12, "text/plain", 10);
+    if (r == 0 && status == 405)
+        r = h1_add_field(out, "Allow", 5, methods, sizeof methods - 1);
+    if (r == 0)
+        r = h1_end_head(out);
+    if (framing.mute)
+        return r;
+    if (r == 0)
+        r = buf_append(out, reason, strlen(reason));
+    return r == 0 ? buf_append(out, "\n", 1) : r;
 }

@@ -4,6 +4,7 @@
 #include "http/http_body.h"
 
 #include "base/errors.h"
+#include "http/h1_frame.h"
 #include "base/hard.h"
 #include "http/exchange.h"
 #include "http/h1_fold.h"

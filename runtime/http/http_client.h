@@ -7,7 +7,7 @@
 #ifndef MOONPARK_HTTP_CLIENT_H
 #define MOONPARK_HTTP_CLIENT_H
 
-#include "http/h1_frame.h"
+#include "http/http_message.h"
 #include "net/conn.h"
 #include "net/conn_write.h"
 

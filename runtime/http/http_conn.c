@@ -8,6 +8,7 @@
 #include "base/hard.h"
 #include "base/sys.h"
 #include "http/exchange.h"
+#include "http/h1_frame.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -274,31 +275,10 @@ void http_conn_leave(struct http_conn *hc)
     leave(hc);
 }
 
-/* All of an answer. 405 answers CONNECT alone: the methods are those of the server as a whole. 0 or -ENOMEM. */
-static int put_answer(struct buf *out, int status, bool to_head, const char *date)
-{
-    static const char methods[] = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
-    struct http_peer peer = {.head = to_head};
-    struct http_out framing = {.phase = HTTP_UNSENT};
-    const char *reason = h1_reason(status);
-    int r = h1_begin_response(&framing, &peer, out, status, (int64_t)strlen(reason) + 1, date);
-    if (r == 0)
-        r = h1_add_field(out, "Content-Type", 12, "text/plain", 10);
-    if (r == 0 && status == 405)
-        r = h1_add_field(out, "Allow", 5, methods, sizeof methods - 1);
-    if (r == 0)
-        r = h1_end_head(out);
-    if (framing.mute)
-        return r;
-    if (r == 0)
-        r = buf_append(out, reason, strlen(reason));
-    return r == 0 ? buf_append(out, "\n", 1) : r;
-}
-
 void http_conn_answer(struct http_conn *hc, int status, const char *bytes, size_t n)
 {
     struct buf out = {0};
-    if (put_answer(&out, status, h1_parse_is_to_head(bytes, n), http_conn_date(hc->server)) < 0)
+    if (h1_put_answer(&out, status, h1_parse_is_to_head(bytes, n), http_conn_date(hc->server)) < 0)
         buf_fini(&out);
     buf_fini(&hc->c.in);
     hc->c.in = out;

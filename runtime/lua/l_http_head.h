@@ -5,7 +5,7 @@
 #ifndef MOONPARK_L_HTTP_HEAD_H
 #define MOONPARK_L_HTTP_HEAD_H
 
-#include "http/h1_frame.h"
+#include "http/http_message.h"
 #include "lua/face.h"
 
 /* Pushes {name, value, name, value, ...} of the head whose spans are of bytes. */

@@ -7,6 +7,7 @@
 
 #include "base/errors.h"
 #include "http/http_server.h"
+#include "http/http_status.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
 
@@ -151,7 +152,7 @@ static const luaL_Reg methods[] = {
 /* http_reason(status) -> its phrase, or "" */
 static int l_reason(lua_State *L)
 {
-    lua_pushstring(L, h1_reason((int)luaL_checkinteger(L, 1)));
+    lua_pushstring(L, http_status_reason((int)luaL_checkinteger(L, 1)));
     return 1;
 }
 
