@@ -30,9 +30,9 @@ int exchange_open(struct http_exchange *x, const struct exchange_wire *wire, str
     x->conn = hc;
     x->serial++;
     x->relayed = x->measured = false;
-    x->gone = x->over = x->late_answer = x->curtailed = x->spoilt = x->resting = false;
+    x->gone = x->returned = x->overdue = x->curtailed = x->spoilt = x->discarding = false;
     x->failure = 0;
-    x->inside = x->behind = 0;
+    x->body_out = x->tail = 0;
     x->continued = !x->head.expect || x->head.minor == 0;
     x->limit = most->body;
     x->framing = (struct http_out){.phase = HTTP_UNSENT};
@@ -60,7 +60,7 @@ struct http_conn *exchange_close(struct http_exchange *x)
 void exchange_lose(struct http_exchange *x)
 {
     x->gone = true;
-    if (x->scope && !x->over)
+    if (x->scope && !x->returned)
         sched_scope_cancel(x->scope);
 }
 
@@ -68,12 +68,12 @@ bool exchange_is_gone(const struct http_exchange *x) { return x->gone || x->scop
 
 bool exchange_was_late(const struct http_exchange *x)
 {
-    return x->late_answer || (!x->over && x->scope->canceled && !x->gone);
+    return x->overdue || (!x->returned && x->scope->canceled && !x->gone);
 }
 
 bool exchange_was_curtailed(const struct http_exchange *x)
 {
-    return x->curtailed || x->scope->owner->canceled || (!x->over && x->scope->canceled && x->scope->delivered);
+    return x->curtailed || x->scope->owner->canceled || (!x->returned && x->scope->canceled && x->scope->delivered);
 }
 
 int exchange_may_hijack(struct http_exchange *x)
@@ -182,22 +182,22 @@ int exchange_lose_head(struct http_exchange *x, int r)
 struct writing {
     struct conn_writing writing;
     struct http_exchange *exchange;
-    const char *bytes, *behind; /* a string behind it, and what follows that */
-    size_t n;                   /* bytes of the string */
+    const char *bytes, *after; /* a string that follows it, and what follows that */
+    size_t n;                  /* bytes of the string */
 };
 
 /* How much of `out` belongs to a write: what lay there when it began. */
 static size_t held_of(struct task *t)
 {
     const struct writing *w = OPERATION(t, struct writing);
-    return t->op.length - w->n - strlen(w->behind);
+    return t->op.length - w->n - strlen(w->after);
 }
 
 static int gather(struct task *t, struct iovec *iov, int max)
 {
     const struct writing *w = OPERATION(t, struct writing);
     struct http_exchange *x = w->exchange;
-    size_t held = held_of(t), skip = t->op.total, behind = strlen(w->behind);
+    size_t held = held_of(t), skip = t->op.total, after = strlen(w->after);
     int n = 0;
     (void)max;
     if (skip < held)
@@ -206,20 +206,20 @@ static int gather(struct task *t, struct iovec *iov, int max)
     if (w->n > skip)
         iov[n++] = (struct iovec){.iov_base = (char *)w->bytes + skip, .iov_len = w->n - skip};
     skip = skip > w->n ? skip - w->n : 0;
-    if (behind > skip)
-        iov[n++] = (struct iovec){.iov_base = (char *)w->behind + skip, .iov_len = behind - skip};
+    if (after > skip)
+        iov[n++] = (struct iovec){.iov_base = (char *)w->after + skip, .iov_len = after - skip};
     return n;
 }
 
-/* Writes what is in `out`, and behind it n bytes and what follows them. */
-static int write_out(struct http_exchange *x, struct task *t, const char *bytes, size_t n, const char *behind)
+/* Writes what is in `out`, then n bytes and what follows them. */
+static int write_out(struct http_exchange *x, struct task *t, const char *bytes, size_t n, const char *after)
 {
     int r = n == 0 ? exchange_flush(x) : -EAGAIN;
     if (r == -EBUSY || r == 0)
         return r;
     *OPERATION(t, struct writing) = (struct writing){
-        .writing.gather = gather, .exchange = x, .bytes = bytes, .behind = behind, .n = n};
-    t->op.length = buf_len(&x->out) + n + strlen(behind);
+        .writing.gather = gather, .exchange = x, .bytes = bytes, .after = after, .n = n};
+    t->op.length = buf_len(&x->out) + n + strlen(after);
     t->op.total = 0;
     return EXCHANGE_WAITS;
 }
@@ -234,7 +234,7 @@ static void account(struct http_exchange *x, struct task *t, int r)
     if (r < 0)
         exchange_cut(x, r, w->n - base_min(beyond, w->n));
     op->length = w->n = 0; /* once: the push may be called again */
-    w->behind = "";
+    w->after = "";
     if (buf_len(&x->out) > 0)
         exchange_flush_later(x); /* what was added meanwhile */
 }
@@ -259,9 +259,9 @@ static int copy(struct http_exchange *x, const char *bytes, size_t n, struct exc
     int r = x->wire->data(x, n, piece);
     bool copied = r == 0 && !piece->muted && bytes;
     if (copied) {
-        tail = strlen(piece->behind);
+        tail = strlen(piece->after);
         r = buf_append(&x->out, bytes, n);
-        r = r < 0 || tail == 0 ? r : buf_append(&x->out, piece->behind, tail);
+        r = r < 0 || tail == 0 ? r : buf_append(&x->out, piece->after, tail);
     }
     if (r == HTTP_TOO_LONG)
         return r;
@@ -272,9 +272,9 @@ static int copy(struct http_exchange *x, const char *bytes, size_t n, struct exc
         return r;
     }
     if (before == 0)
-        x->inside = x->behind = 0; /* those have left */
-    x->inside += copied ? n : 0;
-    x->behind = copied ? tail : x->behind + buf_len(&x->out) - before;
+        x->body_out = x->tail = 0; /* those have left */
+    x->body_out += copied ? n : 0;
+    x->tail = copied ? tail : x->tail + buf_len(&x->out) - before;
     return 0;
 }
 
@@ -284,7 +284,7 @@ int exchange_data(struct http_exchange *x, struct task *t, const char *bytes, si
     int r = exchange_is_busy(x) ? -EBUSY : copy(x, n <= EXCHANGE_COPIED ? bytes : NULL, n, &piece);
     if (r < 0)
         return r;
-    return n <= EXCHANGE_COPIED || piece.muted ? exchange_send(x, t) : write_out(x, t, bytes, n, piece.behind);
+    return n <= EXCHANGE_COPIED || piece.muted ? exchange_send(x, t) : write_out(x, t, bytes, n, piece.after);
 }
 
 int exchange_lead(struct http_exchange *x, const char *bytes, size_t n)
@@ -296,11 +296,11 @@ int exchange_lead(struct http_exchange *x, const char *bytes, size_t n)
 int exchange_whole(struct http_exchange *x, struct task *t, const char *bytes, size_t n)
 {
     x->wire->whole(x, n);
-    x->inside = x->behind = 0;
+    x->body_out = x->tail = 0;
     if (exchange_would_wait(x, n) && !x->framing.mute)
         return write_out(x, t, bytes, n, "");
     if (!x->framing.mute) {
-        x->inside = n;
+        x->body_out = n;
         if (buf_append(&x->out, bytes, n) < 0) {
             x->framing.total = 0;
             exchange_fail(x, -ENOMEM);
@@ -315,7 +315,7 @@ int exchange_finish(struct http_exchange *x)
 {
     size_t before = buf_len(&x->out);
     int r = x->wire->finish(x);
-    x->behind += buf_len(&x->out) - before;
+    x->tail += buf_len(&x->out) - before;
     exchange_flush_later(x);
     if (r < 0)
         exchange_fail(x, r);
@@ -410,7 +410,7 @@ void exchange_push(struct http_exchange *x)
 static size_t held_back(const struct http_exchange *x)
 {
     size_t n = buf_len(&x->out);
-    return n > x->behind ? base_min(n - x->behind, x->inside) : 0;
+    return n > x->tail ? base_min(n - x->tail, x->body_out) : 0;
 }
 
 void exchange_cut(struct http_exchange *x, int r, size_t unsent)
@@ -422,5 +422,5 @@ void exchange_cut(struct http_exchange *x, int r, size_t unsent)
 
 void exchange_abort(struct http_exchange *x)
 {
-    exchange_fail(x, !x->over && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
+    exchange_fail(x, !x->returned && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
 }

@@ -19,7 +19,7 @@ struct conn_file;
 /* Bytes of a body that are about to be written. */
 struct exchange_piece {
     bool muted;         /* they are not to be written */
-    const char *behind; /* what follows them on the wire, "" for nothing */
+    const char *after;  /* what follows them on the wire, "" for nothing */
 };
 
 /* A protocol. What its functions put into `out` is whole, or they fail with -ENOMEM. */
@@ -63,18 +63,18 @@ struct http_exchange {
     struct http_out framing;
     struct buf out;         /* written, but not sent yet */
     size_t before;          /* bytes of `out` when the head of the response was begun */
-    size_t inside;          /* bytes of the body that come last in `out`, but for what frames them */
-    size_t behind;          /* which is that much */
+    size_t body_out;        /* bytes of the body that come last in `out`, but for what frames them */
+    size_t tail;            /* which is that much */
     uint64_t limit;         /* bytes of the body that are taken */
     bool measured;          /* the response's length was announced */
     bool continued;         /* 100 Continue was sent, or is not wanted */
     bool relayed;           /* or is another server's to send, which was asked in its place */
     bool gone;              /* the client has left */
-    bool over;              /* its handler has returned */
-    bool late_answer;       /* the request's time was up before it had */
+    bool returned;          /* its handler has returned */
+    bool overdue;           /* the request's time was up before it had */
     bool curtailed;         /* and a wait of the handler's was refused for that: its response may lack something */
     bool spoilt;            /* its body is malformed, cut off or too slow, or its trailer section too long */
-    bool resting;           /* what is left of its body is being dropped */
+    bool discarding;        /* what is left of its body is being dropped */
     int failure;            /* why the response cannot be completed, and the connection is cut; 0: it can */
 };
 

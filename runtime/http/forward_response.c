@@ -84,8 +84,8 @@ static bool takes_body(struct http_exchange *x, struct http_reader *r, struct co
     if (n > 0 && !x->framing.mute && buf_append(&x->out, buf_at(&c->in), n) < 0)
         return false;
     x->wire->whole(x, n);
-    x->inside = exchange_bytes(x);
-    x->behind = 0;
+    x->body_out = exchange_bytes(x);
+    x->tail = 0;
     if (n > 0)
         (void)h1_take(&r->body, buf_at(&c->in), n, &used, &data);
     buf_consume(&c->in, used);
@@ -159,6 +159,6 @@ bool forward_response_cut(struct http_exchange *x)
 {
     if (exchange_phase(x) != HTTP_IN_BODY)
         return false;
-    exchange_fail(x, !x->over && x->scope && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
+    exchange_fail(x, !x->returned && x->scope && x->scope->canceled ? ERR_CANCELED : ERR_CLOSED);
     return true;
 }

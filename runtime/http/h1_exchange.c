@@ -68,7 +68,7 @@ static int end_head(struct http_exchange *x) { return h1_end_head(&x->out); }
 static int data(struct http_exchange *x, size_t n, struct exchange_piece *piece)
 {
     int r = h1_before_data(&x->framing, &x->out, n, &piece->muted);
-    piece->behind = h1_behind_data(&x->framing, n);
+    piece->after = h1_after_data(&x->framing, n);
     return r;
 }
 

@@ -239,7 +239,7 @@ int h1_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted)
     return 0;
 }
 
-const char *h1_behind_data(const struct http_out *o, size_t n)
+const char *h1_after_data(const struct http_out *o, size_t n)
 {
     return o->framing == HTTP_BY_CHUNKS && !o->mute && n > 0 ? "\r\n" : "";
 }

@@ -39,7 +39,7 @@ int h1_end_head(struct buf *out);
 /* n bytes of the body are about to be written: writes what stands in front of them, in out. 0; HTTP_TOO_LONG where that
  * is more than was announced; -ENOMEM. *muted: they are not to be written. */
 int h1_before_data(struct http_out *o, struct buf *out, size_t n, bool *muted);
-const char *h1_behind_data(const struct http_out *o, size_t n); /* what stands behind them, "" for nothing */
+const char *h1_after_data(const struct http_out *o, size_t n); /* what stands behind them, "" for nothing */
 
 /* The body is over: its end in out. 0; HTTP_TOO_SHORT, and the connection cannot go on; -ENOMEM. */
 int h1_finish(struct http_out *o, struct buf *out);

@@ -41,7 +41,7 @@ static void look_at_time(struct http_conn *hc)
         http_conn_close(hc);
 }
 
-/* What has arrived may have come in time: http_conn_rest goes on with it, once it was looked at. */
+/* What has arrived may have come in time: http_conn_settle goes on with it, once it was looked at. */
 static void on_timer(struct timer *timer)
 {
     struct http_conn *hc = container_of(timer, struct http_conn, timer);
@@ -137,7 +137,7 @@ static void make_room(struct http_server *s)
     s->full = false;
 }
 
-void http_conn_rest(struct http_conn *hc)
+void http_conn_settle(struct http_conn *hc)
 {
     http_conn_move(hc, &hc->server->idle, hc->state);
     buf_release(&hc->c.in);
@@ -208,7 +208,7 @@ void http_conn_go_idle(struct http_conn *hc)
         return;
     }
     hc->c.stream.again = POLL_R;
-    http_conn_rest(hc);
+    http_conn_settle(hc);
     netpoll_arm(hc->c.stream.pd, POLL_R);
 }
 

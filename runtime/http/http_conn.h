@@ -106,7 +106,7 @@ static inline bool http_conn_is_meant(const struct http_conn *hc, uint32_t event
 
 /* Nothing is here for hc, which is IDLE or HEADING: the poller will tell when something is. Ends hc where its time was
  * up meanwhile. */
-void http_conn_rest(struct http_conn *hc);
+void http_conn_settle(struct http_conn *hc);
 
 /* The one that has been IDLE longest, nearly; NULL where none seems to be. It is what makes room for a new one. */
 struct http_conn *http_conn_oldest_idle(struct http_server *s);

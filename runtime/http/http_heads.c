@@ -137,7 +137,7 @@ void http_heads_serve(struct http_conn *hc, struct http_exchange *x)
     if (hc->state == HTTP_IDLE && hc->server->closing)
         http_conn_close(hc);
     else if (hc->state == HTTP_IDLE || hc->state == HTTP_HEADING)
-        http_conn_rest(hc);
+        http_conn_settle(hc);
 }
 
 /* All workers wait for something else: whole heads wait for those that the keeper starts. */

@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-static const int64_t REST_TIME = 2 * NS_PER_SECOND; /* for a body that no handler wanted */
+static const int64_t DISCARD_TIME = 2 * NS_PER_SECOND; /* for a body that no handler wanted */
 
 /* ---- taking ---- */
 
@@ -105,28 +105,28 @@ int http_workers_take(struct http_exchange *x, struct task *t)
 /* x's handler has returned: its scope is as new. */
 static void handler_over(struct http_exchange *x)
 {
-    if (x->over)
+    if (x->returned)
         return;
-    x->over = true;
+    x->returned = true;
     x->gone |= x->scope->owner->canceled; /* nor is anybody left here who would answer */
-    x->late_answer = x->scope->canceled && !x->gone;
+    x->overdue = x->scope->canceled && !x->gone;
     x->curtailed = (x->scope->canceled && x->scope->delivered) || x->scope->owner->canceled;
     sched_scope_renew(x->scope);
 }
 
 static enum http_left what_is_left(struct http_exchange *x)
 {
-    if (x->resting)
+    if (x->discarding)
         sched_scope_renew(x->scope);
     if (x->failure || x->conn->c.closed || http_conn_in_use(x->conn))
         return HTTP_LEFT_NOTHING;
     if (x->framing.phase != HTTP_SENT)
         return HTTP_LEFT_ANSWER;
-    bool wanted = !x->body.over && !x->resting && exchange_is_short(x) && x->wire->goes_on(x);
-    if (!wanted || sched_scope_deadline(x->scope, clock_add(http_conn_now(x->server), REST_TIME)) < 0)
+    bool wanted = !x->body.over && !x->discarding && exchange_is_short(x) && x->wire->goes_on(x);
+    if (!wanted || sched_scope_deadline(x->scope, clock_add(http_conn_now(x->server), DISCARD_TIME)) < 0)
         return HTTP_LEFT_NOTHING;
-    x->resting = true;
-    return HTTP_LEFT_REST;
+    x->discarding = true;
+    return HTTP_LEFT_BODY;
 }
 
 enum http_left http_workers_end(struct http_exchange *x, bool settled)
@@ -138,7 +138,7 @@ enum http_left http_workers_end(struct http_exchange *x, bool settled)
     if (left == HTTP_LEFT_ANSWER)
         exchange_fail(x, ERR_CLOSED);
     x->serial++; /* handles of it are stale */
-    if (left == HTTP_LEFT_REST)
+    if (left == HTTP_LEFT_BODY)
         return left;
     if (x->wire->next(x))
         return HTTP_LEFT_NOTHING;

@@ -23,7 +23,7 @@ enum http_left {
     HTTP_LEFT_NOTHING, /* x has no connection any more; or the next request, which is here already: its answer follows
                           in the same write */
     HTTP_LEFT_ANSWER,  /* the response has not begun, or not ended; settled: it never will */
-    HTTP_LEFT_REST,    /* some of the body must be read and dropped; a moment is given for that */
+    HTTP_LEFT_BODY,    /* some of the body must be read and dropped; a moment is given for that */
     HTTP_LEFT_FLUSH,   /* the response is to be sent */
 };
 enum http_left http_workers_end(struct http_exchange *x, bool settled);

@@ -144,12 +144,12 @@ static int not_yet(lua_State *L, const char *why)
 }
 
 /* take([settled]) -> serial, method, path: the next request; the one in hand is over
- * -> false, "settle": its response has not ended | false, "rest": some of its body is to be dropped
+ * -> false, "settle": its response has not ended | false, "discard": some of its body is to be dropped
  * -> false, "flush": its response is to be flushed; each: and then ask again. | nil, err
  * settled: a response that has not ended never will */
 static int l_take(lua_State *L)
 {
-    static const char *const words[] = {[HTTP_LEFT_ANSWER] = "settle", [HTTP_LEFT_REST] = "rest",
+    static const char *const words[] = {[HTTP_LEFT_ANSWER] = "settle", [HTTP_LEFT_BODY] = "discard",
                                         [HTTP_LEFT_FLUSH] = "flush"};
     struct http_exchange *x = l_http_exchange(L);
     struct task *t = face_task(L, face_ctx(L));

@@ -37,8 +37,8 @@ static int read_some(lua_State *L, struct http_exchange *x)
 /* read(serial[, max]) -> 1..max bytes of the body | nil, "eof" | nil, err, errno */
 static int l_read(lua_State *L) { return read_some(L, l_http_current(L)); }
 
-/* rest() -> as read, of a request that is over */
-static int l_rest(lua_State *L)
+/* discard() -> as read, of a request that is over */
+static int l_discard(lua_State *L)
 {
     struct http_exchange *x = l_http_exchange(L);
     return x->conn ? read_some(L, x) : face_error(L, ERR_CLOSED);
@@ -191,7 +191,7 @@ static int l_hijack(lua_State *L)
 static const luaL_Reg methods[] = {
     {"field", l_field},   {"fields", l_fields}, {"framing", l_framing}, {"hijack", l_hijack},
     {"is_gone", l_is_gone}, {"is_read", l_is_read}, {"limit", l_limit}, {"peer", l_peer},
-    {"read", l_read},     {"rest", l_rest},     {"target", l_target},   {"trailers", l_trailers},
+    {"read", l_read},     {"discard", l_discard},     {"target", l_target},   {"trailers", l_trailers},
     {"whole", l_whole},   {NULL, NULL},
 };
 

@@ -116,7 +116,7 @@ static int park(struct conn *c, struct task *t)
 
 /* Lets time pass, at the head of its own side's queue so that a close and a new deadline find it; work looks at
  * the deadlines then. */
-static int rest(struct conn *c, struct task *t)
+static int wait_a_while(struct conn *c, struct task *t)
 {
     int side = op_of(t)->side;
     int64_t until = clock_add(clock_now(&c->loop->clock), OPERATION(t, struct conn_pause)->ns);
@@ -146,7 +146,7 @@ static int work(struct conn *c, struct task *t)
             if (r != 0)
                 return r; /* 0: readiness was reported meanwhile */
         } else if (r == CONN_LATER) {
-            return rest(c, t);
+            return wait_a_while(c, t);
         } else if (r != CONN_GO_ON && r != CONN_OTHERS) {
             return r;
         } else if (r == CONN_OTHERS || pieces >= limits.operations) {
@@ -235,7 +235,7 @@ int conn_attempt(struct task *t)
     if (t->wait.extra) /* it stood in the poller, not in the queue */
         r = netpoll_waited(t);
     else if (r == ERR_TIMEOUT)
-        r = 0; /* its rest is over */
+        r = 0; /* its pause is over */
     if (r == SCHED_PARKED)
         return r;
     t->wait.extra = NULL;

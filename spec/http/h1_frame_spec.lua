@@ -171,7 +171,7 @@ describe("a response that is written", function()
     local muted = ffi.new("bool[1]")
     local got = lib.h1_before_data(o, out, #s, muted)
     if got ~= 0 then return got end
-    if not muted[0] then s = s .. ffi.string(lib.h1_behind_data(o, #s)) end
+    if not muted[0] then s = s .. ffi.string(lib.h1_after_data(o, #s)) end
     return muted[0] and 0 or lib.buf_append(out, s, #s)
   end
 
