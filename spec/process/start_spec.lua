@@ -270,8 +270,8 @@ describe("a start that is cancelled", function()
       for round = 1, core.hard and 20 or 150 do
         local far, near = pair()
         local task = moonpark.go(process.spawn, { "sleep", "inf" }, { stdin = near, stdout = "pipe", detach = detach })
-        for _ = 1, round % 7 do moonpark.yield() end
-        if round % 3 > 0 then moonpark.sleep(round % 30 * 0.0001) end
+        for _ = 1, round % 20 ~= 1 and round % 7 or 0 do moonpark.yield() end -- of 20, one is refused for sure
+        if round % 20 ~= 1 and round % 3 > 0 then moonpark.sleep(round % 30 * 0.0001) end
         while round % 20 == 7 and task:status() ~= "done" do moonpark.sleep(0.001) end -- however long a start takes
         task:cancel()
         local _, child, err = task:join()
