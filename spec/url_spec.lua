@@ -52,7 +52,8 @@ describe("a form", function()
   end)
 
   it("has a last value of each name", function()
-    assert.same({ a = "2", b = "" }, url.last_values(url.parse_form "a=1&b=&a=2"))
+    assert.same({ a = "2", b = "" }, (url.form_values "a=1&b=&a=2"))
+    assert.same({ nil, "too many fields" }, { url.form_values("a&a&a", 2) })
   end)
 end)
 

@@ -27,25 +27,14 @@ function M.encode(text) return (tostring(text):gsub("[^%w%-%._~]", escape)) end
 ---@param max? integer pairs at most
 ---@return table[]|nil {{name, value}, ...}
 ---@return string? err "too many fields"
-function M.parse_form(text, max)
-  local pairs_, n = {}, 0
-  for part in text:gmatch("[^&]+") do
-    local name, value = part:match("^([^=]*)=?(.*)$")
-    n = n + 1
-    if max and n > max then return nil, "too many fields" end
-    pairs_[n] = { M.decode(name, true) or name, M.decode(value, true) or value }
-  end
-  return pairs_
-end
+M.parse_form = core.form_pairs
 
---- The last value of each name.
----@param list table[]
----@return table<string, string>
-function M.last_values(list)
-  local values = {}
-  for _, pair in ipairs(list) do values[pair[1]] = pair[2] end
-  return values
-end
+--- The last value of each name of a query or form.
+---@param text string
+---@param max? integer pairs at most
+---@return table<string, string>|nil
+---@return string? err "too many fields"
+M.form_values = core.form_values
 
 local function add_pair(parts, name, value) parts[#parts + 1] = M.encode(name) .. "=" .. M.encode(value) end
 

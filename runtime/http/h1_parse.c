@@ -537,27 +537,7 @@ int h1_parse_trailers(const char *bytes, size_t n)
     return got > 0 ? (int)at : got;
 }
 
-/* ---- the rest ---- */
+/* ---- what names and values may be made of ---- */
 
 bool h1_parse_is_token(const char *bytes, size_t n) { return n > 0 && all(bytes, n, TOKEN); }
 bool h1_parse_is_value(const char *bytes, size_t n) { return end_of_value(bytes, n, 0) == n; }
-
-static int hex(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
-
-ptrdiff_t h1_parse_percent(char *to, const char *bytes, size_t n, bool plus)
-{
-    size_t out = 0;
-    for (size_t i = 0; i < n; i++) {
-        char c = bytes[i];
-        if (c == '+' && plus) {
-            c = ' ';
-        } else if (c == '%') {
-            if (n - i < 3 || !is(bytes[i + 1], HEX) || !is(bytes[i + 2], HEX))
-                return -1;
-            c = (char)(hex(bytes[i + 1]) * 16 + hex(bytes[i + 2]));
-            i += 2;
-        }
-        to[out++] = c;
-    }
-    return (ptrdiff_t)out;
-}

@@ -134,10 +134,4 @@ int h1_parse_trailer(struct http_field *f, const char *bytes, size_t n, size_t *
  * http_error. */
 int h1_parse_trailers(const char *bytes, size_t n);
 
-/* ---- targets and forms ---- */
-
-/* Decodes "%41" (and '+' as a space where plus) from n bytes into `to`, which may be the same place. How many bytes
- * came out; -1: a '%' without two hexadecimal digits behind it. */
-ptrdiff_t h1_parse_percent(char *to, const char *bytes, size_t n, bool plus);
-
 #endif

@@ -13,11 +13,6 @@
 
 struct client_wire;
 
-struct http_text {
-    const char *at;
-    size_t length;
-};
-
 enum { HTTP_LENGTH_NONE = -1, HTTP_LENGTH_UNKNOWN = -2 }; /* of a request's body: there is none; it ends when it ends */
 
 /* How much of a request's body was sent. */

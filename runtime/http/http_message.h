@@ -8,6 +8,12 @@
 
 #include "http/h1_parse.h"
 
+/* Bytes that lie somewhere. */
+struct http_text {
+    const char *at;
+    size_t length;
+};
+
 /* ---- a body that is read ---- */
 
 enum http_framing {

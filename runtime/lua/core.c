@@ -64,6 +64,8 @@ static int open_faces(lua_State *L)
     l_net_open(L);
     l_http_open(L);
     l_http_request_open(L);
+    l_http_form_open(L);
+    l_http_router_open(L);
     l_http_server_open(L);
     l_http_client_open(L);
     l_http_forward_open(L);

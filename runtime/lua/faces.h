@@ -10,8 +10,10 @@
 void l_debug_open(lua_State *L);
 void l_fs_open(lua_State *L);
 void l_http_file_open(lua_State *L);
+void l_http_form_open(lua_State *L);
 void l_http_forward_open(lua_State *L);
 void l_http_request_open(lua_State *L);
+void l_http_router_open(lua_State *L);
 void l_http_server_open(lua_State *L);
 void l_net_open(lua_State *L);
 void l_netpoll_open(lua_State *L);

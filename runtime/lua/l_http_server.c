@@ -156,22 +156,7 @@ static int l_reason(lua_State *L)
     return 1;
 }
 
-/* percent_decode(text, plus) -> text | nil: a '%' without two digits */
-static int l_percent_decode(lua_State *L)
-{
-    size_t n;
-    const char *text = luaL_checklstring(L, 1, &n);
-    char *to = lua_newuserdata(L, n + 1);
-    ptrdiff_t length = h1_parse_percent(to, text, n, lua_toboolean(L, 2));
-    if (length < 0)
-        lua_pushnil(L);
-    else
-        lua_pushlstring(L, to, (size_t)length);
-    return 1;
-}
-
-static const luaL_Reg functions[] = {
-    {"http_reason", l_reason}, {"http_server", l_server}, {"percent_decode", l_percent_decode}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"http_reason", l_reason}, {"http_server", l_server}, {NULL, NULL}};
 
 void l_http_server_open(lua_State *L)
 {

@@ -2,9 +2,13 @@
 -- cookies.lua - the bytes are a Cookie field; and up to a bar each the name, value, path and domain of a Set-Cookie.
 
 local fields = require "moonpark.http.fields"
+local form_model = require "support.form_model"
 
 local function check_received(bytes)
+  local expected = form_model.cookies(bytes)
+  for name in pairs(expected) do assert(fields.cookies(bytes)[name], "a cookie is missing") end
   for name, value in pairs(fields.cookies(bytes)) do
+    assert(expected[name] == value, "another value")
     assert(name ~= "" and not name:find "[=;%s]", "what is no name")
     assert(not value:find ";", "what is no value")
     assert(bytes:find(name, 1, true) and bytes:find(value, 1, true), "what was not there")

@@ -9,6 +9,7 @@
 #include "http/client_wire.h"
 #include "http/forward_request.h"
 #include "http/http_forwarded.h"
+#include "http/http_form.h"
 #include "http/http_hops.h"
 
 #include <strings.h>
@@ -250,7 +251,7 @@ static void as_path(const char *input, size_t n)
 {
     char *path = fuzz_exact(input, n);
     bool climbs = http_forwarded_climbs(path, n);
-    ptrdiff_t got = h1_parse_percent(path, path, n, false);
+    ptrdiff_t got = http_form_decode(path, path, n, false);
     check(got >= 0 || climbs);
     for (int round = 0; round < 2 && got >= 0 && !climbs; round++) {
         size_t from = 0, length = round == 0 ? (size_t)got : shorten(path, (size_t)got);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* target.c - the bytes are a request's target, and then something that is percent-encoded. */
 #include "fuzz.h"
+#include "http/http_form.h"
 
 static void as_target(const char *method, const char *bytes, size_t n)
 {
@@ -39,12 +40,12 @@ static void as_percent(const char *input, size_t n, bool plus)
 {
     char *bytes = fuzz_exact(input, n), *out = malloc(3 * n + 1), *encoded = malloc(3 * n + 1);
     check(out && encoded);
-    ptrdiff_t got = h1_parse_percent(out, bytes, n, plus);
+    ptrdiff_t got = http_form_decode(out, bytes, n, plus);
     check(got <= (ptrdiff_t)n && (got >= 0 || memchr(bytes, '%', n)));
     if (got >= 0) {
-        check(h1_parse_percent(bytes, bytes, n, plus) == got && memcmp(bytes, out, (size_t)got) == 0);
+        check(http_form_decode(bytes, bytes, n, plus) == got && memcmp(bytes, out, (size_t)got) == 0);
         size_t length = encode(encoded, bytes, (size_t)got);
-        check(h1_parse_percent(out, encoded, length, plus) == got && memcmp(bytes, out, (size_t)got) == 0);
+        check(http_form_decode(out, encoded, length, plus) == got && memcmp(bytes, out, (size_t)got) == 0);
     }
     free(bytes);
     free(out);

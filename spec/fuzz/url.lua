@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- url.lua - the bytes are percent-encoded, a form, a URL, and a reference on a page.
 
+local form_model = require "support.form_model"
 local url = require "moonpark.url"
 
 local function same_pairs(a, b)
@@ -13,6 +14,7 @@ local function check_encoding(bytes)
   assert(not encoded:find "[^%w%-%._~%%]" and url.decode(encoded) == bytes, "encoded, it decodes to itself")
   assert(url.decode(encoded, true) == bytes, "in a form too")
   local decoded = url.decode(bytes)
+  assert(decoded == form_model.decode(bytes) and url.decode(bytes, true) == form_model.decode(bytes, true))
   assert(not decoded or #decoded <= #bytes, "it grows")
 end
 
@@ -20,6 +22,10 @@ local function check_form(bytes)
   local list, parts = url.parse_form(bytes), {}
   for i, pair in ipairs(list) do parts[i] = url.encode(pair[1]) .. "=" .. url.encode(pair[2]) end
   same_pairs(list, url.parse_form(table.concat(parts, "&")))
+  same_pairs(list, form_model.pairs(bytes))
+  local values, expected = url.form_values(bytes), form_model.values(bytes)
+  for name, value in pairs(values) do assert(expected[name] == value, "another value") end
+  for name in pairs(expected) do assert(values[name], "a value is missing") end
 end
 
 local function check_parts(parts, wrong)

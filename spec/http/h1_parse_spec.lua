@@ -470,35 +470,7 @@ describe("chunks", function()
 end)
 
 ---------------------------------------------------------------------------------------------------
--- the rest
-
-describe("h1_parse_percent", function()
-  local function decoded(bytes, plus)
-    local to = ffi.new("char[?]", #bytes + 1)
-    local at = edge.place(bytes)
-    local n = tonumber(lib.h1_parse_percent(to, at, #bytes, plus or false))
-    assert.equal(n, tonumber(lib.h1_parse_percent(at, at, #bytes, plus or false)))
-    if n < 0 then return nil end
-    assert.equal(ffi.string(to, n), ffi.string(at, n))
-    return ffi.string(to, n)
-  end
-
-  it("decodes two hexadecimal digits of either case", function()
-    assert.equal("aAz/\0\255%", decoded "%61%41z%2f%00%fF%25")
-    assert.equal("", decoded "")
-  end)
-
-  it("decodes once", function() assert.equal("%41", decoded "%2541") end)
-
-  it("decodes a plus as a space in forms only", function()
-    assert.equal("a b+", decoded("a+b%2b", true))
-    assert.equal("a+b", decoded "a+b")
-  end)
-
-  it("refuses a percent sign without two digits", function()
-    for _, bytes in ipairs { "%", "%4", "a%", "%4g", "%g4", "%%41", "%-1" } do assert.is_nil(decoded(bytes)) end
-  end)
-end)
+-- heads without an end, and what names and values may be made of
 
 describe("h1_parse_overlong", function()
   local function blames(bytes) return words(lib.h1_parse_overlong(edge.place(bytes), #bytes)) end

@@ -157,19 +157,8 @@ end
 
 --- Names and values of a Cookie field, as they were sent. The first of a name counts: browsers send the most specific
 --- one first.
----@param text string|nil
----@return table<string, string>
-function M.cookies(text)
-  local cookies = {}
-  for part in (text or ""):gmatch("[^;]+") do
-    local name, value = part:match("^%s*([^=%s]+)%s*=(.*)$")
-    if name and cookies[name] == nil then
-      value = M.trim(value)
-      cookies[name] = value:match('^"(.*)"$') or value
-    end
-  end
-  return cookies
-end
+---@type fun(text: string): table<string, string>
+M.cookies = core.http_cookies
 
 -- level: 1 is our caller, and so on up to the caller of res:cookie.
 -- In one line: %q leaves line ends in.

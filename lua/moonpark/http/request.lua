@@ -2,8 +2,9 @@
 -- request.lua - the request that a handler gets. Method and path are there at once; everything else is made from the
 -- bytes of the head when it is used first.
 --
--- What every request has lies in an array, {x, serial, method, raw_path}, and is found by name all the same: most
--- requests never need a hash part, and without one a table costs half as much to make and to collect.
+-- What every request has lies in an array, {x, serial, method, raw_path, route | false, the path that led to it}, and
+-- is found by name all the same: most requests never need a hash part, and without one a table costs half as much to
+-- make and to collect.
 
 local http_fields = require "moonpark.http.fields"
 local http_json = require "moonpark.http.json"
@@ -58,17 +59,16 @@ end
 
 function lazy.path(self) return url.decode(self.raw_path) or self.raw_path end
 function lazy.headers(self) return http_fields.received(self.x:fields(self.serial)) end
-function lazy.query(self) return url.last_values(self:queries()) end
+function lazy.query(self) return self.x:query(self.serial) end
 
--- What HTTP/2 had in several fields, a proxy may leave so: they belong together by "; " (RFC 9113 8.2.3), not by ", ".
-function lazy.cookies(self)
-  local text = self.x:field(self.serial, "cookie")
-  if text and text:find(", ", 1, true) then text = table.concat(self:header_values("cookie"), "; ") end
-  return http_fields.cookies(text)
-end
-
+function lazy.cookies(self) return self.x:cookies(self.serial) end
 function lazy.address(self) return (self.x:peer(self.serial)) end
-function lazy.params() return {} end
+
+-- Of the path that the router has seen: a mounted one sees another path afterwards.
+function lazy.params(self)
+  local route = rawget(self, 5)
+  return route and route.tree:params(route.id, route.names, rawget(self, 6)) or {}
+end
 
 local places = { x = 1, serial = 2, method = 3, raw_path = 4 }
 
@@ -258,6 +258,16 @@ function Request:json(max)
   return value
 end
 
+local function read_form(self, max, parse)
+  if self:content_type() ~= "application/x-www-form-urlencoded" then return spoilt(self, "not a form") end
+  local body, err, errno = self:body(max)
+  if not body then return nil, err, errno end
+  local form
+  form, err = parse(body, FORM_MAX)
+  if not form then return spoilt(self, err) end
+  return form
+end
+
 --- The names and values of a form in their order: {{name, value}, ...}.
 ---@param max? integer bytes at most; 8 MiB
 ---@return table[]|nil
@@ -265,13 +275,7 @@ end
 ---@return integer? errno
 function Request:form_list(max)
   check_bytes(max, 0)
-  if self:content_type() ~= "application/x-www-form-urlencoded" then return spoilt(self, "not a form") end
-  local body, err, errno = self:body(max)
-  if not body then return nil, err, errno end
-  local list
-  list, err = url.parse_form(body, FORM_MAX)
-  if not list then return spoilt(self, err) end
-  return list
+  return read_form(self, max, url.parse_form)
 end
 
 --- The body as a form: the last value of each name.
@@ -281,9 +285,7 @@ end
 ---@return integer? errno
 function Request:form(max)
   check_bytes(max, 0)
-  local list, err, errno = self:form_list(max)
-  if not list then return nil, err, errno end
-  return url.last_values(list)
+  return read_form(self, max, url.form_values)
 end
 
 --- for part in req:multipart() do ... end: the parts of a multipart/form-data body, as they come. What fails ends the

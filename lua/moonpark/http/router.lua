@@ -1,9 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- router.lua - from method and path to a handler. A path without parameters is one look into a table. What is not
--- there is looked for in a tree of segments, where a literal one goes before ":name", and that before "*name".
+-- there is looked for in a tree of segments (runtime/http/http_router.h), where a literal one goes before ":name", and
+-- that before "*name". Parameters become strings when they are asked for.
 --
 -- Chains of middleware are built when routes are added: a request of a route without any makes no closure.
 
+local core = require "moonpark.core"
 local function_of = require("moonpark.http.handler").function_of
 local url = require "moonpark.url"
 
@@ -15,13 +17,13 @@ local METHODS = { "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS" }
 local known = {}
 for _, method in ipairs(METHODS) do known[method] = true end
 
-local function new_node() return { literals = {} } end
+local DEEPEST = 1000 -- parts of a path that a route has
 
 --- A router: a handler that finds the handler.
 ---@return moonpark.http.router
 local function new()
   -- what a router and its groups have in common
-  local shared = { exact = {}, root = new_node(), chains = {}, methods = {} }
+  local shared = { exact = {}, routes = {}, tree = core.http_router(), chains = {}, methods = {} }
   return setmetatable({ shared = shared, middleware = {}, prefix = "" }, Router)
 end
 
@@ -77,10 +79,11 @@ local function check_name(name, names, path, level)
   end
 end
 
--- What a pattern consists of: {{kind, text}, ...} with kind "literals", "parameter" or "rest", and the names.
+-- What a pattern consists of: {{kind, text}, ...} with kind "literal", "parameter" or "rest", and the names.
 local function parse(path, level)
   local segments, n = split(path)
   local steps, names = {}, {}
+  if n > DEEPEST then error(("a path of at most %d parts expected, got %d"):format(DEEPEST, n), level + 1) end
   for i, segment in ipairs(segments) do
     local mark, name = segment:match("^([:*])(.*)$")
     if mark == "*" then
@@ -91,22 +94,15 @@ local function parse(path, level)
       check_name(name, names, path, level + 1)
       names[#names + 1] = name
     end
-    steps[i] = { mark == ":" and "parameter" or mark == "*" and "rest" or "literals", segment }
+    steps[i] = { mark == ":" and "parameter" or mark == "*" and "rest" or "literal", segment }
   end
   return steps, names
 end
 
 -- The node that a pattern ends at.
-local function place(node, steps)
-  for _, step in ipairs(steps) do
-    local owner, key = node, step[1]
-    if key == "literals" then
-      owner = node.literals
-      key = url.decode(step[2]) or step[2]
-    end
-    owner[key] = owner[key] or new_node()
-    node = owner[key]
-  end
+local function place(tree, steps)
+  local node = 0
+  for _, step in ipairs(steps) do node = tree:node(node, step[1], url.decode(step[2]) or step[2]) end
   return node
 end
 
@@ -117,16 +113,24 @@ local function all_middleware(self)
   return list
 end
 
+-- exact[path][method]: HEAD's are those of GET, and "*" is for what has no route of its own.
+local function add_exact(exact, path, method, route)
+  local routes = exact[path] or {}
+  exact[path] = routes
+  routes[method] = route
+end
+
 local function add(self, method, path, handler, level)
+  local shared = self.shared
   path = self.prefix .. path
   local steps, names = parse(path, level + 1)
-  local node = place(self.shared.root, steps)
-  node.routes = node.routes or {}
-  if node.routes[method] then error(("a route for %s %s already exists"):format(method, path), level + 1) end
-  local route = { handler = chain(all_middleware(self), handler), names = names }
-  node.routes[method] = route
-  self.shared.methods[method] = true
-  if #names == 0 then self.shared.exact[path] = node.routes end
+  local id = shared.tree:add(place(shared.tree, steps), method)
+  if not id then error(("a route for %s %s already exists"):format(method, path), level + 1) end
+  local route = { handler = chain(all_middleware(self), handler), names = names, method = method, id = id,
+    tree = shared.tree }
+  shared.routes[id] = route
+  shared.methods[method] = true
+  if #names == 0 then add_exact(shared.exact, path, method, route) end
 end
 
 --- Adds a route. ":name" in the path takes one segment that is not empty, "*name" at its end all that is left.
@@ -206,6 +210,7 @@ function Router:mount(prefix, handler)
     local outer = req.raw_path
     set_path(req, inner_path(outer, whole))
     req.params = nil
+    if rawget(req, 5) then rawset(req, 5, false) end
     local ok, err, errno = handler(req, res)
     set_path(req, outer)
     return ok, err, errno
@@ -231,53 +236,11 @@ local function pick(routes, method)
   return routes[method] or method == "HEAD" and routes.GET or routes["*"]
 end
 
--- Notes which methods there would have been.
-local function note_methods(routes, methods)
-  for method in pairs(routes) do methods[method] = true end
-end
-
--- Walks the tree, literal segments first, and backtracks if a branch ends without a route for the method.
--- look = {segments =, count =, method =, values =, methods = of the routes that fit but for theirs}
-local function search(node, look, i)
-  local segment, values = look.segments[i], look.values
-  if i > look.count then
-    if not node.routes then return nil end
-    note_methods(node.routes, look.methods)
-    return pick(node.routes, look.method)
-  end
-  local literal = node.literals[segment]
-  local found = literal and search(literal, look, i + 1)
-  if found then return found end
-  if node.parameter and segment ~= "" then
-    local n = #values
-    values[n + 1] = segment
-    found = search(node.parameter, look, i + 1)
-    if found then return found end
-    values[n + 1] = nil
-  end
-  if not node.rest then return nil end
-  note_methods(node.rest.routes, look.methods)
-  found = pick(node.rest.routes, look.method)
-  if found then values[#values + 1] = table.concat(look.segments, "/", i) end
-  return found
-end
-
--- The segments of a path, decoded. nil if one means a step in the tree to some who read it, and a name to others:
--- "." and "..", in any spelling; or holds what ends a name to C; or is malformed.
-local function segments_of(path)
-  local segments, n = split(path)
-  for i = 1, n do
-    local segment = url.decode(segments[i])
-    if not segment or segment == "." or segment == ".." or segment:find("%z") then return nil end
-    segments[i] = segment
-  end
-  return segments, n
-end
-
-local function params_of(route, values)
-  local params = {}
-  for i, name in ipairs(route.names) do params[name] = values[i] end
-  return params
+-- The methods of all routes that the path fits.
+local function methods_at(shared, path)
+  local methods = {}
+  for _, id in ipairs(shared.tree:fitting(path)) do methods[shared.routes[id].method] = true end
+  return methods
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -343,19 +306,31 @@ local function without_route(self, req, res, methods)
   return outside(self, req, res, req.method == "OPTIONS" and options or no_method)
 end
 
-local function walk(self, req, res)
-  local path = req.raw_path
+-- What req.params is made of when it is asked for. A table that stands before the request gets it at once.
+local function note_params(req, route, path)
+  if not rawget(req, 4) then
+    req.params = route.tree:params(route.id, route.names, path)
+    return
+  end
+  if rawget(req, "params") then req.params = nil end -- of a router around this one
+  rawset(req, 5, route)
+  rawset(req, 6, path)
+end
+
+local function walk(self, req, res, method, path)
+  local shared = self.shared
   if path == "*" then
-    req.allowed = all_methods(self.shared)
+    req.allowed = all_methods(shared)
     return outside(self, req, res, options)
   end
-  local segments, count = segments_of(path)
-  if not segments then return outside(self, req, res, bad_path) end
-  local look = { segments = segments, count = count, method = req.method, values = {}, methods = {} }
-  local route = search(self.shared.root, look, 1)
-  if not route then return without_route(self, req, res, look.methods) end
-  req.params = params_of(route, look.values)
-  return route.handler(req, res)
+  local id = shared.tree:match(method, path)
+  if id then
+    local route = shared.routes[id]
+    note_params(req, route, path)
+    return route.handler(req, res)
+  end
+  if id == false then return outside(self, req, res, bad_path) end
+  return without_route(self, req, res, methods_at(shared, path))
 end
 
 --- Finds the route and runs it: a router is a handler.
@@ -369,7 +344,7 @@ function Router:handle(req, res)
     local route = pick(routes, method)
     if route then return route.handler(req, res) end
   end
-  return walk(self, req, res)
+  return walk(self, req, res, method, path)
 end
 
 Router.__call = Router.handle

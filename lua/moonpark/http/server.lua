@@ -144,7 +144,7 @@ local function work(server, x)
   while serial ~= nil do
     local settled
     if serial then
-      req = setmetatable({ x, serial, method, path }, Request)
+      req = setmetatable({ x, serial, method, path, false, false }, Request)
       res = setmetatable({ x, serial, req, false }, Response)
       local ok, err = xpcall(handler, failures.remember, req, res)
       if not ok then failed(server, req, res, err) end

@@ -92,7 +92,7 @@ end
 -- The path below the folder, decoded; nil if it is none of ours. Around a route its parameters are not for us.
 local function wanted(self, req, is_middleware)
   if is_devious(req.raw_path) then return nil end
-  local given = not is_middleware and rawget(req, "params") and req.params[self.param]
+  local given = not is_middleware and req.params[self.param]
   if given then return given end
   local path = url.decode(req.raw_path)
   local prefix = self.prefix
