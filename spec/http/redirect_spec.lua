@@ -3,7 +3,7 @@
 
 local http = require "moonpark.http"
 local peers = require "support.http_client"
-local route = require "moonpark.http.proxies"
+local proxies = require "moonpark.http.proxies"
 
 local function to(status, location)
   return ("HTTP/1.1 %d X\r\nLocation: %s\r\nContent-Length: 2\r\n\r\nno"):format(status, location)
@@ -176,7 +176,7 @@ describe("a proxy", function()
     os.getenv = function(name) return env[name] end -- luacheck: ignore 122
     local function address(text, options)
       local parts = require("moonpark.url").parse(text)
-      return route.of(parts, options or {}).address
+      return proxies.of(parts, options or {}).address
     end
     local ok, err = pcall(function()
       env = { HTTP_PROXY = "http://evil:1" }

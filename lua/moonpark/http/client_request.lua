@@ -4,8 +4,8 @@
 local addresses = require "moonpark.net.addresses"
 local core = require "moonpark.core"
 local http_json = require "moonpark.http.json"
-local http_route = require "moonpark.http.proxies"
 local option = require "moonpark.options"
+local proxies = require "moonpark.http.proxies"
 local url = require "moonpark.url"
 
 local M = {}
@@ -145,7 +145,7 @@ local function own_fields(job, list, seen)
     add("Accept-Encoding", job.client.accepted)
   end
   if job.body ~= nil then add("Content-Type", job.kind) end
-  if not job.foreign then add("Authorization", http_route.credentials(options.auth, job.target.user)) end
+  if not job.foreign then add("Authorization", proxies.credentials(options.auth, job.target.user)) end
 end
 
 local announces_none = { POST = true, PUT = true, PATCH = true } -- a body is expected of these
@@ -170,7 +170,7 @@ function M.write_head(job)
   local options, list, seen = job.options, {}, {}
   job.decode = false
   local headers = options.headers or {}
-  local host = not job.foreign and http_route.find(headers, "host")
+  local host = not job.foreign and proxies.find(headers, "host")
   add_one(list, "Host", host or job.target.authority)
   seen.host = true
   if job.foreign then
@@ -181,7 +181,7 @@ function M.write_head(job)
   if wrong then return wrong end
   own_fields(job, list, seen)
   job.length = length_of(job)
-  job.route = http_route.of(job.target, options, job.method)
+  job.route = proxies.of(job.target, options, job.method)
   if not job.route.wrong then -- a URL, or a redirect, may name what is no host: dial would raise
     job.route.wrong = select(2, addresses.test(job.route.address))
   end

@@ -6,7 +6,7 @@
 -- slower side takes it. A connection to the target is kept as soon as its answer is over.
 
 local core = require "moonpark.core"
-local http_files = require "moonpark.http.file_response"
+local file_response = require "moonpark.http.file_response"
 local http_pool = require "moonpark.http.pool"
 local max_forwards = require "moonpark.http.max_forwards"
 local upstream = require "moonpark.http.upstream"
@@ -74,7 +74,7 @@ end
 
 -- A line for whoever hears errors: on_error, else the server's log.
 local function note(self, req, res, text)
-  local write = self.on_error or http_files.logs[res.x]
+  local write = self.on_error or file_response.logs[res.x]
   if write then write(("%s %s: %s"):format(req.method, req.raw_path, text)) end
 end
 

@@ -7,7 +7,7 @@ local failures = require "moonpark.failures"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
 local function_of = require("moonpark.http.handler").function_of
-local http_files = require "moonpark.http.file_response"
+local file_response = require "moonpark.http.file_response"
 local check_options = require("moonpark.options").check
 local Request = require("moonpark.http.request").Request
 local http_response = require "moonpark.http.response"
@@ -138,7 +138,7 @@ local function work(server, x)
   local handler, me = server.handler, core.current()
   server.workers[me] = true
   task.name_by(me, function() return x:describe() end)
-  http_files.logs[x] = server.log
+  file_response.logs[x] = server.log
   local req, res
   local serial, method, path = take(x)
   while serial ~= nil do
