@@ -100,7 +100,7 @@ end
 ---@field held string|nil the body, where somebody has read it before; else it is read as it comes
 ---@field length integer|true bytes of it; true: nobody knows
 ---@field sent integer bytes of it so far
----@field over boolean|nil nothing more is sent
+---@field ended boolean|nil nothing more is sent
 ---@field ok boolean|nil all of it was sent
 ---@field err string|nil
 ---@field clients boolean|nil it was the client who failed
@@ -110,7 +110,7 @@ local function deadline(self) return core.now() + self.io_timeout end
 
 -- Before each read of the answer.
 local function watch(self, conn, up)
-  if up then conn:set_read_deadline((up.over or up.waits) and deadline(self) or nil) end
+  if up then conn:set_read_deadline((up.ended or up.waits) and deadline(self) or nil) end
 end
 
 -- No data: the body's end.
@@ -166,7 +166,7 @@ end
 -- A target that refuses more of the body may have said why, so that is waited for.
 local function send_up(self, req, res, entry, up)
   up.ok, up.err, up.clients = send_pieces(self, req, res, entry, up)
-  up.over = true
+  up.ended = true
   if up.clients or up.err == "timeout" then
     entry.conn:close() -- nobody answers half a request
   elseif not entry.conn:set_read_deadline(deadline(self)) then
@@ -369,7 +369,7 @@ end
 
 local function pass(self, req, res, use)
   local x, serial = req.x, req.serial
-  local framing, announced, over = x:framing(serial)
+  local framing, announced, all_read = x:framing(serial)
   if framing == "none" then return pass_small(self, req, res, use, nil) end
   local held = req.whole_body
   if held == false then
@@ -379,7 +379,7 @@ local function pass(self, req, res, use)
   if held then return pass_held(self, req, res, use, held) end
   local read, waits = core.http_forward_body(x, serial)
   if read > 0 then return has_gap(req, res) end
-  if over then return pass_small(self, req, res, use, "") end
+  if all_read then return pass_small(self, req, res, use, "") end
   if not waits and framing == "length" and announced <= SMALL then
     return pass_whole(self, req, res, use, announced)
   end

@@ -77,7 +77,7 @@ local function check_name(name, names, path, level)
   end
 end
 
--- What a pattern consists of: {{kind, text}, ...} with kind "literals", "parameter" or "rest", and the names.
+-- What a pattern consists of: {{kind, text}, ...} with kind "literals", "parameter" or "catch_all", and the names.
 local function parse(path, level)
   local segments, n = split(path)
   local steps, names = {}, {}
@@ -91,7 +91,7 @@ local function parse(path, level)
       check_name(name, names, path, level + 1)
       names[#names + 1] = name
     end
-    steps[i] = { mark == ":" and "parameter" or mark == "*" and "rest" or "literals", segment }
+    steps[i] = { mark == ":" and "parameter" or mark == "*" and "catch_all" or "literals", segment }
   end
   return steps, names
 end
@@ -255,9 +255,9 @@ local function search(node, look, i)
     if found then return found end
     values[n + 1] = nil
   end
-  if not node.rest then return nil end
-  note_methods(node.rest.routes, look.methods)
-  found = pick(node.rest.routes, look.method)
+  if not node.catch_all then return nil end
+  note_methods(node.catch_all.routes, look.methods)
+  found = pick(node.catch_all.routes, look.method)
   if found then values[#values + 1] = table.concat(look.segments, "/", i) end
   return found
 end

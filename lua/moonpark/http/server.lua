@@ -100,7 +100,7 @@ end
 -- workers
 
 -- A body that was not read to its end: a limited part of it is discarded, so that the connection can be kept.
-local function rest(x)
+local function discard_unread(x)
   local left = UNREAD_MAX
   while left > 0 do
     local data = x:rest()
@@ -112,7 +112,7 @@ end
 -- Does what the current request needs before the next one -> has its response been settled?
 local function finish(server, what, x, req, res)
   if what == "flush" then x:flush()
-  elseif what == "rest" then rest(x)
+  elseif what == "rest" then discard_unread(x)
   else
     local ok, err = xpcall(settle, failures.remember, req, res)
     if not ok then failed(server, req, res, err) end
