@@ -374,6 +374,8 @@ describe("http.proxy", function()
       refused("option 'via' must be a name or false", "http://a", { via = via })
     end
     refused("unknown option 'io_timout'; did you mean 'io_timeout'%?", "http://a", { io_timout = 1 })
-    refused("invalid host", "http://a", { host = "a\r\nb" })
+    for _, host in ipairs { "a\r\nb", "a/b", "", 1 } do
+      refused("option 'host' must be the name of a host, or 'preserve'$", "http://a", { host = host })
+    end
   end)
 end)

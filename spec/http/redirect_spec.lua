@@ -161,9 +161,12 @@ describe("a proxy", function()
   end)
 
   it("is a text or false", function()
-    local ok, err = pcall(http.get, "http://a/", { proxy = 5 })
-    assert.is_false(ok)
-    assert.matches("option 'proxy' must be a string or false", err)
+    for _, proxy in ipairs { 5, true } do
+      local err = select(2, pcall(function() http.get("http://a/", { proxy = proxy }) end))
+      assert.matches("redirect_spec%.lua:%d+: http: option 'proxy' must be a string or false$", err)
+      err = select(2, pcall(function() http.client { proxy = proxy } end))
+      assert.matches("redirect_spec%.lua:%d+: http%.client: option 'proxy' must be a string or false$", tostring(err))
+    end
   end)
 
   it("is refused where it is none", function()

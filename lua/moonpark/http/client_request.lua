@@ -15,7 +15,8 @@ M.known = {
   method = "string", url = "string", headers = "table", body = false, json = false, form = "table", query = "table",
   length = option.whole(0, 2 ^ 53), timeout = "seconds", connect_timeout = "seconds", head_timeout = "seconds",
   io_timeout = "seconds",
-  redirects = "count", max_body = "count", max_head = "positive", proxy = false, unix = "string", stream = "boolean",
+  redirects = "count", max_body = "count", max_head = "positive", unix = "string", stream = "boolean",
+  proxy = { function(value) return value == false or type(value) == "string" end, "must be a string or false" },
   decode = "boolean", auth = "table", expect = "boolean", keep_alive = "boolean", upgrade = "string",
 }
 
@@ -217,9 +218,6 @@ function M.new(client, given)
   local wrong = option.complaint(given, M.known)
   if wrong then return nil, wrong, true end
   local options = merged(client.defaults, given)
-  if options.proxy and type(options.proxy) ~= "string" then
-    return nil, "option 'proxy' must be a string or false", true
-  end
   local body, kind
   body, kind, wrong = body_of(options)
   if wrong then return nil, wrong, true end

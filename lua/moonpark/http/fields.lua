@@ -56,6 +56,11 @@ function M.all(fields, name)
   return values
 end
 
+--- May a field have that name (RFC 9110 5.1)?
+---@param name any
+---@return boolean
+function M.is_name(name) return type(name) == "string" and name:find("^[%w!#$%%&'*+%-.^_`|~]+$") ~= nil end
+
 --- A text without the blanks around it. Not by one pattern: "^%s*(.-)%s*$" looks at long runs of blanks again for each
 --- byte in front of them, and what clients send is as long as they like.
 ---@param text string

@@ -41,7 +41,9 @@ local function protocols_of(option)
 end
 
 local known = {
-  host = "string", connect_timeout = "seconds", io_timeout = "seconds", max_connections = "positive",
+  host = { function(value) return type(value) == "string" and value:find("^[%w%.%-:%[%]_~%%]+$") ~= nil end,
+    "must be the name of a host, or 'preserve'" },
+  connect_timeout = "seconds", io_timeout = "seconds", max_connections = "positive",
   max_idle = "count", idle_timeout = "seconds", on_error = "function",
   forwarded = { function(value) return forwarded_modes[value] ~= nil end, 'must be "x", "standard" or false' },
   upgrade = { function(value) return protocols_of(value) ~= nil end,
@@ -465,7 +467,6 @@ function M.new(target, options)
   local host = options.host or authority
   local mode = forwarded_modes[options.forwarded == nil and "x" or options.forwarded]
   if host == "preserve" then host = nil end
-  if host and host:find("[^%w%.%-:%[%]_~%%]") then error("http.proxy: invalid host '" .. host .. "'", 2) end
   return setmetatable({ pool = pool, place = pool:place("target"), address = address, prefix = prefix, host = host,
     forwarded = mode, connect_timeout = options.connect_timeout or 10, io_timeout = options.io_timeout or 60,
     upgrade = protocols_of(options.upgrade), via = options.via == nil and "moonpark" or options.via,
