@@ -445,6 +445,7 @@ local function target_of(target)
   local parts, wrong = url.parse(target:find("://", 1, true) and target or "http://" .. target)
   if not parts then error("http.proxy: " .. wrong, 3) end
   if parts.scheme ~= "http" then error("http.proxy: " .. parts.scheme .. " is not supported yet", 3) end
+  if parts.user then error("http.proxy: a target must not have credentials", 3) end -- Authorization is the client's
   if parts.path:find("?", 1, true) then error("http.proxy: a target must not have a query", 3) end
   return check_address(parts.address), parts.authority, (parts.path:gsub("/+$", ""))
 end
