@@ -51,7 +51,10 @@ local function is_replayable(job) return job.body == nil or type(job.body) == "s
 
 local function read_head(job, use, continues)
   local options, entry = job.options, use.entry
-  return entry.reader:head(entry.conn, job.method == "HEAD", options.max_head or upstream.HEAD_MAX, continues)
+  local status, err, errno =
+    entry.reader:head(entry.conn, job.method == "HEAD", options.max_head or upstream.HEAD_MAX, continues)
+  use.begun = use.begun or status ~= nil or upstream.has_begun(entry, err)
+  return status, err, errno
 end
 
 -- true: the body is wanted; false and a status: that is the answer already; nil, err.
@@ -156,10 +159,10 @@ local function attempt(job, use)
       local _
       _, err, errno = use.upload:explain(err, errno)
     end
-    if not repeatable or not upstream.was_dead(kept, err) then
+    if not repeatable or use.begun or not upstream.was_dead(kept, err) then
       return nil, err == "eof" and "unexpected eof" or err, errno
     end
-    use.keep, use.upload = options.keep_alive ~= false, false
+    use.keep, use.upload, use.begun = options.keep_alive ~= false, false, false
   end
 end
 
@@ -167,7 +170,7 @@ end
 local function perform_once(job)
   local pool = job.client.pool
   local place = pool:place(job.route.key)
-  local use = { pool = pool, place = place, entered = false, entry = false, upload = false,
+  local use = { pool = pool, place = place, entered = false, entry = false, upload = false, begun = false,
     keep = job.options.keep_alive ~= false, deadline = job.deadline }
   job.use = use
   local ok, why = upstream.enter(use, job.deadline)

@@ -32,6 +32,7 @@ M.Answer = Answer
 ---@field keep boolean the request allows that the connection continues
 ---@field deadline number|nil
 ---@field upload moonpark.http.upload|false the request's body, which may still be on its way up
+---@field begun boolean some of the answer has come
 ---@field framing string|nil of the answer's body: "none", "length", "chunks", "end"
 ---@field announced integer|nil bytes of it
 ---@field all_read boolean|nil there is no body, or an empty one

@@ -267,13 +267,15 @@ local function head_of(self, req, res, held, upgrade)
   return nil
 end
 
--- The status of the answer; interim ones go on to the client. nil, err, and whether there were any: then the target has
--- begun.
+-- The status of the answer; interim ones go on to the client. nil, err, and whether the target has begun to answer.
 local function status_of(self, res, entry, method, up)
   local reader, conn, to_head = entry.reader, entry.conn, method == "HEAD"
   for count = 0, INTERIM_MAX do
     local status, err = reader:head(conn, to_head, upstream.HEAD_MAX, false, true)
-    if not status then return nil, count > 0 and err == "eof" and "unexpected eof" or err, count > 0 end
+    if not status then
+      local begun = count > 0 or upstream.has_begun(entry, err)
+      return nil, begun and err == "eof" and "unexpected eof" or err, begun
+    end
     if status >= 200 or status == 101 then return status end
     local ok
     ok, err = core.http_forward_interim(res.x, res.serial, reader)
