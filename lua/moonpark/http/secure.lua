@@ -21,8 +21,7 @@ local function check(fields)
     if not http_fields.is_name(name) then
       error(("secure_headers: header name expected, got %q"):format(tostring(name)), 3)
     end
-    local is_line = type(value) == "number" or type(value) == "string" and not value:find("[%z\1-\8\10-\31\127]")
-    if value ~= false and not is_line then
+    if value ~= false and not http_fields.is_value(value) then
       error(("secure_headers: header '%s' must be a line of text, or false"):format(name), 3)
     end
   end
