@@ -2,7 +2,7 @@
 #
 #   make run       install what is missing, build, start examples/hello.lua   (ADDRESS=127.0.0.1:8080)
 #   make test      install what is missing, run everything that CI runs
-#   make spec      build and run busted specs alone      (SPEC=spec/net_spec.lua, MODE=asan|hard)
+#   make spec      build and run busted specs alone      (SPEC=spec/net/read_spec.lua, MODE=asan|hard)
 #   make fuzz      build and run the fuzz targets     (FUZZ_SECONDS=60 each, FUZZ="request url")
 #   make bench     build and print the benchmark table   (BENCH="--only echo")
 #   make build     build the module alone                (MODE=release|asan|hard; V=1 shows commands)

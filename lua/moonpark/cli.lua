@@ -21,9 +21,9 @@ local failures = require "moonpark.failures"
 local ffi = require "ffi"
 local options = require "moonpark.cli.options"
 local project = require "moonpark.project"
+local report = require "moonpark.cli.report"
 local run = require "moonpark.cli.run"
 local serve = require "moonpark.cli.serve"
-local tell = require "moonpark.cli.report"
 local words_of = require "moonpark.cli.words"
 require "moonpark" -- for what it does to coroutines and to the JIT's limits
 
@@ -38,9 +38,9 @@ local OK, FAILED, USAGE = 0, 1, 2
 local F_GETFD, O_RDONLY, O_WRONLY = 1, 0, 1
 
 local function wrong_usage(text, hint, command)
-  tell.say(text)
-  if hint then tell.say(hint) end
-  tell.say(("try 'moonpark %s--help'"):format(command and command.name .. " " or ""))
+  report.say(text)
+  if hint then report.say(hint) end
+  report.say(("try 'moonpark %s--help'"):format(command and command.name .. " " or ""))
   return USAGE
 end
 
@@ -65,7 +65,7 @@ local function run_program(words)
   arg = words_of.shifted(words, program.script or #words + 1) -- luacheck: ignore 121
   local chunks, err = run.load(program, program.script and words[program.script])
   if not chunks then
-    tell.say(err)
+    report.say(err)
     return FAILED
   end
   io.stdout:setvbuf "line" -- a server's log is read while it runs
@@ -82,7 +82,7 @@ function performers.check(paths)
   if #paths == 0 then return nil, "check: a script expected" end
   local findings, unreadable = check.check(paths)
   for _, finding in ipairs(findings) do io.stdout:write(finding, "\n") end
-  for _, why in ipairs(unreadable) do tell.say("cannot read " .. why) end
+  for _, why in ipairs(unreadable) do report.say("cannot read " .. why) end
   return #unreadable > 0 and USAGE or #findings > 0 and FAILED or OK
 end
 
@@ -91,7 +91,7 @@ function performers.init(folders)
   local written, err, misuse = project.init(folders[1])
   if misuse then return nil, err end
   if not written then
-    tell.say(err)
+    report.say(err)
     return FAILED
   end
   io.stdout:write(project.next_steps(written, folders[1]))
@@ -146,7 +146,7 @@ end
 function M.main(words)
   local ok, status = xpcall(main, failures.text, words)
   if ok then return status end
-  tell.say(status)
+  report.say(status)
   return FAILED
 end
 

@@ -9,7 +9,7 @@ local check_options = require("moonpark.options").check
 local dial = require "moonpark.net.dial"
 local failures = require "moonpark.failures"
 local inherit = require "moonpark.net.inherit"
-local moving = require "moonpark.net.copy"
+local copy = require "moonpark.net.copy"
 local packet = require "moonpark.net.packet"
 local resolve = require "moonpark.net.resolve"
 local task = require "moonpark.task"
@@ -26,7 +26,7 @@ local M = {}
 ---@field read_all fun(self, max?: integer): string|nil, string?, integer? up to the end; max 64 MiB
 ---@field lines fun(self, max?: integer): fun(): string|nil ends with the stream and at any failure
 ---@field write fun(self, ...: string|number): integer|nil, string?, integer?, integer? bytes; 4th: before a failure
----@field sendfile moonpark.sendfile a file or a part of it; see copy.lua
+---@field sendfile moonpark.sendfile a file or a part of it; see net/copy.lua
 ---@field wait_readable fun(self): true|nil, string?, integer?
 ---@field wait_writable fun(self): true|nil, string?, integer?
 ---@field set_deadline fun(self, t: number|nil): true|nil, string? absolute seconds, on moonpark.now()'s clock
@@ -159,8 +159,8 @@ function M.pipe(capacity) return core.pair(capacity) end
 M.from_fd = core.from_fd
 
 M.inherited = inherit.inherited
-M.copy = moving.copy
-M.relay = moving.relay
+M.copy = copy.copy
+M.relay = copy.relay
 
 ---------------------------------------------------------------------------------------------------
 -- connection

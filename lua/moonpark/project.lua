@@ -64,9 +64,9 @@ local function write(path, text, undo)
   if not file then return nil, "cannot write " .. err end
   table.insert(undo, function() os.remove(path) end)
   local ok, why = file:write(text)
-  local closed, late = file:close()
+  local closed, close_err = file:close()
   if ok and closed then return true end
-  return nil, ("cannot write %s: %s"):format(path, why or late)
+  return nil, ("cannot write %s: %s"):format(path, why or close_err)
 end
 
 local function write_all(folder, files, undo)

@@ -15,7 +15,7 @@
 struct http_route_node {
     uint32_t parent;
     uint32_t at, length;          /* of a literal: its text */
-    uint32_t parameter, rest;     /* nodes */
+    uint32_t parameter, catch_all; /* nodes */
     uint32_t routes;              /* that end here: the first one */
     uint16_t depth;               /* segments up to here */
     uint8_t kind;
@@ -157,11 +157,11 @@ int http_router_node(struct http_router *r, uint32_t parent, enum http_route_kin
     must(r->nodes[parent].depth < HTTP_ROUTER_DEPTH); /* the search goes down by recursion */
     if (kind == HTTP_ROUTE_LITERAL)
         return literal_node(r, parent, text);
-    bool is_rest = kind == HTTP_ROUTE_REST;
-    uint32_t found = is_rest ? r->nodes[parent].rest : r->nodes[parent].parameter;
+    bool is_catch_all = kind == HTTP_ROUTE_CATCH_ALL;
+    uint32_t found = is_catch_all ? r->nodes[parent].catch_all : r->nodes[parent].parameter;
     int made = found > 0 ? (int)found : make_node(r, parent, kind, none);
     if (made > 0)
-        *(is_rest ? &r->nodes[parent].rest : &r->nodes[parent].parameter) = (uint32_t)made;
+        *(is_catch_all ? &r->nodes[parent].catch_all : &r->nodes[parent].parameter) = (uint32_t)made;
     return made;
 }
 
@@ -297,8 +297,8 @@ static uint32_t walk(const struct http_router *r, struct walk *w, uint32_t node,
     uint32_t found = literal > 0 ? walk(r, w, literal, i + 1) : 0;
     if (found == 0 && n->parameter > 0 && text.length > 0)
         found = walk(r, w, n->parameter, i + 1);
-    if (found == 0 && n->rest > 0)
-        found = arrive(r, w, n->rest);
+    if (found == 0 && n->catch_all > 0)
+        found = arrive(r, w, n->catch_all);
     return found;
 }
 
@@ -341,7 +341,7 @@ int http_router_values(struct http_router *r, uint32_t route, struct http_text p
     for (; n->depth > 0; n = &r->nodes[n->parent]) {
         if (n->kind == HTTP_ROUTE_PARAMETER)
             values[--left] = segment(&r->path, n->depth - 1u);
-        else if (n->kind == HTTP_ROUTE_REST)
+        else if (n->kind == HTTP_ROUTE_CATCH_ALL)
             values[--left] = segments_from(&r->path, n->depth - 1u);
     }
     return 0;

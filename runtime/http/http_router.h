@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "http/http_message.h"
 
-enum http_route_kind { HTTP_ROUTE_LITERAL, HTTP_ROUTE_PARAMETER, HTTP_ROUTE_REST };
+enum http_route_kind { HTTP_ROUTE_LITERAL, HTTP_ROUTE_PARAMETER, HTTP_ROUTE_CATCH_ALL };
 
 /* Below 0 are errno's. No path leads to them; the path is none that all readers understand in the same way. */
 enum { HTTP_ROUTE_NONE = 0, HTTP_ROUTE_BAD_PATH = -100201, HTTP_ROUTE_TAKEN = -100202 };

@@ -50,11 +50,11 @@ static int l_gc(lua_State *L)
 
 static int not_enough_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
-/* node(parent, "literal" | "parameter" | "rest", text) -> the node that it leads to; the root is 0 */
+/* node(parent, "literal" | "parameter" | "catch_all", text) -> the node that it leads to; the root is 0 */
 static int l_node(lua_State *L)
 {
     static const char *const kinds[] = {[HTTP_ROUTE_LITERAL] = "literal", [HTTP_ROUTE_PARAMETER] = "parameter",
-                                        [HTTP_ROUTE_REST] = "rest", NULL};
+                                        [HTTP_ROUTE_CATCH_ALL] = "catch_all", NULL};
     struct http_router *r = router(L);
     lua_Number parent = luaL_checknumber(L, 2);
     int kind = luaL_checkoption(L, 3, NULL, kinds);

@@ -10,7 +10,7 @@ local MOST = 24 -- routes: the model tries each of them
 
 local function kind_of(segment)
   local mark = segment:match "^[:*]"
-  return mark == ":" and "parameter" or mark == "*" and "rest" or "literal"
+  return mark == ":" and "parameter" or mark == "*" and "catch_all" or "literal"
 end
 
 -- As http/router.lua adds one; nil: it would refuse it.
@@ -21,7 +21,7 @@ local function add(tree, method, pattern)
     local kind = kind_of(segment)
     if kind ~= "literal" then names[#names + 1] = #names + 1 end
     node = tree:node(node, kind, slash and url.decode(segment) or segment)
-    names.ended = kind == "rest"
+    names.ended = kind == "catch_all"
   end
   return tree:add(node, method), names
 end

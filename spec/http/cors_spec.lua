@@ -94,5 +94,10 @@ describe("http.cors", function()
     assert.equal('cors: option \'origins\' must hold "https://host" without a path, not "https://a.example/"',
       misuse { origins = A .. "/" })
     assert.equal("cors: option 'origins' must be '*', a string, a list or a function", misuse { origins = 1 })
+    for _, name in ipairs { "methods", "headers", "expose" } do
+      for _, value in ipairs { 1, "a\r\nb", { "a", {} }, { "a", "b\n" } } do
+        assert.equal(("cors: option '%s' must be a name, or a list of them"):format(name), misuse { [name] = value })
+      end
+    end
   end)
 end)

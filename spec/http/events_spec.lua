@@ -3,7 +3,7 @@
 
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
-local support = require "support.http_files"
+local support = require "support.file_response"
 
 -- The data of a chunked body.
 local function unchunk(body)

@@ -11,7 +11,7 @@ local function add(tree, method, pattern)
   local node = 0
   for segment in (pattern:sub(2) .. "/"):gmatch "([^/]*)/" do
     local mark = segment:match "^[:*]"
-    node = tree:node(node, mark == ":" and "parameter" or mark == "*" and "rest" or "literal", segment)
+    node = tree:node(node, mark == ":" and "parameter" or mark == "*" and "catch_all" or "literal", segment)
   end
   return tree:add(node, method)
 end

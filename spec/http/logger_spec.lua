@@ -106,6 +106,13 @@ describe("http.request_id", function()
     local answer = server:ask "GET / HTTP/1.1"
     assert.same({ "made", "made" }, { answer.headers["x-trace"], answer.body })
   end)
+
+  it("raises for a header that there cannot be, and not at each request", function()
+    for _, name in ipairs { "", "a b", "a:", "a\r\nb" } do
+      local err = select(2, pcall(function() http.request_id { header = name } end))
+      assert.matches("logger_spec%.lua:%d+: request_id: option 'header' must be a header's name", err)
+    end
+  end)
 end)
 
 describe("http.secure_headers", function()
@@ -120,5 +127,19 @@ describe("http.secure_headers", function()
     assert.same({ "nosniff", "DENY", "no-referrer", nil, "1" }, { h["x-content-type-options"], h["x-frame-options"],
       h["referrer-policy"], h["content-security-policy"], h["x-own"] })
     assert.equal("nosniff", server:ask("GET /none HTTP/1.1").headers["x-content-type-options"])
+  end)
+
+  it("raises for what is no field, and not at each request", function()
+    local function refused(wrong, fields)
+      local err = select(2, pcall(function() http.secure_headers(fields) end))
+      assert.matches("logger_spec%.lua:%d+: secure_headers: " .. wrong, err)
+    end
+    refused("table of fields expected, got string", "X-Own")
+    for _, name in ipairs { 1, "", "a b", "a:", "a\r\nb" } do
+      refused("header name expected, got ", { [name] = "1" })
+    end
+    for _, value in ipairs { true, {}, "a\r\nb", "a\0" } do
+      refused("header 'X%-Own' must be a line of text, or false", { ["X-Own"] = value })
+    end
   end)
 end)

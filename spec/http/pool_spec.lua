@@ -196,6 +196,39 @@ describe("a client's connections", function()
     assert.equal(2, server.count)
   end)
 
+  -- Answers a first request, and of a second one's answer this.
+  local function beginning(piece, resets)
+    return peers.scripted(function(conn)
+      peers.request(conn)
+      conn:write(peers.ok "first")
+      conn:read_until("\r\n\r\n")
+      conn:write(piece)
+      if resets then conn:setoption("linger", 0) end
+    end)
+  end
+
+  for _, how in ipairs { "closed", "reset" } do
+    it("that die in the middle of an answer's head are not replaced: " .. how, function()
+      for _, body in ipairs { false, "x", ("x"):rep(500000) } do -- the last one is on its way up meanwhile
+        local server = beginning("HTTP/1.1 20", how == "reset")
+        client = http.client()
+        assert.equal("first", get(server))
+        local options = { method = body and "PUT" or "GET", url = server.url, body = body or nil }
+        local answer, err = client:request(options)
+        assert.same({ nil, 1 }, { answer, server.count }, err)
+        client:close()
+      end
+    end)
+  end
+
+  it("that die after a 100 Continue are not replaced", function()
+    local server = beginning("HTTP/1.1 100 Continue\r\n\r\n")
+    client = http.client()
+    assert.equal("first", get(server))
+    local answer = client:put(server.url, { body = "x", expect = true })
+    assert.same({ nil, 1 }, { answer, server.count })
+  end)
+
   it("are limited for each place, and who waits for one can be cancelled or time out", function()
     local server = numbered()
     client = http.client { max_per_host = 1 }

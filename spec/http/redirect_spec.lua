@@ -3,7 +3,7 @@
 
 local http = require "moonpark.http"
 local peers = require "support.http_client"
-local route = require "moonpark.http.proxies"
+local proxies = require "moonpark.http.proxies"
 
 local function to(status, location)
   return ("HTTP/1.1 %d X\r\nLocation: %s\r\nContent-Length: 2\r\n\r\nno"):format(status, location)
@@ -161,9 +161,12 @@ describe("a proxy", function()
   end)
 
   it("is a text or false", function()
-    local ok, err = pcall(http.get, "http://a/", { proxy = 5 })
-    assert.is_false(ok)
-    assert.matches("option 'proxy' must be a string or false", err)
+    for _, proxy in ipairs { 5, true } do
+      local err = select(2, pcall(function() http.get("http://a/", { proxy = proxy }) end))
+      assert.matches("redirect_spec%.lua:%d+: http: option 'proxy' must be a string or false$", err)
+      err = select(2, pcall(function() http.client { proxy = proxy } end))
+      assert.matches("redirect_spec%.lua:%d+: http%.client: option 'proxy' must be a string or false$", tostring(err))
+    end
   end)
 
   it("is refused where it is none", function()
@@ -176,7 +179,7 @@ describe("a proxy", function()
     os.getenv = function(name) return env[name] end -- luacheck: ignore 122
     local function address(text, options)
       local parts = require("moonpark.url").parse(text)
-      return route.of(parts, options or {}).address
+      return proxies.of(parts, options or {}).address
     end
     local ok, err = pcall(function()
       env = { HTTP_PROXY = "http://evil:1" }

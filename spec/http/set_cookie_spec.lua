@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- set_cookie_spec.lua - moonpark.http_set_cookie: Set-Cookie fields as clients read them (RFC 6265 5.2).
+-- set_cookie_spec.lua - http/set_cookie.lua: Set-Cookie fields as clients read them (RFC 6265 5.2).
 
 local set_cookie = require "moonpark.http.set_cookie"
 

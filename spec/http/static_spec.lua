@@ -4,7 +4,7 @@
 local fs = require "moonpark.fs"
 local files = require "support.fs"
 local http = require "moonpark.http"
-local support = require "support.http_files"
+local support = require "support.file_response"
 
 local WRITTEN = 1700000000 -- all at once: a compressed file that is older than its original is passed over
 

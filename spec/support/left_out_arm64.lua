@@ -13,7 +13,7 @@ return {
   ["spec/fs/watch_spec.lua"] = {
     ["needs no task to begin, and a thread never"] = "it counts the threads of the process, and qemu adds one",
   },
-  ["spec/http/file_spec.lua"] = {
+  ["spec/http/file_response_spec.lua"] = {
     ["by a thread, while others are answered"] = "qemu has no openat2; without it a thread opens what is cached, too",
   },
   ["spec/http/idle_spec.lua"] = {

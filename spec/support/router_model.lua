@@ -22,7 +22,7 @@ local function steps_of(pattern)
   local steps = {}
   for i, segment in ipairs(split(pattern)) do
     local mark = segment:match("^[:*]")
-    steps[i] = { mark == ":" and "parameter" or mark == "*" and "rest" or "literal", decode(segment) or segment }
+    steps[i] = { mark == ":" and "parameter" or mark == "*" and "catch_all" or "literal", decode(segment) or segment }
   end
   return steps
 end
@@ -55,7 +55,7 @@ local function fit(route, segments)
   for i, step in ipairs(route.steps) do
     local kind, segment = step[1], segments[i]
     if not segment then return nil end
-    if kind == "rest" then
+    if kind == "catch_all" then
       values[#values + 1] = table.concat(segments, "/", i)
       return values, table.concat(rank) .. "3"
     end

@@ -3,12 +3,12 @@
 
 local core = require "moonpark.core"
 local dump = require "moonpark.dump"
-local ending = require "moonpark.cli.shutdown"
 local failures = require "moonpark.failures"
 local repl = require "moonpark.repl"
+local report = require "moonpark.cli.report"
+local shutdown = require "moonpark.cli.shutdown"
 local signals = require "moonpark.cli.signals"
 local task = require "moonpark.task"
-local tell = require "moonpark.cli.report"
 
 local M = {}
 
@@ -61,28 +61,28 @@ end
 local function watch_terminal(prompt)
   local end_program
   end_program = signals.on("INT", function()
-    if ending.status() or not prompt:interrupt() then end_program() end
+    if shutdown.status() or not prompt:interrupt() then end_program() end
   end)
   prompt:take_interrupts()
-  ending.on_end(function() prompt:restore() end)
+  shutdown.on_end(function() prompt:restore() end)
   failures.on_report(function(text, what) prompt:interject(("moonpark: %s: %s"):format(what, text)) end)
   signals.on("WINCH", function() prompt:resize() end)
   signals.on("CONT", function() prompt:continue() end)
 end
 
 local function run_prompt(grace)
-  local prompt = repl.open { describe = tell.describe }
+  local prompt = repl.open { describe = report.describe }
   if prompt.terminal then
     say_hello()
     watch_terminal(prompt)
   end
   local why = prompt:run()
   prompt:close()
-  if prompt.terminal and why == "eof" then ending.start("the input has ended", OK, grace) end
+  if prompt.terminal and why == "eof" then shutdown.start("the input has ended", OK, grace) end
 end
 
 local function main_task(chunks, program)
-  tell.set_main(core.current())
+  report.set_main(core.current())
   for i = 1, #chunks do chunks[i](unpack(arg)) end
   if program.interactive then run_prompt(program.grace) end
 end
@@ -90,15 +90,15 @@ end
 -- A failure of the main task ends the program, without waiting for tasks that may never end.
 local function watch_main(grace)
   task.on_main_failed(function()
-    tell.tell_main()
-    ending.start("the main task failed", FAILED, grace)
+    report.tell_main()
+    shutdown.start("the main task failed", FAILED, grace)
   end)
 end
 
 local function report_deadlock()
-  tell.say(dump.deadlock())
-  tell.tell_main()
-  tell.hush() -- what is killed now has not failed
+  report.say(dump.deadlock())
+  report.tell_main()
+  report.hush() -- what is killed now has not failed
   core.kill_all()
 end
 
@@ -109,11 +109,11 @@ end
 function M.run(chunks, program)
   signals.watch(program.grace)
   watch_main(program.grace)
-  os.exit = ending.leave -- luacheck: ignore 122
+  os.exit = shutdown.leave -- luacheck: ignore 122
   local locked = task.run_main(main_task, chunks, program) == "deadlock"
   if locked then report_deadlock() end
-  ending.settle()
-  return ending.status() or locked and DEADLOCK or tell.failed() and FAILED or OK
+  shutdown.settle()
+  return shutdown.status() or locked and DEADLOCK or report.failed() and FAILED or OK
 end
 
 return M

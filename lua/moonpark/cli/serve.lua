@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- serve.lua - moonpark serve: the files of a folder over HTTP, until a signal ends it.
 
-local ending = require "moonpark.cli.shutdown"
 local http_server = require "moonpark.http.server"
 local http_static = require "moonpark.http.static"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
-local tell = require "moonpark.cli.report"
+local report = require "moonpark.cli.report"
+local shutdown = require "moonpark.cli.shutdown"
 
 local M = {}
 
@@ -44,14 +44,14 @@ local function drain_on_signal(server)
   signals:close()
   if not name then return end
   server:shutdown(M.GRACE)
-  ending.leave(SIGNALED + numbers[name])
+  shutdown.leave(SIGNALED + numbers[name])
 end
 
 local function serve(handler, folder, options)
   local server, err = http_server.new(handler, { address = options.address or ADDRESS })
   if not server then
-    tell.say(("serve: cannot listen on %s: %s"):format(options.address or ADDRESS, err))
-    return ending.leave(FAILED)
+    report.say(("serve: cannot listen on %s: %s"):format(options.address or ADDRESS, err))
+    return shutdown.leave(FAILED)
   end
   io.stdout:write(("serving %s at %s, Ctrl-C stops it\n"):format(folder, place(server:address())))
   moonpark.go(drain_on_signal, server):name "signals"
@@ -78,8 +78,8 @@ function M.prepare(folder, options)
   return function()
     local kind, err = moonpark.fs.stat(folder .. "/.")
     if not kind then
-      tell.say(("serve: %s: %s"):format(folder, err))
-      return ending.leave(FAILED)
+      report.say(("serve: %s: %s"):format(folder, err))
+      return shutdown.leave(FAILED)
     end
     return serve(handler, folder, options)
   end

@@ -4,8 +4,8 @@
 
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
+local report = require "moonpark.cli.report"
 local task = require "moonpark.task"
-local tell = require "moonpark.cli.report"
 
 local M = {}
 
@@ -23,7 +23,7 @@ function M.on_end(fn) last_wish = fn end
 function M.settle()
   if last_wish then last_wish() end
   last_wish = nil
-  tell.tell_main()
+  report.tell_main()
   failures.flush()
   core.close_conns()
   core.process_signal_all(ending and "KILL" or "TERM")
@@ -60,7 +60,7 @@ local function give_up()
     #left == 1 and " has" or "s have", ending.grace) }
   for i = 1, math.min(#left, LISTED) do table.insert(lines, describe(left[i])) end
   if #left > LISTED then table.insert(lines, "  ...") end
-  tell.say(table.concat(lines, "\n"))
+  report.say(table.concat(lines, "\n"))
   M.leave(ending.status)
 end
 
@@ -95,7 +95,7 @@ end
 function M.start(reason, status, grace)
   if ending then return end
   ending = { reason = reason, status = status, grace = grace }
-  tell.expect_end()
+  report.expect_end()
   core.go(wind_down)
 end
 

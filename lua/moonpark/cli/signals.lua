@@ -8,7 +8,7 @@
 
 local core = require "moonpark.core"
 local dump = require "moonpark.dump"
-local ending = require "moonpark.cli.shutdown"
+local shutdown = require "moonpark.cli.shutdown"
 
 local M = {}
 
@@ -23,15 +23,15 @@ local function status_of(name) return SIGNALED + core.signal_number(name) end
 
 local function ends(name, grace)
   return function()
-    if ending.status() then ending.leave(ending.status()) end
-    ending.start("SIG" .. name, status_of(name), grace)
+    if shutdown.status() then shutdown.leave(shutdown.status()) end
+    shutdown.start("SIG" .. name, status_of(name), grace)
   end
 end
 
 -- Nobody reads what we write. Each further line brings the signal again, those of tasks that wind down too.
 local function watch_output(grace)
-  M.on("PIPE", function() ending.start("SIGPIPE", status_of "PIPE", grace) end)
-  core.end_by_pipe(function() ending.leave(ending.status() or status_of "PIPE") end)
+  M.on("PIPE", function() shutdown.start("SIGPIPE", status_of "PIPE", grace) end)
+  core.end_by_pipe(function() shutdown.leave(shutdown.status() or status_of "PIPE") end)
 end
 
 --- From now on fn() is called when that signal arrives, on the loop's own stack.
@@ -57,7 +57,7 @@ function M.watch(grace)
   M.on("USR1", print_dump)
   M.on("QUIT", function()
     print_dump()
-    ending.leave(QUIT)
+    shutdown.leave(QUIT)
   end)
   core.signal_default "INT"
   M.on("INT", ends("INT", grace))

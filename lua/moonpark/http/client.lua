@@ -6,11 +6,11 @@
 -- it.
 
 local core = require "moonpark.core"
-local http_answer = require "moonpark.http.client_response"
+local client_request = require "moonpark.http.client_request"
+local client_response = require "moonpark.http.client_response"
+local client_upload = require "moonpark.http.client_upload"
 local http_decode = require "moonpark.http.decode"
-local http_job = require "moonpark.http.client_request"
 local http_pool = require "moonpark.http.pool"
-local http_upload = require "moonpark.http.client_upload"
 local check_options = require("moonpark.options").check
 local upstream = require "moonpark.http.upstream"
 local url = require "moonpark.url"
@@ -31,7 +31,7 @@ local of_pools = {
   idle_timeout = "seconds", base_url = "string",
 }
 local of_clients = {} -- these, and what requests may say
-for _, known in ipairs { of_pools, http_job.known } do
+for _, known in ipairs { of_pools, client_request.known } do
   for name, kind in pairs(known) do of_clients[name] = kind end
 end
 
@@ -51,7 +51,10 @@ local function is_replayable(job) return job.body == nil or type(job.body) == "s
 
 local function read_head(job, use, continues)
   local options, entry = job.options, use.entry
-  return entry.reader:head(entry.conn, job.method == "HEAD", options.max_head or upstream.HEAD_MAX, continues)
+  local status, err, errno =
+    entry.reader:head(entry.conn, job.method == "HEAD", options.max_head or upstream.HEAD_MAX, continues)
+  use.begun = use.begun or status ~= nil or upstream.has_begun(entry, err)
+  return status, err, errno
 end
 
 -- true: the body is wanted; false and a status: that is the answer already; nil, err.
@@ -70,7 +73,7 @@ end
 local function upload(job, use, head)
   local options = job.options
   use.limits = { length = job.length, io = options.io_timeout, head = options.head_timeout, deadline = job.deadline }
-  use.upload = http_upload.new()
+  use.upload = client_upload.new()
   use.upload:start(use.entry, head, job.body, use.limits)
   return true
 end
@@ -96,7 +99,7 @@ end
 local function early_answer(job, use, err, errno)
   if err ~= "broken pipe" and err ~= "connection reset by peer" then return nil, err, errno end
   use.keep = false
-  local patience = http_upload.break_off(use.entry.conn)
+  local patience = client_upload.break_off(use.entry.conn)
   if patience then use.entry.conn:set_timeout(patience) end
   local status = read_head(job, use)
   if status then return status end
@@ -156,10 +159,10 @@ local function attempt(job, use)
       local _
       _, err, errno = use.upload:explain(err, errno)
     end
-    if not repeatable or not upstream.was_dead(kept, err) then
+    if not repeatable or use.begun or not upstream.was_dead(kept, err) then
       return nil, err == "eof" and "unexpected eof" or err, errno
     end
-    use.keep, use.upload = options.keep_alive ~= false, false
+    use.keep, use.upload, use.begun = options.keep_alive ~= false, false, false
   end
 end
 
@@ -167,17 +170,17 @@ end
 local function perform_once(job)
   local pool = job.client.pool
   local place = pool:place(job.route.key)
-  local use = { pool = pool, place = place, entered = false, entry = false, upload = false,
+  local use = { pool = pool, place = place, entered = false, entry = false, upload = false, begun = false,
     keep = job.options.keep_alive ~= false, deadline = job.deadline }
   job.use = use
   local ok, why = upstream.enter(use, job.deadline)
   if not ok then return nil, why end
   local status, err, errno = attempt(job, use)
   if not status then
-    http_answer.release(use, true)
+    client_response.release(use, true)
     return nil, err, errno
   end
-  local answer = http_answer.new(use, status, job.decode)
+  local answer = client_response.new(use, status, job.decode)
   local t = job.target
   answer.url = t.scheme .. "://" .. t.authority .. t.path
   return answer
@@ -189,7 +192,7 @@ local function perform(job)
   if not answer or answer.status ~= 417 or not job.expect or not is_replayable(job) then return answer, err, errno end
   answer:close()
   job.expect = false
-  http_job.write_head(job)
+  client_request.write_head(job)
   return perform_once(job)
 end
 
@@ -225,7 +228,7 @@ local function follow(job, answer)
   if not same_origin(target, job.target) then job.foreign = true end
   if not job.foreign then target.user = job.target.user end
   job.target = target
-  wrong = http_job.write_head(job)
+  wrong = client_request.write_head(job)
   if wrong then return nil, wrong end
   return true
 end
@@ -239,7 +242,7 @@ local function hand_over(job, answer)
     answer:close()
     return nil, "malformed message"
   end
-  local conn, err, errno = http_answer.take_connection(answer.use)
+  local conn, err, errno = client_response.take_connection(answer.use)
   if not conn then return nil, err, errno end
   answer.connection = conn
   return answer
@@ -247,7 +250,7 @@ end
 
 local function finish(job, answer)
   if answer.status == 101 or is_tunnel(job, answer.status) then return hand_over(job, answer) end
-  if job.options.stream then return http_answer.streams(answer) end
+  if job.options.stream then return client_response.streams(answer) end
   local body, err, errno = answer:read_all(job.options.max_body)
   if not body then return nil, err, errno end
   answer.body = body
@@ -270,12 +273,12 @@ end
 -- What was raised, by a body or because there is no memory, takes its connection with it, and ends its turn.
 local function finished(job, ok, ...)
   if ok then return ... end
-  if job.use then http_answer.release(job.use, true) end
+  if job.use then client_response.release(job.use, true) end
   error((...), 0)
 end
 
 local function start(client, options, level)
-  local job, wrong, misuse = http_job.new(client, options)
+  local job, wrong, misuse = client_request.new(client, options)
   if job then return finished(job, pcall(run, job)) end
   if misuse then error("http: " .. wrong, level + 1) end
   return nil, wrong

@@ -4,8 +4,8 @@
 local addresses = require "moonpark.net.addresses"
 local core = require "moonpark.core"
 local http_json = require "moonpark.http.json"
-local http_route = require "moonpark.http.proxies"
 local option = require "moonpark.options"
+local proxies = require "moonpark.http.proxies"
 local url = require "moonpark.url"
 
 local M = {}
@@ -15,7 +15,8 @@ M.known = {
   method = "string", url = "string", headers = "table", body = false, json = false, form = "table", query = "table",
   length = option.whole(0, 2 ^ 53), timeout = "seconds", connect_timeout = "seconds", head_timeout = "seconds",
   io_timeout = "seconds",
-  redirects = "count", max_body = "count", max_head = "positive", proxy = false, unix = "string", stream = "boolean",
+  redirects = "count", max_body = "count", max_head = "positive", unix = "string", stream = "boolean",
+  proxy = { function(value) return value == false or type(value) == "string" end, "must be a string or false" },
   decode = "boolean", auth = "table", expect = "boolean", keep_alive = "boolean", upgrade = "string",
 }
 
@@ -145,7 +146,7 @@ local function own_fields(job, list, seen)
     add("Accept-Encoding", job.client.accepted)
   end
   if job.body ~= nil then add("Content-Type", job.kind) end
-  if not job.foreign then add("Authorization", http_route.credentials(options.auth, job.target.user)) end
+  if not job.foreign then add("Authorization", proxies.credentials(options.auth, job.target.user)) end
 end
 
 local announces_none = { POST = true, PUT = true, PATCH = true } -- a body is expected of these
@@ -170,7 +171,7 @@ function M.write_head(job)
   local options, list, seen = job.options, {}, {}
   job.decode = false
   local headers = options.headers or {}
-  local host = not job.foreign and http_route.find(headers, "host")
+  local host = not job.foreign and proxies.find(headers, "host")
   add_one(list, "Host", host or job.target.authority)
   seen.host = true
   if job.foreign then
@@ -181,7 +182,7 @@ function M.write_head(job)
   if wrong then return wrong end
   own_fields(job, list, seen)
   job.length = length_of(job)
-  job.route = http_route.of(job.target, options, job.method)
+  job.route = proxies.of(job.target, options, job.method)
   if not job.route.wrong then -- a URL, or a redirect, may name what is no host: dial would raise
     job.route.wrong = select(2, addresses.test(job.route.address))
   end
@@ -217,9 +218,6 @@ function M.new(client, given)
   local wrong = option.complaint(given, M.known)
   if wrong then return nil, wrong, true end
   local options = merged(client.defaults, given)
-  if options.proxy and type(options.proxy) ~= "string" then
-    return nil, "option 'proxy' must be a string or false", true
-  end
   local body, kind
   body, kind, wrong = body_of(options)
   if wrong then return nil, wrong, true end

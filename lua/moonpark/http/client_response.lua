@@ -28,14 +28,16 @@ Answer.__index = Answer
 
 M.Answer = Answer
 
----@class moonpark.http.use what a request has of the pool, until its answer's body has been read
----@field pool moonpark.http.pool
----@field place table
----@field entered boolean it is the request's turn
----@field entry moonpark.http.pool.entry|false
+---@class moonpark.http.use: moonpark.http.upstream.use what a request has of the pool, until its answer's body was read
 ---@field keep boolean the request allows that the connection continues
 ---@field deadline number|nil
 ---@field upload moonpark.http.upload|false the request's body, which may still be on its way up
+---@field begun boolean some of the answer has come
+---@field framing string|nil of the answer's body: "none", "length", "chunks", "end"
+---@field announced integer|nil bytes of it
+---@field all_read boolean|nil there is no body, or an empty one
+---@field decoder table|nil|false takes a coding off it
+---@field decoded string|nil was decoded, and not asked for yet
 ---@field err string|nil why the body could not be read: so says every later read
 ---@field is_read boolean|nil a task is in a read of it
 
@@ -138,15 +140,15 @@ end
 local function read_some(self, max)
   local use = self.use
   if not use.decoder then return read_raw(self, max) end
-  local data = use.rest
-  use.rest = nil
+  local data = use.decoded
+  use.decoded = nil
   if not data then
     local err, errno
     data, err, errno = read_decoded(self)
     if not data then return nil, err, errno end
   end
   if max and #data > max then
-    use.rest = data:sub(max + 1)
+    use.decoded = data:sub(max + 1)
     return data:sub(1, max)
   end
   return data
@@ -284,7 +286,7 @@ function Answer:trailers() return http_fields.received(rawget(self, "trailer") o
 ---@return moonpark.http.answer
 function M.streams(answer)
   local use = answer.use
-  if use.over then
+  if use.all_read then
     M.release(use, false)
     return answer
   end
@@ -306,9 +308,9 @@ function M.new(use, status, decode)
   local reader = use.entry.reader
   local reason, minor = reader:status_line()
   local list = reader:fields()
-  local framing, announced, over = reader:framing()
-  use.framing, use.announced, use.over = framing, announced, over
-  if decode and not over then
+  local framing, announced, all_read = reader:framing()
+  use.framing, use.announced, use.all_read = framing, announced, all_read
+  if decode and not all_read then
     local fields = http_fields.received(list)
     local coding = fields["content-encoding"] -- of several fields all: such a body is packed twice
     use.decoder = coding and is_plain(fields["transfer-encoding"]) and http_decode.new(coding)

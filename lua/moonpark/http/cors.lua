@@ -3,6 +3,7 @@
 -- router, not a group: a browser asks first with an OPTIONS that no route has.
 
 local check_options = require("moonpark.options").check
+local http_fields = require "moonpark.http.fields"
 
 local M = {}
 
@@ -58,8 +59,19 @@ local function check_origins(origins)
   return true
 end
 
-local known = { origins = { check_origins }, methods = "string|table", headers = "string|table",
-  expose = "string|table", credentials = "boolean", max_age = "count" }
+local function are_names(list)
+  if type(list) == "string" then list = { list } end
+  if type(list) ~= "table" then return false end
+  for _, name in ipairs(list) do
+    if not http_fields.is_value(name) then return false end
+  end
+  return true
+end
+
+local names = { are_names, "must be a name, or a list of them" }
+
+local known = { origins = { check_origins }, methods = names, headers = names, expose = names,
+  credentials = "boolean", max_age = "count" }
 
 --- Tells browsers that pages of these origins may read the responses. It does not keep other clients out.
 ---@param options? {origins?: "*"|string|string[]|fun(origin: string, req: moonpark.http.request): boolean,

@@ -56,6 +56,18 @@ function M.all(fields, name)
   return values
 end
 
+--- May a field have that name (RFC 9110 5.1)?
+---@param name any
+---@return boolean
+function M.is_name(name) return type(name) == "string" and name:find("^[%w!#$%%&'*+%-.^_`|~]+$") ~= nil end
+
+--- May a field have that value? A line end, for one, would make two fields of it.
+---@param value any
+---@return boolean
+function M.is_value(value)
+  return type(value) == "number" or type(value) == "string" and not value:find("[%z\1-\8\10-\31\127]")
+end
+
 --- A text without the blanks around it. Not by one pattern: "^%s*(.-)%s*$" looks at long runs of blanks again for each
 --- byte in front of them, and what clients send is as long as they like.
 ---@param text string

@@ -394,7 +394,7 @@ end
 local function next_part(self)
   if self.is_read then error("another task is reading this body", 2) end
   if self.err then return nil, self.err, self.errno end
-  if self.state == "over" then return nil end
+  if self.state == "ended" then return nil end
   if self.state == "start" then
     local ok, err = take_preamble(self)
     if not ok then return fail(self, err) end
@@ -403,7 +403,7 @@ local function next_part(self)
   end
   self.part = nil
   if self.state == "last" then
-    self.state = "over"
+    self.state = "ended"
     local ok, err = take_epilogue(self)
     if not ok then return fail(self, err) end
     return nil

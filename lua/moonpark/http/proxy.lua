@@ -6,7 +6,7 @@
 -- slower side takes it. A connection to the target is kept as soon as its answer is over.
 
 local core = require "moonpark.core"
-local http_files = require "moonpark.http.file_response"
+local file_response = require "moonpark.http.file_response"
 local http_pool = require "moonpark.http.pool"
 local max_forwards = require "moonpark.http.max_forwards"
 local upstream = require "moonpark.http.upstream"
@@ -41,7 +41,9 @@ local function protocols_of(option)
 end
 
 local known = {
-  host = "string", connect_timeout = "seconds", io_timeout = "seconds", max_connections = "positive",
+  host = { function(value) return type(value) == "string" and value:find("^[%w%.%-:%[%]_~%%]+$") ~= nil end,
+    "must be the name of a host, or 'preserve'" },
+  connect_timeout = "seconds", io_timeout = "seconds", max_connections = "positive",
   max_idle = "count", idle_timeout = "seconds", on_error = "function",
   forwarded = { function(value) return forwarded_modes[value] ~= nil end, 'must be "x", "standard" or false' },
   upgrade = { function(value) return protocols_of(value) ~= nil end,
@@ -74,7 +76,7 @@ end
 
 -- A line for whoever hears errors: on_error, else the server's log.
 local function note(self, req, res, text)
-  local write = self.on_error or http_files.logs[res.x]
+  local write = self.on_error or file_response.logs[res.x]
   if write then write(("%s %s: %s"):format(req.method, req.raw_path, text)) end
 end
 
@@ -100,7 +102,7 @@ end
 ---@field held string|nil the body, where somebody has read it before; else it is read as it comes
 ---@field length integer|true bytes of it; true: nobody knows
 ---@field sent integer bytes of it so far
----@field over boolean|nil nothing more is sent
+---@field ended boolean|nil nothing more is sent
 ---@field ok boolean|nil all of it was sent
 ---@field err string|nil
 ---@field clients boolean|nil it was the client who failed
@@ -110,7 +112,7 @@ local function deadline(self) return core.now() + self.io_timeout end
 
 -- Before each read of the answer.
 local function watch(self, conn, up)
-  if up then conn:set_read_deadline((up.over or up.waits) and deadline(self) or nil) end
+  if up then conn:set_read_deadline((up.ended or up.waits) and deadline(self) or nil) end
 end
 
 -- No data: the body's end.
@@ -166,7 +168,7 @@ end
 -- A target that refuses more of the body may have said why, so that is waited for.
 local function send_up(self, req, res, entry, up)
   up.ok, up.err, up.clients = send_pieces(self, req, res, entry, up)
-  up.over = true
+  up.ended = true
   if up.clients or up.err == "timeout" then
     entry.conn:close() -- nobody answers half a request
   elseif not entry.conn:set_read_deadline(deadline(self)) then
@@ -265,13 +267,15 @@ local function head_of(self, req, res, held, upgrade)
   return nil
 end
 
--- The status of the answer; interim ones go on to the client. nil, err, and whether there were any: then the target has
--- begun.
+-- The status of the answer; interim ones go on to the client. nil, err, and whether the target has begun to answer.
 local function status_of(self, res, entry, method, up)
   local reader, conn, to_head = entry.reader, entry.conn, method == "HEAD"
   for count = 0, INTERIM_MAX do
     local status, err = reader:head(conn, to_head, upstream.HEAD_MAX, false, true)
-    if not status then return nil, count > 0 and err == "eof" and "unexpected eof" or err, count > 0 end
+    if not status then
+      local begun = count > 0 or upstream.has_begun(entry, err)
+      return nil, begun and err == "eof" and "unexpected eof" or err, begun
+    end
     if status >= 200 or status == 101 then return status end
     local ok
     ok, err = core.http_forward_interim(res.x, res.serial, reader)
@@ -369,7 +373,7 @@ end
 
 local function pass(self, req, res, use)
   local x, serial = req.x, req.serial
-  local framing, announced, over = x:framing(serial)
+  local framing, announced, all_read = x:framing(serial)
   if framing == "none" then return pass_small(self, req, res, use, nil) end
   local held = req.whole_body
   if held == false then
@@ -379,7 +383,7 @@ local function pass(self, req, res, use)
   if held then return pass_held(self, req, res, use, held) end
   local read, waits = core.http_forward_body(x, serial)
   if read > 0 then return has_gap(req, res) end
-  if over then return pass_small(self, req, res, use, "") end
+  if all_read then return pass_small(self, req, res, use, "") end
   if not waits and framing == "length" and announced <= SMALL then
     return pass_whole(self, req, res, use, announced)
   end
@@ -443,6 +447,7 @@ local function target_of(target)
   local parts, wrong = url.parse(target:find("://", 1, true) and target or "http://" .. target)
   if not parts then error("http.proxy: " .. wrong, 3) end
   if parts.scheme ~= "http" then error("http.proxy: " .. parts.scheme .. " is not supported yet", 3) end
+  if parts.user then error("http.proxy: a target must not have credentials", 3) end -- Authorization is the client's
   if parts.path:find("?", 1, true) then error("http.proxy: a target must not have a query", 3) end
   return check_address(parts.address), parts.authority, (parts.path:gsub("/+$", ""))
 end
@@ -465,7 +470,6 @@ function M.new(target, options)
   local host = options.host or authority
   local mode = forwarded_modes[options.forwarded == nil and "x" or options.forwarded]
   if host == "preserve" then host = nil end
-  if host and host:find("[^%w%.%-:%[%]_~%%]") then error("http.proxy: invalid host '" .. host .. "'", 2) end
   return setmetatable({ pool = pool, place = pool:place("target"), address = address, prefix = prefix, host = host,
     forwarded = mode, connect_timeout = options.connect_timeout or 10, io_timeout = options.io_timeout or 60,
     upgrade = protocols_of(options.upgrade), via = options.via == nil and "moonpark" or options.via,

@@ -209,9 +209,9 @@ end
 
 local function take_body(self, max)
   if rawget(self, "body_torn") then return spoilt(self, "not enough memory") end
-  local framing, announced, over = self.x:framing(self.serial)
+  local framing, announced, all_read = self.x:framing(self.serial)
   local held = rawget(self, "body_held")
-  if over and not held then return "" end
+  if all_read and not held then return "" end
   if framing == "length" and announced > max then return spoilt(self, "too long") end
   if framing ~= "length" or held then return take_pieces(self, max) end
   local body, err, errno = self.x:whole(self.serial, announced)

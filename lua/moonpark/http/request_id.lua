@@ -4,6 +4,7 @@
 
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
+local http_fields = require "moonpark.http.fields"
 
 local M = {}
 
@@ -26,7 +27,7 @@ end
 
 local function is_good(id) return id and #id <= 128 and id:find("^[%w%-._~+/=:]+$") ~= nil end
 
-local known = { header = "string", accept = "boolean", make = "function" }
+local known = { header = { http_fields.is_name, "must be a header's name" }, accept = "boolean", make = "function" }
 
 --- Sets req.id and the response's X-Request-Id: what the client has sent, where that is a plain word of up to 128
 --- characters, else one of our own.

@@ -22,7 +22,7 @@
 local core = require "moonpark.core"
 local http_events = require "moonpark.http.events"
 local http_fields = require "moonpark.http.fields"
-local http_files = require "moonpark.http.file_response"
+local file_response = require "moonpark.http.file_response"
 local http_json = require "moonpark.http.json"
 local raise_outside = require "moonpark.outside"
 
@@ -411,7 +411,7 @@ function Response:sent()
   return status, bytes, (self.x:failure(self.serial))
 end
 
-Response.file = http_files.file
+Response.file = file_response.file
 Response.events = http_events.events
 
 return { Response = Response, refusals = refusals }

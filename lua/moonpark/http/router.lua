@@ -79,7 +79,7 @@ local function check_name(name, names, path, level)
   end
 end
 
--- What a pattern consists of: {{kind, text}, ...} with kind "literal", "parameter" or "rest", and the names.
+-- What a pattern consists of: {{kind, text}, ...} with kind "literal", "parameter" or "catch_all", and the names.
 local function parse(path, level)
   local segments, n = split(path)
   local steps, names = {}, {}
@@ -94,7 +94,7 @@ local function parse(path, level)
       check_name(name, names, path, level + 1)
       names[#names + 1] = name
     end
-    steps[i] = { mark == ":" and "parameter" or mark == "*" and "rest" or "literal", segment }
+    steps[i] = { mark == ":" and "parameter" or mark == "*" and "catch_all" or "literal", segment }
   end
   return steps, names
 end

@@ -7,7 +7,7 @@ local failures = require "moonpark.failures"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
 local function_of = require("moonpark.http.handler").function_of
-local http_files = require "moonpark.http.file_response"
+local file_response = require "moonpark.http.file_response"
 local check_options = require("moonpark.options").check
 local Request = require("moonpark.http.request").Request
 local http_response = require "moonpark.http.response"
@@ -100,7 +100,7 @@ end
 -- workers
 
 -- A body that was not read to its end: a limited part of it is discarded, so that the connection can be kept.
-local function discard(x)
+local function discard_unread(x)
   local left = UNREAD_MAX
   while left > 0 do
     local data = x:discard()
@@ -112,7 +112,7 @@ end
 -- Does what the current request needs before the next one -> has its response been settled?
 local function finish(server, what, x, req, res)
   if what == "flush" then x:flush()
-  elseif what == "discard" then discard(x)
+  elseif what == "discard" then discard_unread(x)
   else
     local ok, err = xpcall(settle, failures.remember, req, res)
     if not ok then failed(server, req, res, err) end
@@ -138,7 +138,7 @@ local function work(server, x)
   local handler, me = server.handler, core.current()
   server.workers[me] = true
   task.name_by(me, function() return x:describe() end)
-  http_files.logs[x] = server.log
+  file_response.logs[x] = server.log
   local req, res
   local serial, method, path = take(x)
   while serial ~= nil do

@@ -7,7 +7,7 @@
 
 local core = require "moonpark.core"
 local fs = require "moonpark.fs"
-local http_files = require "moonpark.http.file_response"
+local file_response = require "moonpark.http.file_response"
 local check_options = require("moonpark.options").check
 local url = require "moonpark.url"
 
@@ -161,10 +161,10 @@ end
 ---------------------------------------------------------------------------------------------------
 
 local function send_file(self, res, path)
-  local file, err, errno = http_files.open(res, self.before .. path, self.options)
+  local file, err, errno = file_response.open(res, self.before .. path, self.options)
   if not file then return nil, err, errno end
   res:set("X-Content-Type-Options", "nosniff")
-  http_files.send(res, file, path, self.options)
+  file_response.send(res, file, path, self.options)
   return true
 end
 
@@ -172,7 +172,7 @@ end
 local function send_folder(self, req, res, path)
   for _, name in ipairs(self.index) do
     local done, err, errno = send_file(self, res, path .. name)
-    if done or http_files.status_of(err, errno) ~= 404 then return done, err, errno end
+    if done or file_response.status_of(err, errno) ~= 404 then return done, err, errno end
   end
   if not self.listing then return nil, "no such file or directory", 2 end
   return send_listing(self, req, res, path)
@@ -197,10 +197,10 @@ local function answer(self, req, res, next)
   end
   local done, err, errno = send(self, req, res, next ~= nil)
   if done then return end
-  if next and http_files.status_of(err, errno) == 404 then
+  if next and file_response.status_of(err, errno) == 404 then
     return next()
   end
-  http_files.fail(res, self.folder, err, errno)
+  file_response.fail(res, self.folder, err, errno)
 end
 
 --- A handler that answers with the files of a folder: for a route (app:get("/assets/*path", http.static "public")), for

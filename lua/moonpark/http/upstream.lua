@@ -82,6 +82,16 @@ function M.connect(use, address, timeout)
   return entry
 end
 
+--- Had some of a response come when reading its head failed? What a connection has received before its end can still be
+--- read.
+---@param entry moonpark.http.pool.entry
+---@param err string as the reader says
+---@return boolean
+function M.has_begun(entry, err)
+  if err == "timeout" then return false end
+  return not ends[err] or entry.conn:read(1) ~= nil
+end
+
 --- Has the exchange failed only because a connection that was kept had been dead? Then a request that may be repeated
 --- is sent once more, on a new one.
 ---@param kept boolean|nil as drop() says

@@ -8,7 +8,7 @@ local http = require "moonpark.http"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local support = require "support.net"
-local http_files = require "support.http_files"
+local peer = require "support.file_response"
 local testing = require "moonpark.testing"
 
 local hard = core.hard
@@ -27,13 +27,13 @@ local function ask(server, fields)
   if not conn then error(err, 0) end
   conn:set_timeout(30)
   local pieces = {}
-  local data = conn:write(http_files.request("GET", "/sub/a", fields))
+  local data = conn:write(peer.request("GET", "/sub/a", fields))
   while data do
     data, err = conn:read()
     pieces[#pieces + 1] = data
   end
   conn:close()
-  return http_files.parse(table.concat(pieces), err)
+  return peer.parse(table.concat(pieces), err)
 end
 
 -- The request with its n-th call and `times` - 1 behind it failing -> answer or nil; was n reached.

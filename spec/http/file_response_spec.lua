@@ -4,11 +4,11 @@
 local fs = require "moonpark.fs"
 local files = require "support.fs"
 local http_date = require "moonpark.http.date"
-local http_files = require "moonpark.http.file_response"
+local file_response = require "moonpark.http.file_response"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local http_types = require "moonpark.http.types"
-local support = require "support.http_files"
+local support = require "support.file_response"
 local task_state = require "support.task_state"
 
 local MODIFIED = 784111777
@@ -387,7 +387,7 @@ describe("a name for saving", function()
   }
   for _, case in ipairs(cases) do
     it(("of %q is safe in a field"):format(case[1]), function()
-      assert.equal(case[2], http_files.disposition(case[1]))
+      assert.equal(case[2], file_response.disposition(case[1]))
     end)
   end
 end)

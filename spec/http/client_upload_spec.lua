@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- http_upload: bodies that are on their way up while the answer comes down.
+-- client_upload: bodies that are on their way up while the answer comes down.
 
 local core = require "moonpark.core"
 local http = require "moonpark.http"

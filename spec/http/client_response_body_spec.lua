@@ -60,7 +60,7 @@ describe("an answer's body", function()
       for i = 1, 3 do tasks[i] = moonpark.go(function() return answer:read_all() end) end
       moonpark.yield()
       for _, read in ipairs { function() answer:read() end, function() answer:chunks()() end } do
-        assert.matches("^spec/http/answer_body_spec.lua:%d+: another task is reading this body$",
+        assert.matches("^spec/http/client_response_body_spec.lua:%d+: another task is reading this body$",
           select(2, pcall(read)))
       end
       go_on()
@@ -77,7 +77,7 @@ describe("an answer's body", function()
       local reader = moonpark.go(function() return answer:read() end)
       moonpark.yield()
       for _, read in ipairs { function() answer:read() end, function() answer:read_all() end } do
-        assert.matches("^spec/http/answer_body_spec.lua:%d+: another task is reading this body$",
+        assert.matches("^spec/http/client_response_body_spec.lua:%d+: another task is reading this body$",
           select(2, pcall(read)))
       end
       go_on()

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- support/http_files.lua - an HTTP server in the spec's own loop, and a client that sends what it is told.
+-- support/file_response.lua - an HTTP server in the spec's own loop, and a client that sends what it is told.
 --
 --   it("...", served(handler, function(ask, server) local answer = ask("GET", "/a", { Range = "bytes=0-3" }) ... end))
 
@@ -11,18 +11,18 @@ local support = require "support.fs"
 local assert = require "luassert"
 
 ffi.cdef [[
-struct http_files_time { long seconds, microseconds; };
-int http_files_utimes(const char *path, const struct http_files_time times[2]) __asm__("utimes");
-int http_files_truncate(const char *path, long length) __asm__("truncate");
-int http_files_chmod(const char *path, unsigned mode) __asm__("chmod");
-unsigned http_files_geteuid(void) __asm__("geteuid");
+struct file_response_time { long seconds, microseconds; };
+int file_response_utimes(const char *path, const struct file_response_time times[2]) __asm__("utimes");
+int file_response_truncate(const char *path, long length) __asm__("truncate");
+int file_response_chmod(const char *path, unsigned mode) __asm__("chmod");
+unsigned file_response_geteuid(void) __asm__("geteuid");
 ]]
 
 local M = {}
 
 local PATIENCE = 30 -- seconds
 
----@class http_files.answer
+---@class file_response.answer
 ---@field status integer
 ---@field fields table<string, string> names in lower case
 ---@field body string
@@ -30,13 +30,13 @@ local PATIENCE = 30 -- seconds
 
 --- Makes the file as old as that: seconds since 1970.
 function M.touch(path, seconds)
-  local times = ffi.new("struct http_files_time[2]", { { seconds, 0 }, { seconds, 0 } })
-  assert(ffi.C.http_files_utimes(path, times) == 0)
+  local times = ffi.new("struct file_response_time[2]", { { seconds, 0 }, { seconds, 0 } })
+  assert(ffi.C.file_response_utimes(path, times) == 0)
 end
 
-function M.truncate(path, length) assert(ffi.C.http_files_truncate(path, length) == 0) end
-function M.chmod(path, mode) assert(ffi.C.http_files_chmod(path, mode) == 0) end
-function M.is_root() return ffi.C.http_files_geteuid() == 0 end
+function M.truncate(path, length) assert(ffi.C.file_response_truncate(path, length) == 0) end
+function M.chmod(path, mode) assert(ffi.C.file_response_chmod(path, mode) == 0) end
+function M.is_root() return ffi.C.file_response_geteuid() == 0 end
 
 -- Reads to the end of the connection.
 local function read_all(conn)
@@ -49,7 +49,7 @@ local function read_all(conn)
 end
 
 --- Takes the text of a response apart.
----@return http_files.answer
+---@return file_response.answer
 function M.parse(text, err)
   local head, body = text:match("^(.-\r\n)\r\n(.*)$")
   if not head then return { status = 0, fields = {}, body = text, err = err } end
