@@ -3,15 +3,19 @@
 
 local core = require "moonpark.core"
 local http_date = require "moonpark.http.date"
+local memo = require "moonpark.memo"
 
 local M = {}
 
 ---@class moonpark.http.fields
 local Fields = {}
 
+local lower = memo.new(string.lower)
+M.lower = lower
+
 local function get(self, name)
   local list = self[M]
-  name = name:lower()
+  name = lower(name)
   local value
   for i = 1, #list, 2 do
     if list[i] == name then value = value and value .. ", " .. list[i + 1] or list[i + 1] end
@@ -32,11 +36,35 @@ end
 ---@return moonpark.http.fields
 function M.received(list) return setmetatable({ [M] = list }, Fields) end
 
+local OfRequest = {}
+
+function OfRequest.__index(self, name)
+  if type(name) ~= "string" then return nil end
+  local value = self[1]:field(self[2], name)
+  if value then rawset(self, name, value) end
+  return value
+end
+
+--- Those of a request, as long as that has not finished: most handlers ask for one or two, and no list is made then.
+---@param x userdata the exchange
+---@param serial number of the request
+---@return moonpark.http.fields
+function M.of_request(x, serial) return setmetatable({ x, serial }, OfRequest) end
+
+local function list_of(fields)
+  local list = rawget(fields, M)
+  if not list then
+    list = fields[1]:fields(fields[2])
+    rawset(fields, M, list)
+  end
+  return list
+end
+
 --- for name, value in http_fields.each(fields): in their order, names in lower case.
 ---@param fields moonpark.http.fields
 ---@return fun(): string|nil, string|nil
 function M.each(fields)
-  local list, i = rawget(fields, M), -1
+  local list, i = list_of(fields), -1
   return function()
     i = i + 2
     return list[i], list[i + 1]
@@ -131,27 +159,27 @@ end
 
 --- The value of the first of that name.
 function M.get(list, name)
-  name = name:lower()
+  name = lower(name)
   for i = 1, #list, 2 do
-    if list[i]:lower() == name then return list[i + 1] end
+    if lower(list[i]) == name then return list[i + 1] end
   end
 end
 
 --- The values of all of that name, joined by ", "; nil if there is none.
 function M.joined(list, name)
   local value
-  name = name:lower()
+  name = lower(name)
   for i = 1, #list, 2 do
-    if list[i]:lower() == name then value = value and value .. ", " .. list[i + 1] or list[i + 1] end
+    if lower(list[i]) == name then value = value and value .. ", " .. list[i + 1] or list[i + 1] end
   end
   return value
 end
 
 --- Takes all of that name away.
 function M.remove(list, name)
-  name = name:lower()
+  name = lower(name)
   for i = #list - 1, 1, -2 do
-    if list[i]:lower() == name then
+    if lower(list[i]) == name then
       table.remove(list, i + 1)
       table.remove(list, i)
     end

@@ -4,33 +4,43 @@
 
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
+local memo = require "moonpark.memo"
 
 local M = {}
 
 local function escape(c) return ("\\x%02x"):format(c:byte()) end
 
 -- In quotes, with what could end them or the line escaped.
-local function quoted(text)
-  return text and '"' .. text:gsub('[%z\1-\31"\\\127-\255]', escape) .. '"' or '"-"'
-end
+local quote = memo.new(function(text) return '"' .. text:gsub('[%z\1-\31"\\\127-\255]', escape) .. '"' end)
+local function quoted(text) return text and quote(text) or '"-"' end
 
 -- A word, quoted only if needed.
-local function word(text)
-  if not text or text == "" then return "-" end
-  return text:find('[^%w%-._~:/?#@!$&()*+,;%%%[%]]') and quoted(text) or text
+local bare = memo.new(function(text) return text:find('[^%w%-._~:/?#@!$&()*+,;%%%[%]]') and quoted(text) or text end)
+local function word(text) return text and text ~= "" and bare(text) or "-" end
+
+-- os.date of that format, which is asked for the same second again and again.
+local function clock(format)
+  local last, text
+  return function()
+    local now = math.floor(core.time())
+    if now ~= last then last, text = now, os.date(format, now) end
+    return text
+  end
 end
 
+local host_of = memo.new(function(address) return (address:gsub(":%d+$", ""):gsub("^%[(.*)%]$", "%1")) end)
+local time_combined, time_pairs = clock "!%d/%b/%Y:%H:%M:%S +0000", clock "!time=%Y-%m-%dT%H:%M:%SZ"
+
 local function combined(req, _, status, bytes)
-  local request = ("%s %s HTTP/%s"):format(req.method, req.target, req.version)
-  local host = (req.address or "-"):gsub(":%d+$", ""):gsub("^%[(.*)%]$", "%1")
-  return ("%s - %s [%s] %s %d %s %s %s"):format(host, word(req.user), os.date("!%d/%b/%Y:%H:%M:%S +0000", core.time()),
-    quoted(request), status, bytes > 0 and ("%.0f"):format(bytes) or "-", quoted(req:header("referer")),
-    quoted(req:header("user-agent")))
+  local request = req.method .. " " .. req.target .. " HTTP/" .. req.version
+  return host_of(req.address or "-") .. " - " .. word(req.user) .. " [" .. time_combined() .. "] " .. quoted(request) .. " "
+    .. status .. " " .. (bytes > 0 and ("%.0f"):format(bytes) or "-") .. " " .. quoted(req:header("referer")) .. " "
+    .. quoted(req:header("user-agent"))
 end
 
 local function pairs_(req, _, status, bytes, seconds, failure)
   local parts = {
-    os.date("!time=%Y-%m-%dT%H:%M:%SZ", core.time()), "address=" .. word(req.address), "method=" .. word(req.method),
+    time_pairs(), "address=" .. word(req.address), "method=" .. word(req.method),
     "target=" .. word(req.target), ("status=%d"):format(status), ("bytes=%.0f"):format(bytes),
     ("seconds=%.6f"):format(seconds),
   }

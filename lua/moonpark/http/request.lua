@@ -58,7 +58,7 @@ for _, name in ipairs { "target", "query_string", "host", "version", "target_for
 end
 
 function lazy.path(self) return url.decode(self.raw_path) or self.raw_path end
-function lazy.headers(self) return http_fields.received(self.x:fields(self.serial)) end
+function lazy.headers(self) return http_fields.of_request(self.x, self.serial) end
 function lazy.query(self) return self.x:query(self.serial) end
 
 function lazy.cookies(self) return self.x:cookies(self.serial) end

@@ -41,7 +41,10 @@ function M.new(fields)
   end
   table.sort(names)
   return function(_, res, next)
-    for _, name in ipairs(names) do res:set(all[name][1], all[name][2]) end
+    for i = 1, #names do
+      local pair = all[names[i]]
+      res:set(pair[1], pair[2])
+    end
     return next()
   end
 end
