@@ -269,7 +269,9 @@ describe("http.static raises", function()
   local cases = {
     { "path of a folder expected" }, { "path of a folder expected", "" }, { "path of a folder expected", "a\0b" },
     { "unknown option 'lsiting'; did you mean 'listing'%?", ".", { lsiting = true } },
-    { "option 'index' must be a table, not a string", ".", { index = "index.html" } },
+    { "option 'index' must be a list of names", ".", { index = "index.html" } },
+    { "option 'index' must be a list of names$", ".", { index = { "index.html", {} } } },
+    { "option 'cache_control' must be a header's value", ".", { cache_control = "a\r\nb" } },
   }
   for _, case in ipairs(cases) do
     it("where it is misused: " .. case[1], function()

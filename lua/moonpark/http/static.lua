@@ -8,6 +8,7 @@
 local core = require "moonpark.core"
 local fs = require "moonpark.fs"
 local file_response = require "moonpark.http.file_response"
+local http_fields = require "moonpark.http.fields"
 local check_options = require("moonpark.options").check
 local url = require "moonpark.url"
 
@@ -23,8 +24,20 @@ local M = {}
 ---@field prefix? string "/assets": the part of the path before the folder's, without a route with "*path"
 ---@field param? string the route's parameter that has the path; "path"
 
-local known = { index = "table", listing = "boolean", hidden = "boolean", follow_symlinks = "boolean",
-  precompressed = "boolean", cache_control = "string", prefix = "string", param = "string" }
+local function are_names(list)
+  if type(list) ~= "table" then return false end
+  for _, name in ipairs(list) do
+    if type(name) ~= "string" then return false end
+  end
+  return true
+end
+
+local known = {
+  index = { are_names, "must be a list of names" },
+  cache_control = { http_fields.is_value, "must be a header's value" },
+  listing = "boolean", hidden = "boolean", follow_symlinks = "boolean", precompressed = "boolean", prefix = "string",
+  param = "string",
+}
 
 local function check(folder, options)
   if type(folder) ~= "string" or folder == "" or folder:find("\0", 1, true) then
