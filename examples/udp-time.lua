@@ -54,6 +54,7 @@ local function main(address)
   print("listening on " .. socket:address())
   io.stdout:flush()
   local why = serve(socket)
+  if why == "canceled" then return end -- by a signal to the command, which sets the status
   io.stderr:write("udp-time: ", why, "\n")
   os.exit(1)
 end

@@ -147,7 +147,7 @@ local function main(folder, address)
     os.exit(2)
   end
   local st = fs.stat(folder)
-  if not st or st.type ~= "directory" then fail(folder, " is no folder") end
+  if not st or st.type ~= "directory" then fail(folder, " is not a folder") end
   local app = http.router()
   app:get("/", show_page):post("/", upload(folder))
   local server, err = http.server(app, { address = address, max_body = MOST_FILES * LARGEST_FILE })

@@ -83,6 +83,14 @@ describe("examples/udp-time.lua", function()
     assert.matches("^usage: udp%-time%.lua", r.out)
   end)
 
+  it("ends at SIGTERM under the command, without a complaint", function()
+    local server = example.start("udp-time.lua",
+      process.moonpark(example.path "udp-time.lua", "udp:127.0.0.1:0"))
+    server.child:kill("TERM")
+    local status, _, err = server.child:wait()
+    assert.same({ 128 + 15, "" }, { status, err })
+  end)
+
   it("says why it cannot listen", function()
     local taken = assert(net.packet("udp:127.0.0.1:0"))
     local address = taken:address()

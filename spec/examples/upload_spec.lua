@@ -114,6 +114,6 @@ describe("examples/upload.lua", function()
     assert.equal(2, process.run(example.plain("upload.lua")).status)
     local file = example.path "upload.lua"
     r = process.run(example.plain("upload.lua", file))
-    assert.same({ 1, "upload: " .. file .. " is no folder\n" }, { r.status, r.err })
+    assert.same({ 1, "upload: " .. file .. " is not a folder\n" }, { r.status, r.err })
   end)
 end)

@@ -483,6 +483,7 @@ describe("a server", function()
     refused("a table of options expected, got string", plain, address)
     refused("handler expected, got nil", nil, { address = address })
     refused("handler expected, got string", "plain", { address = address })
+    refused("invalid port: '127%.0%.0%.1:x'", plain, { address = "127.0.0.1:x" })
     refused("address or listener expected", plain, {})
     refused("unknown option 'max_bdy'; did you mean 'max_body'%?", plain, { address = address, max_bdy = 1 })
     refused("option 'max_body' must be a whole number of at least 0, not a string", plain,

@@ -332,6 +332,7 @@ describe("a router", function()
 
     it("for what is no handler or no method", function()
       assert.equal("handler expected, got nil", misuse(function() app:get("/") end))
+      assert.equal("router expected, got string: use app:get(...)", misuse(function() app.get("/", print) end))
       assert.equal("handler expected, got table", misuse(function() app:use {} end))
       assert.equal("handler expected, got number", misuse(function() app:group("/x", 1) end))
       assert.equal("methods must be in upper case: GET", misuse(function() app:route("get", "/", print) end))

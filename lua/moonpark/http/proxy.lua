@@ -463,6 +463,7 @@ end
 ---@param options? table
 ---@return moonpark.http.proxy
 function M.new(target, options)
+  if type(target) ~= "string" then error("http.proxy: target expected, got " .. type(target), 2) end
   options = check_options("http.proxy", options, known)
   local address, authority, prefix = target_of(target)
   local pool = http_pool.new { max_connections = options.max_connections, max_idle = options.max_idle or 256,

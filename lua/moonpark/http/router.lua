@@ -148,7 +148,13 @@ end
 
 -- These are tail calls: route() raises at their caller's line.
 for _, method in ipairs(METHODS) do
-  Router[method:lower()] = function(self, path, handler) return self:route(method, path, handler) end
+  local name = method:lower()
+  Router[name] = function(self, path, handler)
+    if type(self) ~= "table" then
+      error(("router expected, got %s: use app:%s(...)"):format(type(self), name), 2)
+    end
+    return self:route(method, path, handler)
+  end
 end
 
 --- For every method that has no route of its own at that path.

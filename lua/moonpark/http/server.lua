@@ -343,6 +343,10 @@ function M.check(what, handler, options, level)
   if not options.address and not options.listener then
     error(what .. ": address or listener expected", level + 1)
   end
+  if not options.listener then
+    local fine, wrong = net.check_address(options.address)
+    if not fine then error(what .. ": " .. wrong, level + 1) end
+  end
 end
 
 --- Opens a server that listens; run() serves. The arguments have passed M.check.
