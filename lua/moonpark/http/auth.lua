@@ -3,6 +3,7 @@
 -- where they differ.
 
 local bit = require "bit"
+local before = require("moonpark.http.middleware").before
 local check_options = require("moonpark.options").check
 
 local M = {}
@@ -91,15 +92,16 @@ function M.new(options)
   check_options("basic_auth", options, known)
   local challenge = challenge_of(options.realm)
   local check = options.check or checker_of(options.users)
-  return function(req, res, next)
+  return before(function(req, res)
     local name, password = credentials(req:header("authorization"))
     if name and check(name, password, req) == true then
       req.user = name
-      return next()
+      return
     end
     res:set("WWW-Authenticate", challenge)
-    return res:fail(401)
-  end
+    res:fail(401)
+    return false
+  end)
 end
 
 return M

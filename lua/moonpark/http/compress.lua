@@ -3,6 +3,7 @@
 -- `transform` of responses; see http/response.lua.
 
 local http_fields = require "moonpark.http.fields"
+local before = require("moonpark.http.middleware").before
 local check_options = require("moonpark.options").check
 local http_types = require "moonpark.http.types"
 
@@ -131,10 +132,7 @@ local known = { min = "count", br = level_kind "br", gzip = level_kind "gzip", t
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
   local compressor = new_compressor(check_options("compress", options, known))
-  return function(_, res, next)
-    res.transform = compressor
-    return next()
-  end
+  return before(function(_, res) res.transform = compressor end)
 end
 
 return M

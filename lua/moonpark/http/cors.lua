@@ -2,6 +2,7 @@
 -- cors.lua - middleware: which pages of other origins may call (the CORS protocol of the Fetch standard). For a
 -- router, not a group: a browser asks first with an OPTIONS that no route has.
 
+local before = require("moonpark.http.middleware").before
 local check_options = require("moonpark.options").check
 local http_fields = require "moonpark.http.fields"
 
@@ -83,17 +84,17 @@ function M.new(options)
   check_credentials(options)
   local may = judge_of(options.origins)
   local any = options.origins == nil or options.origins == "*"
-  return function(req, res, next)
+  return before(function(req, res)
     local origin = req:header("origin")
     if not any then res:vary("Origin") end
-    if not origin or not may(origin, req) then return next() end
+    if not origin or not may(origin, req) then return end
     allow(res, origin, options, any)
     if req.method == "OPTIONS" and req:header("access-control-request-method") then
-      return preflight(req, res, options)
+      preflight(req, res, options)
+      return false
     end
     if options.expose then res:set("Access-Control-Expose-Headers", joined(options.expose)) end
-    return next()
-  end
+  end)
 end
 
 return M

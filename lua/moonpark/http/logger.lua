@@ -3,6 +3,7 @@
 -- that a line is one line and a terminal gets no control bytes.
 
 local core = require "moonpark.core"
+local before = require("moonpark.http.middleware").before
 local check_options = require("moonpark.options").check
 local memo = require "moonpark.memo"
 
@@ -73,16 +74,19 @@ function M.new(options)
   options = check_options("logger", options, known)
   local format, write = options.format or "combined", options.write or to_stdout
   format = formats[format] or format
-  return function(req, res, next)
-    local began = core.now()
-    local address = req.address -- the connection may be gone later
-    res:after(function()
-      req.address = address
-      local status, bytes, failure = res:sent()
-      write(format(req, res, status, bytes, core.now() - began, failure))
-    end)
-    return next()
+  local began = {} -- a key that nobody else has
+
+  local function log(req, res)
+    local seen = req[began]
+    req.address = seen[2]
+    local status, bytes, failure = res:sent()
+    write(format(req, res, status, bytes, core.now() - seen[1], failure))
   end
+
+  return before(function(req, res)
+    req[began] = { core.now(), req.address } -- the connection may be gone later
+    res:after(log)
+  end)
 end
 
 return M

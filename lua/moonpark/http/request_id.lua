@@ -3,6 +3,7 @@
 -- unique, but no secret.
 
 local core = require "moonpark.core"
+local before = require("moonpark.http.middleware").before
 local check_options = require("moonpark.options").check
 local http_fields = require "moonpark.http.fields"
 
@@ -36,13 +37,12 @@ local known = { header = { http_fields.is_name, "must be a header's name" }, acc
 function M.new(options)
   options = check_options("request_id", options, known)
   local header, accept, generate = options.header or "X-Request-Id", options.accept ~= false, options.make or make
-  return function(req, res, next)
+  return before(function(req, res)
     local id = accept and req:header(header)
     if not is_good(id) then id = generate() end
     req.id = id
     res:set(header, id)
-    return next()
-  end
+  end)
 end
 
 return M

@@ -3,9 +3,10 @@
 -- there is looked for in a tree of segments (runtime/http/http_router.h), where a literal one goes before ":name", and
 -- that before "*name". Parameters become strings when they are asked for.
 --
--- Chains of middleware are built when routes are added: a request of a route without any makes no closure.
+-- Chains of middleware are built when routes are added (middleware.lua).
 
 local core = require "moonpark.core"
+local chain = require("moonpark.http.middleware").chain
 local function_of = require("moonpark.http.handler").function_of
 local url = require "moonpark.url"
 
@@ -29,17 +30,6 @@ end
 
 ---------------------------------------------------------------------------------------------------
 -- adding
-
--- The middleware from the outermost to the handler as one function.
-local function chain(middleware, handler)
-  for i = #middleware, 1, -1 do
-    local outer, inner = middleware[i], handler
-    handler = function(req, res)
-      return outer(req, res, function() return inner(req, res) end)
-    end
-  end
-  return handler
-end
 
 local function check_path(path, level)
   if type(path) ~= "string" or path:sub(1, 1) ~= "/" then

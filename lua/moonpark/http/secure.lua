@@ -2,6 +2,7 @@
 -- secure.lua - middleware: fields that make browsers careful. Each can be changed, or left out by false; what a
 -- handler sets goes before.
 
+local before = require("moonpark.http.middleware").before
 local http_fields = require "moonpark.http.fields"
 
 local M = {}
@@ -40,13 +41,12 @@ function M.new(fields)
     if pair[2] then names[#names + 1] = name end
   end
   table.sort(names)
-  return function(_, res, next)
+  return before(function(_, res)
     for i = 1, #names do
       local pair = all[names[i]]
       res:set(pair[1], pair[2])
     end
-    return next()
-  end
+  end)
 end
 
 return M
