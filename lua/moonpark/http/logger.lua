@@ -32,11 +32,10 @@ end
 local host_of = memo.new(function(address) return (address:gsub(":%d+$", ""):gsub("^%[(.*)%]$", "%1")) end)
 local time_combined, time_pairs = clock "!%d/%b/%Y:%H:%M:%S +0000", clock "!time=%Y-%m-%dT%H:%M:%SZ"
 
-local function combined(req, _, status, bytes)
-  local request = req.method .. " " .. req.target .. " HTTP/" .. req.version
-  return host_of(req.address or "-") .. " - " .. word(req.user) .. " [" .. time_combined() .. "] " .. quoted(request) .. " "
-    .. status .. " " .. (bytes > 0 and ("%.0f"):format(bytes) or "-") .. " " .. quoted(req:header("referer")) .. " "
-    .. quoted(req:header("user-agent"))
+-- seen: what was noted of the request when it had come.
+local function combined(req, _, status, bytes, _, _, seen)
+  return host_of(seen.address or "-") .. " - " .. word(req.user) .. " [" .. time_combined() .. "] " .. seen.line .. " "
+    .. status .. " " .. (bytes > 0 and ("%.0f"):format(bytes) or "-") .. " " .. seen.from
 end
 
 local function pairs_(req, _, status, bytes, seconds, failure)
@@ -74,17 +73,18 @@ function M.new(options)
   options = check_options("logger", options, known)
   local format, write = options.format or "combined", options.write or to_stdout
   format = formats[format] or format
-  local began = {} -- a key that nobody else has
+  local noted = {} -- a key that nobody else has
 
   local function log(req, res)
-    local seen = req[began]
-    req.address = seen[2]
+    local seen = req[noted]
+    req.address = seen.address
     local status, bytes, failure = res:sent()
-    write(format(req, res, status, bytes, core.now() - seen[1], failure))
+    write(format(req, res, status, bytes, core.now() - seen.began, failure, seen))
   end
 
   return before(function(req, res)
-    req[began] = { core.now(), req.address } -- the connection may be gone later
+    local line, from = req.x:logged(req.serial)
+    req[noted] = { began = core.now(), address = req.address, line = line, from = from } -- it may be gone later
     res:after(log)
   end)
 end
