@@ -75,6 +75,21 @@ describe("a stream over another", function()
         assert.equal("yz", b:read_exactly(2))
       end))
 
+      it("may have both ends in one select, where a look at one moves what the other waits for", function()
+        for round = 1, 20 do
+          veil.manner.odds = round % 2 * 4
+          local a, b = pair()
+          local reader = moonpark.go(function() return moonpark.select { { a, "r" }, { b, "r" }, timeout = 5 } end)
+          moonpark.yield()
+          local writer = moonpark.go(a.write, a, "x")
+          assert.same({ true, 2, true }, { reader:join() })
+          assert.equal("x", b:read())
+          assert.same({ true, 1 }, { writer:join() })
+          a:close()
+          b:close()
+        end
+      end)
+
       it("has no descriptors, credentials or splices to give; a file is copied", on(function(a, b)
         assert.equal("not a unix socket", select(2, a:peer_credentials()))
         assert.is_nil((a:detach()))
