@@ -6,6 +6,7 @@ local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local http = require "support.http"
 local support = require "support.net"
+local testing = require "moonpark.testing"
 local veil = require "support.veil"
 
 local function shake_hands(a, b)
@@ -125,8 +126,8 @@ describe("a connection of an HTTP server whose stream has a handshake", function
     veil.reset()
   end)
 
-  local function started(options, handler)
-    local listener = assert(net.listen "127.0.0.1:0")
+  local function started(options, handler, address)
+    local listener = assert(net.listen(address or "127.0.0.1:0"))
     veil.listener(listener)
     options = options or {}
     options.listener, options.address = listener, nil
@@ -152,6 +153,22 @@ describe("a connection of an HTTP server whose stream has a handshake", function
       assert.equal("hello", http.read_answer(conn).body)
     end
     conn:close()
+    ended(server)
+  end)
+
+  it("is not overtaken by virtual time while it has something left to try", function()
+    local server = started(nil, nil, "unix:" .. testing.tempdir() .. "/socket")
+    testing.clock()
+    local began = moonpark.now()
+    veil.manner.odds = 2
+    for _ = 1, 20 do
+      local conn = assert(net.dial(server.address))
+      veil.one(conn)
+      assert(conn:write(http.request "GET / HTTP/1.1"))
+      assert.equal("hello", http.read_answer(conn).body)
+      conn:close()
+    end
+    assert.equal(began, moonpark.now())
     ended(server)
   end)
 
