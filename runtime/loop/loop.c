@@ -157,7 +157,7 @@ static int poll_events(struct loop *l)
 static void autojump(struct loop *l, int events)
 {
     int64_t next = timers_next(&l->timers);
-    bool idle = events == 0 && list_empty(&l->sched.ready) && !pool_awaited(l->pool);
+    bool idle = events == 0 && list_empty(&l->sched.ready) && list_empty(&l->late) && !pool_awaited(l->pool);
     if (!l->clock.frozen || !idle || next == INT64_MAX)
         return;
     clock_advance_to(&l->clock, next);

@@ -23,12 +23,14 @@ enum { ARG_SELECTION = 1, ARG_OBJECT = 2, ARG_VALUE = 3, ARGS_A_CASE = 2 };
 struct select_case {
     struct waiter waiter;
     uint8_t type, side;
+    bool crosses; /* as it was last looked at, the other side's readiness is what it waits for */
     void *object;
 };
 
 struct selection {
     struct ctx *cx;
     uint32_t count;
+    bool moves; /* to look at a case may move bytes: a stream over another is among them */
     struct select_case cases[];
 };
 
@@ -86,11 +88,14 @@ static struct selection *read_cases(lua_State *L, struct ctx *cx)
 
 /* ---- looking ---- */
 
-static bool case_ready(const struct select_case *sc)
+static bool case_ready(struct select_case *sc)
 {
-    if (sc->type == CASE_CONN)
-        return conn_ready(sc->object, sc->side) != 0;
-    return (sc->type == CASE_SEND ? l_chan_can_send : l_chan_can_recv)(sc->object);
+    if (sc->type != CASE_CONN)
+        return (sc->type == CASE_SEND ? l_chan_can_send : l_chan_can_recv)(sc->object);
+    const struct conn *c = sc->object;
+    int r = conn_ready(sc->object, sc->side);
+    sc->crosses = r == 0 && c->stream.again != sc->side;
+    return r != 0;
 }
 
 static uint32_t next_random(struct ctx *cx)
@@ -160,18 +165,30 @@ static void delist(struct selection *s)
     }
 }
 
-/* Sets *outside if the kernel or a deadline can end it. Old readiness is cleared: the case was checked just
- * now, and later readiness is reported later. */
+/* Forgets old readiness: what comes later is reported later. 0, or why a case cannot be waited for. */
+static int forget(struct selection *s)
+{
+    int r = 0;
+    s->moves = false;
+    for (uint32_t i = 0; i < s->count && r == 0; i++) {
+        struct select_case *sc = &s->cases[i];
+        struct conn *c = sc->object;
+        struct pollDesc *pd;
+        if (sc->type != CASE_CONN)
+            continue;
+        r = conn_poll(c, &pd);
+        r = r < 0 ? r : netpoll_reset(pd, sc->side);
+        s->moves |= r == 0 && c->stream.ops->covers;
+    }
+    return r;
+}
+
+/* Sets *outside if the kernel or a deadline can end it. 1: readiness was reported since it was forgotten. */
 static int enlist_conn(struct select_case *sc, bool *outside)
 {
-    struct conn *c = sc->object;
-    struct pollDesc *pd;
-    int r = conn_poll(c, &pd);
-    if (r == 0)
-        r = netpoll_reset(pd, sc->side);
-    if (r == 0)
-        r = netpoll_watch(pd, sc->side, &sc->waiter);
-    if (r == 0 && c->stream.ops->covers && conn_ready(c, sc->side) == 0 && c->stream.again != sc->side)
+    struct pollDesc *pd = ((struct conn *)sc->object)->stream.pd;
+    int r = netpoll_watch(pd, sc->side, &sc->waiter);
+    if (r == 0 && sc->crosses)
         netpoll_cross(pd, sc->side);
     if (r == -EBUSY && pd->side[sc->side].g->task == sc->waiter.task)
         r = 0; /* an earlier case of ours is there; after a wake all are checked */
@@ -197,17 +214,28 @@ static int enlist(struct selection *s, struct task *t, bool *outside)
 
 static const struct wait_kind kind_select;
 
-static int park(struct selection *s, struct task *t)
+/* The cases were looked at just now. A look may move bytes, and so make a case ready that was looked at before it: then
+ * all are looked at again after old readiness was forgotten, and nobody is enlisted, who could be woken, meanwhile. */
+static int look_again(struct selection *s) { return s->moves ? find_ready(s) : 0; }
+
+/* SCHED_PARKED; 0: the case *number is ready after all; or why not. */
+static int park(struct selection *s, struct task *t, int *number)
 {
-    bool outside = false;
-    int r = enlist(s, t, &outside);
-    if (r == 0)
-        r = sched_park(t, &kind_select, s, t->op.deadline, outside ? WAIT_OUTSIDE : 0);
-    if (r < 0) {
-        delist(s);
-        return r;
-    }
-    return SCHED_PARKED;
+    bool outside;
+    int r;
+    do {
+        outside = false;
+        r = forget(s);
+        *number = r == 0 ? look_again(s) : 0;
+        if (r < 0 || *number)
+            return r;
+        r = enlist(s, t, &outside);
+        if (r == 0)
+            r = sched_park(t, &kind_select, s, t->op.deadline, outside ? WAIT_OUTSIDE : 0);
+        if (r != 0)
+            delist(s);
+    } while (r > 0);
+    return r < 0 ? r : SCHED_PARKED;
 }
 
 /* Woken by a descriptor: a channel's partner would have handed over the results. */
@@ -217,10 +245,10 @@ static int attempt(struct task *t)
     if (t->wait.result < 0)
         return t->wait.result;
     int number = find_ready(s);
-    if (!number)
-        return park(s, t);
-    *OPERATION(t, int) = number;
-    return 0;
+    int r = number ? 0 : park(s, t, &number);
+    if (r == 0)
+        *OPERATION(t, int) = number;
+    return r;
 }
 
 static int push(lua_State *L, struct task *t)
@@ -255,12 +283,10 @@ static int l_select(lua_State *L)
     t->op.base = 1;
     t->op.deadline = deadline;
     int number = find_ready(s);
-    if (number)
-        return face_return(L, t, complete(L, t, s, number));
-    int r = park(s, t);
-    if (r < 0)
-        return face_return(L, t, face_error(L, r));
-    return face_park(L, t);
+    int r = number ? 0 : park(s, t, &number);
+    if (r == SCHED_PARKED)
+        return face_park(L, t);
+    return face_return(L, t, r < 0 ? face_error(L, r) : complete(L, t, s, number));
 }
 
 static const luaL_Reg functions[] = {{"select", l_select}, {NULL, NULL}};

@@ -249,11 +249,12 @@ int socket_listen(struct addr *a, const struct socket_listen_options *o)
     return listen_at(a, o);
 }
 
-/* The client left before we came, or its network did: not our caller's concern. accept(2) has the list. */
+/* The client left before we came, or its network did: not our caller's concern. accept(2) has the list, but for EPERM,
+ * with which a filter of the system's calls refuses every one: it would be tried again for ever. */
 static bool is_lost_client(int r)
 {
     return r == -ECONNABORTED || r == -EPROTO || r == -ENETDOWN || r == -ENETUNREACH || r == -EHOSTDOWN ||
-           r == -EHOSTUNREACH || r == -ENONET || r == -EPERM;
+           r == -EHOSTUNREACH || r == -ENONET;
 }
 
 int socket_accept(int fd, struct addr *peer)

@@ -29,7 +29,7 @@ struct socket_listen_options {
 /* A listening descriptor. For ":port" both families, or IPv4 alone where there is no IPv6. */
 int socket_listen(struct addr *a, const struct socket_listen_options *options);
 
-/* The next connection's descriptor and its peer's address; ECONNABORTED is retried. */
+/* The next connection's descriptor and its peer's address; clients that are gone already are passed over. */
 int socket_accept(int fd, struct addr *peer);
 
 /* Starts to connect from `local` (or NULL). The descriptor: socket_connected tells the outcome. */

@@ -6,6 +6,7 @@ local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local http = require "support.http"
 local support = require "support.net"
+local testing = require "moonpark.testing"
 local veil = require "support.veil"
 
 local function shake_hands(a, b)
@@ -75,6 +76,21 @@ describe("a stream over another", function()
         assert.equal("yz", b:read_exactly(2))
       end))
 
+      it("may have both ends in one select, where a look at one moves what the other waits for", function()
+        for round = 1, 20 do
+          veil.manner.odds = round % 2 * 4
+          local a, b = pair()
+          local reader = moonpark.go(function() return moonpark.select { { a, "r" }, { b, "r" }, timeout = 5 } end)
+          moonpark.yield()
+          local writer = moonpark.go(a.write, a, "x")
+          assert.same({ true, 2, true }, { reader:join() })
+          assert.equal("x", b:read())
+          assert.same({ true, 1 }, { writer:join() })
+          a:close()
+          b:close()
+        end
+      end)
+
       it("has no descriptors, credentials or splices to give; a file is copied", on(function(a, b)
         assert.equal("not a unix socket", select(2, a:peer_credentials()))
         assert.is_nil((a:detach()))
@@ -110,8 +126,8 @@ describe("a connection of an HTTP server whose stream has a handshake", function
     veil.reset()
   end)
 
-  local function started(options, handler)
-    local listener = assert(net.listen "127.0.0.1:0")
+  local function started(options, handler, address)
+    local listener = assert(net.listen(address or "127.0.0.1:0"))
     veil.listener(listener)
     options = options or {}
     options.listener, options.address = listener, nil
@@ -137,6 +153,22 @@ describe("a connection of an HTTP server whose stream has a handshake", function
       assert.equal("hello", http.read_answer(conn).body)
     end
     conn:close()
+    ended(server)
+  end)
+
+  it("is not overtaken by virtual time while it has something left to try", function()
+    local server = started(nil, nil, "unix:" .. testing.tempdir() .. "/socket")
+    testing.clock()
+    local began = moonpark.now()
+    veil.manner.odds = 2
+    for _ = 1, 20 do
+      local conn = assert(net.dial(server.address))
+      veil.one(conn)
+      assert(conn:write(http.request "GET / HTTP/1.1"))
+      assert.equal("hello", http.read_answer(conn).body)
+      conn:close()
+    end
+    assert.equal(began, moonpark.now())
     ended(server)
   end)
 
