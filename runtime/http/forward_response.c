@@ -68,9 +68,11 @@ static int put_head(struct http_exchange *x, const struct http_reader *r)
         return x->failure;
     int e = exchange_begin(x, r->head.status, length_of(r), NULL, 0, has_date(r));
     e = e < 0 ? e : copy_fields(r, add_to_exchange, x);
-    if (e == 0)
-        return exchange_end_head(x, 0);
-    exchange_drop_head(x);
+    e = e == 0 ? x->wire->end_head(x) : e;
+    if (e != 0)
+        exchange_drop_head(x);
+    else
+        x->framing.phase = HTTP_IN_BODY;
     return e;
 }
 

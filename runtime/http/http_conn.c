@@ -151,7 +151,7 @@ struct http_conn *http_conn_oldest_idle(struct http_server *s)
     int looks = 0;
     for (struct list *l = s->idle.next; l != &s->idle && looks < LOOKS; l = l->next, looks++) {
         struct http_conn *hc = container_of(l, struct http_conn, link);
-        if (hc->state == HTTP_IDLE)
+        if (hc->state == HTTP_IDLE || hc->state == HTTP_OPENING)
             return hc;
     }
     return NULL;

@@ -108,7 +108,7 @@ static inline bool http_conn_is_meant(const struct http_conn *hc, uint32_t event
  * up meanwhile. */
 void http_conn_settle(struct http_conn *hc);
 
-/* The one that has been IDLE longest, nearly; NULL where none seems to be. It is what makes room for a new one. */
+/* The one that has been IDLE or OPENING longest, nearly; NULL if none seems to be. It makes room for a new one. */
 struct http_conn *http_conn_oldest_idle(struct http_server *s);
 
 /* The state may last so many ns; 0: for ever. */
