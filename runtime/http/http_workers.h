@@ -22,9 +22,9 @@ int http_workers_take(struct http_exchange *x, struct task *t);
 enum http_left {
     HTTP_LEFT_NOTHING, /* x has no connection any more; or x has the next request, which had arrived already: both
                           responses leave in one write */
-    HTTP_LEFT_ANSWER,  /* begin or finish the response */
-    HTTP_LEFT_REST,    /* read and drop the rest of the body, within a short time limit */
-    HTTP_LEFT_FLUSH,   /* send the response */
+    HTTP_LEFT_ANSWER,  /* the response has not begun, or not ended; settled: it never will */
+    HTTP_LEFT_REST,    /* some of the body must be read and dropped; a moment is given for that */
+    HTTP_LEFT_FLUSH,   /* the response is to be sent */
 };
 enum http_left http_workers_end(struct http_exchange *x, bool settled);
 

@@ -29,7 +29,7 @@ struct socket_listen_options {
 /* Returns a listening descriptor. ":port" means both families, or only IPv4 if there is no IPv6. */
 int socket_listen(struct addr *a, const struct socket_listen_options *options);
 
-/* Returns the next connection's descriptor, and its peer's address; ECONNABORTED is retried. */
+/* The next connection's descriptor and its peer's address; ECONNABORTED is retried. */
 int socket_accept(int fd, struct addr *peer);
 
 /* Starts to connect from `local` (or NULL). Returns the descriptor; socket_connected reports the outcome. */
