@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* forward_request.c - the client's fields in their order, without those that are ours to say, then ours. */
+/* forward_request.c - writes the client's fields in their order, except for those that the proxy sets, then ours. */
 #include "http/forward_request.h"
 
 #include "base/errors.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* h1_fold.c - the parser knows no folds: where it stops at one, what follows is moved up behind a space, the room
- * that this leaves at the field's end becomes white space, and it is asked again. */
+/* h1_fold.c - the parser does not accept folds. When it stops at one, the continuation is moved up after one space, the
+ * gap that this leaves at the field's end becomes white space, and the parser runs again. */
 #include "http/h1_fold.h"
 
 #include "http/h1_scan.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* h1_parse_chunk.c - the lines around the data of a chunked body, a byte at a time: they are short, and wherever a
- * packet ends the state says what is next. The data itself is only measured. */
+/* h1_parse_chunk.c - parses the lines around the data of a chunked body a byte at a time: they are short, and the state
+ * survives the end of a packet anywhere. The data itself is only counted. */
 #include "http/h1_parse.h"
 
 #include "http/h1_scan.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* h1_parse_error.c - what is said of a message that was refused: to its sender a status, to the log words. */
+/* h1_parse_error.c - for a refused message: the status for its sender, and the words for the log. */
 #include "http/h1_parse.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* h1_scan.h - how far a run of bytes of one class goes; long runs are looked at sixteen bytes at once where the
- * compiler has such registers. Inline: a head is little else.
+/* h1_scan.h - finds the end of a run of bytes of one class; long runs are scanned sixteen bytes at a time if the
+ * compiler has such registers. Inline: parsing a head is little else.
  *
- * Called by h1_parse and h1_fold. Nothing is read behind the n bytes. */
+ * Called by h1_parse and h1_fold. Nothing is read past the n bytes. */
 #ifndef MOONPARK_H1_SCAN_H
 #define MOONPARK_H1_SCAN_H
 
@@ -30,7 +30,7 @@ static inline size_t span_of(const char *bytes, size_t n, size_t at, uint8_t cla
 
 static inline bool all(const char *bytes, size_t n, uint8_t class) { return span_of(bytes, n, 0, class) == n; }
 
-/* The first lane that is not 0; 16 where all are. */
+/* The first lane that is not 0; 16 if all are 0. */
 static inline size_t first(bytes16 lanes)
 {
     words2 w = (words2)lanes;
@@ -46,8 +46,8 @@ static inline bytes16 no_target(bytes16 v)
     return (bytes16)((v <= ' ') | (v >= 0x7f) | (v == '"') | (v == '#') | (v == '<') | (v == '>'));
 }
 
-/* Where the run of bytes that `no` lets pass ends, from `at` on. The last lanes are read together with bytes before
- * them; with fewer than sixteen bytes there are no lanes, and `class` is asked for each. */
+/* Where a run that starts at `at` ends: the bytes that `no` lets pass. The last lanes overlap bytes before them; fewer
+ * than sixteen bytes are checked one by one against `class`. */
 static inline size_t end_of_run(const char *bytes, size_t n, size_t at, bytes16 (*no)(bytes16 v), uint8_t class)
 {
     static const bytes16 numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -65,7 +65,7 @@ static inline size_t end_of_run(const char *bytes, size_t n, size_t at, bytes16 
     return from + first(no(v) & (bytes16)(numbers >= (uint8_t)(at - from)));
 }
 
-/* Of the bytes that a value may have, and a target. */
+/* The end of a run of bytes that are allowed in a value, and in a target. */
 static inline size_t end_of_value(const char *bytes, size_t n, size_t at)
 {
     return end_of_run(bytes, n, at, no_value, VALUE);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_client.c - what is checked whatever the wire is; the rest is handed on to its table. */
+/* http_client.c - the checks that do not depend on the protocol; the rest is done by the protocol's table. */
 #include "http/http_client.h"
 
 #include "base/errors.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_date.c - names of days and months are English, whatever the locale. */
+/* http_date.c - the names of days and months are English, whatever the locale. */
 #include "http/http_date.h"
 
 #include <stdio.h>

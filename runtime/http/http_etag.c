@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* http_etag.c - a file that is replaced has another inode, one that is written to another time, to the nanosecond if
- * the file system keeps it. */
+/* http_etag.c - replacing a file changes its inode; writing to it changes its time, with nanoseconds if the file system
+ * keeps them. */
 #include "http/http_etag.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_fields.h - what a message that was received says of its fields and its body, whatever wire it came on.
+/* http_fields.h - the trailer fields and the body's framing of a received message, whatever the protocol.
  *
  * Called by l_http_head. */
 #ifndef MOONPARK_HTTP_FIELDS_H
@@ -7,7 +7,7 @@
 
 #include "http/h1_frame.h"
 
-/* The next field of a trailer section that was received, from *at on, as spans of its bytes. False: there is none. */
+/* Finds the next field of a received trailer section, from *at on, as spans of its bytes. False: there is none. */
 bool http_fields_next(const struct buf *trailer, size_t *at, struct http_field *f);
 
 /* How a body is framed: "none" | "length" | "chunks" | "end". */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_forwarded.c - grammars by descent: each function takes what it knows from `at` on, and says where that ends. */
+/* http_forwarded.c - recursive descent: each function parses its part from `at` on, and returns where that ends. */
 #include "http/http_forwarded.h"
 
 #include "http/h1_parse.h"

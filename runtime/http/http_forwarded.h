@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* http_forwarded.h - what a proxy looks at before it passes a request on: fields that say who is in front of the
- * target, and paths that would leave the target's own.
+/* http_forwarded.h - what a proxy checks before it forwards a request: fields that describe the client and the proxies
+ * on the way, and paths that would climb out of the target's own path.
  *
- * Called by forward_request and the Lua face. A field that a client has written badly could swallow what the proxy adds
- * after it; so what is not to the letter of its grammar is not passed on. */
+ * Called by forward_request and the Lua face. A malformed field of a client could swallow what the proxy appends to it,
+ * so a field that does not match its grammar exactly is not forwarded. */
 #ifndef MOONPARK_HTTP_FORWARDED_H
 #define MOONPARK_HTTP_FORWARDED_H
 
 #include "base/base.h"
 
-/* Fields of a request that a target may take for the word of those in front of it. */
+/* Fields of a request that a target may trust as written by a proxy in front of it. */
 enum http_trusted {
-    HTTP_UNTRUSTED,       /* like any other */
+    HTTP_UNTRUSTED,       /* any other field */
     HTTP_X_FORWARDED_FOR,
     HTTP_FORWARDED,
     HTTP_VIA,
     HTTP_MAX_FORWARDS,
     HTTP_ABOUT_CLIENT,    /* X-Forwarded-..., X-Real-IP */
-    HTTP_DISGUISED,       /* one of these, or one that frames or routes, to who reads X_Forwarded_For as it: CGI does */
+    HTTP_DISGUISED,       /* looks like one of these, or like a framing or routing field, to a target that treats
+                             "_" and "-" alike: X_Forwarded_For, as in CGI */
 };
 
 enum http_trusted http_forwarded_name(const char *name, size_t n);
 
-/* Is the value of that field, from a client, what its definition says? RFC 7239 4, RFC 9110 7.6.3; X-Forwarded-For:
- * addresses and names, separated by commas. */
+/* Does a client's value of that field match its grammar? RFC 7239 4, RFC 9110 7.6.3; X-Forwarded-For: addresses and
+ * names, separated by commas. */
 bool http_forwarded_is_good(enum http_trusted field, const char *value, size_t n);
 
-/* Does the path have a segment that is "." or ".." to anybody who reads it, or bytes that readers decode in different
- * ways? Slashes and dots may be percent-encoded, once, and in UTF-8 that is longer than it need be; backslashes be
- * slashes; blanks be nothing; and what follows a ';', '?' or '#' be none of the segment. */
+/* Does the path have a segment that some server could read as "." or "..", or bytes that servers decode differently?
+ * Assumes that slashes and dots may be percent-encoded (once, also as overlong UTF-8), that a backslash may count as a
+ * slash, that blanks may be ignored, and that a segment may end at ';', '?' or '#'. */
 bool http_forwarded_climbs(const char *path, size_t n);
 
 #endif

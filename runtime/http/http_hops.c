@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_hops.c - the few names that are always of one connection, and those that a Connection field lists. */
+/* http_hops.c - the few fields that always concern one connection only, and those that a Connection field lists. */
 #include "http/http_hops.h"
 
 #include "http/h1_scan.h"

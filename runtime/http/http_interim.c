@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_interim.c - written into `out` like any head, and taken back if it is not whole. */
+/* http_interim.c - an interim response is written into `out` like any head, and removed if it is incomplete. */
 #include "http/http_interim.h"
 
 int http_interim_begin(struct http_exchange *x, int status)

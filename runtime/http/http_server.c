@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* http_server.c - accepting is a call from the poller, not a task. What the system has run out of comes back when
- * clients leave: until then accepting rests. Any other failure ends it; see net/accept.h. */
+/* http_server.c - accepting is a call from the poller, not a task. It pauses while the system lacks descriptors or
+ * memory, until clients leave. Any other failure ends it; see net/accept.h. */
 #include "http/http_server.h"
 
 #include "base/errors.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* http_workers.c - a worker is given a request by itself: it looks at what waits and at what has arrived, and sleeps
- * only where nothing has. */
+/* http_workers.c - a worker finds its next request itself: it goes through the waiting requests and the connections
+ * that have `arrived`, and sleeps only if there are none. */
 #include "http/http_workers.h"
 
 #include "base/errors.h"

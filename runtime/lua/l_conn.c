@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* l_conn.c - check, call, push. Results are built either in the caller at once or, after a park, on
- * the loop's stack: the same function does both, and takes nothing away before its last push. */
+/* l_conn.c - check, call, push. Results are built in the caller at once or, after a park, on the loop's stack: the same
+ * function does both, and consumes nothing before its last push. */
 #include "lua/l_conn.h"
 
 #include "base/errors.h"

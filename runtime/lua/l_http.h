@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http.h - the Lua face of an HTTP exchange: how a worker of a server takes requests and answers them.
+/* l_http.h - the Lua face of an HTTP exchange: a server's worker takes requests and answers them.
  *
  * Called by l_http_server, and by l_http_request, l_http_file and l_http_forward, which add the rest of its methods. */
 #ifndef MOONPARK_L_HTTP_H
@@ -11,22 +11,22 @@
 
 extern const struct http_face l_http_face;
 
-/* The exchange at 1, where the request that the caller means (argument 2) is still the one in hand; raises. */
+/* The exchange at 1; raises unless its current request is the one whose serial number is argument 2. */
 struct http_exchange *l_http_current(lua_State *L);
 
 /* The exchange at 1. */
 struct http_exchange *l_http_exchange(lua_State *L);
 
-/* A new one of the running task, for the server at 1; raises without memory. */
+/* Pushes a new exchange of the running task, for the server at 1; raises if there is no memory. */
 int l_http_join(lua_State *L, struct http_server *s);
 
-/* What every call on x's response is told once that has failed. Ends the face function. */
+/* Ends a face function with the error that every call returns once x's response has failed. */
 int l_http_failed(lua_State *L, const struct http_exchange *x);
 
-/* What exchange_data and its like have returned: starts conn_write, or says what came of it. Ends the face function. */
+/* Ends a face function with the result r of exchange_data and the like: starts conn_write, or pushes the outcome. */
 int l_http_wrote(lua_State *L, struct task *t, struct http_exchange *x, int r);
 
-/* Results of reading a body. */
+/* Pushes the results of reading a body. */
 l_conn_push l_http_push_body;
 
 /* Adds methods to the class of exchanges. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* l_http_client.c - check, call, push. A request's head is one string, checked to the last byte before any of it is
- * sent: what would be two requests to somebody behind us is refused. */
+ * sent: anything that a server further on could read as two requests is refused. */
 #include "lua/l_http_client.h"
 
 #include "base/errors.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_http_client.h - the Lua face of HTTP clients: heads of requests as text, and readers of responses.
  *
- * A reader belongs to a connection in a pool of lua/moonpark/http/pool.lua, and is used again with it. */
+ * A reader belongs to a connection in a pool of lua/moonpark/http/pool.lua, and is reused with it. */
 #ifndef MOONPARK_L_HTTP_CLIENT_H
 #define MOONPARK_L_HTTP_CLIENT_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* l_http_file.c - files as bodies of responses: opening them, and sending them on an exchange.
  *
- * A file is one userdata, open from its making to its close; the same one is the target of each
- * sendfile, and stays among the arguments while one waits. */
+ * A file is one userdata, open until it is closed. Every sendfile of the file uses it, and it stays among the arguments
+ * while one waits. */
 #include "lua/faces.h"
 
 #include "base/errors.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http_forward.c - the Lua face of a reverse proxy: heads go from one side to the other without becoming tables.
+/* l_http_forward.c - the Lua face of a reverse proxy: heads are forwarded without becoming tables.
  *
- * Bodies, pools and errors are lua/moonpark/http/proxy.lua's. */
+ * lua/moonpark/http/proxy.lua handles bodies, pools and errors. */
 #include "http/forward_request.h"
 #include "http/forward_response.h"
 #include "http/http_forwarded.h"

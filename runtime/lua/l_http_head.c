@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http_head.c - names are made lower case as they are pushed: so scripts compare strings and nothing else. */
+/* l_http_head.c - names are pushed in lower case, so that scripts can compare them as plain strings. */
 #include "lua/l_http_head.h"
 
 #include "http/http_fields.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http_head.h - fields, trailers and framing as the Lua faces of server and client hand them out.
+/* l_http_head.h - fields, trailers and framing, as the Lua faces of server and client return them.
  *
  * Called by l_http_request and l_http_client. */
 #ifndef MOONPARK_L_HTTP_HEAD_H
@@ -8,13 +8,13 @@
 #include "http/http_message.h"
 #include "lua/face.h"
 
-/* Pushes {name, value, name, value, ...} of the head whose spans are of bytes. */
+/* Pushes the head's fields: {name, value, name, value, ...}. Its spans are offsets into bytes. */
 void l_http_head_push(lua_State *L, const char *bytes, const struct http_head *head);
 
-/* The same of a trailer section that was parsed already; of none, an empty table. */
+/* The same for a trailer section that was parsed already; an empty table if there is none. */
 void l_http_head_push_trailer(lua_State *L, const struct buf *trailer);
 
-/* "none" | "length" | "chunks" | "end", bytes announced | nil, is all of it read: 3. */
+/* Pushes 3 values: "none" | "length" | "chunks" | "end"; the announced bytes or nil; whether all of it was read. */
 int l_http_head_push_framing(lua_State *L, const struct http_head *head, const struct http_body *body);
 
 #endif

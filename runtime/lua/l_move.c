@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* l_move.c - check, call, push. The file of a sendfile is a userdata among the arguments that are kept while
- * the task waits; the push closes it, and the collector where there never is one. */
+/* l_move.c - check, call, push. The file of a sendfile is a userdata among the arguments that are kept while the task
+ * waits; the push closes it, or the collector if no push ever runs. */
 #include "lua/l_move.h"
 
 #include "base/errors.h"

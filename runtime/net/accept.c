@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* accept.c - the errors that pass are listed; an unknown one would be tried again for ever. */
+/* accept.c - lists the errors that pass; retrying on an unknown one could go on for ever. */
 #include "net/accept.h"
 
 #include "base/clock.h"

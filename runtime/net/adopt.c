@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* adopt.c - sockets say what they are; other descriptors are tried. O_NONBLOCK comes last: it is shared by every
- * copy of a descriptor, in other processes too, so nothing may fail after it. */
+/* adopt.c - sockets report their kind; other descriptors are tried. O_NONBLOCK is set last: every copy of a descriptor
+ * shares it, in other processes too, so nothing may fail after it. */
 #include "net/adopt.h"
 
 #include "base/errors.h"

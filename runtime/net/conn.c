@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* conn.c - every operation is a small function that is called until it no longer says "again"; the
- * frame around it (lock, deadline, cancel, park) is the same for all and stands once. */
+/* conn.c - every operation is a small step function, called until it no longer returns "again"; the frame around it
+ * (lock, deadline, cancel, park) is the same for all. */
 #define _GNU_SOURCE
 #include "net/conn.h"
 

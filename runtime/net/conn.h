@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* conn.h - a connection (or a listener): a stream, its pollDesc, a buffer, and a queue a direction.
+/* conn.h - a connection (or a listener): a stream, its pollDesc, a buffer, and one queue per direction.
  *
- * What an operation does is a constant of the file that does it (conn_read.c, conn_write.c, a protocol's):
- * here is the frame around each.
- * One task reads and one writes at a time; others queue in the order they came. A queued one leaves by
- * itself when it is cancelled or its time is up.
+ * An operation is a constant of the file that implements it (conn_read.c, conn_write.c, a protocol's file); the frame
+ * around every operation is here.
+ * One task reads and one writes at a time; others queue in FIFO order. A queued task leaves the queue when it is
+ * cancelled or its deadline passes.
  *
- *   an operation    starts     conn_start: refused, or takes its side, or queues for it
- *                   goes on    conn's wait kinds: after a wake, before any Lua runs
- *                   ends       its side goes to the next in the queue; the face pushes the result
+ *   an operation    starts       conn_start: is refused, or takes its side, or queues for it
+ *                   continues    in conn's wait kinds: after a wake, before any Lua runs
+ *                   ends         its side passes to the next task in the queue; the face pushes the result
  *
- * Bytes that were received and not handed out stay in `in`: a read that fails loses nothing.
- * The deadline of a side is looked at when an operation begins, so a task that always finds data
- * still times out; after limits.operations pieces of work an operation lets other tasks run. */
+ * Received bytes stay in `in` until they are handed out: a read that fails loses nothing.
+ * An operation checks its side's deadline when it starts, so a task that always finds data still times out. After
+ * limits.operations pieces of work it lets other tasks run. */
 #ifndef MOONPARK_CONN_H
 #define MOONPARK_CONN_H
 
@@ -22,10 +22,10 @@
 
 struct conn;
 
-/* A kind of operation: a constant of the file that does it. */
+/* A kind of operation: a constant of the file that implements it. */
 struct conn_op {
     struct wait_kind kind; /* first: a parked task's wait.kind leads here */
-    uint8_t side;          /* POLL_R or POLL_W: which queue it stands in */
+    uint8_t side;          /* POLL_R or POLL_W: the queue it uses */
     int (*step)(struct conn *c, struct task *t);
 };
 
@@ -34,106 +34,108 @@ struct conn_op {
               .deadline = conn_deadline, .describe = conn_describe_wait},                        \
      .side = side_, .step = step_}
 
-/* A step does one piece of an operation without waiting: 0: done; CONN_GO_ON: call again; -EAGAIN: park on
- * side stream.again first; CONN_LATER, CONN_OTHERS; or why not. Its parameters and its result are in t->op. */
+/* A step does one piece of an operation without waiting. It returns 0: done; CONN_GO_ON: call again; -EAGAIN: park
+ * until side stream.again is ready, then call again; CONN_LATER; CONN_OTHERS; or a negative code: the operation failed.
+ * Its parameters and its result are in t->op. */
 enum {
     CONN_GO_ON = 2,
-    CONN_LATER = 3, /* nothing will report that it can go on: call again after a pause, see conn_pause */
+    CONN_LATER = 3, /* no event will report that it can continue: call again after a pause, see conn_pause */
     CONN_OTHERS = 4, /* call again after other tasks have run: this was a large piece */
 };
 
-/* What the parameters of an operation whose step says CONN_LATER begin with. */
+/* The first member of the parameters of every operation whose step may return CONN_LATER. */
 struct conn_pause {
     int64_t ns;
 };
 
-/* Of an accept. */
+/* The parameters of an accept. */
 struct conn_accepting {
-    struct conn *accepted; /* a closed one, which is opened */
-    int place;             /* of the object to be returned, among the arguments */
+    struct conn *accepted; /* a closed one, which the accept opens */
+    int place;             /* of the object to return, among the arguments */
 };
 
-/* Of a connect under way. */
+/* The parameters of a connect under way. */
 struct conn_connecting {
     int place;
     bool bound; /* from a chosen local address */
 };
 
-extern const struct conn_op conn_readable, conn_writable; /* wait only */
+extern const struct conn_op conn_readable, conn_writable; /* only wait for readiness */
 extern const struct conn_op conn_handshake;               /* stream_handshake */
 extern const struct conn_op conn_accept;                  /* struct conn_accepting */
 extern const struct conn_op conn_connect;                 /* struct conn_connecting: the outcome */
 
-extern const char conn_mark; /* its address marks every conn, of whatever class */
+extern const char conn_mark; /* its address marks every conn, whatever its class */
 
 enum conn_kind { CONN_STREAM, CONN_LISTENER, CONN_PACKET };
 
 struct conn_side {
-    struct task *holder; /* whose operation it is */
-    struct list queue;   /* waiters behind it */
+    struct task *holder; /* the task whose operation is running; or NULL */
+    struct list queue;   /* waiters for this side */
 };
 
 struct conn {
     const void *mark; /* first: &conn_mark, which marks the userdata as ours, see face.h */
-    void (*check)(const struct conn *c); /* what its owner promises, for core.check(); or NULL */
+    void (*check)(const struct conn *c); /* checks the owner's invariants, for core.check(); or NULL */
     struct loop *loop;
     struct stream stream;
     struct buf in;
     struct conn_side side[2];
     int64_t timeout; /* ns for each operation; negative: none */
-    struct unix_path *path;  /* of a listener or packet socket, and goes with it; or NULL */
-    const struct stream_layer *layer; /* of a listener: it lies over every stream that is accepted; or NULL */
+    struct unix_path *path;  /* of a listener or packet socket: removed when it is closed; or NULL */
+    const struct stream_layer *layer; /* of a listener: put over every accepted stream; or NULL */
     struct list link;        /* among the loop's open ones */
-    const struct site *site; /* where it was made; NULL where that is not recorded */
-    uint64_t id, creator;    /* its own and the making task's; recorded where site is */
+    const struct site *site; /* where it was made; NULL if that is not recorded */
+    uint64_t id, creator;    /* its own id and the creating task's; recorded if site is */
     bool closed;
     uint8_t kind; /* enum conn_kind */
-    bool ended;   /* the stream has ended: no need to ask again */
-    bool drained; /* the last read was short: nothing is there until readiness is reported */
-    bool pinned;  /* `in` is being read by a push: it outlives a close */
-    bool lost;    /* bytes were received that no memory could hold: the stream is broken */
-    bool lasting; /* a write's time counts from its last progress: a slow reader is no dead one */
+    bool ended;   /* the stream has ended: do not read it again */
+    bool drained; /* the last read was short: nothing to read until readiness is reported */
+    bool pinned;  /* a push is reading `in`: keep it even if c is closed */
+    bool lost;    /* received bytes were dropped for lack of memory: the stream is broken */
+    bool lasting; /* a write's timeout restarts with each progress: a slow reader is not a dead one */
 };
 
-/* Makes c (zeroed) a closed one. */
+/* Makes c (zeroed) a closed connection. */
 void conn_init(struct conn *c, struct loop *loop);
 
 /* Opens a closed c around a stream, which it then owns. */
 void conn_open(struct conn *c, const struct stream *stream);
 
-/* Puts a stream over that of an open c, which nobody uses and which has received nothing that was not read. 0;
- * ERR_CLOSED, -EBUSY, -ENOMEM; -EPROTO: bytes are there already, which would be taken for the new stream's. */
+/* Puts a stream over the one of an open c. Returns 0; ERR_CLOSED; -EBUSY: a task is in an operation on c; -EPROTO:
+ * unread bytes are buffered, which would be mistaken for the new stream's; -ENOMEM. */
 int conn_cover(struct conn *c, const struct stream_layer *layer, bool accepts);
 
-/* The next stream that a listener accepts. 0, -EAGAIN, or why not. */
+/* Accepts the next stream of a listener. Returns 0, -EAGAIN, or another negative code. */
 int conn_accept_stream(struct conn *listener, struct stream *s);
 
-/* The same around a socket. */
+/* Like conn_open, around a socket. */
 void conn_open_socket(struct conn *c, const struct stream_ops *ops, int fd);
 
-/* The open `from`, which nobody uses, becomes the closed `to`: the stream, its pollDesc and what was received. */
+/* Moves the stream, its pollDesc and the received bytes of `from` (open, no operation running) to `to` (closed). `from`
+ * is closed then. */
 void conn_move(struct conn *to, struct conn *from);
 
-/* Gives back what a closed one may still hold; it is not used afterwards. */
+/* Closes c if it is open, and frees what it holds. c must not be used afterwards. */
 void conn_fini(struct conn *c);
 
-/* Starts an operation of the running task t (t->op filled in). SCHED_PARKED; 0: done; or why not. */
+/* Starts an operation of the running task t (t->op filled in). Returns SCHED_PARKED; 0: done; or a negative code. */
 int conn_start(struct conn *c, struct task *t, const struct conn_op *op);
 
-/* What all operations have in common, for CONN_OP. */
+/* The functions that all operations share, for CONN_OP. */
 int conn_attempt(struct task *t);
 int conn_push(struct lua_State *L, struct task *t);
 void conn_undo(struct task *t);
 int64_t conn_deadline(const struct task *t);
 void conn_describe_wait(const struct task *t, char *text, size_t n);
 
-/* t's operation begins, or has made progress: c's timeout counts from now. */
+/* t's operation starts or has made progress: c's timeout counts from now. */
 static inline void conn_renew(const struct conn *c, struct task *t)
 {
     t->op.deadline = c->timeout < 0 ? 0 : clock_add(clock_now(&c->loop->clock), c->timeout);
 }
 
-/* Ends the rest (CONN_LATER) of the side's holder, if it is resting. */
+/* Ends the pause (CONN_LATER) of the side's holder, if it is pausing. */
 static inline void conn_rouse(struct conn_side *s)
 {
     struct waiter *first = container_of(s->queue.next, struct waiter, link);
@@ -141,41 +143,41 @@ static inline void conn_rouse(struct conn_side *s)
         sched_wake_waiter(first, 0);
 }
 
-/* Both sides of c are t's, which does something else with it than an operation: others queue, or hear that it is
- * closed. Harmless twice. 0, ERR_CLOSED or -EBUSY. */
+/* Gives both sides of c to t, for work that is not an operation: other tasks queue meanwhile, and fail if c is closed.
+ * Harmless twice. Returns 0, ERR_CLOSED or -EBUSY. */
 int conn_hold(struct conn *c, struct task *t);
 static inline bool conn_is_held(const struct conn *c, const struct task *t)
 {
     return c->side[POLL_R].holder == t && c->side[POLL_W].holder == t;
 }
-void conn_let_go(struct conn *c); /* of one that is held */
+void conn_let_go(struct conn *c); /* undoes conn_hold */
 
-/* Absolute ns, 0: none, negative: passed. mode: MODE_R | MODE_W. 0, ERR_CLOSED or -ENOMEM. */
+/* Absolute ns, 0: none, negative: passed. mode: MODE_R | MODE_W. Returns 0, ERR_CLOSED, -ENOMEM, ... */
 int conn_set_deadline(struct conn *c, int64_t when, int mode);
 
-/* An option of its socket, see socket.h. ERR_CLOSED, or -errno: -ENOTSOCK if it has none. */
+/* An option of its socket, see socket.h. Returns 0; ERR_CLOSED; or -errno: -ENOTSOCK if there is no socket. */
 int conn_set_option(struct conn *c, const char *name, int value);
 int conn_get_option(struct conn *c, const char *name, int *value);
 
-/* Half-close: 0, ERR_CLOSED, or -errno. */
+/* Half-close. Returns 0, ERR_CLOSED, or -errno. */
 int conn_close_write(struct conn *c);
 
-/* Fails everybody who waits with "closed", then gives the descriptor back, and a unix listener's path:
- * an address can be listened on again at once. Harmless twice. */
+/* Fails all waiting tasks with "closed", closes the descriptor and removes a unix listener's path, so the same address
+ * can be listened on again at once. Harmless twice. */
 void conn_close(struct conn *c);
 
-/* Closes c, but its descriptor stays open, is returned, and belongs to the caller; so does a unix listener's
- * path. ERR_CLOSED; -EOPNOTSUPP: there is more to the stream than a descriptor. */
+/* Closes c but leaves its descriptor open and returns it: it belongs to the caller, and so does a unix listener's path.
+ * ERR_CLOSED; -EOPNOTSUPP: the stream is more than a descriptor. */
 int conn_detach(struct conn *c);
 
-/* Is the side ready without waiting (buffered bytes count)? 1, 0 (stream.again says what must become ready), or a
- * negative code. */
+/* Is the side ready without waiting (buffered bytes count)? Returns 1; 0: stream.again says which side must become
+ * ready; or a negative code. */
 int conn_ready(struct conn *c, int side);
 
-/* The pollDesc, opened where it was not yet: for select and deadlines. 0 or a negative code. */
+/* The pollDesc, opened if it was not yet: for select and deadlines. Returns 0 or a negative code. */
 int conn_poll(struct conn *c, struct pollDesc **pd);
 
-/* "tcp 127.0.0.1:80 to 127.0.0.1:5000": for people. At most n bytes, terminated. */
+/* Describes c in reports: "tcp 127.0.0.1:80 to 127.0.0.1:5000". At most n bytes, terminated. */
 size_t conn_describe(const struct conn *c, char *text, size_t n);
 
 void conn_check(const struct conn *c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* conn_fds.c - descriptors ride on the first byte of what is sent. What is received goes through `in`, so that
- * bytes survive where their descriptors cannot be handed out. */
+/* conn_fds.c - descriptors travel with the first byte sent. Received bytes go through `in`, so they survive if their
+ * descriptors cannot be handed out. */
 #include "net/conn_fds.h"
 
 #include "base/errors.h"

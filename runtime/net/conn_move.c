@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* conn_move.c - the kernel moves the bytes where it can; where it says EINVAL they are read and written.
- * A short splice proves nothing (the pipe may be full), and neither does an end or, behind urgent data, an
- * EAGAIN: where a splice has nothing, an ordinary read has the last word. */
+/* conn_move.c - the kernel moves the bytes if it can; if it returns EINVAL they are read and written.
+ * A short splice proves nothing (the pipe may be full), and neither does an end or, after urgent data, an EAGAIN: if a
+ * splice moves nothing, an ordinary read decides. */
 #include "net/conn_move.h"
 
 #include "base/errors.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* conn_packet.c - a datagram moves whole or not at all, so each step is one call to the system.
- * A unix socket that names its addressee is told "again" when that one's queue is full, and is never told when
- * there is room: it looks again, after longer and longer pauses. A connected one is told. */
+ * If an unconnected unix socket sends to an address whose queue is full, it gets EAGAIN, but no event when there is
+ * room again: the step retries after longer and longer pauses. A connected one gets the event. */
 #include "net/conn_packet.h"
 
 #include "loop/sched.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* conn_read.c - each step takes what it needs from `in`, or asks the stream once and says "again".
- * What was received stays in `in` until it is handed out: a read that fails loses nothing. */
+/* conn_read.c - each step takes what it needs from `in`, or reads the stream once and returns "again".
+ * Received bytes stay in `in` until they are handed out: a read that fails loses nothing. */
 #include "net/conn_read.h"
 
 #include "base/errors.h"

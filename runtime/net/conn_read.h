@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* conn_read.h - the reads; see conn.h for what an operation is and where its result goes.
- *
- * Conn's frame holds the read side for them. */
+/* conn_read.h - the read operations; see conn.h for what an operation is and where its result goes. */
 #ifndef MOONPARK_CONN_READ_H
 #define MOONPARK_CONN_READ_H
 
@@ -10,23 +8,24 @@
 /* The default limits of conn_read_line, conn_read_until and conn_read_all, in bytes. */
 enum { CONN_LINE_MAX = 65536, CONN_UNTIL_MAX = 1048576, CONN_ALL_MAX = 67108864 };
 
-/* Of a read. */
+/* The parameters of a read. */
 struct conn_reading {
-    size_t limit; /* bytes, at most; of conn_read_exactly: how many */
-    bool held;    /* conn_read: its bytes lie in `in`, as all other reads' do; else in scratch */
+    size_t limit; /* the most bytes; for conn_read_exactly: exactly how many */
+    bool held;    /* the bytes are in `in`; only those of conn_read may be in scratch instead */
 };
 
-/* Of conn_read_until. */
+/* The parameters of conn_read_until. */
 struct conn_reading_until {
     struct conn_reading reading;
     const char *delimiter;
     size_t delimiter_length;
 };
 
-/* All give op.length bytes, and op.total to consume. */
+/* All set op.length, the bytes to hand out, and op.total, the bytes to consume then. */
 extern const struct conn_op conn_read, conn_read_exactly, conn_read_line, conn_read_until, conn_read_all;
 
-/* One read from the stream into `in`: CONN_GO_ON, -EAGAIN, ERR_EOF, or why not. For steps of other files. */
+/* Reads once from the stream into `in`. Returns CONN_GO_ON, -EAGAIN, ERR_EOF, or another negative code. For the steps
+ * of other files. */
 int conn_read_fill(struct conn *c);
 
 #endif

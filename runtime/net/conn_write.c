@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* conn_write.c - the strings of a call leave as one vector, as often as the stream has room. */
+/* conn_write.c - the strings of a call are written as one vector, repeatedly while the stream has room. */
 #include "net/conn_write.h"
 
 #include "loop/sched.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fdstream.c - read(2) and writev(2). There is no half-close: a pipe goes one way, and closing is its end. */
+/* fdstream.c - read(2) and writev(2). There is no half-close: a pipe has one direction, and closing it ends it. */
 #include "net/fdstream.h"
 
 #include "base/sys.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* fdstream.h - a byte stream over a descriptor that is no socket: a pipe, a terminal, a device.
+/* fdstream.h - a byte stream over a descriptor that is not a socket: a pipe, a terminal, a device.
  *
- * The descriptor must be non-blocking. Writing to a pipe that nobody reads is -EPIPE and
- * never raises SIGPIPE, whatever the process does with that signal. */
+ * The descriptor must be non-blocking. Writing to a pipe without a reader returns -EPIPE and never raises SIGPIPE,
+ * whatever the process does with that signal. */
 #ifndef MOONPARK_FDSTREAM_H
 #define MOONPARK_FDSTREAM_H
 

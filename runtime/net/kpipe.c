@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kpipe.c - a stack of idle pipes: the last one given back is the first one taken.
- * A pipe with bytes in it never comes here: they would go to the next copy's peer. */
+ * A pipe that still holds bytes is never given back: the next copy's peer would get them. */
 #include "net/kpipe.h"
 
 #include "base/sys.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* resolver.c - a service is a channel with its lookups. A new configuration makes a new service; the old one finishes
- * its lookups and goes. A service without wanted lookups goes at once, with its sockets and timers. */
+ * its lookups and is freed. A service without wanted lookups is freed at once, with its sockets and timers. */
 #include "net/resolver.h"
 
 #include "base/errors.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* send_file.c - the kernel itself keeps a path beneath its root (openat2): text alone cannot, for links change. */
+/* send_file.c - the kernel keeps a path beneath its root (openat2): checking the text cannot, because links change. */
 #define _GNU_SOURCE
 #include "net/send_file.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* send_file_opening.c - copies of both paths, for who asked may leave at any moment. */
+/* send_file_opening.c - copies both paths, because the waiting task may give up at any moment. */
 #include "net/send_file_opening.h"
 
 #include "base/sys.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* socket.c - one file for TCP and unix streams: they differ in a row of a table.
- * Linux copies NODELAY and keep-alive from the listener to what it accepts: set once, not per client. */
+ * Linux copies NODELAY and keep-alive from a listener to accepted sockets: they are set once, not per client. */
 #include "net/socket.h"
 
 #include "base/sys.h"

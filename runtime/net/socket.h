@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* socket.h - TCP and unix stream sockets: making, listening, accepting, connecting, options.
+/* socket.h - TCP and unix stream sockets: listening, accepting, connecting, options.
  *
  * All return 0, a descriptor or a count, or -errno. Nothing here waits.
  * Defaults: NODELAY on, keep-alive 15 s/15 s/9, REUSEADDR on listeners, close-on-exec, non-blocking. */
@@ -9,36 +9,36 @@
 #include "net/addr.h"
 #include "net/stream.h"
 
-/* The stream of a socket of that family. */
+/* The stream operations of a socket of a's family. */
 const struct stream_ops *socket_ops(const struct addr *a);
 
-/* The `ready` of every stream of a descriptor, see stream.h. */
+/* The `ready` of every stream that has a descriptor, see stream.h. */
 int socket_ready(struct stream *s, int side);
 
 bool socket_is_unix(const struct stream_ops *ops);
 
-/* Gives a stream socket of that family the defaults above, but for what listeners have. */
+/* Gives a stream socket of that family the defaults above, except for REUSEADDR. */
 int socket_set_defaults(int fd, int family);
 
 struct socket_listen_options {
-    int backlog;    /* 0: the system's most */
+    int backlog;    /* 0: the system's maximum */
     bool reuseport;
     bool v6only;
 };
 
-/* A listening descriptor. For ":port" both families, or IPv4 alone where there is no IPv6. */
+/* Returns a listening descriptor. ":port" means both families, or only IPv4 if there is no IPv6. */
 int socket_listen(struct addr *a, const struct socket_listen_options *options);
 
 /* The next connection's descriptor and its peer's address; clients that are gone already are passed over. */
 int socket_accept(int fd, struct addr *peer);
 
-/* Starts to connect from `local` (or NULL). The descriptor: socket_connected tells the outcome. */
+/* Starts to connect from `local` (or NULL). Returns the descriptor; socket_connected reports the outcome. */
 int socket_connect(const struct addr *a, const struct addr *local);
 
-/* 0: connected; -EINPROGRESS: not yet; else why not. */
+/* 0: connected; -EINPROGRESS: not yet; otherwise why it failed. */
 int socket_connected(int fd);
 
-/* True where a TCP socket was connected to itself, which loopback ports make possible. */
+/* Is a TCP socket connected to itself? Loopback ports make that possible. */
 bool socket_is_self(int fd);
 
 int socket_local(int fd, struct addr *a);
@@ -49,7 +49,7 @@ int socket_address(const struct stream *s, enum stream_end end, struct addr *a);
 
 enum socket_option_type { SOCKET_BOOL, SOCKET_INT, SOCKET_SECONDS, SOCKET_LINGER };
 
-/* What kind of value the option of that name takes, or -1 where there is none of that name. */
+/* The type of value that the option takes, or -1 if there is no option of that name. */
 int socket_option_type(const char *name);
 int socket_set_option(int fd, const char *name, int value); /* linger: seconds, negative: off */
 int socket_get_option(int fd, const char *name, int *value);

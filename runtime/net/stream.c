@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* stream.c - what a stream leaves to the one below is looked for downwards. A stir is an event like the poller's, so
- * that functions which hear of those (an HTTP server's) hear of it; and late, for a step is no place to run them. */
+/* stream.c - a function that a stream lacks is looked up in the streams below. A stir is an event like the poller's, so
+ * that notify functions (an HTTP server's) receive it; it is delivered late, because a step must not run those. */
 #include "net/stream.h"
 
 #include <errno.h>

@@ -1,9 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- client.lua - requests on their way: over which connection, what comes back, and where a redirect leads.
+-- client.lua - the HTTP client: picks a connection, sends the request, reads the response, follows redirects.
 --
--- A request is checked to its last byte, and written as one text (client_request.lua), before anything of it is sent.
--- All waits are the connection's, so a deadline or a cancellation ends whichever is under way, and the connection with
--- it.
+-- A request is checked to its last byte, and its head written as one string (client_request.lua), before anything is
+-- sent. Every wait is an operation of the connection, so a deadline or a cancellation ends it, and the connection too.
 
 local core = require "moonpark.core"
 local client_request = require "moonpark.http.client_request"

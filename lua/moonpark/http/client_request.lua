@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- client_request.lua - a client's request: its options, checked, its body, its target, and its head as one text.
+-- client_request.lua - a client's request: checks its options; makes its target, its body and its head (one string).
 
 local addresses = require "moonpark.net.addresses"
 local core = require "moonpark.core"

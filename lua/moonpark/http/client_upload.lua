@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- client_upload.lua - sends a request's body in its own task: the response may come before all of the body was sent,
--- and a peer that waits for its response to be read reads no more of the body.
+-- client_upload.lua - sends a request's body in its own task: the response may arrive before the whole body was sent,
+-- and a server that waits for its response to be read may read no more of the body.
 
 local core = require "moonpark.core"
 local task = require "moonpark.task"

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- codec.lua - whole bodies and streams by an encoder. What differs between the libraries (http/gzip.lua,
--- http/brotli.lua) is three functions and three numbers:
+-- codec.lua - encodes whole bodies and streams. The libraries (http/gzip.lua, http/brotli.lua) differ in three
+-- functions and three numbers:
 --
 --   open(level, size) -> s              size: of the whole body, nil if it comes in pieces
---   step(s, bytes, n, operation, parts) adds all that the encoder gives for n bytes to the list; does not wait
+--   step(s, bytes, n, operation, parts) appends all output for n bytes to the list `parts`; does not wait
 --   close(s, level)                     s is not used again
---   PROCESS, FLUSH, FINISH              operations: continue; give what can be read so far; the end
+--   PROCESS, FLUSH, FINISH              operations: continue; emit all input so far in readable form; end
 
 local core = require "moonpark.core"
 local ffi = require "ffi"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- compress.lua - middleware: bodies in brotli or gzip for clients that take them (RFC 9110 12.5.3). It is the
--- `transform` of responses; see http/response.lua.
+-- compress.lua - middleware: brotli or gzip bodies for clients that accept them (RFC 9110 12.5.3). It is a `transform`
+-- of responses; see http/response.lua.
 
 local http_fields = require "moonpark.http.fields"
 local before = require("moonpark.http.middleware").before

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- conditions.lua - what a request's fields ask of a file: conditions (RFC 9110 13) and ranges (14).
--- Texts and numbers go in, a verdict comes out: nothing here knows a connection.
+-- conditions.lua - evaluates a request's conditions (RFC 9110 13) and ranges (14) for a file.
+-- Takes strings and numbers and returns a verdict: nothing here depends on a connection.
 
 local core = require "moonpark.core"
 local http_date = require "moonpark.http.date"

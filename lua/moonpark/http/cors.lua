@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cors.lua - middleware: which pages of other origins may call (the CORS protocol of the Fetch standard). For a
--- router, not a group: a browser asks first with an OPTIONS that no route has.
+-- cors.lua - middleware: which other origins' pages may call (the CORS protocol of the Fetch standard). Use it on a
+-- router, not on a group: a browser first sends an OPTIONS request that no route matches.
 
 local before = require("moonpark.http.middleware").before
 local check_options = require("moonpark.options").check

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- date.lua - dates of header fields (RFC 9110 5.6.7): one form is written, three are read. What the calendar and
--- the clock do not have is no date, nor is one with another day of the week than its own (RFC 5322 3.3, which 5.6.7
--- refers to).
+-- date.lua - dates of header fields (RFC 9110 5.6.7): writes one form, reads three. Rejects dates and times that do not
+-- exist, and those with the wrong day of the week (RFC 5322 3.3, which 5.6.7 refers to).
 
 local M = {}
 

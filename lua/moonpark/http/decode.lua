@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- decode.lua - gzip and brotli, if their libraries are installed (libz.so.1, libbrotlidec.so.1).
 --
--- What comes out is handed out in pieces, so who reads decides how much of it there may be: a small message that
--- unpacks to gigabytes costs a piece at a time.
+-- Decoded bytes are returned in pieces, so the reader decides how much to take: a small message that unpacks to
+-- gigabytes costs one piece at a time.
 
 local ffi = require "ffi"
 local shared_library = require "moonpark.shared_library"

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- events.lua - res:events: server-sent events, as the WHATWG HTML standard has them (9.2).
+-- events.lua - res:events: server-sent events (WHATWG HTML standard, 9.2).
 --
--- A task beside the handler's sends heartbeats; a lock keeps the two from writing at once. The end of the response,
--- however it comes, ends that task.
+-- A second task sends heartbeats; a lock keeps it and the handler from writing at once. It ends with the response,
+-- however that ends.
 
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check

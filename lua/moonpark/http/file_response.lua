@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- file_response.lua - res:file: a file as a response, or the part of it that the client does not have yet.
 --
--- open, fstat, the head and the first bytes in one go, close: that is all that a plain request for a file costs.
--- Opening waits for a helper thread if the kernel's caches do not know the path.
+-- A plain request for a file costs open, fstat, one write of the head with the first bytes, and close.
+-- Opening waits for a helper thread if the path is not in the kernel's caches.
 
 local core = require "moonpark.core"
 local http_conditions = require "moonpark.http.conditions"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- handler.lua - what can stand where a handler is expected, as a function.
+-- handler.lua - turns anything that is accepted as a handler into a function.
 
 local M = {}
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- json.lua - values to JSON and back by lua-cjson, with settings of our own: strict both ways. Loaded when it is
--- needed first, so that servers without JSON need no cjson.
+-- json.lua - values to JSON and back with lua-cjson, with settings of our own: strict both ways. cjson is loaded on
+-- first use, so servers without JSON do not need it.
 
 local M = {}
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- max_forwards.lua - how far a TRACE or OPTIONS goes (RFC 9110 7.6.2): each proxy takes one from Max-Forwards, and the
--- one that has none left answers in place of the target.
+-- max_forwards.lua - how far a TRACE or OPTIONS is forwarded (RFC 9110 7.6.2): each proxy decrements Max-Forwards, and
+-- a proxy that receives 0 answers in place of the target.
 
 local M = {}
 

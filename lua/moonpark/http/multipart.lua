@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- multipart.lua - multipart/form-data (RFC 7578, RFC 2046 5.1) as a stream: one part after another, each read in
--- pieces, never more held than a piece and a boundary.
+-- pieces, never holding more than a piece and a boundary.
 --
--- Strict, as what two readers could cut in two ways is refused. A line that begins with "--" and the boundary is one,
--- wherever it stands: it follows CR LF, never CR or LF alone; it has nothing else on it; none is in a part's head, and
--- none follows the last one, which must come. A part has one Content-Disposition of form-data with one name.
--- Only blanks after a boundary, a preamble and an epilogue are passed over, as the RFC wants it.
+-- Strict: anything that two readers could split differently is refused. Every line that begins with "--" and the
+-- boundary is a boundary line. It follows CR LF, never CR or LF alone, and has nothing else on it; none may be in a
+-- part's head or follow the last one, which is required. A part has one Content-Disposition of form-data with one name.
+-- Only blanks after a boundary, a preamble and an epilogue are skipped, as the RFC demands.
 
 local http_fields = require "moonpark.http.fields"
 local gather = require("moonpark.http.whole_body").gather

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- pool.lua - connections of an HTTP client that are kept for the next request to the same place.
+-- pool.lua - keeps an HTTP client's connections for the next request to the same server.
 --
--- An idle one is a connection that nobody waits on: it keeps no program alive, and no task has to end for it. Those
--- that are too old are closed whenever the pool is used. Before one is used again it is looked at, without waiting:
--- where anything has come, be it the end, it is closed instead.
+-- No task waits on an idle connection, so it does not keep the program alive. Each use of the pool closes connections
+-- that are too old. Before a connection is reused it is checked, without waiting: if anything has arrived, even the
+-- end, it is closed instead.
 
 local core = require "moonpark.core"
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- proxies.lua - where a request is sent: to its origin, to a proxy or to a unix socket; and with which credentials.
 --
--- The environment's proxies are those of curl and Go: http_proxy, in lower case only, because a CGI program's
--- HTTP_PROXY is what a client has sent as "Proxy:"; and no_proxy, or NO_PROXY, which no client can set.
+-- The environment variables are those of curl and Go: http_proxy, in lower case only, because in a CGI program
+-- HTTP_PROXY holds a client's "Proxy:" field; and no_proxy or NO_PROXY, which no client can set.
 
 local url = require "moonpark.url"
 

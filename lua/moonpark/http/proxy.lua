@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- proxy.lua - a handler that passes requests on to another server, and its answers back.
+-- proxy.lua - a handler that forwards requests to another server, and its responses back.
 --
--- The core writes both heads straight from the bytes of what was received, without hop-by-hop fields and with a framing
--- of its own. A body that is small and here goes with its head; any other streams, both ways at once, as fast as the
--- slower side takes it. A connection to the target is kept as soon as its answer is over.
+-- The core writes both heads straight from the received bytes, without hop-by-hop fields and with framing of its own.
+-- A small body that has arrived is sent with its head; other bodies are streamed, both ways at once, as fast as the
+-- slower side takes them. A connection to the target returns to the pool as soon as its response is over.
 
 local core = require "moonpark.core"
 local file_response = require "moonpark.http.file_response"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- request_id.lua - middleware: a name for each request that logs of several programs can be joined by. It is
--- unique, but no secret.
+-- request_id.lua - middleware: gives each request an id, to match it across the logs of several programs. The id is
+-- unique, but not secret.
 
 local core = require "moonpark.core"
 local before = require("moonpark.http.middleware").before

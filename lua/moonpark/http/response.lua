@@ -1,21 +1,21 @@
 -- SPDX-License-Identifier: MIT
--- response.lua - what a handler answers. A whole answer is one call into the core; what streams is begun by the
--- first write.
+-- response.lua - the response object of a handler. A whole response is one call into the core; a streamed one begins
+-- with the first write.
 --
--- A response may have one `transform`, which changes its body on the way (http/compress.lua). It has three functions,
--- and keeps nothing of one response, so that one table serves all:
+-- A response may have one `transform`, which changes its body (http/compress.lua). It keeps no state of a response, so
+-- one table serves all. Its functions:
 --
---   whole(self, res, body, type) -> body              of send: may set fields
---   begin(self, res, length, type) -> length, stream  of begin: another length, nil if it is not known any more; and
---                                                     what changes the pieces, nil for nothing
---   stream:piece(data) -> data                        of each write; "" where nothing is to be sent yet
---   stream:last() -> data                             of finish: what is still owed; "" for nothing
+--   whole(self, res, body, type) -> body              called by send; may set fields
+--   begin(self, res, length, type) -> length, stream  called by begin; returns the new length, nil if it is unknown
+--                                                     now, and an object that changes the pieces, nil for none
+--   stream:piece(data) -> data                        called by each write; "": nothing to send yet
+--   stream:last() -> data                             called by finish; returns the remaining bytes, or ""
 --
---   unchanged(self, res, length, type)                of a 304: sets the fields that the 200 would have; length: of its
---                                                     body, where it is known
+--   unchanged(self, res, length, type)                called for a 304: sets the fields that the 200 would have;
+--                                                     length: of its body, if known
 --
--- It is not asked where the body may not change: 204, 205, 206. A response that is cut off does not tell its stream:
--- what that holds must be the collector's.
+-- It is not called if the body may not change: 204, 205, 206. A response that is cut off does not notify its stream:
+-- the collector must be able to free what the stream holds.
 --
 -- Calls into the core are tail calls if possible, so that its errors name the script's line.
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- secure.lua - middleware: fields that make browsers careful. Each can be changed, or left out by false; what a
--- handler sets goes before.
+-- secure.lua - middleware: fields that make browsers careful. Each can be changed, or omitted with false; a handler's
+-- own value takes precedence.
 
 local before = require("moonpark.http.middleware").before
 local http_fields = require "moonpark.http.fields"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- set_cookie.lua - what a Set-Cookie field says, as a client has to read it (RFC 6265 5.2): whatever is no cookie
--- is passed over, and so is an attribute that is none.
+-- set_cookie.lua - parses a Set-Cookie field as a client must (RFC 6265 5.2): ignores fields that are not cookies, and
+-- invalid attributes.
 
 local http_date = require "moonpark.http.date"
 local http_fields = require "moonpark.http.fields"

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- upstream.lua - the connection that one exchange has to a server: taken from a pool or dialled, dropped, given back or
--- given away. The client and the proxy are its users.
+-- upstream.lua - one exchange's connection to a server: taken from a pool or dialled, then dropped, given back or given
+-- away. Used by the client and the proxy.
 --
--- A use is a table of theirs, so that it costs one table with all they add: {pool =, place =, entry = false,
--- entered = false, ...}. Everything here may be called again when it has been done already.
+-- A use is a table of the caller, which may add fields of its own: {pool =, place =, entry = false, entered = false,
+-- ...}. Calling any of these functions twice is harmless.
 
 local net = require "moonpark.net"
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- whole_body.lua - a body as one text: its pieces, up to a limit, and read once even if several tasks ask for it at the
--- same time.
+-- whole_body.lua - reads a body into one string, up to a limit; only once, even if several tasks ask for it at the same
+-- time.
 
 local core = require "moonpark.core"
 
