@@ -59,7 +59,7 @@ describe("a number as text", function()
   end)
 
   it("keeps the sign of zero", function()
-    assert.equal("-0", text(-0.0))
+    assert.equal("-0", text(-1 / math.huge)) -- the constant -0.0 is 0 where LuaJIT has integers: on arm64
   end)
 
   it("has no zeros at the end of a fraction", function()
