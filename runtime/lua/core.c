@@ -70,6 +70,7 @@ static int open_faces(lua_State *L)
     l_http_client_open(L);
     l_http_forward_open(L);
     l_http_file_open(L);
+    l_json_open(L);
     l_netpoll_open(L);
     l_fs_open(L);
     l_watch_open(L);

@@ -53,11 +53,13 @@ enum {
     FACE_META_ANSWER, /* a lookup that a task waits for */
     FACE_META_PROCESS,
     FACE_META_KEPT,
+    FACE_META_TEXT,   /* of JSON that is being encoded */
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): called for each task that failed */
     FACE_HOOK_SIGNAL, /* function(number) */
     FACE_HOOK_IDLE,   /* function(blocks): before the loop blocks, or at idle_timer's time */
     FACE_NO_MEMORY,   /* a string that needs no allocation when it is needed */
+    FACE_JSON,        /* the text of which the memory is used again */
     FACE_TURNS,       /* the runner's protected function, made before it is needed */
     FACE_KEYS,        /* slots begin here */
 };
