@@ -16,6 +16,7 @@ local system = require "system"
 local make_cases = require "cases"
 local make_network_cases = require "network_cases"
 local make_http_cases = require "http_cases"
+local make_handler_cases = require "handler_cases"
 
 local ROUNDS = 7
 local USAGE = [[
@@ -23,9 +24,12 @@ usage: luajit spec/bench/bench.lua [options], from the top of the tree
   --rounds N        rounds of each case, 7 if not given; a median of fewer than 5 says little
   --only A,B,...    these cases only: echo, kv, deadline, spawn, channel, yield, memory, allocations,
                     udp, relay, relay-blocks, dial, lookup, sendfile, http, http-pipelined,
-                    http-json, http-post, http-file, http-proxy, http-idle
+                    http-json, http-post, http-file, http-proxy, http-idle, http-param,
+                    http-param-pipelined, http-real, http-real-pipelined, http-form,
+                    http-middleware, http-connect
   --markdown FILE   write the tables to FILE as well, in Markdown
   --help            this text
+Contenders are used where they are installed. Bun is looked for on the PATH, or is what the variable BUN names.
 ]]
 
 local function progress(format, ...)
@@ -78,9 +82,12 @@ local function choose(cases, only)
   return chosen
 end
 
-local function joined(some, more)
-  for _, case in ipairs(more) do table.insert(some, case) end
-  return some
+local function all_cases()
+  local cases = {}
+  for _, make in ipairs { make_cases, make_network_cases, make_http_cases, make_handler_cases } do
+    for _, case in ipairs(make()) do table.insert(cases, case) end
+  end
+  return cases
 end
 
 -- Measuring ----------------------------------------------------------------------------------------------------------
@@ -193,7 +200,7 @@ local function main(options)
   system.look_around()
   progress("building in build/bench")
   system.build()
-  local cases = choose(joined(joined(make_cases(), make_network_cases()), make_http_cases()), options.only)
+  local cases = choose(all_cases(), options.only)
   warn_of_noise()
   for _, case in ipairs(cases) do
     measure(case, options.rounds)
