@@ -22,8 +22,8 @@ local ROUNDS = 7
 local USAGE = [[
 usage: luajit spec/bench/bench.lua [options], from the top of the tree
   --rounds N        rounds of each case, 7 if not given; a median of fewer than 5 says little
-  --only A,B,...    these cases only: echo, kv, deadline, spawn, channel, yield, memory, allocations,
-                    udp, relay, relay-blocks, dial, lookup, sendfile, http, http-pipelined,
+  --only A,B,...    these cases only: echo, kv, kv-random, deadline, spawn, channel, yield, memory,
+                    allocations, udp, relay, relay-blocks, dial, lookup, sendfile, http, http-pipelined,
                     http-json, http-post, http-file, http-proxy, http-idle, http-param,
                     http-param-pipelined, http-real, http-real-pipelined, http-form,
                     http-middleware, http-connect
