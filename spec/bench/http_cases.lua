@@ -103,7 +103,7 @@ return function()
   start.write_file(BUILD .. "mebibyte", KIBIBYTE:rep(1024))
   return {
     http_case.new({ name = "http", title = "HTTP: plaintext through router and handler, wrk with 64 connections",
-      goals = { { beside = { "C limit" }, at_most = 1.10 }, { beside = { "nginx with Lua" }, at_most = 0.85 },
+      goals = { { beside = { "C limit" }, at_most = 1.08 }, { beside = { "nginx with Lua" }, at_most = 0.8 },
         { beside = { "Go net/http" }, at_most = 0.55 } } }, HELLO, ALL),
     http_case.new({ name = "http-pipelined", title = "the same, 16 requests at a time", depth = DEPTH,
       goals = { { beside = { "C limit" }, at_most = 2 }, { beside = { "nginx with Lua" }, at_most = 0.2 } } },
@@ -115,7 +115,7 @@ return function()
     http_case.new({ name = "http-file", title = "HTTP: a file of 1 MiB", format = "%.0f",
       goals = { { beside = { "nginx" }, at_most = 1.1 } } }, MEBIBYTE, { "moonpark", "nginx" }),
     proxy_case { name = "http-proxy", title = "HTTP: a file of 1 KiB from nginx, through a reverse proxy",
-      goals = { { beside = { "nginx" }, at_most = 1.2 } } },
+      goals = { { beside = { "nginx" }, at_most = 0.95 } } },
     idle_case(),
   }
 end
