@@ -105,7 +105,7 @@ return function()
     http_case.new({ name = "http", title = "HTTP: plaintext through router and handler, wrk with 64 connections",
       goals = { { beside = { "C limit" }, at_most = 1.08 }, { beside = { "nginx with Lua" }, at_most = 0.8 },
         { beside = { "Go net/http" }, at_most = 0.55 } } }, HELLO, ALL),
-    http_case.new({ name = "http-pipelined", title = "the same, 16 requests at a time", depth = DEPTH,
+    http_case.new({ name = "http-pipelined", title = "HTTP: plaintext, 16 requests at a time", depth = DEPTH,
       goals = { { beside = { "C limit" }, at_most = 2 }, { beside = { "nginx with Lua" }, at_most = 0.2 } } },
       HELLO, ALL),
     http_case.new({ name = "http-json", title = "HTTP: JSON made by the handler",
