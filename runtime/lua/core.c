@@ -38,6 +38,7 @@ static int close_context(lua_State *L)
         resolver_close(&cx->resolver);
         l_detached_close(cx);
         signals_forget(cx->loop.poller);
+        l_stdout_close(cx);
         loop_close(&cx->loop);
         cx->opened = false;
     }
@@ -77,6 +78,7 @@ static int open_faces(lua_State *L)
     l_resolver_open(L);
     l_chan_open(L);
     l_select_open(L);
+    l_stdout_open(L);
     l_sync_open(L);
     l_time_open(L);
     l_signal_open(L);

@@ -88,6 +88,8 @@ struct ctx {
     struct list signals;      /* the scripts' open subscriptions to signals */
     struct list files;        /* the scripts' open files */
     struct list processes;    /* child processes that are not reaped yet, except detached ones */
+    struct buf stdout_lines;  /* that are to leave at the end of the turn: l_stdout.c */
+    struct late stdout_late;
     struct list orphans;      /* detached child processes: l_detached.c */
     lua_Alloc alloc;          /* hard build: the allocator that ours wraps */
     void *alloc_data;

@@ -21,6 +21,8 @@ void l_netpoll_open(lua_State *L);
 void l_resolver_open(lua_State *L);
 void l_run_open(lua_State *L);
 void l_select_open(lua_State *L);
+void l_stdout_close(struct ctx *cx);
+void l_stdout_open(lua_State *L);
 void l_sync_open(lua_State *L);
 void l_time_open(lua_State *L);
 void l_unix_open(lua_State *L);
