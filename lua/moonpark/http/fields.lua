@@ -4,6 +4,7 @@
 local core = require "moonpark.core"
 local http_date = require "moonpark.http.date"
 local memo = require "moonpark.memo"
+local new_table = require "table.new"
 
 local M = {}
 
@@ -150,6 +151,9 @@ end
 
 ---------------------------------------------------------------------------------------------------
 -- fields to be sent: {name, value, name, value, ...}; the core checks them when they are
+
+--- An empty list with room for what most responses have: to grow from nothing costs more than to fill it.
+function M.new() return new_table(16, 0) end
 
 --- Adds one to those of that name.
 function M.add(list, name, value)

@@ -51,7 +51,7 @@ local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 local function fields_of(self)
   local fields = self.fields
   if not fields then
-    fields = {}
+    fields = http_fields.new()
     self.fields = fields
   end
   return fields
