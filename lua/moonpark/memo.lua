@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- memo.lua - a function of a text that remembers what it has made: for what clients and scripts say again and again.
--- What a client sends may be anything, so neither many texts nor long ones are kept.
+-- memo.lua - a cache for a function of a string: for strings that clients and scripts repeat. Clients may send
+-- anything, so the cache is small, and long strings are not kept.
 
 local M = {}
 
 local MOST, LONGEST = 256, 256 -- texts; bytes
 
---- The same function, which is called once for each text as long as that is remembered.
+--- Wraps make, so that it is not called again for a text while its result is kept.
 ---@generic T
 ---@param make fun(text: string): T never nil
 ---@return fun(text: string): T

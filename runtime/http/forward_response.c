@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* forward_response.c - heads go straight from the reader's bytes to the exchange's; what fails leaves these as they
- * were. */
+/* forward_response.c - heads go straight from the reader's bytes to the exchange's `out`, which a failure leaves as it
+ * was. */
 #include "http/forward_response.h"
 
 #include "base/errors.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* h1_parse.c - one pass over the head, a line at a time. Nothing is read behind the n bytes, not even to be thrown
- * away. */
+/* h1_parse.c - one pass over the head, a line at a time. Never reads past the n bytes, not even bytes that it would
+ * ignore. */
 #include "http/h1_parse.h"
 
 #include "http/h1_scan.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* http_body.c - a body, of a request or a response, is decoded where it lies in `in`: what a step finds is consumed
- * when it has been handed out. */
+/* http_body.c - the body of a request or a response is decoded in place, in `in`. What a step finds is consumed after
+ * it was handed out. */
 #include "http/http_body.h"
 
 #include "base/errors.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http.c - few calls, each of which does much: a plain request is two of them, take and send.
+/* l_http.c - few calls that do much each: a plain request takes two, take and send.
  *
- * An exchange is a worker's for as long as the worker lives. What a script holds of a request names its serial number
- * with each call: so a handle that is kept too long is told from the next request's.
+ * An exchange belongs to its worker for as long as that lives. A script's request and response pass their serial number
+ * with each call, so one that is kept too long is not mistaken for the next request's.
  *
- * The head of a response is written whole or not at all, also where one of the script's fields is refused. */
+ * The head of a response is written whole or not at all, even if one of the script's fields is refused. */
 #include "lua/l_http.h"
 
 #include "base/errors.h"

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- request.lua - the request that a handler gets. Method and path are there at once; everything else is made from the
--- bytes of the head when it is used first.
+-- bytes of the head when it is first used.
 --
--- What every request has lies in an array, {x, serial, method, raw_path, route | false, the path that led to it}, and
--- is found by name all the same: most requests never need a hash part, and without one a table costs half as much to
--- make and to collect.
+-- What every request has is kept in an array, {x, serial, method, raw_path, route | false, the path that led to it},
+-- and is still found by name: most requests never need a hash part, and a table without one costs half as much to make
+-- and to collect.
 
 local http_fields = require "moonpark.http.fields"
 local http_json = require "moonpark.http.json"

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- router.lua - from method and path to a handler. A path without parameters is one look into a table. What is not
--- there is looked for in a tree of segments (runtime/http/http_router.h), where a literal one goes before ":name", and
--- that before "*name". Parameters become strings when they are asked for.
+-- router.lua - finds the handler for a method and a path. A route without parameters is one look into a table. All
+-- others are found in a tree of segments (runtime/http/http_router.h), where a literal takes precedence over ":name",
+-- and that over "*name". Parameters become strings when they are asked for.
 --
 -- Chains of middleware are built when routes are added (middleware.lua).
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- server.lua - workers, and the keeper that starts them. A worker is a task with an exchange: it takes one request
--- after another, from any connection, and sleeps without a connection while there are none.
+-- after another, from any connection, and sleeps, without a connection, while there are none.
 
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- static.lua - http.static: the files of a folder, and nothing outside it.
 --
--- Three gates, each enough by itself against its own kind of trick. The text: a path with an encoded slash, with "..",
--- an empty segment, a backslash or a control byte names no file. The kernel: it opens what is left beneath the folder,
--- and a link that leads out of it is not followed. The kind: regular files only.
+-- Three checks, each against its own kind of trick. The text: a path with an encoded slash, "..", an empty segment, a
+-- backslash or a control byte names no file. The kernel: it opens names beneath the folder only, and follows no link
+-- that leads out of it. The kind: only regular files are served.
 
 local core = require "moonpark.core"
 local fs = require "moonpark.fs"
