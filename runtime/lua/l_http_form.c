@@ -112,7 +112,7 @@ static int l_query(lua_State *L)
 
 /* ---- cookies ---- */
 
-/* Adds those of a Cookie field to the table on top: the first of a name counts. */
+/* Adds the cookies of a Cookie field to the table on top; the first of each name counts. */
 static void add_cookies(lua_State *L, struct http_text field)
 {
     struct http_pair p;

@@ -63,8 +63,9 @@ local known = {
   write = "function",
 }
 
---- Logs each request. "combined" is what Apache and nginx call so, "pairs" is key=value with the time that it took. The
---- status is the one that was sent, or 0 if the client left before that, or the connection was taken over.
+--- Logs each request. "combined" is the format of that name in Apache and nginx; "pairs" is key=value, with the time
+--- that the request took. The status is the one that was sent, or 0 if the client left before that, or the connection
+--- was taken over.
 ---@param options? {format?: "combined"|"pairs"|fun(req, res, status: integer, bytes: integer, seconds: number,
 --- failure: string|nil): string, write?: fun(line: string)} failure: why the response was cut off; write: gets each
 --- line; standard output
@@ -73,7 +74,7 @@ function M.new(options)
   options = check_options("logger", options, known)
   local format, write = options.format or "combined", options.write or to_stdout
   format = formats[format] or format
-  local noted = {} -- a key that nobody else has
+  local noted = {} -- a private key
 
   local function log(req, res)
     local seen = req[noted]
