@@ -38,6 +38,7 @@ static int close_context(lua_State *L)
         resolver_close(&cx->resolver);
         l_detached_close(cx);
         signals_forget(cx->loop.poller);
+        l_stdout_close(cx);
         loop_close(&cx->loop);
         cx->opened = false;
     }
@@ -70,12 +71,14 @@ static int open_faces(lua_State *L)
     l_http_client_open(L);
     l_http_forward_open(L);
     l_http_file_open(L);
+    l_json_open(L);
     l_netpoll_open(L);
     l_fs_open(L);
     l_watch_open(L);
     l_resolver_open(L);
     l_chan_open(L);
     l_select_open(L);
+    l_stdout_open(L);
     l_sync_open(L);
     l_time_open(L);
     l_signal_open(L);

@@ -53,11 +53,13 @@ enum {
     FACE_META_ANSWER, /* a lookup that a task waits for */
     FACE_META_PROCESS,
     FACE_META_KEPT,
+    FACE_META_TEXT,   /* of JSON that is being encoded */
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): called for each task that failed */
     FACE_HOOK_SIGNAL, /* function(number) */
     FACE_HOOK_IDLE,   /* function(blocks): before the loop blocks, or at idle_timer's time */
     FACE_NO_MEMORY,   /* a string that needs no allocation when it is needed */
+    FACE_JSON,        /* the text of which the memory is used again */
     FACE_TURNS,       /* the runner's protected function, made before it is needed */
     FACE_KEYS,        /* slots begin here */
 };
@@ -86,6 +88,8 @@ struct ctx {
     struct list signals;      /* the scripts' open subscriptions to signals */
     struct list files;        /* the scripts' open files */
     struct list processes;    /* child processes that are not reaped yet, except detached ones */
+    struct buf stdout_lines;  /* that are to leave at the end of the turn: l_stdout.c */
+    struct late stdout_late;
     struct list orphans;      /* detached child processes: l_detached.c */
     lua_Alloc alloc;          /* hard build: the allocator that ours wraps */
     void *alloc_data;

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The benchmark: whole processes, each pinned to a core, compared in interleaved rounds of one run.
 --
--- usage: luajit spec/bench/bench.lua [--rounds N] [--only CASE,...] [--markdown FILE] [--help]
+-- usage: luajit spec/bench/bench.lua [--rounds N] [--only CASE,...] [--markdown FILE] [--plot] [--help]
 -- Run from the top of the tree. In each round every contender starts afresh and is warmed up; then they take slices of
 -- the measurement in turn, in another order each time, so that whatever else the machine does meets all of them. The
 -- figure of a round is the mean of its slices, that of the run the median of its rounds; a ratio is the median of
@@ -11,21 +11,27 @@ local folder = arg[0]:match("^(.*/)") or "./"
 package.path = folder .. "?.lua;" .. package.path
 
 local process = require "process"
+local plot = require "plot"
 local report = require "report"
 local system = require "system"
 local make_cases = require "cases"
 local make_network_cases = require "network_cases"
 local make_http_cases = require "http_cases"
+local make_handler_cases = require "handler_cases"
 
-local ROUNDS = 7
+local ROUNDS, IMAGES = 7, "docs/images"
 local USAGE = [[
 usage: luajit spec/bench/bench.lua [options], from the top of the tree
   --rounds N        rounds of each case, 7 if not given; a median of fewer than 5 says little
-  --only A,B,...    these cases only: echo, kv, deadline, spawn, channel, yield, memory, allocations,
-                    udp, relay, relay-blocks, dial, lookup, sendfile, http, http-pipelined,
-                    http-json, http-post, http-file, http-proxy, http-idle
+  --only A,B,...    these cases only: echo, kv, kv-random, deadline, spawn, channel, yield, memory,
+                    allocations, udp, relay, relay-blocks, dial, lookup, sendfile, http, http-pipelined,
+                    http-json, http-post, http-file, http-proxy, http-idle, http-param,
+                    http-param-pipelined, http-real, http-real-pipelined, http-form,
+                    http-middleware, http-connect
   --markdown FILE   write the tables to FILE as well, in Markdown
+  --plot            draw each case as docs/images/bench-CASE.svg
   --help            this text
+Contenders are used where they are installed. Bun is looked for on the PATH, or is what the variable BUN names.
 ]]
 
 local function progress(format, ...)
@@ -55,14 +61,24 @@ local take = {
   ["--markdown"] = function(options, value) options.markdown = value end,
 }
 
+local flag = {
+  ["--plot"] = function(options) options.plot = true end,
+  ["--help"] = function() quit(0, USAGE) end,
+}
+
 local function parse(arguments)
   local options, i = { rounds = ROUNDS }, 1
   while arguments[i] do
-    if arguments[i] == "--help" then quit(0, USAGE) end
-    local setter = take[arguments[i]]
-    if not setter or not arguments[i + 1] then quit(2, "cannot make sense of " .. arguments[i] .. "\n" .. USAGE) end
-    setter(options, arguments[i + 1])
-    i = i + 2
+    local name, value = arguments[i], arguments[i + 1]
+    if flag[name] then
+      flag[name](options)
+      i = i + 1
+    elseif take[name] and value then
+      take[name](options, value)
+      i = i + 2
+    else
+      quit(2, "cannot make sense of " .. name .. "\n" .. USAGE)
+    end
   end
   return options
 end
@@ -78,9 +94,12 @@ local function choose(cases, only)
   return chosen
 end
 
-local function joined(some, more)
-  for _, case in ipairs(more) do table.insert(some, case) end
-  return some
+local function all_cases()
+  local cases = {}
+  for _, make in ipairs { make_cases, make_network_cases, make_http_cases, make_handler_cases } do
+    for _, case in ipairs(make()) do table.insert(cases, case) end
+  end
+  return cases
 end
 
 -- Measuring ----------------------------------------------------------------------------------------------------------
@@ -189,11 +208,23 @@ local function write_markdown(path, head, cases)
   file:close()
 end
 
+local function draw(cases, rounds)
+  local machine, placed = system.describe():match("^(.-); (.*)$")
+  local footer = { ("medians and ranges of %d rounds on %s"):format(rounds, machine), placed }
+  for _, case in ipairs(cases) do
+    local path = ("%s/bench-%s.svg"):format(IMAGES, case.name)
+    local file = assert(io.open(path, "w"))
+    file:write(plot.draw { source = "make bench", footer = footer, panels = report.panels(case) })
+    file:close()
+    progress("drawn: %s", path)
+  end
+end
+
 local function main(options)
   system.look_around()
   progress("building in build/bench")
   system.build()
-  local cases = choose(joined(joined(make_cases(), make_network_cases()), make_http_cases()), options.only)
+  local cases = choose(all_cases(), options.only)
   warn_of_noise()
   for _, case in ipairs(cases) do
     measure(case, options.rounds)
@@ -202,6 +233,7 @@ local function main(options)
   end
   local head = headline(options.rounds)
   io.stdout:write(head)
+  if options.plot then draw(cases, options.rounds) end
   if options.markdown then write_markdown(options.markdown, head, cases) end
   return failed(cases) and 1 or 0
 end

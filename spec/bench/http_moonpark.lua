@@ -10,7 +10,22 @@ local folder, upstream = arg[1], arg[2]
 local app = http.router()
 
 app:get("/hello", function(_, res) res:send("Hello, World!") end)
+app:get("/hello/:name", function(req, res) res:send("Hello, " .. req.params.name .. "!") end)
 app:get("/json", function(_, res) res:json { message = "Hello, World!" } end)
+app:get("/users/:id", function(req, res)
+  res:json {
+    id = req.params.id,
+    page = req.query.page,
+    language = req.headers["accept-language"],
+    session = req.cookies.session,
+    scores = { 3, 14, 159 },
+  }
+end)
+app:post("/form", function(req, res)
+  local fields, err = req:form()
+  if not fields then return res:refuse(err) end
+  res:json(fields)
+end)
 app:post("/echo", function(req, res) res:send(req:body()) end)
 if folder and folder ~= "" then app:get("/files/*path", http.static(folder)) end
 if upstream then app:any("/*path", http.proxy("http://" .. upstream)) end

@@ -11,12 +11,6 @@ local UDP_WARM_UP, UDP_OPERATIONS = 40000, 100000
 local GIBIBYTE = 1073741824
 local FILE = BUILD .. "gibibyte"
 
-local function write_file(path, text)
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-end
-
 local function here() return assert(os.getenv "PWD") end
 
 -- UDP echo ---------------------------------------------------------------------------------------------------------
@@ -56,7 +50,7 @@ listen relay
 local function haproxy(options)
   return function(port, target)
     local path = BUILD .. "haproxy.cfg"
-    write_file(path, HAPROXY:format(options, port, target))
+    start.write_file(path, HAPROXY:format(options, port, target))
     return { argv = { "haproxy", "-db", "-q", "-f", path }, quiet = true }
   end
 end
@@ -110,7 +104,7 @@ http {
 
 local function start_fetch_nginx()
   local port, folder = tostring(process.free_port()), here() .. "/" .. BUILD
-  write_file(BUILD .. "nginx.conf", NGINX:format(folder, port, folder))
+  start.write_file(BUILD .. "nginx.conf", NGINX:format(folder, port, folder))
   local child = start.server("fetch nginx", { quiet = true,
     argv = { "nginx", "-p", folder, "-c", folder .. "nginx.conf" } })
   child:wait_port(tonumber(port))

@@ -49,6 +49,7 @@ local AF_INET, SOCK_STREAM, LOOPBACK = 2, 1, 0x7f000001
 local CLOCK_MONOTONIC, RLIMIT_NOFILE = 1, 7
 local TAIL_BYTES = 2000
 local PATIENCE = 120 -- seconds; nothing here takes as long, so whoever does hangs
+local EXCHANGE_PATIENCE = 5
 
 local M = {}
 local Process = {}
@@ -111,6 +112,34 @@ local function answers(port)
   local connected = C.connect(fd, name, ffi.sizeof(name)) == 0
   C.close(fd)
   return connected
+end
+
+local function receive(fd, deadline)
+  local waiting, bytes = ffi.new("struct pollfd", fd, POLLIN, 0), ffi.new "char[4096]"
+  if C.poll(waiting, 1, math.max(0, math.ceil((deadline - M.now()) * 1000))) <= 0 then return "" end
+  return ffi.string(bytes, math.max(0, tonumber(C.read(fd, bytes, 4096))))
+end
+
+-- Whether an HTTP answer is there with all of the body that its head announces.
+local function is_whole(answer)
+  local head, body = answer:match("^(.-\r\n)\r\n(.*)$")
+  local length = head and head:lower():match("\r\ncontent%-length: *(%d+)\r\n")
+  return length and #body >= tonumber(length)
+end
+
+---Sends bytes to a port of the loopback address.
+---@return string what came back: one HTTP answer, or what there was of it after a while or at the end
+function M.exchange(port, request)
+  local fd, name = tcp_socket(), loopback(port)
+  check(C.connect(fd, name, ffi.sizeof(name)), "connect")
+  check(C.write(fd, request, #request), "write")
+  local answer, deadline = "", M.now() + EXCHANGE_PATIENCE
+  repeat
+    local bytes = receive(fd, deadline)
+    answer = answer .. bytes
+  until bytes == "" or is_whole(answer)
+  C.close(fd)
+  return answer
 end
 
 local function pipe()

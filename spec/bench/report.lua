@@ -125,6 +125,45 @@ function M.rows(case, metric)
   return compact(rows)
 end
 
+local function bar(case, contender, rounds_of)
+  local name, _, figure, _, ratio, goal = unpack(row(case, contender, rounds_of))
+  local rounds = rounds_of[name]
+  if contender.missing or contender.failure or not rounds then
+    return { name = name, missing = contender.missing or "could not be measured" }
+  end
+  local value, least, most = M.spread(column(rounds, "cost"))
+  return { name = name, value = value, least = least, most = most, figure = figure:match("^%S+"),
+    ratio = ratio:match("^%S+"), goal = goal ~= "" and goal or nil }
+end
+
+---What a plot shows of one metric of a case: the cheapest contender first, those without figures last.
+---@return table[] see plot.lua
+function M.bars(case, metric)
+  local bars, order = {}, {}
+  for i, contender in ipairs(case.contenders) do
+    bars[i] = bar(case, contender, case.samples[metric] or {})
+    order[bars[i]] = i
+  end
+  table.sort(bars, function(a, b)
+    local x, y = a.value or math.huge, b.value or math.huge
+    if x == y then return order[a] < order[b] end
+    return x < y
+  end)
+  return bars
+end
+
+---All of one case as panels of a plot, one for each metric.
+---@return table[] see plot.lua
+function M.panels(case)
+  local panels = {}
+  for _, metric in ipairs(case.metrics) do
+    local unit = case.unit ~= "" and case.unit .. ", " or ""
+    table.insert(panels, { title = (case.title:gsub("METRIC", metric)), subtitle = unit .. "shorter is better",
+      rows = M.bars(case, metric) })
+  end
+  return panels
+end
+
 local function width(text)
   local _, count = text:gsub("[^\128-\191]", "")
   return count

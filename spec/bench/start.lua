@@ -9,6 +9,12 @@ local M = { HERE = "spec/bench/", BUILD = "build/bench/" }
 local GO = { "GOMAXPROCS=1" }
 M.GO = GO
 
+function M.write_file(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
 ---A server on its core.
 function M.server(name, options)
   options.name, options.core, options.log = name, system.server_core, M.BUILD .. name:gsub("%W+", "-") .. ".log"

@@ -7,6 +7,7 @@ local BUILD = "build/bench/"
 
 local M = {
   luajit = arg[-1] or "luajit", -- the interpreter of every Lua contender
+  bun = os.getenv "BUN" or "bun",
   versions = {},                -- of what was found, by name
   missing = {},                 -- why something was not, by name
   cores = 1,
@@ -24,8 +25,10 @@ local function shell(command)
   return status == "0", text
 end
 
+local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
 local function installed(program)
-  return (shell("command -v " .. program .. " >/dev/null"))
+  return (shell("command -v " .. quoted(program) .. " >/dev/null"))
 end
 
 local function first_line(command, pattern)
@@ -78,8 +81,17 @@ local function look_for_programs()
   end
 end
 
+local function look_for_bun()
+  if installed(M.bun) then
+    M.versions.bun = first_line(quoted(M.bun) .. " --version", "[%d.]+")
+  else
+    M.missing.bun = M.bun .. " is not installed"
+  end
+end
+
 local function look_for_nginx_lua()
-  M.versions["nginx-lua"] = M.versions.nginx
+  local module = first_line("dpkg-query -W -f='${Version}' libnginx-mod-http-lua", "([%d.]+)%-")
+  M.versions["nginx-lua"] = M.versions.nginx and M.versions.nginx .. (module ~= "" and ", Lua module " .. module or "")
   if not exists "/usr/lib/nginx/modules/ngx_http_lua_module.so" then
     M.missing["nginx-lua"] = "libnginx-mod-http-lua is not installed"
   end
@@ -90,6 +102,7 @@ function M.look_around()
   look_for_programs()
   look_for_modules()
   look_for_nginx_lua()
+  look_for_bun()
   if not exists "examples/kv.lua" then M.missing["examples/kv.lua"] = "examples/kv.lua is not there" end
   M.descriptors = process.raise_descriptor_limit()
   M.cores = tonumber(first_line("nproc", "%d+")) or 1

@@ -14,6 +14,7 @@ local source = debug.getinfo(1, "S").source:match("^@(.*)spec/support/units%.lua
 
 local headers = { -- lower layers first
   "base/base", "base/list", "base/errors", "base/hard", "base/sys", "base/clock", "loop/timers", "base/buf",
+  "base/decimal", "base/json",
   "net/addr", "loop/poller", "loop/sched", "loop/signals", "loop/netpoll", "loop/pool", "loop/loop", "net/stream",
   "net/socket", "net/accept", "net/pair", "net/addr_rank", "net/resolv_conf", "net/dns_walk", "net/dns", "net/resolver",
   "net/conn", "http/h1_parse", "http/h1_fold", "http/http_message", "http/h1_frame",

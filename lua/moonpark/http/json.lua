@@ -1,6 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- json.lua - values to JSON and back with lua-cjson, with settings of our own: strict both ways. cjson is loaded on
--- first use, so servers without JSON do not need it.
+-- json.lua - values to JSON by the core, which writes what lua-cjson would, and back by lua-cjson with settings of our
+-- own: strict both ways. lua-cjson is loaded on the first decoding, so that servers without any do not need it.
+
+local core = require "moonpark.core"
+
+local OPENING = ("["):byte()
 
 local M = {}
 
@@ -10,16 +14,12 @@ local function load_cjson()
   json = require("cjson.safe").new()
   json.decode_invalid_numbers(false) -- hexadecimal ones, NaN and Infinity are no JSON
   json.decode_max_depth(100)
-  json.encode_max_depth(100)
-  json.encode_sparse_array(false, 2, 8) -- {[1000] = 1} raises rather than becoming a thousand nulls
   return json
 end
 
 --- The text of a value, or nil and why there is none.
----@param value any
----@return string|nil
----@return string? why
-function M.encode(value) return (json or load_cjson()).encode(value) end
+---@type fun(value: any): string|nil, string?
+M.encode = core.json_encode
 
 --- The text of a list, which is an array even if it is empty.
 ---@param list table
@@ -28,7 +28,7 @@ function M.encode(value) return (json or load_cjson()).encode(value) end
 function M.encode_list(list)
   if next(list) == nil then return "[]" end
   local text, why = M.encode(list)
-  if text and text:sub(1, 1) ~= "[" then return nil, "list expected" end
+  if text and text:byte() ~= OPENING then return nil, "list expected" end
   return text, why
 end
 

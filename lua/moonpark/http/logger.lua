@@ -52,10 +52,7 @@ end
 
 local formats = { combined = combined, pairs = pairs_ }
 
-local function to_stdout(line)
-  io.stdout:write(line, "\n")
-  io.stdout:flush()
-end
+local to_stdout = core.stdout_line
 
 local known = {
   format = { function(value) return type(value) == "function" or formats[value] ~= nil end,

@@ -228,7 +228,7 @@ local function json_text(text, why)
 end
 
 --- Sends a value as JSON. An empty table is {}; http.null is null. Raises for values that are not JSON: functions, NaN,
---- mixed keys, arrays with holes, more than 100 levels.
+--- keys that are neither strings nor numbers, arrays with large holes, more than 100 levels.
 ---@param value any
 ---@return true|nil
 ---@return string? err
