@@ -15,7 +15,7 @@ M.lower = lower
 
 local function get(self, name)
   local list = self[M]
-  name = lower(name)
+  name = lower[name]
   local value
   for i = 1, #list, 2 do
     if list[i] == name then value = value and value .. ", " .. list[i + 1] or list[i + 1] end
@@ -153,33 +153,34 @@ end
 
 --- Adds one to those of that name.
 function M.add(list, name, value)
-  list[#list + 1] = name
-  list[#list + 1] = tostring(value)
+  local n = #list
+  list[n + 1] = name
+  list[n + 2] = tostring(value)
 end
 
 --- The value of the first of that name.
 function M.get(list, name)
-  name = lower(name)
+  name = lower[name]
   for i = 1, #list, 2 do
-    if lower(list[i]) == name then return list[i + 1] end
+    if lower[list[i]] == name then return list[i + 1] end
   end
 end
 
 --- The values of all of that name, joined by ", "; nil if there is none.
 function M.joined(list, name)
   local value
-  name = lower(name)
+  name = lower[name]
   for i = 1, #list, 2 do
-    if lower(list[i]) == name then value = value and value .. ", " .. list[i + 1] or list[i + 1] end
+    if lower[list[i]] == name then value = value and value .. ", " .. list[i + 1] or list[i + 1] end
   end
   return value
 end
 
 --- Takes all of that name away.
 function M.remove(list, name)
-  name = lower(name)
+  name = lower[name]
   for i = #list - 1, 1, -2 do
-    if lower(list[i]) == name then
+    if lower[list[i]] == name then
       table.remove(list, i + 1)
       table.remove(list, i)
     end
@@ -188,7 +189,13 @@ end
 
 --- Puts one in place of all of that name; none if the value is nil.
 function M.set(list, name, value)
-  M.remove(list, name)
+  local key = lower[name]
+  for i = 1, #list, 2 do
+    if lower[list[i]] == key then
+      M.remove(list, name)
+      break
+    end
+  end
   if value ~= nil then M.add(list, name, value) end
 end
 

@@ -13,11 +13,11 @@ local function escape(c) return ("\\x%02x"):format(c:byte()) end
 
 -- In quotes; what could end the quotes or the line is escaped.
 local quote = memo.new(function(text) return '"' .. text:gsub('[%z\1-\31"\\\127-\255]', escape) .. '"' end)
-local function quoted(text) return text and quote(text) or '"-"' end
+local function quoted(text) return text and quote[text] or '"-"' end
 
 -- A word, quoted only if needed.
 local bare = memo.new(function(text) return text:find('[^%w%-._~:/?#@!$&()*+,;%%%[%]]') and quoted(text) or text end)
-local function word(text) return text and text ~= "" and bare(text) or "-" end
+local function word(text) return text and text ~= "" and bare[text] or "-" end
 
 -- os.date in that format, made once for each second.
 local function clock(format)
@@ -34,7 +34,7 @@ local time_combined, time_pairs = clock "!%d/%b/%Y:%H:%M:%S +0000", clock "!time
 
 -- seen: what was noted when the request came.
 local function combined(req, _, status, bytes, _, _, seen)
-  return host_of(seen.address or "-") .. " - " .. word(req.user) .. " [" .. time_combined() .. "] " .. seen.line .. " "
+  return host_of[seen.address or "-"] .. " - " .. word(req.user) .. " [" .. time_combined() .. "] " .. seen.line .. " "
     .. status .. " " .. (bytes > 0 and ("%.0f"):format(bytes) or "-") .. " " .. seen.from
 end
 

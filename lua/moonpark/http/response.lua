@@ -99,7 +99,7 @@ end
 function Response:set(name, value)
   check_name(name)
   if value ~= nil then check_value(name, value) end
-  local own = special[lower(name)]
+  local own = special[lower[name]]
   if own then own(self, value)
   else http_fields.set(fields_of(self), name, value) end
   return self
@@ -112,7 +112,7 @@ end
 function Response:add(name, value)
   check_name(name)
   check_value(name, value)
-  local own = special[lower(name)]
+  local own = special[lower[name]]
   if own then own(self, value)
   else http_fields.add(fields_of(self), name, value) end
   return self
@@ -123,7 +123,7 @@ end
 ---@return string|nil
 function Response:get(name)
   check_name(name)
-  name = lower(name)
+  name = lower[name]
   if name == "content-type" then return self.type end
   if name == "content-length" then return self.length and tostring(self.length) end
   local fields = self.fields
@@ -152,7 +152,7 @@ end
 
 -- Fields that a page needs to see the response at all, and a log to name it, stay even if the handler fails.
 local function is_kept(name, value)
-  name = lower(name)
+  name = lower[name]
   local wanted = name == "vary" or name == "x-request-id" or name:find("^access%-control%-[%w%-]+$")
   return wanted and not tostring(value):find("[%z\1-\31\127]")
 end
