@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- api.lua - a JSON API over HTTP: tasks to be done, kept in memory.
+-- api.lua - a JSON API over HTTP: a to-do list, kept in memory.
 --
 --   luajit examples/api.lua [address]      or: moonpark examples/api.lua [address]
 --
@@ -10,7 +10,7 @@
 --   curl -X PATCH -d '{"done":true}' http://127.0.0.1:8080/tasks/1
 --   curl -X DELETE -i http://127.0.0.1:8080/tasks/1
 --
--- Every answer is JSON, failures too: {"error": "...", "fields": {"title": "what is wrong with it"}}. Ctrl-C lets
+-- Every response is JSON, failures too: {"error": "...", "fields": {"title": "what is wrong with it"}}. Ctrl-C lets
 -- running requests finish.
 
 local moonpark = require "moonpark"
@@ -18,13 +18,13 @@ local http = require "moonpark.http"
 local net = moonpark.net
 
 local USAGE = [[
-usage: api.lua [address]      tasks to be done as JSON: GET and POST /tasks; GET, PUT, PATCH and DELETE /tasks/ID
-address: host:port or unix:/path; 127.0.0.1:8080 where none is given; port 0 picks a free one]]
+usage: api.lua [address]      a to-do list as JSON: GET and POST /tasks; GET, PUT, PATCH and DELETE /tasks/ID
+address: host:port or unix:/path; 127.0.0.1:8080 by default; port 0 picks a free one]]
 
 local MOST_TASKS = 10000
 local LONGEST_TITLE = 200 -- bytes
 local LARGEST_BODY = 65536 -- bytes
-local GRACE = 5           -- seconds for requests that run when the server is stopped
+local GRACE = 5           -- seconds that running requests get when the server is stopped
 
 ---------------------------------------------------------------------------------------------------
 -- the tasks
@@ -39,23 +39,23 @@ end
 
 local checks = {
   title = function(value)
-    if type(value) ~= "string" then return "a text is wanted" end
+    if type(value) ~= "string" then return "must be a string" end
     if not value:find("%S") then return "must not be empty" end
-    if #value > LONGEST_TITLE then return ("at most %d bytes"):format(LONGEST_TITLE) end
+    if #value > LONGEST_TITLE then return ("must have at most %d bytes"):format(LONGEST_TITLE) end
   end,
   done = function(value)
-    if type(value) ~= "boolean" then return "true or false is wanted" end
+    if type(value) ~= "boolean" then return "must be true or false" end
   end,
 }
 
--- What is wrong with the fields of a body, by their names; nil: nothing.
+-- -> {[field] = what is wrong with it} | nil: all fields are valid
 local function wrong_fields(body, complete)
   local wrong = {}
   if complete and body.title == nil then wrong.title = "is missing" end
   for name, value in pairs(body) do
     local check = checks[name]
     if check then wrong[name] = check(value)
-    else wrong[tostring(name)] = "there is no such field" end
+    else wrong[tostring(name)] = "is unknown" end
   end
   return next(wrong) and wrong
 end
@@ -68,7 +68,7 @@ local function fail(res, status, text, fields)
   return res:json { error = text or http.reason(status), fields = fields }
 end
 
--- The body's fields, or nil where it was answered already.
+-- The fields of the body, or nil if an error was sent.
 local function fields_of(req, res, complete)
   local body, err = req:json(LARGEST_BODY)
   if body == nil then
@@ -76,18 +76,18 @@ local function fields_of(req, res, complete)
     return nil
   end
   if type(body) ~= "table" or #body > 0 then
-    fail(res, 422, "an object is wanted")
+    fail(res, 422, "the body must be an object")
     return nil
   end
   local wrong = wrong_fields(body, complete)
   if wrong then
-    fail(res, 422, "wrong fields", wrong)
+    fail(res, 422, "invalid fields", wrong)
     return nil
   end
   return body
 end
 
--- The task that the path names, or nil where it was answered already.
+-- The task that the path names, or nil if an error was sent.
 local function task_of(req, res)
   local id = req.params.id:match("^[1-9]%d*$")
   local found = id and tasks[tonumber(id)]
@@ -95,11 +95,11 @@ local function task_of(req, res)
   return found
 end
 
--- May a task have that title? Else it was answered already.
+-- Whether a task may have that title; if not, an error was sent.
 local function is_free(res, title, task)
   local other = title and with_title(title)
   if not other or other == task then return true end
-  fail(res, 409, ("task %d has that title"):format(other.id))
+  fail(res, 409, ("task %d already has that title"):format(other.id))
   return false
 end
 
@@ -115,7 +115,7 @@ end
 local function create(req, res)
   local fields = fields_of(req, res, true)
   if not fields or not is_free(res, fields.title) then return end
-  if count >= MOST_TASKS then return fail(res, 507, "there are too many tasks") end
+  if count >= MOST_TASKS then return fail(res, 507, "too many tasks") end
   last_id, count = last_id + 1, count + 1
   local task = { id = last_id, title = fields.title, done = fields.done or false }
   tasks[task.id] = task
@@ -129,7 +129,7 @@ local function show(req, res)
   if task then return res:json(task) end
 end
 
--- PUT replaces all of it, PATCH what it names.
+-- PUT replaces the whole task, PATCH only the fields that the body has.
 local function change(complete)
   return function(req, res)
     local task = task_of(req, res)

@@ -1,32 +1,31 @@
 -- SPDX-License-Identifier: MIT
--- chat.lua - a chat room: what one says, all others hear.
+-- chat.lua - a chat room: each member's lines go to all others.
 --
 --   luajit examples/chat.lua [address]      or: moonpark examples/chat.lua [address]
 --
 -- Then, in two other terminals: nc 127.0.0.1 7001, and talk.
 --
--- Who says something sends it into one channel, the hub. One task takes it from there and puts it into
--- the mailbox, a channel too, of every member; each member's writer empties its mailbox into its
--- connection. The hub never waits for anybody: who has left QUEUE lines unread is disconnected (a
--- chat with holes in it would be worse), and nobody else notices how slow they were.
+-- Every line goes into one channel, the hub. One task takes it from there and puts it into every member's mailbox,
+-- which is a channel too; each member's writer sends what is in the mailbox. The hub never waits for a member: one
+-- with QUEUE unread lines is disconnected (a chat with gaps would be worse), so a slow member holds up no other.
 
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 
 local USAGE = [[
 usage: chat.lua [address]      a chat room for nc or telnet
-address: host:port or unix:/path; 127.0.0.1:7001 where none is given; port 0 picks a free one]]
+address: host:port or unix:/path; 127.0.0.1:7001 by default; port 0 picks a free one]]
 
 local QUEUE = 100          -- lines that may wait for a slow member
 local LONGEST_LINE = 1000  -- bytes
-local TRIES = 3            -- to find a name
-local PATIENCE = 60        -- seconds to find it in
-local FAREWELL = 1         -- seconds to take what is left in the mailbox
+local TRIES = 3            -- to choose a name
+local PATIENCE = 60        -- seconds to choose it
+local FAREWELL = 1         -- seconds for a member to read the rest of the mailbox
 
 local members = {}              -- [name] = {name =, conn =, mailbox =}
 local hub = moonpark.chan(QUEUE) -- of {from = name or nil, text = line}
 
--- As a list of its own: members come and go while somebody walks along it.
+-- A copy of the list: members come and go while a task goes through it.
 local function everybody()
   local list = {}
   for _, member in pairs(members) do list[#list + 1] = member end
@@ -38,12 +37,12 @@ local function deliver()
   for message in hub:iter() do
     for _, member in ipairs(everybody()) do
       if #member.mailbox == QUEUE then
-        member.conn:close() -- its reader ends, and says good-bye for it
+        member.conn:close() -- its reader ends, and tells the others
       elseif member.name ~= message.from then
         member.mailbox:send(message.text .. "\n")
       end
     end
-    moonpark.yield() -- all writers have a turn: a mailbox fills only while its connection takes no more
+    moonpark.yield() -- lets all writers run: a mailbox fills only while its connection takes no more
   end
 end
 
@@ -54,7 +53,7 @@ local function write_mail(member)
   end
 end
 
--- One member's reader. Control characters could play with the other members' terminals.
+-- One member's reader. Removes control characters, which could disturb the other members' terminals.
 local function read_lines(member)
   for line in member.conn:lines(LONGEST_LINE) do
     local text = line:gsub("%c", "")
@@ -78,7 +77,7 @@ local function ask_name(conn)
     if not name:find("^[%w_-]+$") or #name > 20 then
       conn:write("A name is 1 to 20 letters, digits, - and _. Your name?\n")
     elseif members[name] then
-      conn:write("There is a ", name, " already. Your name?\n")
+      conn:write("The name ", name, " is taken. Your name?\n")
     else
       conn:set_read_deadline(nil)
       return name
@@ -91,7 +90,7 @@ local function join(member)
   hub:send { from = member.name, text = "* " .. member.name .. " has joined" }
 end
 
--- The writer ends when the mailbox is empty; a member who does not read is not waited for long.
+-- The writer ends when the mailbox is empty; it waits FAREWELL seconds for a member that does not read.
 local function leave(member)
   members[member.name] = nil
   member.mailbox:close()
@@ -104,7 +103,7 @@ local function chat(conn)
   if not name then return end
   local member = { name = name, conn = conn, mailbox = moonpark.chan(QUEUE) }
   members[name] = member -- still free: nothing has waited since ask_name looked
-  moonpark.scope(function(scope) -- ends when both, reader and writer, have ended
+  moonpark.scope(function(scope) -- ends when both reader and writer have ended
     scope:go(write_mail, member)
     join(member)
     read_lines(member)

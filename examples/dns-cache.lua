@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- dns-cache.lua - a caching DNS forwarder, by UDP and TCP.
+-- dns-cache.lua - a caching DNS forwarder over UDP and TCP.
 --
 --   luajit examples/dns-cache.lua --upstream 192.0.2.53:53 [address]      or: moonpark examples/dns-cache.lua ...
 --
 -- Then, in another terminal: dig -p 5300 @127.0.0.1 debian.org, twice.
 --
--- Each query has a task, each question to the upstream server a socket of its own: with a port and an id that nobody
--- can guess. Tasks that want to know the same wait for one answer. What is kept is thrown away when its time to live
--- is over, and the oldest first when there is too much. What is not understood (updates, several questions, queries
--- for signatures, anything with an opcode) is passed on as it is, and its answer back.
+-- Each query has a task. Each question to the upstream server has a socket of its own, with a port and an id that
+-- attackers cannot guess. Tasks with the same question share one answer. An answer is dropped when its time to live is
+-- over; if there are too many, the oldest go first. Messages that the cache does not understand (updates, several
+-- questions, queries for signatures, anything with an opcode) are passed on unchanged, and so are their answers.
 --
--- In lib/, dnswire.lua knows the messages.
+-- lib/dnswire.lua reads and writes the messages.
 
 package.path = (arg[0]:match("^.*/") or "") .. "lib/?.lua;" .. package.path
 
@@ -20,15 +20,15 @@ local dnswire = require "dnswire"
 
 local USAGE = [[
 usage: dns-cache.lua --upstream host:port [--entries n] [--timeout seconds] [address]
-asks the upstream server what it does not know, by UDP, and by TCP what does not fit
---entries: answers kept; 10000     --timeout: for each of two tries; 2
-address: host:port, for UDP and TCP; 127.0.0.1:5300 where none is given; port 0 picks a free one]]
+asks the upstream server for what is not in the cache, over UDP, or TCP if an answer is too long
+--entries: answers kept; 10000 by default     --timeout: of each of two tries; 2 by default
+address: host:port, for UDP and TCP; 127.0.0.1:5300 by default; port 0 picks a free one]]
 
 local TRIES = 2
 local LARGEST_DATAGRAM, LARGEST_MESSAGE = 512, 65535 -- bytes; RFC 1035, 4.2.1
-local LONGEST = 86400      -- seconds that anything is kept
-local MOST_TASKS = 500     -- queries by UDP that are under way; more are dropped, and asked again by who wants to know
-local PATIENCE = 10        -- seconds for a client to say something over TCP
+local LONGEST = 86400      -- seconds that an answer is kept at most
+local MOST_TASKS = 500     -- queries over UDP that are under way; more are dropped, and clients ask again
+local PATIENCE = 10        -- seconds that a TCP client may be silent
 
 local options = { entries = 10000, timeout = 2 }
 local known = { upstream = true, entries = true, timeout = true }
@@ -36,7 +36,7 @@ local urandom = assert(io.open("/dev/urandom", "rb"))
 urandom:setvbuf("no")
 
 ---------------------------------------------------------------------------------------------------
--- what is kept
+-- the cache
 
 local kept, count = {}, 0        -- [key] = entry
 local oldest, newest = 1, 0      -- the entries in the order in which they came, in `line`
@@ -57,7 +57,7 @@ local function trim()
   end
 end
 
--- How long an answer holds, in seconds; 0: not at all. That there is nothing holds as long as the zone says.
+-- How long an answer may be kept, in seconds; 0: not at all. For a negative answer the zone says how long.
 local function lifetime(message)
   if message.truncated then return 0 end
   if message.rcode == dnswire.NOERROR and message.ttl then return math.min(message.ttl, LONGEST) end
@@ -88,7 +88,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- the upstream server
 
--- Does an answer belong to what was asked? Only the id is compared where the message is not understood.
+-- Does an answer belong to the query? Only the id is compared if the query was not understood.
 local function belongs(bytes, query, question)
   if #bytes < 12 or bytes:sub(1, 2) ~= query:sub(1, 2) or bytes:byte(3) < 128 then return false end
   if not question then return true end
@@ -142,7 +142,7 @@ end
 
 local under_way = {} -- [key] = {event = , answer = }
 
--- The upstream server's answer, shared by all who ask for it at the same time.
+-- The upstream server's answer, shared by all tasks that ask for it at the same time.
 local function fetch(key, query)
   local flight = under_way[key]
   if flight then
@@ -169,7 +169,7 @@ local function answer_known(query)
   return dnswire.aged(answer.bytes, answer.message, query, math.floor(moonpark.now() - answer.at))
 end
 
--- The answer to whatever somebody has sent; nil where none is due, as to what is itself an answer.
+-- The answer to any message; nil if it gets none, for example because it is itself an answer.
 local function answer(bytes)
   if #bytes < 12 or bytes:byte(3) >= 128 then return nil end
   local query = dnswire.read(bytes)
@@ -220,7 +220,7 @@ local function complain(...)
   os.exit(1)
 end
 
--- A name in --upstream is looked up once, here; by the system's rules, so the system must not ask us for it.
+-- A name in --upstream is looked up once, here, through the system's resolver: that must not use this cache.
 local function find_upstream()
   local host, port = options.upstream:match("^%[?(.-)%]?:(%d+)$")
   port = tonumber(port)

@@ -5,15 +5,15 @@
 --
 -- Then, in another terminal: nc 127.0.0.1 7000, and type.
 --
--- Every connection has a task of its own. conn:read() looks like a blocking call, but where no data is
--- there yet only this task waits; the others go on.
+-- Every connection has a task of its own. conn:read() looks like a blocking call, but while there is no
+-- data only this task waits; the others go on.
 
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 
 local USAGE = [[
 usage: echo.lua [address]      sends back what it receives
-address: host:port or unix:/path; 127.0.0.1:7000 where none is given; port 0 picks a free one]]
+address: host:port or unix:/path; 127.0.0.1:7000 by default; port 0 picks a free one]]
 
 local function echo(conn)
   local data = conn:read()

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- events.lua - what one says, all others see at once: server-sent events.
+-- events.lua - server-sent events: what anyone says, everyone sees at once.
 --
 --   luajit examples/events.lua [address]      or: moonpark examples/events.lua [address]
 --
@@ -8,17 +8,17 @@
 --   curl -N http://127.0.0.1:8080/events
 --   curl -d 'hello, everybody' http://127.0.0.1:8080/say
 --
--- Each client has a task. It sends what has been said since it looked last, then waits on `news`. Every event has an
--- id, and a browser whose connection broke says the last one it got when it comes back: so it misses nothing of the
--- last KEPT. A comment every HEARTBEAT seconds keeps proxies in between from giving up.
+-- Each client has a task. It sends what is new since it last looked, then waits on `news`. Every event has an id. A
+-- browser that reconnects sends the last id it got, and so misses none of the last KEPT messages. A comment every
+-- HEARTBEAT seconds keeps proxies from closing the connection.
 
 local http = require "moonpark.http"
 local net = require "moonpark.net"
 local moonpark = require "moonpark"
 
 local USAGE = [[
-usage: events.lua [address]      a page on which everybody sees what anybody says
-address: host:port or unix:/path; 127.0.0.1:8080 where none is given; port 0 picks a free one]]
+usage: events.lua [address]      a page on which everyone sees what anyone says
+address: host:port or unix:/path; 127.0.0.1:8080 by default; port 0 picks a free one]]
 
 if arg[1] == "--help" then return print(USAGE) end
 
@@ -48,7 +48,7 @@ local PAGE = [[
 ]]
 
 local messages, last = {}, 0  -- messages[last - KEPT + 1 .. last]
-local news = moonpark.event() -- set, and replaced, when one has come
+local news = moonpark.event() -- set and replaced when a message comes
 
 local function say(text)
   last = last + 1
@@ -58,7 +58,7 @@ local function say(text)
   old:set()
 end
 
--- A new client begins with what comes now, one that was here before with what it has missed.
+-- A new client gets what comes from now on; one that reconnects also gets what it has missed.
 local function first_for(events)
   local seen = tonumber(events.last_event_id)
   if not seen or seen > last or seen ~= math.floor(seen) then return last + 1 end
@@ -85,7 +85,7 @@ app:get("/events", function(_, res)
   if not events or not events:comment "welcome" then return end
   local at = first_for(events)
   while true do
-    local coming = news -- taken before looking: what comes from now on sets this one
+    local coming = news -- taken before the messages are looked at: a later one sets this event
     while at <= last do
       at = math.max(at, last - KEPT + 1)
       if not events:send { event = "said", id = at, data = messages[at] } then return end

@@ -5,21 +5,21 @@
 --
 -- Then open http://127.0.0.1:8080/ in a browser, or, in another terminal:
 --
---   curl -O -C - http://127.0.0.1:8080/some.file          goes on where an earlier download ended
+--   curl -O -C - http://127.0.0.1:8080/some.file          resumes an earlier download
 --   curl -r 0-99 http://127.0.0.1:8080/some.file          the first hundred bytes
 --   curl -OJ http://127.0.0.1:8080/download/some.file     saved under its name, by browsers too
 --
--- A file's bytes go from the page cache to the socket; none of them is ever in Lua. What a path may lead to is decided
--- by the kernel: nothing outside of the folder, whatever links there are. Names that begin with a dot are hidden.
--- `moonpark serve` does the same without a script.
+-- A file's bytes go from the page cache to the socket, and never through Lua. The kernel decides what a path may lead
+-- to: nothing outside the folder, whatever links there are. Names that begin with a dot are hidden. `moonpark serve`
+-- does the same without a script.
 
 local http = require "moonpark.http"
 local net = require "moonpark.net"
 
 local USAGE = [=[
 usage: files.lua [folder [address]]      a folder over HTTP
-folder: the current one where none is given
-address: host:port or unix:/path; 127.0.0.1:8080 where none is given; port 0 picks a free one]=]
+folder: the current one by default
+address: host:port or unix:/path; 127.0.0.1:8080 by default; port 0 picks a free one]=]
 
 if arg[1] == "--help" then return print(USAGE) end
 local folder, address = arg[1] or ".", arg[2] or "127.0.0.1:8080"

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- hello.lua - the smallest HTTP server: greets whoever is named in the path, in JSON.
+-- hello.lua - a minimal HTTP server: greets the name in the path, in JSON.
 --
 --   luajit examples/hello.lua [address]      or: moonpark examples/hello.lua [address], or: make run
 --
 -- Then open http://127.0.0.1:8080/hello/you in a browser, or, in another terminal: curl http://127.0.0.1:8080/hello/you
 
 local USAGE = [[
-usage: hello.lua [address]      greets whoever is named in the path: http://127.0.0.1:8080/hello/you
-address: host:port or unix:/path; 127.0.0.1:8080 where none is given; port 0 picks a free one]]
+usage: hello.lua [address]      greets the name in the path: http://127.0.0.1:8080/hello/you
+address: host:port or unix:/path; 127.0.0.1:8080 by default; port 0 picks a free one]]
 
 if arg[1] == "--help" then return print(USAGE) end
 

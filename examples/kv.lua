@@ -5,11 +5,11 @@
 --
 -- Then, in another terminal: redis-cli -p 7002, and for example: set greeting hello
 --
--- This file serves the clients. In lib/, resp.lua knows the protocol, commands.lua the commands, store.lua
--- the keys and when they expire, integer.lua counts with 64 bits, glob.lua matches KEYS' patterns.
+-- This file serves the clients. In lib/, resp.lua has the protocol, commands.lua the commands, store.lua the keys and
+-- when they expire, integer.lua 64-bit counters, and glob.lua the patterns of KEYS.
 --
--- A client may send many requests without waiting for the answers. All that one read has brought are
--- answered with one write. A client that does not read its answers waits in that write, alone.
+-- A client may send many requests without waiting for the answers. All requests that one read returns are answered
+-- with one write. If a client does not read its answers, only its own task waits in that write.
 
 package.path = (arg[0]:match("^.*/") or "") .. "lib/?.lua;" .. package.path
 
@@ -21,13 +21,13 @@ local store = require "store"
 
 local USAGE = [[
 usage: kv.lua [address]      a key-value server for redis-cli and other Redis clients
-address: host:port or unix:/path; 127.0.0.1:7002 where none is given; port 0 picks a free one]]
+address: host:port or unix:/path; 127.0.0.1:7002 by default; port 0 picks a free one]]
 
 local MOST_UNSENT = 1024 * 1024 -- bytes of answers that are collected before they are sent
-local SWEEP = 0.1               -- seconds between two looks for expired keys
-local LINGER = 1                -- seconds for a client to take its last answer
+local SWEEP = 0.1               -- seconds between two sweeps for expired keys
+local LINGER = 1                -- seconds for a client to read its last answer
 
--- Answers every request that has come completely. nil where the connection is to end.
+-- Answers every complete request. Returns nil or false if the connection must be closed.
 local function answer_batch(conn, reader, answers)
   store.tick(moonpark.now())
   local args, count = reader:next()
@@ -43,14 +43,14 @@ local function answer_batch(conn, reader, answers)
   return answers:send(conn) and not count
 end
 
--- Closing while bytes are still to be read would take the last answer away from the client.
+-- Closing while the client's bytes are unread would reset the connection, and the last answer could be lost.
 local function hang_up(conn)
   conn:close_write()
   conn:set_read_deadline(moonpark.now() + LINGER)
   while conn:read() do end
 end
 
--- Where it is known how much of a value is still missing, all of that is read at once.
+-- If the length of what is missing of a value is known, reads all of it at once.
 local function read_more(conn, missing)
   if missing > 0 then return conn:read_exactly(missing) end
   return conn:read()

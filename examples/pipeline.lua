@@ -1,15 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- pipeline.lua - a program as a server: every connection has one of its own, reads what that writes, and feeds it.
+-- pipeline.lua - a program as a server: each connection gets a process of its own, as its input and its output.
 --
 --   luajit examples/pipeline.lua 127.0.0.1:7003 -- tr a-z A-Z      or: moonpark examples/pipeline.lua ...
 --
 -- Then, in another terminal: nc 127.0.0.1 7003, and type; or: nc -N 127.0.0.1 7003 < /etc/passwd
 --
--- Two tasks move the bytes of a connection, one in each direction. An end is passed on in both: when the client has
--- no more to say, the program reads the end of its input (so sort begins to write); when the program has no
--- more to say, the client reads the end. The scope around both ends the program, whatever else went wrong, and with
--- it what it has started: it has a process group of its own. That a client has left without a word is seen when it
--- is written to.
+-- Two tasks move the bytes of a connection, one in each direction, and pass on its end: when the client ends its
+-- stream, the program reads the end of its input (so sort begins to write); when the program ends its output, the
+-- client reads the end. The scope around both ends the program, whatever goes wrong, and the processes that it has
+-- started: it has a process group of its own. A client that vanished is noticed at the next write to it.
 
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
@@ -17,13 +16,13 @@ local process = require "moonpark.process"
 
 local USAGE = [==[
 usage: pipeline.lua [address] [-- program [argument ...]]      filters each connection through a program of its own
-address: host:port or unix:/path; 127.0.0.1:7003 where none is given; port 0 picks a free one
-program: looked up in PATH; cat where none is given]==]
+address: host:port or unix:/path; 127.0.0.1:7003 by default; port 0 picks a free one
+program: looked up in PATH; cat by default]==]
 
-local GRACE = 1  -- seconds that a program has to end once it was asked to
-local LINGER = 1 -- seconds for a client to take the last bytes
+local GRACE = 1  -- seconds between TERM and KILL
+local LINGER = 1 -- seconds for a client to read the last bytes
 
--- -> "eof", or why it ended before
+-- -> "eof", or why it ended earlier
 local function pump(from, to)
   while true do
     local data, err = from:read()
@@ -34,21 +33,21 @@ local function pump(from, to)
   end
 end
 
--- "broken pipe": it does not want it all, as head does not.
+-- "broken pipe": the program does not read all of its input; head, for example, does not.
 local function feed(scope, conn, child)
   local why = pump(conn, child.stdin)
   child.stdin:close()
   if why ~= "eof" and why ~= "broken pipe" then scope:cancel() end
 end
 
--- Closing while bytes are still to be read would take the last ones away from the client.
+-- Closing while the client's bytes are unread would reset the connection, and our last bytes could be lost.
 local function hang_up(conn)
   conn:close_write()
   conn:set_read_deadline(moonpark.now() + LINGER)
   while conn:read() do end
 end
 
--- -> why the program's output ended: "eof", or that the client takes no more
+-- -> why the output ended: "eof", or the error of writing to the client
 local function filter(conn, argv)
   return moonpark.scope(function(scope)
     local child, err = process.spawn(argv, { stdin = "pipe", stdout = "pipe", group = true, grace = GRACE })

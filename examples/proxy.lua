@@ -6,8 +6,8 @@
 -- For example, with examples/echo.lua running: proxy.lua 127.0.0.1:7003 127.0.0.1:7000, and then
 -- nc 127.0.0.1 7003. Both may be TCP or unix sockets.
 --
--- The end of one side is passed on as a half-close: what the other still has to say comes through. Where one
--- side breaks, both connections are closed. A slow reader slows its sender down, and nobody else.
+-- The end of one side is passed on as a half-close, so what the other side still sends comes through. If one
+-- side fails, both connections are closed. A slow reader slows down its own sender only.
 
 local moonpark = require "moonpark"
 local net = require "moonpark.net"

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- reverse-proxy.lua - an HTTP server in front of another one: it streams both ways, and keeps its connections.
+-- reverse-proxy.lua - an HTTP server in front of another: streams both ways, and reuses its connections to the target.
 --
 --   luajit examples/reverse-proxy.lua LISTEN TARGET      or: moonpark examples/reverse-proxy.lua LISTEN TARGET
 --
 -- For example, with examples/hello.lua running: reverse-proxy.lua 127.0.0.1:8081 http://127.0.0.1:8080, and then
--- curl http://127.0.0.1:8081/hello/you. WebSockets pass too. Where the target does not answer, the client
+-- curl http://127.0.0.1:8081/hello/you. WebSockets pass too. If the target does not answer, the client
 -- gets 502 or 504.
 
 local moonpark = require "moonpark"
@@ -25,7 +25,7 @@ end
 local function main(address, target)
   local fine, wrong = net.check_address(address)
   if not fine then refuse(wrong) end
-  -- a wrong target raises: here it is the user's mistake
+  -- a malformed target raises, but here it is the user's mistake, not the script's
   local made, proxy = pcall(http.proxy, target, { on_error = log })
   if not made then refuse((proxy:gsub("^.-http%.proxy: ", ""))) end
   local server, err = http.server(proxy, { address = address, on_error = log })

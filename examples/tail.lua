@@ -5,27 +5,27 @@
 --
 -- Then, in two other terminals: nc 127.0.0.1 7003, and for example: date >> file
 --
--- One task follows the file and keeps its last lines. It watches the directory, not the file: so it sees when the file
--- is renamed and another one takes its name, as log rotation does. Each client has a task, which sends what has come
--- since it looked last and then waits on `news`. A client that is slow misses nothing as long as it is not KEPT lines
--- behind; then it is told how many it missed, and nobody else notices.
+-- One task follows the file and keeps its last lines. It watches the directory, not the file, so it notices when the
+-- file is renamed and another takes its name, as in log rotation. Each client has a task, which sends what is new since
+-- it last looked, and then waits on `news`. A slow client misses nothing until it is KEPT lines behind; then it gets a
+-- line that says how many it missed. Other clients are not affected.
 
 local moonpark = require "moonpark"
 local fs, net = moonpark.fs, moonpark.net
 
 local USAGE = [[
 usage: tail.lua [-n LINES] file [address]      the end of a file for every client, and what is added to it
-file: may be made later, cut short, replaced or renamed; the one that has the name is followed
-address: host:port or unix:/path; 127.0.0.1:7003 where none is given; port 0 picks a free one
--n LINES: how many of the last lines a new client gets first; 10]]
+file: need not exist yet; may be cut short, replaced or renamed: whichever file has the name is followed
+address: host:port or unix:/path; 127.0.0.1:7003 by default; port 0 picks a free one
+-n LINES: how many of the last lines a new client gets first; 10 by default]]
 
 local KEPT = 10000         -- lines for slow clients
 local PIECE = 65536        -- bytes read at once
-local LONGEST_LINE = 65536 -- bytes; what is longer is cut into several
-local BACKLOG = 1048576    -- bytes before the end in which the first lines are looked for
+local LONGEST_LINE = 65536 -- bytes; longer lines are split
+local BACKLOG = 1048576    -- bytes at the end of the file that are read at the start
 
 local lines, first, last = {}, 1, 0 -- lines[first .. last] are kept
-local news = moonpark.event()       -- set, and replaced, when lines have come
+local news = moonpark.event()       -- set and replaced when lines come
 
 local function tell(line)
   last = last + 1
@@ -45,7 +45,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- the file
 
-local followed = {} -- file =, inode =, position =, rest = what stands behind the last line end
+local followed = {} -- file =, inode =, position =, rest = the bytes after the last line end
 
 -- Keeps every whole line of the bytes.
 local function cut(bytes)
@@ -64,13 +64,13 @@ end
 
 local function read_on()
   local size = followed.file:size()
-  if size and size < followed.position then -- it was cut short: from its start
+  if size and size < followed.position then -- it was cut short: begin at its start
     followed.position, followed.rest = 0, ""
   end
   local data = followed.file:read_at(followed.position, PIECE)
   while data do
     cut(data)
-    announce() -- clients have their turn during the next read
+    announce() -- clients run during the next read
     followed.position = followed.position + #data
     data = followed.file:read_at(followed.position, PIECE)
   end
@@ -87,7 +87,7 @@ local function let_go()
   followed = {}
 end
 
--- The file that has the name now. Asked twice: it may be renamed while it is opened. -> file, inode | nil
+-- Opens the file that has the name now; checks twice, because it may be renamed meanwhile. -> file, inode | nil
 local function open_current(path)
   while true do
     local before, file = fs.stat(path), fs.open(path)
@@ -98,7 +98,7 @@ local function open_current(path)
   end
 end
 
--- Goes over to the file that has the name now, if that is another.
+-- Switches to the file that has the name now, if that is another one, and reads on.
 local function look(path)
   local st = fs.stat(path)
   if followed.file and (not st or st.inode ~= followed.inode) then let_go() end
@@ -109,7 +109,7 @@ local function look(path)
   if followed.file then read_on() end
 end
 
--- Of a file that is there at the start only the end counts; the first of its lines may be half a line.
+-- Of a file that exists at the start only the end is read; its first line may be incomplete, and is dropped then.
 local function begin(path)
   local file, inode = open_current(path)
   if not file then return end
@@ -132,7 +132,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- the clients
 
--- Sends lines from `at` on, as many as one write may take. -> the next, or nil where the client is gone
+-- Sends lines from `at` on, at most 1000 at once. -> the number of the next line, or nil if the client is gone
 local function send(conn, at)
   if at < first then
     if not conn:write(("[%d lines missed]\n"):format(first - at)) then return nil end
@@ -145,7 +145,7 @@ end
 local function write_lines(conn, wanted)
   local at = math.max(first, last - wanted + 1)
   while at do
-    local coming = news -- taken before looking: what comes from now on sets this one
+    local coming = news -- taken before the lines are looked at: a later one sets this event
     if at <= last then
       at = send(conn, at)
     elseif not coming:wait() then
@@ -155,7 +155,7 @@ local function write_lines(conn, wanted)
   conn:close()
 end
 
--- A client has nothing to say; when it closes its side it is done.
+-- What a client sends is ignored; when it ends its stream, its connection is closed.
 local function serve(conn, wanted)
   moonpark.scope(function(scope)
     local writer = scope:go(write_lines, conn, wanted)

@@ -1,22 +1,22 @@
 -- SPDX-License-Identifier: MIT
--- udp-time.lua - tells the time to whoever asks by a datagram.
+-- udp-time.lua - answers datagrams with the time.
 --
 --   luajit examples/udp-time.lua [address]      or: moonpark examples/udp-time.lua [address]
 --
 -- Then, in another terminal: echo | nc -u -w1 127.0.0.1 7037
 --
--- A line is asked by a newline and answered by a line: the date and time of day, as RFC 867 leaves it open. A datagram
--- of nothing is the question of RFC 868 and answered by four bytes: the seconds since 1900, the highest byte first.
--- Anything else is not answered: two such servers would else keep each other busy for ever with one forged datagram.
+-- A newline is answered by a line with the date and time of day (RFC 867, which leaves the format open). An empty
+-- datagram is answered by four bytes (RFC 868): the seconds since 1900, the highest byte first. Anything else is not
+-- answered; otherwise one forged datagram would keep two such servers busy with each other for ever.
 
 local bit = require "bit"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 
 local USAGE = [[
-usage: udp-time.lua [address]      tells the time to whoever asks by a datagram
-address: udp:host:port or unixgram:/path; udp:127.0.0.1:7037 where none is given; port 0 picks a free one
-questions: a newline is answered by a line of text, a datagram of nothing by the four bytes of RFC 868]]
+usage: udp-time.lua [address]      answers datagrams with the time
+address: udp:host:port or unixgram:/path; udp:127.0.0.1:7037 by default; port 0 picks a free one
+a newline is answered by a line of text, an empty datagram by the four bytes of RFC 868]]
 
 local SINCE_1900 = 2208988800 -- seconds from 1900 to 1970, RFC 868
 
@@ -30,7 +30,7 @@ local function as_text(now) return os.date("!%Y-%m-%dT%H:%M:%SZ\n", now) end
 
 local answers = { [""] = as_number, ["\n"] = as_text, ["\r\n"] = as_text }
 
--- One datagram that cannot be answered (a unix sender without a name) is no reason to stop.
+-- A datagram that cannot be answered (its sender is a unix socket without a name) does not stop the server.
 local function serve(socket)
   while true do
     local question, from = socket:recv_from()

@@ -1,27 +1,27 @@
 -- SPDX-License-Identifier: MIT
--- upload.lua - takes files from browsers and curl, and streams them into a folder.
+-- upload.lua - accepts files from browsers and curl, and streams them into a folder.
 --
 --   luajit examples/upload.lua folder [address]      or: moonpark examples/upload.lua folder [address]
 --
 -- Then open http://127.0.0.1:8080/ or, in another terminal: curl -F file=@photo.jpg http://127.0.0.1:8080/
 --
--- A file goes to the disk as it comes: however large, hardly any memory is taken. While it comes its name begins with
--- a dot; when it is complete it gets its own, or one beside it where that is taken. Names are made harmless: what a
--- client calls a file says nothing about where it may lie. Each file has its lines in the output.
+-- A file is written to the disk as it comes, so even a large one needs hardly any memory. Until it is complete, its
+-- name begins with a dot; then it gets its own name, or one with a number if that is taken. A client's name cannot lead
+-- out of the folder: unusual characters in it are replaced. The program prints the progress of each file.
 
 local moonpark = require "moonpark"
 local http = require "moonpark.http"
 local fs, net = moonpark.fs, moonpark.net
 
 local USAGE = [[
-usage: upload.lua folder [address]      takes files by HTTP, as a form in the browser or curl -F sends them
-folder: must be there; a file that is there already is never replaced
-address: host:port or unix:/path; 127.0.0.1:8080 where none is given; port 0 picks a free one]]
+usage: upload.lua folder [address]      accepts files over HTTP, as an HTML form or curl -F sends them
+folder: must exist; existing files are never replaced
+address: host:port or unix:/path; 127.0.0.1:8080 by default; port 0 picks a free one]]
 
 local MOST_FILES = 16             -- of one request
 local LARGEST_FILE = 1073741824   -- bytes
 local TELL_AFTER = 16777216       -- bytes between two lines on the progress of a file
-local GRACE = 30                  -- seconds for uploads that run when the server is stopped
+local GRACE = 30                  -- seconds that running uploads get when the server is stopped
 
 local PAGE = [[
 <!doctype html>
@@ -37,7 +37,7 @@ local function say(...)
   io.stdout:flush()
 end
 
--- A name of plain characters that hides nothing.
+-- The name with plain characters only, and without a dot or dash at its start.
 local function harmless(name)
   name = name:gsub("[^%w%-._]", "_"):gsub("^[.%-]+", ""):sub(-100)
   return name ~= "" and name or "file"
@@ -50,18 +50,18 @@ local function partial_path(folder)
   return ("%s/.part-%d-%d"):format(folder, moonpark.time() * 1000, last)
 end
 
--- The name with a number in front of its ending: photo-2.jpg.
+-- The name with a number before its extension: photo-2.jpg.
 local function numbered(name, n)
   if n == 1 then return name end
   local stem, ending = name:match("^(.+)(%.[^.]*)$")
   return ("%s-%d%s"):format(stem or name, n, ending or "")
 end
 
--- Gives a complete file its name; of two requests that want the same one, one gets the next. -> name | nil, err
+-- Gives a complete file its name, or the next free one with a number. -> name | nil, err
 local function place(folder, partial, name)
   for n = 1, 1000 do
     local free = numbered(name, n)
-    local mark, err = fs.open(folder .. "/" .. free, "wx") -- the name is ours now
+    local mark, err = fs.open(folder .. "/" .. free, "wx") -- reserves the name
     if mark then
       mark:close()
       local ok
@@ -101,7 +101,7 @@ local function take(folder, part)
   return { name = placed, bytes = bytes }
 end
 
--- Fields that are no files are passed over. What was complete before a failure stays.
+-- Ignores fields that are not files. Files that were complete before a failure stay.
 local function upload(folder)
   return function(req, res)
     local taken = {}
@@ -116,7 +116,7 @@ local function upload(folder)
       end
     end
     if req.body_error then return res:refuse(req.body_error) end
-    if #taken == 0 then return res:fail(422, "there is no file in it") end
+    if #taken == 0 then return res:fail(422, "the form has no file") end
     res.status = 201
     return res:json_list(taken)
   end

@@ -17,7 +17,7 @@ local started = moonpark.now()
 local stats = { clients = 0, commands = 0 }
 local settings = { appendonly = "no", databases = "1", maxmemory = "0", save = "" } -- CONFIG GET
 
---- Counters for INFO; whoever serves clients keeps `clients`.
+--- Counters for INFO; kv.lua counts `clients`.
 M.stats = stats
 
 local commands = {} -- [NAME] = {name =, arity =, run = function(answers, args, count)}
@@ -55,7 +55,7 @@ define("MSET", -3, function(answers, args, count)
   answers:put "+OK\r\n"
 end)
 
--- The options behind SET key value: a table; nil where they make no sense.
+-- The options after SET key value: a table; nil if they are invalid.
 local function set_options(args, count)
   local options, i = {}, 4
   while i <= count do

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- dnswire.lua - DNS messages (RFC 1035, 4.1) as far as a cache needs them: where the question ends, which times to
--- live there are and where they stand. Reads bytes of anybody: what is no message gives nil.
+-- dnswire.lua - DNS messages (RFC 1035, 4.1) as far as a cache needs them: where the question ends, and the times to
+-- live with their places. Reads untrusted bytes: for anything that is not a message it returns nil.
 
 local M = {}
 
@@ -15,7 +15,7 @@ local function put32(n) return put16(math.floor(n / 65536)) .. put16(n % 65536) 
 
 M.u16, M.put16 = u16, put16
 
--- Where the name at `at` ends, nil where the message does first. A pointer is its last part (4.1.4).
+-- Where the name at `at` ends; nil if the message ends first. A pointer is the last part of a name (4.1.4).
 local function skip_name(bytes, at)
   while true do
     local length = bytes:byte(at)
@@ -27,7 +27,7 @@ local function skip_name(bytes, at)
   end
 end
 
--- A record: its type, where its time to live stands, its data, and where the next one begins.
+-- A record: its type, its time to live and the place of that, its data, and where the next record begins.
 local function record(bytes, at)
   local fixed = skip_name(bytes, at)
   if not fixed or fixed + 9 > #bytes then return nil end
@@ -37,13 +37,13 @@ local function record(bytes, at)
   return { type = u16(bytes, fixed), ttl_at = ttl_at, ttl = u32(bytes, ttl_at), data = data, next = data + length }
 end
 
--- A zone's own word on how long it is certain that there is nothing (RFC 2308, 5): the last field of its SOA.
+-- How long a negative answer may be kept (RFC 2308, 5): the last field of the zone's SOA, at most its time to live.
 local function negative_ttl(bytes, rr)
   if rr.next - rr.data < 22 then return 0 end
   return math.min(rr.ttl, u32(bytes, rr.next - 4))
 end
 
--- Walks over all records: message.ttls, .ttl (the shortest of the answers), .negative, .opt.
+-- Goes through all records and sets message.ttls, .ttl (the shortest of the answers), .negative, .opt, .signed.
 local function read_records(message, bytes, at)
   local answers, authorities = u16(bytes, 7), u16(bytes, 9)
   for i = 1, answers + authorities + u16(bytes, 11) do
@@ -62,7 +62,7 @@ local function read_records(message, bytes, at)
   return message
 end
 
---- Reads a message. nil where it is none, or not one with a single question.
+--- Reads a message. Returns nil if it is malformed, or does not have exactly one question.
 ---@param bytes string
 ---@return table|nil message id, response, opcode, truncated, flags, rcode, question, question_end, answers, ttls, ttl,
 ---negative, opt, signed
@@ -80,13 +80,13 @@ function M.read(bytes)
   return read_records(message, bytes, name_end + 4)
 end
 
---- What is asked, the same for every way of writing it.
+--- What is asked, the same for every spelling of the name.
 function M.key(message)
   return message.recursion .. message.checking_disabled .. message.question:sub(1, -5):lower()
     .. message.question:sub(-4)
 end
 
---- The query alone, without what its sender may have added to it.
+--- The bare query, without what its sender may have added.
 function M.plain_query(message, id)
   return id .. string.char(message.recursion, message.checking_disabled * 16) .. "\0\1\0\0\0\0\0\0" .. message.question
 end

@@ -16,7 +16,7 @@ local function any_byte()
   return set
 end
 
--- The set that begins behind a "[": the set, and where it ends. One that is not closed ends with the pattern.
+-- The set that begins after a "[", and where it ends. A set that is not closed ends with the pattern.
 local function read_set(pattern, at)
   local set, inverted = {}, byte(pattern, at) == byte("^")
   if inverted then at = at + 1 end
@@ -64,7 +64,7 @@ end
 
 local function matches(tokens, text)
   local token, at = 1, 1
-  local star, resume -- the last star, and where the text behind it was tried
+  local star, resume -- the last star, and where in the text what follows it was tried
   while at <= #text do
     local set = tokens[token]
     if set == STAR then

@@ -2,7 +2,7 @@
 -- integer.lua - 64-bit integers, as Redis counts.
 --
 -- Lua's numbers are doubles, exact and written in full up to 14 digits: enough for nearly every
--- counter, and fast. Longer ones go the slow way, through int64_t, and are kept as text.
+-- counter, and fast. Longer ones take the slow path, through int64_t, and are kept as text.
 
 local ffi = require "ffi"
 
@@ -38,7 +38,7 @@ function M.parse(text)
   return parse_long(text)
 end
 
---- Their sum; nil where it does not fit into 64 bits.
+--- Their sum; nil if it does not fit into 64 bits.
 ---@param a number|ffi.cdata*
 ---@param b number|ffi.cdata*
 ---@return number|string|nil # a number up to 14 digits, text from there on

@@ -2,7 +2,7 @@
 -- resp.lua - Redis' protocol: received bytes to requests, answers to bytes to send.
 --
 -- A request is an array of strings, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", or one line of words, "GET k\r\n".
--- A reader keeps what has come of an unfinished request, at most LONGEST_REQUEST bytes, and goes on
+-- A reader keeps what has come of an incomplete request, at most LONGEST_REQUEST bytes, and continues
 -- where it stopped. Answers are collected as pieces and sent with one write.
 
 local byte, find, sub, concat = string.byte, string.find, string.sub, table.concat
@@ -14,13 +14,13 @@ local LONGEST_BULK = 512 * 1024 * 1024
 local LONGEST_REQUEST = LONGEST_BULK + 1024 * 1024
 local MOST_WORDS = 1024 * 1024
 local LONGEST_LINE = 64 * 1024
-local MOST_KEPT = 64 * 1024 -- bytes that an idle connection's tables may hold on to
+local MOST_KEPT = 64 * 1024 -- bytes that the tables of an idle connection may keep
 
 ---------------------------------------------------------------------------------------------------
 -- lines
 
--- The number of the header line at `at` ("*12\r\n", "$5\r\n"), and where the line ends. nil where that is
--- no number; false where the line has not come to its end.
+-- The number in the header line at `at` ("*12\r\n", "$5\r\n"), and where the line ends. nil if it is not
+-- a number; false if the line is incomplete.
 local function long_number(bytes, at)
   local last = find(bytes, "\r", at, true)
   if not last or last == #bytes then return false end
@@ -29,7 +29,7 @@ local function long_number(bytes, at)
   return tonumber(digits), last + 1
 end
 
--- Nearly every number has one digit or two.
+-- Nearly every number has one or two digits.
 local function number(bytes, at)
   local first, second, third = byte(bytes, at + 1), byte(bytes, at + 2), byte(bytes, at + 3)
   if third == LF and second == CR and first >= ZERO and first <= NINE then
@@ -43,7 +43,7 @@ end
 
 local escapes = { n = "\n", r = "\r", t = "\t", b = "\b", a = "\a" }
 
--- The quoted word that begins at `at`, and where its closing quote is; nil where there is none.
+-- The quoted word that begins at `at`, and where its closing quote is; nil if there is none.
 local function quoted(line, at)
   local quote, pieces = sub(line, at, at), {}
   at = at + 1
@@ -62,8 +62,8 @@ local function quoted(line, at)
   end
 end
 
--- The words of a line, as a person types them: get "my key". nil where a quote is not closed, or closed
--- in the middle of a word.
+-- The words of a line, as a person types them: get "my key". nil if a quote is not closed, or closed in
+-- the middle of a word.
 local function words(line)
   local list, at = {}, find(line, "%S")
   while at do
@@ -93,10 +93,10 @@ Reader.__index = Reader
 
 function M.reader()
   return setmetatable({
-    bytes = "", at = 1, -- what was received, and the first byte of it that was not used yet
-    args = {},          -- of the request that is being read; the table is used again for the next one
+    bytes = "", at = 1, -- what was received, and its first byte that is not used yet
+    args = {},          -- of the request that is being read; the table is reused for the next one
     count = 0,          -- how many of them have come
-    want = 0,           -- how many it will be; 0: between two requests
+    want = 0,           -- how many there will be; 0: between two requests
     length = -1,        -- of the argument that is being read; -1: its header is still to come
     size = 0,           -- bytes in the arguments so far
     missing = 0,
@@ -113,7 +113,7 @@ function Reader:feed(bytes)
   self.at, self.missing = 1, 0
 end
 
--- What next() returns for a header line that is wrong (value is not false) or not complete.
+-- What next() returns for a header line that is malformed (value is not false) or incomplete.
 local function bad_header(self, at, value, wrong, too_long)
   if value ~= false then return nil, wrong end
   if #self.bytes - at >= LONGEST_LINE then return nil, too_long end
@@ -147,7 +147,7 @@ local function open(self, at)
   return true
 end
 
--- All bytes are used: it may be long until the next ones come.
+-- All bytes are used, and it may be long until more come.
 local function let_go(self)
   self.bytes, self.at = "", 1
   if self.size > MOST_KEPT or self.count > MOST_KEPT / 16 then self.args, self.count, self.size = {}, 0, 0 end
@@ -222,7 +222,7 @@ function Answers:status(text) put(self, "+" .. text .. "\r\n") end
 
 function Answers:error(text) put(self, "-ERR " .. text:gsub("[\r\n]", " ") .. "\r\n") end
 
---- A number, or the text of one. As pieces: no string is made that would be garbage at once.
+--- A number, or the text of one. Added as pieces, so that no string is made that would be garbage at once.
 function Answers:integer(n)
   local pieces, last = self.pieces, self.n
   pieces[last + 1] = ":"
@@ -246,7 +246,7 @@ function Answers:bulk(value)
   self.size = self.size + length + 8
 end
 
---- Writes everything: with one write as long as it is not very much, else without copying it.
+--- Writes everything: joined into one write if it is not too much, otherwise without copying it.
 ---@param conn moonpark.connection
 ---@return integer|nil
 ---@return string? err

@@ -1,22 +1,21 @@
 -- SPDX-License-Identifier: MIT
 -- store.lua - values under keys, which may expire.
 --
--- A value is a string, or a number where it is a counter: so that counting makes no strings.
--- Expired keys go in two ways: whoever asks for one finds nothing and removes it; and sweep() removes
--- those that nobody asks for. The clock is handed in (tick), so that a whole batch of commands sees
--- one moment and no command asks for the time.
+-- A value is a string, or a number if it is a counter, so that counting makes no strings. An expired key
+-- is removed when a command looks for it; sweep() removes those that no command looks for. The time is
+-- passed in (tick), so that a whole batch of commands sees one moment and no command asks for the time.
 
 local floor = math.floor
 
 local M = {}
 
-local TICKS = 10 -- a second is swept in so many parts
+local TICKS = 10 -- parts in which a second is swept
 
 local values    -- [key] = string or number
 local deadlines -- [key] = seconds, for keys that expire
-local due       -- [tick] = {[key] = true}: whose deadline lies in that tick
+local due       -- [tick] = {[key] = true}: keys whose deadline is in that tick
 local due_count -- [tick] = how many
-local count     -- of keys, expired ones that nobody has noticed included
+local count     -- of keys, including expired ones that are not removed yet
 local expiring  -- how many of them have a deadline
 local now = 0
 local swept = 0 -- the last tick that was swept
@@ -29,7 +28,7 @@ end
 
 M.clear()
 
---- Says what time it is, in seconds. The clock never goes back.
+--- Sets the time, in seconds. It never goes back.
 function M.tick(seconds) now = seconds end
 
 local function set_deadline(key, at)
@@ -67,34 +66,34 @@ function M.get(key)
   return values[key]
 end
 
---- Sets a key for good.
+--- Sets a key that does not expire.
 function M.set(key, value)
   if deadlines[key] then forget_deadline(key) end
   if values[key] == nil then count = count + 1 end
   values[key] = value
 end
 
---- Sets a new value; the key goes on to expire when it did.
+--- Sets a new value; the key still expires when it would have.
 function M.replace(key, value)
   if M.get(key) == nil then return M.set(key, value) end
   values[key] = value
 end
 
---- Removes a key. Was it there?
+--- Removes a key. Returns whether it was there.
 function M.delete(key)
   if M.get(key) == nil then return false end
   remove(key)
   return true
 end
 
---- Lets a key that exists expire in so many seconds.
+--- Lets a key that exists expire after a number of seconds.
 function M.expire(key, seconds)
   if seconds <= 0 then return remove(key) end
   forget_deadline(key)
   set_deadline(key, now + seconds)
 end
 
---- Seconds a key has left; nil where it does not expire.
+--- The seconds that a key has left; nil if it does not expire.
 function M.time_left(key)
   local at = deadlines[key]
   return at and at - now

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- memo.lua - what a function has made of texts, as a table that fills itself: for what clients and scripts say again
--- and again. What a client sends may be anything, so neither many texts nor long ones are kept.
+-- memo.lua - a cache of a function of a string, as a table that fills itself: for strings that clients and scripts
+-- repeat. Clients may send anything, so the cache is small, and long strings are not kept.
 
 local M = {}
 
 local MOST, LONGEST = 256, 256 -- texts; bytes
 
---- memo[text] is make(text), which is called once for each text as long as that is remembered.
+--- memo[text] is make(text), which is not called again for a text while its result is kept.
 ---@generic T
 ---@param make fun(text: string): T never nil
 ---@return table<string, T>

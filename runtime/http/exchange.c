@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* exchange.c - short bodies are copied into `out` behind their head, long ones are written from where they are.
+/* exchange.c - short bodies are copied into `out` after their head; long ones are written from where they are.
  *
- * A write that has ended in the middle leaves a gap: nothing may follow it. */
+ * A write that ended in the middle leaves a gap: nothing may follow it. */
 #include "http/exchange.h"
 
 #include "base/errors.h"
@@ -104,7 +104,7 @@ bool exchange_is_short(const struct http_exchange *x)
 static int begin_read(struct http_exchange *x, struct task *t, size_t most)
 {
     *OPERATION(t, struct http_reading) = (struct http_reading){.exchange = x, .limit = most};
-    if (x->body.failure) /* nor does it count that the client has left meanwhile */
+    if (x->body.failure) /* it counts even if the client has left meanwhile */
         return x->body.failure;
     int r = x->body.over ? 0 : http_interim_continue(x);
     return r < 0 ? r : EXCHANGE_WAITS;
@@ -112,14 +112,14 @@ static int begin_read(struct http_exchange *x, struct task *t, size_t most)
 
 int exchange_read(struct http_exchange *x, struct task *t, size_t most)
 {
-    if (exchange_is_read(x)) /* no wait: it is so for a client that has left, too */
+    if (exchange_is_read(x)) /* without a wait, so also after the client has left */
         return ERR_EOF;
     return begin_read(x, t, most);
 }
 
 int exchange_read_whole(struct http_exchange *x, struct task *t, size_t most) { return begin_read(x, t, most); }
 
-/* Is x still on the connection that the operation was on? A task that a handler has left behind may come too late. */
+/* Is x still on the connection that the operation was on? A task that a handler left behind may be too late. */
 static bool is_on(const struct http_exchange *x, const struct task *t)
 {
     return x->conn && &x->conn->c == t->wait.object && !x->conn->c.closed;
@@ -146,9 +146,9 @@ int exchange_begin(struct http_exchange *x, int status, int64_t length, const ch
     if (type && !h1_parse_is_value(type, n))
         return EXCHANGE_BAD_VALUE;
     if (x->server->closing || !exchange_is_short(x))
-        x->peer.keep_alive = false; /* nobody will read what is left of the body */
+        x->peer.keep_alive = false; /* the rest of the body will not be read */
     int r = x->wire->begin(x, status, length, dated ? NULL : http_conn_date(x->server));
-    x->framing.phase = HTTP_UNSENT; /* until nothing can fail any more */
+    x->framing.phase = HTTP_UNSENT; /* until nothing can fail */
     return r < 0 || !type ? r : x->wire->field(x, "Content-Type", 12, type, n);
 }
 
@@ -163,8 +163,8 @@ int exchange_field(struct http_exchange *x, const char *name, size_t name_length
         return EXCHANGE_NOT_YOURS;
     if (id == HTTP_CONNECTION && n == 5 && strncasecmp(value, "close", 5) == 0) {
         if (!x->framing.keep_alive)
-            return 0; /* said already */
-        x->framing.keep_alive = false; /* our own word from now on */
+            return 0; /* it is there already */
+        x->framing.keep_alive = false; /* from now on it counts as ours */
     }
     return x->wire->field(x, name, name_length, value, n);
 }
@@ -178,15 +178,15 @@ int exchange_lose_head(struct http_exchange *x, int r)
 
 /* ---- its body ---- */
 
-/* Of a write of what is in `out` and more. */
+/* The parameters of writing `out` and then a string. */
 struct writing {
     struct conn_writing writing;
     struct http_exchange *exchange;
-    const char *bytes, *after; /* a string that follows it, and what follows that */
+    const char *bytes, *after; /* the string, and what follows it */
     size_t n;                  /* bytes of the string */
 };
 
-/* How much of `out` belongs to a write: what lay there when it began. */
+/* How much of `out` belongs to a write: what was there when it began. */
 static size_t held_of(struct task *t)
 {
     const struct writing *w = OPERATION(t, struct writing);
@@ -224,7 +224,7 @@ static int write_out(struct http_exchange *x, struct task *t, const char *bytes,
     return EXCHANGE_WAITS;
 }
 
-/* op.total bytes have left: of `out` first, and then of the string behind it. */
+/* op.total bytes were sent: of `out` first, then of the string. */
 static void account(struct http_exchange *x, struct task *t, int r)
 {
     struct operation *op = &t->op;
@@ -233,7 +233,7 @@ static void account(struct http_exchange *x, struct task *t, int r)
     buf_consume(&x->out, base_min(op->total, held));
     if (r < 0)
         exchange_cut(x, r, w->n - base_min(beyond, w->n));
-    op->length = w->n = 0; /* once: the push may be called again */
+    op->length = w->n = 0; /* count only once: the push may be called again */
     w->after = "";
     if (buf_len(&x->out) > 0)
         exchange_flush_later(x); /* what was added meanwhile */
@@ -250,8 +250,8 @@ int exchange_written(struct task *t)
 
 int exchange_send(struct http_exchange *x, struct task *t) { return write_out(x, t, NULL, 0, ""); }
 
-/* n bytes of the body, or what stands before them alone, into `out`. On a failure it is as it was, and the response has
- * failed, but for HTTP_TOO_LONG. */
+/* Appends n bytes of the body to `out`, or, with `bytes` NULL, only what precedes them. On failure `out` is as it was,
+ * and the response has failed, except for HTTP_TOO_LONG. */
 static int copy(struct http_exchange *x, const char *bytes, size_t n, struct exchange_piece *piece)
 {
     size_t before = buf_len(&x->out), tail = 0;
@@ -272,7 +272,7 @@ static int copy(struct http_exchange *x, const char *bytes, size_t n, struct exc
         return r;
     }
     if (before == 0)
-        x->body_out = x->tail = 0; /* those have left */
+        x->body_out = x->tail = 0; /* those were sent */
     x->body_out += copied ? n : 0;
     x->tail = copied ? tail : x->tail + buf_len(&x->out) - before;
     return 0;
@@ -324,7 +324,7 @@ int exchange_finish(struct http_exchange *x)
 
 /* ---- a file ---- */
 
-/* Sends what is in `out` with the word that more follows, as far as that needs no waiting: -EAGAIN. */
+/* Sends `out` with the hint that more follows. -EAGAIN: the rest would have to wait. */
 static int send_ahead(struct http_exchange *x)
 {
     struct stream *s = &x->conn->c.stream;
@@ -360,7 +360,7 @@ int exchange_file(struct http_exchange *x, struct task *t, struct conn_file *f, 
     return EXCHANGE_WAITS;
 }
 
-/* What is missing the client has to see: the connection ends. */
+/* The client must notice what is missing: the connection is cut. */
 int exchange_filed(struct task *t)
 {
     struct conn *c = t->wait.object;
@@ -370,7 +370,7 @@ int exchange_filed(struct task *t)
         return 0;
     if (x)
         exchange_cut(x, r, t->op.length - t->op.total);
-    t->op.length = t->op.total; /* once: the push may be called again */
+    t->op.length = t->op.total; /* count only once: the push may be called again */
     return r;
 }
 
@@ -380,7 +380,7 @@ int exchange_flush(struct http_exchange *x)
 {
     struct conn *c = &x->conn->c;
     if (c->side[POLL_W].holder)
-        return -EBUSY; /* somebody is in the middle of it */
+        return -EBUSY; /* a task is in the middle of a write */
     while (buf_len(&x->out) > 0) {
         struct iovec iov = {.iov_base = (char *)buf_at(&x->out), .iov_len = buf_len(&x->out)};
         ssize_t sent = c->stream.ops->write(&c->stream, &iov, 1);
@@ -406,7 +406,7 @@ void exchange_push(struct http_exchange *x)
 
 /* ---- broken is broken ---- */
 
-/* Bytes of the body that lie in `out`, before what frames their end. */
+/* The bytes of the body in `out`, without what frames their end. */
 static size_t held_back(const struct http_exchange *x)
 {
     size_t n = buf_len(&x->out);

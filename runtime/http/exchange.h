@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* exchange.h - one request and its response: what a handler does with them, whatever the wire.
+/* exchange.h - one request and its response: what a handler can do with them, on any wire.
  *
  * Called by h1_exchange, http_heads, http_workers, http_server and the Lua faces.
- * An exchange is a worker's, used again for one request after another. What a handler may do, limits and refusals are
- * decided here; how it is written, and what becomes of the connection, is the wire's: one constant table for each
- * protocol (h1_exchange.c).
+ * An exchange belongs to a worker, which uses it for one request after another. What a handler may do, the limits and
+ * the refusals are decided here. How things are written, and what becomes of the connection, is decided by the wire:
+ * one constant table for each protocol (h1_exchange.c).
  *
- * A verb that may have to wait returns EXCHANGE_WAITS: then t->op is prepared, and the caller starts the operation that
- * the verb names on the exchange's connection, and says when it has ended. */
+ * A function that may have to wait returns EXCHANGE_WAITS: t->op is prepared, the caller starts the operation that the
+ * function names on the exchange's connection, and reports its end. */
 #ifndef MOONPARK_EXCHANGE_H
 #define MOONPARK_EXCHANGE_H
 
@@ -18,33 +18,33 @@ struct conn_file;
 
 /* Bytes of a body that are about to be written. */
 struct exchange_piece {
-    bool muted;         /* they are not to be written */
+    bool muted;         /* do not write them */
     const char *after;  /* what follows them on the wire, "" for nothing */
 };
 
-/* A protocol. What its functions put into `out` is whole, or they fail with -ENOMEM. */
+/* A protocol. What its functions append to `out` is complete, or they return -ENOMEM. */
 struct exchange_wire {
     const char *name;
 
-    /* The head of a response (status from 200 on; length of the body, -1: not known yet), and of one before it. */
+    /* The head of a response (status from 200 on; length of the body, -1: not known yet), or of an interim one. */
     int (*begin)(struct http_exchange *x, int status, int64_t length, const char *date);
     int (*interim)(struct http_exchange *x, int status);
     int (*field)(struct http_exchange *x, const char *name, size_t name_length, const char *value, size_t n);
     int (*end_head)(struct http_exchange *x);
 
-    /* n bytes are the next of the body: what stands before them. HTTP_TOO_LONG: more than was announced. */
+    /* n bytes of the body come next: appends what precedes them. HTTP_TOO_LONG: more than was announced. */
     int (*data)(struct http_exchange *x, size_t n, struct exchange_piece *piece);
-    /* The n bytes that were announced are the body, and all of it. */
+    /* The n bytes that were announced are the whole body. */
     void (*whole)(struct http_exchange *x, size_t n);
-    /* No more of it: what stands at its end. HTTP_TOO_SHORT. */
+    /* Ends the body: appends what marks its end. HTTP_TOO_SHORT: less than was announced. */
     int (*finish)(struct http_exchange *x);
 
-    void (*watch)(struct http_exchange *x);         /* the client's end is seen from now on, see exchange_lose */
+    void (*watch)(struct http_exchange *x);         /* from now on notices when the client leaves: exchange_lose */
     bool (*goes_on)(const struct http_exchange *x); /* may another request follow, once the body is read to its end? */
-    bool (*next)(struct http_exchange *x);          /* takes it, where it is here already */
+    bool (*next)(struct http_exchange *x);          /* takes that request, if it is here already */
     void (*release)(struct http_exchange *x);       /* the connection goes on without x, or ends */
-    void (*sever)(struct http_exchange *x);         /* ends it at once */
-    void (*hijack)(struct http_exchange *x, struct conn *to); /* gives it away */
+    void (*sever)(struct http_exchange *x);         /* ends the connection at once */
+    void (*hijack)(struct http_exchange *x, struct conn *to); /* gives the connection away */
 };
 
 struct http_exchange {
@@ -52,47 +52,47 @@ struct http_exchange {
     struct http_conn *conn; /* NULL between requests */
     struct http_server *server;
     struct scope *scope;    /* the worker's: cancelled when the client goes away; NULL once the worker has ended */
-    struct late late;       /* sends what lies in `out` while the worker waits for something else */
-    struct waiter waiter;   /* among the server's idle workers */
+    struct late late;       /* flushes `out` while the worker waits for something else */
+    struct waiter waiter;   /* in the server's list of idle workers */
     uint64_t serial;        /* of the request: a handle with another one is stale */
-    struct buf bytes;       /* the head's */
-    struct buf trailer;     /* its trailer section's, where there is one */
+    struct buf bytes;       /* of the head */
+    struct buf trailer;     /* bytes of the trailer section, if there is one */
     struct http_head head;  /* spans of bytes */
     struct http_peer peer;
     struct http_body body;
     struct http_out framing;
     struct buf out;         /* written, but not sent yet */
-    size_t before;          /* bytes of `out` when the head of the response was begun */
-    size_t body_out;        /* bytes of the body that come last in `out`, but for what frames them */
-    size_t tail;            /* which is that much */
-    uint64_t limit;         /* bytes of the body that are taken */
+    size_t before;          /* bytes in `out` when the head of the response was begun */
+    size_t body_out;        /* bytes of the body that come last in `out`, except for what frames their end */
+    size_t tail;            /* the length of that */
+    uint64_t limit;         /* the most bytes of the body that are accepted */
     bool measured;          /* the response's length was announced */
     bool continued;         /* 100 Continue was sent, or is not wanted */
-    bool relayed;           /* or is another server's to send, which was asked in its place */
+    bool relayed;           /* 100 Continue is left to the server to which the request is forwarded */
     bool gone;              /* the client has left */
     bool returned;          /* its handler has returned */
-    bool overdue;           /* the request's time was up before it had */
-    bool curtailed;         /* and a wait of the handler's was refused for that: its response may lack something */
-    bool spoilt;            /* its body is malformed, cut off or too slow, or its trailer section too long */
-    bool discarding;        /* what is left of its body is being dropped */
-    int failure;            /* why the response cannot be completed, and the connection is cut; 0: it can */
+    bool overdue;           /* the request's time was up before the handler returned */
+    bool curtailed;         /* a wait of the handler was cancelled: the response may lack something */
+    bool spoilt;            /* the body is malformed, cut off or too slow, or its trailer section too long */
+    bool discarding;        /* the rest of the body is being discarded */
+    int failure;            /* why the response cannot be completed and the connection is cut; 0: it can */
 };
 
 enum { HTTP_UNREAD_MAX = 262144 };
 enum { EXCHANGE_WAITS = 1 };
-enum { EXCHANGE_COPIED = 16384 }; /* a longer piece of a body is written from where it is */
+enum { EXCHANGE_COPIED = 16384 }; /* the longest piece of a body that is copied; longer ones are written in place */
 
 /* ---- a request ---- */
 
-/* The request whose head is in x->head, `length` bytes at `bytes`, is x's; what frames its body and what its client
- * wants is the wire's to add. 0 or -ENOMEM. */
+/* Gives x the request whose head is in x->head, and its `length` bytes at `bytes`. The wire adds what frames its body
+ * and what its client wants. Returns 0 or -ENOMEM. */
 int exchange_open(struct http_exchange *x, const struct exchange_wire *wire, struct http_conn *hc, const char *bytes,
                   size_t length);
 
-/* Takes the connection away from x: its request is over. */
+/* Takes the connection away from x, whose request is over, and returns it. */
 struct http_conn *exchange_close(struct http_exchange *x);
 
-/* The client has left: the handler's waits are cancelled. */
+/* The client has left: cancels the handler's waits. */
 void exchange_lose(struct http_exchange *x);
 
 /* Has the client left, or is the server being closed? */
@@ -101,39 +101,39 @@ bool exchange_is_gone(const struct http_exchange *x);
 /* Was the request's time up before its handler returned? */
 bool exchange_was_late(const struct http_exchange *x);
 
-/* Was a wait of the handler's refused for that, or because the client had left? */
+/* Was a wait of the handler cancelled because of that, or because the client had left? */
 bool exchange_was_curtailed(const struct http_exchange *x);
 
-/* The connection x is on is no longer the server's: its stream and what was received go to the closed conn `to`. It is
- * asked first: 0; EXCHANGE_BEGUN: a response has begun, which is no tunnel's; ERR_CLOSED; -EAGAIN: earlier answers must
- * be flushed before; -EBUSY: a task is in an operation on it; or why not. */
+/* Takes x's connection from the server: its stream and the bytes received go to the closed conn `to`. Call
+ * exchange_may_hijack first. It returns 0; EXCHANGE_BEGUN: a response has begun, and it opens no tunnel; ERR_CLOSED;
+ * -EAGAIN: flush earlier responses first; -EBUSY: a task is in an operation on the connection; or why not. */
 enum { EXCHANGE_BEGUN = 1 };
 int exchange_may_hijack(struct http_exchange *x);
 static inline void exchange_hijack(struct http_exchange *x, struct conn *to) { x->wire->hijack(x, to); }
 
 /* ---- its body ---- */
 
-/* Some of it, at most so many bytes: EXCHANGE_WAITS for http_body_some; ERR_EOF; or why not. A client that asked
- * whether it may send its body is told so. */
+/* Reads some of the body, at most `most` bytes. Returns EXCHANGE_WAITS: start http_body_some; ERR_EOF; or why not.
+ * Sends 100 Continue if the client waits for it. */
 int exchange_read(struct http_exchange *x, struct task *t, size_t most);
 
-/* All of a body whose length is known, and at most that much: EXCHANGE_WAITS for http_body_whole; or why not. */
+/* Reads all of a body whose length is known, at most `most` bytes. Returns EXCHANGE_WAITS: start http_body_whole; or
+ * why not. */
 int exchange_read_whole(struct http_exchange *x, struct task *t, size_t most);
 
-/* The operation has ended, and what it has found was handed out. */
+/* Call when the operation has ended and what it found was handed out. */
 void exchange_has_read(struct task *t);
 
-/* Was all of it handed out? */
+/* Was all of the body handed out? */
 static inline bool exchange_is_read(const struct http_exchange *x) { return x->body.over && !x->body.held; }
 
-/* Does a task wait for some of it? */
+/* Is a task reading it? */
 static inline bool exchange_is_being_read(const struct http_exchange *x) { return x->conn->c.side[POLL_R].holder; }
 
-/* Is it framed by a length that is known? */
+/* Is it framed by its length? */
 static inline bool exchange_is_whole(const struct http_exchange *x) { return x->body.framing == HTTP_BY_LENGTH; }
 
-/* Will the client send what is left of its body, and is that little enough to be read for the sake of the
- * connection? */
+/* Will the client send the rest of the body, and is that short enough to be read so that the connection can be kept? */
 bool exchange_is_short(const struct http_exchange *x);
 
 /* ---- its response ---- */
@@ -143,7 +143,7 @@ static inline enum http_phase exchange_phase(const struct http_exchange *x)
     return (enum http_phase)x->framing.phase;
 }
 
-/* The status that was sent, 0 where no response has begun; bytes of its body. */
+/* The status that was sent, 0 if no response has begun; the bytes of its body. */
 static inline int exchange_status(const struct http_exchange *x)
 {
     return exchange_phase(x) == HTTP_UNSENT ? 0 : x->framing.status;
@@ -157,16 +157,16 @@ static inline uint64_t exchange_bytes(const struct http_exchange *x)
 /* Is another task in the middle of writing it? */
 static inline bool exchange_is_busy(const struct http_exchange *x) { return x->conn->c.side[POLL_W].holder; }
 
-/* Begins its head: the length of the body, or -1 where that is not known yet; a content type, or NULL; dated: a Date is
- * among its fields. These follow, and exchange_end_head, as above. 0; EXCHANGE_BAD_VALUE; -ENOMEM. */
+/* Begins the head; exchange_field and exchange_end_head follow. length: of the body, -1 if not known yet; type: its
+ * content type, or NULL; dated: a Date is among the handler's fields. Returns 0; EXCHANGE_BAD_VALUE; -ENOMEM. */
 int exchange_begin(struct http_exchange *x, int status, int64_t length, const char *type, size_t n, bool dated);
 
-/* One of the handler's fields; value NULL: it has none that could be sent. */
+/* Adds one of the handler's fields. value NULL: it cannot be sent (EXCHANGE_BAD_VALUE). Returns 0, -ENOMEM, or: */
 enum { EXCHANGE_BAD_NAME = 1, EXCHANGE_BAD_VALUE, EXCHANGE_NOT_YOURS /* it frames the message */ };
 int exchange_field(struct http_exchange *x, const char *name, size_t name_length, const char *value, size_t n);
 
-/* 0; or r, with the head taken back, and then the response has failed: whoever does not look at the result would have
- * another answer sent in its place. */
+/* Ends the head; r: the result so far. If r is negative or this fails, takes the head back and fails the response, so
+ * that no other one is sent in its place if the result is ignored. Returns 0, or why not. */
 int exchange_lose_head(struct http_exchange *x, int r);
 static inline int exchange_end_head(struct http_exchange *x, int r)
 {
@@ -178,14 +178,16 @@ static inline int exchange_end_head(struct http_exchange *x, int r)
     return 0;
 }
 
-/* Takes the head back, for another one. */
+/* Takes the head back, so that another one can be begun. */
 static inline void exchange_drop_head(struct http_exchange *x) { x->out.end = x->out.start + x->before; }
 
-/* The body, in pieces. EXCHANGE_WAITS: for conn_write, while the bytes stay where they are; then exchange_written.
- * 0: it needs no waiting. HTTP_TOO_LONG: more than was announced, nothing is changed. -EBUSY. Or why not. */
+/* Writes a piece of the body. Returns EXCHANGE_WAITS: start conn_write, with the bytes left where they are, then call
+ * exchange_written; 0: no wait is needed; HTTP_TOO_LONG: more than was announced, and nothing has changed; -EBUSY; or
+ * why not. */
 int exchange_data(struct http_exchange *x, struct task *t, const char *bytes, size_t n);
 
-/* All of the body at once, as long as was announced, and the response's end. t: needed where it would wait. */
+/* Writes the whole body, as long as was announced, and ends the response. t: needed only if that would wait. Returns as
+ * exchange_data. */
 int exchange_whole(struct http_exchange *x, struct task *t, const char *bytes, size_t n);
 
 /* Would exchange_whole wait for the client? */
@@ -194,43 +196,44 @@ static inline bool exchange_would_wait(const struct http_exchange *x, size_t n)
     return n > EXCHANGE_COPIED && !x->peer.head;
 }
 
-/* A few bytes that are to leave together with what follows them. 0, HTTP_TOO_LONG, -ENOMEM. */
+/* Adds a few bytes of the body, to be sent together with what follows. Returns 0, HTTP_TOO_LONG, -ENOMEM. */
 int exchange_lead(struct http_exchange *x, const char *bytes, size_t n);
 
-/* `length` bytes of f, which is open, of a response whose length was announced. EXCHANGE_WAITS: for conn_sendfile; then
- * exchange_filed. 0; HTTP_TOO_LONG; -EAGAIN: what was written before must be flushed first; or why not. */
+/* Sends `length` bytes of f, which is open, in a response whose length was announced. Returns EXCHANGE_WAITS: start
+ * conn_sendfile, then call exchange_filed; 0; HTTP_TOO_LONG; -EAGAIN: flush what was written before; or why not. */
 int exchange_file(struct http_exchange *x, struct task *t, struct conn_file *f, uint64_t offset, size_t length);
 
-/* The body is over. HTTP_TOO_SHORT: less came than was announced. */
+/* Ends the body. HTTP_TOO_SHORT: less was written than was announced. */
 int exchange_finish(struct http_exchange *x);
 
-/* Sends what lies in `out`, as exchange_data. */
+/* Sends what is in `out`. Returns as exchange_data. */
 int exchange_send(struct http_exchange *x, struct task *t);
 
-/* The operation has ended: its result, 0 or why not. */
+/* Call when the operation has ended. Returns 0, or why it failed. */
 int exchange_written(struct task *t);
 int exchange_filed(struct task *t);
 
-/* What was written leaves as far as the socket takes it. 0; -EAGAIN: a task has to go on with it; or why not. */
+/* Sends as much of `out` as the socket takes now. Returns 0: all; -EAGAIN: a task has to send the rest; -EBUSY; or why
+ * not. */
 int exchange_flush(struct http_exchange *x);
 
-/* Has what lies in `out` sent, should the worker wait for something else before it is done. */
+/* Has `out` flushed if the worker waits for something else first. */
 static inline void exchange_flush_later(struct http_exchange *x) { loop_late(x->server->loop, &x->late); }
 
-/* The same now. */
+/* Does that now. */
 void exchange_push(struct http_exchange *x);
 
 /* ---- broken is broken ---- */
 
-/* The response cannot be completed, for the reason r, which every later call is told too: the first one stays. What
- * lies in `out` may still leave. */
+/* The response cannot be completed, for the reason r. Later calls return that reason too; the first one stays. What is
+ * in `out` may still be sent. */
 static inline void exchange_fail(struct http_exchange *x, int r) { x->failure = x->failure ? x->failure : r; }
 
-/* The same of a write that has ended in the middle: what lies in `out` is dropped, for it would stand behind a gap, and
- * so are `unsent` bytes of the body that were to follow it. Neither counts as sent. */
+/* The same after a write that ended in the middle: drops `out`, which would come after a gap, and the `unsent` bytes of
+ * the body that were to follow it. Neither counts as sent. */
 void exchange_cut(struct http_exchange *x, int r, size_t unsent);
 
-/* The handler gives its response up; the client is to notice. */
+/* The handler gives its response up; the client will notice. */
 void exchange_abort(struct http_exchange *x);
 
 #endif

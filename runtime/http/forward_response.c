@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* forward_response.c - heads go straight from the reader's bytes to the exchange's; what fails leaves these as they
- * were. */
+/* forward_response.c - heads go straight from the reader's bytes to the exchange's `out`, which a failure leaves as it
+ * was. */
 #include "http/forward_response.h"
 
 #include "base/errors.h"
@@ -55,13 +55,13 @@ static bool has_date(const struct http_reader *r)
     return false;
 }
 
-/* Bytes of the body where they are known: a HEAD is answered with what a GET would have. */
+/* The length of the body if it is known; for a HEAD, what a GET would have. */
 static int64_t length_of(const struct http_reader *r)
 {
     return r->head.chunked ? -1 : r->head.content_length;
 }
 
-/* One that cannot be passed on is taken back: another answer is sent in its place. */
+/* A head that cannot be passed on is taken back: another response is sent in its place. */
 static int put_head(struct http_exchange *x, const struct http_reader *r)
 {
     if (x->failure)
@@ -76,7 +76,8 @@ static int put_head(struct http_exchange *x, const struct http_reader *r)
     return e;
 }
 
-/* A small body that is here already leaves with its head, unless that is all there may be. */
+/* Appends a small body that is here already, so that it leaves with its head; drops it if it may not be sent. Returns
+ * false if the body has to be streamed. */
 static bool takes_body(struct http_exchange *x, struct http_reader *r, struct conn *c)
 {
     struct http_span data;
@@ -106,9 +107,9 @@ int forward_response(struct http_exchange *x, struct http_reader *r, struct conn
     return takes_body(x, r, c);
 }
 
-/* ---- interim ones ---- */
+/* ---- interim responses ---- */
 
-/* Can the client be told, and was it not told the same before? */
+/* Does the client understand it, and is it still of use? */
 static bool hears_interim(const struct http_exchange *x, int status)
 {
     bool told = status == 100 && x->head.expect && x->continued;
@@ -127,7 +128,7 @@ int forward_response_interim(struct http_exchange *x, const struct http_reader *
 
 /* ---- another protocol ---- */
 
-/* The protocol that a 101 names; false: none, or one that nobody asked for. */
+/* The protocol that a 101 names. ERR_MALFORMED: none, several, or one that the client did not ask for. */
 static int put_protocol(struct buf *out, const struct http_reader *r, struct http_text asked)
 {
     struct http_span one;

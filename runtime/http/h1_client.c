@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* h1_client.c - the client's side of HTTP/1. A response's head is parsed where it lies in `in`, and copied once when it
- * is complete: its spans are offsets, so they hold for the copy too. */
+/* h1_client.c - the client's side of HTTP/1. The head of a response is parsed in place, in `in`, and copied once when
+ * it is complete: its spans are offsets, so they are valid for the copy too. */
 #include "http/client_wire.h"
 
 #include "base/errors.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* h1_exchange.c - a response is what h1_frame writes into `out`; one request follows another on a connection, which the
- * exchange hands back when it has answered. */
+/* h1_exchange.c - h1_frame writes a response into `out`. Requests follow one another on a connection, which the
+ * exchange hands back when it has responded. */
 #include "http/h1_exchange.h"
 
 #include "base/errors.h"
@@ -14,8 +14,8 @@ enum { FLUSH_AT = 65536, KEPT_BUFFER = 16384 };
 
 /* ---- the client ---- */
 
-/* A hangup was reported: is it the client's end, with nothing before it? Or all of the client's, a reset for one: then
- * what is before it does not matter. */
+/* A hangup was reported. The client has left if its end is the next thing to come; or, whatever comes before, if both
+ * halves are gone, as after a reset. */
 static void note_end(struct http_exchange *x)
 {
     struct conn *c = &x->conn->c;
@@ -24,7 +24,7 @@ static void note_end(struct http_exchange *x)
         exchange_lose(x);
 }
 
-/* Where its end has come already, it is seen now. */
+/* Sees an end that has come already, too. */
 static void watch(struct http_exchange *x)
 {
     if (x->conn->c.stream.pd->hangup)
@@ -95,14 +95,14 @@ int h1_exchange_open(struct http_exchange *x, struct http_conn *hc, const char *
     return 0;
 }
 
-/* As far as the response goes. */
+/* Does not ask whether the body was read to its end. */
 static bool goes_on(const struct http_exchange *x)
 {
     return x->framing.phase == HTTP_SENT && x->framing.keep_alive && !x->gone && !x->failure && !x->server->closing &&
            !x->body.held && !x->conn->c.closed && !http_conn_in_use(x->conn);
 }
 
-/* x has no next request: its spans are of bytes that it does not hold, and who describes it must not look there. */
+/* x takes no next request: its spans are of bytes that it does not hold, and a description must not look there. */
 static bool forget_head(struct http_exchange *x)
 {
     x->head.method = x->head.target = (struct http_span){0};
@@ -118,7 +118,7 @@ static bool next(struct http_exchange *x)
         return false;
     int length = h1_parse_request(&x->head, buf_at(in), base_min(buf_len(in), most->head));
     if (length <= 0 || http_limits_refusal(most, &x->head) > 0)
-        return forget_head(x); /* the long way round: what is here is sent first, then this is looked at again */
+        return forget_head(x); /* the slow path: `out` is sent first, then these bytes are read again */
     buf_fini(&x->trailer);
     if (h1_exchange_open(x, hc, buf_at(in), (size_t)length) < 0)
         return forget_head(x);
@@ -127,7 +127,7 @@ static bool next(struct http_exchange *x)
     return true;
 }
 
-/* Where the response ends with the connection, an end that is none must not look like one. */
+/* If the response ends with the connection, an early end must not look like a whole response. */
 static void sever(struct http_exchange *x)
 {
     bool looks_whole = x->framing.phase != HTTP_UNSENT && x->framing.framing == HTTP_BY_END;
@@ -146,7 +146,7 @@ static void keep_small(struct buf *b)
 static void release(struct http_exchange *x)
 {
     if (x->failure && !x->conn->c.closed)
-        (void)exchange_flush(x); /* earlier answers */
+        (void)exchange_flush(x); /* earlier responses */
     bool answered = x->framing.phase == HTTP_SENT && !x->failure && buf_len(&x->out) == 0 && !x->conn->c.closed &&
                     !http_conn_in_use(x->conn);
     if (answered && goes_on(x) && x->body.over)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* h1_frame.c - reading: one function a framing, picked by a table. Writing: numbers by hand, because printf would
- * be dearer than everything else here. */
+/* h1_frame.c - reading: one function for each framing, picked by a table. Writing: numbers are formatted by hand,
+ * because printf would cost more than everything else here. */
 #include "http/h1_frame.h"
 
 #include "http/http_status.h"
@@ -146,8 +146,8 @@ static char *put_status_line(char *at, int status)
     return PUT(at, "\r\n");
 }
 
-/* RFC 9112 6.3, from the writer's side. RFC 9110 15.3.6: a 205 may say that it has nothing, but not have something.
- * 9.3.6: what is behind a tunnel's head is not the server's. */
+/* RFC 9112 6.3, from the writer's side. RFC 9110 15.3.6: a 205 may announce an empty body, but not have one.
+ * 9.3.6: what follows the head of a tunnel is not the server's. */
 static enum http_framing pick_framing(const struct http_peer *p, const struct http_out *o, int status, int64_t length)
 {
     if (!http_status_has_body(status) || status == 205 || o->tunnel)
@@ -254,7 +254,7 @@ int h1_finish(struct http_out *o, struct buf *out)
     return owed ? HTTP_TOO_SHORT : 0;
 }
 
-/* 405 answers CONNECT alone: the methods are those of the server as a whole. */
+/* Only a CONNECT is answered by 405 here: the methods are those of the server as a whole. */
 int h1_put_answer(struct buf *out, int status, bool to_head, const char *date)
 {
     static const char methods[] = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* h1_parse.c - one pass over the head, a line at a time. Nothing is read behind the n bytes, not even to be thrown
- * away. */
+/* h1_parse.c - one pass over the head, a line at a time. Never reads past the n bytes, not even bytes that it would
+ * ignore. */
 #include "http/h1_parse.h"
 
 #include "http/h1_scan.h"
@@ -58,7 +58,7 @@ static int take_space(struct reader *r, int otherwise)
     return 1;
 }
 
-/* RFC 9112 2.2: empty lines in front of a request are skipped. More than a few are no accident. */
+/* RFC 9112 2.2: empty lines before a request are skipped. More than a few are no accident. */
 static int skip_empty_lines(struct reader *r)
 {
     for (int i = 0; i < 4; i++) {
@@ -71,7 +71,7 @@ static int skip_empty_lines(struct reader *r)
     return r->at < r->n ? 1 : HTTP_INCOMPLETE;
 }
 
-/* "HTTP/1.x". 1 and behind it. */
+/* "HTTP/1.x". Returns 1, past it. */
 static int take_version(struct reader *r, struct http_head *h)
 {
     static const char pattern[] = "HTTP/d.d";
@@ -96,7 +96,7 @@ static int take_version(struct reader *r, struct http_head *h)
 
 /* ---- what fields mean ---- */
 
-/* Of a token: setting one bit makes capitals small, and no other byte of a token becomes a letter or '-' by it. */
+/* Of a token: setting one bit makes capitals small, and turns no other byte of a token into a letter or '-'. */
 static bool is_name(const char *token, size_t n, const char *name)
 {
     for (size_t i = 0; i < n; i++)
@@ -143,7 +143,7 @@ static bool is_port(const char *s, size_t n)
 }
 
 /* host [":" port]. Not empty: RFC 9110 4.2.1. No user information: it has no place here, and hides the host from people
- * (4.2.4). No '%' in a name: nobody needs it, and who decodes it meets another host than who does not. */
+ * (4.2.4). No '%' in a name: it is not needed, and readers that decode it see another host than those that do not. */
 static bool is_authority(const char *s, size_t n)
 {
     if (n == 0)
@@ -152,9 +152,9 @@ static bool is_authority(const char *s, size_t n)
     return at > 0 && (at == n || (s[at] == ':' && is_port(s + at + 1, n - at - 1)));
 }
 
-/* RFC 9112 3.2: one, and a valid one, is needed of HTTP/1.1. An empty one is allowed (RFC 9110 7.2): the request is for
- * whichever host is the default. Where the target has an authority, a Host that differs is ignored, as 3.2.2 demands:
- * who wants to know the host asks for the authority, never for the field. */
+/* RFC 9112 3.2: HTTP/1.1 requires exactly one, and a valid one. It may be empty (RFC 9110 7.2): the request is for
+ * whichever host is the default. If the target has an authority, a Host that differs is ignored, as 3.2.2 demands: to
+ * learn the host, ask for the authority, never for the field. */
 static int read_host(struct http_head *h, const char *value, struct http_span at)
 {
     if (h->hosts++ > 0 || (at.length > 0 && !is_authority(value, at.length)))
@@ -222,8 +222,8 @@ static int read_coding(struct http_head *h, const char *value, size_t n)
     return request && count > 1 ? HTTP_CODING : 1;
 }
 
-/* RFC 9110 7.6.1: a list of tokens, which may have empty elements. What is no token is refused: "close;x" is a close to
- * some. */
+/* RFC 9110 7.6.1: a list of tokens, which may have empty elements. What is no token is refused: some readers take
+ * "close;x" for a close. */
 static int read_connection(struct http_head *h, const char *value, size_t n)
 {
     size_t at = 0;
@@ -240,7 +240,7 @@ static int read_connection(struct http_head *h, const char *value, size_t n)
     return 1;
 }
 
-/* RFC 9110 10.1.1. HTTP/1.0 knows none of it: what it has there is ignored. */
+/* RFC 9110 10.1.1. HTTP/1.0 does not have Expect: there it is ignored. */
 static int read_expect(struct http_head *h, const char *value, size_t n)
 {
     if (h->minor == 0)
@@ -268,7 +268,7 @@ static int read_field(struct http_head *h, const char *bytes, const struct http_
 
 /* ---- fields ---- */
 
-/* One "name: value" line. 1 and behind it. */
+/* One "name: value" line. Returns 1, past it. */
 static int take_field(struct reader *r, struct http_field *f)
 {
     size_t from = r->at, to = span_of(r->bytes, r->n, from, TOKEN);
@@ -290,7 +290,7 @@ static int take_field(struct reader *r, struct http_field *f)
     return 1;
 }
 
-/* All fields and the empty line: 1 and behind it. */
+/* All fields and the empty line. Returns 1, past it. */
 static int take_fields(struct reader *r, struct http_head *h)
 {
     for (;;) {
@@ -366,7 +366,7 @@ static bool has_port(const char *s, size_t n)
     return some && at > 0 && s[at - 1] == ':';
 }
 
-/* RFC 9112 3.2. Whether a '%' has two digits behind it is asked by who decodes: not everybody does. */
+/* RFC 9112 3.2. Whether two digits follow a '%' is checked when the target is decoded, which not all readers do. */
 static int read_target(struct http_head *h, const char *bytes)
 {
     size_t from = h->target.at, to = from + h->target.length;
@@ -445,7 +445,7 @@ int h1_parse_request(struct http_head *h, const char *bytes, size_t n)
 
 /* ---- responses ---- */
 
-/* Three digits, 100 to 999 (RFC 9110 15: of those behind 599 a client sees the first digit only). */
+/* Three digits, 100 to 999 (RFC 9110 15: of those above 599 a client treats only the first digit as known). */
 static int take_status(struct reader *r, struct http_head *h)
 {
     for (int i = 0; i < 3; i++) {
@@ -459,8 +459,8 @@ static int take_status(struct reader *r, struct http_head *h)
     return 1;
 }
 
-/* RFC 9112 4 wants a space behind the status even where no reason follows. Many leave it out then, and nobody misreads
- * that. */
+/* RFC 9112 4 requires a space after the status even if no reason follows. Many servers leave it out then, which no
+ * reader misunderstands. */
 static int take_status_line(struct reader *r, struct http_head *h)
 {
     int got = take_version(r, h);
@@ -512,8 +512,8 @@ bool h1_parse_has_end(const char *bytes, size_t n, size_t searched)
 
 /* ---- trailers ---- */
 
-/* RFC 9110 6.5.1: what frames or routes a message has no place behind it. Other fields that should not be there do no
- * harm, because trailers are never mixed with the fields of the head. */
+/* RFC 9110 6.5.1: fields that frame or route a message may not come after it. Other fields that should not be there do
+ * no harm, because trailers are never mixed with the fields of the head. */
 int h1_parse_trailer(struct http_field *f, const char *bytes, size_t n, size_t *at)
 {
     struct reader r = {.bytes = bytes, .n = base_min(n, INT32_MAX), .at = *at};

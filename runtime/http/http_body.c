@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* http_body.c - a body, of a request or a response, is decoded where it lies in `in`: what a step finds is consumed
- * when it has been handed out. */
+/* http_body.c - the body of a request or a response is decoded in place, in `in`. What a step finds is consumed after
+ * it was handed out. */
 #include "http/http_body.h"
 
 #include "base/errors.h"
@@ -42,8 +42,8 @@ static int take_trailer(struct conn *c, struct http_body *b, struct buf *trailer
     return CONN_GO_ON;
 }
 
-/* A failure that is the peer's or the connection's stays: who asks again is told the same. A wait that was ended, or
- * had no memory, may be waited again, for nothing was lost. */
+/* A failure of the peer or the connection stays: later reads return it too. A wait that was ended, or had no memory,
+ * may be repeated, because nothing was lost. */
 static int remember(struct http_body *b, int r)
 {
     bool systems = r < 0 && errors_errno(r) && r != -EAGAIN && r != -ENOMEM;
@@ -62,7 +62,7 @@ static int take_some(struct conn *c, struct task *t, struct http_body *b, struct
     if (b->total > limit)
         return ERR_TOO_LONG;
     if (b->held)
-        return -ENOMEM; /* the last ones never reached anybody: the body has a hole */
+        return -ENOMEM; /* the last bytes were never handed out: the body has a gap */
     int step = h1_take(b, buf_at(&c->in), base_min(buf_len(&c->in), most), &used, &data);
     switch (step) {
     case HTTP_BYTES:
@@ -114,7 +114,7 @@ static int read_whole(struct conn *c, struct task *t)
     struct http_exchange *x = http_conn_of(c)->exchange;
     int r = remember(&x->body, take_whole(c, t, &x->body, OPERATION(t, struct http_reading)->limit, x->limit));
     if (r == CONN_GO_ON)
-        conn_renew(c, t); /* a large body on a slow line: what comes piecemeal has its time for each piece, too */
+        conn_renew(c, t); /* a large body on a slow line: each piece gets the full time, as in piecemeal reads */
     return r;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* http_conn.c - closing with bytes of the client's unread would take our last words away from it again: so after them
- * only our half is closed, and what still comes is read and dropped for a moment. */
+/* http_conn.c - closing a socket while bytes of the client are unread would reset it, and the client could lose our
+ * last response. So only our half is closed after it, and what still comes is read and discarded for a moment. */
 #define _GNU_SOURCE
 #include "http/http_conn.h"
 
@@ -14,19 +14,19 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DISCARDS = 64 }; /* reads in a row: who sends without end waits for the timer */
-enum { LOOKS = 64 };    /* at connections that may be in the middle of a head, for one that is not */
+enum { DISCARDS = 64 }; /* reads in a row: the timer ends a client that sends more */
+enum { LOOKS = 64 };    /* connections that are looked at to find one that is not in the middle of a head */
 
 static const int64_t LEAVE_TIME = 2 * NS_PER_SECOND;
 
 /* ---- time ---- */
 
-/* The timer is moved only when it must fire earlier: else it looks at `due` again when it fires. */
+/* The timer is moved only if it must fire earlier; otherwise it looks at `due` again when it fires. */
 void http_conn_due(struct http_conn *hc, int64_t length)
 {
     hc->due = length > 0 ? clock_add(http_conn_now(hc->server), length) : 0;
     if (hc->due && (hc->timer.slot == 0 || hc->timer.when > hc->due))
-        (void)timers_set(&hc->server->loop->timers, &hc->timer, hc->due); /* no memory: then it has no limit */
+        (void)timers_set(&hc->server->loop->timers, &hc->timer, hc->due); /* no memory: no limit */
 }
 
 /* hc, which has a `due`, has no timer. May end it. */
@@ -41,7 +41,7 @@ static void look_at_time(struct http_conn *hc)
         http_conn_close(hc);
 }
 
-/* What has arrived may have come in time: http_conn_settle goes on with it, once it was looked at. */
+/* What has arrived may have come in time: after it was read, http_conn_settle looks at the time. */
 static void on_timer(struct timer *timer)
 {
     struct http_conn *hc = container_of(timer, struct http_conn, timer);
@@ -74,7 +74,7 @@ static void free_conn(struct late *late)
 {
     struct http_conn *hc = container_of(late, struct http_conn, late);
     if (http_conn_in_use(hc)) {
-        loop_late(hc->c.loop, late); /* it is ready to run, and will let go */
+        loop_late(hc->c.loop, late); /* that task is ready to run, and will let go */
         return;
     }
     conn_fini(&hc->c);
@@ -178,7 +178,7 @@ void http_conn_close(struct http_conn *hc)
     must(!hc->exchange);
     list_del(&hc->link);
     timers_del(&s->loop->timers, &hc->timer);
-    conn_close(&hc->c); /* whoever is in an operation on it is told */
+    conn_close(&hc->c); /* fails operations on it */
     free_conn(&hc->late);
     if (--s->count == 0)
         http_conn_tell_keeper(s);
@@ -187,7 +187,7 @@ void http_conn_close(struct http_conn *hc)
 
 /* ---- what has arrived ---- */
 
-/* The last worker to stand by, for its memory is warm. */
+/* Wakes the worker that became idle last: its memory is warm. */
 void http_conn_stir(struct http_server *s)
 {
     if (s->stirred || list_empty(&s->arrived))
@@ -212,9 +212,9 @@ void http_conn_go_idle(struct http_conn *hc)
     netpoll_arm(hc->c.stream.pd, POLL_R);
 }
 
-/* ---- last words ---- */
+/* ---- the last response ---- */
 
-/* Our last words, which lie in `in`: 0: they have left, -EAGAIN, or why they cannot. */
+/* Sends the last response, which is in `in`. Returns 0: all of it; -EAGAIN; or why not. */
 static int send_words(struct conn *c)
 {
     while (buf_len(&c->in) > 0) {
@@ -288,7 +288,7 @@ void http_conn_answer(struct http_conn *hc, int status, const char *bytes, size_
 
 /* ---- checks ---- */
 
-/* The connections in a list, each of which must be in one of those states (a set of bits). */
+/* Counts the connections in a list, each of which must be in one of those states (a set of bits). */
 static uint32_t count_in(const struct http_server *s, const struct list *in, unsigned states)
 {
     uint32_t n = 0;
@@ -302,7 +302,7 @@ static uint32_t count_in(const struct http_server *s, const struct list *in, uns
     return n;
 }
 
-/* A hijacked connection has left its lists, and an active one may be closed, but is still its worker's. */
+/* A hijacked connection is in no list; an ACTIVE one may be closed, but still belongs to its worker. */
 static void check_lists(const struct http_server *s)
 {
     uint32_t n = count_in(s, &s->idle, 1u << HTTP_OPENING | 1u << HTTP_IDLE | 1u << HTTP_HEADING | 1u << HTTP_LEAVING);
@@ -320,7 +320,7 @@ void http_conn_check(const struct conn *c)
         listens ? container_of(c, struct http_server, listener) : http_conn_of((struct conn *)c)->server;
     if (listens || s->closing)
         check_lists(s);
-    must(list_empty(&s->arrived) || s->stirred || !list_empty(&s->later.link)); /* somebody will look at them */
-    must(list_empty(&s->waiting) || s->idle_workers == 0); /* nobody sleeps meanwhile */
+    must(list_empty(&s->arrived) || s->stirred || !list_empty(&s->later.link)); /* they will be read */
+    must(list_empty(&s->waiting) || s->idle_workers == 0); /* no worker sleeps while a request waits */
     must(!s->closing || s->idle_workers == 0);
 }

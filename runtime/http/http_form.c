@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_form.c - one pass, by memchr from separator to separator. */
+/* http_form.c - one pass: memchr from separator to separator. */
 #include "http/http_form.h"
 
 #include <string.h>
@@ -35,7 +35,7 @@ bool http_form_is_encoded(struct http_text text, bool plus)
     return text.length > 0 && (memchr(text.at, '%', text.length) || (plus && memchr(text.at, '+', text.length)));
 }
 
-/* The part from *at up to the separator or the end, which *at is moved behind. false: nothing is left. */
+/* Takes the part from *at to the separator or the end, and moves *at past that. Returns false if nothing is left. */
 static bool next_part(struct http_text all, char separator, size_t *at, struct http_text *part)
 {
     if (*at >= all.length)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* http_heads.c - readiness of an idle connection comes as a call, not as a task that wakes up: it joins those that
- * have `arrived`, and one worker is woken for all of them. It reads a connection, answers, and takes the next, as long
- * as its handler does not wait: so a request is read and answered while what it touches is in the processor's caches,
- * and most of them wake nobody. A worker that leaves some behind wakes another one, in case it will wait.
+/* http_heads.c - the poller reports an idle connection by a call, not by waking a task: the connection joins `arrived`,
+ * and one worker is woken for all of these. The worker reads a connection, answers, and takes the next, as long as its
+ * handler does not wait. So a request is read and answered while what it touches is in the processor's caches, and most
+ * requests wake no worker. A worker that leaves connections behind wakes another one, in case its handler waits.
  *
- * Bytes go straight from the loop's scratch into the worker's exchange; a connection's own buffer is for what came too
- * early or too late, or while all workers were busy. */
+ * Bytes go straight from the loop's scratch into the worker's exchange; a connection's own buffer is for incomplete
+ * heads, for what follows a head, and for what came while all workers were busy. */
 #include "http/http_heads.h"
 
 #include "base/hard.h"
@@ -13,7 +13,7 @@
 
 #include <errno.h>
 
-/* Reads a head from n bytes. Its length; 0: not all of it is there; -1: it was refused, and hc is no longer ours. */
+/* Reads a head from n bytes. Returns its length; 0: it is incomplete; -1: it was refused, and hc is no longer ours. */
 static int read_head(struct http_head *head, struct http_conn *hc, const char *bytes, size_t n)
 {
     const struct http_limits *most = &hc->server->limits;
@@ -27,8 +27,8 @@ static int read_head(struct http_head *head, struct http_conn *hc, const char *b
     return -1;
 }
 
-/* What has become of a connection whose bytes were looked at: it waits for more; it does not, a worker has it or is to
- * have it; it is no longer ours. */
+/* What to do with a connection after its bytes were looked at: read more; stop reading; nothing, it is no longer
+ * ours. */
 enum serving { SERVE_MORE, SERVE_ENOUGH, SERVE_OVER };
 
 /* Adds n bytes to what was received. False: no memory, and hc is gone. */
@@ -48,7 +48,7 @@ static enum serving keep_heading(struct http_conn *hc)
     return SERVE_MORE;
 }
 
-/* The head of what hc holds is x's. Its length; 0: not all of it is there; -1: hc is no longer ours. */
+/* Gives x the request that hc holds. Returns the head's length; 0: it is incomplete; -1: hc is no longer ours. */
 static int take_held(struct http_exchange *x, struct http_conn *hc)
 {
     struct buf *in = &hc->c.in;
@@ -63,7 +63,7 @@ static int take_held(struct http_exchange *x, struct http_conn *hc)
     return length;
 }
 
-/* Something is in `in`: is the head complete? x takes the request; where it is NULL, another worker will. */
+/* Something is in `in`. If the head is complete, x takes the request; if x is NULL, it waits for another worker. */
 static enum serving serve_held(struct http_conn *hc, struct http_exchange *x)
 {
     struct buf *in = &hc->c.in;
@@ -81,7 +81,7 @@ static enum serving serve_held(struct http_conn *hc, struct http_exchange *x)
     return length > 0 ? SERVE_ENOUGH : length == 0 ? keep_heading(hc) : SERVE_OVER;
 }
 
-/* What was received lies in the scratch, and nothing in `in`. */
+/* What was received is in the scratch, and `in` is empty. */
 static enum serving serve_scratch(struct http_conn *hc, struct http_exchange *x, const char *bytes, size_t n)
 {
     if (!x)
@@ -101,7 +101,7 @@ static enum serving serve_scratch(struct http_conn *hc, struct http_exchange *x,
     return SERVE_ENOUGH;
 }
 
-/* One read, and what comes of it. */
+/* Reads once, and serves what has come. */
 static enum serving serve_once(struct http_conn *hc, struct http_exchange *x)
 {
     struct loop *l = hc->server->loop;
@@ -122,7 +122,7 @@ static enum serving serve_once(struct http_conn *hc, struct http_exchange *x)
     return r == SERVE_MORE && drained ? SERVE_ENOUGH : r;
 }
 
-/* Edges come once: goes on until the kernel has nothing more, or hc has a whole head. */
+/* The poller reports an edge once: goes on until the kernel has nothing more, or hc has a whole head. */
 void http_heads_serve(struct http_conn *hc, struct http_exchange *x)
 {
     hc->c.stream.again = POLL_R;
@@ -176,7 +176,7 @@ static bool on_event(struct pollDesc *pd, uint32_t events)
     return true;
 }
 
-/* A connection's first request is most often there already. */
+/* A connection's first request has most often arrived already. */
 int http_heads_begin(struct http_server *s, const struct stream *stream)
 {
     struct http_conn *hc = http_conn_open(s, stream, on_event);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* http_router.c - nodes are numbers, and one hash table has all literal segments of the tree: a step costs the same
- * however many routes begin alike.
+/* http_router.c - nodes are numbers, and one hash table holds all literal segments of the tree: a step costs the same
+ * however many routes share a prefix.
  *
- * A match only says which route it is. Its parameters are found once they are asked for, by its own pattern, which
- * needs no search. */
+ * A match only says which route it is. Its parameters are taken from the path when they are asked for, by the route's
+ * own pattern, without a search. */
 #include "http/http_router.h"
 
 #include "base/sys.h"
@@ -16,14 +16,14 @@ struct http_route_node {
     uint32_t parent;
     uint32_t at, length;          /* of a literal: its text */
     uint32_t parameter, catch_all; /* nodes */
-    uint32_t routes;              /* that end here: the first one */
+    uint32_t routes;              /* the first route that ends here, or 0 */
     uint16_t depth;               /* segments up to here */
     uint8_t kind;
 };
 
 struct http_route {
     uint32_t node;
-    uint32_t next;                /* that ends at the same node */
+    uint32_t next;                /* the next route that ends at the same node, or 0 */
     uint32_t at, length;          /* its method */
 };
 
@@ -42,7 +42,7 @@ void http_router_fini(struct http_router *r)
 
 /* ---- growing ---- */
 
-/* Room for one more of `size` bytes each: the array, or NULL with everything as it was. */
+/* Makes room for one more element of `size` bytes. Returns the array, or NULL with everything as it was. */
 static void *room_for(void *array, size_t size, uint32_t count, uint32_t *capacity)
 {
     if (count < *capacity)
@@ -64,7 +64,7 @@ static struct http_text text_at(const struct http_router *r, uint32_t at, uint32
     return (struct http_text){length > 0 ? buf_at(&r->text) + at : "", length};
 }
 
-/* Keeps a copy: where it is, or -ENOMEM. */
+/* Keeps a copy. Returns where it is, or -ENOMEM. */
 static ptrdiff_t keep(struct http_router *r, struct http_text text)
 {
     size_t at = buf_len(&r->text);
@@ -81,7 +81,7 @@ static uint32_t hash_of(uint32_t parent, struct http_text text)
     return h ^ h >> 15;
 }
 
-/* Where in the table that literal is, or would be. */
+/* Where in the table that literal is, or where it would go. */
 static uint32_t place_of(const struct http_router *r, uint32_t parent, struct http_text text)
 {
     uint32_t mask = r->literal_capacity - 1, i = hash_of(parent, text) & mask;
@@ -98,7 +98,7 @@ static uint32_t literal_of(const struct http_router *r, uint32_t parent, struct 
     return r->literal_count > 0 ? r->literals[place_of(r, parent, text)] : 0;
 }
 
-/* Room for another one: at most half of the table is ever used. */
+/* Makes room for one more: at most half of the table is used. */
 static int grow_literals(struct http_router *r)
 {
     uint32_t capacity = r->literal_capacity > 0 ? r->literal_capacity * 2 : 32, *before = r->literals;
@@ -121,7 +121,7 @@ static int grow_literals(struct http_router *r)
 
 /* ---- adding ---- */
 
-/* A new node, which nothing leads to yet: its number, or -ENOMEM. */
+/* Makes a node to which nothing leads yet. Returns its number, or -ENOMEM. */
 static int make_node(struct http_router *r, uint32_t parent, enum http_route_kind kind, struct http_text text)
 {
     struct http_route_node *nodes = room_for(r->nodes, sizeof *nodes, r->node_count, &r->node_capacity);
@@ -198,13 +198,13 @@ static struct http_text segment(const struct http_path *p, uint32_t i)
     return (struct http_text){p->all.at + p->segments[i].at, p->segments[i].length};
 }
 
-/* All from there on. */
+/* From the i-th segment to the end. */
 static struct http_text segments_from(const struct http_path *p, uint32_t i)
 {
     return (struct http_text){p->all.at + p->segments[i].at, p->all.length - p->segments[i].at};
 }
 
-/* A step in the tree of files to some who read it, a name to others; or what ends a name to C. */
+/* "." and "..": some readers take them as steps in a file tree, others as names. And a NUL byte ends a name in C. */
 static bool is_ambiguous(struct http_text t)
 {
     bool dots = t.length > 0 && t.length <= 2 && t.at[0] == '.' && t.at[t.length - 1] == '.';
@@ -221,7 +221,7 @@ static int add_segment(struct http_path *p, size_t at, size_t length)
     return is_ambiguous(segment(p, p->count - 1)) ? HTTP_ROUTE_BAD_PATH : 0;
 }
 
-/* Decodes a segment into p->decoded, which has room, after those before it. Its length; -1: it cannot be. */
+/* Decodes a segment into p->decoded, which has room, after those before it. Returns its length; -1: malformed. */
 static ptrdiff_t decode_segment(struct http_path *p, const char *at, size_t n)
 {
     size_t slash = p->count > 0;
@@ -236,7 +236,7 @@ static ptrdiff_t decode_segment(struct http_path *p, const char *at, size_t n)
     return length;
 }
 
-/* The path begins with '/'. */
+/* Takes apart a path, which begins with '/'. */
 static int take_apart(struct http_path *p, struct http_text path)
 {
     bool encoded = http_form_is_encoded(path, false);
@@ -269,7 +269,7 @@ static uint32_t pick(const struct http_router *r, uint32_t node, struct http_tex
     return found > 0 ? found : route_at(r, node, any);
 }
 
-/* What a walk is for: the route of a method; or, with `routes`, all of any method. */
+/* What a walk looks for: the route for a method; or, with `routes`, all routes for any method. */
 struct walk {
     struct http_text method;
     uint32_t *routes;
@@ -286,7 +286,7 @@ static uint32_t arrive(const struct http_router *r, struct walk *w, uint32_t nod
     return 0;
 }
 
-/* Goes on from the node with the i-th segment. The depth of patterns bounds the recursion. */
+/* Goes on from the node with the i-th segment. The depth of the tree bounds the recursion. */
 static uint32_t walk(const struct http_router *r, struct walk *w, uint32_t node, uint32_t i)
 {
     const struct http_route_node *n = &r->nodes[node];

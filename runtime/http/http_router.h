@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* http_router.h - from a method and a path to a route: all patterns as one tree of segments.
+/* http_router.h - finds the route for a method and a path: all patterns form one tree of segments.
  *
- * Called by the Lua face of routers, which reads patterns and holds the handlers. In a path, a literal segment goes
- * before ":name", and that before "*name"; a branch that ends without a route for the method is left again. Nothing is
- * ever removed. */
+ * Called by the Lua face of routers; http/router.lua reads the patterns and holds the handlers. For a path's segment, a
+ * literal takes precedence over ":name", and that over "*name"; the search backtracks from a branch that ends without a
+ * route for the method. Nothing is ever removed. */
 #ifndef MOONPARK_HTTP_ROUTER_H
 #define MOONPARK_HTTP_ROUTER_H
 
@@ -12,10 +12,11 @@
 
 enum http_route_kind { HTTP_ROUTE_LITERAL, HTTP_ROUTE_PARAMETER, HTTP_ROUTE_CATCH_ALL };
 
-/* Below 0 are errno's. No path leads to them; the path is none that all readers understand in the same way. */
+/* Results besides routes and -errno. No route; a path that not all readers understand in the same way; the node has a
+ * route for that method already. */
 enum { HTTP_ROUTE_NONE = 0, HTTP_ROUTE_BAD_PATH = -100201, HTTP_ROUTE_TAKEN = -100202 };
 
-/* A path's segments, decoded; `all` is what is left of it once it is: "a/b/c". */
+/* A path's segments, decoded: spans of `all`, the decoded path without its first slash, "a/b/c". */
 struct http_path {
     struct http_text all;
     struct http_span *segments;
@@ -29,38 +30,39 @@ struct http_router {
     uint32_t *literals;            /* a hash table of nodes, by parent and text; 0: empty */
     uint32_t node_count, node_capacity, route_count, route_capacity, literal_count, literal_capacity;
     struct buf text;               /* of literals and methods */
-    struct http_path path;         /* the last one that was looked at */
+    struct http_path path;         /* the last one that was taken apart */
 };
 
-/* No memory is needed before the first node. */
+/* Allocates nothing; the first node does. */
 void http_router_init(struct http_router *r);
 void http_router_fini(struct http_router *r);
 
-/* The node that a segment leads to from `parent` (the root: 0): it is made if need be. text: of a literal, decoded. Its
- * number, or -ENOMEM. The caller goes no deeper than HTTP_ROUTER_DEPTH. */
+/* Returns the node that a segment leads to from `parent` (0: the root), made if it does not exist; or -ENOMEM. text: of
+ * a literal, decoded. The caller goes no deeper than HTTP_ROUTER_DEPTH. */
 enum { HTTP_ROUTER_DEPTH = 1000 };
 int http_router_node(struct http_router *r, uint32_t parent, enum http_route_kind kind, struct http_text text);
 
-/* Makes a route for the method ("*": for any) that ends at the node: its number, from 1 on; HTTP_ROUTE_TAKEN;
+/* Adds a route for a method ("*": any) that ends at the node. Returns its number, from 1 on; HTTP_ROUTE_TAKEN;
  * -ENOMEM. */
 int http_router_add(struct http_router *r, uint32_t node, struct http_text method);
 
-/* The route for a method and a path as it was sent: HEAD takes GET's if it has none. Its number; HTTP_ROUTE_NONE;
+/* Returns the route for a method and a path as it was sent (HEAD: GET's if it has none); HTTP_ROUTE_NONE;
  * HTTP_ROUTE_BAD_PATH; -ENOMEM. */
 int http_router_match(struct http_router *r, struct http_text method, struct http_text path);
 
-/* All routes that the path may lead to, by whatever method, each once: how many, of at most http_router_routes; or as
- * match. */
+/* Stores all routes that fit the path, for any method, each once. Returns how many, at most http_router_routes; or an
+ * error, as http_router_match. */
 int http_router_fitting(struct http_router *r, struct http_text path, uint32_t *routes);
 
-/* How many routes were made. */
+/* How many routes there are. */
 static inline uint32_t http_router_routes(const struct http_router *r)
 {
     return r->route_count > 0 ? r->route_count - 1 : 0;
 }
 
-/* How many parameters a route has; their values in a path that has led to it, which lie in that path if nothing in it
- * is encoded, else in the router's memory until it looks at another one. 0, or as match. */
+/* How many parameters a route has; and their values in a path that led to it: parts of that path if nothing in it is
+ * encoded, otherwise of the router's memory, until it takes another path. Returns 0, or an error, as
+ * http_router_match. */
 uint32_t http_router_parameters(const struct http_router *r, uint32_t route);
 int http_router_values(struct http_router *r, uint32_t route, struct http_text path, struct http_text *values);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_status.c - the phrases are RFC 9110's, in its order. */
+/* http_status.c - the phrases of RFC 9110 and of the registry, by number. */
 #include "http/http_status.h"
 
 #include "base/base.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* http_status.h - what a status alone says.
+/* http_status.h - what a status code alone determines.
  *
  * Called by h1_frame, h1_exchange and the Lua face of servers. */
 #ifndef MOONPARK_HTTP_STATUS_H

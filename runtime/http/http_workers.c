@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-static const int64_t DISCARD_TIME = 2 * NS_PER_SECOND; /* for a body that no handler wanted */
+static const int64_t DISCARD_TIME = 2 * NS_PER_SECOND; /* for a body that no handler read */
 
 /* ---- taking ---- */
 
@@ -30,7 +30,7 @@ int http_workers_join(struct http_server *s, struct http_exchange *x, struct tas
 static int attempt_take(struct task *t)
 {
     struct http_exchange *x = t->wait.object;
-    x->server->stirred = false; /* should another one have been meant, it is no harm */
+    x->server->stirred = false; /* harmless if another worker was woken for that */
     if (t->wait.result == 0)
         return http_workers_take(x, t);
     http_conn_stir(x->server);
@@ -59,7 +59,7 @@ static void describe_take(const struct task *t, char *text, size_t n)
 static const struct wait_kind kind_take = {.name = "http.take", .attempt = attempt_take, .push = push_taken,
                                            .undo = leave_workers, .describe = describe_take};
 
-/* The first whose head is good, of those that wait and those that have arrived. */
+/* Takes the first request whose head is valid, of those that wait, then of those that have arrived. */
 static bool find_request(struct http_exchange *x)
 {
     struct http_server *s = x->server;
@@ -93,7 +93,7 @@ static int stand_by(struct http_exchange *x, struct task *t)
 int http_workers_take(struct http_exchange *x, struct task *t)
 {
     must(!x->conn);
-    if (sched_canceled(t)) { /* by its handler: it cannot wait for anything, and would fail whoever it served */
+    if (sched_canceled(t)) { /* by its handler: it could not wait for anything, and every request would fail */
         http_conn_stir(x->server);
         return ERR_CANCELED;
     }
@@ -102,13 +102,13 @@ int http_workers_take(struct http_exchange *x, struct task *t)
 
 /* ---- after a request ---- */
 
-/* x's handler has returned: its scope is as new. */
+/* x's handler has returned: renews the scope. */
 static void handler_over(struct http_exchange *x)
 {
     if (x->returned)
         return;
     x->returned = true;
-    x->gone |= x->scope->owner->canceled; /* nor is anybody left here who would answer */
+    x->gone |= x->scope->owner->canceled; /* no task is left that could respond */
     x->overdue = x->scope->canceled && !x->gone;
     x->curtailed = (x->scope->canceled && x->scope->delivered) || x->scope->owner->canceled;
     sched_scope_renew(x->scope);
@@ -137,7 +137,7 @@ enum http_left http_workers_end(struct http_exchange *x, bool settled)
         return left;
     if (left == HTTP_LEFT_ANSWER)
         exchange_fail(x, ERR_CLOSED);
-    x->serial++; /* handles of it are stale */
+    x->serial++; /* makes handles of it stale */
     if (left == HTTP_LEFT_BODY)
         return left;
     if (x->wire->next(x))

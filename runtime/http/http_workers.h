@@ -20,11 +20,11 @@ int http_workers_take(struct http_exchange *x, struct task *t);
 /* Call after the handler of x's request has returned. Returns what is left to do before x may take another request.
  * settled: an unfinished response never will be finished. */
 enum http_left {
-    HTTP_LEFT_NOTHING, /* x has no connection any more; or x has the next request, which had arrived already: both
-                          responses leave in one write */
-    HTTP_LEFT_ANSWER,  /* the response has not begun, or not ended; settled: it never will */
-    HTTP_LEFT_BODY,    /* some of the body must be read and dropped; a moment is given for that */
-    HTTP_LEFT_FLUSH,   /* the response is to be sent */
+    HTTP_LEFT_NOTHING, /* x has no connection; or x has the next request, which had arrived already: both responses
+                          leave in one write */
+    HTTP_LEFT_ANSWER,  /* finish the response; not returned if settled */
+    HTTP_LEFT_BODY,    /* read and discard some of the body; the scope's deadline limits that */
+    HTTP_LEFT_FLUSH,   /* send the response */
 };
 enum http_left http_workers_end(struct http_exchange *x, bool settled);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http.c - few calls, each of which does much: a plain request is two of them, take and send.
+/* l_http.c - few calls that do much each: a plain request takes two, take and send.
  *
- * An exchange is a worker's for as long as the worker lives. What a script holds of a request names its serial number
- * with each call: so a handle that is kept too long is told from the next request's.
+ * An exchange belongs to its worker for as long as that lives. A script's request and response pass their serial number
+ * with each call, so one that is kept too long is not mistaken for the next request's.
  *
- * The head of a response is written whole or not at all, also where one of the script's fields is refused. */
+ * The head of a response is written whole or not at all, even if one of the script's fields is refused. */
 #include "lua/l_http.h"
 
 #include "base/errors.h"
@@ -40,7 +40,7 @@ struct http_exchange *l_http_current(lua_State *L)
 
 /* ---- results of operations on the server's connections ---- */
 
-/* Some of a body: what is handed out is consumed only then. */
+/* Pushes some of a body, then consumes it. */
 int l_http_push_body(lua_State *L, struct task *t)
 {
     struct conn *c = t->wait.object;
@@ -56,7 +56,7 @@ int l_http_push_body(lua_State *L, struct task *t)
 
 static int push_written(lua_State *L, struct task *t) { return face_result(L, exchange_written(t)); }
 
-/* What every handler wants at once: serial, method, path as it was sent. */
+/* Pushes what every handler needs at once: serial, method, path as it was sent. */
 static int push_request(lua_State *L, const struct http_exchange *x)
 {
     const struct http_span *method = &x->head.method, *path = &x->head.path;
@@ -143,10 +143,10 @@ static int not_yet(lua_State *L, const char *why)
     return 2;
 }
 
-/* take([settled]) -> serial, method, path: the next request; the one in hand is over
- * -> false, "settle": its response has not ended | false, "discard": some of its body is to be dropped
- * -> false, "flush": its response is to be flushed; each: and then ask again. | nil, err
- * settled: a response that has not ended never will */
+/* take([settled]) -> serial, method, path of the next request; the current one is over
+ * -> false, "settle": finish its response | false, "discard": discard some of its body
+ * -> false, "flush": flush its response; after each of these call take again | nil, err
+ * settled: an unfinished response never will be finished */
 static int l_take(lua_State *L)
 {
     static const char *const words[] = {[HTTP_LEFT_ANSWER] = "settle", [HTTP_LEFT_BODY] = "discard",
@@ -163,7 +163,7 @@ static int l_take(lua_State *L)
 
 /* ---- for all ---- */
 
-/* What was misuse raises again. */
+/* Raises again if the failure was misuse; otherwise returns it. */
 int l_http_failed(lua_State *L, const struct http_exchange *x)
 {
     struct task *t = face_task(L, face_ctx(L));
@@ -204,8 +204,8 @@ static int refuse(lua_State *L, struct http_exchange *x, const char *why, const 
     return luaL_error(L, why, name);
 }
 
-/* Adds the fields of the flat table at idx: name, value, name, value, ... No number among them: nothing here may raise
- * but what refuses. */
+/* Adds the fields of the flat table at idx: name, value, name, value, ... All are strings, no numbers: only a refusal
+ * may raise here. */
 static int add_fields(lua_State *L, int idx, struct http_exchange *x)
 {
     for (int i = 1;; i += 2) {
@@ -240,7 +240,7 @@ static int check_status(lua_State *L, int idx)
     return (int)status;
 }
 
-/* Writes a head: all of it, or on any failure, raised ones too, none. */
+/* Writes a head: all of it, or on any failure, raised ones included, none of it. */
 static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t length, int type, int fields)
 {
     size_t n = 0;
@@ -253,7 +253,7 @@ static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t l
     return exchange_end_head(x, r);
 }
 
-/* The exchange, where nobody else is in the middle of writing its response; that may have failed. */
+/* The exchange; raises if another task is writing its response. The response may have failed. */
 static struct http_exchange *writable(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
@@ -277,7 +277,7 @@ static int l_send(lua_State *L)
         return luaL_error(L, "response has already been sent");
     struct task *t = exchange_would_wait(x, n) ? face_task(L, face_ctx(L)) : NULL;
     if (t && sched_canceled(t))
-        return face_error(L, ERR_CANCELED); /* while none of it has left: there may be another answer */
+        return face_error(L, ERR_CANCELED); /* before any of it is sent: another response may follow */
     int r = put_head(L, x, status, (int64_t)n, 5, 6);
     if (r == 0)
         r = exchange_whole(x, t, body, n);
@@ -303,7 +303,7 @@ static int l_begin(lua_State *L)
     return face_result(L, put_head(L, x, status, length, 5, 6));
 }
 
-/* write(serial, data) -> true | nil, err, errno: it has left when this returns, as far as the system takes it */
+/* write(serial, data) -> true | nil, err, errno; returns when the system has taken all of it */
 static int l_write(lua_State *L)
 {
     struct http_exchange *x = writable(L);
@@ -319,7 +319,7 @@ static int l_write(lua_State *L)
     return l_http_wrote(L, t, x, exchange_data(x, t, data, n));
 }
 
-/* finish(serial) -> true | nil, err: the body is over; raises where less came than was announced */
+/* finish(serial) -> true | nil, err: ends the body; raises if less came than was announced */
 static int l_finish(lua_State *L)
 {
     struct http_exchange *x = writable(L);
@@ -338,7 +338,7 @@ static int l_phase(lua_State *L)
     return 1;
 }
 
-/* sent(serial) -> status, 0 where no response has begun; bytes of its body */
+/* sent(serial) -> status, 0 if no response has begun; bytes of its body */
 static int l_sent(lua_State *L)
 {
     const struct http_exchange *x = l_http_current(L);
@@ -369,15 +369,15 @@ static int l_keep_alive(lua_State *L)
     return 1;
 }
 
-/* abort(serial): the response cannot be completed; the client is to notice */
+/* abort(serial): gives the response up, so that the client notices */
 static int l_abort(lua_State *L)
 {
     exchange_abort(l_http_current(L));
     return 0;
 }
 
-/* was_late(serial) -> was the request's time up before its handler returned; was a wait of it refused for that, or
- * because the client had left? */
+/* was_late(serial) -> was the request's time up before its handler returned; was a wait of the handler cancelled for
+ * that, or because the client had left? */
 static int l_was_late(lua_State *L)
 {
     const struct http_exchange *x = l_http_current(L);
@@ -388,7 +388,7 @@ static int l_was_late(lua_State *L)
 
 /* ---- its worker ---- */
 
-/* describe() -> what it is about, for a person */
+/* describe() -> what the exchange is doing, for reports */
 static int l_describe(lua_State *L)
 {
     const struct http_exchange *x = l_http_exchange(L);
@@ -411,7 +411,7 @@ static int l_describe(lua_State *L)
     return 1;
 }
 
-/* quit(): its worker ends, and the connection with it where it still has one */
+/* quit(): the worker ends, and so does the connection, if it has one */
 static int l_quit(lua_State *L)
 {
     http_workers_quit(l_http_exchange(L));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_http_form.c - percent-encoding, queries, forms and cookies as Lua tables: one call makes all of a table. */
+/* l_http_form.c - percent-encoding; queries, forms and cookies as Lua tables: one call makes a whole table. */
 #include "lua/faces.h"
 
 #include "http/http_form.h"
@@ -17,7 +17,7 @@ static struct http_text text_arg(lua_State *L, int idx)
 
 /* ---- queries and forms ---- */
 
-/* Pushes the text decoded; as it is if it cannot be, or nil. */
+/* Pushes the text, decoded. If it is malformed: nil if strict, otherwise the text as it is. */
 static void push_decoded(lua_State *L, struct http_text text, bool plus, bool strict)
 {
     char some[512], *to = some;
@@ -112,7 +112,7 @@ static int l_query(lua_State *L)
 
 /* ---- cookies ---- */
 
-/* Adds those of a Cookie field to the table on top: the first of a name counts. */
+/* Adds the cookies of a Cookie field to the table on top; the first of each name counts. */
 static void add_cookies(lua_State *L, struct http_text field)
 {
     struct http_pair p;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* l_http_router.c - the Lua face of routers: http/router.lua reads the patterns and holds the handlers.
  *
- * Pushing a string may run a finalizer, and that may use the same router: so what lies in the router's memory is
- * copied first. */
+ * Pushing a string may run a finalizer, which may use the same router: so what is in the router's memory is copied
+ * first. */
 #include "lua/faces.h"
 
 #include "http/http_form.h"
@@ -50,7 +50,7 @@ static int l_gc(lua_State *L)
 
 static int not_enough_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
-/* node(parent, "literal" | "parameter" | "catch_all", text) -> the node that it leads to; the root is 0 */
+/* node(parent, "literal" | "parameter" | "catch_all", text) -> the node to which that segment leads; the root is 0 */
 static int l_node(lua_State *L)
 {
     static const char *const kinds[] = {[HTTP_ROUTE_LITERAL] = "literal", [HTTP_ROUTE_PARAMETER] = "parameter",
@@ -66,7 +66,7 @@ static int l_node(lua_State *L)
     return 1;
 }
 
-/* add(node, method) -> route | nil: there is one */
+/* add(node, method) -> route | nil: there is one already */
 static int l_add(lua_State *L)
 {
     struct http_router *r = router(L);
@@ -81,7 +81,7 @@ static int l_add(lua_State *L)
     return 1;
 }
 
-/* match(method, path) -> route | nil | false: the path is none */
+/* match(method, path) -> route | nil | false: not a valid path */
 static int l_match(lua_State *L)
 {
     int route = http_router_match(router(L), text_arg(L, 2), text_arg(L, 3));
@@ -113,7 +113,7 @@ static int l_fitting(lua_State *L)
     return 1;
 }
 
-/* Where values may lie that were decoded: in a copy that the stack keeps. */
+/* Moves decoded values into a copy, which the stack keeps alive. */
 static void move_values(struct http_text *values, uint32_t n, struct http_text from, char *to)
 {
     memcpy(to, from.at, from.length);
@@ -121,7 +121,7 @@ static void move_values(struct http_text *values, uint32_t n, struct http_text f
         values[i].at = to + (values[i].at - from.at);
 }
 
-/* params(route, names, path) -> {[name] = value, ...}: of a path that has led to that route */
+/* params(route, names, path) -> {[name] = value, ...}: of a path that led to that route */
 static int l_params(lua_State *L)
 {
     struct http_router *r = router(L);

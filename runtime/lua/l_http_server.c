@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_http_server.c - the Lua face of HTTP servers: opening, the keeper's news, counts, closing.
  *
- * A server is one userdata; its connections are the C core's, its workers hold it by their
- * exchanges. */
+ * A server is one userdata. Its connections belong to the C core; its workers keep it alive through their exchanges. */
 #include "lua/faces.h"
 
 #include "base/errors.h"

@@ -29,13 +29,14 @@ struct socket_listen_options {
 /* Returns a listening descriptor. ":port" means both families, or only IPv4 if there is no IPv6. */
 int socket_listen(struct addr *a, const struct socket_listen_options *options);
 
-/* The next connection's descriptor and its peer's address; clients that are gone already are passed over. */
+/* Returns the next connection's descriptor, and its peer's address. Skips clients that are gone already or were cut
+ * off. */
 int socket_accept(int fd, struct addr *peer);
 
 /* Starts to connect from `local` (or NULL). Returns the descriptor; socket_connected reports the outcome. */
 int socket_connect(const struct addr *a, const struct addr *local);
 
-/* 0: connected; -EINPROGRESS: not yet; otherwise why it failed. */
+/* Returns 0: connected; -EINPROGRESS: not yet; otherwise why it failed. */
 int socket_connected(int fd);
 
 /* Is a TCP socket connected to itself? Loopback ports make that possible. */

@@ -57,20 +57,20 @@ describe("examples/api.lua", function()
       local status, body = curl(...)
       return { status, body.error, body.fields }
     end
-    assert.same({ 422, "wrong fields", { title = "is missing" } }, refusal("POST", "/tasks", "{}"))
-    assert.same({ 422, "wrong fields", { title = "must not be empty", done = "true or false is wanted",
-      colour = "there is no such field" } }, refusal("POST", "/tasks", { title = " ", done = 1, colour = "red" }))
-    assert.same({ 422, "wrong fields", { title = "at most 200 bytes" } },
+    assert.same({ 422, "invalid fields", { title = "is missing" } }, refusal("POST", "/tasks", "{}"))
+    assert.same({ 422, "invalid fields", { title = "must not be empty", done = "must be true or false",
+      colour = "is unknown" } }, refusal("POST", "/tasks", { title = " ", done = 1, colour = "red" }))
+    assert.same({ 422, "invalid fields", { title = "must have at most 200 bytes" } },
       refusal("POST", "/tasks", { title = ("x"):rep(201) }))
-    assert.same({ 422, "an object is wanted" }, refusal("POST", "/tasks", "[1]"))
-    assert.same({ 422, "an object is wanted" }, refusal("POST", "/tasks", "null"))
+    assert.same({ 422, "the body must be an object" }, refusal("POST", "/tasks", "[1]"))
+    assert.same({ 422, "the body must be an object" }, refusal("POST", "/tasks", "null"))
     assert.same({ 400, "invalid JSON" }, refusal("POST", "/tasks", "{"))
     assert.same({ 413, "too long" }, refusal("POST", "/tasks", ("x"):rep(65537)))
     assert.same({ 404, "no such task" }, refusal("GET", "/tasks/1"))
     assert.same({ 404, "no such task" }, refusal("GET", "/tasks/x"))
     assert.same({ 404, "Not Found" }, refusal("GET", "/nothing"))
     curl("POST", "/tasks", { title = "one" })
-    assert.same({ 409, "task 1 has that title" }, refusal("POST", "/tasks", { title = "one" }))
+    assert.same({ 409, "task 1 already has that title" }, refusal("POST", "/tasks", { title = "one" }))
     assert.equal(200, (curl("PATCH", "/tasks/1", { title = "one" }))) -- its own
     local status, body, fields = curl("DELETE", "/tasks")
     assert.same({ 405, "Method Not Allowed", "GET, HEAD, OPTIONS, POST" }, { status, body.error, fields.allow })

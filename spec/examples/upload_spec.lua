@@ -66,7 +66,7 @@ describe("examples/upload.lua", function()
   it("shows a form, and says what is wrong", uploading(function(to)
     assert.truthy(curl(url()):find('<form method="post" enctype="multipart/form%-data">.* 200$'))
     assert.equal("not multipart\n 415", curl("-d", "a=b", url()))
-    assert.equal("there is no file in it\n 422", curl("-F", "a=b", url()))
+    assert.equal("the form has no file\n 422", curl("-F", "a=b", url()))
     local many = {}
     for i = 1, 17 do
       many[#many + 1] = "-F"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- logger.lua - middleware: a line for each request when its response has finished. Text from clients is escaped, so
--- that a line is one line and a terminal gets no control bytes.
+-- logger.lua - middleware that writes one line for each request, after its response has finished. Text from clients is
+-- escaped, so that it cannot add lines or send control bytes to a terminal.
 
 local core = require "moonpark.core"
 local before = require("moonpark.http.middleware").before
@@ -11,7 +11,7 @@ local M = {}
 
 local function escape(c) return ("\\x%02x"):format(c:byte()) end
 
--- In quotes, with what could end them or the line escaped.
+-- In quotes; what could end the quotes or the line is escaped.
 local quote = memo.new(function(text) return '"' .. text:gsub('[%z\1-\31"\\\127-\255]', escape) .. '"' end)
 local function quoted(text) return text and quote[text] or '"-"' end
 
@@ -19,7 +19,7 @@ local function quoted(text) return text and quote[text] or '"-"' end
 local bare = memo.new(function(text) return text:find('[^%w%-._~:/?#@!$&()*+,;%%%[%]]') and quoted(text) or text end)
 local function word(text) return text and text ~= "" and bare[text] or "-" end
 
--- os.date of that format, which is asked for the same second again and again.
+-- os.date in that format, made once for each second.
 local function clock(format)
   local last, text
   return function()
@@ -32,7 +32,7 @@ end
 local host_of = memo.new(function(address) return (address:gsub(":%d+$", ""):gsub("^%[(.*)%]$", "%1")) end)
 local time_combined, time_pairs = clock "!%d/%b/%Y:%H:%M:%S +0000", clock "!time=%Y-%m-%dT%H:%M:%SZ"
 
--- seen: what was noted of the request when it had come.
+-- seen: what was noted when the request came.
 local function combined(req, _, status, bytes, _, _, seen)
   return host_of[seen.address or "-"] .. " - " .. word(req.user) .. " [" .. time_combined() .. "] " .. seen.line .. " "
     .. status .. " " .. (bytes > 0 and ("%.0f"):format(bytes) or "-") .. " " .. seen.from
@@ -60,8 +60,9 @@ local known = {
   write = "function",
 }
 
---- Logs each request. "combined" is what Apache and nginx call so, "pairs" is key=value with the time that it took. The
---- status is the one that was sent, or 0 if the client left before that, or the connection was taken over.
+--- Logs each request. "combined" is the format of that name in Apache and nginx; "pairs" is key=value, with the time
+--- that the request took. The status is the one that was sent, or 0 if the client left before that, or the connection
+--- was taken over.
 ---@param options? {format?: "combined"|"pairs"|fun(req, res, status: integer, bytes: integer, seconds: number,
 --- failure: string|nil): string, write?: fun(line: string)} failure: why the response was cut off; write: gets each
 --- line; standard output
@@ -70,7 +71,7 @@ function M.new(options)
   options = check_options("logger", options, known)
   local format, write = options.format or "combined", options.write or to_stdout
   format = formats[format] or format
-  local noted = {} -- a key that nobody else has
+  local noted = {} -- a private key
 
   local function log(req, res)
     local seen = req[noted]

@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- middleware.lua - chains of middleware, made when routes are added.
 --
--- Middleware gets a function `next`, which has to be made for each request, and which LuaJIT does not compile. Most of
--- it needs none: it does something before the handler, and at most answers itself. Ours is made so that a chain calls
--- that part alone.
+-- Middleware is passed a function `next`. It has to be made for each request, and LuaJIT does not compile that. Most
+-- middleware does not need it: it acts before the handler, and at most responds in its place. Ours is made by before(),
+-- so that a chain can call that part alone, without a `next`.
 
 local M = {}
 
--- [middleware] = the part that comes before what it is around
+-- [middleware] = the part that runs before what it wraps
 local befores = setmetatable({}, { __mode = "k" })
 
---- Middleware that acts before what it is around, and not after it.
----@param before fun(req: moonpark.http.request, res: moonpark.http.response): false|nil false: it has answered
+--- Makes middleware that acts before what it wraps, and not after it.
+---@param before fun(req: moonpark.http.request, res: moonpark.http.response): false|nil false: it has responded
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.before(before)
   local function middleware(req, res, next)
@@ -33,7 +33,7 @@ local function wrapped(outer, inner)
   end
 end
 
---- A handler of all of them: from the outermost middleware to the handler.
+--- Makes one handler of a list of middleware, outermost first, and the handler that it wraps.
 ---@param list function[]
 ---@param handler function
 ---@return function

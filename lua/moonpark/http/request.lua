@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- request.lua - the request that a handler gets. Method and path are there at once; everything else is made from the
--- bytes of the head when it is used first.
+-- bytes of the head when it is first used.
 --
--- What every request has lies in an array, {x, serial, method, raw_path, route | false, the path that led to it}, and
--- is found by name all the same: most requests never need a hash part, and without one a table costs half as much to
--- make and to collect.
+-- What every request has is kept in an array, {x, serial, method, raw_path, route | false, the path that led to it},
+-- and is still found by name: most requests never need a hash part, and a table without one costs half as much to make
+-- and to collect.
 
 local http_fields = require "moonpark.http.fields"
 local http_json = require "moonpark.http.json"
@@ -35,10 +35,10 @@ local Request = {}
 local check_bytes = option.check_bytes
 
 local PIECE = 65536      -- the default maximum of read()
-local BODY_MAX = 8388608 -- bytes that body() holds, where nothing else is said
+local BODY_MAX = 8388608 -- bytes that body() holds by default
 local FORM_MAX = 1000    -- names of a form
 
--- field = function(request) -> value: made when it is read first, and kept
+-- field = function(request) -> value: made when it is first read, and kept
 local lazy = {}
 
 local function take_target(self)
@@ -89,7 +89,7 @@ function Request.__newindex(self, name, value) rawset(self, places[name] or name
 ---------------------------------------------------------------------------------------------------
 -- the head
 
---- The value of a field, of repeated ones all, joined by ", "; nil if there is none.
+--- The value of a field; if it is repeated, all values joined by ", "; nil if there is none.
 ---@param name string any case
 ---@return string|nil
 function Request:header(name)
@@ -126,7 +126,7 @@ local function spoilt(self, err, errno)
   return nil, err, errno
 end
 
--- What was read for a whole that did not come about is the next of the body.
+-- What was read for a whole body that was never completed comes next.
 local function take_held(self, max)
   local text, at = rawget(self, "body_held"), rawget(self, "body_at") or 1
   if not text then return nil end
@@ -137,7 +137,7 @@ local function take_held(self, max)
   return data
 end
 
--- Two tasks would each get a half of it, and take it for the whole.
+-- Two tasks would each get half of the body, and take it for the whole.
 local function check_reader(self)
   if rawget(self, "whole_body") == false or self.x:is_read(self.serial) then
     error("another task is reading this body", 3)
@@ -192,7 +192,7 @@ local function gather(self, max)
     total = total + #data
     pieces[#pieces + 1] = data
   end
-  self.x:keep_alive(self.serial, false) -- nobody knows how much is still to come
+  self.x:keep_alive(self.serial, false) -- it is not known how much is still to come
   return pieces, "too long"
 end
 
@@ -288,8 +288,8 @@ function Request:form(max)
   return read_form(self, max, url.form_values)
 end
 
---- for part in req:multipart() do ... end: the parts of a multipart/form-data body, as they come. What fails ends the
---- loop, and req.body_error tells it. A second loop continues where the first one has stopped, and fails as it has. See
+--- for part in req:multipart() do ... end: the parts of a multipart/form-data body, as they come. A failure ends the
+--- loop and is in req.body_error. A second loop continues where the first one stopped, and fails as that did. See
 --- docs/http.md.
 ---@param options? {max_parts?: integer, max_head?: integer, max_part?: integer}
 ---@return fun(): moonpark.http.part|nil, string?, integer?
@@ -329,13 +329,13 @@ local function take(self)
   return conn, err, errno
 end
 
---- Takes the connection away from the server: it is yours to read, write and close. No response may have begun, but
---- for a 2xx to CONNECT, after which this is the tunnel.
+--- Takes the connection away from the server: it is yours to read, write and close. No response may have begun, except
+--- for a 2xx to CONNECT, after which the connection is the tunnel.
 ---@return moonpark.connection|nil
 ---@return string? err "closed", ...
 ---@return integer? errno
 function Request:hijack()
-  self.hijacked = false -- here is memory asked for: once the connection is taken nothing may raise
+  self.hijacked = false -- allocates now: once the connection is taken nothing may raise
   local conn, err, errno = raise_outside(pcall(take, self))
   if not conn then return nil, err, errno end
   self.hijacked = true

@@ -90,8 +90,9 @@ local function check_value(name, value)
   end
 end
 
---- Sets a field, in place of those of that name. What would split a header raises when it is sent. Content-Type is
---- res.type; Content-Length is the length of what is streamed; Connection can be "close" only; Date is the server's.
+--- Sets a field, in place of those of that name. A value that would split the header raises when it is sent.
+--- Content-Type is res.type; Content-Length is the length of a stream; Connection can only be "close"; Date is the
+--- server's.
 ---@param name string
 ---@param value string|number|nil nil: removes it
 ---@return moonpark.http.response self
@@ -117,7 +118,7 @@ function Response:add(name, value)
   return self
 end
 
---- The field's value, or nil; of repeated ones the first.
+--- The field's value, or nil; the first if it is repeated.
 ---@param name string
 ---@return string|nil
 function Response:get(name)
@@ -139,7 +140,7 @@ function Response:vary(name)
   return self:set("Vary", before .. ", " .. name)
 end
 
---- Sets a cookie (RFC 6265). Raises on what would not be one.
+--- Sets a cookie (RFC 6265). Raises if it would not be valid.
 ---@param name string
 ---@param value string|number
 ---@param options? {path?: string, domain?: string, max_age?: number, expires?: number, secure?: boolean,
@@ -156,7 +157,7 @@ local function is_kept(name, value)
   return wanted and not tostring(value):find("[%z\1-\31\127]")
 end
 
---- Forgets what was prepared, but for Vary, X-Request-Id and the fields of CORS. Nothing may have been sent.
+--- Forgets what was prepared, except for Vary, X-Request-Id and the fields of CORS. Nothing may have been sent.
 ---@return moonpark.http.response self
 function Response:reset()
   local before = rawget(self, "fields") or {}
@@ -254,8 +255,8 @@ function Response:redirect(location, status)
   return send_now(self, "", TEXT)
 end
 
---- A plain answer for a status: its reason as text. The router and the server answer by this function too, so that
---- middleware may put another one in its place: res.fail = function(self, status, text) ... end.
+--- Sends a plain response for a status: its reason as text. The router and the server call this function too, so
+--- middleware can replace it: res.fail = function(self, status, text) ... end.
 ---@param status integer
 ---@param text? string
 ---@return true|nil
@@ -277,8 +278,8 @@ local refusals = {
   ["part head too long"] = 413, ["not a form"] = 415, ["not multipart"] = 415, ["timeout"] = 408,
 }
 
---- Answers for a body that req:body, req:json and the like could not take: 413, 415, 408, else 400 with the words. A
---- handler that returns without an answer after such a failure has this done.
+--- Responds to a body that req:body, req:json and the like could not read: 413, 415, 408, or 400 with the error's text.
+--- If a handler returns without a response after such a failure, the server does this.
 ---@param err string|nil what they have returned
 ---@return true|nil
 ---@return string? err
@@ -291,11 +292,11 @@ end
 ---------------------------------------------------------------------------------------------------
 -- streams
 
---- Has something been sent of it?
+--- Has the response begun?
 ---@return boolean
 function Response:is_begun() return self.x:phase(self.serial) ~= "unsent" end
 
--- What the stream makes of the data leaves as a whole, or nothing can follow it: the stream has taken it already.
+-- What the stream makes of the data must be sent whole, or nothing can follow: the stream has already consumed it.
 local function write_changed(self, stream, step, data)
   local changed = step(stream, data)
   if changed == "" then return true end
@@ -309,9 +310,8 @@ local function leave(self, stream, ran, ...)
   return raise_outside(false, ...)
 end
 
--- Others run between the pieces of large data, and while the client does not read. None of them may use the stream,
--- or end it, meanwhile: what it works in would be gone, or another response's. Raises at the line of who called the
--- caller.
+-- Other tasks run between the pieces of large data, and while the client does not read. None of them may use or end the
+-- stream meanwhile: what it works in would be gone, or another response's. Raises at the line of the caller's caller.
 local function write_through(self, stream, step, data)
   if stream.is_busy then error("another task is writing this response", 3) end
   local err, errno = self.x:failure(self.serial)
@@ -331,7 +331,7 @@ local function begin(self, length)
   end
   if not stream then return self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields) end
   local ok, err, errno = self.x:begin(self.serial, self.status, length, self.type or TEXT, self.fields)
-  if ok then self.stream = stream end -- where it is refused, the one that is there continues
+  if ok then self.stream = stream end -- if it is refused, the current stream continues
   return ok, err, errno
 end
 
@@ -356,9 +356,9 @@ local function joined(...)
   return table.concat(parts)
 end
 
---- Streams: each call sends what it is given, and waits while the client does not read. Raises once the response is
---- over, and where more comes than was announced. Once it has failed the response is cut off, and all that follows
---- fails in the same way.
+--- Streams: each call sends what it is given, and waits while the client does not read. Raises after the response has
+--- ended, and if more comes than was announced. After a failure the response is cut off, and later calls fail in the
+--- same way.
 ---@param ... string|number
 ---@return true|nil
 ---@return string? err "timeout", "canceled", "connection reset by peer", ...
@@ -378,7 +378,7 @@ function Response:write(...)
   return ok, err, errno -- no tail call: write_through counts levels
 end
 
---- The end of what was written. A handler that returns has it done. Raises if less came than was announced.
+--- Ends what was written; the server does this when the handler returns. Raises if less came than was announced.
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno

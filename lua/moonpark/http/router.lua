@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- router.lua - from method and path to a handler. A path without parameters is one look into a table. What is not
--- there is looked for in a tree of segments (runtime/http/http_router.h), where a literal one goes before ":name", and
--- that before "*name". Parameters become strings when they are asked for.
+-- router.lua - finds the handler for a method and a path. A route without parameters is one look into a table. All
+-- others are found in a tree of segments (runtime/http/http_router.h), where a literal takes precedence over ":name",
+-- and that over "*name". Parameters become strings when they are asked for.
 --
 -- Chains of middleware are built when routes are added (middleware.lua).
 
@@ -18,12 +18,12 @@ local METHODS = { "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS" }
 local known = {}
 for _, method in ipairs(METHODS) do known[method] = true end
 
-local DEEPEST = 1000 -- parts of a path that a route has
+local DEEPEST = 1000 -- segments of a route's path
 
---- A router: a handler that finds the handler.
+--- Makes a router: a handler that finds the handler.
 ---@return moonpark.http.router
 local function new()
-  -- what a router and its groups have in common
+  -- what a router and its groups share
   local shared = { exact = {}, routes = {}, tree = core.http_router(), chains = {}, methods = {} }
   return setmetatable({ shared = shared, middleware = {}, prefix = "" }, Router)
 end
@@ -103,7 +103,7 @@ local function all_middleware(self)
   return list
 end
 
--- exact[path][method]: HEAD's are those of GET, and "*" is for what has no route of its own.
+-- exact[path][method]: pick() uses GET's route for HEAD, and "*" for methods without a route of their own.
 local function add_exact(exact, path, method, route)
   local routes = exact[path] or {}
   exact[path] = routes
@@ -123,8 +123,8 @@ local function add(self, method, path, handler, level)
   if #names == 0 then add_exact(shared.exact, path, method, route) end
 end
 
---- Adds a route. ":name" in the path takes one segment that is not empty, "*name" at its end all that is left.
---- Raises if there is one for that method and path.
+--- Adds a route. ":name" in the path matches one segment that is not empty, "*name" at its end the rest of the path.
+--- Raises if there is already one for that method and path.
 ---@param method string "GET", ...; "*" for any
 ---@param path string
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
@@ -147,14 +147,14 @@ for _, method in ipairs(METHODS) do
   end
 end
 
---- For every method that has no route of its own at that path.
+--- Adds a route for every method that has none of its own at that path.
 ---@param path string
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@return moonpark.http.router self
 function Router:any(path, handler) return self:route("*", path, handler) end
 
---- Adds middleware: fn(req, res, next) around the handlers of the routes that are added after it. That of a router, not
---- that of a group, also wraps responses without a route: 404, 405, 501 and OPTIONS.
+--- Adds middleware: fn(req, res, next) around the handlers of the routes that are added after it. Middleware of a
+--- router, not that of a group, also wraps responses without a route: 404, 405, 501 and OPTIONS.
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 ---@return moonpark.http.router self
 function Router:use(fn)
@@ -163,7 +163,7 @@ function Router:use(fn)
   return self
 end
 
---- Routes below a path, with middleware of their own: fn(group).
+--- Makes a group: routes below a path, with middleware of their own. Calls fn(group).
 ---@param prefix string
 ---@param fn? fun(group: moonpark.http.router)
 ---@return moonpark.http.router group
@@ -189,10 +189,10 @@ end
 
 local function set_path(req, raw_path)
   req.raw_path = raw_path
-  req.path = nil -- made anew of raw_path
+  req.path = nil -- is made again from raw_path
 end
 
---- Hands everything at and below a path over to another router or handler, which sees the paths without it.
+--- Passes requests at and below a path to another router or handler, which sees paths without that prefix.
 ---@param prefix string without parameters
 ---@param handler moonpark.http.router|fun(req: moonpark.http.request, res: moonpark.http.response)
 ---@return moonpark.http.router self
@@ -232,7 +232,7 @@ local function pick(routes, method)
   return routes[method] or method == "HEAD" and routes.GET or routes["*"]
 end
 
--- The methods of all routes that the path fits.
+-- The methods of all routes that fit the path.
 local function methods_at(shared, path)
   local methods = {}
   for _, id in ipairs(shared.tree:fitting(path)) do methods[shared.routes[id].method] = true end
@@ -267,7 +267,7 @@ local function options(req, res)
   return res:send()
 end
 
--- Of the server as a whole: the methods that there are routes for, whatever their paths.
+-- Allow for the server as a whole: the methods of all routes.
 local function all_methods(shared)
   local methods = {}
   for method in pairs(shared.methods) do methods[method] = true end
@@ -302,13 +302,13 @@ local function without_route(self, req, res, methods)
   return outside(self, req, res, req.method == "OPTIONS" and options or no_method)
 end
 
--- What req.params is made of when it is asked for. A table that stands before the request gets it at once.
+-- Notes what req.params is made from when it is first read. A table that wraps the request gets its params at once.
 local function note_params(req, route, path)
   if not rawget(req, 4) then
     req.params = route.tree:params(route.id, route.names, path)
     return
   end
-  if rawget(req, "params") then req.params = nil end -- of a router around this one
+  if rawget(req, "params") then req.params = nil end -- those of a router around this one
   rawset(req, 5, route)
   rawset(req, 6, path)
 end
@@ -334,7 +334,7 @@ end
 ---@param res moonpark.http.response
 function Router:handle(req, res)
   local method, path = rawget(req, 3), rawget(req, 4) -- see http/request.lua
-  if not path then method, path = req.method, req.raw_path end -- a table that stands before the request
+  if not path then method, path = req.method, req.raw_path end -- a table that wraps the request
   local routes = self.shared.exact[path]
   if routes then
     local route = pick(routes, method)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- server.lua - workers, and the keeper that starts them. A worker is a task with an exchange: it takes one request
--- after another, from any connection, and sleeps without a connection while there are none.
+-- after another, from any connection, and sleeps, without a connection, while there are none.
 
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
@@ -73,14 +73,15 @@ local function settle_failure(req, res)
   return res:fail(late and curtailed and 503 or err and refusals[err] or 500)
 end
 
--- A handler that gave up because its client had left, or its time was up, did right.
+-- A handler that gave up because its client had left, or its time was up, is not at fault.
 local function is_excused(req, res, err)
   if not failures.is_cancellation(err) then return false end
   local late = res.x:was_late(res.serial)
   return late or req:is_gone()
 end
 
--- raw_path is the path below a mounted router; after a connection was taken over nothing else is left.
+-- The target; raw_path, which may be only the part below a mounted router, if the connection was taken over: then the
+-- target is gone.
 local function target_of(req) return rawget(req, "hijacked") and req.raw_path or req.target end
 
 local function failed(server, req, res, err)
@@ -178,7 +179,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- the keeper
 
--- They run and take waiting requests before the keeper checks again -> were all of them started?
+-- The workers run and take waiting requests before the keeper checks again -> were all of them started?
 local function start_workers(server, scope, n)
   server.start_failed = false
   for _ = 1, n do
@@ -198,7 +199,7 @@ local function close_after(server, grace)
   if not server.ended:wait(grace) then server.core:close() end
 end
 
--- No client comes any more. Those that are here get their answers.
+-- No new clients; requests that are here get their responses.
 local function stop_accepting(server, scope)
   server.core:drain()
   scope:go(close_after, server, GRACE)
@@ -245,7 +246,7 @@ local function run(server)
   end)
 end
 
--- Without memory run may not have got anywhere: no client may wait for a server that does not run.
+-- If memory ran out, run may have failed early: no client may be left waiting for a server that does not run.
 local function ended(server, ok, ...)
   if ok then return ... end
   close(server)

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- static.lua - http.static: the files of a folder, and nothing outside it.
 --
--- Three gates, each enough by itself against its own kind of trick. The text: a path with an encoded slash, with "..",
--- an empty segment, a backslash or a control byte names no file. The kernel: it opens what is left beneath the folder,
--- and a link that leads out of it is not followed. The kind: regular files only.
+-- Three checks, each against its own kind of trick. The text: a path with an encoded slash, "..", an empty segment, a
+-- backslash or a control byte names no file. The kernel: it opens names beneath the folder only, and follows no link
+-- that leads out of it. The kind: only regular files are served.
 
 local core = require "moonpark.core"
 local fs = require "moonpark.fs"
@@ -50,7 +50,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- what is in a folder, as a page
 --
--- Names are whatever somebody has called a file: all of them are escaped, in the text and in the link.
+-- A file may have any name, so every name is escaped, in the text and in the link.
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
 
@@ -73,7 +73,7 @@ local PAGE = [[
 </html>
 ]]
 
--- "./" in front: a name like "a:b" is no scheme.
+-- With "./" before it a name like "a:b" is not taken for a scheme.
 local function line_of(entry)
   local slash = entry.type == "directory" and "/" or ""
   return ('<li><a href="./%s%s">%s%s</a></li>\n'):format(url.encode(entry.name), slash, escape(entry.name), slash)
@@ -102,7 +102,7 @@ local function is_devious(raw)
     or raw:find("[%c\127\\]")
 end
 
--- The path below the folder, decoded; nil if it is none of ours. Around a route its parameters are not for us.
+-- The path below the folder, decoded; nil if it is not ours. As middleware around a route, ignores its parameters.
 local function wanted(self, req, is_middleware)
   if is_devious(req.raw_path) then return nil end
   local given = not is_middleware and req.params[self.param]
@@ -163,7 +163,7 @@ local function outer_path(req)
   return path == "" and "/" or path
 end
 
--- An absolute path with one slash in front: "//host" would lead elsewhere.
+-- An absolute path with one slash at its start: "//host" would lead elsewhere.
 local function add_slash(req, res)
   local query = req.query_string
   local path = "/" .. outer_path(req):gsub("^/+", "") .. "/"
@@ -216,8 +216,8 @@ local function answer(self, req, res, next)
   file_response.fail(res, self.folder, err, errno)
 end
 
---- A handler that answers with the files of a folder: for a route (app:get("/assets/*path", http.static "public")), for
---- http.serve alone, or as middleware (app:use), where what it does not have goes to the next.
+--- Makes a handler that serves the files of a folder: for a route (app:get("/assets/*path", http.static "public")), for
+--- http.serve alone, or as middleware (app:use), which calls next for what it does not have.
 ---@param folder string
 ---@param options? moonpark.http.static_options
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next?: function)
