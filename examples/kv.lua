@@ -47,22 +47,15 @@ end
 local function hang_up(conn)
   conn:close_write()
   conn:set_read_deadline(moonpark.now() + LINGER)
-  while conn:read() do end
-end
-
--- Where it is known how much of a value is still missing, all of that is read at once.
-local function read_more(conn, missing)
-  if missing > 0 then return conn:read_exactly(missing) end
-  return conn:read()
+  conn:skip(math.huge)
 end
 
 local function serve(conn)
-  local reader, answers = resp.reader(), resp.answers()
+  local reader, answers = resp.reader(conn), resp.answers()
   commands.stats.clients = commands.stats.clients + 1
   repeat
-    local bytes = read_more(conn, reader.missing)
-    if bytes then reader:feed(bytes) end
-  until not bytes or not answer_batch(conn, reader, answers)
+    local fine = conn:fill(reader.needed, resp.MOST_BUFFERED)
+  until not fine or not answer_batch(conn, reader, answers)
   hang_up(conn)
   commands.stats.clients = commands.stats.clients - 1
 end

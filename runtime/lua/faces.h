@@ -15,6 +15,7 @@ void l_http_request_open(lua_State *L);
 void l_http_server_open(lua_State *L);
 void l_net_open(lua_State *L);
 void l_netpoll_open(lua_State *L);
+void l_reader_open(lua_State *L);
 void l_resolver_open(lua_State *L);
 void l_run_open(lua_State *L);
 void l_select_open(lua_State *L);

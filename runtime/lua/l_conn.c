@@ -28,7 +28,8 @@ static struct conn *of_kind(lua_State *L, enum conn_kind kind, const char *name)
     return c;
 }
 
-static struct conn *self(lua_State *L) { return of_kind(L, CONN_STREAM, "connection"); }
+struct conn *l_conn_self(lua_State *L) { return of_kind(L, CONN_STREAM, "connection"); }
+static struct conn *self(lua_State *L) { return l_conn_self(L); }
 static struct conn *listener(lua_State *L) { return of_kind(L, CONN_LISTENER, "listener"); }
 struct conn *l_conn_packet(lua_State *L) { return of_kind(L, CONN_PACKET, "packet socket"); }
 

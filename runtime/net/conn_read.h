@@ -26,7 +26,11 @@ struct conn_reading_until {
 /* All give op.length bytes, and op.total to consume. */
 extern const struct conn_op conn_read, conn_read_exactly, conn_read_line, conn_read_until, conn_read_all;
 
-/* One read from the stream into `in`: CONN_GO_ON, -EAGAIN, ERR_EOF, or why not. For steps of other files. */
-int conn_read_fill(struct conn *c);
+/* For steps of other files: one read from the stream into `in`, for which there is room for at least so many bytes.
+ * CONN_GO_ON, -EAGAIN, ERR_EOF, or why not. */
+int conn_read_fill(struct conn *c, size_t room);
+
+/* One read from a stream that has not ended to somewhere else: how many bytes, 0: it ends here, or why not. */
+ssize_t conn_receive(struct conn *c, void *to, size_t n);
 
 #endif
