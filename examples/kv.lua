@@ -87,4 +87,6 @@ end
 
 if arg[1] == "--help" then return print(USAGE) end
 local address = arg[1] or "127.0.0.1:7002"
+-- What is in the store lives long, and a cycle of the collector goes through all of it: half as many cycles are enough.
+collectgarbage("setpause", 400)
 moonpark.run(main, address)

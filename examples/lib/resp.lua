@@ -267,6 +267,7 @@ end
 ---@return string? err
 function Answers:send(conn)
   local pieces, n, size = self.pieces, self.n, self.size
+  if n == 0 then return 0 end
   self.n, self.size = 0, 0
   if size > MOST_KEPT then self.pieces = {} end
   if n <= PIECES_AT_ONCE then return conn:write(unpack(pieces, 1, n)) end

@@ -23,6 +23,7 @@ describe("buf", function()
   local function held() return len() == 0 and "" or ffi.string(b.bytes + b.start, len()) end
   local function append(s) assert.equal(0, lib.buf_append(b, s, #s)) end
   local function find(s) return tonumber(lib.buf_find(b, s, #s)) end
+  local function find_from(at, s) return tonumber(lib.buf_find_from(b, at, s, #s)) end
   local function rewind() b.searched = 0 end
 
   it("holds what was appended, in order", function()

@@ -18,31 +18,32 @@ local kinds = {} -- [number of a C type] = "array", "pointer" or "other": names 
 
 local function kind_of(ctype, number)
   local name = tostring(ctype):match "^ctype<(.*)>$"
-  local element = name:match "^([%a ]-) *%(&%)%[" or name:match "^([%a ]-) *%["
+  local element = name:match "^([%a ]-) %[[%d?]+%]$" or name:match "^([%a ]-) %(&%)%[[%d?]+%]$"
   local kind = pointers[name] and "pointer" or elements[element] and "array" or "other"
   kinds[number] = kind
   return kind
 end
 
-local function refuse(number, message)
-  error(("bad argument #%d to 'read_into' (%s)"):format(number, message), 3)
+-- depth: how far below the script's line its caller is.
+local function refuse(depth, number, message)
+  error(("bad argument #%d to 'read_into' (%s)"):format(number, message), depth + 2)
 end
 
 -- The address, and how many bytes there are; nil: FFI does not know.
 local function place(target)
-  if type(target) ~= "cdata" then refuse(1, "memory of FFI expected, got " .. type(target)) end
+  if type(target) ~= "cdata" then refuse(2, 1, "memory of FFI expected, got " .. type(target)) end
   local ctype = typeof(target)
   local number = tonumber(ctype)
   local kind = kinds[number] or kind_of(ctype, number)
-  if kind == "other" then refuse(1, "array of bytes or pointer to them expected, got " .. tostring(ctype)) end
+  if kind == "other" then refuse(2, 1, "array of bytes or pointer to them expected, got " .. tostring(ctype)) end
   local address = tonumber(cast(address_type, cast(pointer_type, target)))
-  if address == 0 then refuse(1, "null pointer") end
+  if address == 0 then refuse(2, 1, "null pointer") end
   return address, kind == "array" and sizeof(target) or nil
 end
 
 local function whole(n, number)
-  if type(n) ~= "number" then refuse(number, "number expected, got " .. (n == nil and "no value" or type(n))) end
-  if not (n >= 0 and n % 1 == 0) then refuse(number, "whole number of at least 0 expected") end
+  if type(n) ~= "number" then refuse(2, number, "number expected, got " .. (n == nil and "no value" or type(n))) end
+  if not (n >= 0 and n % 1 == 0) then refuse(2, number, "whole number of at least 0 expected") end
   return n
 end
 
@@ -60,7 +61,7 @@ return function(self, target, max, least)
   local address, size = place(target)
   max = whole(max == nil and size or max, 2)
   least = whole(least == nil and max or least, 3)
-  if size and max > size then refuse(2, ("%d bytes do not fit into %d"):format(max, size)) end
-  if least > max then refuse(3, ("%d is more than %d"):format(least, max)) end
+  if size and max > size then refuse(1, 2, ("%d bytes do not fit into %d"):format(max, size)) end
+  if least > max then refuse(1, 3, ("%d is more than %d"):format(least, max)) end
   return read_into(self, address, max, least, target)
 end
