@@ -27,7 +27,7 @@ local M = {}
 ---@field read_all fun(self, max?: integer): string|nil, string?, integer? up to the end; max 64 MiB
 ---@field lines fun(self, max?: integer): fun(): string|nil ends with the stream and at any failure
 ---@field read_unpack fun(self, format: string, max?: integer): integer|nil, any ... bytes taken, values; max 65536
----@field read_into fun(self, target: ffi.cdata*, max?: integer, least?: integer): integer|nil, string?, integer?, integer?
+---@field read_into moonpark.read_into bytes into memory of FFI; see read_into.lua
 ---@field buffered fun(self): integer|nil, string?, integer? bytes received and not read
 ---@field fill fun(self, n: integer, max?: integer): integer|nil, string?, integer? waits for n; max 64 MiB
 ---@field peek fun(self, n: integer, offset?: integer): string|nil, string?, integer? nil alone: not buffered

@@ -63,14 +63,23 @@ static bool bracket(struct unpack_format *f, struct unpack_item *it, int *open)
     return true;
 }
 
+/* A number of bytes, or of as many as follow the letter. */
+static bool counting(struct text *t, struct unpack_item *it, size_t bytes)
+{
+    it->counts = true;
+    it->width = bytes;
+    return bytes > 0 || sized(t, it, 4);
+}
+
 static bool read_item(struct unpack_format *f, struct text *t, struct unpack_item *it, int *open)
 {
-    *it = (struct unpack_item){.letter = *t->at++};
-    it->counts = strchr("bBhHiIDv", it->letter) != NULL;
+    it->letter = *t->at++;
+    it->counts = false;
+    it->width = 0;
     switch (it->letter) {
-    case 'b': case 'B': it->width = 1; return true;
-    case 'h': case 'H': it->width = 2; return true;
-    case 'i': case 'I': return sized(t, it, 4);
+    case 'b': case 'B': return counting(t, it, 1);
+    case 'h': case 'H': return counting(t, it, 2);
+    case 'i': case 'I': return counting(t, it, 0);
     case 's': return sized(t, it, WIDEST + 1);
     case 'S': return sized(t, it, 0);
     case 'c': return width(t, &it->width);
@@ -78,7 +87,8 @@ static bool read_item(struct unpack_format *f, struct text *t, struct unpack_ite
     case '(': case ')': return bracket(f, it, open);
     case 'f': it->width = 4; return true;
     case 'd': it->width = 8; return true;
-    case '<': case '>': case 'x': case 'z': case 'D': case 'v': case 'V': return true;
+    case 'D': case 'v': it->counts = true; return true;
+    case '<': case '>': case 'x': case 'z': case 'V': return true;
     default: return false;
     }
 }

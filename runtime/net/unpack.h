@@ -29,7 +29,7 @@ struct unpack_value {
 };
 
 struct unpack_item {
-    size_t width;        /* bytes of a number, of a count, or of a string; of a bracket: where its group ends or begins */
+    size_t width; /* bytes of a number, a count or a string, 0: none was named; of a bracket: where the other one is */
     const char *literal; /* width bytes */
     char letter;
     bool counts; /* a whole number: a group may follow */

@@ -150,6 +150,17 @@ describe("buf", function()
       assert.equal(1, find ",")
     end)
 
+    it("from an offset on finds what lies there, whatever was searched", function()
+      append "abcabc\r\n"
+      assert.equal(-1, find "x")
+      for _, case in ipairs { { 0, "a", 0 }, { 1, "a", 3 }, { 3, "abc", 3 }, { 4, "abc", -1 }, { 4, "\r\n", 6 },
+        { 7, "\n", 7 }, { 8, "\n", -1 }, { 100, "\n", -1 }, { 0, ("a"):rep(9), -1 } } do
+        assert.equal(case[3], find_from(case[1], case[2]))
+      end
+      lib.buf_consume(b, 2)
+      assert.equal(1, find_from(0, "a"))
+    end)
+
     it("finds the first of several, and overlapping ones", function()
       append "xxaxxax"
       assert.equal(2, find "a")

@@ -71,8 +71,8 @@ describe("resp.reader", function()
   end)
 
   it("refuses a value that does not end where its length says, and one that is left out", function()
-    local requests, wrong = read { "PING\r\n*1\r\n$1\r\nab\r\n" }
-    assert.same({ { { "PING" } }, "expected CRLF behind a bulk" }, { requests, wrong })
+    local got, wrong = read { "PING\r\n*1\r\n$1\r\nab\r\n" }
+    assert.same({ { { "PING" } }, "expected CRLF behind a bulk" }, { got, wrong })
     assert.equal("invalid bulk length", (select(2, read { "*2\r\n$1\r\na\r\n$-1\r\n" })))
   end)
 end)

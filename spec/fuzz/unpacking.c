@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* unpacking.c - a byte that says how long the format is, the format, and the bytes it is for. Each beginning of the bytes
- * asks for more, but never for more than the whole used, or ends as the whole does. */
+/* unpacking.c - a byte that says how long the format is, the format, and the bytes it is for. Each beginning of the
+ * bytes asks for more, but never for more than the whole used, or ends as the whole does. */
 #include "fuzz.h"
 
 #include "base/errors.h"

@@ -300,7 +300,7 @@ describe("a read for protocols", function()
   end))
 
   it("keeps alive the memory that it reads into", support.on("pipe", function(a, b)
-    local freed, reader = false, nil
+    local freed, reader = false
     do
       local memory = ffi.gc(ffi.new("uint8_t[1000]"), function() freed = true end)
       reader = support.parked(function(where) return a:read_into(where), text(where, 3) end, memory)
@@ -357,9 +357,7 @@ describe("a read for protocols", function()
     b:write(("x"):rep(60000))
     a:fill(60000)
     for _ = 1, 1000 do
-      local closer = newproxy(true)
-      getmetatable(closer).__gc = function() a:close() end
-      closer = nil ---@diagnostic disable-line: unused-local
+      getmetatable(newproxy(true)).__gc = function() a:close() end
       if not a:unpack(("c900"):rep(60)) or not a:peek(59999) then break end
     end
     for _ = 1, 3 do collectgarbage() end

@@ -47,8 +47,10 @@ local function whole(n, number)
   return n
 end
 
---- Reads into an array of bytes, or to a pointer to bytes. The memory must stay until the call has returned; of an array
---- FFI knows how long it is, of a pointer only the caller.
+---@alias moonpark.read_into fun(self, target: ffi.cdata*, max?: integer, least?: integer): integer|nil, string?, ...
+
+--- Reads into an array of bytes, or to a pointer to bytes. Of an array FFI knows how long it is, of a pointer only the
+--- caller.
 ---@param self moonpark.connection
 ---@param target ffi.cdata* char, int8_t or uint8_t: an array or a pointer; or void *
 ---@param max? integer bytes; an array's own size if none is given
