@@ -219,8 +219,13 @@ local LONGEST_INTEGER = 24 -- bytes
 local Answers = {}
 Answers.__index = Answers
 
-local headers = {} -- "$3\r\n" for short strings
-for length = 0, 1023 do headers[length] = "$" .. length .. "\r\n" end
+local CRLF = "\r\n"
+
+local headers, behind = {}, {} -- "$3\r\n" for short strings; the same behind the end of another answer
+for length = 0, 1023 do
+  headers[length] = "$" .. length .. CRLF
+  behind[length] = CRLF .. headers[length]
+end
 
 function M.answers() return setmetatable({ pieces = {}, n = 0, size = 0 }, Answers) end
 
@@ -242,7 +247,7 @@ function Answers:integer(n)
   local pieces, last = self.pieces, self.n
   pieces[last + 1] = ":"
   pieces[last + 2] = n
-  pieces[last + 3] = "\r\n"
+  pieces[last + 3] = CRLF
   self.n = last + 3
   self.size = self.size + LONGEST_INTEGER
 end
@@ -254,10 +259,15 @@ function Answers:bulk(value)
   if not value then return put(self, "$-1\r\n") end
   if type(value) == "number" then value = tostring(value) end
   local pieces, n, length = self.pieces, self.n, #value
-  pieces[n + 1] = headers[length] or "$" .. length .. "\r\n"
-  pieces[n + 2] = value
-  pieces[n + 3] = "\r\n"
-  self.n = n + 3
+  if pieces[n] == CRLF and behind[length] then -- each piece costs something when it is sent
+    pieces[n] = behind[length]
+  else
+    n = n + 1
+    pieces[n] = headers[length] or "$" .. length .. CRLF
+  end
+  pieces[n + 1] = value
+  pieces[n + 2] = CRLF
+  self.n = n + 2
   self.size = self.size + length + 8
 end
 
