@@ -320,7 +320,7 @@ $(ARM64_SPECS:%=arm64/%): arm64/%:
 
 # What the parsers promise, held to whatever libFuzzer thinks of. Those in Lua run in a Lua state of the release build.
 # llhttp is read beside ours where it is installed.
-FUZZ_C       := request response chunked target forwarded
+FUZZ_C       := request response chunked target forwarded unpacking
 FUZZ_LUA     := url cookies multipart router json
 FUZZ         ?= $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_SECONDS ?= 60
@@ -342,6 +342,10 @@ $(FUZZ_BUILD)/%.o: runtime/http/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
 
+$(FUZZ_BUILD)/%.o: runtime/net/%.c Makefile
+	@mkdir -p $(@D)
+	$(QUIET)$(FUZZ_CC) $(WARNINGS)
+
 $(FUZZ_BUILD)/%.o: runtime/base/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
@@ -355,6 +359,8 @@ $(FUZZ_C:%=$(FUZZ_BUILD)/fuzz_%): $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/%.o $(FUZZ
 	$(QUIET)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^
 
 $(FUZZ_BUILD)/fuzz_forwarded: $(patsubst %,$(FUZZ_BUILD)/%.o,buf http_forwarded http_hops forward_request)
+
+$(FUZZ_BUILD)/fuzz_unpacking: $(FUZZ_BUILD)/unpack.o
 
 $(FUZZ_BUILD)/fuzz_lua: $(FUZZ_BUILD)/lua.o
 	@echo 'link $@'

@@ -4,6 +4,7 @@
 
 local alive = require "support.alive"
 local core = require "moonpark.core"
+local ffi = require "ffi"
 local fs = require "moonpark.fs"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
@@ -118,8 +119,9 @@ describe("a method", function()
 
   it("of connections refuses a listener, and the other way round", support.listening(function(listener)
     local a, b = net.pipe()
-    for _, name in ipairs { "read", "read_exactly", "read_line", "read_until", "read_all", "write", "wait_readable",
-      "wait_writable", "close_write", "peer_address" } do
+    for _, name in ipairs { "read", "read_exactly", "read_line", "read_until", "read_all", "read_unpack", "buffered",
+      "fill", "find", "peek", "skip", "unpack", "unpack_all", "write", "wait_readable", "wait_writable", "close_write",
+      "peer_address" } do
       assert.error_matches(function() listener[name](listener, "1") end, "connection expected, got a listener")
     end
     assert.error_matches(function() a:accept() end, "listener expected, got a connection")
@@ -131,6 +133,9 @@ describe("a method", function()
   it("says where the mistake was made", support.on("pipe", function(a)
     for _, mistake in ipairs {
       function() a:read(-1) end,
+      function() a:unpack("I9") end,
+      function() a:read_into({}) end,
+      function() a:read_into(ffi.new("char[4]"), 5) end,
       function() a.read(nil) end,
       function() a:set_deadline("now") end,
       function() moonpark.sleep("long") end,

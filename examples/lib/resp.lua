@@ -2,14 +2,15 @@
 -- resp.lua - Redis' protocol: received bytes to requests, answers to bytes to send.
 --
 -- A request is an array of strings, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", or one line of words, "GET k\r\n".
--- A reader keeps what has come of an incomplete request, at most LONGEST_REQUEST bytes, and continues
--- where it stopped. Answers are collected as pieces and sent with one write.
+-- A reader looks at what the connection has received: of a request only its words become strings. Of an unfinished one
+-- at most LONGEST_REQUEST bytes are kept. Answers are collected as pieces and sent with one write, unjoined: a string
+-- that is made only to be sent costs as much as one that is kept.
 
-local byte, find, sub, concat = string.byte, string.find, string.sub, table.concat
+local find, sub, concat = string.find, string.sub, table.concat
 
 local M = {}
 
-local CR, LF, STAR, DOLLAR, ZERO, NINE = 13, 10, 42, 36, 48, 57
+local STAR, DOLLAR = 42, 36
 local LONGEST_BULK = 512 * 1024 * 1024
 local LONGEST_REQUEST = LONGEST_BULK + 1024 * 1024
 local MOST_WORDS = 1024 * 1024
@@ -18,28 +19,6 @@ local MOST_KEPT = 64 * 1024 -- bytes that the tables of an idle connection may k
 
 ---------------------------------------------------------------------------------------------------
 -- lines
-
--- The number in the header line at `at` ("*12\r\n", "$5\r\n"), and where the line ends. nil if it is not
--- a number; false if the line is incomplete.
-local function long_number(bytes, at)
-  local last = find(bytes, "\r", at, true)
-  if not last or last == #bytes then return false end
-  local digits = sub(bytes, at + 1, last - 1)
-  if byte(bytes, last + 1) ~= LF or #digits > 15 or not find(digits, "^%-?[1-9]%d*$") then return nil end
-  return tonumber(digits), last + 1
-end
-
--- Nearly every number has one or two digits.
-local function number(bytes, at)
-  local first, second, third = byte(bytes, at + 1), byte(bytes, at + 2), byte(bytes, at + 3)
-  if third == LF and second == CR and first >= ZERO and first <= NINE then
-    return first - ZERO, at + 3
-  elseif third == CR and byte(bytes, at + 4) == LF and first > ZERO and first <= NINE and
-    second >= ZERO and second <= NINE then
-    return first * 10 + second - 11 * ZERO, at + 4
-  end
-  return long_number(bytes, at)
-end
 
 local escapes = { n = "\n", r = "\r", t = "\t", b = "\b", a = "\a" }
 
@@ -87,116 +66,152 @@ end
 -- requests
 
 ---@class resp.reader
----@field missing integer at least so many bytes are needed before next() can say more; 0: not known
+---@field needed integer so many bytes must be buffered before next() can say more
 local Reader = {}
 Reader.__index = Reader
 
-function M.reader()
+-- Formats of conn:unpack: a request; its beginning; one of its arguments, and how long that is.
+local REQUEST, OPENING, ARGUMENT, LENGTH = "'*'D('$'S)", "'*'D", "'$'S", "'$'D"
+
+M.MOST_BUFFERED = LONGEST_BULK + 64 -- with its length and line ends
+
+---@param conn moonpark.connection
+function M.reader(conn)
   return setmetatable({
-    bytes = "", at = 1, -- what was received, and its first byte that is not used yet
-    args = {},          -- of the request that is being read; the table is reused for the next one
-    count = 0,          -- how many of them have come
-    want = 0,           -- how many there will be; 0: between two requests
-    length = -1,        -- of the argument that is being read; -1: its header is still to come
-    size = 0,           -- bytes in the arguments so far
-    missing = 0,
+    conn = conn,
+    at = 0,      -- the offset of the first buffered byte that was not used yet
+    values = {}, -- requests that had come whole: of each the number of its arguments, then these
+    filled = 0,  -- how many values
+    used = 0,    -- how many of them belong to requests that next() has returned
+    args = {},   -- of one request; the table is used again for the next one
+    count = 0,   -- how many of them have come
+    want = 0,    -- how many it will be; 0: it has not begun
+    size = 0,    -- bytes in the arguments so far
+    needed = 1,
   }, Reader)
 end
 
---- Takes what was read from the connection.
-function Reader:feed(bytes)
-  if self.at > #self.bytes then
-    self.bytes = bytes
-  else
-    self.bytes = sub(self.bytes, self.at) .. bytes
-  end
-  self.at, self.missing = 1, 0
+-- So many bytes are needed from `at` on. What was used goes; if that fails, so will the next read.
+local function wait(self, at, needed)
+  if at > 0 then self.conn:skip(at) end
+  self.at, self.needed = 0, needed
+  return nil
 end
 
--- What next() returns for a header line that is malformed (value is not false) or incomplete.
-local function bad_header(self, at, value, wrong, too_long)
-  if value ~= false then return nil, wrong end
-  if #self.bytes - at >= LONGEST_LINE then return nil, too_long end
-  self.at = at
-  return nil
+-- What next() returns for a header line at `at` that is wrong or not complete.
+local function bad_header(self, at, wrong, too_long)
+  local conn = self.conn
+  local last, held = conn:find("\r", at), conn:buffered() - at
+  if last and last - at + 1 < held then return nil, wrong end
+  if held > LONGEST_LINE then return nil, too_long end
+  return wait(self, at, held + 1)
 end
 
 -- A request of one line.
 local function inline(self, at)
-  local last = find(self.bytes, "\n", at, true)
+  local conn = self.conn
+  local last, held = conn:find("\n", at), conn:buffered() - at
   if not last or last - at > LONGEST_LINE then
-    self.at = at
-    local too_long = #self.bytes - at >= LONGEST_LINE
-    return nil, too_long and "too big inline request" or nil
+    if held > LONGEST_LINE then return nil, "too big inline request" end
+    return wait(self, at, held + 1)
   end
   self.at = last + 1
-  local list = words(sub(self.bytes, at, last - 1))
+  local list = words(conn:peek(last - at, at))
   if not list then return nil, "unbalanced quotes in request" end
   if #list == 0 then return self:next() end
   return list, #list
 end
 
--- The beginning of a request: how many arguments there will be, and where they begin.
-local function open(self, at)
-  local want, last = number(self.bytes, at)
-  if not last or want > MOST_WORDS then
-    return bad_header(self, at, want, "invalid multibulk length", "too big mbulk count string")
+-- All bytes are used: it may be long until the next ones come.
+local function let_go(self)
+  if self.size > MOST_KEPT or self.count > MOST_KEPT / 16 then self.args, self.values = {}, {} end
+  self.count, self.size = 0, 0
+  return wait(self, self.at, 1)
+end
+
+-- One more argument of the request that is being read. True, or what next() returns.
+local function argument(self)
+  local conn, at = self.conn, self.at
+  local there, mark = conn:unpack("B", at)
+  if not there then return wait(self, at, 1) end
+  if mark ~= DOLLAR then return nil, ("expected '$', got '%c'"):format(mark) end
+  local header, length = conn:unpack(LENGTH, at)
+  if not header then return bad_header(self, at, "invalid bulk length", "too big bulk count string") end
+  if length < 0 or length > LONGEST_BULK or self.size + length > LONGEST_REQUEST then
+    return nil, "invalid bulk length"
   end
-  self.at, self.count, self.size = last + 1, 0, 0
-  self.want = want > 0 and want or 0
+  local last, value = conn:unpack(ARGUMENT, at)
+  if not last and type(value) == "string" then return nil, "expected CRLF behind a bulk" end
+  if not last then return wait(self, at, value - at) end
+  self.at, self.count, self.size = last, self.count + 1, self.size + length
+  self.args[self.count] = value
   return true
 end
 
--- All bytes are used, and it may be long until more come.
-local function let_go(self)
-  self.bytes, self.at = "", 1
-  if self.size > MOST_KEPT or self.count > MOST_KEPT / 16 then self.args, self.count, self.size = {}, 0, 0 end
-  return nil
+-- The beginning of a request, and as many of its arguments as have come.
+local function piecemeal(self)
+  if self.want == 0 then
+    local last, want = self.conn:unpack(OPENING, self.at)
+    if not last then return bad_header(self, self.at, "invalid multibulk length", "too big mbulk count string") end
+    if want > MOST_WORDS then return nil, "invalid multibulk length" end
+    self.at, self.want, self.count, self.size = last, math.max(want, 0), 0, 0
+  end
+  while self.count < self.want do
+    local fine, err = argument(self)
+    if not fine then return nil, err end
+  end
+  local count = self.want
+  self.want = 0
+  if count == 0 then return self:next() end
+  return self.args, count
+end
+
+-- What comes behind all requests that had come whole. What next() returns.
+local function go_on(self)
+  local conn, at = self.conn, self.at
+  if self.want > 0 then return piecemeal(self) end
+  local last, filled = conn:unpack_all(self.values, REQUEST, at)
+  if last then
+    self.used, self.filled = 0, filled
+    self.at, self.size = last, self.size + last - at
+    return self:next()
+  end
+  local there, mark = conn:unpack("B", at)
+  if not there then return let_go(self) end
+  if mark ~= STAR then return inline(self, at) end
+  return piecemeal(self)
+end
+
+-- The request whose count is behind `used` values, whatever its length. What next() returns.
+local function unusual(self, used, count)
+  local values, args = self.values, self.args
+  for i = 1, count do
+    args[i] = values[used + 1 + i]
+    if not args[i] then return nil, "invalid bulk length" end
+  end
+  self.used = used + 1 + math.max(count, 0)
+  if count < 1 then return self:next() end
+  return args, count
 end
 
 --- The next request.
 ---@return string[]|nil args the table is used again by the call after this one
 ---@return integer|string|nil # how many there are; with nil: what is wrong, or nil: more bytes are needed
 function Reader:next()
-  local bytes = self.bytes
-  while self.want == 0 do
-    local mark = byte(bytes, self.at)
-    if not mark then return let_go(self) end
-    if mark ~= STAR then return inline(self, self.at) end
-    local ok, err = open(self, self.at)
-    if not ok then return nil, err end
-  end
-  local args, at, count, want, length = self.args, self.at, self.count, self.want, self.length
-  while count < want do
-    if length < 0 then
-      local mark = byte(bytes, at)
-      if mark and mark ~= DOLLAR then return nil, ("expected '$', got '%c'"):format(mark) end
-      local value, last = number(bytes, at)
-      if not last or value < 0 or value > LONGEST_BULK or self.size + value > LONGEST_REQUEST then
-        self.count, self.length = count, -1
-        return bad_header(self, at, value, "invalid bulk length", "too big bulk count string")
-      end
-      length, at = value, last + 1
-      self.size = self.size + length
-    end
-    if at + length + 1 > #bytes then
-      self.at, self.count, self.length = at, count, length
-      self.missing = at + length + 1 - #bytes
-      return nil
-    end
-    count = count + 1
-    args[count] = sub(bytes, at, at + length - 1)
-    at, length = at + length + 2, -1
-  end
-  self.at, self.want, self.count, self.length = at, 0, count, -1
-  return args, want
+  local used = self.used
+  if used == self.filled then return go_on(self) end
+  local values, args = self.values, self.args
+  local count, name, first, second = values[used + 1], values[used + 2], values[used + 3], values[used + 4]
+  if not (name and first and (count == 2 or (count == 3 and second))) then return unusual(self, used, count) end
+  args[1], args[2], args[3] = name, first, second
+  self.used = used + 1 + count
+  return args, count
 end
 
 ---------------------------------------------------------------------------------------------------
 -- answers
 
-local PIECES_AT_ONCE = 200
-local BIG = 1024 * 1024
+local PIECES_AT_ONCE = 1000
 local LONGEST_INTEGER = 24 -- bytes
 
 ---@class resp.answers
@@ -204,8 +219,13 @@ local LONGEST_INTEGER = 24 -- bytes
 local Answers = {}
 Answers.__index = Answers
 
-local headers = {} -- "$3\r\n" for short strings
-for length = 0, 1023 do headers[length] = "$" .. length .. "\r\n" end
+local CRLF = "\r\n"
+
+local headers, behind = {}, {} -- "$3\r\n" for short strings; the same behind the end of another answer
+for length = 0, 1023 do
+  headers[length] = "$" .. length .. CRLF
+  behind[length] = CRLF .. headers[length]
+end
 
 function M.answers() return setmetatable({ pieces = {}, n = 0, size = 0 }, Answers) end
 
@@ -227,7 +247,7 @@ function Answers:integer(n)
   local pieces, last = self.pieces, self.n
   pieces[last + 1] = ":"
   pieces[last + 2] = n
-  pieces[last + 3] = "\r\n"
+  pieces[last + 3] = CRLF
   self.n = last + 3
   self.size = self.size + LONGEST_INTEGER
 end
@@ -239,14 +259,19 @@ function Answers:bulk(value)
   if not value then return put(self, "$-1\r\n") end
   if type(value) == "number" then value = tostring(value) end
   local pieces, n, length = self.pieces, self.n, #value
-  pieces[n + 1] = headers[length] or "$" .. length .. "\r\n"
-  pieces[n + 2] = value
-  pieces[n + 3] = "\r\n"
-  self.n = n + 3
+  if pieces[n] == CRLF and behind[length] then -- each piece costs something when it is sent
+    pieces[n] = behind[length]
+  else
+    n = n + 1
+    pieces[n] = headers[length] or "$" .. length .. CRLF
+  end
+  pieces[n + 1] = value
+  pieces[n + 2] = CRLF
+  self.n = n + 2
   self.size = self.size + length + 8
 end
 
---- Writes everything: joined into one write if it is not too much, otherwise without copying it.
+--- Writes everything, unjoined: with one write as long as it is not very much.
 ---@param conn moonpark.connection
 ---@return integer|nil
 ---@return string? err
@@ -255,7 +280,7 @@ function Answers:send(conn)
   if n == 0 then return 0 end
   self.n, self.size = 0, 0
   if size > MOST_KEPT then self.pieces = {} end
-  if size <= BIG then return conn:write(concat(pieces, "", 1, n)) end
+  if n <= PIECES_AT_ONCE then return conn:write(unpack(pieces, 1, n)) end
   local ok, err
   for i = 1, n, PIECES_AT_ONCE do
     ok, err = conn:write(unpack(pieces, i, math.min(i + PIECES_AT_ONCE - 1, n)))

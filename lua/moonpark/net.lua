@@ -11,6 +11,7 @@ local failures = require "moonpark.failures"
 local inherit = require "moonpark.net.inherit"
 local copy = require "moonpark.net.copy"
 local packet = require "moonpark.net.packet"
+local read_into = require "moonpark.net.read_into"
 local resolve = require "moonpark.net.resolve"
 local task = require "moonpark.task"
 
@@ -25,6 +26,14 @@ local M = {}
 ---@field read_until fun(self, delimiter: string, max?: integer): string|nil, string?, integer? without it; max 1 MiB
 ---@field read_all fun(self, max?: integer): string|nil, string?, integer? up to the end; max 64 MiB
 ---@field lines fun(self, max?: integer): fun(): string|nil ends with the stream and at any failure
+---@field read_unpack fun(self, format: string, max?: integer): integer|nil, any ... bytes taken, values; max 65536
+---@field read_into moonpark.read_into bytes into memory of FFI; see read_into.lua
+---@field buffered fun(self): integer|nil, string?, integer? bytes received and not read
+---@field fill fun(self, n: integer, max?: integer): integer|nil, string?, integer? waits for n; max 64 MiB
+---@field peek fun(self, n: integer, offset?: integer): string|nil, string?, integer? nil alone: not buffered
+---@field find fun(self, bytes: string, offset?: integer): integer|nil, string?, integer? nil alone: not buffered
+---@field unpack fun(self, format: string, offset?: integer): integer|nil, any ... offset behind, values; nil, needed
+---@field skip fun(self, n: integer): integer|nil, string?, integer?, integer? 4th: skipped before a failure
 ---@field write fun(self, ...: string|number): integer|nil, string?, integer?, integer? bytes; 4th: before a failure
 ---@field sendfile moonpark.sendfile a file or a part of it; see net/copy.lua
 ---@field wait_readable fun(self): true|nil, string?, integer?
@@ -183,6 +192,8 @@ function Conn:lines(max)
   check_self(self, false, "lines")
   return function() return (self:read_line(max)) end
 end
+
+Conn.read_into = read_into
 
 ---------------------------------------------------------------------------------------------------
 -- listener

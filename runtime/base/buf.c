@@ -75,6 +75,17 @@ ptrdiff_t buf_find(struct buf *b, const char *what, size_t n)
     return -1;
 }
 
+ptrdiff_t buf_find_from(const struct buf *b, size_t from, const char *what, size_t n)
+{
+    must(n > 0);
+    if (from >= buf_len(b))
+        return -1;
+    const char *first = buf_at(b) + from;
+    size_t left = buf_len(b) - from;
+    const char *hit = n == 1 ? memchr(first, *what, left) : memmem(first, left, what, n);
+    return hit ? hit - buf_at(b) : -1;
+}
+
 void buf_release(struct buf *b)
 {
     if (b->bytes && b->start == b->end)

@@ -55,6 +55,9 @@ inline void buf_consume(struct buf *b, size_t n)
 ptrdiff_t buf_find(struct buf *b, const char *what, size_t n);
 static inline void buf_rewind(struct buf *b) { b->searched = 0; }
 
+/* The same from an offset on, whatever was searched. -1 also if that lies behind the end. */
+ptrdiff_t buf_find_from(const struct buf *b, size_t from, const char *what, size_t n);
+
 /* Frees the memory if the buffer is empty. */
 void buf_release(struct buf *b);
 

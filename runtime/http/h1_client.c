@@ -114,7 +114,7 @@ static int read_head(struct conn *c, struct task *t)
     r->searched = n;
     if (n >= r->limit)
         return ERR_TOO_LONG;
-    int e = conn_read_fill(c);
+    int e = conn_read_fill(c, 1);
     return e == ERR_EOF && (n > 0 || r->interim > 0) ? ERR_UNEXPECTED_EOF : e;
 }
 

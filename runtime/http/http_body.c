@@ -20,7 +20,7 @@ static int more(struct conn *c, struct http_body *b)
     uint64_t left = b->framing == HTTP_BY_CHUNKS ? b->chunks.left : b->left;
     if (left > 0)
         (void)buf_reserve(&c->in, base_min(left, limits.scratch)); /* fewer and larger reads; none: smaller ones */
-    int r = conn_read_fill(c);
+    int r = conn_read_fill(c, 1);
     if (r != ERR_EOF)
         return r;
     b->over = b->framing == HTTP_BY_END;

@@ -61,6 +61,7 @@ static int open_faces(lua_State *L)
     l_fd_open(L);
     l_packet_open(L);
     l_unix_open(L);
+    l_reader_open(L);
     l_move_open(L);
     l_net_open(L);
     l_http_open(L);

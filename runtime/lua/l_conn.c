@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 /* Bounds for reads that name none: what an unknown peer may make us hold. */
 
@@ -28,7 +29,8 @@ static struct conn *of_kind(lua_State *L, enum conn_kind kind, const char *name)
     return c;
 }
 
-static struct conn *self(lua_State *L) { return of_kind(L, CONN_STREAM, "connection"); }
+struct conn *l_conn_self(lua_State *L) { return of_kind(L, CONN_STREAM, "connection"); }
+static struct conn *self(lua_State *L) { return l_conn_self(L); }
 static struct conn *listener(lua_State *L) { return of_kind(L, CONN_LISTENER, "listener"); }
 struct conn *l_conn_packet(lua_State *L) { return of_kind(L, CONN_PACKET, "packet socket"); }
 
@@ -128,6 +130,8 @@ int l_conn_push_connected(lua_State *L, struct task *t)
     return face_error(L, t->wait.result);
 }
 
+enum { JOINED = 64 }; /* bytes of a small piece, on average */
+
 /* Of a write of strings. They lie behind the first argument. */
 struct writing {
     struct conn_writing writing;
@@ -135,11 +139,23 @@ struct writing {
     size_t at;    /* where it begins in the whole */
 };
 
+/* Small pieces leave as one: to the kernel each place of a vector costs more than copying a few bytes does, and a layer
+ * may make a record of each. */
+static int join(struct task *t, struct iovec *iov, int count)
+{
+    const struct conn *c = t->wait.object;
+    size_t n = 0;
+    for (int i = 0; i < count; n += iov[i++].iov_len)
+        memcpy(c->loop->scratch + n, iov[i].iov_base, iov[i].iov_len);
+    iov[0] = (struct iovec){.iov_base = c->loop->scratch, .iov_len = n};
+    return 1;
+}
+
 static int gather(struct task *t, struct iovec *iov, int max)
 {
     struct operation *op = &t->op;
     struct writing *w = OPERATION(t, struct writing);
-    size_t at = w->at, n;
+    size_t at = w->at, n, bytes = 0;
     int count = 0;
     for (size_t i = w->first; at < op->length && count < max; i++, at += n) {
         const char *s = lua_tolstring(op->stack, op->base + 1 + (int)i, &n);
@@ -151,8 +167,9 @@ static int gather(struct task *t, struct iovec *iov, int max)
         if (skip == n)
             continue;
         iov[count++] = (struct iovec){.iov_base = (char *)s + skip, .iov_len = n - skip};
+        bytes += n - skip;
     }
-    return count;
+    return count > 1 && bytes <= JOINED * (size_t)count && bytes <= limits.scratch ? join(t, iov, count) : count;
 }
 
 int l_conn_run(lua_State *L, struct task *t, struct conn *c, const struct conn_op *op, l_conn_push *push)

@@ -26,6 +26,9 @@ int l_conn_run(lua_State *L, struct task *t, struct conn *c, const struct conn_o
 /* Like l_conn_new, for another class. */
 struct conn *l_conn_new_of(lua_State *L, struct ctx *cx, int meta);
 
+/* The connection at 1; raises on others. */
+struct conn *l_conn_self(lua_State *L);
+
 /* The packet socket at 1; raises on others. */
 struct conn *l_conn_packet(lua_State *L);
 

@@ -16,7 +16,7 @@ static bool nothing_there(const struct conn *c)
     return c->drained && pd && !pd->hangup;
 }
 
-static ssize_t receive(struct conn *c, void *to, size_t n)
+ssize_t conn_receive(struct conn *c, void *to, size_t n)
 {
     c->stream.again = POLL_R;
     if (nothing_there(c))
@@ -27,14 +27,14 @@ static ssize_t receive(struct conn *c, void *to, size_t n)
     return got;
 }
 
-int conn_read_fill(struct conn *c)
+int conn_read_fill(struct conn *c, size_t room)
 {
     if (c->ended)
         return ERR_EOF;
-    char *to = buf_reserve(&c->in, 1);
+    char *to = buf_reserve(&c->in, room);
     if (!to)
         return -ENOMEM;
-    ssize_t got = receive(c, to, buf_room(&c->in));
+    ssize_t got = conn_receive(c, to, buf_room(&c->in));
     if (got > 0)
         buf_commit(&c->in, (size_t)got);
     if (got < 0)
@@ -52,7 +52,7 @@ static int read_some(struct conn *c, struct task *t)
     }
     if (c->ended)
         return ERR_EOF;
-    ssize_t got = receive(c, c->loop->scratch, base_min(limits.scratch, r->limit));
+    ssize_t got = conn_receive(c, c->loop->scratch, base_min(limits.scratch, r->limit));
     if (got <= 0)
         return got ? (int)got : ERR_EOF;
     t->op.length = t->op.total = (size_t)got;
@@ -63,7 +63,7 @@ static int read_exactly(struct conn *c, struct task *t)
 {
     size_t n = OPERATION(t, struct conn_reading)->limit;
     if (buf_len(&c->in) < n)
-        return conn_read_fill(c);
+        return conn_read_fill(c, 1);
     t->op.length = t->op.total = n;
     return 0;
 }
@@ -85,7 +85,7 @@ static int read_until(struct conn *c, struct task *t)
         return found(t, (size_t)at, u->delimiter_length);
     if (buf_len(&c->in) >= u->reading.limit + u->delimiter_length)
         return ERR_TOO_LONG;
-    return conn_read_fill(c);
+    return conn_read_fill(c, 1);
 }
 
 /* A line ends at LF or CRLF; the last one may end with the stream. */
@@ -98,7 +98,7 @@ static int read_line(struct conn *c, struct task *t)
     }
     if (buf_len(&c->in) >= OPERATION(t, struct conn_reading)->limit + 2) /* room for a CRLF behind the longest line */
         return ERR_TOO_LONG;
-    int r = conn_read_fill(c);
+    int r = conn_read_fill(c, 1);
     if (r == ERR_EOF && buf_len(&c->in) > 0)
         return found(t, buf_len(&c->in), 0);
     return r;
@@ -108,7 +108,7 @@ static int read_all(struct conn *c, struct task *t)
 {
     if (buf_len(&c->in) > OPERATION(t, struct conn_reading)->limit)
         return ERR_TOO_LONG;
-    int r = conn_read_fill(c);
+    int r = conn_read_fill(c, 1);
     if (r != ERR_EOF)
         return r;
     t->op.length = t->op.total = buf_len(&c->in);

@@ -24,8 +24,12 @@ struct conn_reading_until {
 /* All set op.length, the bytes to hand out, and op.total, the bytes to consume then. */
 extern const struct conn_op conn_read, conn_read_exactly, conn_read_line, conn_read_until, conn_read_all;
 
-/* Reads once from the stream into `in`. Returns CONN_GO_ON, -EAGAIN, ERR_EOF, or another negative code. For the steps
- * of other files. */
-int conn_read_fill(struct conn *c);
+/* For the steps of other files. Reads once from the stream into `in`, where it makes room for at least `room` bytes.
+ * Returns CONN_GO_ON, -EAGAIN, ERR_EOF, or another negative code. */
+int conn_read_fill(struct conn *c, size_t room);
+
+/* Reads once from a stream that has not ended to somewhere else. Returns how many bytes, 0 at its end, or a negative
+ * code. */
+ssize_t conn_receive(struct conn *c, void *to, size_t n);
 
 #endif

@@ -23,6 +23,7 @@ describe("buf", function()
   local function held() return len() == 0 and "" or ffi.string(b.bytes + b.start, len()) end
   local function append(s) assert.equal(0, lib.buf_append(b, s, #s)) end
   local function find(s) return tonumber(lib.buf_find(b, s, #s)) end
+  local function find_from(at, s) return tonumber(lib.buf_find_from(b, at, s, #s)) end
   local function rewind() b.searched = 0 end
 
   it("holds what was appended, in order", function()
@@ -147,6 +148,17 @@ describe("buf", function()
       assert.equal(-1, find "\n")
       rewind()
       assert.equal(1, find ",")
+    end)
+
+    it("from an offset on finds what lies there, whatever was searched", function()
+      append "abcabc\r\n"
+      assert.equal(-1, find "x")
+      for _, case in ipairs { { 0, "a", 0 }, { 1, "a", 3 }, { 3, "abc", 3 }, { 4, "abc", -1 }, { 4, "\r\n", 6 },
+        { 7, "\n", 7 }, { 8, "\n", -1 }, { 100, "\n", -1 }, { 0, ("a"):rep(9), -1 } } do
+        assert.equal(case[3], find_from(case[1], case[2]))
+      end
+      lib.buf_consume(b, 2)
+      assert.equal(1, find_from(0, "a"))
     end)
 
     it("finds the first of several, and overlapping ones", function()

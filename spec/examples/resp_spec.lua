@@ -1,23 +1,27 @@
 -- SPDX-License-Identifier: MIT
--- resp_spec.lua - examples/lib/resp.lua alone: no connection, so every cut is where the spec makes it.
+-- resp_spec.lua - examples/lib/resp.lua over an in-memory connection: every cut is where the spec makes it.
 
 package.path = require("support.process").root .. "/examples/lib/?.lua;" .. package.path
 
+local net = require "moonpark.net"
 local resp = require "resp"
 
--- Feeds the pieces one after another. -> the requests, the error or nil
+-- Feeds the pieces one after another. -> the requests; the error or nil; the reader
 local function read(pieces)
-  local reader, requests = resp.reader(), {}
+  local conn, peer = net.pipe()
+  local reader, requests, wrong = resp.reader(conn), {}, nil
   for _, piece in ipairs(pieces) do
-    reader:feed(piece)
-    local args, count = reader:next()
-    while args do
-      table.insert(requests, { unpack(args, 1, count) })
-      args, count = reader:next()
-    end
-    if count then return requests, count end
+    assert(peer:write(piece))
+    assert(conn:fill(conn:buffered() + #piece)) -- a pipe gives a small piece whole
+    repeat
+      local args, count = reader:next()
+      if args then table.insert(requests, { unpack(args, 1, count) }) end
+      if not args then wrong = count end
+    until not args
   end
-  return requests
+  conn:close()
+  peer:close()
+  return requests, wrong, reader
 end
 
 -- A connection that keeps what is written.
@@ -59,13 +63,17 @@ describe("resp.reader", function()
     end
   end)
 
-  it("knows how much of a value is missing, its CRLF included", function()
-    local reader = resp.reader()
-    reader:feed "*2\r\n$4\r\nECHO\r\n$536870912\r\nabc"
-    assert.is_nil(reader:next())
-    assert.equal(536870912 + 2 - 3, reader.missing)
-    reader:feed "*"
-    assert.equal(0, reader.missing)
+  it("knows how much of a value must come, its CRLF included", function()
+    local _, _, reader = read { "*2\r\n$4\r\nECHO\r\n$536870912\r\nabc" }
+    assert.equal(#"$536870912\r\n" + 536870912 + 2, reader.needed)
+    _, _, reader = read { "PING\r\n" }
+    assert.equal(1, reader.needed)
+  end)
+
+  it("refuses a value that does not end where its length says, and one that is left out", function()
+    local got, wrong = read { "PING\r\n*1\r\n$1\r\nab\r\n" }
+    assert.same({ { { "PING" } }, "expected CRLF behind a bulk" }, { got, wrong })
+    assert.equal("invalid bulk length", (select(2, read { "*2\r\n$1\r\na\r\n$-1\r\n" })))
   end)
 end)
 
@@ -86,8 +94,8 @@ describe("resp.answers", function()
 
   it("sends very much in several writes", function()
     local answers, conn, expected = resp.answers(), sink(), {}
-    for i = 1, 300 do
-      local value = (i .. " "):rep(2000)
+    for i = 1, 700 do
+      local value = (i .. " "):rep(1000)
       answers:bulk(value)
       expected[i] = ("$%d\r\n%s\r\n"):format(#value, value)
     end

@@ -47,11 +47,27 @@ local host, silent
 ---------------------------------------------------------------------------------------------------
 -- sockets
 
+-- "3\r\njkl" and so on, as protocols read it.
+local function reader(conn)
+  local memory, values = ffi.new("uint8_t[2]"), {}
+  expect(4, conn:read_unpack "'$'D")
+  assert(conn:fill(4))
+  expect("j", conn:peek(1))
+  expect(1, conn:find "k")
+  expect(2, conn:unpack "c2")
+  expect(4, conn:unpack_all(values, "c2"))
+  expect("jk", values[1])
+  expect(1, conn:skip(1))
+  expect(2, conn:read_into(memory))
+  expect("kl", ffi.string(memory, 2))
+end
+
 local function tcp_server(listener)
   local conn = expect("tcp listener", (tostring(listener):match("^tcp listener"))) and assert(listener:accept())
   expect("a", conn:read_line())
   expect("bc", conn:read_exactly(2))
   expect("d", conn:read_until("--"))
+  reader(conn)
   assert(conn:write("e", "fg", "", "\n"))
   expect("h", conn:read_all())
   assert(conn:write("i"))
@@ -68,7 +84,7 @@ local function tcp()
     expect(true, conn:getoption("nodelay"))
     assert(conn:wait_writable())
     expect(7, conn:write("a\r\n", "bcd", "-"))
-    expect(2, conn:write("-h"))
+    expect(9, conn:write("-$3\r\njkl", "h"))
     assert(conn:wait_readable())
     expect("e", conn:read(1))
     expect("fg", conn:read_line())
