@@ -204,10 +204,36 @@ static void resume_with(lua_State *L, struct ctx *cx, struct task *t, int n)
     resume(L, cx, t, n);
 }
 
+/* `true` needs no memory, so it is made where it is wanted. */
+static void resume_with_true(lua_State *L, struct ctx *cx, struct task *t)
+{
+    lua_settop(t->L, 0);
+    lua_pushboolean(t->L, 1);
+    resume(L, cx, t, 1);
+}
+
 static void push_and_resume(lua_State *L, struct ctx *cx, struct task *t)
 {
+    if (!t->wait.kind->push && t->wait.result >= 0) {
+        resume_with_true(L, cx, t);
+        return;
+    }
     cx->phase = PHASE_PUSH;
     resume_with(L, cx, t, push_results(L, t));
+}
+
+/* Removes all but the n values on top, where they are: half the cost of a way over the loop's stack. */
+static void keep_top(lua_State *co, int n)
+{
+    int beneath = lua_gettop(co) - n;
+    if (beneath < n) {
+        while (beneath-- > 0)
+            lua_remove(co, 1);
+        return;
+    }
+    for (int i = n; i > 0; i--)
+        lua_replace(co, i);
+    lua_settop(co, n);
 }
 
 /* It has its values already, on its own stack: results above what it yielded, or its first arguments. */
@@ -218,8 +244,8 @@ static void resume_in_hand(lua_State *L, struct ctx *cx, struct task *t)
         resume(L, cx, t, n);
         return;
     }
-    lua_xmove(t->L, L, n);
-    resume_with(L, cx, t, n);
+    keep_top(t->L, n);
+    resume(L, cx, t, n);
 }
 
 static void run_task(struct loop *l, struct task *t)

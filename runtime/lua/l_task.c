@@ -330,8 +330,8 @@ static int yield_now(lua_State *L, struct task *t)
 {
     if (sched_canceled(t))
         return face_return(L, t, face_error(L, ERR_CANCELED));
-    lua_pushboolean(L, 1);
-    return face_yield(L, t, 1);
+    sched_yield(t);
+    return face_park(L, t);
 }
 
 /* sleep(seconds) -> true | nil, "canceled" */
