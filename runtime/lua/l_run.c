@@ -115,8 +115,7 @@ static void succeeded(lua_State *L, struct ctx *cx, struct task *t)
     keep_results(L, t);
     cx->phase = PHASE_IDLE;
     restore_globals(L, t->L);
-    l_task_drop(L, cx, t, true);
-    sched_finish(t);
+    l_task_end(L, cx, t, true);
 }
 
 /* The task's error has been kept. */
@@ -125,8 +124,7 @@ static void end_failed(lua_State *L, struct ctx *cx, struct task *t)
     push_ended(L, t);
     push_handed(L, t);
     cx->phase = PHASE_IDLE;
-    l_task_drop(L, cx, t, false);
-    sched_finish(t);
+    l_task_end(L, cx, t, false);
     call_ended_hook(L);
 }
 
@@ -324,9 +322,7 @@ static void end_anyhow(lua_State *L, struct ctx *cx, struct task *t)
     }
     t->failed = true;
     cx->phase = PHASE_IDLE;
-    if (t->L)
-        l_task_drop(L, cx, t, false);
-    sched_finish(t);
+    l_task_end(L, cx, t, false);
     if (tell)
         call_ended_hook(L);
 }
@@ -453,19 +449,18 @@ static void kill_task(lua_State *L, struct ctx *cx, struct task *t)
     face_unpark(t);
     t->failed = true;
     t->values = 0;
-    l_task_drop(L, cx, t, false);
-    sched_finish(t);
+    l_task_end(L, cx, t, false);
 }
 
 /* kill(task): ends it without running it again. Only while the loop does not run. */
 static int l_kill(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
+    luaL_argcheck(L, l_task_is(L, 1), 1, "task expected");
     struct task *t = l_task_test(L, 1);
-    luaL_argcheck(L, t, 1, "task expected");
     if (cx->L)
         return luaL_error(L, "the loop is running");
-    if (t->state != TASK_DONE)
+    if (t)
         kill_task(L, cx, t);
     return 0;
 }
