@@ -156,7 +156,7 @@ void http_conn_close(struct http_conn *hc);
 void http_conn_leave(struct http_conn *hc);
 void http_conn_answer(struct http_conn *hc, int status, const char *bytes, size_t n);
 
-/* A LEAVING one's last words go on; then what it still sends is thrown away. May end it. */
+/* Something has come for a LEAVING one: its last words go on; then what it still sends is thrown away. May end it. */
 void http_conn_discard(struct http_conn *hc);
 
 /* What waits for the server, in words for a person. */
