@@ -108,6 +108,7 @@ __attribute__((visibility("default"))) int luaopen_moonpark_core(lua_State *L);
 int luaopen_moonpark_core(lua_State *L)
 {
     lua_settop(L, 0);
+    sys_keep_freed();
     push_context(L);
     lua_createtable(L, FACE_KEYS + FIRST_SLOTS, 0);
     lua_pushcclosure(L, open_faces, 2);
