@@ -60,6 +60,27 @@ describe("go", function()
     assert.is_nil(globals.mine)
   end)
 
+  it("leaves a handle as its task ended, whatever runs in its place since", function()
+    local failed = moonpark.go(function() moonpark.yield() error "on purpose" end)
+    local ended = moonpark.go(function() return "result" end)
+    local id, site = ended:id(), ended:site()
+    assert.same({ true, "result" }, { ended:join() })
+    assert.is_nil((failed:join()))
+    local later = {}
+    for i = 1, 8 do later[i] = moonpark.go(forever) end
+    moonpark.yield()
+    assert.same({ "done", "failed", "parked" }, { ended:status(), failed:status(), later[1]:status() })
+    ended:cancel()
+    assert.same({ id, site, false }, { ended:id(), ended:site(), ended:is_canceled() })
+    assert.same({ true, "result" }, { ended:join() })
+    for _, task in ipairs(later) do
+      assert.is_false(task:is_canceled())
+      task:cancel()
+      task:join()
+      assert.is_true(task:is_canceled())
+    end
+  end)
+
   it("numbers tasks and tells the current one", function()
     local inside
     local task = moonpark.go(function() inside = moonpark.current() end)

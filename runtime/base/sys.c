@@ -395,4 +395,17 @@ void sys_free(void *p)
     free(p);
 }
 
+/* glibc's; other C libraries keep what they see fit. */
+extern int mallopt(int parameter, int value) __attribute__((weak));
+enum { TRIM_THRESHOLD = -1, MMAP_THRESHOLD = -3, KEPT = 8 << 20 };
+
+/* Both: setting one of them ends the adaptation of the other, and blocks above 128 KiB would be mapped each time. */
+void sys_keep_freed(void)
+{
+    if (!mallopt || getenv("MALLOC_TRIM_THRESHOLD_") || getenv("MALLOC_MMAP_THRESHOLD_") || getenv("GLIBC_TUNABLES"))
+        return;
+    (void)mallopt(MMAP_THRESHOLD, KEPT);
+    (void)mallopt(TRIM_THRESHOLD, KEPT);
+}
+
 uint64_t sys_allocated(void) { return __atomic_load_n(&blocks, __ATOMIC_RELAXED); }

@@ -94,4 +94,8 @@ void *sys_realloc(void *p, size_t n); /* NULL leaves p as it was */
 void sys_free(void *p);
 uint64_t sys_allocated(void); /* blocks of this process that are not freed yet */
 
+/* From now on up to 8 MiB that are freed stay with the process, so that the next large buffer does not fault its pages
+ * in again. What the environment says about the C library's malloc is left as it is. */
+void sys_keep_freed(void);
+
 #endif

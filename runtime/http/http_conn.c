@@ -227,9 +227,15 @@ static int send_words(struct conn *c)
     return 0;
 }
 
+/* Does not try if the last read took all that was there. */
 static void discard(struct http_conn *hc)
 {
     struct loop *l = hc->c.loop;
+    hc->c.stream.again = POLL_R;
+    if (!http_conn_has_news(hc)) {
+        http_conn_arm(hc);
+        return;
+    }
     for (int i = 0; i < DISCARDS; i++) {
         ssize_t got = hc->c.stream.ops->read(&hc->c.stream, l->scratch, limits.scratch);
         if (got == -EAGAIN) {
@@ -243,7 +249,7 @@ static void discard(struct http_conn *hc)
     }
 }
 
-void http_conn_discard(struct http_conn *hc)
+static void go_on_leaving(struct http_conn *hc)
 {
     struct conn *c = &hc->c;
     int r = hc->said ? 0 : send_words(c);
@@ -262,11 +268,17 @@ void http_conn_discard(struct http_conn *hc)
         discard(hc);
 }
 
+void http_conn_discard(struct http_conn *hc)
+{
+    hc->c.drained = false;
+    go_on_leaving(hc);
+}
+
 static void leave(struct http_conn *hc)
 {
     http_conn_move(hc, &hc->server->idle, HTTP_LEAVING);
     http_conn_due(hc, LEAVE_TIME);
-    http_conn_discard(hc);
+    go_on_leaving(hc);
 }
 
 void http_conn_leave(struct http_conn *hc)

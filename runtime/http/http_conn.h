@@ -156,7 +156,8 @@ void http_conn_close(struct http_conn *hc);
 void http_conn_leave(struct http_conn *hc);
 void http_conn_answer(struct http_conn *hc, int status, const char *bytes, size_t n);
 
-/* hc is LEAVING: continues to send its last response, then discards what the client still sends. May end hc. */
+/* Something has come for hc, which is LEAVING: continues to send its last response, then discards what the client still
+ * sends. May end hc. */
 void http_conn_discard(struct http_conn *hc);
 
 /* Describes the server in reports, for a task that waits for it. */

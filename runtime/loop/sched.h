@@ -105,6 +105,7 @@ struct task {
     struct lua_State *L;      /* its coroutine, NULL once it ended */
     struct lua_State *parked; /* the coroutine that called the wait: L or a generator inside it */
     void *owned;              /* the runner's: a connection that is closed when the task ends */
+    void *handle;             /* the runner's: what scripts hold */
     uint32_t slot;            /* the runner's: where its coroutine is anchored */
     int values;               /* ready, with this many values on its own stack; or -1 */
     int held;                 /* the runner's: how many values its last wait yielded */

@@ -43,11 +43,13 @@ static int close_context(lua_State *L)
         cx->opened = false;
     }
     sites_fini(&cx->sites);
+    sys_free(cx->tasks);
     sys_free(cx->threads);
     sys_free(cx->idle);
+    cx->tasks = NULL;
     cx->threads = NULL;
     cx->idle = NULL;
-    cx->slots = cx->slot_capacity = cx->idle_count = 0;
+    cx->slots = cx->slot_capacity = cx->idle_count = cx->places = 0;
     cx->ended = true; /* finalizers of objects older than this one may still call us */
     return 0;
 }
@@ -112,6 +114,7 @@ __attribute__((visibility("default"))) int luaopen_moonpark_core(lua_State *L);
 int luaopen_moonpark_core(lua_State *L)
 {
     lua_settop(L, 0);
+    sys_keep_freed();
     push_context(L);
     lua_createtable(L, FACE_KEYS + FIRST_SLOTS, 0);
     lua_pushcclosure(L, open_faces, 2);

@@ -64,13 +64,19 @@ struct task *face_task(lua_State *L, struct ctx *cx)
     return t;
 }
 
-/* Yields the token and the n values on top. */
+/* Yields the token and the n values on top; never the token alone, for it could be passed on without us and nobody
+ * would notice. */
 static int yield_token(lua_State *L, struct task *t, int n)
 {
     t->parked = L;
-    t->held = n + 1;
     lua_pushlightuserdata(L, (void *)&face_token);
-    lua_insert(L, -n - 1);
+    if (n > 0) {
+        lua_insert(L, -n - 1);
+    } else {
+        lua_pushboolean(L, 1);
+        n = 1;
+    }
+    t->held = n + 1;
     return lua_yield(L, n + 1);
 }
 
@@ -160,6 +166,8 @@ int64_t face_timeout(lua_State *L, int idx)
 
 int64_t face_deadline_in(lua_State *L, int idx, struct ctx *cx)
 {
+    if (idx > lua_gettop(L))
+        return 0;
     int64_t timeout = face_timeout(L, idx);
     if (timeout <= 0)
         return timeout < 0 ? 0 : -1;

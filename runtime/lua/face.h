@@ -61,6 +61,7 @@ enum {
     FACE_NO_MEMORY,   /* a string that needs no allocation when it is needed */
     FACE_JSON,        /* the text of which the memory is used again */
     FACE_TURNS,       /* the runner's protected function, made before it is needed */
+    FACE_TASKS,       /* array of userdata, which are the memory of tasks */
     FACE_KEYS,        /* slots begin here */
 };
 
@@ -72,8 +73,10 @@ struct ctx {
     struct loop loop;
     lua_State *L;             /* the state that runs the loop; NULL while it does not run */
     lua_State **threads;      /* by slot - 1: coroutines, including idle ones */
-    uint32_t *idle;           /* slots without a task */
+    struct task **tasks;      /* by slot - 1: their tasks, including those that have ended; userdata hold them */
+    uint32_t *idle;           /* slots whose task has ended */
     uint32_t slots, idle_count, slot_capacity;
+    uint32_t places;          /* there is memory for that many tasks */
     struct sites sites;
     struct resolver resolver;
     uint32_t random;

@@ -26,22 +26,33 @@ static struct waiter *first(struct list *queue)
     return list_empty(queue) ? NULL : container_of(queue->next, struct waiter, link);
 }
 
-/* Moves the n values on top of L to the waiter as its results, and wakes it. Cannot raise: a
- * suspended coroutine has room for a few values. */
-static void tell(lua_State *L, struct waiter *w, int n)
+/* A waiter's results are put on its own stack, between these two. Cannot raise: a suspended coroutine has room for
+ * a few values. */
+static void begin_to_tell(struct waiter *w)
 {
-    struct task *t = w->task;
     if (w->index)
-        lua_pushinteger(t->L, (lua_Integer)w->index);
-    lua_xmove(L, t->L, n);
-    t->values = n + (w->index != 0);
+        lua_pushinteger(w->task->L, (lua_Integer)w->index);
+}
+
+static void told(struct waiter *w, int n)
+{
+    w->task->values = n + (w->index != 0);
     sched_wake_waiter(w, 0);
 }
 
-static void tell_sent(lua_State *L, struct waiter *w)
+/* Moves the n values on top of L to the waiter as its results, and wakes it. */
+static void tell(lua_State *L, struct waiter *w, int n)
 {
-    lua_pushboolean(L, 1);
-    tell(L, w, 1);
+    begin_to_tell(w);
+    lua_xmove(L, w->task->L, n);
+    told(w, n);
+}
+
+static void tell_sent(struct waiter *w)
+{
+    begin_to_tell(w);
+    lua_pushboolean(w->task->L, 1);
+    told(w, 1);
 }
 
 static void push_offered(lua_State *L, const struct waiter *w)
@@ -94,7 +105,7 @@ static void take_held(lua_State *L, struct chan *ch, int idx)
     lua_remove(L, -2);
     ch->head = (ch->head + 1) % ch->capacity;
     if (sender)
-        tell_sent(L, sender);
+        tell_sent(sender);
     else
         ch->count--;
 }
@@ -109,7 +120,7 @@ int l_chan_recv_now(lua_State *L, struct chan *ch, int idx)
     if (!sender)
         return face_error(L, ERR_CLOSED);
     push_offered(L, sender);
-    tell_sent(L, sender);
+    tell_sent(sender);
     return 1;
 }
 

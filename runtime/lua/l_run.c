@@ -115,8 +115,7 @@ static void succeeded(lua_State *L, struct ctx *cx, struct task *t)
     keep_results(L, t);
     cx->phase = PHASE_IDLE;
     restore_globals(L, t->L);
-    l_task_drop(L, cx, t, true);
-    sched_finish(t);
+    l_task_end(L, cx, t, true);
 }
 
 /* The task's error has been kept. */
@@ -125,8 +124,7 @@ static void end_failed(lua_State *L, struct ctx *cx, struct task *t)
     push_ended(L, t);
     push_handed(L, t);
     cx->phase = PHASE_IDLE;
-    l_task_drop(L, cx, t, false);
-    sched_finish(t);
+    l_task_end(L, cx, t, false);
     call_ended_hook(L);
 }
 
@@ -204,10 +202,36 @@ static void resume_with(lua_State *L, struct ctx *cx, struct task *t, int n)
     resume(L, cx, t, n);
 }
 
+/* `true` needs no memory, so it is made where it is wanted. */
+static void resume_with_true(lua_State *L, struct ctx *cx, struct task *t)
+{
+    lua_settop(t->L, 0);
+    lua_pushboolean(t->L, 1);
+    resume(L, cx, t, 1);
+}
+
 static void push_and_resume(lua_State *L, struct ctx *cx, struct task *t)
 {
+    if (!t->wait.kind->push && t->wait.result >= 0) {
+        resume_with_true(L, cx, t);
+        return;
+    }
     cx->phase = PHASE_PUSH;
     resume_with(L, cx, t, push_results(L, t));
+}
+
+/* Removes all but the n values on top, where they are: half the cost of a way over the loop's stack. */
+static void keep_top(lua_State *co, int n)
+{
+    int beneath = lua_gettop(co) - n;
+    if (beneath < n) {
+        while (beneath-- > 0)
+            lua_remove(co, 1);
+        return;
+    }
+    for (int i = n; i > 0; i--)
+        lua_replace(co, i);
+    lua_settop(co, n);
 }
 
 /* It has its values already, on its own stack: results above what it yielded, or its first arguments. */
@@ -218,8 +242,8 @@ static void resume_in_hand(lua_State *L, struct ctx *cx, struct task *t)
         resume(L, cx, t, n);
         return;
     }
-    lua_xmove(t->L, L, n);
-    resume_with(L, cx, t, n);
+    keep_top(t->L, n);
+    resume(L, cx, t, n);
 }
 
 static void run_task(struct loop *l, struct task *t)
@@ -298,9 +322,7 @@ static void end_anyhow(lua_State *L, struct ctx *cx, struct task *t)
     }
     t->failed = true;
     cx->phase = PHASE_IDLE;
-    if (t->L)
-        l_task_drop(L, cx, t, false);
-    sched_finish(t);
+    l_task_end(L, cx, t, false);
     if (tell)
         call_ended_hook(L);
 }
@@ -427,19 +449,18 @@ static void kill_task(lua_State *L, struct ctx *cx, struct task *t)
     face_unpark(t);
     t->failed = true;
     t->values = 0;
-    l_task_drop(L, cx, t, false);
-    sched_finish(t);
+    l_task_end(L, cx, t, false);
 }
 
 /* kill(task): ends it without running it again. Only while the loop does not run. */
 static int l_kill(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
+    luaL_argcheck(L, l_task_is(L, 1), 1, "task expected");
     struct task *t = l_task_test(L, 1);
-    luaL_argcheck(L, t, 1, "task expected");
     if (cx->L)
         return luaL_error(L, "the loop is running");
-    if (t->state != TASK_DONE)
+    if (t)
         kill_task(L, cx, t);
     return 0;
 }

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* l_task.c - go, join, cancel, sleep, yield, and the scopes that the Lua side builds on.
- * A finished coroutine is kept with its slot and runs the next task, at half the cost of a new one. */
+ * A handle is all that a new task needs of Lua's heap, if a slot has a coroutine from an earlier one. */
 #include "lua/l_task.h"
 
 #include "base/errors.h"
-#include "base/hard.h"
-#include "base/sys.h"
 #include "lua/l_conn.h"
+#include "lua/l_slots.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char task_mark = 0, scope_mark = 0;
 
 struct task_face {
     const void *mark;
-    struct task task;
+    struct task *task; /* NULL once it has ended: then what is below holds */
+    uint64_t id;       /* this and the next one always hold */
+    const struct site *site;
+    int values;
+    bool failed, canceled, awaited;
 };
 
 struct scope_face {
@@ -25,16 +29,17 @@ struct scope_face {
     bool broken;         /* one of its tasks failed, and there was no memory for the error */
 };
 
-static struct task *self(lua_State *L, int idx)
+static struct task_face *self(lua_State *L, int idx)
 {
-    struct task_face *f = face_self(L, idx, &task_mark, sizeof *f, "task");
-    return &f->task;
+    return face_self(L, idx, &task_mark, sizeof(struct task_face), "task");
 }
+
+bool l_task_is(lua_State *L, int idx) { return face_test(L, idx, &task_mark, sizeof(struct task_face)); }
 
 struct task *l_task_test(lua_State *L, int idx)
 {
     struct task_face *f = face_test(L, idx, &task_mark, sizeof *f);
-    return f ? &f->task : NULL;
+    return f ? f->task : NULL;
 }
 
 static struct scope_face *scope_self(lua_State *L, int idx)
@@ -42,66 +47,19 @@ static struct scope_face *scope_self(lua_State *L, int idx)
     return face_self(L, idx, &scope_mark, sizeof(struct scope_face), "scope");
 }
 
-/* ---- slots and coroutines ---- */
-
-static int grow_slots(struct ctx *cx)
+/* Nothing allocates on Lua's heap between the anchors' letting the handle go and its last word. */
+void l_task_end(lua_State *L, struct ctx *cx, struct task *t, bool reuse)
 {
-    if (cx->slots < cx->slot_capacity)
-        return 0;
-    uint32_t capacity = cx->slot_capacity ? cx->slot_capacity * 2 : 64;
-    lua_State **threads = sys_realloc(cx->threads, capacity * sizeof *threads);
-    if (!threads)
-        return -ENOMEM;
-    cx->threads = threads;
-    uint32_t *idle = sys_realloc(cx->idle, capacity * sizeof *idle);
-    if (!idle)
-        return -ENOMEM;
-    cx->idle = idle;
-    cx->slot_capacity = capacity;
-    return 0;
-}
-
-/* Returns a slot with a coroutine. Raises if there is no memory, with nothing taken. A finalizer that runs in
- * lua_newthread may start tasks too: so that comes first, and a slot is chosen afterwards. */
-static uint32_t take_slot(lua_State *L, struct ctx *cx)
-{
-    bool has_thread = cx->idle_count > 0 && cx->threads[cx->idle[cx->idle_count - 1] - 1];
-    lua_State *spare = has_thread ? NULL : lua_newthread(L);
-    if (cx->idle_count == 0) {
-        if (grow_slots(cx) < 0)
-            luaL_error(L, "%s", errors_text(-ENOMEM));
-        cx->threads[cx->slots++] = NULL;
-        cx->idle[cx->idle_count++] = cx->slots;
-    }
-    uint32_t slot = cx->idle[cx->idle_count - 1];
-    if (!cx->threads[slot - 1]) {
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_thread_key(slot));
-        cx->threads[slot - 1] = spare;
-    }
-    if (spare)
-        lua_pop(L, 1);
-    cx->idle_count--;
-    return slot;
-}
-
-void l_task_drop(lua_State *L, struct ctx *cx, struct task *t, bool reuse)
-{
-    uint32_t slot = t->slot;
+    struct task_face *f = t->handle;
     if (t->owned)
         conn_close(t->owned);
-    t->owned = NULL;
-    if (reuse && cx->idle_count < limits.idle_threads) {
-        lua_settop(t->L, 0);
-    } else {
-        lua_pushnil(L);
-        lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_thread_key(slot));
-        cx->threads[slot - 1] = NULL;
-    }
-    t->L = t->parked = NULL;
-    lua_pushnil(L);
-    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(slot));
-    cx->idle[cx->idle_count++] = slot;
+    l_slots_leave(L, cx, t, reuse);
+    sched_finish(t);
+    f->values = t->values;
+    f->failed = t->failed;
+    f->canceled = t->canceled;
+    f->awaited = t->awaited;
+    f->task = NULL;
 }
 
 void l_task_push(lua_State *L, const struct task *t)
@@ -109,43 +67,29 @@ void l_task_push(lua_State *L, const struct task *t)
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(t->slot));
 }
 
-static int make_room(lua_State *co)
-{
-    luaL_checkstack(co, *(int *)lua_touserdata(co, 1) + LUA_MINSTACK, "too many arguments");
-    return 0;
-}
-
-/* Makes room on a coroutine that does not run yet; protected, because nothing would catch its error. */
-static void reserve(lua_State *L, lua_State *co, int n)
-{
-    if (n <= LUA_MINSTACK / 2)
-        return;
-    if (lua_cpcall(co, make_room, &n) != 0) {
-        lua_settop(co, 0);
-        luaL_error(L, "too many arguments");
-    }
-}
-
 struct task *l_task_start(lua_State *L, struct ctx *cx, int n, struct scope *parent)
 {
     struct task_face *f = face_new(L, FACE_META_TASK, sizeof *f);
-    uint32_t slot = take_slot(L, cx);
+    uint32_t slot = l_slots_take(L, cx);
+    struct task *t = cx->tasks[slot - 1];
     lua_State *co = cx->threads[slot - 1];
     cx->idle_count++; /* not taken until nothing can fail any more */
-    reserve(L, co, n);
+    l_slots_reserve(L, co, n);
     lua_pushvalue(L, -1);
     lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(slot));
     cx->idle_count--;
 
-    f->mark = &task_mark;
-    f->task.site = face_site(cx, L);
+    memset(t, 0, sizeof *t);
+    t->site = face_site(cx, L);
+    t->L = t->parked = co;
+    t->handle = f;
+    t->slot = slot;
     lua_insert(L, -n - 1);
     lua_xmove(L, co, n);
-    f->task.L = f->task.parked = co;
-    f->task.slot = slot;
-    sched_start(&cx->loop.sched, &f->task, parent);
-    f->task.values = n - 1;
-    return &f->task;
+    sched_start(&cx->loop.sched, t, parent);
+    t->values = n - 1;
+    *f = (struct task_face){.mark = &task_mark, .task = t, .id = t->id, .site = t->site};
+    return t;
 }
 
 /* go(fn, ...) -> task */
@@ -178,7 +122,8 @@ static void leave_joiners(struct task *t) { list_del(&t->wait.self.link); }
 /* A suspended coroutine has room for a few values; if there are more, the joiner fetches them itself. */
 enum { JOIN_VALUES = 8 };
 
-static int push_ended(lua_State *L, const struct task *target)
+/* If it has results, its handle is on top of L. */
+static int push_ended(lua_State *L, const struct task_face *target)
 {
     if (target->values > JOIN_VALUES || target->failed) {
         lua_pushlightuserdata(L, (void *)&face_token);
@@ -199,9 +144,12 @@ static int push_joined(lua_State *L, struct task *t)
 {
     if (t->wait.result < 0)
         return face_error(L, t->wait.result);
+    const struct task_face *target = self(t->L, FACE_ARGUMENT);
+    if (target->values <= 0)
+        return push_ended(L, target);
     lua_pushvalue(t->L, FACE_ARGUMENT);
     lua_xmove(t->L, L, 1);
-    int n = push_ended(L, t->wait.object);
+    int n = push_ended(L, target);
     lua_remove(L, -n - 1);
     return n;
 }
@@ -219,16 +167,17 @@ static const struct wait_kind kind_join = {
 static int l_await(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
-    struct task *target = self(L, 1);
+    struct task_face *f = self(L, 1);
+    struct task *target = f->task;
     int64_t deadline = face_deadline_in(L, 2, cx);
     struct task *t = face_task(L, cx);
     if (target == t)
         return luaL_error(L, "a task cannot join itself");
     if (sched_canceled(t))
         return face_return(L, t, face_error(L, ERR_CANCELED));
-    if (target->state == TASK_DONE) {
+    if (!target) {
         lua_pushvalue(L, 1);
-        return face_return(L, t, push_ended(L, target));
+        return face_return(L, t, push_ended(L, f));
     }
     int r = sched_park(t, &kind_join, target, deadline, 0);
     if (r < 0)
@@ -240,22 +189,22 @@ static int l_await(lua_State *L)
 /* results(task) -> true, results... | nil, error, traceback; only of a task that has ended */
 static int l_results(lua_State *L)
 {
-    struct task *t = self(L, 1);
-    luaL_argcheck(L, t->state == TASK_DONE, 1, "the task has not ended");
+    struct task_face *f = self(L, 1);
+    luaL_argcheck(L, !f->task, 1, "the task has not ended");
     lua_settop(L, 1);
-    if (t->failed)
+    if (f->failed)
         lua_pushnil(L);
     else
         lua_pushboolean(L, 1);
-    if (t->values > 0) {
+    if (f->values > 0) {
         lua_getfenv(L, 1);
-        luaL_checkstack(L, t->values + 1, "too many results");
-        for (int i = 1; i <= t->values; i++)
+        luaL_checkstack(L, f->values + 1, "too many results");
+        for (int i = 1; i <= f->values; i++)
             lua_rawgeti(L, 3, i);
         lua_remove(L, 3);
-    } else if (t->failed) {
+    } else if (f->failed) {
         /* An error that was lost for lack of memory has no values. */
-        lua_pushstring(L, t->values < 0 ? errors_text(-ENOMEM) : "killed");
+        lua_pushstring(L, f->values < 0 ? errors_text(-ENOMEM) : "killed");
     }
     return lua_gettop(L) - 1;
 }
@@ -264,15 +213,17 @@ static int l_results(lua_State *L)
 
 static int l_cancel(lua_State *L)
 {
-    sched_cancel(self(L, 1));
+    struct task *t = self(L, 1)->task;
+    if (t)
+        sched_cancel(t);
     return 0;
 }
 
 static int l_status(lua_State *L)
 {
-    static const char *const names[] = {"ready", "running", "parked", "done"};
-    struct task *t = self(L, 1);
-    lua_pushstring(L, t->failed ? "failed" : names[t->state]);
+    static const char *const names[] = {"ready", "running", "parked"};
+    const struct task_face *f = self(L, 1);
+    lua_pushstring(L, f->task ? names[f->task->state] : f->failed ? "failed" : "done");
     return 1;
 }
 
@@ -292,9 +243,9 @@ static int l_site(lua_State *L)
 /* is_canceled(task): was it, or a scope it is in, cancelled */
 static int l_is_canceled(lua_State *L)
 {
-    struct task *t = self(L, 1);
-    bool canceled = t->canceled;
-    for (struct scope *sc = t->scope; sc && !canceled; sc = sc->outer)
+    const struct task_face *f = self(L, 1);
+    bool canceled = f->task ? f->task->canceled : f->canceled;
+    for (struct scope *sc = f->task ? f->task->scope : NULL; sc && !canceled; sc = sc->outer)
         canceled = sc->canceled;
     lua_pushboolean(L, canceled);
     return 1;
@@ -330,8 +281,8 @@ static int yield_now(lua_State *L, struct task *t)
 {
     if (sched_canceled(t))
         return face_return(L, t, face_error(L, ERR_CANCELED));
-    lua_pushboolean(L, 1);
-    return face_yield(L, t, 1);
+    sched_yield(t);
+    return face_park(L, t);
 }
 
 /* sleep(seconds) -> true | nil, "canceled" */
@@ -459,10 +410,10 @@ static void push_blamed(lua_State *L)
 static int l_scope_blame(lua_State *L)
 {
     struct scope_face *f = scope_self(L, 1);
-    const struct task *t = self(L, 2);
+    const struct task_face *t = self(L, 2);
     f->broken |= t->values <= 0;
     push_blamed(L);
-    if (t->values > 0 && !l_task_test(L, -1)) {
+    if (t->values > 0 && !l_task_is(L, -1)) {
         lua_getfenv(L, 2);
         lua_setfenv(L, 1);
     }
@@ -474,7 +425,7 @@ static int l_scope_blamed(lua_State *L)
 {
     struct scope_face *f = scope_self(L, 1);
     push_blamed(L);
-    if (!l_task_test(L, -1))
+    if (!l_task_is(L, -1))
         lua_pushboolean(L, f->broken);
     return 1;
 }
@@ -589,6 +540,7 @@ void l_task_open(lua_State *L)
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
     lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_SCOPES);
+    l_slots_open(L);
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_TASK);
     lua_setfield(L, -2, "task_class");
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_SCOPE);

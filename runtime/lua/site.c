@@ -50,6 +50,20 @@ static const struct site *intern(struct sites *sites, const struct site *outer, 
  * Without a file, the source may be the whole text. */
 static const char *path_of(const lua_Debug *ar) { return ar->source[0] == '@' ? ar->source + 1 : ar->short_src; }
 
+/* Where a frame of the script that is a whole path is remembered: most programs ask for few, again and again. */
+static const struct site **recent(struct sites *sites, const lua_Debug *ar)
+{
+    uintptr_t key = ((uintptr_t)ar->source >> 4) + (uintptr_t)ar->currentline;
+    return &sites->recent[key % SITE_RECENT];
+}
+
+/* The source may lie where another one lay, so its text counts. */
+static const struct site *recall(struct sites *sites, const lua_Debug *ar)
+{
+    const struct site *s = *recent(sites, ar);
+    return s && s->line == ar->currentline && strcmp(s->path, path_of(ar)) == 0 ? s : NULL;
+}
+
 int sites_set_library(struct sites *sites, const char *path)
 {
     size_t n = strlen(path);
@@ -60,6 +74,7 @@ int sites_set_library(struct sites *sites, const char *path)
     sys_free(sites->library);
     sites->library = copy;
     sites->library_length = n;
+    memset(sites->recent, 0, sizeof sites->recent); /* one of them may be its own now */
     return 0;
 }
 
@@ -73,18 +88,22 @@ const struct site *site_here(struct sites *sites, lua_State *L, int level)
     lua_Debug ar[SITE_FRAMES];
     int n = 0;
     bool enough = false;
+    const struct site *s = NULL;
     if (!sites->buckets && !(sites->buckets = sys_alloc(BUCKETS * sizeof *sites->buckets)))
         return NULL;
     for (; !enough && n < SITE_FRAMES && lua_getstack(L, level, &ar[n]); level++) {
         lua_getinfo(L, "Sl", &ar[n]);
         if (ar[n].currentline <= 0)
             continue; /* C frames say nothing */
+        if (!sites->deep && (s = recall(sites, &ar[n])))
+            return s;
         enough = !sites->deep && !site_is_own(sites, path_of(&ar[n]));
         n += sites->deep || enough; /* frames of ours that led there say nothing either */
     }
-    const struct site *s = NULL;
-    while (n-- > 0)
-        s = intern(sites, s, path_of(&ar[n]), ar[n].currentline);
+    for (int i = n; i-- > 0;)
+        s = intern(sites, s, path_of(&ar[i]), ar[i].currentline);
+    if (enough && s)
+        *recent(sites, &ar[0]) = s;
     return s;
 }
 

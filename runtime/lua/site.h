@@ -18,15 +18,16 @@ struct site {
     char path[]; /* the full path of the file; without a file, lua_Debug.short_src */
 };
 
+enum { SITE_FRAMES = 12, SITE_NODES_MAX = 16384, SITE_RECENT = 16 };
+
 struct sites {
     struct site **buckets;
+    const struct site *recent[SITE_RECENT]; /* single frames of the script that were asked for lately */
     uint32_t count;
     bool deep;         /* keep whole paths, not only up to the first frame of the script */
     char *library;     /* the prefix of the paths of moonpark's own files; NULL: not known */
     size_t library_length;
 };
-
-enum { SITE_FRAMES = 12, SITE_NODES_MAX = 16384 };
 
 /* Sets the prefix of the paths of moonpark's own files. Returns 0 or -ENOMEM. */
 int sites_set_library(struct sites *sites, const char *path);

@@ -2,6 +2,7 @@
 -- buf_spec.lua - growing bytes, alone: appended at the end, consumed at the front.
 
 local ffi = require "ffi"
+local process = require "support.process"
 local units = require "support.units"
 local lib = units.lib
 
@@ -248,3 +249,43 @@ describe("buf", function()
     end
   end)
 end)
+
+-- Prints how many pages were faulted in for each MiB of large buffers, after a round of them.
+local FAULTS = [[
+local ffi = require "ffi"
+require "moonpark.core"
+ffi.cdef "void *malloc(size_t n); void *memset(void *p, int c, size_t n); void free(void *p);"
+local function faults()
+  local file = assert(io.open "/proc/self/stat")
+  local count = file:read("*a"):match("%) %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%d+)")
+  file:close()
+  return tonumber(count)
+end
+local function round()
+  local held = {}
+  for i = 1, 4 do held[i] = ffi.C.memset(ffi.C.malloc(1048576), 1, 1048576) end
+  for i = 1, 4 do ffi.C.free(held[i]) end
+end
+round()
+local before = faults()
+for _ = 1, 25 do round() end
+print((faults() - before) / 100)
+]]
+
+-- The sanitizers have an allocator of their own, and an emulator's pages are not the program's.
+if not os.getenv "ASAN_OPTIONS" and jit.arch == "x64" then
+  describe("memory that large buffers gave back", function()
+    local function faults_with(env)
+      local ran = process.run({ process.interpreter, "-joff", "-e", FAULTS }, { env = env })
+      return assert(tonumber(ran.out), ran.err)
+    end
+
+    it("is not faulted in again for the next ones", function()
+      assert.is_true(faults_with({}) < 10)
+    end)
+
+    it("leaves the process at once if the environment says so", function()
+      assert.is_true(faults_with({ MALLOC_TRIM_THRESHOLD_ = "131072" }) > 200)
+    end)
+  end)
+end
