@@ -358,7 +358,7 @@ $(FUZZ_C:%=$(FUZZ_BUILD)/fuzz_%): $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/%.o $(FUZZ
 	@echo 'link $@'
 	$(QUIET)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^
 
-$(FUZZ_BUILD)/fuzz_forwarded: $(patsubst %,$(FUZZ_BUILD)/%.o,buf http_forwarded http_hops forward_request)
+$(FUZZ_BUILD)/fuzz_forwarded: $(patsubst %,$(FUZZ_BUILD)/%.o,buf forward_check http_hops forward_request)
 
 $(FUZZ_BUILD)/fuzz_unpacking: $(FUZZ_BUILD)/unpack.o
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* http_forwarded.c - recursive descent: each function parses its part from `at` on, and returns where that ends. */
-#include "http/http_forwarded.h"
+/* forward_check.c - recursive descent: each function parses its part from `at` on, and returns where that ends. */
+#include "http/forward_check.h"
 
 #include "http/h1_parse.h"
 #include "http/h1_scan.h"
@@ -37,7 +37,7 @@ static enum http_trusted plain_name(const char *name, size_t n)
     return about ? HTTP_ABOUT_CLIENT : HTTP_UNTRUSTED;
 }
 
-enum http_trusted http_forwarded_name(const char *name, size_t n)
+enum http_trusted forward_check_name(const char *name, size_t n)
 {
     char spelled[LONGEST];
     bool odd = false;
@@ -161,7 +161,7 @@ static bool is_list(const char *s, size_t n, size_t (*one)(const char *s, size_t
     }
 }
 
-bool http_forwarded_is_good(enum http_trusted field, const char *value, size_t n)
+bool forward_check_is_good(enum http_trusted field, const char *value, size_t n)
 {
     switch (field) {
     case HTTP_X_FORWARDED_FOR: return is_list(value, n, address);
@@ -212,7 +212,7 @@ static int next_char(const char *s, size_t n, size_t *at)
     return c;
 }
 
-bool http_forwarded_climbs(const char *path, size_t n)
+bool forward_check_climbs(const char *path, size_t n)
 {
     size_t dots = 0, others = 0;
     bool past = false; /* what ends a name to some */

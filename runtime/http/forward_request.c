@@ -5,7 +5,7 @@
 #include "base/errors.h"
 #include "http/client_wire.h"
 #include "http/h1_scan.h"
-#include "http/http_forwarded.h"
+#include "http/forward_check.h"
 #include "http/http_hops.h"
 
 #include <string.h>
@@ -66,7 +66,7 @@ static int put_start(const struct forwarding *j)
 /* Is the field one that is written anew, or that the client may not say? */
 static bool is_ours(const struct forward_request *q, const char *name, size_t n)
 {
-    switch (http_forwarded_name(name, n)) {
+    switch (forward_check_name(name, n)) {
     case HTTP_UNTRUSTED: return false;
     case HTTP_VIA: return q->via.at != NULL;
     case HTTP_MAX_FORWARDS: return q->hops.at != NULL;
@@ -116,8 +116,8 @@ static int put_earlier(const struct forwarding *j, enum http_trusted kind)
     j->value->start = j->value->end = 0;
     for (int i = 0; r == 0 && i < h->count; i++) {
         struct http_text name = text_of(j->x, h->fields[i].name), value = text_of(j->x, h->fields[i].value);
-        if (http_forwarded_name(name.at, name.length) != kind || value.length == 0 ||
-            !http_forwarded_is_good(kind, value.at, value.length))
+        if (forward_check_name(name.at, name.length) != kind || value.length == 0 ||
+            !forward_check_is_good(kind, value.at, value.length))
             continue;
         r = put(j->value, value);
         r = r < 0 ? r : put(j->value, TEXT(", "));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* http_hops.h - the fields of a head that concern one connection only, and are not forwarded (RFC 9110 7.6.1).
  *
- * Called by forward_request, forward_response and http_forwarded. */
+ * Called by forward_request, forward_response and forward_check. */
 #ifndef MOONPARK_HTTP_HOPS_H
 #define MOONPARK_HTTP_HOPS_H
 

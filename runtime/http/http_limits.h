@@ -24,17 +24,9 @@ struct http_limits {
 /* The status that refuses a request with that head without a worker: 413 if its body is announced as too large; 405 for
  * CONNECT if it is not enabled; 400 for CONNECT with a body, which some would take for the tunnel. 0: a worker must
  * handle it. */
-static inline int http_limits_refusal(const struct http_limits *most, const struct http_head *h)
-{
-    if (h->form == HTTP_AUTHORITY)
-        return !most->connect ? 405 : h->chunked || h->content_length > 0 ? 400 : 0;
-    return h->content_length > 0 && (uint64_t)h->content_length > most->body ? 413 : 0;
-}
+int http_limits_refusal(const struct http_limits *most, const struct http_head *h);
 
 /* Keep-alive: may another request follow the n that a connection has sent? */
-static inline bool http_limits_another(const struct http_limits *most, uint32_t n)
-{
-    return most->requests == 0 || n < most->requests;
-}
+bool http_limits_another(const struct http_limits *most, uint32_t n);
 
 #endif

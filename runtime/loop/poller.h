@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* poller.h - the kernel half: which descriptors became ready. The semaphore half is netpoll.
  *
- * One constant table per back end: poller_epoll.c on Linux, poller_poll.c everywhere. Another one is a file,
- * such as poller_kqueue.c, and a line in poller.c.
+ * One constant table per back end: poller_epoll.c on Linux, poller_poll.c everywhere. Another one is a file, such as
+ * poller_kqueue.c, and a line in its system's list (pollers_linux.c).
  *
  * The contract is edge-triggered: a descriptor is added once for both directions, and an event says
  * that something happened, not that it still holds. A back end that can only report levels (poll) learns

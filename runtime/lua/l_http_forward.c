@@ -4,7 +4,7 @@
  * lua/moonpark/http/proxy.lua handles bodies, pools and errors. */
 #include "http/forward_request.h"
 #include "http/forward_response.h"
-#include "http/http_forwarded.h"
+#include "http/forward_check.h"
 #include "lua/faces.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
@@ -66,7 +66,7 @@ static int l_forward_body(lua_State *L)
 static int l_path_climbs(lua_State *L)
 {
     struct http_text path = check_text(L, 1);
-    lua_pushboolean(L, http_forwarded_climbs(path.at, path.length));
+    lua_pushboolean(L, forward_check_climbs(path.at, path.length));
     return 1;
 }
 

@@ -8,7 +8,7 @@
 #include "base/sys.h"
 #include "http/client_wire.h"
 #include "http/forward_request.h"
-#include "http/http_forwarded.h"
+#include "http/forward_check.h"
 #include "http/http_form.h"
 #include "http/http_hops.h"
 
@@ -119,7 +119,7 @@ static size_t expected(char *to, const struct http_head *h, const char *bytes, s
     for (size_t i = 0; i < h->count; i++) {
         const struct http_span *value = &h->fields[i].value;
         if (value->length > 0 && fuzz_is(bytes, h->fields[i].name, lists[list].name) &&
-            http_forwarded_is_good(lists[list].kind, bytes + value->at, value->length))
+            forward_check_is_good(lists[list].kind, bytes + value->at, value->length))
             at += sprintf(at, "%.*s, ", (int)value->length, bytes + value->at);
     }
     at += sprintf(at, "%s", lists[list].ours);
@@ -165,7 +165,7 @@ static void check_passed(const struct http_head *h, const char *bytes, const str
         size_t n = expected(want, h, bytes, i);
         check(value->length == n && memcmp(buf_at(out) + value->at, want, n) == 0);
         check_last(want, n, lists[i].ours, lists[i].reader);
-        check(http_forwarded_is_good(lists[i].kind, want, n));
+        check(forward_check_is_good(lists[i].kind, want, n));
     }
     static const char *const ours[] = {"x-forwarded-proto", "x-forwarded-host"}, *const said[] = {"http", "me"};
     for (size_t i = 0; i < ARRAY_LEN(ours) && q->client != FORWARD_NOT; i++) {
@@ -187,7 +187,7 @@ static void check_hops(const struct http_head *h, const char *bytes, struct buf 
     for (size_t i = 0; i < got.count; i++) {
         const char *name = buf_at(out) + got.fields[i].name.at;
         size_t n = got.fields[i].name.length;
-        for (size_t k = 0; k < h->count && http_forwarded_name(name, n) == HTTP_UNTRUSTED; k++) {
+        for (size_t k = 0; k < h->count && forward_check_name(name, n) == HTTP_UNTRUSTED; k++) {
             const struct http_span *value = &h->fields[k].value;
             if (fuzz_is(bytes, h->fields[k].name, "connection") && strncasecmp(name, "host", n) != 0)
                 check(!http_hops_lists(bytes + value->at, value->length, name, n));
@@ -250,7 +250,7 @@ static size_t shorten(char *s, size_t n)
 static void as_path(const char *input, size_t n)
 {
     char *path = fuzz_exact(input, n);
-    bool climbs = http_forwarded_climbs(path, n);
+    bool climbs = forward_check_climbs(path, n);
     ptrdiff_t got = http_form_decode(path, path, n, false);
     check(got >= 0 || climbs);
     for (int round = 0; round < 2 && got >= 0 && !climbs; round++) {
@@ -277,7 +277,7 @@ static void as_name(const char *input, size_t n)
             int c = (unsigned char)input[i] | 0x80;
             length += (size_t)sprintf(path + length, "%%%02x", c >= 0xc0 ? c & 0xbf : c);
         }
-        check(!http_forwarded_climbs(path, length));
+        check(!forward_check_climbs(path, length));
         free(path);
     }
 }
