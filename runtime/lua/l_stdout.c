@@ -1,18 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* l_stdout.c - lines for the standard output leave together at the end of the turn: one system call for all of them.
+/* l_stdout.c - lines for the standard output leave together at the end of the turn, in few system calls.
  *
- * It is C's stdout, so that they keep their order among what the script prints. */
+ * After what the script has printed by then, but past C's stdout, which may cut lines in two. A write has whole lines,
+ * and so few that a pipe takes it whole: lines of several processes do not mix. */
 #include "lua/faces.h"
+
+#include "base/sys.h"
 
 #include <stdio.h>
 
-enum { WRITE_AT = 65536 };
+enum { BATCH = 4096 }; /* bytes: PIPE_BUF */
 
 /* A log that cannot be written is nobody's failure. */
+static void write_all(const char *bytes, size_t n)
+{
+    (void)fflush(stdout);
+    while (n > 0) {
+        ssize_t written = sys_write(fileno(stdout), bytes, n);
+        if (written <= 0)
+            return;
+        bytes += written;
+        n -= (size_t)written;
+    }
+}
+
 static void write_out(struct buf *lines)
 {
-    (void)fwrite(buf_at(lines), 1, buf_len(lines), stdout);
-    (void)fflush(stdout);
+    if (buf_len(lines) > 0)
+        write_all(buf_at(lines), buf_len(lines));
     buf_consume(lines, buf_len(lines));
 }
 
@@ -31,11 +46,12 @@ static int l_line(lua_State *L)
     struct buf *lines = &cx->stdout_lines;
     size_t n;
     const char *text = luaL_checklstring(L, 1, &n);
-    if (buf_len(lines) > WRITE_AT || !buf_reserve(lines, n + 1))
+    if (n >= BATCH - buf_len(lines))
         write_out(lines);
-    if (!buf_reserve(lines, n + 1)) {
-        (void)fwrite(text, 1, n, stdout);
-        (void)fputc('\n', stdout);
+    if (n >= BATCH || !buf_reserve(lines, n + 1)) {
+        write_out(lines);
+        write_all(text, n);
+        write_all("\n", 1);
         return 0;
     }
     (void)buf_append(lines, text, n);
@@ -44,7 +60,14 @@ static int l_line(lua_State *L)
     return 0;
 }
 
-static const luaL_Reg functions[] = {{"stdout_line", l_line}, {NULL, NULL}};
+/* stdout_flush(): they leave now */
+static int l_flush(lua_State *L)
+{
+    write_out(&face_ctx(L)->stdout_lines);
+    return 0;
+}
+
+static const luaL_Reg functions[] = {{"stdout_flush", l_flush}, {"stdout_line", l_line}, {NULL, NULL}};
 
 void l_stdout_open(lua_State *L)
 {

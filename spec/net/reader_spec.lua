@@ -323,6 +323,9 @@ describe("a read for protocols", function()
     end
     assert.error_matches(function() a:read_into("text", 4) end, "memory of FFI expected, got string")
     assert.error_matches(function() a:read_into(nil) end, "memory of FFI expected, got nil")
+    for _, name in ipairs { "char[4]", "char *" } do -- to FFI a type's value is its number, which is no address
+      assert.error_matches(function() a:read_into(ffi.typeof(name), 1) end, "memory of FFI expected, got a type")
+    end
     local wrong = { ffi.new("int[4]"), whole, ffi.new("int"), ffi.cast("const char *", "x"), ffi.cast("int *", whole),
       ffi.new("char[2][2]"), ffi.new("const char[4]"), ffi.typeof "char", 5LL, ffi.cast("char **", whole) }
     for _, memory in ipairs(wrong) do

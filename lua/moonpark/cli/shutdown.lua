@@ -25,6 +25,7 @@ function M.settle()
   last_wish = nil
   report.tell_main()
   failures.flush()
+  core.stdout_flush()
   core.close_conns()
   core.process_signal_all(ending and "KILL" or "TERM")
 end

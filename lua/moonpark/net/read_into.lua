@@ -36,6 +36,7 @@ local function place(target)
   local number = tonumber(ctype)
   local kind = kinds[number] or kind_of(ctype, number)
   if kind == "other" then refuse(2, 1, "array of bytes or pointer to them expected, got " .. tostring(ctype)) end
+  if tonumber(target) then refuse(2, 1, "memory of FFI expected, got a type") end -- only that has a number
   local address = tonumber(cast(address_type, cast(pointer_type, target)))
   if address == 0 then refuse(2, 1, "null pointer") end
   return address, kind == "array" and sizeof(target) or nil
