@@ -54,41 +54,19 @@ static int close_context(lua_State *L)
     return 0;
 }
 
+static void (*const openers[])(lua_State *) = {
+    l_task_open, l_run_open, l_conn_open, l_fd_open, l_packet_open, l_unix_open, l_reader_open, l_move_open,
+    l_net_open, l_http_open, l_http_request_open, l_http_form_open, l_http_router_open, l_http_server_open,
+    l_http_client_open, l_http_forward_open, l_http_file_open, l_json_open, l_netpoll_open, l_fs_open, l_watch_open,
+    l_resolver_open, l_chan_open, l_select_open, l_stdout_open, l_sync_open, l_time_open, l_signal_open,
+    l_detached_open, l_process_open, l_debug_open, l_watchdog_open,
+};
+
 static int open_faces(lua_State *L)
 {
     lua_newtable(L);
-    l_task_open(L);
-    l_run_open(L);
-    l_conn_open(L);
-    l_fd_open(L);
-    l_packet_open(L);
-    l_unix_open(L);
-    l_reader_open(L);
-    l_move_open(L);
-    l_net_open(L);
-    l_http_open(L);
-    l_http_request_open(L);
-    l_http_form_open(L);
-    l_http_router_open(L);
-    l_http_server_open(L);
-    l_http_client_open(L);
-    l_http_forward_open(L);
-    l_http_file_open(L);
-    l_json_open(L);
-    l_netpoll_open(L);
-    l_fs_open(L);
-    l_watch_open(L);
-    l_resolver_open(L);
-    l_chan_open(L);
-    l_select_open(L);
-    l_stdout_open(L);
-    l_sync_open(L);
-    l_time_open(L);
-    l_signal_open(L);
-    l_detached_open(L);
-    l_process_open(L);
-    l_debug_open(L);
-    l_watchdog_open(L);
+    for (size_t i = 0; i < ARRAY_LEN(openers); i++)
+        openers[i](L);
     lua_pushlightuserdata(L, (void *)&face_token);
     lua_setfield(L, -2, "parked");
     lua_pushliteral(L, MOONPARK_VERSION);
