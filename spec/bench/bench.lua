@@ -27,7 +27,7 @@ usage: luajit spec/bench/bench.lua [options], from the top of the tree
                     allocations, udp, relay, relay-blocks, dial, lookup, sendfile, http, http-pipelined,
                     http-json, http-post, http-file, http-proxy, http-idle, http-param,
                     http-param-pipelined, http-real, http-real-pipelined, http-form,
-                    http-middleware, http-connect
+                    http-middleware, http-connect, http-costs
   --markdown FILE   write the tables to FILE as well, in Markdown
   --plot            draw each case as docs/images/bench-CASE.svg
   --help            this text

@@ -45,6 +45,28 @@ local STATIC_ROUTE = { name = "moonpark, static route", server = "moonpark", req
 local BESIDE_STATIC = { "moonpark", STATIC_ROUTE, "nginx with Lua", "Bun", "Go net/http" }
 local BESIDE_OTHERS = { "moonpark", "nginx with Lua", "Bun", "Go net/http" }
 
+-- What a handler does beside answering a text, and where spec/bench/costs_moonpark.lua does so.
+local PRICED = {
+  { "one path parameter", "/param/{n}" }, { "the query", "/query?page={n}" }, { "one field of the request", "/header" },
+  { "the cookies", "/cookie" }, { "the client's address", "/address" }, { "one field of the response", "/set" },
+  { "five fields of the response", "/set5" }, { "JSON of five fields", "/json" },
+  { "middleware with next()", "/middleware" }, { "http.compress of a short text", "/before" },
+  { "http.request_id", "/request-id" }, { "http.secure_headers", "/secure" }, { "http.logger", "/logger" },
+  { "moonpark.timeout", "/timer" }, { "a task and its join", "/task" }, { "moonpark.yield", "/sleep" },
+}
+
+local function priced()
+  local fields, contenders = browser("Connection: keep-alive", "Cookie: session=5f0c9d2e71b84{n}"), {}
+  local function add(name, target)
+    local request = { target = target, fields = fields, answer = target ~= "/json" and "Hello, World!" or nil }
+    table.insert(contenders, { name = name, server = "moonpark, priced", request = request })
+  end
+  add("moonpark", "/text")
+  for _, it in ipairs(PRICED) do add(it[1], it[2]) end
+  return http_case.new({ name = "http-costs", depth = DEPTH,
+    title = "HTTP: what a handler does beside answering a text, 16 requests at a time" }, {}, contenders)
+end
+
 ---@return table[] in the order they run
 return function()
   return {
@@ -69,5 +91,6 @@ return function()
       goals = { { beside = { "nginx with Lua" }, at_most = 0.9 } },
       note = "Bun closes without saying so in its answer: wrk may send one more request on a closed connection." },
       CONNECT, BESIDE_OTHERS),
+    priced(),
   }
 end

@@ -129,6 +129,7 @@ end
 M.starters = {
   moonpark = announced("moonpark", function() return start.luajit_script("http_moonpark.lua", folder()) end),
   ["moonpark with middleware"] = start_middleware,
+  ["moonpark, priced"] = announced("costs", function() return start.luajit_script "costs_moonpark.lua" end),
   ["C limit"] = announced("limit", function() return { argv = { BUILD .. "limit_http" } } end),
   ["nginx with Lua"] = start_nginx,
   nginx = start_nginx,
@@ -139,7 +140,8 @@ M.starters = {
 }
 
 ---What each of them needs, as `system` calls it.
-M.needs = { moonpark = "moonpark", ["moonpark with middleware"] = "moonpark", ["C limit"] = "cc",
+M.needs = { moonpark = "moonpark", ["moonpark with middleware"] = "moonpark",
+  ["moonpark, priced"] = "moonpark", ["C limit"] = "cc",
   ["nginx with Lua"] = "nginx-lua", nginx = "nginx", Bun = "bun", ["Go net/http"] = "go", ["Node http"] = "node",
   ["lua-http"] = "lua-http" }
 
