@@ -73,8 +73,9 @@ function M.new(options)
   format = formats[format] or format
   local noted = {} -- a private key
 
-  local function log(req, res)
-    local seen = req[noted]
+  local function log(request, res)
+    local seen = request[noted]
+    local req = seen.req
     req.address = seen.address
     local status, bytes, failure = res:sent()
     write(format(req, res, status, bytes, core.now() - seen.began, failure, seen))
@@ -82,7 +83,9 @@ function M.new(options)
 
   return before(function(req, res)
     local line, from = req.x:logged(req.serial)
-    req[noted] = { began = core.now(), address = req.address, line = line, from = from } -- it may be gone later
+    res.request[noted] = { -- it may be gone later, and a table may stand before it
+      began = core.now(), address = req.address, line = line, from = from, req = req,
+    }
     res:after(log)
   end)
 end
