@@ -198,4 +198,33 @@ describe("a request", function()
     for _ = 1, 5 do server:raw(table.concat(text) .. "\r\n") end
     assert.equal(5, answers)
   end)
+
+  it("is not hijacked by a finalizer while a string is made of its body", function()
+    local armed, refused
+    local server = support.start(function(req, res)
+      local function hijack()
+        if not armed or refused then return end
+        local ok, err = pcall(req.hijack, req)
+        if ok then err:close() end
+        refused = err
+      end
+      for _ = 1, 500 do getmetatable(newproxy(true)).__gc = hijack end
+      local bytes, data = 0
+      repeat
+        armed = true
+        data = req:read(7)
+        armed = false
+        bytes = bytes + #(data or "")
+      until not data
+      res:send(tostring(bytes))
+    end)
+    local body, tries = {}, 0
+    for i = 1, 10000 do body[i] = ("%07d"):format(i) end
+    body = table.concat(body)
+    repeat
+      assert.equal("70000", server:ask("POST / HTTP/1.1", body).body)
+      tries = tries + 1
+    until refused or tries == 50
+    assert.matches("another task is using this request's connection", refused)
+  end)
 end)
