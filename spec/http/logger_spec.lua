@@ -66,6 +66,14 @@ describe("http.logger", function()
     assert.matches('^127%.0%.0%.1 %- anne ' .. TIME .. ' "GET /a HTTP/1%.1" 200 5 ', lines[1])
   end)
 
+  it("writes a user and an id that are numbers", function()
+    local lines = logged({ format = "pairs" }, { "GET /a HTTP/1.1" }, function(req, _, next)
+      req.user, req.id = 7, 42
+      return next()
+    end)
+    assert.matches(" id=42 user=7$", lines[1])
+  end)
+
   it("escapes what could forge a line or talk to a terminal", function()
     local lines = logged({}, { 'GET /a HTTP/1.1\nUser-Agent: x" 200 "\\\27[2J\255é' })
     if #lines == 1 then -- the parser may refuse it before

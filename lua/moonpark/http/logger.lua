@@ -17,7 +17,7 @@ local function quoted(text) return text and quote[text] or '"-"' end
 
 -- A word, quoted only if needed.
 local bare = memo.new(function(text) return text:find('[^%w%-._~:/?#@!$&()*+,;%%%[%]]') and quoted(text) or text end)
-local function word(text) return text and text ~= "" and bare[text] or "-" end
+local function word(text) return text and text ~= "" and bare[tostring(text)] or "-" end
 
 -- os.date in that format, made once for each second.
 local function clock(format)
