@@ -84,7 +84,7 @@ int exchange_may_hijack(struct http_exchange *x)
         return ERR_CLOSED;
     if (x->failure)
         return x->failure;
-    if (http_conn_in_use(x->conn))
+    if (http_conn_in_use(x->conn) || x->conn->c.pinned) /* a finalizer may ask while a string is made of its bytes */
         return -EBUSY;
     int r = exchange_flush(x);
     if (r < 0 && r != -EAGAIN)

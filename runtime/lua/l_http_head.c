@@ -29,13 +29,18 @@ void l_http_head_push(lua_State *L, const char *bytes, const struct http_head *h
         set_field(L, bytes, &head->fields[i], i);
 }
 
+/* From a copy: a finalizer that runs meanwhile may take the connection away, and the trailer section goes with it. */
 void l_http_head_push_trailer(lua_State *L, const struct buf *trailer)
 {
     struct http_field f;
-    size_t at = 0;
+    size_t at = 0, n = buf_len(trailer);
+    struct buf copy = {.bytes = lua_newuserdata(L, n + 1), .capacity = n + 1};
+    if (buf_len(trailer) < n)
+        luaL_error(L, "connection was taken away meanwhile");
+    (void)buf_append(&copy, buf_at(trailer), n);
     lua_newtable(L);
-    for (int i = 0; http_fields_next(trailer, &at, &f); i++)
-        set_field(L, buf_at(trailer), &f, i);
+    for (int i = 0; http_fields_next(&copy, &at, &f); i++)
+        set_field(L, buf_at(&copy), &f, i);
 }
 
 int l_http_head_push_framing(lua_State *L, const struct http_head *head, const struct http_body *body)

@@ -53,6 +53,27 @@ describe("http.logger", function()
     assert.same({ "/boom 500 22", "/none 404 10", "/stream 200 12", "/a 405 19", "/gone 0 0" }, lines)
   end)
 
+  it("logs what a table has that stands before the request", function()
+    local lines, app = {}, http.router()
+    app:use(http.logger { write = function(line) lines[#lines + 1] = line end })
+    app:get("/a", function(req, res)
+      req.user = "anne"
+      res:send "hello"
+    end)
+    local server = support.start(function(req, res) return app(setmetatable({}, { __index = req }), res) end)
+    server:ask "GET /a HTTP/1.1"
+    server:stop()
+    assert.matches('^127%.0%.0%.1 %- anne ' .. TIME .. ' "GET /a HTTP/1%.1" 200 5 ', lines[1])
+  end)
+
+  it("writes a user and an id that are numbers", function()
+    local lines = logged({ format = "pairs" }, { "GET /a HTTP/1.1" }, function(req, _, next)
+      req.user, req.id = 7, 42
+      return next()
+    end)
+    assert.matches(" id=42 user=7$", lines[1])
+  end)
+
   it("escapes what could forge a line or talk to a terminal", function()
     local lines = logged({}, { 'GET /a HTTP/1.1\nUser-Agent: x" 200 "\\\27[2J\255é' })
     if #lines == 1 then -- the parser may refuse it before

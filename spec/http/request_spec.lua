@@ -2,6 +2,7 @@
 -- request_spec.lua - what a handler is told, and how it reads a body.
 
 local http = require "moonpark.http"
+local http_fields = require "moonpark.http.fields"
 local support = require "support.http"
 
 describe("a request", function()
@@ -169,5 +170,61 @@ describe("a request", function()
     conn:write(support.request "GET /2 HTTP/1.1")
     assert.equal("false", support.read_answer(conn).body)
     conn:close()
+  end)
+
+  it("that a finalizer hijacks while its trailers are made gives all of them or raises", function()
+    local count, answers = 60, 0
+    local server = support.start(function(req)
+      local armed, hijacked = false, false
+      local function hijack()
+        if not armed or hijacked then return end
+        hijacked = true
+        req:hijack():close()
+      end
+      req:body()
+      for _ = 1, 500 do getmetatable(newproxy(true)).__gc = hijack end
+      repeat
+        armed = true
+        local ok, trailers = pcall(req.trailers, req)
+        armed = false
+        local n = 0
+        for _ in http_fields.each(ok and trailers or http_fields.received {}) do n = n + 1 end
+        assert(n == (ok and count or 0))
+      until hijacked
+      answers = answers + 1
+    end)
+    local text = { support.request "POST / HTTP/1.1\nTransfer-Encoding: chunked" .. "0\r\n" }
+    for i = 1, count do text[#text + 1] = ("X-%d: %s\r\n"):format(i, ("v"):rep(60) .. i) end
+    for _ = 1, 5 do server:raw(table.concat(text) .. "\r\n") end
+    assert.equal(5, answers)
+  end)
+
+  it("is not hijacked by a finalizer while a string is made of its body", function()
+    local armed, refused
+    local server = support.start(function(req, res)
+      local function hijack()
+        if not armed or refused then return end
+        local ok, err = pcall(req.hijack, req)
+        if ok then err:close() end
+        refused = err
+      end
+      for _ = 1, 500 do getmetatable(newproxy(true)).__gc = hijack end
+      local bytes, data = 0
+      repeat
+        armed = true
+        data = req:read(7)
+        armed = false
+        bytes = bytes + #(data or "")
+      until not data
+      res:send(tostring(bytes))
+    end)
+    local body, tries = {}, 0
+    for i = 1, 10000 do body[i] = ("%07d"):format(i) end
+    body = table.concat(body)
+    repeat
+      assert.equal("70000", server:ask("POST / HTTP/1.1", body).body)
+      tries = tries + 1
+    until refused or tries == 50
+    assert.matches("another task is using this request's connection", refused)
   end)
 end)

@@ -17,7 +17,7 @@ local function quoted(text) return text and quote[text] or '"-"' end
 
 -- A word, quoted only if needed.
 local bare = memo.new(function(text) return text:find('[^%w%-._~:/?#@!$&()*+,;%%%[%]]') and quoted(text) or text end)
-local function word(text) return text and text ~= "" and bare[text] or "-" end
+local function word(text) return text and text ~= "" and bare[tostring(text)] or "-" end
 
 -- os.date in that format, made once for each second.
 local function clock(format)
@@ -73,8 +73,9 @@ function M.new(options)
   format = formats[format] or format
   local noted = {} -- a private key
 
-  local function log(req, res)
-    local seen = req[noted]
+  local function log(request, res)
+    local seen = request[noted]
+    local req = seen.req
     req.address = seen.address
     local status, bytes, failure = res:sent()
     write(format(req, res, status, bytes, core.now() - seen.began, failure, seen))
@@ -82,7 +83,9 @@ function M.new(options)
 
   return before(function(req, res)
     local line, from = req.x:logged(req.serial)
-    req[noted] = { began = core.now(), address = req.address, line = line, from = from } -- it may be gone later
+    res.request[noted] = { -- it may be gone later, and a table may stand before it
+      began = core.now(), address = req.address, line = line, from = from, req = req,
+    }
     res:after(log)
   end)
 end

@@ -187,9 +187,17 @@ local function inner_path(path, prefix)
   return path == "" and "/" or path
 end
 
+-- Does a table stand before the request? What it lacks would be taken from there.
+local function is_wrapper(req) return not rawget(req, 4) end
+
 local function set_path(req, raw_path)
   req.raw_path = raw_path
-  req.path = nil -- is made again from raw_path
+  req.path = is_wrapper(req) and (url.decode(raw_path) or raw_path) or nil -- is made again from raw_path
+end
+
+local function forget_params(req)
+  req.params = is_wrapper(req) and {} or nil
+  if rawget(req, 5) then rawset(req, 5, false) end
 end
 
 --- Passes requests at and below a path to another router or handler, which sees paths without that prefix.
@@ -205,8 +213,7 @@ function Router:mount(prefix, handler)
   local function mounted(req, res)
     local outer = req.raw_path
     set_path(req, inner_path(outer, whole))
-    req.params = nil
-    if rawget(req, 5) then rawset(req, 5, false) end
+    forget_params(req)
     local ok, err, errno = handler(req, res)
     set_path(req, outer)
     return ok, err, errno
@@ -304,7 +311,7 @@ end
 
 -- Notes what req.params is made from when it is first read. A table that wraps the request gets its params at once.
 local function note_params(req, route, path)
-  if not rawget(req, 4) then
+  if is_wrapper(req) then
     req.params = route.tree:params(route.id, route.names, path)
     return
   end
