@@ -64,7 +64,7 @@ local left_out = {
     "an event that had to wait for another one",
     "has one writer at a time",
   },
-  ["http/upload"] = {
+  ["http/client_upload"] = {
     "is no whole one for the server",                       -- volume
     "before its last chunk is written",                     -- pieces: the reset is met within it
   },
@@ -157,7 +157,7 @@ local left_out = {
     "hands no connection over that holds bytes already",    -- pieces: nothing is read ahead
     "the dump names the keeper",                            -- sight
   },
-  ["http/file"] = {
+  ["http/file_response"] = {
     "cuts the connection where the file becomes shorter",   -- volume, and so on
     "stops where the client leaves",
     "sends a large range unchanged",
