@@ -134,6 +134,7 @@ local function run_afterwards(server, x, req, res, ok)
 end
 
 local take = core.http_exchange_class.take
+local none = false -- a constant would make the tables copies of a template, which costs more
 
 local function work(server, x)
   local handler, me = server.handler, core.current()
@@ -145,8 +146,8 @@ local function work(server, x)
   while serial ~= nil do
     local settled
     if serial then
-      req = setmetatable({ x, serial, method, path, false, false }, Request)
-      res = setmetatable({ x, serial, req, false }, Response)
+      req = setmetatable({ x, serial, method, path, none, none }, Request)
+      res = setmetatable({ x, serial, req, none }, Response)
       local ok, err = xpcall(handler, failures.remember, req, res)
       if not ok then failed(server, req, res, err) end
       if res[4] then settled = run_afterwards(server, x, req, res, ok) end
