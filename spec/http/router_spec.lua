@@ -333,6 +333,8 @@ describe("a router", function()
       assert.equal("a route for GET /a/:y already exists", misuse(function() app:get("/a/:y", says "b") end))
       app:get("/b", says "b")
       assert.equal("a route for GET /b already exists", misuse(function() app:route("GET", "/b", says "b") end))
+      assert.equal("a path of at most 1000 parts expected, got 1001",
+        misuse(function() app:get(("/a"):rep(1001), says "deep") end))
     end)
 
     it("for paths that mean nothing", function()

@@ -114,10 +114,11 @@ local function add(self, method, path, handler, level)
   local shared = self.shared
   path = self.prefix .. path
   local steps, names = parse(path, level + 1)
-  local id = shared.tree:add(place(shared.tree, steps), method)
+  local route = { handler = chain(all_middleware(self), handler), names = names, method = method, tree = shared.tree,
+    id = 0 }
+  local id = shared.tree:add(place(shared.tree, steps), method) -- last: what it leads to must be there
   if not id then error(("a route for %s %s already exists"):format(method, path), level + 1) end
-  local route = { handler = chain(all_middleware(self), handler), names = names, method = method, id = id,
-    tree = shared.tree }
+  route.id = id
   shared.routes[id] = route
   shared.methods[method] = true
   if #names == 0 then add_exact(shared.exact, path, method, route) end
