@@ -425,6 +425,13 @@ static const luaL_Reg methods[] = {
     {"take", l_take},       {"was_late", l_was_late},     {"write", l_write}, {NULL, NULL},
 };
 
+struct http_text l_http_text(lua_State *L, int idx)
+{
+    struct http_text text;
+    text.at = luaL_checklstring(L, idx, &text.length);
+    return text;
+}
+
 void l_http_methods(lua_State *L, const luaL_Reg *more)
 {
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_HTTP_EXCHANGE);

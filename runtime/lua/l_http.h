@@ -34,4 +34,7 @@ void l_http_methods(lua_State *L, const luaL_Reg *methods);
 
 void l_http_open(lua_State *L);
 
+/* The string at idx; raises if it is none. */
+struct http_text l_http_text(lua_State *L, int idx);
+
 #endif

@@ -8,13 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-static struct http_text text_arg(lua_State *L, int idx)
-{
-    struct http_text text;
-    text.at = luaL_checklstring(L, idx, &text.length);
-    return text;
-}
-
 /* ---- queries and forms ---- */
 
 /* Pushes the text, decoded. If it is malformed: nil if strict, otherwise the text as it is. */
@@ -39,7 +32,7 @@ static void push_decoded(lua_State *L, struct http_text text, bool plus, bool st
 /* percent_decode(text, plus) -> text | nil: a '%' without two digits */
 static int l_percent_decode(lua_State *L)
 {
-    push_decoded(L, text_arg(L, 1), lua_toboolean(L, 2), true);
+    push_decoded(L, l_http_text(L, 1), lua_toboolean(L, 2), true);
     return 1;
 }
 
@@ -76,13 +69,13 @@ static int push_values(lua_State *L, struct http_text form, size_t max)
 /* form_values(text[, max]) -> {[name] = the last value, ...} | nil, "too many fields" */
 static int l_form_values(lua_State *L)
 {
-    return push_values(L, text_arg(L, 1), face_size(L, 2, 0, SIZE_MAX));
+    return push_values(L, l_http_text(L, 1), face_size(L, 2, 0, SIZE_MAX));
 }
 
 /* form_pairs(text[, max]) -> {{name, value}, ...} | nil, "too many fields" */
 static int l_form_pairs(lua_State *L)
 {
-    struct http_text form = text_arg(L, 1);
+    struct http_text form = l_http_text(L, 1);
     size_t at = 0, n = 0, max = face_size(L, 2, 0, SIZE_MAX);
     struct http_pair p;
     lua_newtable(L);
@@ -135,7 +128,7 @@ static void add_cookies(lua_State *L, struct http_text field)
 /* cookies(text) -> {[name] = value, ...} */
 static int l_cookies_of(lua_State *L)
 {
-    struct http_text field = text_arg(L, 1);
+    struct http_text field = l_http_text(L, 1);
     lua_newtable(L);
     add_cookies(L, field);
     return 1;

@@ -7,6 +7,7 @@
 
 #include "http/http_form.h"
 #include "http/http_router.h"
+#include "lua/l_http.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,13 +23,6 @@ static struct http_router *router(lua_State *L)
 {
     struct router_face *f = face_self(L, 1, &router_mark, sizeof *f, "HTTP router");
     return &f->router;
-}
-
-static struct http_text text_arg(lua_State *L, int idx)
-{
-    struct http_text text;
-    text.at = luaL_checklstring(L, idx, &text.length);
-    return text;
 }
 
 /* http_router() -> router */
@@ -59,7 +53,7 @@ static int l_node(lua_State *L)
     lua_Number parent = luaL_checknumber(L, 2);
     int kind = luaL_checkoption(L, 3, NULL, kinds);
     luaL_argcheck(L, parent == 0 || (parent > 0 && parent < r->node_count), 2, "a node expected");
-    int node = http_router_node(r, (uint32_t)parent, (enum http_route_kind)kind, text_arg(L, 4));
+    int node = http_router_node(r, (uint32_t)parent, (enum http_route_kind)kind, l_http_text(L, 4));
     if (node < 0)
         return not_enough_memory(L);
     lua_pushinteger(L, node);
@@ -72,7 +66,7 @@ static int l_add(lua_State *L)
     struct http_router *r = router(L);
     lua_Number node = luaL_checknumber(L, 2);
     luaL_argcheck(L, node >= 0 && node < r->node_count, 2, "a node expected");
-    int route = http_router_add(r, (uint32_t)node, text_arg(L, 3));
+    int route = http_router_add(r, (uint32_t)node, l_http_text(L, 3));
     if (route == HTTP_ROUTE_TAKEN)
         return 0;
     if (route < 0)
@@ -84,7 +78,7 @@ static int l_add(lua_State *L)
 /* match(method, path) -> route | nil | false: not a valid path */
 static int l_match(lua_State *L)
 {
-    int route = http_router_match(router(L), text_arg(L, 2), text_arg(L, 3));
+    int route = http_router_match(router(L), l_http_text(L, 2), l_http_text(L, 3));
     if (route == -ENOMEM)
         return not_enough_memory(L);
     if (route > 0)
@@ -100,7 +94,7 @@ static int l_match(lua_State *L)
 static int l_fitting(lua_State *L)
 {
     struct http_router *r = router(L);
-    struct http_text path = text_arg(L, 2);
+    struct http_text path = l_http_text(L, 2);
     uint32_t *routes = lua_newuserdata(L, (http_router_routes(r) + 1) * sizeof *routes);
     int count = http_router_fitting(r, path, routes);
     if (count == -ENOMEM)
@@ -127,7 +121,7 @@ static int l_params(lua_State *L)
     struct http_router *r = router(L);
     lua_Number route = luaL_checknumber(L, 2);
     luaL_checktype(L, 3, LUA_TTABLE);
-    struct http_text path = text_arg(L, 4), some[16], *values = some;
+    struct http_text path = l_http_text(L, 4), some[16], *values = some;
     luaL_argcheck(L, route >= 1 && route <= http_router_routes(r), 2, "a route expected");
     uint32_t n = http_router_parameters(r, (uint32_t)route);
     if (n > ARRAY_LEN(some))
