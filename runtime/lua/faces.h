@@ -26,6 +26,7 @@ void l_stdout_close(struct ctx *cx);
 void l_stdout_open(lua_State *L);
 void l_sync_open(lua_State *L);
 void l_time_open(lua_State *L);
+void l_tls_open(lua_State *L);
 void l_unix_open(lua_State *L);
 void l_watch_open(lua_State *L);
 void l_watchdog_open(lua_State *L);

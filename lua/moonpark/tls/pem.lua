@@ -1,0 +1,21 @@
+-- SPDX-License-Identifier: MIT
+-- pem.lua - certificates and keys as an option gives them: PEM itself, or the name of a file that holds it.
+
+local M = {}
+
+--- The PEM, and what to call it in messages; or nil and one line that says why there is none.
+---@param value string PEM, or the path of a file
+---@param option string the option's name, for PEM that is no file
+---@return string|nil pem
+---@return string name or the message
+function M.read(value, option)
+  if value:find("-----BEGIN", 1, true) then return value, option end
+  local file, err = io.open(value, "rb")
+  if not file then return nil, value .. ": " .. tostring(err):gsub("^.*: ", ""):lower() end
+  local text = file:read("*a")
+  file:close()
+  if not text then return nil, value .. ": cannot be read" end
+  return text, value
+end
+
+return M
