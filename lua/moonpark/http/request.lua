@@ -76,7 +76,7 @@ local function params_of(self)
 end
 
 -- Where the array holds them. The later ones are false until they are first read.
-local places = { x = 1, serial = 2, method = 3, raw_path = 4, query = 8, headers = 9, cookies = 10 }
+local places = { x = 1, serial = 2, method = 3, raw_path = 4, query = 8, headers = 9, cookies = 10, id = 11 }
 
 local function made(self, name, place)
   local make = lazy[name]

@@ -157,7 +157,7 @@ local function work(server, x)
   while serial ~= nil do
     local settled
     if serial then
-      req = setmetatable({ x, serial, method, path, none, none, none, none, none, none }, Request)
+      req = setmetatable({ x, serial, method, path, none, none, none, none, none, none, none }, Request)
       res = setmetatable({ x, serial, req, none, none }, Response)
       local ok, err = xpcall(handler, failures.remember, req, res)
       if not ok then failed(server, req, res, err) end
