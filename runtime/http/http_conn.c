@@ -49,6 +49,29 @@ static void on_timer(struct timer *timer)
         look_at_time(hc);
 }
 
+/* ---- its client ---- */
+
+/* Without memory it is not kept, and asked for again. */
+static void keep_client(struct http_conn *hc, const char *text, size_t n)
+{
+    hc->client = sys_alloc(n + 1);
+    if (hc->client)
+        memcpy(hc->client, text, n + 1);
+}
+
+int http_conn_client(struct http_conn *hc, char text[static ADDR_TEXT_MAX])
+{
+    struct addr a;
+    if (hc->client)
+        return (int)(stpcpy(text, hc->client) - text);
+    int r = stream_address(&hc->c.stream, STREAM_PEER, &a);
+    if (r < 0)
+        return r;
+    size_t n = addr_format(&a, text);
+    keep_client(hc, text, n);
+    return (int)n;
+}
+
 /* ---- beginning and end ---- */
 
 void http_conn_describe(const struct http_server *s, char *text, size_t n)
@@ -78,6 +101,7 @@ static void free_conn(struct late *late)
         return;
     }
     conn_fini(&hc->c);
+    sys_free(hc->client);
     sys_free(hc);
 }
 

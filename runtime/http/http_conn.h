@@ -39,6 +39,7 @@ struct http_conn {
     struct list link;               /* in the server's list for that state */
     struct late late;               /* frees it once no task is in an operation on it */
     struct timer timer;             /* set to `due` or earlier: looks at `due` again when it fires */
+    char *client;                   /* its client's address, once that was asked for; or NULL */
     int64_t due;                    /* when the state has lasted too long; 0: never */
     uint32_t requests;
     uint32_t searched;              /* bytes of `in` that are known to hold no end of a head */
@@ -165,6 +166,10 @@ void http_conn_describe(const struct http_server *s, char *text, size_t n);
 
 /* Wakes the keeper, if it is parked. */
 void http_conn_tell_keeper(struct http_server *s);
+
+/* The client's address, "127.0.0.1:5000", which is kept: it can be asked for after the connection has broken. Returns
+ * its length, or -errno. */
+int http_conn_client(struct http_conn *hc, char text[static ADDR_TEXT_MAX]);
 
 /* The value of the Date field. */
 static inline const char *http_conn_date(struct http_server *s)

@@ -239,7 +239,7 @@ static ptrdiff_t decode_segment(struct http_path *p, const char *at, size_t n)
 /* Takes apart a path, which begins with '/'. */
 static int take_apart(struct http_path *p, struct http_text path)
 {
-    bool encoded = http_form_is_encoded(path, false);
+    bool encoded = p->encoded = http_form_is_encoded(path, false);
     p->count = 0;
     p->decoded.start = p->decoded.end = 0;
     if (path.length == 0 || path.length > INT32_MAX || (encoded && !buf_reserve(&p->decoded, path.length)))
@@ -331,18 +331,33 @@ uint32_t http_router_parameters(const struct http_router *r, uint32_t route)
     return count;
 }
 
-int http_router_values(struct http_router *r, uint32_t route, struct http_text path, struct http_text *values)
+/* Of the path that was taken apart last, which has led to the route. */
+static void take_values(const struct http_router *r, uint32_t route, uint32_t left, struct http_text *values)
 {
-    uint32_t left = http_router_parameters(r, route);
-    int e = take_apart(&r->path, path);
     const struct http_route_node *n = &r->nodes[r->routes[route].node];
-    if (e < 0 || r->path.count < n->depth)
-        return e < 0 ? e : HTTP_ROUTE_BAD_PATH; /* another path */
     for (; n->depth > 0; n = &r->nodes[n->parent]) {
         if (n->kind == HTTP_ROUTE_PARAMETER)
             values[--left] = segment(&r->path, n->depth - 1u);
         else if (n->kind == HTTP_ROUTE_CATCH_ALL)
             values[--left] = segments_from(&r->path, n->depth - 1u);
     }
+}
+
+int http_router_values(struct http_router *r, uint32_t route, struct http_text path, struct http_text *values)
+{
+    uint32_t count = http_router_parameters(r, route);
+    int e = take_apart(&r->path, path);
+    if (e < 0 || r->path.count < r->nodes[r->routes[route].node].depth)
+        return e < 0 ? e : HTTP_ROUTE_BAD_PATH; /* another path */
+    take_values(r, route, count, values);
     return 0;
+}
+
+uint32_t http_router_matched(const struct http_router *r, uint32_t route, struct http_text *values, uint32_t most)
+{
+    uint32_t count = http_router_parameters(r, route);
+    if (count > most || r->path.encoded)
+        return 0;
+    take_values(r, route, count, values);
+    return count;
 }

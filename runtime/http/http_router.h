@@ -21,6 +21,7 @@ struct http_path {
     struct http_text all;
     struct http_span *segments;
     uint32_t count, capacity;
+    bool encoded; /* as it was sent */
     struct buf decoded;
 };
 
@@ -65,5 +66,9 @@ static inline uint32_t http_router_routes(const struct http_router *r)
  * http_router_match. */
 uint32_t http_router_parameters(const struct http_router *r, uint32_t route);
 int http_router_values(struct http_router *r, uint32_t route, struct http_text path, struct http_text *values);
+
+/* The same of the path that http_router_match has just led to the route. Returns how many; 0 as well if there are more
+ * than `most`, or if something in the path is encoded. */
+uint32_t http_router_matched(const struct http_router *r, uint32_t route, struct http_text *values, uint32_t most);
 
 #endif

@@ -138,12 +138,19 @@ static int l_cookies_of(lua_State *L)
 static int l_cookies(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
-    lua_newtable(L);
+    bool is_made = false;
     for (int i = 0; i < x->head.count; i++) {
         const struct http_field *f = &x->head.fields[i];
-        if (f->name.length == 6 && strncasecmp(buf_at(&x->bytes) + f->name.at, "cookie", 6) == 0)
-            add_cookies(L, (struct http_text){buf_at(&x->bytes) + f->value.at, f->value.length});
+        struct http_text field = {buf_at(&x->bytes) + f->value.at, f->value.length};
+        if (f->name.length != 6 || strncasecmp(buf_at(&x->bytes) + f->name.at, "cookie", 6) != 0)
+            continue;
+        if (!is_made)
+            lua_createtable(L, 0, count_parts(field, ';'));
+        is_made = true;
+        add_cookies(L, field);
     }
+    if (!is_made)
+        lua_newtable(L);
     return 1;
 }
 

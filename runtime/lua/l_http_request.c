@@ -114,57 +114,6 @@ static int l_field(lua_State *L)
     return found > 0;
 }
 
-/* Adds bytes with "\xHH" for what could end a quoted string or a line, or is not ASCII. */
-static void add_escaped(luaL_Buffer *b, const char *bytes, size_t n)
-{
-    char escaped[8];
-    for (size_t i = 0, from = 0; i <= n; i++) {
-        unsigned char c = i < n ? (unsigned char)bytes[i] : 0;
-        if (i < n && c >= ' ' && c < 127 && c != '"' && c != '\\')
-            continue;
-        luaL_addlstring(b, bytes + from, i - from);
-        if (i < n)
-            luaL_addlstring(b, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\x%02x", c));
-        from = i + 1;
-    }
-}
-
-/* Adds the value of the first field of that name in quotes, or "-". */
-static void add_quoted_field(luaL_Buffer *b, const struct http_exchange *x, const char *name)
-{
-    const struct http_field *f = NULL;
-    for (int i = 0; i < x->head.count && !f; i++)
-        if (x->head.fields[i].name.length == strlen(name) &&
-            same_name(buf_at(&x->bytes) + x->head.fields[i].name.at, name, strlen(name)))
-            f = &x->head.fields[i];
-    luaL_addchar(b, '"');
-    if (f)
-        add_escaped(b, buf_at(&x->bytes) + f->value.at, f->value.length);
-    else
-        luaL_addchar(b, '-');
-    luaL_addchar(b, '"');
-}
-
-/* logged(serial) -> "METHOD target HTTP/1.1" in quotes; its Referer and its User-Agent in quotes: for a log */
-static int l_logged(lua_State *L)
-{
-    const struct http_exchange *x = l_http_current(L);
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    luaL_addchar(&b, '"');
-    add_escaped(&b, buf_at(&x->bytes) + x->head.method.at, x->head.method.length);
-    luaL_addchar(&b, ' ');
-    add_escaped(&b, buf_at(&x->bytes) + x->head.target.at, x->head.target.length);
-    luaL_addstring(&b, x->head.minor == 0 ? " HTTP/1.0\"" : " HTTP/1.1\"");
-    luaL_pushresult(&b);
-    luaL_buffinit(L, &b);
-    add_quoted_field(&b, x, "referer");
-    luaL_addchar(&b, ' ');
-    add_quoted_field(&b, x, "user-agent");
-    luaL_pushresult(&b);
-    return 2;
-}
-
 /* fields(serial) -> {name, value, name, value, ...}: names in lower case */
 static int l_fields(lua_State *L)
 {
@@ -202,11 +151,10 @@ static int l_peer(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
     char text[ADDR_TEXT_MAX];
-    struct addr a;
-    int r = stream_address(&x->conn->c.stream, STREAM_PEER, &a);
-    if (r < 0)
-        return face_error(L, r);
-    lua_pushlstring(L, text, addr_format(&a, text));
+    int n = http_conn_client(x->conn, text);
+    if (n < 0)
+        return face_error(L, n);
+    lua_pushlstring(L, text, (size_t)n);
     return 1;
 }
 
@@ -243,7 +191,7 @@ static int l_hijack(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"field", l_field},   {"fields", l_fields}, {"framing", l_framing}, {"hijack", l_hijack},
-    {"is_gone", l_is_gone}, {"is_read", l_is_read}, {"limit", l_limit}, {"logged", l_logged}, {"peer", l_peer},
+    {"is_gone", l_is_gone}, {"is_read", l_is_read}, {"limit", l_limit}, {"peer", l_peer},
     {"read", l_read},     {"discard", l_discard},     {"target", l_target},   {"trailers", l_trailers},
     {"whole", l_whole},   {NULL, NULL},
 };

@@ -75,15 +75,23 @@ static int l_add(lua_State *L)
     return 1;
 }
 
-/* match(method, path) -> route | nil | false: not a valid path */
+/* match(method, path) -> route | nil | false: not a valid path. A route with one or two parameters is followed by their
+ * values if nothing in the path is encoded: most requests need no second call. */
 static int l_match(lua_State *L)
 {
-    int route = http_router_match(router(L), l_http_text(L, 2), l_http_text(L, 3));
+    struct http_router *r = router(L);
+    struct http_text values[2];
+    int route = http_router_match(r, l_http_text(L, 2), l_http_text(L, 3));
     if (route == -ENOMEM)
         return not_enough_memory(L);
-    if (route > 0)
+    if (route > 0) {
+        uint32_t n = http_router_matched(r, (uint32_t)route, values, ARRAY_LEN(values));
         lua_pushinteger(L, route);
-    else if (route == HTTP_ROUTE_NONE)
+        for (uint32_t i = 0; i < n; i++)
+            lua_pushlstring(L, values[i].at, values[i].length);
+        return 1 + (int)n;
+    }
+    if (route == HTTP_ROUTE_NONE)
         lua_pushnil(L);
     else
         lua_pushboolean(L, 0);

@@ -3,6 +3,8 @@
  *
  * After what the script has printed by then, but past C's stdout, which may cut lines in two. A write has whole lines,
  * and so few that a pipe takes it whole: lines of several processes do not mix. */
+#include "lua/l_stdout.h"
+
 #include "lua/faces.h"
 
 #include "base/sys.h"
@@ -39,15 +41,25 @@ void l_stdout_close(struct ctx *cx)
     buf_fini(&cx->stdout_lines);
 }
 
+void l_stdout_added(struct ctx *cx, size_t before)
+{
+    struct buf *lines = &cx->stdout_lines;
+    if (buf_len(lines) > BATCH && before > 0) {
+        write_all(buf_at(lines), before);
+        buf_consume(lines, before);
+    }
+    if (buf_len(lines) > BATCH)
+        write_out(lines);
+    loop_late(&cx->loop, &cx->stdout_late);
+}
+
 /* stdout_line(text): it leaves, and a line end with it, before the loop blocks */
 static int l_line(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
     struct buf *lines = &cx->stdout_lines;
-    size_t n;
+    size_t n, before = buf_len(lines);
     const char *text = luaL_checklstring(L, 1, &n);
-    if (n >= BATCH - buf_len(lines))
-        write_out(lines);
     if (n >= BATCH || !buf_reserve(lines, n + 1)) {
         write_out(lines);
         write_all(text, n);
@@ -56,7 +68,7 @@ static int l_line(lua_State *L)
     }
     (void)buf_append(lines, text, n);
     (void)buf_append(lines, "\n", 1);
-    loop_late(&cx->loop, &cx->stdout_late);
+    l_stdout_added(cx, before);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 -- logger_spec.lua - http.logger, http.request_id and http.secure_headers.
 
 local http = require "moonpark.http"
+local moonpark = require "moonpark"
 local support = require "support.http"
 
 describe("http.logger", function()
@@ -51,6 +52,45 @@ describe("http.logger", function()
       "GET /boom HTTP/1.1", "GET /none HTTP/1.1", "GET /stream HTTP/1.1", "POST /a HTTP/1.1", "GET /gone HTTP/1.1",
     })
     assert.same({ "/boom 500 22", "/none 404 10", "/stream 200 12", "/a 405 19", "/gone 0 0" }, lines)
+  end)
+
+  it("writes the combined format of a connection that was taken over, and of a client that has left", function()
+    local lines = logged({}, { "GET /gone?x HTTP/1.1\nUser-Agent: test/1" })
+    assert.matches('^127%.0%.0%.1 %- %- ' .. TIME .. ' "GET /gone%?x HTTP/1%.1" 0 %- "%-" "test/1"$', lines[1])
+    local left, begun = {}, moonpark.event()
+    local app = http.router():use(http.logger { write = function(line) left[#left + 1] = line end })
+    app:get("/", function(req)
+      begun:set()
+      while not req:is_gone() do moonpark.yield() end
+    end)
+    local server = support.start(app)
+    local conn = server:dial()
+    conn:write(support.request "GET / HTTP/1.1")
+    begun:wait()
+    conn:close()
+    server:stop()
+    assert.matches('^127%.0%.0%.1 %- %- ' .. TIME .. ' "GET / HTTP/1%.1" %d+ %- "%-" "%-"$', left[1])
+  end)
+
+  it("runs the functions of res:after in their order, those too that are added meanwhile", function()
+    local seen = {}
+    local function note(name, more)
+      return function(_, res)
+        seen[#seen + 1] = name
+        if more then res:after(more) end
+      end
+    end
+    local server = support.start(function(_, res)
+      res:after(note("first", note "third")):after(note "second"):send ""
+    end)
+    server:ask "GET / HTTP/1.1"
+    server:stop()
+    assert.same({ "first", "second", "third" }, seen)
+    seen = {}
+    server = support.start(function(_, res) res:after(note("only", note "added")):send "" end)
+    server:ask "GET / HTTP/1.1"
+    server:stop()
+    assert.same({ "only", "added" }, seen)
   end)
 
   it("logs what a table has that stands before the request", function()

@@ -53,7 +53,7 @@ end
 -- Is a body of that length (nil: unknown) and type one to compress, if the client takes it?
 local function is_worth(self, res, length, content_type)
   if length and length < self.min or not self.types(content_type) or res:get("Content-Encoding") then return false end
-  local control = http_fields.joined(rawget(res, "fields") or none, "Cache-Control")
+  local control = http_fields.joined(res.fields or none, "Cache-Control")
   return not (control and http_fields.lists(control, "no-transform"))
 end
 

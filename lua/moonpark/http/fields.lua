@@ -50,7 +50,11 @@ end
 ---@param x userdata the exchange
 ---@param serial number of the request
 ---@return moonpark.http.fields
-function M.of_request(x, serial) return setmetatable({ x, serial }, OfRequest) end
+function M.of_request(x, serial)
+  local fields = new_table(2, 1) -- with room for the one that is asked for
+  fields[1], fields[2] = x, serial
+  return setmetatable(fields, OfRequest)
+end
 
 local function list_of(fields)
   local list = rawget(fields, M)
@@ -193,14 +197,29 @@ end
 
 --- Puts one in place of all of that name; none if the value is nil.
 function M.set(list, name, value)
-  local key = lower[name]
-  for i = 1, #list, 2 do
+  local key, n = lower[name], #list
+  for i = 1, n, 2 do
     if lower[list[i]] == key then
       M.remove(list, name)
+      n = #list
       break
     end
   end
-  if value ~= nil then M.add(list, name, value) end
+  if value == nil then return end
+  list[n + 1] = name
+  list[n + 2] = tostring(value)
+end
+
+--- Those of a response, made if it has none. In its array (response.lua); a table in front of one has its own, unless
+--- the response has some already.
+function M.of_response(res)
+  local is_wrapper = not rawget(res, 1)
+  local fields = is_wrapper and res.fields or rawget(res, 5)
+  if fields then return fields end
+  fields = M.new()
+  if is_wrapper then res.fields = fields
+  else rawset(res, 5, fields) end
+  return fields
 end
 
 ---------------------------------------------------------------------------------------------------

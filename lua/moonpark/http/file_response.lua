@@ -111,8 +111,7 @@ end
 
 -- What every answer about a file has, 304 too (RFC 9110 15.4.5). No file is newer than the answer (8.8.2.1).
 local function set_validators(res, file, options)
-  local fields = res.fields or http_fields.new()
-  res.fields = fields
+  local fields = http_fields.of_response(res)
   http_fields.set(fields, "ETag", file.etag)
   http_fields.set(fields, "Last-Modified", date_of(math.min(file.modified, math.floor(core.time()))))
   if options.cache_control then http_fields.set(fields, "Cache-Control", options.cache_control) end

@@ -29,14 +29,7 @@ local function clock(format)
   end
 end
 
-local host_of = memo.new(function(address) return (address:gsub(":%d+$", ""):gsub("^%[(.*)%]$", "%1")) end)
-local time_combined, time_pairs = clock "!%d/%b/%Y:%H:%M:%S +0000", clock "!time=%Y-%m-%dT%H:%M:%SZ"
-
--- seen: what was noted when the request came.
-local function combined(req, _, status, bytes, _, _, seen)
-  return host_of[seen.address or "-"] .. " - " .. word(req.user) .. " [" .. time_combined() .. "] " .. seen.line .. " "
-    .. status .. " " .. (bytes > 0 and ("%.0f"):format(bytes) or "-") .. " " .. seen.from
-end
+local time_pairs = clock "!time=%Y-%m-%dT%H:%M:%SZ"
 
 local function pairs_(req, _, status, bytes, seconds, failure)
   local parts = {
@@ -50,15 +43,59 @@ local function pairs_(req, _, status, bytes, seconds, failure)
   return table.concat(parts, " ")
 end
 
-local formats = { combined = combined, pairs = pairs_ }
+local formats = { pairs = pairs_ }
+
+-- The combined format, which is the core's (runtime/lua/l_http_log.c), except for a connection that was taken over.
+local host_of = memo.new(function(address) return (address:gsub(":%d+$", ""):gsub("^%[(.*)%]$", "%1")) end)
+local time_combined = clock "!%d/%b/%Y:%H:%M:%S +0000"
+
+local function combined_of_hijacked(req, user)
+  local host = word(host_of[req.address or "-"])
+  return ("%s - %s [%s] %s 0 - %s"):format(host, user or "-", time_combined(), req.log_line, req.log_from)
+end
 
 local to_stdout = core.stdout_line
 
 local known = {
-  format = { function(value) return type(value) == "function" or formats[value] ~= nil end,
+  format = { function(value) return type(value) == "function" or value == "combined" or formats[value] ~= nil end,
     "must be 'combined', 'pairs' or a function" },
   write = "function",
 }
+
+local wrapper = {} -- a private key: the table before the request that the logger has seen
+
+local function combined(write)
+  local function log(req)
+    local user = (rawget(req, wrapper) or req).user
+    user = user and word(user)
+    if rawget(req, "hijacked") then write(combined_of_hijacked(req, user))
+    elseif write == to_stdout then req.x:log_to_stdout(req.serial, user)
+    else write(req.x:log_line(req.serial, user)) end
+  end
+
+  return function(req, res)
+    req.x:note_client(req.serial)
+    if res.request ~= req then rawset(res.request, wrapper, req) end
+    res:after(log)
+  end
+end
+
+local function of_format(format, write)
+  local noted = {} -- a private key
+
+  local function log(request, res)
+    local seen = request[noted]
+    local req = seen.req
+    req.address = seen.address
+    local status, bytes, failure = res:sent()
+    write(format(req, res, status, bytes, core.now() - seen.began, failure))
+  end
+
+  return function(req, res)
+    res.request[noted] = { began = core.now(), address = req.address, req = req } -- the address may be gone later
+    res:after(log)
+  end
+end
 
 --- Logs each request. "combined" is the format of that name in Apache and nginx; "pairs" is key=value, with the time
 --- that the request took. The status is the one that was sent, or 0 if the client left before that, or the connection
@@ -70,24 +107,8 @@ local known = {
 function M.new(options)
   options = check_options("logger", options, known)
   local format, write = options.format or "combined", options.write or to_stdout
-  format = formats[format] or format
-  local noted = {} -- a private key
-
-  local function log(request, res)
-    local seen = request[noted]
-    local req = seen.req
-    req.address = seen.address
-    local status, bytes, failure = res:sent()
-    write(format(req, res, status, bytes, core.now() - seen.began, failure, seen))
-  end
-
-  return before(function(req, res)
-    local line, from = req.x:logged(req.serial)
-    res.request[noted] = { -- it may be gone later, and a table may stand before it
-      began = core.now(), address = req.address, line = line, from = from, req = req,
-    }
-    res:after(log)
-  end)
+  if format == "combined" then return before(combined(write)) end
+  return before(of_format(formats[format] or format, write))
 end
 
 return M

@@ -2,9 +2,9 @@
 -- request.lua - the request that a handler gets. Method and path are there at once; everything else is made from the
 -- bytes of the head when it is first used.
 --
--- What every request has is kept in an array, {x, serial, method, raw_path, route | false, the path that led to it},
--- and is still found by name: most requests never need a hash part, and a table without one costs half as much to make
--- and to collect.
+-- What every request has is kept in an array and is still found by name: {x, serial, method, raw_path, params | what
+-- makes them | false, its two arguments, query, headers, cookies}; the last three are false until they are read. Most
+-- requests never need a hash part, and a table without one costs half as much to make and to collect.
 
 local http_fields = require "moonpark.http.fields"
 local http_json = require "moonpark.http.json"
@@ -64,24 +64,33 @@ function lazy.query(self) return self.x:query(self.serial) end
 function lazy.cookies(self) return self.x:cookies(self.serial) end
 function lazy.address(self) return (self.x:peer(self.serial)) end
 
--- Of the path that the router has seen: a mounted one sees another path afterwards.
-function lazy.params(self)
-  local route = rawget(self, 5)
-  return route and route.tree:params(route.id, route.names, rawget(self, 6)) or {}
+-- Of the path that the router has seen: a mounted one sees another path afterwards. They take the place of what makes
+-- them, so that a request whose params are read, and nothing else by name, needs no hash part for them.
+local function params_of(self)
+  local params = rawget(self, 5)
+  if type(params) ~= "table" then
+    params = params and params(rawget(self, 6), rawget(self, 7)) or {}
+    rawset(self, 5, params)
+  end
+  return params
 end
 
-local places = { x = 1, serial = 2, method = 3, raw_path = 4 }
+-- Where the array holds them. The later ones are false until they are first read.
+local places = { x = 1, serial = 2, method = 3, raw_path = 4, query = 8, headers = 9, cookies = 10, id = 11 }
 
-function Request.__index(self, name)
-  local place = places[name]
-  if place then return self[place] end
-  local method = Request[name]
-  if method then return method end
+local function made(self, name, place)
   local make = lazy[name]
   if not make then return nil end
   local value = make(self)
-  rawset(self, name, value)
+  rawset(self, place, value)
   return value
+end
+
+function Request.__index(self, name)
+  if name == "params" then return params_of(self) end
+  local place = places[name]
+  if place then return rawget(self, place) or made(self, name, place) end
+  return Request[name] or made(self, name, name)
 end
 
 function Request.__newindex(self, name, value) rawset(self, places[name] or name, value) end
@@ -336,6 +345,8 @@ end
 ---@return integer? errno
 function Request:hijack()
   self.hijacked = false -- allocates now: once the connection is taken nothing may raise
+  self.log_line, self.log_from = self.x:logged(self.serial)
+  self.address = self.address -- is kept
   local conn, err, errno = raise_outside(pcall(take, self))
   if not conn then return nil, err, errno end
   self.hijacked = true

@@ -34,28 +34,26 @@ local raise_outside = require "moonpark.outside"
 local Response = {}
 Response.status = 200
 
--- {x, serial, request, functions of after() or false}: an array, as in http/request.lua.
-local places = { x = 1, serial = 2, request = 3 }
+-- {x, serial, request, function or functions of after(), or false, fields or false}: an array, as in http/request.lua.
+local places = { x = 1, serial = 2, request = 3, fields = 5 }
 
 function Response.__index(self, name)
   local value = Response[name]
   if value ~= nil then return value end
   local place = places[name]
-  return place and self[place]
+  return place and rawget(self, place) or nil
+end
+
+function Response.__newindex(self, name, value)
+  if name == "fields" then rawset(self, 5, value or false)
+  else rawset(self, name, value) end
 end
 
 local lower = http_fields.lower
 
 local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
-local function fields_of(self)
-  local fields = self.fields
-  if not fields then
-    fields = http_fields.new()
-    self.fields = fields
-  end
-  return fields
-end
+local fields_of = http_fields.of_response
 
 ---------------------------------------------------------------------------------------------------
 -- fields
@@ -160,7 +158,7 @@ end
 --- Forgets what was prepared, except for Vary, X-Request-Id and the fields of CORS. Nothing may have been sent.
 ---@return moonpark.http.response self
 function Response:reset()
-  local before = rawget(self, "fields") or {}
+  local before = rawget(self, 5) or rawget(self, "fields") or {} -- of a table in front of the response only its own
   self.fields, self.transform, self.type, self.length, self.status = nil, nil, nil, nil, nil
   for i = 1, #before, 2 do
     if is_kept(before[i], before[i + 1]) then self:add(before[i], before[i + 1]) end
@@ -201,8 +199,7 @@ local function send_now(self, body, kind)
   if not rawget(self, 1) then return send_through(self, body, kind) end
   local transform = rawget(self, "transform")
   if transform then body = change(self, transform, body, kind) end
-  return send(self[1], self[2], rawget(self, "status") or 200, body, rawget(self, "type") or kind,
-    rawget(self, "fields"))
+  return send(self[1], self[2], rawget(self, "status") or 200, body, rawget(self, "type") or kind, self[5])
 end
 
 --- Sends the whole response. Raises if it was sent or has begun already, and if a field would split the header.
@@ -397,9 +394,10 @@ end
 ---@return moonpark.http.response self
 function Response:after(fn)
   if type(fn) ~= "function" then error(("function expected, got %s"):format(type(fn)), 2) end
-  local list = self[4] or {}
-  list[#list + 1] = fn
-  self[4] = list
+  local others = self[4]
+  if not others then self[4] = fn
+  elseif type(others) == "function" then self[4] = { others, fn }
+  else others[#others + 1] = fn end
   return self
 end
 

@@ -121,14 +121,25 @@ local function finish(server, what, x, req, res)
   end
 end
 
+local function nth(after, i)
+  if type(after) == "table" then return after[i] end
+  return i == 1 and after or nil
+end
+
+local function run_after(server, fn, req, res)
+  local ok, err = xpcall(fn, failures.remember, req, res)
+  if not ok then server.log("error in a res:after function: " .. failures.traced(err)) end
+end
+
 -- Runs the functions of res:after, which are for logs: the response must have finished before. After a handler failed
 -- it has, or was cut off, and then it must not be ended as if it were whole.
 local function run_afterwards(server, x, req, res, ok)
   if ok and not rawget(req, "hijacked") and x:phase(res.serial) ~= "sent" then finish(server, "settle", x, req, res) end
-  for _, fn in ipairs(res[4]) do
-    local err
-    ok, err = xpcall(fn, failures.remember, req, res)
-    if not ok then server.log("error in a res:after function: " .. failures.traced(err)) end
+  local i, fn = 1, nth(res[4], 1)
+  while fn do
+    run_after(server, fn, req, res)
+    i = i + 1
+    fn = nth(res[4], i) -- that one may have been added just now
   end
   return true
 end
@@ -146,8 +157,8 @@ local function work(server, x)
   while serial ~= nil do
     local settled
     if serial then
-      req = setmetatable({ x, serial, method, path, none, none }, Request)
-      res = setmetatable({ x, serial, req, none }, Response)
+      req = setmetatable({ x, serial, method, path, none, none, none, none, none, none, none }, Request)
+      res = setmetatable({ x, serial, req, none, none }, Response)
       local ok, err = xpcall(handler, failures.remember, req, res)
       if not ok then failed(server, req, res, err) end
       if res[4] then settled = run_afterwards(server, x, req, res, ok) end
