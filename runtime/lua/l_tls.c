@@ -88,11 +88,22 @@ static int l_suites(lua_State *L)
     return face_result(L, tls_setup_suites(setup_at(L, 1), luaL_checkstring(L, 2)));
 }
 
+static int version_at(lua_State *L, int idx)
+{
+    static const char *const versions[] = {"1.2", "1.3", NULL};
+    return 2 + luaL_checkoption(L, idx, NULL, versions);
+}
+
 /* min_version("1.2" | "1.3") */
 static int l_min_version(lua_State *L)
 {
-    static const char *const versions[] = {"1.2", "1.3", NULL};
-    return face_result(L, tls_setup_min_version(setup_at(L, 1), 2 + luaL_checkoption(L, 2, NULL, versions)));
+    return face_result(L, tls_setup_min_version(setup_at(L, 1), version_at(L, 2)));
+}
+
+/* max_version("1.2" | "1.3") */
+static int l_max_version(lua_State *L)
+{
+    return face_result(L, tls_setup_max_version(setup_at(L, 1), version_at(L, 2)));
 }
 
 /* alpn(names, each with its length before it) */
@@ -117,8 +128,8 @@ static int l_name(lua_State *L)
 {
     struct tls_setup *setup = setup_at(L, 1), *other = setup_at(L, 2);
     luaL_argcheck(L, setup != other, 2, "another setup expected");
-    int r = lua_isnoneornil(L, 3) ? tls_setup_names(setup, other) : tls_setup_name(setup, luaL_checkstring(L, 3), other);
-    return face_result(L, r);
+    const char *name = luaL_optstring(L, 3, NULL);
+    return face_result(L, name ? tls_setup_name(setup, name, other) : tls_setup_names(setup, other));
 }
 
 /* ---- contexts ---- */
@@ -252,7 +263,7 @@ static int l_stats(lua_State *L)
 
 static const luaL_Reg setup_methods[] = {
     {"__gc", l_setup_gc}, {"alpn", l_alpn},     {"certificate", l_certificate}, {"ciphers", l_ciphers},
-    {"min_version", l_min_version}, {"name", l_name}, {"suites", l_suites},     {"trust", l_trust},
+    {"max_version", l_max_version}, {"min_version", l_min_version}, {"name", l_name}, {"suites", l_suites},     {"trust", l_trust},
     {"verify", l_verify}, {NULL, NULL},
 };
 

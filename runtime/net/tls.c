@@ -78,8 +78,10 @@ static int fail(struct tls *t, int code)
 /* OpenSSL has failed: an alert that says so may be in `out`. */
 static int fail_with(struct tls *t, struct stream *s)
 {
-    int code = tls_error_of(t->ssl, t->name, t->shaken);
-    if (t->bio.failure < 0)
+    int code = tls_error_of(t->shaken);
+    if (t->peer.refused < 0 && !t->shaken)
+        code = t->peer.refused;
+    else if (t->bio.failure < 0)
         code = t->bio.failure;
     else if (t->bio.cut)
         code = ERR_UNEXPECTED_EOF;
@@ -413,7 +415,7 @@ static bool set_name(struct tls *t, const char *name)
     t->name = sys_alloc(n);
     if (!t->name)
         return false;
-    memcpy(t->name, name, n);
+    t->peer.name = memcpy(t->name, name, n);
     X509_VERIFY_PARAM_set_hostflags(SSL_get0_param(t->ssl), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (ip)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tls_context.c - a setup is an SSL_CTX and the setups of other names. Ciphers and groups are those of Mozilla's
  * "intermediate" (Server Side TLS 5.7): https://wiki.mozilla.org/Security/Server_Side_TLS */
+#define _GNU_SOURCE
 #include "net/tls_context.h"
 
 #include "base/errors.h"
@@ -94,6 +95,17 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n, const 
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
+}
+
+/* Of each certificate of a chain. Why one is refused is noted: it is gone when the handshake has failed. */
+static int on_verify(int ok, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_peer *p = ssl ? SSL_get_app_data(ssl) : NULL;
+    if (!ok && p)
+        p->refused = tls_error_of_certificate(X509_STORE_CTX_get_current_cert(store), p->name,
+                                              X509_STORE_CTX_get_error(store));
+    return ok;
 }
 
 /* ---- setups ---- */
@@ -196,12 +208,12 @@ static int use_chain(SSL_CTX *ctx, BIO *text)
     return 0;
 }
 
-static int use_key(SSL_CTX *ctx, BIO *text)
+static int use_key(SSL_CTX *ctx, BIO *text, bool there)
 {
     bool asked = false;
     EVP_PKEY *key = PEM_read_bio_PrivateKey(text, NULL, no_passphrase, &asked);
     if (!key) {
-        int r = unread("malformed key", "no key in PEM");
+        int r = unread(there ? "malformed key" : "no key in PEM", "no key in PEM");
         return asked ? errors_code("key is encrypted") : r;
     }
     int ok = SSL_CTX_use_PrivateKey(ctx, key);
@@ -222,7 +234,7 @@ int tls_setup_certificate(struct tls_setup *setup, const char *chain, size_t n, 
     BIO *text = reader(chain, n), *secret = reader(key, key_n);
     int r = text && secret ? use_chain(setup->ctx, text) : -ENOMEM;
     if (r == 0)
-        r = use_key(setup->ctx, secret);
+        r = use_key(setup->ctx, secret, memmem(key, key_n, "PRIVATE KEY-----", 16) != NULL);
     BIO_free(text);
     BIO_free(secret);
     ERR_clear_error();
@@ -279,6 +291,12 @@ int tls_setup_min_version(struct tls_setup *setup, int minor)
     return SSL_CTX_set_min_proto_version(setup->ctx, version) ? 0 : tls_error_of_setup("unknown version");
 }
 
+int tls_setup_max_version(struct tls_setup *setup, int minor)
+{
+    int version = minor >= 3 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    return SSL_CTX_set_max_proto_version(setup->ctx, version) ? 0 : tls_error_of_setup("unknown version");
+}
+
 int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n)
 {
     if (!setup->accepts)
@@ -298,7 +316,7 @@ void tls_setup_verify(struct tls_setup *setup, enum tls_verify verify)
 {
     static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
     setup->verify = verify;
-    SSL_CTX_set_verify(setup->ctx, modes[verify], NULL);
+    SSL_CTX_set_verify(setup->ctx, modes[verify], on_verify);
 }
 
 enum tls_verify tls_setup_verifies(const struct tls_setup *setup) { return setup->verify; }

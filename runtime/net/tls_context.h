@@ -19,6 +19,8 @@ struct tls_setup;
 /* What a context's callbacks need of a connection: it is first in a connection's state. */
 struct tls_peer {
     bool (*may_go_on)(struct tls_peer *p); /* with the costly part of the handshake; false: it calls again later */
+    const char *name; /* whom the peer's certificate must be for; or NULL */
+    int refused;      /* why its certificate was refused; or 0 */
 };
 
 struct tls_context {
@@ -39,6 +41,7 @@ int tls_setup_trust_system(struct tls_setup *setup);
 int tls_setup_ciphers(struct tls_setup *setup, const char *list); /* of TLS 1.2 */
 int tls_setup_suites(struct tls_setup *setup, const char *list);  /* of TLS 1.3 */
 int tls_setup_min_version(struct tls_setup *setup, int minor);    /* 2 or 3: TLS 1.2 or 1.3 */
+int tls_setup_max_version(struct tls_setup *setup, int minor);
 int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n); /* each with its length before it */
 
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_IF_GIVEN, TLS_VERIFY };

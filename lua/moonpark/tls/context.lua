@@ -26,7 +26,8 @@ local function is_list(value)
   return true
 end
 
-local shared = { cert = "string", key = "string", min_version = versions, ciphers = "string", ciphersuites = "string",
+local shared = { cert = "string", key = "string", min_version = versions, max_version = versions, ciphers = "string",
+  ciphersuites = "string",
   alpn = { is_list, "must be a list of protocols' names" } }
 
 local server_options = { certificates = "table", client_certificates = options_of.one_of("request", "require"),
@@ -71,6 +72,7 @@ end
 local function add_shared(setup, options)
   local ok, err = true, nil
   if options.min_version then ok, err = setup:min_version(options.min_version) end
+  if ok and options.max_version then ok, err = setup:max_version(options.max_version) end
   if ok and options.ciphers then ok, err = named("ciphers", setup:ciphers(options.ciphers)) end
   if ok and options.ciphersuites then ok, err = named("ciphersuites", setup:suites(options.ciphersuites)) end
   if ok and options.alpn then ok, err = setup:alpn(alpn_wire(options.alpn)) end

@@ -11,11 +11,13 @@ local M = {}
 function M.read(value, option)
   if value:find("-----BEGIN", 1, true) then return value, option end
   local file, err = io.open(value, "rb")
-  if not file then return nil, value .. ": " .. tostring(err):gsub("^.*: ", ""):lower() end
-  local text = file:read("*a")
-  file:close()
-  if not text then return nil, value .. ": cannot be read" end
-  return text, value
+  local text
+  if file then
+    text, err = file:read("*a")
+    file:close()
+  end
+  if text then return text, value end
+  return nil, ("%s: %s"):format(value, (err or "cannot be read"):gsub("^.*: ", ""):lower())
 end
 
 return M
