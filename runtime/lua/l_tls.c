@@ -114,6 +114,13 @@ static int l_alpn(lua_State *L)
     return face_result(L, tls_setup_alpn(setup_at(L, 1), wire, n));
 }
 
+/* tickets(boolean): may sessions be resumed */
+static int l_tickets(lua_State *L)
+{
+    tls_setup_tickets(setup_at(L, 1), lua_toboolean(L, 2));
+    return face_result(L, 0);
+}
+
 /* verify("none" | "request" | "require") */
 static int l_verify(lua_State *L)
 {
@@ -166,6 +173,18 @@ static int l_use(lua_State *L)
     struct tls_setup *setup = setup_at(L, 2);
     ((struct setup_face *)lua_touserdata(L, 2))->setup = NULL;
     tls_context_use(layer->context, setup);
+    return 0;
+}
+
+/* ticket_keys(one to three keys in one string | nil: random ones) */
+static int l_ticket_keys(lua_State *L)
+{
+    size_t n = 0;
+    struct tls_context *context = layer_at(L, 1)->context;
+    const char *keys = luaL_optlstring(L, 2, NULL, &n);
+    luaL_argcheck(L, n % TLS_TICKET_KEY == 0 && n <= TLS_TICKET_KEYS * TLS_TICKET_KEY, 2, "keys expected");
+    if (n > 0)
+        tls_ticket_give(&context->tickets, (const unsigned char *)keys, (int)(n / TLS_TICKET_KEY));
     return 0;
 }
 
@@ -262,13 +281,22 @@ static int l_stats(lua_State *L)
 }
 
 static const luaL_Reg setup_methods[] = {
-    {"__gc", l_setup_gc}, {"alpn", l_alpn},     {"certificate", l_certificate}, {"ciphers", l_ciphers},
-    {"max_version", l_max_version}, {"min_version", l_min_version}, {"name", l_name}, {"suites", l_suites},     {"trust", l_trust},
-    {"verify", l_verify}, {NULL, NULL},
+    {"__gc", l_setup_gc},
+    {"alpn", l_alpn},
+    {"certificate", l_certificate},
+    {"ciphers", l_ciphers},
+    {"max_version", l_max_version},
+    {"min_version", l_min_version},
+    {"name", l_name},
+    {"suites", l_suites},
+    {"tickets", l_tickets},
+    {"trust", l_trust},
+    {"verify", l_verify},
+    {NULL, NULL},
 };
 
 static const luaL_Reg context_methods[] = {
-    {"__gc", l_context_gc}, {"accepts", l_accepts}, {"use", l_use}, {NULL, NULL},
+    {"__gc", l_context_gc}, {"accepts", l_accepts}, {"ticket_keys", l_ticket_keys}, {"use", l_use}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

@@ -126,12 +126,23 @@ static int start(struct tls *t)
     return timers_set(&t->over.loop->timers, &t->deadline, clock_add(loop_now(t->over.loop), HANDSHAKE_TIME));
 }
 
+/* Before TLS 1.3 OpenSSL does not report a session that was resumed, which may have a new ticket. */
+static void keep_session(struct tls *t)
+{
+    if (t->accepts || !t->name || !SSL_session_reused(t->ssl) || SSL_version(t->ssl) >= TLS1_3_VERSION)
+        return;
+    SSL_SESSION *session = SSL_get1_session(t->ssl);
+    if (session && !tls_session_keep(&t->context->sessions, t->name, session))
+        SSL_SESSION_free(session);
+}
+
 static void shaken(struct tls *t)
 {
     t->shaken = true;
     timers_del(&t->over.loop->timers, &t->deadline);
     stats.handshakes++;
     stats.resumed += SSL_session_reused(t->ssl) != 0;
+    keep_session(t);
     stream_stir(&t->over, POLLER_READ | POLLER_WRITE); /* who waits on the other side may go on */
 }
 
@@ -239,7 +250,7 @@ static void give_ticket(struct tls *t)
     if (t->has_written || !t->accepts)
         return;
     t->has_written = true;
-    if (SSL_version(t->ssl) == TLS1_3_VERSION)
+    if (SSL_version(t->ssl) == TLS1_3_VERSION && tls_setup_gives_tickets(t->context->setup))
         (void)SSL_new_session_ticket(t->ssl);
 }
 
@@ -416,6 +427,10 @@ static bool set_name(struct tls *t, const char *name)
     if (!t->name)
         return false;
     t->peer.name = memcpy(t->name, name, n);
+    SSL_SESSION *known = tls_session_take(&t->context->sessions, name);
+    if (known)
+        (void)SSL_set_session(t->ssl, known);
+    SSL_SESSION_free(known);
     X509_VERIFY_PARAM_set_hostflags(SSL_get0_param(t->ssl), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (ip)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), name);
@@ -514,7 +529,8 @@ int tls_peer_certificate(const struct stream *s, unsigned char *to, size_t n)
     ERR_clear_error();
     if (length < 0)
         return -ENOMEM;
-    memcpy(to, der, base_min(n, (size_t)length));
+    if (n > 0)
+        memcpy(to, der, base_min(n, (size_t)length));
     OPENSSL_free(der);
     return length;
 }

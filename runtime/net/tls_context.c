@@ -32,6 +32,7 @@ struct tls_name {
 struct tls_setup {
     uint32_t refs;
     bool accepts;
+    bool tickets;
     enum tls_verify verify;
     SSL_CTX *ctx;
     struct tls_name *names;
@@ -108,6 +109,20 @@ static int on_verify(int ok, X509_STORE_CTX *store)
     return ok;
 }
 
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+                     int makes)
+{
+    struct tls_peer *p = SSL_get_app_data(ssl);
+    return tls_ticket_use(&p->context->tickets, name, iv, cipher, mac, makes);
+}
+
+/* A client's session is kept for the next connection to that name. 1: we keep its reference. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls_peer *p = SSL_get_app_data(ssl);
+    return p->name && p->context && tls_session_keep(&p->context->sessions, p->name, session);
+}
+
 /* ---- setups ---- */
 
 static bool fill_in(struct tls_setup *setup)
@@ -116,14 +131,19 @@ static bool fill_in(struct tls_setup *setup)
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(ctx, 1);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_cache_mode(ctx, setup->accepts ? SSL_SESS_CACHE_OFF
+                                                       : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    if (!setup->accepts)
+        SSL_CTX_sess_set_new_cb(ctx, on_session);
     if (setup->accepts) {
         SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
         SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
         SSL_CTX_set_tlsext_servername_arg(ctx, setup);
         SSL_CTX_set_dh_auto(ctx, 1);
         SSL_CTX_set_num_tickets(ctx, 0); /* tls.c asks for one */
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
     }
+    SSL_CTX_set_timeout(ctx, TLS_TICKET_LIFE);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) && SSL_CTX_set_cipher_list(ctx, ciphers) &&
            SSL_CTX_set1_groups_list(ctx, groups) &&
            SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"moonpark", 8);
@@ -136,6 +156,7 @@ struct tls_setup *tls_setup_new(bool accepts)
         return NULL;
     setup->refs = 1;
     setup->accepts = accepts;
+    setup->tickets = true;
     setup->ctx = SSL_CTX_new(accepts ? TLS_server_method() : TLS_client_method());
     if (setup->ctx && fill_in(setup)) {
         tls_setup_verify(setup, accepts ? TLS_VERIFY_NONE : TLS_VERIFY);
@@ -312,6 +333,17 @@ int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n)
     return 0;
 }
 
+void tls_setup_tickets(struct tls_setup *setup, bool on)
+{
+    if (on)
+        SSL_CTX_clear_options(setup->ctx, SSL_OP_NO_TICKET);
+    else
+        SSL_CTX_set_options(setup->ctx, SSL_OP_NO_TICKET);
+    setup->tickets = on;
+}
+
+bool tls_setup_gives_tickets(const struct tls_setup *setup) { return setup->tickets; }
+
 void tls_setup_verify(struct tls_setup *setup, enum tls_verify verify)
 {
     static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
@@ -376,11 +408,15 @@ void tls_context_unref(struct tls_context *context)
     if (--context->refs > 0)
         return;
     tls_setup_unref(context->setup);
+    tls_session_forget(&context->sessions);
     sys_free(context);
 }
 
 void tls_context_use(struct tls_context *context, struct tls_setup *setup)
 {
+    if (setup->verify != TLS_VERIFY_NONE && !context->tickets.given)
+        tls_ticket_renew(&context->tickets);
+    tls_session_forget(&context->sessions);
     tls_setup_unref(context->setup);
     context->setup = setup;
 }
@@ -393,6 +429,7 @@ struct ssl_st *tls_context_connection(struct tls_context *context, struct tls_pe
         SSL_free(ssl);
         return NULL;
     }
+    peer->context = context;
     if (context->accepts)
         SSL_set_accept_state(ssl);
     else

@@ -10,7 +10,8 @@
 #ifndef MOONPARK_TLS_CONTEXT_H
 #define MOONPARK_TLS_CONTEXT_H
 
-#include "base/base.h"
+#include "net/tls_session.h"
+#include "net/tls_ticket.h"
 
 struct ssl_st;
 struct ssl_ctx_st;
@@ -18,6 +19,7 @@ struct tls_setup;
 
 /* What a context's callbacks need of a connection: it is first in a connection's state. */
 struct tls_peer {
+    struct tls_context *context;
     bool (*may_go_on)(struct tls_peer *p); /* with the costly part of the handshake; false: it calls again later */
     const char *name; /* whom the peer's certificate must be for; or NULL */
     int refused;      /* why its certificate was refused; or 0 */
@@ -27,6 +29,8 @@ struct tls_context {
     uint32_t refs;
     bool accepts; /* connections are the server's */
     struct tls_setup *setup;
+    struct tls_tickets tickets;   /* of a server */
+    struct tls_sessions sessions; /* of a client */
 };
 
 /* Returns NULL: no memory. accepts: for servers. It has Mozilla's intermediate settings. */
@@ -45,6 +49,8 @@ int tls_setup_max_version(struct tls_setup *setup, int minor);
 int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n); /* each with its length before it */
 
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_IF_GIVEN, TLS_VERIFY };
+void tls_setup_tickets(struct tls_setup *setup, bool on); /* may sessions be resumed? On by default */
+bool tls_setup_gives_tickets(const struct tls_setup *setup);
 void tls_setup_verify(struct tls_setup *setup, enum tls_verify verify); /* the peer; clients: TLS_VERIFY */
 enum tls_verify tls_setup_verifies(const struct tls_setup *setup);
 
@@ -58,7 +64,8 @@ struct tls_context *tls_context_new(struct tls_setup *setup);
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context);
 
-/* The next connections have this setup, which it takes over. */
+/* The next connections have this setup, which it takes over. What was verified by the setup of before counts no more:
+ * sessions cannot be resumed. */
 void tls_context_use(struct tls_context *context, struct tls_setup *setup);
 
 /* A connection, with `peer` for the callbacks. NULL: no memory. */

@@ -26,12 +26,19 @@ local function is_list(value)
   return true
 end
 
+local KEY = 80 -- bytes of a ticket key
+local function is_keys(value)
+  if type(value) == "string" then return true end
+  return is_list(value) and #value <= 3
+end
+
 local shared = { cert = "string", key = "string", min_version = versions, max_version = versions, ciphers = "string",
   ciphersuites = "string",
   alpn = { is_list, "must be a list of protocols' names" } }
 
 local server_options = { certificates = "table", client_certificates = options_of.one_of("request", "require"),
-  client_ca = "string" }
+  client_ca = "string", tickets = "boolean",
+  ticket_keys = { is_keys, "must be one to three keys, or their files" } }
 local client_options = { ca = "string", insecure = "boolean" }
 for name, kind in pairs(shared) do server_options[name], client_options[name] = kind, kind end
 
@@ -113,6 +120,19 @@ local function add_client_trust(setup, options)
   return ok, err
 end
 
+-- One to three keys in one string; "" if there are none.
+local function read_ticket_keys(value)
+  local keys = {}
+  for i, one in ipairs(type(value) == "table" and value or { value }) do
+    local name = "ticket_keys"
+    keys[i] = one
+    if #one ~= KEY then keys[i], name = pem.read(one, name) end
+    if not keys[i] then return nil, name end
+    if #keys[i] ~= KEY then return nil, ("%s: %d bytes, not %d"):format(name, #keys[i], KEY) end
+  end
+  return table.concat(keys)
+end
+
 local function server_setup(options)
   local setup, err = core.tls_setup(true)
   if not setup then return nil, err end
@@ -120,7 +140,11 @@ local function server_setup(options)
   ok, err = add_shared(setup, options)
   if ok then ok, err = add_certificates(setup, options) end
   if ok then ok, err = add_client_trust(setup, options) end
-  return ok and setup or nil, err
+  if ok and options.tickets == false then ok, err = setup:tickets(false) end
+  local keys = ""
+  if ok then keys, err = read_ticket_keys(options.ticket_keys) end
+  if not ok or not keys then return nil, err end
+  return setup, keys
 end
 
 local function client_setup(options)
@@ -136,17 +160,19 @@ local function client_setup(options)
   elseif ok then
     ok, err = setup:trust()
   end
-  return ok and setup or nil, err
+  if not ok then return nil, err end
+  return setup, ""
 end
 
 ---------------------------------------------------------------------------------------------------
 -- contexts
 
 local function new(build, options)
-  local setup, err = build(options)
-  if not setup then return nil, err end
+  local setup, keys = build(options)
+  if not setup then return nil, keys end
   local context, why = core.tls_context(setup)
   if not context then return nil, why end
+  context:ticket_keys(keys)
   return setmetatable({ core = context, options = options, build = build }, Context)
 end
 
@@ -193,9 +219,10 @@ end
 ---@return true|nil
 ---@return string? err
 function Context:reload()
-  local setup, err = self.build(self.options)
-  if not setup then return nil, err end
+  local setup, keys = self.build(self.options)
+  if not setup then return nil, keys end
   self.core:use(setup)
+  self.core:ticket_keys(keys)
   return true
 end
 
