@@ -25,6 +25,7 @@ struct tls {
     struct tls_context *context;
     struct tls_bio bio;
     struct timer deadline; /* of the handshake */
+    struct ration ration;  /* its costly part waits for its turn */
     char *name;            /* whom the certificate must be for; or NULL */
     int failure;           /* stays; of reading and writing */
     bool accepts, started, shaken, has_read, has_written, ended, shut, silent;
@@ -70,6 +71,7 @@ static int fail(struct tls *t, int code)
 {
     t->failure = code;
     timers_del(&t->over.loop->timers, &t->deadline);
+    list_del(&t->ration.link);
     stats.failed += !t->shaken;
     stream_stir(&t->over, POLLER_READ | POLLER_WRITE);
     return code;
@@ -112,6 +114,17 @@ static int result(struct tls *t, struct stream *s, int r)
 }
 
 /* ---- the handshake ---- */
+
+static void has_turn(struct ration *r)
+{
+    stream_stir(&container_of(r, struct tls, ration)->over, POLLER_READ | POLLER_WRITE);
+}
+
+static bool may_go_on(struct tls_peer *p)
+{
+    struct tls *t = container_of(p, struct tls, peer);
+    return loop_ration(t->over.loop, &t->ration);
+}
 
 static void too_late(struct timer *timer)
 {
@@ -395,6 +408,7 @@ static void tls_close(struct stream *s)
         tls_bio_drain(&t->bio); /* a server's session tickets */
     timers_del(&t->over.loop->timers, &t->deadline);
     list_del(&t->over.late.link);
+    list_del(&t->ration.link);
     below->ops->close(below);
     release(t);
     s->own = NULL;
@@ -456,6 +470,9 @@ static struct stream_over *make(const struct stream_layer *layer, bool accepts)
     if (!t)
         return NULL;
     t->accepts = accepts;
+    t->peer.may_go_on = may_go_on;
+    t->ration.turn = has_turn;
+    list_init(&t->ration.link);
     t->context = tls_context_ref(l->context);
     stats.open++;
     if (fill_in(t, l))

@@ -7,6 +7,7 @@
 #include "base/errors.h"
 #include "base/sys.h"
 #include "net/tls_error.h"
+#include "net/tls_library.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -154,6 +155,7 @@ struct tls_setup *tls_setup_new(bool accepts)
     struct tls_setup *setup = sys_alloc(sizeof *setup);
     if (!setup)
         return NULL;
+    tls_library_begin();
     setup->refs = 1;
     setup->accepts = accepts;
     setup->tickets = true;

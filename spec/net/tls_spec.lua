@@ -142,3 +142,70 @@ describe("connection:start_tls", function()
     b:close()
   end)
 end)
+
+describe("a storm of handshakes", function()
+  it("does not stop other tasks: few of them go on in one turn", function()
+    local server, client = certificates.server(), certificates.client()
+    local most, pairs_of, before = 0, {}, tls.stats().handshakes
+    moonpark.scope(function(scope)
+      for i = 1, 60 do
+        local a, b = net.pipe()
+        pairs_of[i] = { certificates.over(a, b, server, client) }
+        scope:go(function() assert(a:handshake()) end)
+        scope:go(function() assert(b:handshake()) end)
+      end
+      local last = before
+      while last < before + 120 do
+        moonpark.yield()
+        local now = tls.stats().handshakes
+        most, last = math.max(most, now - last), now
+      end
+    end)
+    assert.is_true(most <= 20, most .. " in one turn")
+    for _, both in ipairs(pairs_of) do
+      both[1]:close()
+      both[2]:close()
+    end
+  end)
+
+  it("may be closed while they wait for their turn", function()
+    local open, tasks = tls.stats().open, {}
+    for i = 1, 20 do
+      local a, b = certificates.over(net.pipe())
+      tasks[2 * i - 1] = moonpark.go(a.handshake, a)
+      tasks[2 * i] = moonpark.go(function()
+        b:handshake()
+        b:close()
+        a:close()
+      end)
+      moonpark.go(function()
+        for _ = 1, i % 5 do moonpark.yield() end
+        b:close()
+      end)
+    end
+    for _, task in ipairs(tasks) do task:join() end
+    assert.equal(open, tls.stats().open)
+  end)
+end)
+
+describe("a handshake", function()
+  it("has ten seconds", function()
+    support.with_frozen_clock(function()
+      local silent, conn = net.pipe()
+      local failed, began = tls.stats().failed, moonpark.now()
+      assert(require("moonpark.core").tls_cover(conn, certificates.server().core))
+      local reader = moonpark.go(function()
+        local bytes, err = conn:read()
+        return bytes, err, moonpark.now() - began
+      end)
+      moonpark.sleep(11)
+      local _, bytes, err, took = reader:join()
+      assert.same({ nil, "handshake timeout" }, { bytes, err })
+      assert.is_true(took >= 10 and took < 10.5)
+      assert.equal(failed + 1, tls.stats().failed)
+      assert.same({ nil, "handshake timeout" }, { conn:read() })
+      conn:close()
+      silent:close()
+    end)
+  end)
+end)
