@@ -76,6 +76,14 @@ static int l_trust(lua_State *L)
     return face_result(L, tls_setup_trust(setup_at(L, 1), pem, n));
 }
 
+/* ocsp(response in DER) */
+static int l_ocsp(lua_State *L)
+{
+    size_t n;
+    const char *der = luaL_checklstring(L, 2, &n);
+    return face_result(L, tls_setup_ocsp(setup_at(L, 1), der, n));
+}
+
 /* ciphers(list of OpenSSL's) */
 static int l_ciphers(lua_State *L)
 {
@@ -288,6 +296,7 @@ static const luaL_Reg setup_methods[] = {
     {"max_version", l_max_version},
     {"min_version", l_min_version},
     {"name", l_name},
+    {"ocsp", l_ocsp},
     {"suites", l_suites},
     {"tickets", l_tickets},
     {"trust", l_trust},

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -39,6 +40,8 @@ struct tls_setup {
     struct tls_name *names;
     unsigned char *alpn; /* of a server */
     size_t alpn_n;
+    unsigned char *ocsp; /* in DER; or NULL */
+    size_t ocsp_n;
 };
 
 /* ---- what OpenSSL asks ---- */
@@ -108,6 +111,19 @@ static int on_verify(int ok, X509_STORE_CTX *store)
         p->refused = tls_error_of_certificate(X509_STORE_CTX_get_current_cert(store), p->name,
                                               X509_STORE_CTX_get_error(store));
     return ok;
+}
+
+/* For a client that asks how its certificate stands; OpenSSL takes the copy over. */
+static int on_status(SSL *ssl, void *own)
+{
+    const struct tls_setup *setup = own;
+    unsigned char *copy = OPENSSL_memdup(setup->ocsp, setup->ocsp_n);
+    if (!copy)
+        return SSL_TLSEXT_ERR_NOACK;
+    if (SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)setup->ocsp_n))
+        return SSL_TLSEXT_ERR_OK;
+    OPENSSL_free(copy);
+    return SSL_TLSEXT_ERR_NOACK;
 }
 
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
@@ -186,6 +202,7 @@ void tls_setup_unref(struct tls_setup *setup)
     }
     SSL_CTX_free(setup->ctx);
     sys_free(setup->alpn);
+    sys_free(setup->ocsp);
     sys_free(setup);
 }
 
@@ -332,6 +349,26 @@ int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n)
     setup->alpn = copy;
     setup->alpn_n = n;
     SSL_CTX_set_alpn_select_cb(setup->ctx, on_alpn, setup);
+    return 0;
+}
+
+int tls_setup_ocsp(struct tls_setup *setup, const char *der, size_t n)
+{
+    const unsigned char *at = (const unsigned char *)der;
+    ERR_clear_error();
+    OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)base_min(n, LONG_MAX));
+    if (!response)
+        return tls_error_of_setup("no OCSP response in DER");
+    OCSP_RESPONSE_free(response);
+    unsigned char *copy = sys_alloc(n);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, der, n);
+    sys_free(setup->ocsp);
+    setup->ocsp = copy;
+    setup->ocsp_n = n;
+    SSL_CTX_set_tlsext_status_cb(setup->ctx, on_status);
+    SSL_CTX_set_tlsext_status_arg(setup->ctx, setup);
     return 0;
 }
 

@@ -49,6 +49,7 @@ int tls_setup_max_version(struct tls_setup *setup, int minor);
 int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n); /* each with its length before it */
 
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_IF_GIVEN, TLS_VERIFY };
+int tls_setup_ocsp(struct tls_setup *setup, const char *der, size_t n); /* the response that is stapled */
 void tls_setup_tickets(struct tls_setup *setup, bool on); /* may sessions be resumed? On by default */
 bool tls_setup_gives_tickets(const struct tls_setup *setup);
 void tls_setup_verify(struct tls_setup *setup, enum tls_verify verify); /* the peer; clients: TLS_VERIFY */

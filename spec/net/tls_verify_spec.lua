@@ -3,6 +3,7 @@
 
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
+local support = require "support.net"
 local tls = require "moonpark.tls"
 local certificates = require "support.tls"
 local files = certificates.files
@@ -227,5 +228,30 @@ describe("a context", function()
     assert.same({ { true }, { true } }, { meet(server, nil, "other.example") })
     os.remove(crt)
     os.remove(key)
+  end)
+
+  it("reloads by itself when a file has changed, also one that is replaced", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    os.execute("mkdir " .. folder)
+    local crt, key = folder .. "/a.crt", folder .. "/a.key"
+    local function put(name)
+      os.execute(("cp %s %s.new && mv %s.new %s && cp %s %s"):format(files[name .. "_crt"], crt, crt, crt,
+        files[name .. "_key"], key))
+    end
+    put "host"
+    local server = assert(tls.server { cert = crt, key = key })
+    local reloads = moonpark.chan(10)
+    local watcher = support.parked(server.watch, server, function(ok, err) reloads:send { ok = ok, err = err } end)
+    put "other"
+    assert.same({ ok = true }, (reloads:recv(5)))
+    assert.same({ nil, "certificate is for other.example, not host.example" }, (meet(server)))
+    os.execute("cp " .. files.nothing_pem .. " " .. crt)
+    assert.same({ err = crt .. ": no certificate in PEM" }, (reloads:recv(5)))
+    assert.same({ { true }, { true } }, { meet(server, nil, "other.example") })
+    watcher:cancel()
+    assert.same({ nil, "canceled" }, { select(2, watcher:join()) })
+    os.execute("rm -r " .. folder)
+    assert.matches("no such file or directory", select(2, server:watch()))
   end)
 end)

@@ -7,6 +7,7 @@
 local core = require "moonpark.core"
 local options_of = require "moonpark.options"
 local pem = require "moonpark.tls.pem"
+local watch = require "moonpark.tls.watch"
 
 local M = {}
 
@@ -37,12 +38,12 @@ local shared = { cert = "string", key = "string", min_version = versions, max_ve
   alpn = { is_list, "must be a list of protocols' names" } }
 
 local server_options = { certificates = "table", client_certificates = options_of.one_of("request", "require"),
-  client_ca = "string", tickets = "boolean",
+  client_ca = "string", tickets = "boolean", ocsp = "string",
   ticket_keys = { is_keys, "must be one to three keys, or their files" } }
 local client_options = { ca = "string", insecure = "boolean" }
 for name, kind in pairs(shared) do server_options[name], client_options[name] = kind, kind end
 
-local certificate_options = { cert = "string", key = "string", names = { is_list, "must be a list of names" } }
+local certificate_options = { cert = "string", key = "string", ocsp = "string", names = { is_list, "must be a list of names" } }
 
 ---------------------------------------------------------------------------------------------------
 -- setups
@@ -60,6 +61,11 @@ local function add_certificate(setup, options)
   if options.key then key, key_name = pem.read(options.key, "key") end
   if not key then return nil, key_name end
   local ok, err, errno = setup:certificate(chain, key)
+  if ok and options.ocsp then
+    local response, name = pem.file(options.ocsp)
+    if not response then return nil, name end
+    return named(name, setup:ocsp(response))
+  end
   if ok then return true end
   return named(err:find("^key") and key_name or err:find(" key", 1, true) and key_name or chain_name, ok, err, errno)
 end
@@ -192,7 +198,8 @@ end
 
 --- A context for the server's side. cert and key: PEM, or the name of a file with it; the key may be in cert.
 ---@param options {cert?: string, key?: string, certificates?: table[], alpn?: string[], min_version?: string,
---- ciphers?: string, ciphersuites?: string, client_certificates?: string, client_ca?: string}
+--- max_version?: string, ciphers?: string, ciphersuites?: string, client_certificates?: string, client_ca?: string,
+--- tickets?: boolean, ticket_keys?: string|string[], ocsp?: string}
 ---@return moonpark.tls_context|nil
 ---@return string? err one line, with the file's name
 function M.server(options)
@@ -205,7 +212,7 @@ end
 
 --- A context for the client's side. ca: authorities in PEM, or the name of a file with them; the system's by default.
 ---@param options? {ca?: string, cert?: string, key?: string, insecure?: boolean, alpn?: string[], min_version?: string,
---- ciphers?: string, ciphersuites?: string}
+--- max_version?: string, ciphers?: string, ciphersuites?: string}
 ---@return moonpark.tls_context|nil
 ---@return string? err
 function M.client(options)
@@ -225,6 +232,8 @@ function Context:reload()
   self.core:ticket_keys(keys)
   return true
 end
+
+Context.watch = watch.watch
 
 --- Is this a context of that role?
 ---@param value any

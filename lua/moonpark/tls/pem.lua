@@ -10,6 +10,14 @@ local M = {}
 ---@return string name or the message
 function M.read(value, option)
   if value:find("-----BEGIN", 1, true) then return value, option end
+  return M.file(value)
+end
+
+--- What the file holds, and its name; or nil and one line that says why not.
+---@param value string a path
+---@return string|nil bytes
+---@return string name or the message
+function M.file(value)
   local file, err = io.open(value, "rb")
   local text
   if file then
