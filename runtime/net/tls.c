@@ -159,7 +159,7 @@ static void shaken(struct tls *t)
     stream_stir(&t->over, POLLER_READ | POLLER_WRITE); /* who waits on the other side may go on */
 }
 
-static int tls_handshake(struct stream *s)
+static int shake(struct stream *s)
 {
     struct tls *t = s->own;
     if (t->failure || t->shaken)
@@ -182,6 +182,13 @@ static int tls_handshake(struct stream *s)
     return r;
 }
 
+/* The last of our words has left, too: nobody may call again. */
+static int tls_handshake(struct stream *s)
+{
+    int r = shake(s);
+    return r == 0 && flush_for_reader(s->own, s) == -EAGAIN ? -EAGAIN : r;
+}
+
 /* ---- bytes ---- */
 
 /* After a read that found nothing: what was said may wait for room, and then either side's readiness counts. */
@@ -196,7 +203,7 @@ static int nothing(struct tls *t, struct stream *s, int r)
 static ssize_t tls_read(struct stream *s, void *bytes, size_t n)
 {
     struct tls *t = s->own;
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0 || t->ended)
         return r;
     ERR_clear_error();
@@ -292,7 +299,7 @@ static ssize_t tls_write(struct stream *s, const struct iovec *iov, int count)
 {
     struct tls *t = s->own;
     struct rest rest = {.iov = iov, .count = count};
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0)
         return r;
     ssize_t done = settle(t, s);
@@ -319,7 +326,7 @@ static int peek(struct stream *s)
 {
     struct tls *t = s->own;
     char byte;
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0 || t->ended)
         return r;
     ERR_clear_error();
@@ -331,7 +338,7 @@ static int tls_ready(struct stream *s, int side)
 {
     struct tls *t = s->own;
     struct stream *below = &t->over.below;
-    int r = side == POLL_R ? peek(s) : tls_handshake(s);
+    int r = side == POLL_R ? peek(s) : shake(s);
     if (r == 0 && side == POLL_W)
         r = flush(t, s);
     if (r == -EAGAIN)
@@ -369,7 +376,7 @@ static int tls_close_write(struct stream *s)
     struct tls *t = s->own;
     if (t->failure || t->bio.broken)
         return t->failure ? t->failure : t->bio.broken;
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0)
         return r == -EAGAIN ? -ENOTCONN : r;
     if (!t->shut)
