@@ -53,8 +53,8 @@ describe("a handshake that is cut", function()
     assert.is_true(sent > 300)
     local shaken = 0
     for n = 0, sent - 1, 3 do
-      _, theirs = through(server, client, n, math.huge)
-      if theirs[1] then shaken = shaken + 1 else assert.same({ nil, "unexpected eof" }, theirs) end
+      local _, ended = through(server, client, n, math.huge)
+      if ended[1] then shaken = shaken + 1 else assert.same({ nil, "unexpected eof" }, ended) end
     end
     assert.is_true(shaken < 20, shaken .. " of them") -- what is cut there is the client's close_notify
     for n = 0, 600, 7 do

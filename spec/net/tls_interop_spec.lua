@@ -143,7 +143,8 @@ describe("a TLS client", function()
   for _, version in ipairs { "1.2", "1.3" } do
     it("talks to openssl s_server in " .. version, function()
       local child, address = s_server("-rev -tls" .. version:gsub("%.", "_"))
-      local conn = assert(net.dial(address, { tls = certificates.client(), server_name = "host.example", timeout = 10 }))
+      local conn = assert(net.dial(address, { tls = certificates.client(), server_name = "host.example",
+        timeout = 10 }))
       assert.equal("TLSv" .. version, conn:tls().version)
       conn:write "abc\n"
       assert.equal("cba\n", conn:read_exactly(4))

@@ -161,6 +161,23 @@ describe("a server", function()
     is_for("host.example", "x.a.wild.example")
     is_for("far.example", "b.wild.example") -- an exact name before a wildcard
   end)
+
+  it("has its other options whichever certificate it picks", function()
+    local server = server_of("host", { alpn = { "b" }, client_certificates = "require", client_ca = files.ca_crt,
+      certificates = { { cert = files.other_crt, key = files.other_key } } })
+    local client = certificates.client { cert = files.client_crt, key = files.client_key, alpn = { "a", "b" } }
+    for _, name in ipairs { "host.example", "other.example" } do
+      local a, b = net.pipe()
+      certificates.over(a, b, server, client, name)
+      assert.same({ { true }, { true } }, { certificates.shake(a, b) })
+      assert.equal("b", a:tls().alpn)
+      assert.is_true(b:tls().verified)
+      a:close()
+      b:close()
+      local _, theirs = meet(server, certificates.client { alpn = { "b" } }, name)
+      assert.same({ nil, "handshake failure: no client certificate" }, theirs)
+    end
+  end)
 end)
 
 describe("a context", function()

@@ -43,7 +43,8 @@ local server_options = { certificates = "table", client_certificates = options_o
 local client_options = { ca = "string", insecure = "boolean" }
 for name, kind in pairs(shared) do server_options[name], client_options[name] = kind, kind end
 
-local certificate_options = { cert = "string", key = "string", ocsp = "string", names = { is_list, "must be a list of names" } }
+local certificate_options = { cert = "string", key = "string", ocsp = "string",
+  names = { is_list, "must be a list of names" } }
 
 ---------------------------------------------------------------------------------------------------
 -- setups
@@ -92,19 +93,25 @@ local function add_shared(setup, options)
   return ok, err
 end
 
--- Each certificate is a setup of its own, with all that the handshake then takes from it.
-local function add_other(setup, certificate)
+local function add_client_trust(setup, options)
+  local ok, err = true, nil
+  if options.client_ca then ok, err = add_trust(setup, options.client_ca, "client_ca") end
+  if ok and options.client_certificates then ok, err = setup:verify(options.client_certificates) end
+  return ok, err
+end
+
+-- Each certificate is a setup of its own. Once it is chosen OpenSSL asks it for all that is not a connection's own.
+local function add_other(setup, options, certificate)
   local other, err = core.tls_setup(true)
   if not other then return nil, err end
   local ok
-  ok, err = add_certificate(other, certificate)
-  if ok and certificate.names then
-    for _, name in ipairs(certificate.names) do
-      if ok then ok, err = setup:name(other, name) end
-    end
-  elseif ok then
-    ok, err = setup:name(other)
+  ok, err = add_shared(other, options)
+  if ok then ok, err = add_client_trust(other, options) end
+  if ok then ok, err = add_certificate(other, certificate) end
+  for _, name in ipairs(certificate.names or {}) do
+    if ok then ok, err = setup:name(other, name) end
   end
+  if ok and not certificate.names then ok, err = setup:name(other) end
   return ok, err
 end
 
@@ -114,15 +121,8 @@ local function add_certificates(setup, options)
   local first = options.cert and options or list[1]
   if first then ok, err = add_certificate(setup, first) end
   for _, certificate in ipairs(list) do
-    if ok then ok, err = add_other(setup, certificate) end
+    if ok then ok, err = add_other(setup, options, certificate) end
   end
-  return ok, err
-end
-
-local function add_client_trust(setup, options)
-  local ok, err = true, nil
-  if options.client_ca then ok, err = add_trust(setup, options.client_ca, "client_ca") end
-  if ok and options.client_certificates then ok, err = setup:verify(options.client_certificates) end
   return ok, err
 end
 
