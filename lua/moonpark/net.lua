@@ -223,7 +223,11 @@ function Conn:lines(max)
 end
 
 Conn.read_into = read_into
-Conn.start_tls = tls.start_tls
+function Conn:start_tls(options)
+  check_self(self, false, "start_tls")
+  return tls.start_tls(self, options)
+end
+
 Conn.handshake = core.handshake
 Conn.tls = core.tls_info
 Conn.peer_certificate = core.tls_certificate
