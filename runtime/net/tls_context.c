@@ -387,7 +387,7 @@ void tls_setup_verify(struct tls_setup *setup, enum tls_verify verify)
 {
     static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
     setup->verify = verify;
-    SSL_CTX_set_verify(setup->ctx, modes[verify], on_verify);
+    SSL_CTX_set_verify(setup->ctx, modes[verify], verify == TLS_VERIFY_NONE ? NULL : on_verify);
 }
 
 enum tls_verify tls_setup_verifies(const struct tls_setup *setup) { return setup->verify; }
