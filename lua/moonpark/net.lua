@@ -223,6 +223,12 @@ function Conn:lines(max)
 end
 
 Conn.read_into = read_into
+--- Goes on in TLS: see tls/conn.lua.
+---@param self moonpark.connection
+---@param options {context: moonpark.tls_context|true, server_name?: string}|moonpark.tls_context
+---@return true|nil
+---@return string? err
+---@return integer? errno
 function Conn:start_tls(options)
   check_self(self, false, "start_tls")
   return tls.start_tls(self, options)

@@ -71,7 +71,7 @@ describe("a TLS server", function()
 
   it("staples an OCSP response", function()
     local response = folder .. "/ocsp.der"
-    os.execute(([[cd %s && printf 'V\t301231235959Z\t\t01\tunknown\t/CN=host.example\n' >index.txt &&
+    process.run(([[cd %s && printf 'V\t301231235959Z\t\t01\tunknown\t/CN=host.example\n' >index.txt &&
       openssl ocsp -index index.txt -CA ca.crt -rsigner ca.crt -rkey ca.key -issuer ca.crt -cert host.crt -ndays 3 \
       -respout ocsp.der >/dev/null 2>&1]]):format(folder))
     served({ ocsp = response }, function(port)
