@@ -145,6 +145,7 @@ local left_out = {
     "sends large writes and small pieces whole",
     "sends a file, and copies",
     "few of them go on in one turn",
+    "refuses plain bytes that were received before it",     -- pieces: nothing is read ahead
   },
   ["net/tls_cut"] = {
     "at whatever byte that is",                             -- volume
