@@ -76,6 +76,14 @@ static int l_trust(lua_State *L)
     return face_result(L, tls_setup_trust(setup_at(L, 1), pem, n));
 }
 
+/* ocsp(response in DER) */
+static int l_ocsp(lua_State *L)
+{
+    size_t n;
+    const char *der = luaL_checklstring(L, 2, &n);
+    return face_result(L, tls_setup_ocsp(setup_at(L, 1), der, n));
+}
+
 /* ciphers(list of OpenSSL's) */
 static int l_ciphers(lua_State *L)
 {
@@ -88,11 +96,22 @@ static int l_suites(lua_State *L)
     return face_result(L, tls_setup_suites(setup_at(L, 1), luaL_checkstring(L, 2)));
 }
 
+static int version_at(lua_State *L, int idx)
+{
+    static const char *const versions[] = {"1.2", "1.3", NULL};
+    return 2 + luaL_checkoption(L, idx, NULL, versions);
+}
+
 /* min_version("1.2" | "1.3") */
 static int l_min_version(lua_State *L)
 {
-    static const char *const versions[] = {"1.2", "1.3", NULL};
-    return face_result(L, tls_setup_min_version(setup_at(L, 1), 2 + luaL_checkoption(L, 2, NULL, versions)));
+    return face_result(L, tls_setup_min_version(setup_at(L, 1), version_at(L, 2)));
+}
+
+/* max_version("1.2" | "1.3") */
+static int l_max_version(lua_State *L)
+{
+    return face_result(L, tls_setup_max_version(setup_at(L, 1), version_at(L, 2)));
 }
 
 /* alpn(names, each with its length before it) */
@@ -101,6 +120,13 @@ static int l_alpn(lua_State *L)
     size_t n;
     const char *wire = luaL_checklstring(L, 2, &n);
     return face_result(L, tls_setup_alpn(setup_at(L, 1), wire, n));
+}
+
+/* tickets(boolean): may sessions be resumed */
+static int l_tickets(lua_State *L)
+{
+    tls_setup_tickets(setup_at(L, 1), lua_toboolean(L, 2));
+    return face_result(L, 0);
 }
 
 /* verify("none" | "request" | "require") */
@@ -117,8 +143,8 @@ static int l_name(lua_State *L)
 {
     struct tls_setup *setup = setup_at(L, 1), *other = setup_at(L, 2);
     luaL_argcheck(L, setup != other, 2, "another setup expected");
-    int r = lua_isnoneornil(L, 3) ? tls_setup_names(setup, other) : tls_setup_name(setup, luaL_checkstring(L, 3), other);
-    return face_result(L, r);
+    const char *name = luaL_optstring(L, 3, NULL);
+    return face_result(L, name ? tls_setup_name(setup, name, other) : tls_setup_names(setup, other));
 }
 
 /* ---- contexts ---- */
@@ -155,6 +181,62 @@ static int l_use(lua_State *L)
     struct tls_setup *setup = setup_at(L, 2);
     ((struct setup_face *)lua_touserdata(L, 2))->setup = NULL;
     tls_context_use(layer->context, setup);
+    return 0;
+}
+
+/* ticket_keys(one to three keys in one string | nil: random ones) */
+static int l_ticket_keys(lua_State *L)
+{
+    size_t n = 0;
+    struct tls_context *context = layer_at(L, 1)->context;
+    const char *keys = luaL_optlstring(L, 2, NULL, &n);
+    luaL_argcheck(L, n % TLS_TICKET_KEY == 0 && n <= TLS_TICKET_KEYS * TLS_TICKET_KEY, 2, "keys expected");
+    if (n > 0)
+        tls_ticket_give(&context->tickets, (const unsigned char *)keys, (int)(n / TLS_TICKET_KEY));
+    return 0;
+}
+
+/* A question is taken by a function that starts a task for it. */
+static void ask(struct late *late)
+{
+    struct tls_context *context = container_of(late, struct tls_context, ask);
+    lua_State *L = container_of(context->loop, struct ctx, loop)->L;
+    const char *name;
+    for (uint64_t question; (question = tls_context_question(context, &name));) {
+        lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_TLS);
+        lua_pushinteger(L, context->asker);
+        lua_pushnumber(L, (lua_Number)question);
+        lua_pushstring(L, name);
+        lua_call(L, 3, 0);
+    }
+}
+
+/* ask(asker): for a name that no certificate is for, the function of on_tls_question is called. It must keep the
+ * context until the process ends */
+static int l_ask(lua_State *L)
+{
+    struct tls_context *context = layer_at(L, 1)->context;
+    context->asker = luaL_checkint(L, 2);
+    context->loop = &face_loop(L)->loop;
+    context->ask.run = ask;
+    return 0;
+}
+
+/* answer(question, context | nil): its certificate; nil: the first one */
+static int l_answer(lua_State *L)
+{
+    struct tls_context *context = layer_at(L, 1)->context;
+    struct tls_setup *setup = lua_isnoneornil(L, 3) ? NULL : layer_at(L, 3)->context->setup;
+    tls_context_answer(context, (uint64_t)luaL_checknumber(L, 2), setup);
+    return 0;
+}
+
+/* on_tls_question(fn): fn(asker, question, name) runs on the loop's own stack and must not wait */
+static int l_on_question(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_TLS);
     return 0;
 }
 
@@ -251,18 +333,41 @@ static int l_stats(lua_State *L)
 }
 
 static const luaL_Reg setup_methods[] = {
-    {"__gc", l_setup_gc}, {"alpn", l_alpn},     {"certificate", l_certificate}, {"ciphers", l_ciphers},
-    {"min_version", l_min_version}, {"name", l_name}, {"suites", l_suites},     {"trust", l_trust},
-    {"verify", l_verify}, {NULL, NULL},
+    {"__gc", l_setup_gc},
+    {"alpn", l_alpn},
+    {"certificate", l_certificate},
+    {"ciphers", l_ciphers},
+    {"max_version", l_max_version},
+    {"min_version", l_min_version},
+    {"name", l_name},
+    {"ocsp", l_ocsp},
+    {"suites", l_suites},
+    {"tickets", l_tickets},
+    {"trust", l_trust},
+    {"verify", l_verify},
+    {NULL, NULL},
 };
 
 static const luaL_Reg context_methods[] = {
-    {"__gc", l_context_gc}, {"accepts", l_accepts}, {"use", l_use}, {NULL, NULL},
+    {"__gc", l_context_gc},
+    {"accepts", l_accepts},
+    {"answer", l_answer},
+    {"ask", l_ask},
+    {"ticket_keys", l_ticket_keys},
+    {"use", l_use},
+    {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
-    {"tls_certificate", l_peer_certificate}, {"tls_context", l_context}, {"tls_cover", l_cover}, {"tls_info", l_info},
-    {"tls_listen", l_listen}, {"tls_setup", l_setup}, {"tls_stats", l_stats}, {NULL, NULL},
+    {"on_tls_question", l_on_question},
+    {"tls_certificate", l_peer_certificate},
+    {"tls_context", l_context},
+    {"tls_cover", l_cover},
+    {"tls_info", l_info},
+    {"tls_listen", l_listen},
+    {"tls_setup", l_setup},
+    {"tls_stats", l_stats},
+    {NULL, NULL},
 };
 
 void l_tls_open(lua_State *L)

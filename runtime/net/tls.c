@@ -21,10 +21,10 @@ enum { RECORD = 16384, BATCH = 4 * RECORD };
 struct tls {
     struct stream_over over; /* first: the contract's */
     struct tls_peer peer;
-    SSL *ssl;
-    struct tls_context *context;
+    SSL *ssl; /* peer.ssl */
     struct tls_bio bio;
     struct timer deadline; /* of the handshake */
+    struct ration ration;  /* its costly part waits for its turn */
     char *name;            /* whom the certificate must be for; or NULL */
     int failure;           /* stays; of reading and writing */
     bool accepts, started, shaken, has_read, has_written, ended, shut, silent;
@@ -70,6 +70,7 @@ static int fail(struct tls *t, int code)
 {
     t->failure = code;
     timers_del(&t->over.loop->timers, &t->deadline);
+    list_del(&t->ration.link);
     stats.failed += !t->shaken;
     stream_stir(&t->over, POLLER_READ | POLLER_WRITE);
     return code;
@@ -78,8 +79,10 @@ static int fail(struct tls *t, int code)
 /* OpenSSL has failed: an alert that says so may be in `out`. */
 static int fail_with(struct tls *t, struct stream *s)
 {
-    int code = tls_error_of(t->ssl, t->name, t->shaken);
-    if (t->bio.failure < 0)
+    int code = tls_error_of(t->shaken);
+    if (t->peer.refused < 0 && !t->shaken)
+        code = t->peer.refused;
+    else if (t->bio.failure < 0)
         code = t->bio.failure;
     else if (t->bio.cut)
         code = ERR_UNEXPECTED_EOF;
@@ -111,6 +114,22 @@ static int result(struct tls *t, struct stream *s, int r)
 
 /* ---- the handshake ---- */
 
+static void has_turn(struct ration *r)
+{
+    stream_stir(&container_of(r, struct tls, ration)->over, POLLER_READ | POLLER_WRITE);
+}
+
+static void answered(struct tls_peer *p)
+{
+    stream_stir(&container_of(p, struct tls, peer)->over, POLLER_READ | POLLER_WRITE);
+}
+
+static bool may_go_on(struct tls_peer *p)
+{
+    struct tls *t = container_of(p, struct tls, peer);
+    return loop_ration(t->over.loop, &t->ration);
+}
+
 static void too_late(struct timer *timer)
 {
     struct tls *t = container_of(timer, struct tls, deadline);
@@ -124,16 +143,27 @@ static int start(struct tls *t)
     return timers_set(&t->over.loop->timers, &t->deadline, clock_add(loop_now(t->over.loop), HANDSHAKE_TIME));
 }
 
+/* Before TLS 1.3 OpenSSL does not report a session that was resumed, which may have a new ticket. */
+static void keep_session(struct tls *t)
+{
+    if (t->accepts || !t->name || !SSL_session_reused(t->ssl) || SSL_version(t->ssl) >= TLS1_3_VERSION)
+        return;
+    SSL_SESSION *session = SSL_get1_session(t->ssl);
+    if (session && !tls_session_keep(&t->peer.context->sessions, t->name, session))
+        SSL_SESSION_free(session);
+}
+
 static void shaken(struct tls *t)
 {
     t->shaken = true;
     timers_del(&t->over.loop->timers, &t->deadline);
     stats.handshakes++;
     stats.resumed += SSL_session_reused(t->ssl) != 0;
+    keep_session(t);
     stream_stir(&t->over, POLLER_READ | POLLER_WRITE); /* who waits on the other side may go on */
 }
 
-static int tls_handshake(struct stream *s)
+static int shake(struct stream *s)
 {
     struct tls *t = s->own;
     if (t->failure || t->shaken)
@@ -156,6 +186,13 @@ static int tls_handshake(struct stream *s)
     return r;
 }
 
+/* The last of our words has left, too: nobody may call again. */
+static int tls_handshake(struct stream *s)
+{
+    int r = shake(s);
+    return r == 0 && flush_for_reader(s->own, s) == -EAGAIN ? -EAGAIN : r;
+}
+
 /* ---- bytes ---- */
 
 /* After a read that found nothing: what was said may wait for room, and then either side's readiness counts. */
@@ -170,7 +207,7 @@ static int nothing(struct tls *t, struct stream *s, int r)
 static ssize_t tls_read(struct stream *s, void *bytes, size_t n)
 {
     struct tls *t = s->own;
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0 || t->ended)
         return r;
     ERR_clear_error();
@@ -237,7 +274,7 @@ static void give_ticket(struct tls *t)
     if (t->has_written || !t->accepts)
         return;
     t->has_written = true;
-    if (SSL_version(t->ssl) == TLS1_3_VERSION)
+    if (SSL_version(t->ssl) == TLS1_3_VERSION && tls_setup_gives_tickets(t->peer.setup))
         (void)SSL_new_session_ticket(t->ssl);
 }
 
@@ -266,7 +303,7 @@ static ssize_t tls_write(struct stream *s, const struct iovec *iov, int count)
 {
     struct tls *t = s->own;
     struct rest rest = {.iov = iov, .count = count};
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0)
         return r;
     ssize_t done = settle(t, s);
@@ -293,7 +330,7 @@ static int peek(struct stream *s)
 {
     struct tls *t = s->own;
     char byte;
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0 || t->ended)
         return r;
     ERR_clear_error();
@@ -305,7 +342,7 @@ static int tls_ready(struct stream *s, int side)
 {
     struct tls *t = s->own;
     struct stream *below = &t->over.below;
-    int r = side == POLL_R ? peek(s) : tls_handshake(s);
+    int r = side == POLL_R ? peek(s) : shake(s);
     if (r == 0 && side == POLL_W)
         r = flush(t, s);
     if (r == -EAGAIN)
@@ -343,7 +380,7 @@ static int tls_close_write(struct stream *s)
     struct tls *t = s->own;
     if (t->failure || t->bio.broken)
         return t->failure ? t->failure : t->bio.broken;
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0)
         return r == -EAGAIN ? -ENOTCONN : r;
     if (!t->shut)
@@ -362,8 +399,7 @@ static void tls_will_reset(struct stream *s)
 static void release(struct tls *t)
 {
     stats.open--;
-    SSL_free(t->ssl);
-    tls_context_unref(t->context);
+    tls_context_leave(&t->peer);
     buf_fini(&t->bio.out);
     sys_free(t->name);
     sys_free(t);
@@ -382,6 +418,7 @@ static void tls_close(struct stream *s)
         tls_bio_drain(&t->bio); /* a server's session tickets */
     timers_del(&t->over.loop->timers, &t->deadline);
     list_del(&t->over.late.link);
+    list_del(&t->ration.link);
     below->ops->close(below);
     release(t);
     s->own = NULL;
@@ -413,7 +450,11 @@ static bool set_name(struct tls *t, const char *name)
     t->name = sys_alloc(n);
     if (!t->name)
         return false;
-    memcpy(t->name, name, n);
+    t->peer.name = memcpy(t->name, name, n);
+    SSL_SESSION *known = tls_session_take(&t->peer.context->sessions, name);
+    if (known)
+        (void)SSL_set_session(t->ssl, known);
+    SSL_SESSION_free(known);
     X509_VERIFY_PARAM_set_hostflags(SSL_get0_param(t->ssl), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (ip)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), name);
@@ -422,11 +463,11 @@ static bool set_name(struct tls *t, const char *name)
 
 static bool fill_in(struct tls *t, const struct tls_layer *l)
 {
-    t->ssl = tls_context_connection(l->context, &t->peer);
     t->bio.below = &t->over.below;
-    BIO *bio = t->ssl ? tls_bio_new(&t->bio) : NULL;
+    BIO *bio = tls_context_connection(l->context, &t->peer) ? tls_bio_new(&t->bio) : NULL;
     if (!bio)
         return false;
+    t->ssl = t->peer.ssl;
     SSL_set_bio(t->ssl, bio, bio);
     return !l->name || set_name(t, l->name);
 }
@@ -439,7 +480,10 @@ static struct stream_over *make(const struct stream_layer *layer, bool accepts)
     if (!t)
         return NULL;
     t->accepts = accepts;
-    t->context = tls_context_ref(l->context);
+    t->peer.may_go_on = may_go_on;
+    t->peer.answered = answered;
+    t->ration.turn = has_turn;
+    list_init(&t->ration.link);
     stats.open++;
     if (fill_in(t, l))
         return &t->over;
@@ -512,7 +556,8 @@ int tls_peer_certificate(const struct stream *s, unsigned char *to, size_t n)
     ERR_clear_error();
     if (length < 0)
         return -ENOMEM;
-    memcpy(to, der, base_min(n, (size_t)length));
+    if (n > 0)
+        memcpy(to, der, base_min(n, (size_t)length));
     OPENSSL_free(der);
     return length;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* tls_bio.h - what is between OpenSSL and the stream below.
  *
- * OpenSSL reads the stream itself. What it writes goes to `out`, which takes everything: so a record that it has made is
- * never asked for again, several leave with one call, and it never waits for room. */
+ * OpenSSL reads the stream itself. What it writes goes to `out`, which takes everything: so a record that it has made
+ * is never asked for again, several leave with one call, and it never waits for room. */
 #ifndef MOONPARK_TLS_BIO_H
 #define MOONPARK_TLS_BIO_H
 

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* tls_context.c - a setup is an SSL_CTX and the setups of other names. Ciphers and groups are those of Mozilla's
  * "intermediate" (Server Side TLS 5.7): https://wiki.mozilla.org/Security/Server_Side_TLS */
+#define _GNU_SOURCE
 #include "net/tls_context.h"
 
 #include "base/errors.h"
 #include "base/sys.h"
 #include "net/tls_error.h"
+#include "net/tls_library.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -31,11 +34,14 @@ struct tls_name {
 struct tls_setup {
     uint32_t refs;
     bool accepts;
+    bool tickets;
     enum tls_verify verify;
     SSL_CTX *ctx;
     struct tls_name *names;
     unsigned char *alpn; /* of a server */
     size_t alpn_n;
+    unsigned char *ocsp; /* in DER; or NULL */
+    size_t ocsp_n;
 };
 
 /* ---- what OpenSSL asks ---- */
@@ -75,12 +81,31 @@ static int on_server_name(SSL *ssl, int *alert, void *own)
 {
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     struct tls_setup *other = name ? setup_for(own, name) : NULL;
+    struct tls_peer *p = SSL_get_app_data(ssl);
     (void)alert;
+    p->known = other != NULL;
     if (!name)
         return SSL_TLSEXT_ERR_NOACK;
     if (other && !SSL_set_SSL_CTX(ssl, other->ctx))
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     return SSL_TLSEXT_ERR_OK;
+}
+
+/* A certificate is needed. 1: go on; -1: call again later. */
+static int on_certificate(SSL *ssl, void *own)
+{
+    struct tls_peer *p = own;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (p->known || !name)
+        return 1;
+    if (p->question == 0 && X509_check_host(SSL_get_certificate(ssl), name, 0, 0, NULL) == 1)
+        return 1;
+    if (p->question == 0) {
+        p->question = ++p->context->questions;
+        list_push(&p->context->asking, &p->asking);
+        loop_late(p->context->loop, &p->context->ask);
+    }
+    return list_empty(&p->asking) ? 1 : -1;
 }
 
 /* The first of ours that the client has; none in common ends the handshake (RFC 7301). */
@@ -96,6 +121,44 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n, const 
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* Of each certificate of a chain. Why one is refused is noted: it is gone when the handshake has failed. */
+static int on_verify(int ok, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_peer *p = ssl ? SSL_get_app_data(ssl) : NULL;
+    if (!ok && p)
+        p->refused = tls_error_of_certificate(X509_STORE_CTX_get_current_cert(store), p->name,
+                                              X509_STORE_CTX_get_error(store));
+    return ok;
+}
+
+/* For a client that asks how its certificate stands; OpenSSL takes the copy over. */
+static int on_status(SSL *ssl, void *own)
+{
+    const struct tls_setup *setup = own;
+    unsigned char *copy = OPENSSL_memdup(setup->ocsp, setup->ocsp_n);
+    if (!copy)
+        return SSL_TLSEXT_ERR_NOACK;
+    if (SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)setup->ocsp_n))
+        return SSL_TLSEXT_ERR_OK;
+    OPENSSL_free(copy);
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+                     int makes)
+{
+    struct tls_peer *p = SSL_get_app_data(ssl);
+    return tls_ticket_use(&p->context->tickets, name, iv, cipher, mac, makes);
+}
+
+/* A client's session is kept for the next connection to that name. 1: we keep its reference. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls_peer *p = SSL_get_app_data(ssl);
+    return p->name && p->context && tls_session_keep(&p->context->sessions, p->name, session);
+}
+
 /* ---- setups ---- */
 
 static bool fill_in(struct tls_setup *setup)
@@ -104,14 +167,19 @@ static bool fill_in(struct tls_setup *setup)
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(ctx, 1);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_cache_mode(ctx, setup->accepts ? SSL_SESS_CACHE_OFF
+                                                       : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    if (!setup->accepts)
+        SSL_CTX_sess_set_new_cb(ctx, on_session);
     if (setup->accepts) {
         SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
         SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
         SSL_CTX_set_tlsext_servername_arg(ctx, setup);
         SSL_CTX_set_dh_auto(ctx, 1);
         SSL_CTX_set_num_tickets(ctx, 0); /* tls.c asks for one */
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
     }
+    SSL_CTX_set_timeout(ctx, TLS_TICKET_LIFE);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) && SSL_CTX_set_cipher_list(ctx, ciphers) &&
            SSL_CTX_set1_groups_list(ctx, groups) &&
            SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"moonpark", 8);
@@ -122,8 +190,10 @@ struct tls_setup *tls_setup_new(bool accepts)
     struct tls_setup *setup = sys_alloc(sizeof *setup);
     if (!setup)
         return NULL;
+    tls_library_begin();
     setup->refs = 1;
     setup->accepts = accepts;
+    setup->tickets = true;
     setup->ctx = SSL_CTX_new(accepts ? TLS_server_method() : TLS_client_method());
     if (setup->ctx && fill_in(setup)) {
         tls_setup_verify(setup, accepts ? TLS_VERIFY_NONE : TLS_VERIFY);
@@ -151,6 +221,7 @@ void tls_setup_unref(struct tls_setup *setup)
     }
     SSL_CTX_free(setup->ctx);
     sys_free(setup->alpn);
+    sys_free(setup->ocsp);
     sys_free(setup);
 }
 
@@ -196,12 +267,12 @@ static int use_chain(SSL_CTX *ctx, BIO *text)
     return 0;
 }
 
-static int use_key(SSL_CTX *ctx, BIO *text)
+static int use_key(SSL_CTX *ctx, BIO *text, bool there)
 {
     bool asked = false;
     EVP_PKEY *key = PEM_read_bio_PrivateKey(text, NULL, no_passphrase, &asked);
     if (!key) {
-        int r = unread("malformed key", "no key in PEM");
+        int r = unread(there ? "malformed key" : "no key in PEM", "no key in PEM");
         return asked ? errors_code("key is encrypted") : r;
     }
     int ok = SSL_CTX_use_PrivateKey(ctx, key);
@@ -222,7 +293,7 @@ int tls_setup_certificate(struct tls_setup *setup, const char *chain, size_t n, 
     BIO *text = reader(chain, n), *secret = reader(key, key_n);
     int r = text && secret ? use_chain(setup->ctx, text) : -ENOMEM;
     if (r == 0)
-        r = use_key(setup->ctx, secret);
+        r = use_key(setup->ctx, secret, memmem(key, key_n, "PRIVATE KEY-----", 16) != NULL);
     BIO_free(text);
     BIO_free(secret);
     ERR_clear_error();
@@ -279,6 +350,12 @@ int tls_setup_min_version(struct tls_setup *setup, int minor)
     return SSL_CTX_set_min_proto_version(setup->ctx, version) ? 0 : tls_error_of_setup("unknown version");
 }
 
+int tls_setup_max_version(struct tls_setup *setup, int minor)
+{
+    int version = minor >= 3 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    return SSL_CTX_set_max_proto_version(setup->ctx, version) ? 0 : tls_error_of_setup("unknown version");
+}
+
 int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n)
 {
     if (!setup->accepts)
@@ -294,11 +371,42 @@ int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n)
     return 0;
 }
 
+int tls_setup_ocsp(struct tls_setup *setup, const char *der, size_t n)
+{
+    const unsigned char *at = (const unsigned char *)der;
+    ERR_clear_error();
+    OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)base_min(n, LONG_MAX));
+    if (!response)
+        return tls_error_of_setup("no OCSP response in DER");
+    OCSP_RESPONSE_free(response);
+    unsigned char *copy = sys_alloc(n);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, der, n);
+    sys_free(setup->ocsp);
+    setup->ocsp = copy;
+    setup->ocsp_n = n;
+    SSL_CTX_set_tlsext_status_cb(setup->ctx, on_status);
+    SSL_CTX_set_tlsext_status_arg(setup->ctx, setup);
+    return 0;
+}
+
+void tls_setup_tickets(struct tls_setup *setup, bool on)
+{
+    if (on)
+        SSL_CTX_clear_options(setup->ctx, SSL_OP_NO_TICKET);
+    else
+        SSL_CTX_set_options(setup->ctx, SSL_OP_NO_TICKET);
+    setup->tickets = on;
+}
+
+bool tls_setup_gives_tickets(const struct tls_setup *setup) { return setup->tickets; }
+
 void tls_setup_verify(struct tls_setup *setup, enum tls_verify verify)
 {
     static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
     setup->verify = verify;
-    SSL_CTX_set_verify(setup->ctx, modes[verify], NULL);
+    SSL_CTX_set_verify(setup->ctx, modes[verify], verify == TLS_VERIFY_NONE ? NULL : on_verify);
 }
 
 enum tls_verify tls_setup_verifies(const struct tls_setup *setup) { return setup->verify; }
@@ -342,6 +450,8 @@ struct tls_context *tls_context_new(struct tls_setup *setup)
     if (!context)
         return NULL;
     context->refs = 1;
+    list_init(&context->asking);
+    list_init(&context->ask.link);
     context->accepts = setup->accepts;
     context->setup = setup;
     return context;
@@ -358,26 +468,76 @@ void tls_context_unref(struct tls_context *context)
     if (--context->refs > 0)
         return;
     tls_setup_unref(context->setup);
+    tls_session_forget(&context->sessions);
+    list_del(&context->ask.link);
     sys_free(context);
 }
 
 void tls_context_use(struct tls_context *context, struct tls_setup *setup)
 {
+    if (setup->verify != TLS_VERIFY_NONE && !context->tickets.given)
+        tls_ticket_renew(&context->tickets);
+    tls_session_forget(&context->sessions);
     tls_setup_unref(context->setup);
     context->setup = setup;
 }
 
-struct ssl_st *tls_context_connection(struct tls_context *context, struct tls_peer *peer)
+bool tls_context_connection(struct tls_context *context, struct tls_peer *peer)
 {
-    SSL *ssl = SSL_new(context->setup->ctx);
-    if (!ssl || !SSL_set_app_data(ssl, peer)) {
+    list_init(&peer->asking);
+    peer->ssl = SSL_new(context->setup->ctx);
+    if (!peer->ssl || !SSL_set_app_data(peer->ssl, peer)) {
         ERR_clear_error();
-        SSL_free(ssl);
-        return NULL;
+        SSL_free(peer->ssl);
+        peer->ssl = NULL;
+        return false;
     }
+    peer->context = tls_context_ref(context);
+    peer->setup = tls_setup_ref(context->setup);
     if (context->accepts)
-        SSL_set_accept_state(ssl);
+        SSL_set_accept_state(peer->ssl);
     else
-        SSL_set_connect_state(ssl);
-    return ssl;
+        SSL_set_connect_state(peer->ssl);
+    if (context->loop)
+        SSL_set_cert_cb(peer->ssl, on_certificate, peer);
+    return true;
+}
+
+void tls_context_leave(struct tls_peer *peer)
+{
+    if (!peer->ssl)
+        return;
+    list_del(&peer->asking);
+    SSL_free(peer->ssl);
+    if (peer->answer)
+        tls_setup_unref(peer->answer);
+    tls_setup_unref(peer->setup);
+    tls_context_unref(peer->context);
+}
+
+uint64_t tls_context_question(struct tls_context *context, const char **name)
+{
+    for (struct list *l = context->asking.next; l != &context->asking; l = l->next) {
+        struct tls_peer *p = container_of(l, struct tls_peer, asking);
+        *name = SSL_get_servername(p->ssl, TLSEXT_NAMETYPE_host_name);
+        if (!p->told && *name) {
+            p->told = true;
+            return p->question;
+        }
+    }
+    return 0;
+}
+
+void tls_context_answer(struct tls_context *context, uint64_t question, struct tls_setup *setup)
+{
+    for (struct list *l = context->asking.next; l != &context->asking; l = l->next) {
+        struct tls_peer *p = container_of(l, struct tls_peer, asking);
+        if (p->question != question)
+            continue;
+        list_del(&p->asking);
+        if (setup && SSL_set_SSL_CTX(p->ssl, setup->ctx))
+            p->answer = tls_setup_ref(setup);
+        p->answered(p);
+        return;
+    }
 }

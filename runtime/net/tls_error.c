@@ -66,7 +66,7 @@ static void copy_name(char *to, const char *from, size_t n)
 }
 
 /* The first host that the certificate is for, else its subject's name. */
-static void name_of(X509 *certificate, char *to)
+static void name_of(const X509 *certificate, char *to)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     to[0] = '\0';
@@ -85,12 +85,9 @@ static void name_of(X509 *certificate, char *to)
         copy_name(to, to, strlen(to));
 }
 
-static int other_host(const SSL *ssl, const char *name)
+static int other_host(const X509 *certificate, const char *name)
 {
     char words[WORDS], theirs[NAME];
-    X509 *certificate = SSL_get0_peer_certificate(ssl);
-    if (!certificate)
-        return errors_code("certificate is for another host");
     name_of(certificate, theirs);
     snprintf(words, sizeof words, "certificate is for %.64s, not %.64s", theirs[0] ? theirs : "no host", name);
     return errors_code(words);
@@ -106,29 +103,26 @@ static int in_lower_case(const char *before, const char *text)
     return errors_code(words);
 }
 
-static int certificate_error(const SSL *ssl, const char *name, long code)
+int tls_error_of_certificate(const struct x509_st *certificate, const char *name, int code)
 {
     bool host = code == X509_V_ERR_HOSTNAME_MISMATCH || code == X509_V_ERR_IP_ADDRESS_MISMATCH;
-    if (host && name)
-        return other_host(ssl, name);
+    if (code == X509_V_ERR_OUT_OF_MEM)
+        return -ENOMEM;
+    if (host && name && certificate)
+        return other_host(certificate, name);
     const char *known = find(of_certificates, ARRAY_LEN(of_certificates), code);
     return known ? errors_code(known) : in_lower_case("certificate: ", X509_verify_cert_error_string(code));
 }
 
-int tls_error_of(const struct ssl_st *ssl, const char *name, bool shaken)
+int tls_error_of(bool shaken)
 {
     unsigned long e = ERR_peek_error();
     int reason = ERR_GET_REASON(e);
     const char *text = ERR_reason_error_string(e);
+    const char *known = ERR_GET_LIB(e) == ERR_LIB_SSL ? find(of_handshakes, ARRAY_LEN(of_handshakes), reason) : NULL;
     ERR_clear_error();
     if (reason == ERR_R_MALLOC_FAILURE)
         return -ENOMEM;
-    if (e != 0 && ERR_GET_LIB(e) != ERR_LIB_SSL)
-        return in_lower_case(shaken ? "tls: " : "handshake failure: ", text ? text : "unknown");
-    long verified = SSL_get_verify_result(ssl);
-    if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK)
-        return certificate_error(ssl, name, verified);
-    const char *known = find(of_handshakes, ARRAY_LEN(of_handshakes), reason);
     return known ? errors_code(known)
                  : in_lower_case(shaken ? "tls: " : "handshake failure: ", text ? text : "unknown");
 }

@@ -31,15 +31,32 @@ for _, transport in ipairs(support.transports) do
       for _, writer in ipairs(writers) do assert.same({ true, 300000 }, { writer:join() }) end
     end))
 
+    it("sends a file, and copies", support.pair_of({ pair = pair }, function(a, b)
+      local file = assert(io.open("Makefile", "rb"))
+      local bytes = file:read(9000)
+      file:close()
+      local writer = moonpark.go(a.sendfile, a, "Makefile", 0, 9000)
+      assert.equal(bytes, b:read_exactly(9000))
+      assert.same({ true, 9000 }, { writer:join() })
+      local c, d = net.pipe()
+      local copy = moonpark.go(net.copy, c, b)
+      a:write(bytes)
+      a:close()
+      assert.same({ true, 9000 }, { copy:join() })
+      c:close()
+      assert.equal(bytes, d:read_all())
+      d:close()
+    end))
+
     it("says which end has come: eof after close_notify, else unexpected eof", support.pair_of({ pair = pair },
       function(a, b)
       assert.same({ { true }, { true } }, { certificates.shake(a, b) })
       assert(a:write "last words")
       assert.is_true(a:close_write())
-      assert.equal("last words", b:read())
+      assert.equal("last words", b:read_exactly(10))
       assert.same({ nil, "eof" }, { b:read() })
       assert(b:write "answer")
-      assert.equal("answer", a:read())
+      assert.equal("answer", a:read_exactly(6))
       assert.same({ nil, "broken pipe", 32, 0 }, { a:write "more" })
     end))
   end)
@@ -80,7 +97,7 @@ describe("net.listen and net.dial with tls", function()
     local conn = assert(net.dial(listener:address(), { tls = certificates.client { alpn = { "http/1.1" } },
       server_name = "host.example", timeout = 5 }))
     assert.equal(5, conn:write "hello")
-    assert.equal("hello", conn:read())
+    assert.equal("hello", conn:read_exactly(5))
     assert.same({ version = "TLSv1.3", cipher = "TLS_AES_256_GCM_SHA384", server_name = "host.example",
       alpn = "http/1.1", resumed = false, verified = true }, conn:tls())
     assert.equal(0x30, conn:peer_certificate():byte())
@@ -117,7 +134,7 @@ describe("connection:start_tls", function()
     assert.is_true(a:start_tls { context = certificates.client(), server_name = "host.example" })
     assert.same({ true, true }, { other:join() })
     a:write "secret"
-    assert.equal("secret", b:read())
+    assert.equal("secret", b:read_exactly(6))
     a:close()
     b:close()
   end)
@@ -140,5 +157,72 @@ describe("connection:start_tls", function()
       "start_tls: unknown option 'contxt'; did you mean 'context'?")
     a:close()
     b:close()
+  end)
+end)
+
+describe("a storm of handshakes", function()
+  it("does not stop other tasks: few of them go on in one turn", function()
+    local server, client = certificates.server(), certificates.client()
+    local most, pairs_of, before = 0, {}, tls.stats().handshakes
+    moonpark.scope(function(scope)
+      for i = 1, 60 do
+        local a, b = net.pipe()
+        pairs_of[i] = { certificates.over(a, b, server, client) }
+        scope:go(function() assert(a:handshake()) end)
+        scope:go(function() assert(b:handshake()) end)
+      end
+      local last = before
+      while last < before + 120 do
+        moonpark.yield()
+        local now = tls.stats().handshakes
+        most, last = math.max(most, now - last), now
+      end
+    end)
+    assert.is_true(most <= 20, most .. " in one turn")
+    for _, both in ipairs(pairs_of) do
+      both[1]:close()
+      both[2]:close()
+    end
+  end)
+
+  it("may be closed while they wait for their turn", function()
+    local open, tasks = tls.stats().open, {}
+    for i = 1, 20 do
+      local a, b = certificates.over(net.pipe())
+      tasks[2 * i - 1] = moonpark.go(a.handshake, a)
+      tasks[2 * i] = moonpark.go(function()
+        b:handshake()
+        b:close()
+        a:close()
+      end)
+      moonpark.go(function()
+        for _ = 1, i % 5 do moonpark.yield() end
+        b:close()
+      end)
+    end
+    for _, task in ipairs(tasks) do task:join() end
+    assert.equal(open, tls.stats().open)
+  end)
+end)
+
+describe("a handshake", function()
+  it("has ten seconds", function()
+    support.with_frozen_clock(function()
+      local silent, conn = net.pipe()
+      local failed, began = tls.stats().failed, moonpark.now()
+      assert(require("moonpark.core").tls_cover(conn, certificates.server().core))
+      local reader = moonpark.go(function()
+        local bytes, err = conn:read()
+        return bytes, err, moonpark.now() - began
+      end)
+      moonpark.sleep(11)
+      local _, bytes, err, took = reader:join()
+      assert.same({ nil, "handshake timeout" }, { bytes, err })
+      assert.is_true(took >= 10 and took < 10.5)
+      assert.equal(failed + 1, tls.stats().failed)
+      assert.same({ nil, "handshake timeout" }, { conn:read() })
+      conn:close()
+      silent:close()
+    end)
   end)
 end)

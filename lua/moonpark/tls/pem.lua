@@ -10,12 +10,22 @@ local M = {}
 ---@return string name or the message
 function M.read(value, option)
   if value:find("-----BEGIN", 1, true) then return value, option end
+  return M.file(value)
+end
+
+--- What the file holds, and its name; or nil and one line that says why not.
+---@param value string a path
+---@return string|nil bytes
+---@return string name or the message
+function M.file(value)
   local file, err = io.open(value, "rb")
-  if not file then return nil, value .. ": " .. tostring(err):gsub("^.*: ", ""):lower() end
-  local text = file:read("*a")
-  file:close()
-  if not text then return nil, value .. ": cannot be read" end
-  return text, value
+  local text
+  if file then
+    text, err = file:read("*a")
+    file:close()
+  end
+  if text then return text, value end
+  return nil, ("%s: %s"):format(value, (err or "cannot be read"):gsub("^.*: ", ""):lower())
 end
 
 return M
