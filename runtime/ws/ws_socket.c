@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* ws_socket.c - control frames are written from `out` by whoever comes by: the call that queued them, a send before and
+ * after its frame, the reader. What is left wakes the reader's task, which then waits until there is room, too. */
+#include "ws/ws_socket.h"
+
+#include "base/errors.h"
+#include "base/sys.h"
+#include "ws/ws_pack.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { OUT_MAX = 4096 }; /* bytes of answers to pings that a peer has not read yet: then it gets no more */
+
+/* The reader's task looks at `out` and `ending` again. */
+static void nudge(struct ws_socket *w)
+{
+    if (!w->c.closed && w->c.stream.pd && w->c.side[POLL_R].holder)
+        netpoll_report(w->c.stream.pd, POLL_R);
+}
+
+/* ---- what leaves ---- */
+
+int ws_socket_pump(struct ws_socket *w)
+{
+    struct stream *s = &w->c.stream;
+    if (w->mute)
+        return w->mute;
+    if (buf_len(&w->out) == 0)
+        return 0;
+    if (w->sending)
+        return -EBUSY;
+    while (buf_len(&w->out) > 0) {
+        struct iovec iov = {.iov_base = (char *)buf_at(&w->out), .iov_len = buf_len(&w->out)};
+        ssize_t n = s->ops->write(s, &iov, 1);
+        if (n == -EAGAIN)
+            return -EAGAIN;
+        if (n < 0) {
+            w->mute = (int)n;
+            buf_fini(&w->out);
+            return (int)n;
+        }
+        buf_consume(&w->out, (size_t)n);
+    }
+    buf_release(&w->out);
+    return 0;
+}
+
+/* Appends a control frame to `out`. */
+static int put(struct ws_socket *w, unsigned opcode, const char *bytes, size_t n)
+{
+    char frame[WS_HEAD_MAX + WS_CONTROL_MAX];
+    uint8_t key[WS_KEY];
+    int r = w->keys ? ws_keys_next(w->keys, key) : 0;
+    if (r < 0)
+        return r;
+    must(n <= WS_CONTROL_MAX);
+    size_t head = ws_frame_put(frame, WS_FIN | opcode, n, w->keys ? key : NULL);
+    if (w->keys)
+        ws_frame_mask(frame + head, bytes, n, key, 0);
+    else if (n > 0)
+        memcpy(frame + head, bytes, n);
+    return buf_append(&w->out, frame, head + n);
+}
+
+/* May anything but a data frame's rest still be sent? */
+static int sendable(const struct ws_socket *w)
+{
+    if (w->ending || w->c.closed)
+        return w->ending ? w->ending : ERR_CLOSED;
+    return w->sent ? ERR_CLOSED : w->mute;
+}
+
+static int leave(struct ws_socket *w)
+{
+    int r = ws_socket_pump(w);
+    if (r == -EAGAIN)
+        nudge(w);
+    return r == -EAGAIN || r == -EBUSY ? 0 : r;
+}
+
+int ws_socket_control(struct ws_socket *w, enum ws_opcode opcode, const char *bytes, size_t n)
+{
+    int r = sendable(w);
+    if (r < 0)
+        return r;
+    if (opcode == WS_PONG && buf_len(&w->out) > OUT_MAX)
+        return 0;
+    r = put(w, opcode, bytes, n);
+    return r < 0 ? r : leave(w);
+}
+
+int ws_socket_close(struct ws_socket *w, unsigned code, const char *reason, size_t n)
+{
+    char payload[WS_CONTROL_MAX];
+    if (w->sent)
+        return 0;
+    int r = sendable(w);
+    if (r < 0)
+        return r;
+    must(n <= WS_REASON_MAX);
+    payload[0] = (char)(code >> 8);
+    payload[1] = (char)code;
+    if (n > 0)
+        memcpy(payload + 2, reason, n);
+    r = put(w, WS_CLOSE, payload, code ? 2 + n : 0);
+    if (r < 0)
+        return r;
+    w->sent = (uint16_t)(code ? code : WS_NO_CODE);
+    timers_del(&w->c.loop->timers, &w->timer);
+    return leave(w);
+}
+
+/* ---- pings ---- */
+
+/* No memory for the timer: no ping. */
+static void set_timer(struct ws_socket *w, int64_t length)
+{
+    struct loop *l = w->c.loop;
+    w->heard = false;
+    (void)timers_set(&l->timers, &w->timer, clock_add(loop_now(l), length));
+}
+
+/* While nobody receives, an answer would not be seen: the peer cannot be blamed. */
+static void on_timer(struct timer *timer)
+{
+    struct ws_socket *w = container_of(timer, struct ws_socket, timer);
+    if (w->heard || !w->c.side[POLL_R].holder) {
+        w->pinged = false;
+        set_timer(w, w->limits.ping);
+    } else if (!w->pinged) {
+        w->pinged = ws_socket_control(w, WS_PING, "", 0) == 0;
+        set_timer(w, w->pinged && w->limits.pong > 0 ? w->limits.pong : w->limits.ping);
+    } else if (w->limits.pong > 0) {
+        ws_socket_cut(w, ERR_TIMEOUT);
+    }
+}
+
+/* ---- beginning and end ---- */
+
+void ws_socket_init(struct ws_socket *w, struct loop *loop)
+{
+    conn_init(&w->c, loop);
+    w->timer.fire = on_timer;
+}
+
+int ws_socket_open(struct ws_socket *w, struct conn *from, const struct ws_limits *most, struct ws_keys *keys)
+{
+    if (from->closed)
+        return ERR_CLOSED;
+    if (from->side[POLL_R].holder || from->side[POLL_W].holder || from->pinned)
+        return -EBUSY;
+    struct pollDesc *pd;
+    int r = conn_poll(from, &pd);
+    if (r < 0)
+        return r;
+    w->limits = *most;
+    w->keys = keys;
+    conn_move(&w->c, from);
+    w->c.check = ws_socket_check;
+    w->c.lasting = true;
+    if (most->ping > 0)
+        set_timer(w, most->ping);
+    (void)leave(w);
+    return 0;
+}
+
+static void end(struct ws_socket *w)
+{
+    timers_del(&w->c.loop->timers, &w->timer);
+    buf_fini(&w->out);
+    if (w->pack)
+        ws_pack_free(w->pack);
+    w->pack = NULL;
+}
+
+/* A push may be at work on the message. */
+void ws_socket_shut(struct ws_socket *w)
+{
+    if (!w->c.pinned)
+        end(w);
+    conn_close(&w->c);
+}
+
+void ws_socket_cut(struct ws_socket *w, int why)
+{
+    if (w->c.closed)
+        return;
+    w->ending = w->ending ? w->ending : why;
+    w->got = w->got ? w->got : WS_CUT;
+    ws_socket_shut(w);
+}
+
+void ws_socket_fini(struct ws_socket *w)
+{
+    conn_fini(&w->c);
+    end(w);
+    sys_free(w->reason);
+    w->reason = NULL;
+}
+
+void ws_socket_describe(const struct task *t, char *text, size_t n)
+{
+    int at = snprintf(text, n, "websocket ");
+    conn_describe(t->wait.object, text + at, n - (size_t)at);
+}
+
+void ws_socket_check(const struct conn *c)
+{
+    const struct ws_socket *w = container_of(c, struct ws_socket, c);
+    buf_check(&w->out);
+    must(w->done + w->gap <= buf_len(&c->in) || c->closed);
+    must(w->done == 0 || !w->packed);
+    must(w->gap == 0 || w->done > 0);
+    must(w->kind || w->stage == WS_AT_HEAD);
+}
