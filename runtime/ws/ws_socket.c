@@ -20,6 +20,30 @@ static void nudge(struct ws_socket *w)
         netpoll_report(w->c.stream.pd, POLL_R);
 }
 
+/* ---- time ---- */
+
+/* Something outside can wake the reader: that counts. */
+static void count_timer(struct ws_socket *w, bool armed)
+{
+    if (w->timed != armed)
+        w->c.loop->sched.outside += armed ? 1 : (uint32_t)-1;
+    w->timed = armed;
+}
+
+/* No memory for the timer: no ping. */
+static void set_timer(struct ws_socket *w, int64_t length)
+{
+    struct loop *l = w->c.loop;
+    w->heard = false;
+    count_timer(w, timers_set(&l->timers, &w->timer, clock_add(loop_now(l), length)) == 0);
+}
+
+static void stop_timer(struct ws_socket *w)
+{
+    timers_del(&w->c.loop->timers, &w->timer);
+    count_timer(w, false);
+}
+
 /* ---- what leaves ---- */
 
 int ws_socket_pump(struct ws_socket *w)
@@ -108,19 +132,11 @@ int ws_socket_close(struct ws_socket *w, unsigned code, const char *reason, size
     if (r < 0)
         return r;
     w->sent = (uint16_t)(code ? code : WS_NO_CODE);
-    timers_del(&w->c.loop->timers, &w->timer);
+    stop_timer(w);
     return leave(w);
 }
 
 /* ---- pings ---- */
-
-/* No memory for the timer: no ping. */
-static void set_timer(struct ws_socket *w, int64_t length)
-{
-    struct loop *l = w->c.loop;
-    w->heard = false;
-    (void)timers_set(&l->timers, &w->timer, clock_add(loop_now(l), length));
-}
 
 /* While nobody receives, an answer would not be seen: the peer cannot be blamed. */
 static void on_timer(struct timer *timer)
@@ -168,7 +184,7 @@ int ws_socket_open(struct ws_socket *w, struct conn *from, const struct ws_limit
 
 static void end(struct ws_socket *w)
 {
-    timers_del(&w->c.loop->timers, &w->timer);
+    stop_timer(w);
     buf_fini(&w->out);
     if (w->pack)
         ws_pack_free(w->pack);

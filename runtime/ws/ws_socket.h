@@ -67,6 +67,7 @@ struct ws_socket {
     uint8_t reason_length;
     bool sending;         /* a part of a data frame has left */
     bool open_message;    /* fragments of a message have been sent, and its last has not */
+    bool timed;           /* the timer is set */
     bool heard;           /* something came since the timer was set */
     bool pinged;          /* the timer waits for an answer */
     bool lingers;         /* before it is closed, the peer's end is waited for */

@@ -67,8 +67,8 @@ local send, send_binary, send_some = class.send, class.send_binary, class.send_s
 ---@param timeout? number seconds; no limit
 ---@return string|nil message
 ---@return string kind "text", "binary"; or why there is none: "eof": the peer has closed; "closed": we have;
---- "unexpected eof": it was cut; "malformed message", "too long": the peer has broken the rules, or a limit, and was told
---- so; "timeout", "canceled", ...
+--- "unexpected eof": it was cut; "malformed message", "too long": the peer has broken the rules, or a limit, and was
+--- told so; "timeout", "canceled", ...
 ---@return boolean|integer|nil errno
 function Websocket:receive(timeout) return receive(self[1], timeout) end
 
