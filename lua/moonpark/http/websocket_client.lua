@@ -47,7 +47,7 @@ local function check_subprotocols(list)
   local seen = {}
   for i, name in ipairs(list) do
     if not http_fields.is_name(name) or seen[name] then
-      error(("http.websocket: subprotocols[%d] must be a name, and only once"):format(i), 4)
+      error(("http.websocket: subprotocols[%d] must be a name, and only once"):format(i), 3)
     end
     seen[name] = true
   end
