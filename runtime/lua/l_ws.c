@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* l_ws.c - the Lua face of WebSockets: a receive and a send are one call each. What a socket is to its users (which
  * handshake, which options) is in lua/moonpark/http/websocket.lua. */
-#include "lua/faces.h"
+#include "lua/l_ws.h"
 
 #include "base/errors.h"
 #include "base/sys.h"
@@ -20,11 +20,13 @@ struct socket_face {
     struct ws_socket w;
 };
 
-static struct ws_socket *self(lua_State *L)
+struct ws_socket *l_ws_socket(lua_State *L, int idx)
 {
-    struct socket_face *f = face_self(L, 1, &socket_mark, sizeof *f, "WebSocket");
+    struct socket_face *f = face_self(L, idx, &socket_mark, sizeof *f, "WebSocket");
     return &f->w;
 }
+
+static struct ws_socket *self(lua_State *L) { return l_ws_socket(L, 1); }
 
 /* ---- receiving ---- */
 
@@ -64,7 +66,7 @@ static int l_receive_some(lua_State *L) { return receive(L, &ws_receive_some); }
 
 static int push_sent(lua_State *L, struct task *t) { return face_result(L, ws_send_ended(t)); }
 
-static void check_text(lua_State *L, const char *bytes, size_t n)
+void l_ws_check_text(lua_State *L, const char *bytes, size_t n)
 {
     struct ws_utf8 u = {0};
     luaL_argcheck(L, ws_utf8_take(&u, bytes, n) && ws_utf8_is_whole(&u), 2, "text is not valid UTF-8");
@@ -76,7 +78,7 @@ static int send_frame(lua_State *L, struct ws_socket *w, enum ws_opcode opcode, 
     const char *bytes = luaL_checklstring(L, 2, &n);
     struct task *t = face_task(L, face_ctx(L));
     if (opcode == WS_TEXT && last)
-        check_text(L, bytes, n);
+        l_ws_check_text(L, bytes, n);
     ws_send_prepare(w, t, opcode, bytes, n, last);
     w->c.timeout = w->limits.sending > 0 ? w->limits.sending : -1;
     return l_conn_run(L, t, &w->c, &ws_send, push_sent);

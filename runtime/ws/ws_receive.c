@@ -280,7 +280,7 @@ static int more(struct ws_socket *w)
     }
     int r = conn_read_fill(&w->c, room(w));
     w->heard |= r == CONN_GO_ON;
-    if (r == -EAGAIN && buf_len(&w->out) > 0 && !w->sending)
+    if (r == -EAGAIN && !w->sending && !w->mute && ws_socket_has_more(w))
         w->c.stream.again = POLL_W; /* either side wakes it, see conn.c's park */
     return r;
 }
@@ -316,7 +316,7 @@ static int step(struct conn *c, struct task *t, bool whole, bool drop)
     struct ws_socket *w = ws_socket_of(c);
     if (w->ending)
         return leave(w, t);
-    if (buf_len(&w->out) > 0)
+    if (ws_socket_has_more(w))
         (void)ws_socket_pump(w);
     int r = look(w, whole);
     if (r == 1 && drop) {

@@ -82,8 +82,15 @@ static int begin(struct ws_socket *w, struct task *t)
         return r;
     s->head = (uint8_t)ws_frame_put(head, s->first, s->n, w->keys ? s->key : NULL);
     t->op.length = s->head + s->n;
-    s->begun = true;
+    s->begun = w->sending = true;
     return 0;
+}
+
+/* What has waited for the frame's end leaves; the reader's task sees to the rest. */
+static void go_on(struct ws_socket *w)
+{
+    if (ws_socket_has_more(w) && ws_socket_pump(w) == -EAGAIN)
+        ws_socket_nudge(w);
 }
 
 /* A slow reader is not a dead one: the time is that of each piece. */
@@ -102,19 +109,17 @@ static int step(struct conn *c, struct task *t)
         return r;
     int count = gather(w, t, iov);
     ssize_t n = c->stream.ops->write(&c->stream, iov, count);
-    if (n < 0) {
-        w->sending = t->op.total > 0 || c->stream.taken > 0;
+    if (n < 0)
         return (int)n;
-    }
     t->op.total += (size_t)n;
-    w->sending = t->op.total < t->op.length;
-    if (!w->sending) {
-        if (buf_len(&w->out) > 0 && ws_socket_pump(w) == -EAGAIN && c->side[POLL_R].holder)
-            netpoll_report(c->stream.pd, POLL_R);
-        return 0;
+    if (t->op.total < t->op.length) {
+        renew(w, t);
+        return CONN_GO_ON;
     }
-    renew(w, t);
-    return CONN_GO_ON;
+    w->sending = false;
+    w->open_message = !(OPERATION(t, struct ws_sending)->first & WS_FIN);
+    go_on(w);
+    return 0;
 }
 
 const struct conn_op ws_send = {
@@ -140,10 +145,13 @@ int ws_send_ended(struct task *t)
     int r = t->wait.result;
     if (s->begun && s->packed && w->pack)
         ws_pack_sent(w->pack, r >= 0);
-    if (r < 0 && (w->open_message || (s->begun && t->op.total > 0)))
-        ws_socket_cut(w, r);
-    if (s->begun)
-        w->open_message = r >= 0 && !(s->first & WS_FIN);
+    if (s->begun && r < 0) {
+        w->sending = false;
+        if (w->open_message || t->op.total > 0)
+            ws_socket_cut(w, r);
+        else
+            go_on(w);
+    }
     s->begun = s->packed = false;
     return r >= 0 ? 0 : w->ending ? w->ending : r;
 }

@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { AT_ONCE = 16 };   /* messages of a queue that leave with one call */
 enum { OUT_MAX = 4096 }; /* bytes of answers to pings that a peer has not read yet: then it gets no more */
 
-/* The reader's task looks at `out` and `ending` again. */
-static void nudge(struct ws_socket *w)
+void ws_socket_nudge(struct ws_socket *w)
 {
     if (!w->c.closed && w->c.stream.pd && w->c.side[POLL_R].holder)
         netpoll_report(w->c.stream.pd, POLL_R);
@@ -46,26 +46,67 @@ static void stop_timer(struct ws_socket *w)
 
 /* ---- what leaves ---- */
 
+static void tell_groups(struct ws_socket *w, bool over)
+{
+    for (struct list *l = w->memberships.next, *next; l != &w->memberships; l = next) {
+        next = l->next;
+        struct ws_member *m = container_of(l, struct ws_member, in_socket);
+        m->changed(m, over);
+    }
+}
+
+static ssize_t write_out(struct ws_socket *w)
+{
+    struct iovec iov = {.iov_base = (char *)buf_at(&w->out), .iov_len = buf_len(&w->out)};
+    ssize_t n = w->c.stream.ops->write(&w->c.stream, &iov, 1);
+    if (n > 0)
+        buf_consume(&w->out, (size_t)n);
+    return n;
+}
+
+/* What is compressed alone refers to nothing; but what follows would count from where it does not know. */
+static ssize_t write_queue(struct ws_socket *w)
+{
+    struct iovec iov[AT_ONCE];
+    bool packed = false;
+    int count = ws_queue_gather(&w->queue, iov, AT_ONCE, &packed);
+    ssize_t n = w->c.stream.ops->write(&w->c.stream, iov, count);
+    if (packed && w->pack)
+        w->pack->skewed = true;
+    if (n > 0) {
+        ws_queue_left(&w->queue, (size_t)n);
+        tell_groups(w, false);
+    }
+    return n;
+}
+
+/* A frame that has left in part goes on; control frames go before messages; but a close frame after them. */
+static bool queue_is_next(const struct ws_socket *w)
+{
+    if (ws_queue_is_empty(&w->queue) || w->open_message)
+        return false;
+    return w->queue.at > 0 || w->sent || buf_len(&w->out) == 0;
+}
+
 int ws_socket_pump(struct ws_socket *w)
 {
-    struct stream *s = &w->c.stream;
-    if (w->mute)
-        return w->mute;
-    if (buf_len(&w->out) == 0)
+    if (w->mute || w->c.closed)
+        return w->mute ? w->mute : ERR_CLOSED;
+    if (!ws_socket_has_more(w))
         return 0;
     if (w->sending)
         return -EBUSY;
-    while (buf_len(&w->out) > 0) {
-        struct iovec iov = {.iov_base = (char *)buf_at(&w->out), .iov_len = buf_len(&w->out)};
-        ssize_t n = s->ops->write(s, &iov, 1);
+    while (ws_socket_has_more(w)) {
+        ssize_t n = queue_is_next(w) ? write_queue(w) : write_out(w);
         if (n == -EAGAIN)
             return -EAGAIN;
         if (n < 0) {
             w->mute = (int)n;
             buf_fini(&w->out);
+            ws_queue_fini(&w->queue);
+            tell_groups(w, false);
             return (int)n;
         }
-        buf_consume(&w->out, (size_t)n);
     }
     buf_release(&w->out);
     return 0;
@@ -100,7 +141,7 @@ static int leave(struct ws_socket *w)
 {
     int r = ws_socket_pump(w);
     if (r == -EAGAIN)
-        nudge(w);
+        ws_socket_nudge(w);
     return r == -EAGAIN || r == -EBUSY ? 0 : r;
 }
 
@@ -158,6 +199,8 @@ static void on_timer(struct timer *timer)
 void ws_socket_init(struct ws_socket *w, struct loop *loop)
 {
     conn_init(&w->c, loop);
+    ws_queue_init(&w->queue);
+    list_init(&w->memberships);
     w->timer.fire = on_timer;
 }
 
@@ -185,7 +228,9 @@ int ws_socket_open(struct ws_socket *w, struct conn *from, const struct ws_limit
 static void end(struct ws_socket *w)
 {
     stop_timer(w);
+    tell_groups(w, true);
     buf_fini(&w->out);
+    ws_queue_fini(&w->queue);
     if (w->pack)
         ws_pack_free(w->pack);
     w->pack = NULL;
@@ -230,4 +275,5 @@ void ws_socket_check(const struct conn *c)
     must(w->done == 0 || !w->packed);
     must(w->gap == 0 || w->done > 0);
     must(w->kind || w->stage == WS_AT_HEAD);
+    must(!w->sending || w->c.side[POLL_W].holder);
 }

@@ -5,8 +5,9 @@
  * Called by ws_receive, ws_send, ws_group and the Lua face. While nothing comes it holds its struct and no buffer.
  *
  *   who writes      one frame at a time leaves. A send (an operation of a task) holds the write side of the connection
- *                   from its first byte to its last. Control frames wait in `out` until no frame is under way: they
- *                   leave with the next send, or the reader's task sees to it: it waits for either side then
+ *                   from its first byte to its last. Control frames wait in `out`, and messages of groups in `queue`,
+ *                   until no frame is under way: they leave before the next send, or the reader's task sees to it: it
+ *                   waits for either side then
  *   how it ends     `ending` says why, and every call from then on returns it. With a close frame of both sides; by a
  *                   failure: its close frame leaves, and what the peer still sends is read for a moment, or the peer
  *                   would lose that frame; or cut, after a frame that could not be sent to its end
@@ -17,6 +18,7 @@
 #include "net/conn.h"
 #include "ws/ws_frame.h"
 #include "ws/ws_keys.h"
+#include "ws/ws_queue.h"
 #include "ws/ws_utf8.h"
 
 struct ws_pack;
@@ -39,10 +41,18 @@ enum ws_stage {
     WS_AT_END, /* of a message that was not handed out yet */
 };
 
+/* The socket in a group; the group's. */
+struct ws_member {
+    struct list in_socket;
+    void (*changed)(struct ws_member *m, bool over); /* its queue is shorter; over: removes m from memberships */
+};
+
 struct ws_socket {
     struct conn c;
     struct ws_limits limits;
     struct buf out;       /* whole control frames; the first may have left in part */
+    struct ws_queue queue;   /* whole messages of groups */
+    struct list memberships; /* ws_member.in_socket */
     struct timer timer;   /* of the next ping, or of the answer to one */
     struct ws_keys *keys; /* of a client, which masks; NULL: a server's end */
     struct ws_pack *pack; /* permessage-deflate; NULL: not agreed on */
@@ -65,7 +75,7 @@ struct ws_socket {
     int mute;             /* why nothing can be sent; 0: it can */
     uint16_t sent, got;   /* codes of the close frames; 0: none yet */
     uint8_t reason_length;
-    bool sending;         /* a part of a data frame has left */
+    bool sending;         /* a send has begun: nothing else leaves before its frame's end */
     bool open_message;    /* fragments of a message have been sent, and its last has not */
     bool timed;           /* the timer is set */
     bool heard;           /* something came since the timer was set */
@@ -86,9 +96,18 @@ int ws_socket_open(struct ws_socket *w, struct conn *from, const struct ws_limit
 /* Closes what is open, without a close frame, and frees everything. */
 void ws_socket_fini(struct ws_socket *w);
 
-/* Sends what is in `out`, as far as it can leave now. Returns 0: all; -EAGAIN: the rest waits, for the side that
+/* Is there something in `out` or `queue` that may leave now? Between the fragments of a message no other one does. */
+static inline bool ws_socket_has_more(const struct ws_socket *w)
+{
+    return buf_len(&w->out) > 0 || (!ws_queue_is_empty(&w->queue) && !w->open_message);
+}
+
+/* Sends that, as far as it can leave now. Returns 0: all; -EAGAIN: the rest waits, for the side that
  * stream.again says; -EBUSY: a data frame is under way; or why nothing can be sent. */
 int ws_socket_pump(struct ws_socket *w);
+
+/* The reader's task looks at what is to leave, and at `ending`, again. */
+void ws_socket_nudge(struct ws_socket *w);
 
 /* Has a control frame leave as soon as it may. Returns 0; ERR_CLOSED: a close frame was sent; `ending`; -ENOMEM, ... */
 int ws_socket_control(struct ws_socket *w, enum ws_opcode opcode, const char *bytes, size_t n);

@@ -390,12 +390,11 @@ describe("permessage-deflate", function()
   it("hands out pieces as they come", both({}, agreed, function(a, b)
     local text = support.random_bytes(200000)
     local sender = moonpark.go(a.send_binary, a, text)
-    local pieces, last = {}, nil
-    repeat
-      local piece
-      piece, _, last = b:receive_some()
-      pieces[#pieces + 1] = piece
-    until last
+    local pieces, done = {}, false
+    while not done do
+      local piece, _, last = b:receive_some()
+      pieces[#pieces + 1], done = piece, last
+    end
     assert.is_true(table.concat(pieces) == text and #pieces > 1)
     sender:join()
     a:abort()
