@@ -300,4 +300,3 @@ describe("a group", function()
     assert.error_matches(function() http.group { max_que = 1 } end, "did you mean 'max_queue'")
   end)
 end)
-

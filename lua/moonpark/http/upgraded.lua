@@ -28,7 +28,7 @@ function M.of(x) return of_exchange[x] end
 function Upgraded:add(socket)
   self.sockets[socket] = core.current()
   self.count = self.count + 1
-  if self.draining then socket:going_away(GOING_AWAY) end
+  if self.draining then socket[1]:say_close(GOING_AWAY) end
 end
 
 function Upgraded:remove(socket)
@@ -41,13 +41,14 @@ end
 --- Tells all peers that the server goes away. Their handlers receive until they have closed, too.
 function Upgraded:drain()
   self.draining = true
-  for socket in pairs(self.sockets) do socket:going_away(GOING_AWAY) end
+  for socket in pairs(self.sockets) do socket[1]:say_close(GOING_AWAY) end
 end
 
 --- Closes those that are left, and cancels their handlers.
 function Upgraded:cut()
   self.draining = true
   for socket, handler in pairs(self.sockets) do
+    socket[1]:say_close(GOING_AWAY) -- if that can leave at once
     socket:abort()
     handler:cancel()
   end

@@ -134,10 +134,6 @@ function Websocket:close(code, reason) return self[1]:close(code, reason) end
 --- Cuts the connection, without a word.
 function Websocket:abort() self[1]:cut() end
 
---- Has the peer told that we go away; whoever receives does the rest.
----@param code integer
-function Websocket:going_away(code) self[1]:say_close(code) end
-
 --- nil while it is open; then the code and the reason of the peer's close frame. 1005: it gave no code; 1006: there was
 --- no such frame. If we have closed because of what it sent, the code that it was told.
 ---@return integer|nil code
