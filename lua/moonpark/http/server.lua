@@ -12,6 +12,7 @@ local check_options = require("moonpark.options").check
 local Request = require("moonpark.http.request").Request
 local http_response = require "moonpark.http.response"
 local Response, refusals = http_response.Response, http_response.refusals
+local upgraded = require "moonpark.http.upgraded"
 
 local M = {}
 
@@ -86,6 +87,7 @@ local function target_of(req) return rawget(req, "hijacked") and req.raw_path or
 
 local function failed(server, req, res, err)
   if rawget(req, "hijacked") then
+    req.websocket_failed = true
     return server.log(("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
   if not is_excused(req, res, err) then
@@ -152,6 +154,7 @@ local function work(server, x)
   server.workers[me] = true
   task.name_by(me, function() return x:describe() end)
   file_response.logs[x] = server.log
+  server.upgraded:employs(x)
   local req, res
   local serial, method, path = take(x)
   while serial ~= nil do
@@ -207,13 +210,23 @@ local function start_workers(server, scope, n)
   return not server.start_failed
 end
 
+local function cut_off(server)
+  server.core:close()
+  server.upgraded:cut()
+end
+
 local function close_after(server, grace)
-  if not server.ended:wait(grace) then server.core:close() end
+  if not server.ended:wait(grace) then cut_off(server) end
 end
 
 -- No new clients; requests that are here get their responses.
-local function stop_accepting(server, scope)
+local function drain(server)
   server.core:drain()
+  server.upgraded:drain()
+end
+
+local function stop_accepting(server, scope)
+  drain(server)
   scope:go(close_after, server, GRACE)
 end
 
@@ -234,6 +247,8 @@ local function keep(server, scope)
       failure, number = err, errno
       stop_accepting(server, scope)
     elseif what == "drained" then
+      local ok, why = server.upgraded:wait()
+      if not ok then return nil, why end
       if failure then return nil, failure, number end
       return true
     else
@@ -243,7 +258,7 @@ local function keep(server, scope)
 end
 
 local function close(server)
-  server.core:close()
+  cut_off(server)
   server.scope = nil
   server.ended:set()
 end
@@ -284,9 +299,9 @@ function Server:shutdown(grace)
   if grace ~= nil and (type(grace) ~= "number" or grace ~= grace) then
     error(("number of seconds expected, got %s"):format(tostring(grace)), 2)
   end
-  self.core:drain()
+  drain(self)
   if not self.scope then
-    self.core:close()
+    cut_off(self)
     return true
   end
   self.scope:go(close_after, self, grace or GRACE)
@@ -297,7 +312,7 @@ end
 --- Cancels all handlers and closes all connections.
 ---@return true
 function Server:close()
-  self.core:close()
+  cut_off(self)
   return true
 end
 
@@ -380,7 +395,7 @@ function M.new(handler, options)
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
   return setmetatable({ core = server, handler = handler, listening = address, log = failures.log_to(options.on_error),
-    ended = core.event(), workers = setmetatable({}, { __mode = "k" }) }, Server)
+    ended = core.event(), upgraded = upgraded.new(), workers = setmetatable({}, { __mode = "k" }) }, Server)
 end
 
 return M
