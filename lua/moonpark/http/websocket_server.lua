@@ -118,7 +118,7 @@ local function head_of(self, subprotocol, answer)
     "Sec-WebSocket-Accept: " .. core.websocket_accept(key) }
   if subprotocol then lines[#lines + 1] = "Sec-WebSocket-Protocol: " .. subprotocol end
   if answer then lines[#lines + 1] = "Sec-WebSocket-Extensions: " .. answer end
-  add_fields(lines, rawget(self, "fields") or {})
+  add_fields(lines, self.fields or {})
   return table.concat(lines, "\r\n") .. "\r\n\r\n"
 end
 
