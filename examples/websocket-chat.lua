@@ -30,10 +30,13 @@ local here = (arg[0] or ""):match "^(.*)/[^/]*$" or "."
 
 local rooms, room_count = {}, 0 -- [name] = {group =, people = {[name] = socket}, messages = {...}, last = id}
 
+-- Pages ask for what came after an id: one of a room that has ended, or of a server before this one, must be smaller.
+local function first_id() return math.floor(moonpark.time() * 1000) end
+
 local function room_of(name)
   local room = rooms[name]
   if room or room_count == ROOMS then return room end
-  room = { group = http.group { max_queue = QUEUE, policy = "close" }, people = {}, messages = {}, last = 0 }
+  room = { group = http.group { max_queue = QUEUE, policy = "close" }, people = {}, messages = {}, last = first_id() }
   rooms[name], room_count = room, room_count + 1
   return room
 end

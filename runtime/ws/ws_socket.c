@@ -204,6 +204,28 @@ void ws_socket_init(struct ws_socket *w, struct loop *loop)
     w->timer.fire = on_timer;
 }
 
+static void end(struct ws_socket *w)
+{
+    stop_timer(w);
+    tell_groups(w, true);
+    buf_fini(&w->out);
+    ws_queue_fini(&w->queue);
+    if (w->pack)
+        ws_pack_free(w->pack);
+    w->pack = NULL;
+}
+
+/* By us, by a test's end, or for lack of memory. A push may be at work on the message: then fini does the rest. */
+static void on_closed(struct conn *c)
+{
+    struct ws_socket *w = ws_socket_of(c);
+    stop_timer(w);
+    if (!c->pinned)
+        end(w);
+}
+
+static const struct conn_owner owner = {.check = ws_socket_check, .closed = on_closed};
+
 int ws_socket_open(struct ws_socket *w, struct conn *from, const struct ws_limits *most, struct ws_keys *keys)
 {
     if (from->closed)
@@ -217,7 +239,7 @@ int ws_socket_open(struct ws_socket *w, struct conn *from, const struct ws_limit
     w->limits = *most;
     w->keys = keys;
     conn_move(&w->c, from);
-    w->c.check = ws_socket_check;
+    w->c.owner = &owner;
     w->c.lasting = true;
     if (most->ping > 0)
         set_timer(w, most->ping);
@@ -225,24 +247,7 @@ int ws_socket_open(struct ws_socket *w, struct conn *from, const struct ws_limit
     return 0;
 }
 
-static void end(struct ws_socket *w)
-{
-    stop_timer(w);
-    tell_groups(w, true);
-    buf_fini(&w->out);
-    ws_queue_fini(&w->queue);
-    if (w->pack)
-        ws_pack_free(w->pack);
-    w->pack = NULL;
-}
-
-/* A push may be at work on the message. */
-void ws_socket_shut(struct ws_socket *w)
-{
-    if (!w->c.pinned)
-        end(w);
-    conn_close(&w->c);
-}
+void ws_socket_shut(struct ws_socket *w) { conn_close(&w->c); }
 
 void ws_socket_cut(struct ws_socket *w, int why)
 {

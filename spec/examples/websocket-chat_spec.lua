@@ -39,7 +39,7 @@ describe("examples/websocket-chat.lua", function()
     say(eve, "is anybody here?")
     for _, ws in ipairs { ann, bob } do
       local message = await(ws, "said")
-      assert.same({ 1, "bob", "hello, ann" }, { message.id, message.name, message.text })
+      assert.same({ "bob", "hello, ann" }, { message.name, message.text })
       assert.is_number(message.time)
     end
     assert.equal("is anybody here?", await(eve, "said").text)
@@ -54,14 +54,33 @@ describe("examples/websocket-chat.lua", function()
   it("tells those who come what was said, and those who come back what they have missed", function()
     local ann = enter("lobby", "ann")
     for i = 1, 105 do say(ann, "message " .. i) end
-    for i = 1, 105 do assert.equal("message " .. i, await(ann, "said").text) end
+    local ids = {}
+    for i = 1, 105 do
+      local message = await(ann, "said")
+      assert.equal("message " .. i, message.text)
+      ids[i] = message.id
+    end
     local bob = enter("lobby", "bob")
     for i = 6, 105 do assert.equal("message " .. i, await(bob, "said").text) end
     bob:close()
-    bob = enter("lobby", "bob", 103)
-    assert.equal(104, await(bob, "said").id)
-    assert.equal(105, await(bob, "said").id)
+    bob = enter("lobby", "bob", ids[103])
+    assert.equal(ids[104], await(bob, "said").id)
+    assert.equal(ids[105], await(bob, "said").id)
     bob:close()
+    ann:close()
+    chat:stop()
+  end)
+
+  it("begins a room again with ids that are larger than those of before", function()
+    local ann = enter("lobby", "ann")
+    say(ann, "one")
+    local before = await(ann, "said").id
+    assert.is_true(ann:close())
+    ann = enter("lobby", "ann", before)
+    say(ann, "two")
+    local message = await(ann, "said")
+    assert.equal("two", message.text)
+    assert.is_true(message.id > before)
     ann:close()
     chat:stop()
   end)
