@@ -324,7 +324,7 @@ $(ARM64_SPECS:%=arm64/%): arm64/%:
 
 # What the parsers promise, held to whatever libFuzzer thinks of. Those in Lua run in a Lua state of the release build.
 # llhttp is read beside ours where it is installed.
-FUZZ_C       := request response chunked target forwarded unpacking
+FUZZ_C       := request response chunked target forwarded unpacking ws_frames ws_deflate
 FUZZ_LUA     := url cookies multipart router json
 FUZZ         ?= $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_SECONDS ?= 60
@@ -350,6 +350,10 @@ $(FUZZ_BUILD)/%.o: runtime/net/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
 
+$(FUZZ_BUILD)/%.o: runtime/ws/%.c Makefile
+	@mkdir -p $(@D)
+	$(QUIET)$(FUZZ_CC) $(WARNINGS)
+
 $(FUZZ_BUILD)/%.o: runtime/base/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
@@ -360,11 +364,16 @@ $(FUZZ_BUILD)/llhttp_%.o: $(LLHTTP)/%.c Makefile
 
 $(FUZZ_C:%=$(FUZZ_BUILD)/fuzz_%): $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/%.o $(FUZZ_OBJECTS)
 	@echo 'link $@'
-	$(QUIET)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^
+	$(QUIET)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS)
 
 $(FUZZ_BUILD)/fuzz_forwarded: $(patsubst %,$(FUZZ_BUILD)/%.o,buf forward_check http_hops forward_request)
 
 $(FUZZ_BUILD)/fuzz_unpacking: $(FUZZ_BUILD)/unpack.o
+
+$(FUZZ_BUILD)/fuzz_ws_frames: $(patsubst %,$(FUZZ_BUILD)/%.o,ws_frame ws_sha1 ws_utf8)
+
+$(FUZZ_BUILD)/fuzz_ws_deflate: $(patsubst %,$(FUZZ_BUILD)/%.o,ws_pack buf)
+$(FUZZ_BUILD)/fuzz_ws_deflate: FUZZ_LIBS = $(ZLIB_LIBS)
 
 $(FUZZ_BUILD)/fuzz_lua: $(FUZZ_BUILD)/lua.o
 	@echo 'link $@'
