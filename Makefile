@@ -207,7 +207,7 @@ test-poll:
 # HTTP over a stream that is as awkward as TLS, on both ends: see spec/support/veil.c.
 VEILED       := $(patsubst %,spec/http/%_spec.lua,body client client_response client_response_body client_upload \
                 conditions cut ending events keeper limits logger middleware pool proxy redirect refused relaying \
-                request response router server time)
+                request response router server time websocket)
 VEILED_SPECS := SPEC_LEFT_OUT=spec/support/left_out_veiled.lua
 
 test-veiled:
