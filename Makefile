@@ -94,7 +94,8 @@ TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION
                   redis-tools lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
                   iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \
                   nginx-light nodejs node-ws python3-websockets wrk chromium
-BENCH_PACKAGES := $(RUN_PACKAGES) redis-server redis-tools haproxy nginx-light libnginx-mod-http-lua wrk lua-http
+BENCH_PACKAGES := $(RUN_PACKAGES) redis-server redis-tools haproxy nginx-light libnginx-mod-http-lua nodejs node-ws wrk \
+                  lua-http
 
 # Installs what is missing of the packages in $(1), and a LuaJIT with headers where there is none. The two LuaJIT
 # packages exclude each other and both are fine: where the library of one is there, its kind is completed.
@@ -207,7 +208,7 @@ test-poll:
 # HTTP over a stream that is as awkward as TLS, on both ends: see spec/support/veil.c.
 VEILED       := $(patsubst %,spec/http/%_spec.lua,body client client_response client_response_body client_upload \
                 conditions cut ending events keeper limits logger middleware pool proxy redirect refused relaying \
-                request response router server time)
+                request response router server time websocket)
 VEILED_SPECS := SPEC_LEFT_OUT=spec/support/left_out_veiled.lua
 
 test-veiled:
@@ -335,7 +336,7 @@ $(ARM64_SPECS:%=arm64/%): arm64/%:
 
 # What the parsers promise, held to whatever libFuzzer thinks of. Those in Lua run in a Lua state of the release build.
 # llhttp is read beside ours where it is installed.
-FUZZ_C       := request response chunked target forwarded unpacking
+FUZZ_C       := request response chunked target forwarded unpacking ws_frames ws_deflate
 FUZZ_LUA     := url cookies multipart router json
 FUZZ         ?= $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_SECONDS ?= 60
@@ -361,6 +362,10 @@ $(FUZZ_BUILD)/%.o: runtime/net/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
 
+$(FUZZ_BUILD)/%.o: runtime/ws/%.c Makefile
+	@mkdir -p $(@D)
+	$(QUIET)$(FUZZ_CC) $(WARNINGS)
+
 $(FUZZ_BUILD)/%.o: runtime/base/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
@@ -371,11 +376,16 @@ $(FUZZ_BUILD)/llhttp_%.o: $(LLHTTP)/%.c Makefile
 
 $(FUZZ_C:%=$(FUZZ_BUILD)/fuzz_%): $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/%.o $(FUZZ_OBJECTS)
 	@echo 'link $@'
-	$(QUIET)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^
+	$(QUIET)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS)
 
 $(FUZZ_BUILD)/fuzz_forwarded: $(patsubst %,$(FUZZ_BUILD)/%.o,buf forward_check http_hops forward_request)
 
 $(FUZZ_BUILD)/fuzz_unpacking: $(FUZZ_BUILD)/unpack.o
+
+$(FUZZ_BUILD)/fuzz_ws_frames: $(patsubst %,$(FUZZ_BUILD)/%.o,ws_frame ws_sha1 ws_utf8)
+
+$(FUZZ_BUILD)/fuzz_ws_deflate: $(patsubst %,$(FUZZ_BUILD)/%.o,ws_pack buf)
+$(FUZZ_BUILD)/fuzz_ws_deflate: FUZZ_LIBS = $(ZLIB_LIBS)
 
 $(FUZZ_BUILD)/fuzz_lua: $(FUZZ_BUILD)/lua.o
 	@echo 'link $@'

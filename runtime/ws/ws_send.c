@@ -86,11 +86,19 @@ static int begin(struct ws_socket *w, struct task *t)
     return 0;
 }
 
-/* What has waited for the frame's end leaves; the reader's task sees to the rest. */
-static void go_on(struct ws_socket *w)
+/* What has waited for the frame's end leaves; the reader's task sees to the rest. Returns 0; -EAGAIN: control frames
+ * are left, and there is no such task. */
+static int go_on(struct ws_socket *w)
 {
-    if (ws_socket_has_more(w) && ws_socket_pump(w) == -EAGAIN)
-        ws_socket_nudge(w);
+    if (!ws_socket_has_more(w) || ws_socket_pump(w) != -EAGAIN)
+        return 0;
+    ws_socket_nudge(w);
+    return buf_len(&w->out) > 0 && !w->c.side[POLL_R].holder ? -EAGAIN : 0;
+}
+
+static bool has_left(const struct task *t)
+{
+    return OPERATION(t, const struct ws_sending)->begun && t->op.total == t->op.length;
 }
 
 /* A slow reader is not a dead one: the time is that of each piece. */
@@ -104,6 +112,8 @@ static int step(struct conn *c, struct task *t)
 {
     struct ws_socket *w = ws_socket_of(c);
     struct iovec iov[2];
+    if (has_left(t))
+        return go_on(w);
     int r = OPERATION(t, struct ws_sending)->begun ? 0 : begin(w, t);
     if (r < 0)
         return r;
@@ -118,8 +128,7 @@ static int step(struct conn *c, struct task *t)
     }
     w->sending = false;
     w->open_message = !(OPERATION(t, struct ws_sending)->first & WS_FIN);
-    go_on(w);
-    return 0;
+    return go_on(w);
 }
 
 const struct conn_op ws_send = {
@@ -142,7 +151,7 @@ int ws_send_ended(struct task *t)
 {
     struct ws_socket *w = ws_socket_of(t->wait.object);
     struct ws_sending *s = OPERATION(t, struct ws_sending);
-    int r = t->wait.result;
+    int r = has_left(t) ? 0 : t->wait.result;
     if (s->begun && s->packed && w->pack)
         ws_pack_sent(w->pack, r >= 0);
     if (s->begun && r < 0) {
@@ -150,8 +159,9 @@ int ws_send_ended(struct task *t)
         if (w->open_message || t->op.total > 0)
             ws_socket_cut(w, r);
         else
-            go_on(w);
+            (void)go_on(w);
     }
+    t->wait.result = r;
     s->begun = s->packed = false;
     return r >= 0 ? 0 : w->ending ? w->ending : r;
 }

@@ -183,6 +183,34 @@ describe("res:websocket", function()
     assert.matches("error in the handler for GET /fail: .*no reason", server:take_log())
   end)
 
+  it("may have a handler of its own, which the request's need not wait for", function()
+    local logged = {}
+    local server = server_of.start(function(req, res)
+      local name = req.path
+      res:after(function() logged[#logged + 1] = name end)
+      assert.is_true(res:websocket(nil, function(ws)
+        local message = ws:receive()
+        if name == "/fail" then error "no reason" end
+        ws:send((message or "") .. name)
+      end))
+    end)
+    local ws = assert(http.websocket(url_of(server, "/own")))
+    assert.same({ "/own" }, logged)
+    ws:send "hello from "
+    assert.equal("hello from /own", (ws:receive()))
+    assert.same({ nil, "eof" }, { ws:receive() })
+    assert.equal(1000, (ws:status()))
+    ws = assert(http.websocket(url_of(server, "/fail")))
+    ws:send "x"
+    assert.same({ nil, "eof" }, { ws:receive() })
+    assert.equal(1011, (ws:status()))
+    assert.matches("error in the handler of a WebSocket: .*no reason", server:take_log())
+    ws = assert(http.websocket(url_of(server, "/own")))
+    server:stop()
+    assert.same({ nil, "eof" }, { ws:receive() })
+    assert.equal(1001, (ws:status()))
+  end)
+
   it("is 101 to a log, after its end", function()
     local lines = {}
     local app = http.router()

@@ -416,12 +416,13 @@ Response.events = http_events.events
 
 --- Makes the connection a WebSocket; see http/websocket_server.lua and docs/websocket.md.
 ---@param options? moonpark.websocket.server.options
----@return moonpark.websocket|nil
+---@param handler? fun(ws: moonpark.websocket)
+---@return moonpark.websocket|true|nil
 ---@return string? err
 ---@return integer? errno
-function Response:websocket(options)
+function Response:websocket(options, handler)
   Response.websocket = require("moonpark.http.websocket_server").websocket
-  return Response.websocket(self, options)
+  return Response.websocket(self, options, handler)
 end
 
 return { Response = Response, refusals = refusals }

@@ -259,13 +259,13 @@ end
 
 local function close(server)
   cut_off(server)
-  server.scope = nil
+  server.scope, server.upgraded.scope = nil, nil
   server.ended:set()
 end
 
 local function run(server)
   return task.scope(function(scope)
-    server.scope = scope
+    server.scope, server.upgraded.scope = scope, scope
     local kept, ok, err, errno = pcall(keep, server, scope)
     close(server)
     if not kept then error(ok, 0) end
@@ -395,7 +395,7 @@ function M.new(handler, options)
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
   return setmetatable({ core = server, handler = handler, listening = address, log = failures.log_to(options.on_error),
-    ended = core.event(), upgraded = upgraded.new(), workers = setmetatable({}, { __mode = "k" }) }, Server)
+    ended = core.event(), upgraded = upgraded.new(failures.log_to(options.on_error)), workers = setmetatable({}, { __mode = "k" }) }, Server)
 end
 
 return M

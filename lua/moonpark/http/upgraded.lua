@@ -2,6 +2,7 @@
 -- upgraded.lua - the WebSockets of a server: it says goodbye to them when it shuts down, and waits for their handlers.
 
 local core = require "moonpark.core"
+local failures = require "moonpark.failures"
 
 ---@class moonpark.http.upgraded
 ---@field sockets table<moonpark.websocket, any> the task whose handler has it
@@ -12,11 +13,14 @@ local of_exchange = setmetatable({}, { __mode = "k" }) -- [a worker's exchange] 
 
 local M = {}
 
-local GOING_AWAY = 1001
+local NORMAL, GOING_AWAY, FAILED = 1000, 1001, 1011
 
 --- A server's sockets: none yet.
 ---@return moonpark.http.upgraded
-function M.new() return setmetatable({ sockets = {}, count = 0, draining = false, gone = core.event() }, Upgraded) end
+---@param log fun(text: string)
+function M.new(log)
+  return setmetatable({ sockets = {}, count = 0, draining = false, gone = core.event(), log = log }, Upgraded)
+end
 
 --- The worker with that exchange is the server's.
 function Upgraded:employs(x) of_exchange[x] = self end
@@ -25,8 +29,9 @@ function Upgraded:employs(x) of_exchange[x] = self end
 ---@return moonpark.http.upgraded
 function M.of(x) return of_exchange[x] end
 
-function Upgraded:add(socket)
-  self.sockets[socket] = core.current()
+--- A socket that the running task has, or another one.
+function Upgraded:add(socket, task)
+  self.sockets[socket] = task or core.current()
   self.count = self.count + 1
   if self.draining then socket[1]:say_close(GOING_AWAY) end
 end
@@ -37,6 +42,21 @@ function Upgraded:remove(socket)
   self.count = self.count - 1
   if self.count == 0 then self.gone:set() end
 end
+
+--- The handler of a socket has returned, or failed.
+function Upgraded:leave(socket, failed)
+  self:remove(socket)
+  if not socket:status() then socket:close(failed and FAILED or NORMAL) end
+end
+
+local function run(self, socket, fn)
+  local ok, err = xpcall(fn, failures.remember, socket)
+  if not ok then self.log("error in the handler of a WebSocket: " .. failures.traced(err)) end
+  self:leave(socket, not ok)
+end
+
+--- Runs fn(socket) in a task of its own, which belongs to the server: scope is the one that it runs in.
+function Upgraded:start(socket, fn) self:add(socket, self.scope:go(run, self, socket, fn)) end
 
 --- Tells all peers that the server goes away. Their handlers receive until they have closed, too.
 function Upgraded:drain()

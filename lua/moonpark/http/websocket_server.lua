@@ -12,8 +12,6 @@ local websocket = require "moonpark.http.websocket"
 
 local M = {}
 
-local NORMAL, FAILED = 1000, 1011
-
 local known = { origins = "table|function|string", subprotocols = "table|function" }
 for name, kind in pairs(websocket.known) do known[name] = kind end
 
@@ -122,13 +120,7 @@ local function head_of(self, subprotocol, answer)
   return table.concat(lines, "\r\n") .. "\r\n\r\n"
 end
 
--- The handler has returned, or failed.
-local function leave(ws, sockets, req)
-  sockets:remove(ws)
-  if not ws:status() then ws:close(rawget(req, "websocket_failed") and FAILED or NORMAL) end
-end
-
-local function upgrade(self, options, compress)
+local function upgrade(self, options, compress, handler)
   local req = self.request
   local subprotocol = pick(req, options.subprotocols)
   local agreed, answer = extensions.accept(req:header "sec-websocket-extensions", compress)
@@ -144,8 +136,12 @@ local function upgrade(self, options, compress)
   end
   local ws = websocket.of(socket, subprotocol)
   req.websocket = ws
+  if handler then
+    sockets:start(ws, handler)
+    return true
+  end
   sockets:add(ws)
-  self:after(function() leave(ws, sockets, req) end)
+  self:after(function() sockets:leave(ws, rawget(req, "websocket_failed")) end)
   return ws
 end
 
@@ -153,17 +149,22 @@ end
 --- handshake, or its origin is not welcome, the client has got its answer, and the handler should return.
 ---@param self moonpark.http.response
 ---@param options? moonpark.websocket.server.options
----@return moonpark.websocket|nil
+---@param handler? fun(ws: moonpark.websocket) is called in a task of its own, which the socket ends with; the request's
+--- handler may return. So an idle socket holds less memory: not what a request needs
+---@return moonpark.websocket|true|nil ws true if there is a handler
 ---@return string? err why the client was refused; or "closed", ...
 ---@return integer? errno
-function M.websocket(self, options)
+function M.websocket(self, options, handler)
+  if handler ~= nil and type(handler) ~= "function" then
+    error("websocket: function expected, got " .. type(handler), 2)
+  end
   options = option.check("websocket", options, known, 2)
   local compress = extensions.wanted("websocket", options.compress, 2)
   local req = self.request
   local status, why, fields = flaw(req)
   if status then return refuse(self, status, why, fields) end
   if not is_welcome(req, options.origins) then return refuse(self, 403, "origin is not allowed") end
-  local ws, err, errno = raise_outside(pcall(upgrade, self, options, compress))
+  local ws, err, errno = raise_outside(pcall(upgrade, self, options, compress, handler))
   return ws, err, errno
 end
 
