@@ -31,6 +31,23 @@ for _, transport in ipairs(support.transports) do
       for _, writer in ipairs(writers) do assert.same({ true, 300000 }, { writer:join() }) end
     end))
 
+    it("sends a file, and copies", support.pair_of({ pair = pair }, function(a, b)
+      local file = assert(io.open("Makefile", "rb"))
+      local bytes = file:read(9000)
+      file:close()
+      local writer = moonpark.go(a.sendfile, a, "Makefile", 0, 9000)
+      assert.equal(bytes, b:read_exactly(9000))
+      assert.same({ true, 9000 }, { writer:join() })
+      local c, d = net.pipe()
+      local copy = moonpark.go(net.copy, c, b)
+      a:write(bytes)
+      a:close()
+      assert.same({ true, 9000 }, { copy:join() })
+      c:close()
+      assert.equal(bytes, d:read_all())
+      d:close()
+    end))
+
     it("says which end has come: eof after close_notify, else unexpected eof", support.pair_of({ pair = pair },
       function(a, b)
       assert.same({ { true }, { true } }, { certificates.shake(a, b) })
