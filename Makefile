@@ -293,7 +293,7 @@ ARM64_INC       = $(wildcard $(ARM64_ROOT)/usr/include/luajit-*) $(ARM64_ROOT)/u
                   $(ARM64_ROOT)/usr/include/aarch64-linux-gnu
 ARM64_CROSS     = CC=$(ARM64_CC) CFLAGS='-O2 -g' LDFLAGS= LUA_CFLAGS='$(ARM64_INC:%=-isystem %)' \
                   CARES_LIBS='$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/libcares.so.2' \
-                  ZLIB_LIBS='$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/libz.so' \
+                  ZLIB_LIBS='$(ARM64_ROOT)/lib/aarch64-linux-gnu/libz.so.1' \
                   SSL_LIBS='$(patsubst %,$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/lib%.so.3,ssl crypto)'
 
 # An apt of its own: arm64, nothing installed, and no place and no hook outside of the build.
