@@ -154,6 +154,9 @@ local left_out = {
     "few of them go on in one turn",
     "refuses plain bytes that were received before it",     -- pieces: nothing is read ahead
   },
+  ["net/tls_interop"] = {
+    "talks to Python's ssl",                                -- volume
+  },
   ["net/tls_cut"] = {
     "at whatever byte that is",                             -- volume
   },
