@@ -17,6 +17,7 @@
 #include "lua/l_signal.h"
 #include "lua/l_stdout.h"
 #include "lua/l_task.h"
+#include "lua/l_tls.h"
 #include "lua/l_ws.h"
 
 #include <string.h>
