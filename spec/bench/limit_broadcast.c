@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* limit_broadcast.c - the least that sending to all can cost: what one connection sends is answered by one send call for
- * each connection, with a frame that was made before. It speaks just enough WebSocket for load_ws.
+/* limit_broadcast.c - the least that sending to all can cost: what one connection sends is answered by one send call
+ * for each connection, with a frame that was made before. It speaks just enough WebSocket for load_ws.
  *
  * usage: limit_broadcast; prints "listening PORT" on stdout. */
 #define _GNU_SOURCE

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ws_deflate.c - a byte of settings, then a compressed message. However it is cut it inflates to the same, or is
- * refused for the same reason, and never to more than the limit. What it inflates to, or else the bytes themselves, comes back
- * after compressing, also as the second of two messages. */
+ * refused for the same reason, and never to more than the limit. What it inflates to, or else the bytes themselves,
+ * comes back after compressing, also as the second of two messages. */
 #include "fuzz.h"
 
 #include "base/errors.h"

@@ -383,8 +383,9 @@ function M.new(handler, options)
   local address = listener:address()
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
-  return setmetatable({ core = server, handler = handler, listening = address, log = failures.log_to(options.on_error),
-    ended = core.event(), upgraded = upgraded.new(failures.log_to(options.on_error)), workers = setmetatable({}, { __mode = "k" }) }, Server)
+  local log = failures.log_to(options.on_error)
+  return setmetatable({ core = server, handler = handler, listening = address, log = log, ended = core.event(),
+    upgraded = upgraded.new(log), workers = setmetatable({}, { __mode = "k" }) }, Server)
 end
 
 return M
