@@ -23,7 +23,9 @@ VEIL  := $(BUILD)/veil.so
 CC         ?= cc
 CFLAGS     ?= -O2 -g
 CARES_LIBS ?= $(shell pkg-config --libs libcares 2>/dev/null || echo -lcares)
+ZLIB_LIBS  ?= $(shell pkg-config --libs zlib 2>/dev/null || echo -lz)
 SSL_LIBS   ?= -lssl -lcrypto
+LIBS        = $(CARES_LIBS) $(ZLIB_LIBS) $(SSL_LIBS)
 LUA_CFLAGS ?= $(shell pkg-config --cflags luajit 2>/dev/null || echo -I/usr/include/luajit-2.1)
 WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Werror
 ALL_CFLAGS  = -std=gnu11 -pthread -fPIC -fno-plt -fno-strict-aliasing $(WARNINGS) $(CFLAGS) $(MODE_CFLAGS) \
@@ -56,11 +58,11 @@ build: $(SO) $(UNITS)
 $(SO): $(OBJECTS)
 	@mkdir -p $(@D)
 	@echo 'link $@'
-	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -Wl,-z,nodelete -o $@ $^ $(CARES_LIBS) $(SSL_LIBS)
+	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -Wl,-z,nodelete -o $@ $^ $(LIBS)
 
 $(UNITS): $(UNIT_OBJECTS)
 	@echo 'link $@'
-	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^ $(CARES_LIBS) $(SSL_LIBS)
+	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # A stream over others, for specs alone: see spec/support/veil.c. It finds nothing in the core but what it is handed.
 .PHONY: veil
@@ -87,14 +89,15 @@ $(BUILD)/units/%.o: runtime/%.c Makefile
 
 IS_ARM64 := $(filter aarch64,$(shell uname -m))
 
-RUN_PACKAGES   := gcc libc6-dev libc-ares-dev libssl-dev lua-cjson zlib1g libbrotli1 curl
+RUN_PACKAGES   := gcc libc6-dev libc-ares-dev libssl-dev lua-cjson zlib1g-dev libbrotli1 curl
 FUZZ_PACKAGES  := clang libclang-rt-dev node-llhttp
 EMULATION      := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION)) openssl \
                   redis-tools lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
                   iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \
-                  nginx-light nodejs wrk
-BENCH_PACKAGES := $(RUN_PACKAGES) redis-server redis-tools haproxy nginx-light libnginx-mod-http-lua wrk lua-http
+                  nginx-light nodejs node-ws python3-websockets wrk chromium
+BENCH_PACKAGES := $(RUN_PACKAGES) redis-server redis-tools haproxy nginx-light libnginx-mod-http-lua nodejs node-ws \
+                  wrk lua-http
 
 # Installs what is missing of the packages in $(1), and a LuaJIT with headers where there is none. The two LuaJIT
 # packages exclude each other and both are fine: where the library of one is there, its kind is completed.
@@ -155,7 +158,8 @@ RUNNER := $(LUAJIT) spec/support/run.lua
 
 # Specs of the tree itself, the same in every build, and those that only the hard build can pass.
 TREE_SPECS := $(sort $(wildcard spec/tree/*_spec.lua))
-HARD_SPECS := $(sort $(wildcard spec/hard/*_spec.lua))
+ORDINARY   := spec/hard/ordinary_spec.lua
+HARD_SPECS := $(ORDINARY) $(filter-out $(ORDINARY),$(sort $(wildcard spec/hard/*_spec.lua))) # the longest first
 CORE_SPECS := $(filter-out $(TREE_SPECS) spec/bench/% spec/hard/%,$(sort $(shell find spec -name '*_spec.lua')))
 SPEC       ?= $(if $(filter hard,$(MODE)),$(HARD_SPECS),$(CORE_SPECS))
 
@@ -180,7 +184,7 @@ spec-hard:
 
 # The parts of `make test`, in order. Each is a make of its own: what it needs is there only when its turn comes.
 # One that is run alone prints its own sum.
-PARTS := test-tree test-epoll test-poll test-veiled test-other test-arm64 test-asan test-hard test-fuzz
+PARTS := test-tree test-epoll test-poll test-veiled test-encrypted test-other test-arm64 test-asan test-hard test-fuzz
 SUM    = $(if $(filter 0,$(MAKELEVEL)),@$(RUNNER) sum)
 .PHONY: test $(PARTS)
 test:
@@ -206,12 +210,20 @@ test-poll:
 # HTTP over a stream that is as awkward as TLS, on both ends: see spec/support/veil.c.
 VEILED       := $(patsubst %,spec/http/%_spec.lua,body client client_response client_response_body client_upload \
                 conditions cut ending events keeper limits logger middleware pool proxy redirect refused relaying \
-                request response router server time)
+                request response router server time websocket)
 VEILED_SPECS := SPEC_LEFT_OUT=spec/support/left_out_veiled.lua
 
 test-veiled:
 	@$(RUNNER) check 'build' $(COMPILE_SPECS) MODE=release
 	$(call run_specs,veiled,build/release,$(VEILED_SPECS),$(LUAJIT) -lsupport.veiled,$(VEILED))
+	$(SUM)
+
+# The same over TLS itself.
+ENCRYPTED_SPECS := SPEC_LEFT_OUT=spec/support/left_out_encrypted.lua
+
+test-encrypted:
+	@$(RUNNER) check 'build' $(COMPILE_SPECS) MODE=release
+	$(call run_specs,tls,build/release,$(ENCRYPTED_SPECS),$(LUAJIT) -lsupport.encrypted,$(VEILED))
 	$(SUM)
 
 test-other:
@@ -222,18 +234,28 @@ test-other:
 test-arm64:
 	@$(RUNNER) check 'build for arm64' $(SUB_MAKE) build-arm64
 	@[ ! -e $(ARM64)/release/moonpark/core.so ] || \
-		$(SUB_MAKE) -O -j$(shell nproc 2>/dev/null || echo 1) $(ARM64_SPECS:%=arm64/%)
+		$(IN_PARALLEL) $(ARM64_SPECS:%=arm64/%)
 	$(SUM)
 
 test-asan:
 	@$(RUNNER) check 'build with ASan and UBSan' $(COMPILE_SPECS) MODE=asan
-	$(call run_specs,asan,build/asan,$(SANITIZER_ENV),$(LUAJIT),$(CORE_SPECS))
+	@$(IN_PARALLEL) $(CORE_SPECS:%=asan/%)
 	$(SUM)
 
 test-hard:
 	@$(RUNNER) check 'build hard' $(COMPILE_SPECS) MODE=hard
-	$(call run_specs,hard,build/hard,$(SANITIZER_ENV),$(LUAJIT),$(HARD_SPECS),600)
+	@$(IN_PARALLEL) $(HARD_SPECS:%=hard/%)
 	$(SUM)
+
+# These take long: a file on each core. What tests the sanitized builds has time to spare for a busy neighbour.
+IN_PARALLEL = $(SUB_MAKE) -O -j$(shell nproc 2>/dev/null || echo 1)
+.PHONY: $(CORE_SPECS:%=asan/%) $(HARD_SPECS:%=hard/%)
+
+$(CORE_SPECS:%=asan/%): asan/%:
+	$(call run_specs,asan,build/asan,$(SANITIZER_ENV),$(LUAJIT),$*)
+
+$(HARD_SPECS:%=hard/%): hard/%:
+	$(call run_specs,hard,build/hard,$(SANITIZER_ENV),$(LUAJIT),$*,900)
 
 # ---- the LuaJIT package that is not installed, unpacked beside the build ----
 
@@ -270,7 +292,7 @@ ARM64          := build/arm64
 ARM64_ROOT     := $(CURDIR)/$(ARM64)/root
 ARM64_JIT      := $(if $(IS_ARM64),$(LUAJIT),$(CURDIR)/$(ARM64)/luajit)
 ARM64_SPECS    := $(filter-out spec/cli/% spec/cli_spec.lua spec/examples/%,$(CORE_SPECS))
-ARM64_PACKAGES := libc-ares-dev libssl-dev lua-cjson lua-busted zlib1g libbrotli1
+ARM64_PACKAGES := libc-ares-dev libssl-dev lua-cjson lua-busted zlib1g-dev libbrotli1
 ARM64_LEFT_OUT := spec/support/left_out_arm64.lua
 ARM64_CC       := aarch64-linux-gnu-gcc
 ARM64_ENV      := $(if $(IS_ARM64),,CC=$(ARM64_CC) SPEC_INTERPRETER='$(ARM64_JIT)' SPEC_LEFT_OUT=$(ARM64_LEFT_OUT) \
@@ -279,6 +301,7 @@ ARM64_INC       = $(wildcard $(ARM64_ROOT)/usr/include/luajit-*) $(ARM64_ROOT)/u
                   $(ARM64_ROOT)/usr/include/aarch64-linux-gnu
 ARM64_CROSS     = CC=$(ARM64_CC) CFLAGS='-O2 -g' LDFLAGS= LUA_CFLAGS='$(ARM64_INC:%=-isystem %)' \
                   CARES_LIBS='$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/libcares.so.2' \
+                  ZLIB_LIBS='$(ARM64_ROOT)/lib/aarch64-linux-gnu/libz.so.1' \
                   SSL_LIBS='$(patsubst %,$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/lib%.so.3,ssl crypto)'
 
 # An apt of its own: arm64, nothing installed, and no place and no hook outside of the build.
@@ -324,7 +347,7 @@ $(ARM64_SPECS:%=arm64/%): arm64/%:
 
 # What the parsers promise, held to whatever libFuzzer thinks of. Those in Lua run in a Lua state of the release build.
 # llhttp is read beside ours where it is installed.
-FUZZ_C       := request response chunked target forwarded unpacking
+FUZZ_C       := request response chunked target forwarded unpacking ws_frames ws_deflate
 FUZZ_LUA     := url cookies multipart router json
 FUZZ         ?= $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_SECONDS ?= 60
@@ -350,6 +373,10 @@ $(FUZZ_BUILD)/%.o: runtime/net/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
 
+$(FUZZ_BUILD)/%.o: runtime/ws/%.c Makefile
+	@mkdir -p $(@D)
+	$(QUIET)$(FUZZ_CC) $(WARNINGS)
+
 $(FUZZ_BUILD)/%.o: runtime/base/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
@@ -360,11 +387,16 @@ $(FUZZ_BUILD)/llhttp_%.o: $(LLHTTP)/%.c Makefile
 
 $(FUZZ_C:%=$(FUZZ_BUILD)/fuzz_%): $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/%.o $(FUZZ_OBJECTS)
 	@echo 'link $@'
-	$(QUIET)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^
+	$(QUIET)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS)
 
 $(FUZZ_BUILD)/fuzz_forwarded: $(patsubst %,$(FUZZ_BUILD)/%.o,buf forward_check http_hops forward_request)
 
 $(FUZZ_BUILD)/fuzz_unpacking: $(FUZZ_BUILD)/unpack.o
+
+$(FUZZ_BUILD)/fuzz_ws_frames: $(patsubst %,$(FUZZ_BUILD)/%.o,ws_frame ws_sha1 ws_utf8)
+
+$(FUZZ_BUILD)/fuzz_ws_deflate: $(patsubst %,$(FUZZ_BUILD)/%.o,ws_pack buf)
+$(FUZZ_BUILD)/fuzz_ws_deflate: FUZZ_LIBS = $(ZLIB_LIBS)
 
 $(FUZZ_BUILD)/fuzz_lua: $(FUZZ_BUILD)/lua.o
 	@echo 'link $@'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- luarocks --lua-version 5.1 make rockspec/moonpark-dev-1.rockspec
 -- The Makefile does the work, here as everywhere. The headers come from Debian's libluajit2-5.1-dev or
--- libluajit-5.1-dev, those of c-ares from libc-ares-dev, OpenSSL's from libssl-dev.
+-- libluajit-5.1-dev, those of c-ares from libc-ares-dev, of zlib from zlib1g-dev, of OpenSSL from libssl-dev.
 rockspec_format = "3.0"
 package = "moonpark"
 version = "dev-1"
@@ -26,13 +26,14 @@ dependencies = {
 external_dependencies = {
   CARES = { header = "ares.h" },
   OPENSSL = { header = "openssl/ssl.h" },
+  ZLIB = { header = "zlib.h" },
 }
 
 build = {
   type = "make",
   build_target = "build",
   build_variables = {
-    CFLAGS = "$(CFLAGS) -g -I$(CARES_INCDIR) -I$(OPENSSL_INCDIR)",
+    CFLAGS = "$(CFLAGS) -g -I$(CARES_INCDIR) -I$(OPENSSL_INCDIR) -I$(ZLIB_INCDIR)",
   },
   install_variables = {
     CFLAGS = "$(CFLAGS) -g",

@@ -154,6 +154,22 @@ describe("busted --helper=moonpark.testing", function()
         "pipe, read deadline in 100 s", "opened at one_spec.lua:4")
     end)
 
+    it("of a WebSocket is named, and its timer ends with it", function()
+      local result = run [[local http, kept = require "moonpark.http"
+        it("forgets one", function()
+          local function handler(_, res) res:websocket():receive() end
+          local server = assert(http.server(handler, { address = "127.0.0.1:0" }))
+          moonpark.scope(function(scope)
+            scope:go(server.run, server)
+            kept = assert(http.websocket("ws://" .. server:address(), { ping_interval = 3600 }))
+            server:close()
+          end)
+        end)
+        it("is not disturbed", function() end)]]
+      counts(result, 1, 1)
+      says(result, "left behind: 1 connection", "tcp 127.0.0.1:", "opened at one_spec.lua:7")
+    end)
+
     it("of a subscription to signals is named, with its signals and where it was made, and ended", function()
       local result = run [[local kept
         it("forgets one", function()

@@ -20,8 +20,11 @@ local http_static = require "moonpark.http.static"
 ---@field cors fun(options?: table): function middleware: see http/cors.lua
 ---@field logger fun(options?: table): function middleware: see http/logger.lua
 ---@field request_id fun(options?: table): function middleware: see http/request_id.lua
+---@field redirect_to_https fun(options?: table): function handler: see http/to_https.lua
 ---@field secure_headers fun(fields?: table): function middleware: see http/secure.lua
 ---@field null any JSON's null
+---@field group fun(options?: table): moonpark.websocket.group see http/group.lua
+---@field websocket fun(url: string, options?: table): moonpark.websocket|nil, string?, integer?
 ---@field reason fun(status: integer): string the reason phrase of a status
 local M = {}
 
@@ -44,8 +47,11 @@ local parts = {
   cors = function() return require("moonpark.http.cors").new end,
   logger = function() return require("moonpark.http.logger").new end,
   request_id = function() return require("moonpark.http.request_id").new end,
+  redirect_to_https = function() return require("moonpark.http.to_https").new end,
   secure_headers = function() return require("moonpark.http.secure").new end,
   null = function() return require("cjson").null end,
+  group = function() return require("moonpark.http.group").group end,
+  websocket = function() return require("moonpark.http.websocket_client").websocket end,
   reason = function() return require("moonpark.http.fields").reason end,
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -205,6 +206,16 @@ int sys_if_name(unsigned index, char *name)
 {
     FAULT(ENXIO);
     return if_indextoname(index, name) ? 0 : -errno;
+}
+
+int sys_random(void *bytes, size_t n)
+{
+    FAULT(ENOSYS);
+    ssize_t r;
+    do
+        r = getrandom(bytes, n, 0);
+    while (r < 0 && errno == EINTR);
+    return r == (ssize_t)n ? 0 : r < 0 ? -errno : -EIO;
 }
 
 int sys_dup(int fd)

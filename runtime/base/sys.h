@@ -52,6 +52,7 @@ struct sys_identity {
 int sys_is_file(int fd, struct sys_identity *id);
 int sys_unlink(const char *path);
 int sys_dup(int fd); /* close-on-exec */
+int sys_random(void *bytes, size_t n); /* n bytes, at most 256, that nobody can foresee */
 
 /* Identifies a file: two with equal dev and ino are the same one. */
 struct sys_file {

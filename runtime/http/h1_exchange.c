@@ -165,6 +165,8 @@ static void hijack(struct http_exchange *x, struct conn *to)
     netpoll_notify(hc->c.stream.pd, NULL, NULL);
     conn_move(to, &hc->c);
     http_conn_close(exchange_close(x));
+    buf_fini(&x->bytes); /* its worker may have the connection for hours */
+    buf_fini(&x->out);
 }
 
 const struct exchange_wire h1_exchange_wire = {

@@ -121,7 +121,7 @@ struct http_conn *http_conn_open(struct http_server *s, const struct stream *str
     list_init(&hc->late.link);
     list_init(&hc->link);
     conn_init(&hc->c, s->loop);
-    hc->c.check = http_conn_check;
+    hc->c.owner = &http_conn_owner;
     hc->c.lasting = true;
     conn_open(&hc->c, stream);
     if (conn_poll(&hc->c, &pd) < 0) {
@@ -349,7 +349,7 @@ static void check_lists(const struct http_server *s)
     must(list_length(&s->workers) == s->idle_workers);
 }
 
-void http_conn_check(const struct conn *c)
+static void check(const struct conn *c)
 {
     bool listens = c->kind == CONN_LISTENER;
     const struct http_server *s =
@@ -360,3 +360,5 @@ void http_conn_check(const struct conn *c)
     must(list_empty(&s->waiting) || s->idle_workers == 0); /* no worker sleeps while a request waits */
     must(!s->closing || s->idle_workers == 0);
 }
+
+const struct conn_owner http_conn_owner = {.check = check};

@@ -177,7 +177,7 @@ static inline const char *http_conn_date(struct http_server *s)
     return http_date_text(&s->date, &s->loop->clock, s->loop->sched.now);
 }
 
-/* Checks what holds between two calls, for the server that c, its listener or one of its connections, belongs to. */
-void http_conn_check(const struct conn *c);
+/* Of a server's listener and its connections: checks what holds between two calls for the whole server. */
+extern const struct conn_owner http_conn_owner;
 
 #endif

@@ -141,7 +141,7 @@ int http_server_open(struct http_server *s, struct loop *loop, struct conn *list
     list_init(&s->busy);
     list_init(&s->workers);
     conn_init(&s->listener, loop);
-    s->listener.check = http_conn_check;
+    s->listener.owner = &http_conn_owner;
     conn_move(&s->listener, listener);
     netpoll_notify(s->listener.stream.pd, on_listener, s);
     loop_late(loop, &s->again); /* who came before us */

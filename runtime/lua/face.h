@@ -15,6 +15,7 @@
 #include "net/conn.h"
 #include "net/kpipe.h"
 #include "net/resolver.h"
+#include "ws/ws_keys.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -53,6 +54,8 @@ enum {
     FACE_META_ANSWER, /* a lookup that a task waits for */
     FACE_META_PROCESS,
     FACE_META_KEPT,
+    FACE_META_WEBSOCKET,
+    FACE_META_GROUP,  /* of WebSockets */
     FACE_META_TEXT,   /* of JSON that is being encoded */
     FACE_META_TLS_SETUP,
     FACE_META_TLS_CONTEXT,
@@ -90,6 +93,7 @@ struct ctx {
     bool trace_conns;         /* remember where connections and pollDescs are made, and by which task */
     uint64_t last_id;         /* of one of those */
     struct kpipes kpipes;     /* for copies that splice */
+    struct ws_keys ws_keys;   /* for WebSockets' masks */
     struct list polls;        /* the scripts' open pollDescs */
     struct list signals;      /* the scripts' open subscriptions to signals */
     struct list files;        /* the scripts' open files */

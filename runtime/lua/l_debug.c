@@ -211,8 +211,8 @@ static int l_check(lua_State *L)
     for (struct list *l = cx->loop.conns.next; l != &cx->loop.conns; l = l->next) {
         const struct conn *c = container_of(l, struct conn, link);
         conn_check(c);
-        if (c->check)
-            c->check(c);
+        if (c->owner)
+            c->owner->check(c);
     }
     return 0;
 }

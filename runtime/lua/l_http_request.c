@@ -10,6 +10,7 @@
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
 #include "lua/l_http_head.h"
+#include "lua/l_tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -158,6 +159,12 @@ static int l_peer(lua_State *L)
     return 1;
 }
 
+/* tls(serial) -> {version =, cipher =, ...} | nil: it came over a connection without */
+static int l_tls(lua_State *L) { return l_tls_push_info(L, &l_http_current(L)->conn->c); }
+
+/* client_certificate(serial) -> in DER | nil */
+static int l_client_certificate(lua_State *L) { return l_tls_push_certificate(L, &l_http_current(L)->conn->c); }
+
 /* is_gone(serial) -> has the client left, or is the server being closed? */
 static int l_is_gone(lua_State *L)
 {
@@ -190,10 +197,10 @@ static int l_hijack(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"field", l_field},   {"fields", l_fields}, {"framing", l_framing}, {"hijack", l_hijack},
-    {"is_gone", l_is_gone}, {"is_read", l_is_read}, {"limit", l_limit}, {"peer", l_peer},
-    {"read", l_read},     {"discard", l_discard},     {"target", l_target},   {"trailers", l_trailers},
-    {"whole", l_whole},   {NULL, NULL},
+    {"client_certificate", l_client_certificate}, {"discard", l_discard}, {"field", l_field}, {"fields", l_fields},
+    {"framing", l_framing}, {"hijack", l_hijack}, {"is_gone", l_is_gone}, {"is_read", l_is_read}, {"limit", l_limit},
+    {"peer", l_peer}, {"read", l_read}, {"target", l_target}, {"tls", l_tls}, {"trailers", l_trailers},
+    {"whole", l_whole}, {NULL, NULL},
 };
 
 void l_http_request_open(lua_State *L) { l_http_methods(L, methods); }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* l_tls.c - the Lua face of TLS: setups and contexts, which lua/moonpark/tls/ fills in, and what connections have of
  * them. The userdata hold references: what is in use outlives them. */
+#include "lua/l_tls.h"
+
 #include "lua/faces.h"
 
 #include "base/errors.h"
@@ -283,10 +285,8 @@ static void field(lua_State *L, const char *name, const char *text)
     lua_setfield(L, -2, name);
 }
 
-/* tls_info(connection) -> table | nil: it is not TLS, or has not shaken hands */
-static int l_info(lua_State *L)
+int l_tls_push_info(lua_State *L, struct conn *c)
 {
-    struct conn *c = conn_at(L, CONN_STREAM, "connection expected");
     struct tls_info info;
     lua_createtable(L, 0, 6);
     if (c->closed || !tls_info(&c->stream, &info))
@@ -306,10 +306,11 @@ static int l_info(lua_State *L)
     return 1;
 }
 
-/* tls_certificate(connection) -> the peer's certificate in DER | nil */
-static int l_peer_certificate(lua_State *L)
+/* tls_info(connection) -> table | nil: it is not TLS, or has not shaken hands */
+static int l_info(lua_State *L) { return l_tls_push_info(L, conn_at(L, CONN_STREAM, "connection expected")); }
+
+int l_tls_push_certificate(lua_State *L, struct conn *c)
 {
-    struct conn *c = conn_at(L, CONN_STREAM, "connection expected");
     int n = c->closed ? 0 : tls_peer_certificate(&c->stream, NULL, 0);
     if (n <= 0)
         return n < 0 ? face_error(L, n) : 0;
@@ -318,6 +319,12 @@ static int l_peer_certificate(lua_State *L)
         return 0;
     lua_pushlstring(L, (const char *)der, (size_t)n);
     return 1;
+}
+
+/* tls_certificate(connection) -> the peer's certificate in DER | nil */
+static int l_peer_certificate(lua_State *L)
+{
+    return l_tls_push_certificate(L, conn_at(L, CONN_STREAM, "connection expected"));
 }
 
 /* tls_stats() -> open, handshakes, resumed, failed */

@@ -422,6 +422,8 @@ void conn_close(struct conn *c)
     shut(c);
     c->stream.ops->close(&c->stream);
     c->stream = (struct stream){.ops = c->stream.ops, .fd = -1};
+    if (c->owner && c->owner->closed)
+        c->owner->closed(c);
 }
 
 int conn_detach(struct conn *c)

@@ -69,6 +69,12 @@ extern const char conn_mark; /* its address marks every conn, whatever its class
 
 enum conn_kind { CONN_STREAM, CONN_LISTENER, CONN_PACKET };
 
+/* What a connection is a part of. */
+struct conn_owner {
+    void (*check)(const struct conn *c); /* checks the owner's invariants, for core.check() */
+    void (*closed)(struct conn *c);      /* c has just been closed, by whomever; or NULL */
+};
+
 struct conn_side {
     struct task *holder; /* the task whose operation is running; or NULL */
     struct list queue;   /* waiters for this side */
@@ -76,7 +82,7 @@ struct conn_side {
 
 struct conn {
     const void *mark; /* first: &conn_mark, which marks the userdata as ours, see face.h */
-    void (*check)(const struct conn *c); /* checks the owner's invariants, for core.check(); or NULL */
+    const struct conn_owner *owner; /* what c is a part of; or NULL */
     struct loop *loop;
     struct stream stream;
     struct buf in;

@@ -97,12 +97,20 @@ local function look_for_nginx_lua()
   end
 end
 
+local function look_for_node_ws()
+  local version = first_line("dpkg-query -W -f='${Version}' node-ws", "([%d.]+)[+-]")
+  M.versions["node-ws"] = M.versions.node and M.versions.node .. ", ws " .. version
+  if M.missing.node then M.missing["node-ws"] = M.missing.node
+  elseif not exists "/usr/share/nodejs/ws/package.json" then M.missing["node-ws"] = "node-ws is not installed" end
+end
+
 ---Fills the fields above.
 function M.look_around()
   look_for_programs()
   look_for_modules()
   look_for_nginx_lua()
   look_for_bun()
+  look_for_node_ws()
   if not exists "examples/kv.lua" then M.missing["examples/kv.lua"] = "examples/kv.lua is not there" end
   M.descriptors = process.raise_descriptor_limit()
   M.cores = tonumber(first_line("nproc", "%d+")) or 1
@@ -112,7 +120,7 @@ end
 -- Building: a contender that cannot be built is missing, and says so.
 
 local programs = { "load_echo", "limit_echo", "load_udp", "limit_udp", "load_relay", "load_fetch", "sink",
-  "dns_server", "limit_http", "load_idle" }
+  "dns_server", "limit_http", "load_idle", "load_ws", "limit_broadcast" }
 
 local function compile_c()
   for _, name in ipairs(programs) do

@@ -491,8 +491,9 @@ end
 
 ---------------------------------------------------------------------------------------------------
 
-local stages = { client = client_stage, proxy = proxy_stage, app = app_stage, shutdown = shutdown_stage }
-local stage = assert(stages[os.getenv "SWEEP_STAGE"], "SWEEP_STAGE: client, proxy, app or shutdown expected")
+local stages = { client = client_stage, proxy = proxy_stage, app = app_stage, shutdown = shutdown_stage,
+  websocket = require "hard.life_websocket" }
+local stage = assert(stages[os.getenv "SWEEP_STAGE"], "SWEEP_STAGE: client, proxy, app, shutdown or websocket expected")
 
 local M = { WRONG = WRONG, prepare = life.prepare, clean_up = life.clean_up }
 

@@ -53,6 +53,13 @@ local left_out = {
     "an upload that the client cuts off",
     "lets a target be silent while a body goes up",
   },
+  ["ws/socket"] = {
+    "a message may be received in pieces",                  -- pieces
+  },
+  ["ws/group"] = {
+    "to all members but the one that is left out",          -- pieces: what one write does not take waits for a receive
+    "drops what has no room",                               -- volume
+  },
   ["http/time"] = {
     "however long nothing came before it",                  -- sight: a turn is one task here
   },

@@ -12,7 +12,7 @@ local EVERY = 4     -- of several failures in a row, every fourth beginning is t
 local AT_LEAST = { syscall = 200, alloc = 250 } -- calls in a life: fewer would mean that it fell short
 local APP_PARTS = 2
 local APP_EVERY = { syscall = 4, alloc = 2 }
-local APP_AT_LEAST = { client = 350, proxy = 250, app = 600, shutdown = 60 }
+local APP_AT_LEAST = { client = 350, proxy = 250, app = 600, shutdown = 60, websocket = 60 }
 
 testing.timeout(400)
 
@@ -73,7 +73,8 @@ describe("on top of HTTP, in the hard build,", function()
 
   for _, poller in ipairs { "epoll", "poll" } do
     for stage, what in pairs { client = "a client and its pool", proxy = "a reverse proxy",
-      app = "a router with middleware, uploads, files and events", shutdown = "a shutdown under a request" } do
+      app = "a router with middleware, uploads, files and events", shutdown = "a shutdown under a request",
+      websocket = "two WebSockets" } do
       it(what .. " survives failing calls over " .. poller, function()
         for _, times in ipairs { 1, 4 } do sweep_app(poller, stage, "syscall", times) end
         for _, times in ipairs { 1, 2, 12 } do sweep_app(poller, stage, "alloc", times) end

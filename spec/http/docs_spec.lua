@@ -16,10 +16,11 @@ end
 local function source(name) return read("lua/moonpark/" .. name .. ".lua") end
 
 local pages = {}
-for _, name in ipairs { "http", "http-client", "http-files", "http-guide", "http-security" } do
+for _, name in ipairs { "http", "http-client", "http-files", "http-guide", "http-security",
+  "websocket" } do
   pages[name] = read("docs/" .. name .. ".md")
 end
-local all = pages.http .. pages["http-client"] .. pages["http-files"]
+local all = pages.http .. pages["http-client"] .. pages["http-files"] .. pages.websocket
 
 -- Does one of the patterns occur with no letter around it?
 local function has_word(text, ...)
@@ -58,6 +59,7 @@ describe("the pages on HTTP", function()
     { "http/server", "Server", "server" }, { "http/client", "Client", "client" },
     { "http/client_response", "Answer", "answer" },
     { "http/events", "Events", "events" }, { "http/multipart", "Part", "part" }, { "http/proxy", "Proxy", "proxy" },
+    { "http/websocket", "Websocket", "ws" }, { "http/group", "Group", "group" },
   }
 
   it("have every method of every object", function()

@@ -42,7 +42,7 @@ local function connect(job, use)
   local timeout = options.connect_timeout or 30
   local left = job.deadline and job.deadline - core.now()
   if left and left <= 0 then return nil, "timeout" end
-  return upstream.connect(use, job.route.address, math.min(timeout, left or timeout))
+  return upstream.connect(use, job.route, math.min(timeout, left or timeout))
 end
 
 -- Only a body that is at hand can be sent twice.

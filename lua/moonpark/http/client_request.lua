@@ -6,6 +6,7 @@ local core = require "moonpark.core"
 local http_json = require "moonpark.http.json"
 local option = require "moonpark.options"
 local proxies = require "moonpark.http.proxies"
+local tls = require "moonpark.tls.conn"
 local url = require "moonpark.url"
 
 local M = {}
@@ -17,7 +18,7 @@ M.known = {
   io_timeout = "seconds",
   redirects = "count", max_body = "count", max_head = "positive", unix = "string", stream = "boolean",
   proxy = { function(value) return value == false or type(value) == "string" end, "must be a string or false" },
-  decode = "boolean", auth = "table", expect = "boolean", keep_alive = "boolean", upgrade = "string",
+  tls = tls.client, decode = "boolean", auth = "table", expect = "boolean", keep_alive = "boolean", upgrade = "string",
 }
 
 -- Asked for by options, because a mistake in them would make two requests of one; false: not at all.
@@ -100,7 +101,8 @@ end
 ---@field redirects? integer that are followed; 5
 ---@field max_body? integer bytes of a body that is returned; 64 MiB
 ---@field max_head? integer bytes of the answer's head; 64 KiB
----@field proxy? string|false the environment's (http_proxy, no_proxy); false: none
+---@field proxy? string|false the environment's (http_proxy, https_proxy, no_proxy); false: none
+---@field tls? moonpark.tls_context made by tls.client, for https; by default the system's authorities count
 ---@field unix? string the path of a unix socket, in place of the URL's host
 ---@field stream? boolean answer:read() gives the body
 ---@field decode? boolean false: a compressed body stays so

@@ -49,9 +49,9 @@ local formats = { pairs = pairs_ }
 local host_of = memo.new(function(address) return (address:gsub(":%d+$", ""):gsub("^%[(.*)%]$", "%1")) end)
 local time_combined = clock "!%d/%b/%Y:%H:%M:%S +0000"
 
-local function combined_of_hijacked(req, user)
+local function combined_of_hijacked(req, user, status)
   local host = word(host_of[req.address or "-"])
-  return ("%s - %s [%s] %s 0 - %s"):format(host, user or "-", time_combined(), req.log_line, req.log_from)
+  return ("%s - %s [%s] %s %d - %s"):format(host, user or "-", time_combined(), req.log_line, status, req.log_from)
 end
 
 local to_stdout = core.stdout_line
@@ -65,10 +65,10 @@ local known = {
 local wrapper = {} -- a private key: the table before the request that the logger has seen
 
 local function combined(write)
-  local function log(req)
+  local function log(req, res)
     local user = (rawget(req, wrapper) or req).user
     user = user and word(user)
-    if rawget(req, "hijacked") then write(combined_of_hijacked(req, user))
+    if rawget(req, "hijacked") then write(combined_of_hijacked(req, user, (res:sent())))
     elseif write == to_stdout then req.x:log_to_stdout(req.serial, user)
     else write(req.x:log_line(req.serial, user)) end
   end

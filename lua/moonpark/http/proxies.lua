@@ -2,7 +2,10 @@
 -- proxies.lua - where a request is sent: to its origin, to a proxy or to a unix socket; and with which credentials.
 --
 -- The environment variables are those of curl and Go: http_proxy, in lower case only, because in a CGI program
--- HTTP_PROXY holds a client's "Proxy:" field; and no_proxy or NO_PROXY, which no client can set.
+-- HTTP_PROXY holds a client's "Proxy:" field; https_proxy or HTTPS_PROXY for https; and no_proxy or NO_PROXY. No client
+-- can set these.
+--
+-- What is https goes through a tunnel (CONNECT): the proxy sees the host's name and nothing else.
 
 local url = require "moonpark.url"
 
@@ -113,7 +116,8 @@ end
 local function proxy_of(target, options)
   if options.proxy == false then return nil end
   if options.proxy then return options.proxy end
-  local text = os.getenv("http_proxy")
+  local text = target.scheme == "https" and (os.getenv("https_proxy") or os.getenv("HTTPS_PROXY"))
+    or target.scheme == "http" and os.getenv("http_proxy")
   local except = os.getenv("no_proxy") or os.getenv("NO_PROXY")
   if not text or text == "" or M.is_excepted(except, target.host, target.port) then return nil end
   return text
@@ -124,35 +128,59 @@ end
 ---@field target string of the request
 ---@field key string what is the same for all connections that may carry it
 ---@field credentials string|nil for the proxy
+---@field tls moonpark.tls_context|true|nil TLS begins on the connection
+---@field name string|nil whom the server's certificate must be for
+---@field tunnel {address: string, credentials: string|nil}|nil what the proxy is asked to connect to
 ---@field wrong string|nil it cannot be sent
+
+local numbers, last = setmetatable({}, { __mode = "k" }), 0 -- [context] = its number in keys
+
+-- What else must be the same for a connection over TLS to carry another request: whom it was verified for, and how.
+local function identity_of(target, context)
+  if target.scheme ~= "https" then return "" end
+  if context == true then return target.host:lower() end
+  if not numbers[context] then
+    last = last + 1
+    numbers[context] = last
+  end
+  return ("%s %d"):format(target.host:lower(), numbers[context])
+end
+
+local function straight(target, address, tunnel, context)
+  local secure = target.scheme == "https"
+  return { address = address, target = tunnel or target.path, tls = secure and context or nil,
+    name = secure and target.host or nil,
+    key = ("%s %s %s"):format(target.scheme, address, identity_of(target, context)) }
+end
+
+local function through(proxy, target, tunnel, context)
+  local credentials = M.credentials(nil, proxy.user)
+  if target.scheme == "https" then
+    return { address = proxy.address, target = target.path, tls = context, name = target.host,
+      tunnel = { address = target.address, credentials = credentials },
+      key = ("proxy %s %s https %s %s"):format(proxy.address, proxy.user or "", target.address,
+        identity_of(target, context)) }
+  end
+  return { address = proxy.address, target = tunnel or "http://" .. target.authority .. target.path,
+    key = ("proxy %s %s"):format(proxy.address, proxy.user or ""), credentials = credentials }
+end
 
 --- How a request to that target goes.
 ---@param target moonpark.url.parts
----@param options table unix, proxy
+---@param options table unix, proxy, tls
 ---@param method string|nil
 ---@return moonpark.http.route
 function M.of(target, options, method)
   local tunnel = method == "CONNECT" and target.address -- RFC 9110 9.3.6: its target is a host and a port
-  if target.scheme ~= "http" then return { wrong = target.scheme .. " is not supported yet" } end
-  local identity = "" -- of TLS: certificates, names, versions
-  if options.unix then
-    local address = "unix:" .. options.unix
-    return { address = address, target = tunnel or target.path,
-      key = ("%s %s %s"):format(target.scheme, address, identity) }
-  end
+  if tunnel and target.scheme ~= "http" then return { wrong = "the URL of a CONNECT must begin with http://" } end
+  local context = options.tls or true
+  if options.unix then return straight(target, "unix:" .. options.unix, tunnel, context) end
   local proxy = proxy_of(target, options)
-  if not proxy then
-    return { address = target.address, target = tunnel or target.path,
-      key = ("%s %s %s"):format(target.scheme, target.address, identity) }
-  end
+  if not proxy then return straight(target, target.address, tunnel, context) end
   local parts = url.parse(proxy:find("://", 1, true) and proxy or "http://" .. proxy)
   if not parts then return { wrong = "invalid proxy '" .. proxy .. "'" } end
   if parts.scheme ~= "http" then return { wrong = parts.scheme .. " proxies are not supported yet" } end
-  return {
-    address = parts.address, target = tunnel or "http://" .. target.authority .. target.path,
-    key = ("proxy %s %s %s"):format(parts.address, parts.user or "", identity),
-    credentials = M.credentials(nil, parts.user),
-  }
+  return through(parts, target, tunnel, context)
 end
 
 return M

@@ -14,6 +14,7 @@ local check_options = require("moonpark.options").check
 local raise_outside = require "moonpark.outside"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
+local tls = require "moonpark.tls.conn"
 local url = require "moonpark.url"
 
 local M = {}
@@ -43,7 +44,7 @@ end
 local known = {
   host = { function(value) return type(value) == "string" and value:find("^[%w%.%-:%[%]_~%%]+$") ~= nil end,
     "must be the name of a host, or 'preserve'" },
-  connect_timeout = "seconds", io_timeout = "seconds", max_connections = "positive",
+  tls = tls.client, connect_timeout = "seconds", io_timeout = "seconds", max_connections = "positive",
   max_idle = "count", idle_timeout = "seconds", on_error = "function",
   forwarded = { function(value) return forwarded_modes[value] ~= nil end, 'must be "x", "standard" or false' },
   upgrade = { function(value) return protocols_of(value) ~= nil end,
@@ -57,7 +58,7 @@ local statuses = { timeout = 504 } -- others are 502
 ---@class moonpark.http.proxy
 ---@field pool moonpark.http.pool
 ---@field place table
----@field address string
+---@field route table see http/proxies.lua
 ---@field prefix string the target's own path, without a "/" at its end
 ---@field host string|nil what the target is told; nil: what the client has said
 ---@field forwarded integer
@@ -69,7 +70,7 @@ Proxy.__index = Proxy
 local drop = upstream.drop
 
 local function connect(self, use)
-  local entry, err, errno = upstream.connect(use, self.address, self.connect_timeout)
+  local entry, err, errno = upstream.connect(use, self.route, self.connect_timeout)
   if entry then entry.conn:set_timeout(self.io_timeout) end
   return entry, err, errno
 end
@@ -225,7 +226,7 @@ local function reason(self, req, err, clients, up)
   if err == "canceled" then return "the response was cut off: canceled" end -- its time was up, for one
   if up and up.err == "timeout" then return "the target did not read the body: timeout" end
   if clients then return "the client did not read the response: " .. err end
-  return ("the response from %s was cut off: %s"):format(self.address, err)
+  return ("the response from %s was cut off: %s"):format(self.route.address, err)
 end
 
 -- The head that the target has sent, and what follows it; then the entry is released. `up`: a body that may still be
@@ -442,14 +443,16 @@ local function check_address(address)
   return address
 end
 
-local function target_of(target)
-  if target:find("^unix:") then return check_address(target), "localhost", "" end
+-- The route, the authority and the path of a target.
+local function target_of(target, context)
+  if target:find("^unix:") then return { address = check_address(target) }, "localhost", "" end
   local parts, wrong = url.parse(target:find("://", 1, true) and target or "http://" .. target)
   if not parts then error("http.proxy: " .. wrong, 3) end
-  if parts.scheme ~= "http" then error("http.proxy: " .. parts.scheme .. " is not supported yet", 3) end
   if parts.user then error("http.proxy: a target must not have credentials", 3) end -- Authorization is the client's
   if parts.path:find("?", 1, true) then error("http.proxy: a target must not have a query", 3) end
-  return check_address(parts.address), parts.authority, (parts.path:gsub("/+$", ""))
+  local route = { address = check_address(parts.address) }
+  if parts.scheme == "https" then route.tls, route.name = context or true, parts.host end
+  return route, parts.authority, (parts.path:gsub("/+$", ""))
 end
 
 --- A handler that passes requests on to the target; http.serve(http.proxy("http://127.0.0.1:8000"), ...).
@@ -458,20 +461,20 @@ end
 --- forwarded: "x" (X-Forwarded-For, -Host and -Proto), "standard" (Forwarded, RFC 7239), false; connect_timeout: 10;
 --- io_timeout: 60, for each read and write; max_connections; max_idle: 256; idle_timeout: 60; upgrade: the protocols
 --- that may follow a request, "websocket", false for none; via: what it is called in Via, "moonpark"; on_error(text):
---- hears why the target could not answer, and what was cut off.
----@param target string "http://host:port", "host:port", "http://host/path", "unix:/path"
+--- hears why the target could not answer, and what was cut off; tls: a context made by tls.client, for an https target.
+---@param target string "http://host:port", "https://host:port", "host:port", "http://host/path", "unix:/path"
 ---@param options? table
 ---@return moonpark.http.proxy
 function M.new(target, options)
   if type(target) ~= "string" then error("http.proxy: target expected, got " .. type(target), 2) end
   options = check_options("http.proxy", options, known)
-  local address, authority, prefix = target_of(target)
+  local route, authority, prefix = target_of(target, options.tls)
   local pool = http_pool.new { max_connections = options.max_connections, max_idle = options.max_idle or 256,
     max_idle_per_host = options.max_idle or 256, idle_timeout = options.idle_timeout }
   local host = options.host or authority
   local mode = forwarded_modes[options.forwarded == nil and "x" or options.forwarded]
   if host == "preserve" then host = nil end
-  return setmetatable({ pool = pool, place = pool:place("target"), address = address, prefix = prefix, host = host,
+  return setmetatable({ pool = pool, place = pool:place("target"), route = route, prefix = prefix, host = host,
     forwarded = mode, connect_timeout = options.connect_timeout or 10, io_timeout = options.io_timeout or 60,
     upgrade = protocols_of(options.upgrade), via = options.via == nil and "moonpark" or options.via,
     writer = core.http_reader(), on_error = options.on_error }, Proxy)

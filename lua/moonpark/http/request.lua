@@ -14,6 +14,15 @@ local once = require("moonpark.http.whole_body").once
 local raise_outside = require "moonpark.outside"
 local url = require "moonpark.url"
 
+---@class moonpark.http.request.tls
+---@field version string "TLSv1.3"
+---@field cipher string
+---@field server_name string|nil what the client has asked for
+---@field alpn string|nil
+---@field resumed boolean
+---@field verified boolean the client has shown a certificate, and it was verified
+---@field certificate string|nil the client's, in DER
+
 ---@class moonpark.http.request
 ---@field method string "GET", ...; as it was sent
 ---@field path string decoded; begins with "/" ("*" of OPTIONS *)
@@ -26,6 +35,8 @@ local url = require "moonpark.url"
 ---@field version string "1.1" or "1.0"
 ---@field headers moonpark.http.fields req.headers["content-type"]: any case
 ---@field cookies table<string, string>
+---@field scheme string "https" if it came over TLS, else "http"
+---@field tls moonpark.http.request.tls|nil if it came over TLS
 ---@field address string|nil the client's, "127.0.0.1:50000"
 ---@field body_error string|nil why the body could not be read, once that has failed
 ---@field user string|nil the user that http.basic_auth has admitted
@@ -37,6 +48,9 @@ local check_bytes = option.check_bytes
 local PIECE = 65536      -- the default maximum of read()
 local BODY_MAX = 8388608 -- bytes that body() holds by default
 local FORM_MAX = 1000    -- names of a form
+
+-- [exchange] = true if its server speaks TLS
+local secured = setmetatable({}, { __mode = "k" })
 
 -- field = function(request) -> value: made when it is first read, and kept
 local lazy = {}
@@ -62,6 +76,15 @@ function lazy.headers(self) return http_fields.of_request(self.x, self.serial) e
 function lazy.query(self) return self.x:query(self.serial) end
 
 function lazy.cookies(self) return self.x:cookies(self.serial) end
+function lazy.scheme(self) return secured[self.x] and "https" or "http" end
+
+function lazy.tls(self)
+  if not secured[self.x] then return nil end
+  local info = self.x:tls(self.serial)
+  if info then info.certificate = self.x:client_certificate(self.serial) end
+  return info
+end
+
 function lazy.address(self) return (self.x:peer(self.serial)) end
 
 -- Of the path that the router has seen: a mounted one sees another path afterwards. They take the place of what makes
@@ -353,4 +376,13 @@ function Request:hijack()
   return conn
 end
 
-return { Request = Request }
+--- Requests of that exchange come over TLS.
+---@param x userdata
+local function secure(x) secured[x] = true end
+
+--- Has it come over TLS?
+---@param req moonpark.http.request
+---@return boolean
+local function is_secure(req) return secured[req.x] == true end
+
+return { Request = Request, is_secure = is_secure, secure = secure }

@@ -406,12 +406,23 @@ end
 ---@return integer bytes
 ---@return string|nil err "timeout", "canceled"; "closed": by the server, as its handler has failed; ...
 function Response:sent()
-  if rawget(self.request, "hijacked") then return 0, 0 end
+  if rawget(self.request, "hijacked") then return rawget(self.request, "websocket") and 101 or 0, 0 end
   local status, bytes = self.x:sent(self.serial)
   return status, bytes, (self.x:failure(self.serial))
 end
 
 Response.file = file_response.file
 Response.events = http_events.events
+
+--- Makes the connection a WebSocket; see http/websocket_server.lua and docs/websocket.md.
+---@param options? moonpark.websocket.server.options
+---@param handler? fun(ws: moonpark.websocket)
+---@return moonpark.websocket|true|nil
+---@return string? err
+---@return integer? errno
+function Response:websocket(options, handler)
+  Response.websocket = require("moonpark.http.websocket_server").websocket
+  return Response.websocket(self, options, handler)
+end
 
 return { Response = Response, refusals = refusals }

@@ -9,9 +9,12 @@ local task = require "moonpark.task"
 local function_of = require("moonpark.http.handler").function_of
 local file_response = require "moonpark.http.file_response"
 local check_options = require("moonpark.options").check
-local Request = require("moonpark.http.request").Request
+local http_request = require "moonpark.http.request"
+local Request = http_request.Request
 local http_response = require "moonpark.http.response"
 local Response, refusals = http_response.Response, http_response.refusals
+local tls_contexts = require "moonpark.tls.context"
+local upgraded = require "moonpark.http.upgraded"
 
 local M = {}
 
@@ -32,6 +35,7 @@ local defaults = {
 
 local known = {
   address = "string", listener = "userdata|table", on_error = "function", on_listen = "function", connect = "boolean",
+  tls = { function(value) return type(value) == "table" end, "must be a context made by tls.server, or its options" },
   max_head = "count", max_body = "count", max_connections = "count", max_requests = "count",
   idle_timeout = "seconds", head_timeout = "seconds", io_timeout = "seconds", request_timeout = "seconds",
 }
@@ -86,6 +90,7 @@ local function target_of(req) return rawget(req, "hijacked") and req.raw_path or
 
 local function failed(server, req, res, err)
   if rawget(req, "hijacked") then
+    req.websocket_failed = true
     return server.log(("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
   if not is_excused(req, res, err) then
@@ -152,6 +157,8 @@ local function work(server, x)
   server.workers[me] = true
   task.name_by(me, function() return x:describe() end)
   file_response.logs[x] = server.log
+  if server.tls then http_request.secure(x) end
+  server.upgraded:employs(x)
   local req, res
   local serial, method, path = take(x)
   while serial ~= nil do
@@ -207,13 +214,23 @@ local function start_workers(server, scope, n)
   return not server.start_failed
 end
 
+local function cut_off(server)
+  server.core:close()
+  server.upgraded:cut()
+end
+
 local function close_after(server, grace)
-  if not server.ended:wait(grace) then server.core:close() end
+  if not server.ended:wait(grace) then cut_off(server) end
 end
 
 -- No new clients; requests that are here get their responses.
-local function stop_accepting(server, scope)
+local function drain(server)
   server.core:drain()
+  server.upgraded:drain()
+end
+
+local function stop_accepting(server, scope)
+  drain(server)
   scope:go(close_after, server, GRACE)
 end
 
@@ -234,6 +251,8 @@ local function keep(server, scope)
       failure, number = err, errno
       stop_accepting(server, scope)
     elseif what == "drained" then
+      local ok, why = server.upgraded:wait()
+      if not ok then return nil, why end
       if failure then return nil, failure, number end
       return true
     else
@@ -243,14 +262,14 @@ local function keep(server, scope)
 end
 
 local function close(server)
-  server.core:close()
-  server.scope = nil
+  cut_off(server)
+  server.scope, server.upgraded.scope = nil, nil
   server.ended:set()
 end
 
 local function run(server)
   return task.scope(function(scope)
-    server.scope = scope
+    server.scope, server.upgraded.scope = scope, scope
     local kept, ok, err, errno = pcall(keep, server, scope)
     close(server)
     if not kept then error(ok, 0) end
@@ -284,9 +303,9 @@ function Server:shutdown(grace)
   if grace ~= nil and (type(grace) ~= "number" or grace ~= grace) then
     error(("number of seconds expected, got %s"):format(tostring(grace)), 2)
   end
-  self.core:drain()
+  drain(self)
   if not self.scope then
-    self.core:close()
+    cut_off(self)
     return true
   end
   self.scope:go(close_after, self, grace or GRACE)
@@ -297,7 +316,7 @@ end
 --- Cancels all handlers and closes all connections.
 ---@return true
 function Server:close()
-  self.core:close()
+  cut_off(self)
   return true
 end
 
@@ -340,8 +359,29 @@ end
 ---@field io_timeout? number seconds for each read and write of a body; 60
 ---@field request_timeout? number seconds from a complete head to the end of the response; 0: no limit
 ---@field connect? boolean the handler gets CONNECT requests; false: 405
+---@field tls? moonpark.tls_context|table a context made by tls.server, or its options: HTTPS
 ---@field on_error? fun(text: string) handlers' errors, failures of accept; standard error
 ---@field on_listen? fun(server: moonpark.http.server) for http.serve: called when it listens
+
+local function check_tls(what, tls, level)
+  if tls == nil or tls_contexts.is(tls, "server") then return end
+  if getmetatable(tls) then
+    error(what .. ": option 'tls' must be a context made by tls.server, or its options", level)
+  end
+  local ok, wrong = pcall(tls_contexts.check_server, tls, 0)
+  if not ok then
+    wrong = tostring(wrong):gsub("^.-:%d+: ", ""):gsub("^server: ", "")
+    error(("%s: option 'tls': %s"):format(what, wrong), level)
+  end
+end
+
+-- A client that offers other protocols only is refused in the handshake.
+local function tls_context(tls)
+  if tls == nil or tls_contexts.is(tls, "server") then return tls end
+  local options = { alpn = { "http/1.1" } }
+  for name, value in pairs(tls) do options[name] = value end
+  return tls_contexts.server(options)
+end
 
 --- Raises for invalid arguments of http.server, at that level.
 ---@param what string
@@ -356,6 +396,7 @@ function M.check(what, handler, options, level)
   if not options.address and not options.listener then
     error(what .. ": address or listener expected", level + 1)
   end
+  check_tls(what, options.tls, level + 1)
   if not options.listener then
     local fine, wrong = net.check_address(options.address)
     if not fine then error(what .. ": " .. wrong, level + 1) end
@@ -371,16 +412,20 @@ end
 function M.new(handler, options)
   local limits = limits_of(options)
   local listener = options.listener
+  local context, wrong = tls_context(options.tls) -- first: nothing is served without a certificate
+  if options.tls and not context then return nil, wrong end
   if not listener then
     local err, errno
     listener, err, errno = net.listen(options.address)
     if not listener then return nil, err, errno end
   end
+  if context then core.tls_listen(listener, context.core) end
   local address = listener:address()
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
-  return setmetatable({ core = server, handler = handler, listening = address, log = failures.log_to(options.on_error),
-    ended = core.event(), workers = setmetatable({}, { __mode = "k" }) }, Server)
+  local log = failures.log_to(options.on_error)
+  return setmetatable({ core = server, handler = handler, listening = address, log = log, ended = core.event(),
+    tls = context, upgraded = upgraded.new(log), workers = setmetatable({}, { __mode = "k" }) }, Server)
 end
 
 return M

@@ -5,7 +5,10 @@
 -- A use is a table of the caller, which may add fields of its own: {pool =, place =, entry = false, entered = false,
 -- ...}. Calling any of these functions twice is harmless.
 
+local core = require "moonpark.core"
 local net = require "moonpark.net"
+local tls = require "moonpark.tls.conn"
+local tunnel = require "moonpark.http.tunnel"
 
 local M = {}
 
@@ -63,17 +66,26 @@ function M.take(use, sure)
   return use.entry
 end
 
+-- Through a tunnel if there is a proxy, and with TLS over it. What fails has closed its connection.
+local function dial(route, timeout)
+  local deadline = core.now() + timeout
+  local conn, err, errno = net.dial(route.address, { timeout = timeout })
+  if conn and route.tunnel then conn, err, errno = tunnel.open(conn, route.tunnel, deadline) end
+  if conn and route.tls then conn, err, errno = tls.secure(conn, route.tls, route.name, deadline) end
+  return conn, err, errno
+end
+
 --- Makes a new connection.
 ---@param use moonpark.http.upstream.use
----@param address string
----@param timeout number seconds
+---@param route {address: string, tls?: moonpark.tls_context|true, name?: string, tunnel?: table} see http/proxies.lua
+---@param timeout number seconds, for all of it
 ---@return moonpark.http.pool.entry|nil
 ---@return string? err
 ---@return integer? errno
-function M.connect(use, address, timeout)
+function M.connect(use, route, timeout)
   local entry = use.pool:reserve(use.place)
   use.entry = entry
-  local conn, err, errno = net.dial(address, { timeout = timeout })
+  local conn, err, errno = dial(route, timeout)
   if not conn then
     M.drop(use)
     return nil, err, errno

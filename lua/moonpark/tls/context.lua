@@ -192,7 +192,8 @@ local function new(build, options)
   return made
 end
 
-local function check_server(options, level)
+--- Raises for invalid options of M.server, at that level.
+function M.check_server(options, level)
   options_of.check("server", options, server_options, level + 1, 1)
   for _, certificate in ipairs(options.certificates or {}) do
     options_of.check("server: certificates", certificate, certificate_options, level + 1)
@@ -217,7 +218,7 @@ function M.server(options)
   if type(options) ~= "table" then
     error(("bad argument #1 to 'server' (table expected, got %s)"):format(type(options)), 2)
   end
-  check_server(options, 2)
+  M.check_server(options, 2)
   return new(server_setup, options)
 end
 
