@@ -23,6 +23,7 @@ VEIL  := $(BUILD)/veil.so
 CC         ?= cc
 CFLAGS     ?= -O2 -g
 CARES_LIBS ?= $(shell pkg-config --libs libcares 2>/dev/null || echo -lcares)
+SSL_LIBS   ?= -lssl -lcrypto
 LUA_CFLAGS ?= $(shell pkg-config --cflags luajit 2>/dev/null || echo -I/usr/include/luajit-2.1)
 WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Werror
 ALL_CFLAGS  = -std=gnu11 -pthread -fPIC -fno-plt -fno-strict-aliasing $(WARNINGS) $(CFLAGS) $(MODE_CFLAGS) \
@@ -55,11 +56,11 @@ build: $(SO) $(UNITS)
 $(SO): $(OBJECTS)
 	@mkdir -p $(@D)
 	@echo 'link $@'
-	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -Wl,-z,nodelete -o $@ $^ $(CARES_LIBS)
+	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -Wl,-z,nodelete -o $@ $^ $(CARES_LIBS) $(SSL_LIBS)
 
 $(UNITS): $(UNIT_OBJECTS)
 	@echo 'link $@'
-	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^ $(CARES_LIBS)
+	$(QUIET)$(CC) -shared -pthread $(MODE_CFLAGS) $(LDFLAGS) -o $@ $^ $(CARES_LIBS) $(SSL_LIBS)
 
 # A stream over others, for specs alone: see spec/support/veil.c. It finds nothing in the core but what it is handed.
 .PHONY: veil
@@ -86,10 +87,10 @@ $(BUILD)/units/%.o: runtime/%.c Makefile
 
 IS_ARM64 := $(filter aarch64,$(shell uname -m))
 
-RUN_PACKAGES   := gcc libc6-dev libc-ares-dev lua-cjson zlib1g libbrotli1 curl
+RUN_PACKAGES   := gcc libc6-dev libc-ares-dev libssl-dev lua-cjson zlib1g libbrotli1 curl
 FUZZ_PACKAGES  := clang libclang-rt-dev node-llhttp
 EMULATION      := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
-TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION)) \
+TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION)) openssl \
                   redis-tools lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
                   iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \
                   nginx-light nodejs wrk
@@ -269,14 +270,15 @@ ARM64          := build/arm64
 ARM64_ROOT     := $(CURDIR)/$(ARM64)/root
 ARM64_JIT      := $(if $(IS_ARM64),$(LUAJIT),$(CURDIR)/$(ARM64)/luajit)
 ARM64_SPECS    := $(filter-out spec/cli/% spec/cli_spec.lua spec/examples/%,$(CORE_SPECS))
-ARM64_PACKAGES := libc-ares-dev lua-cjson lua-busted zlib1g libbrotli1
+ARM64_PACKAGES := libc-ares-dev libssl-dev lua-cjson lua-busted zlib1g libbrotli1
 ARM64_LEFT_OUT := spec/support/left_out_arm64.lua
 ARM64_CC       := aarch64-linux-gnu-gcc
 ARM64_ENV      := $(if $(IS_ARM64),,CC=$(ARM64_CC) SPEC_INTERPRETER='$(ARM64_JIT)' SPEC_LEFT_OUT=$(ARM64_LEFT_OUT) \
                   MOONPARK_TEST_TIMEOUT=60)
 ARM64_INC       = $(wildcard $(ARM64_ROOT)/usr/include/luajit-*) $(ARM64_ROOT)/usr/include
 ARM64_CROSS     = CC=$(ARM64_CC) CFLAGS='-O2 -g' LDFLAGS= LUA_CFLAGS='$(ARM64_INC:%=-isystem %)' \
-                  CARES_LIBS='$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/libcares.so.2'
+                  CARES_LIBS='$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/libcares.so.2' \
+                  SSL_LIBS='$(patsubst %,$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/lib%.so.3,ssl crypto)'
 
 # An apt of its own: arm64, nothing installed, and no place and no hook outside of the build.
 ARM64_APT := 'APT::Architecture "arm64"; APT::Architectures "arm64"; APT::Sandbox::User "root";' \

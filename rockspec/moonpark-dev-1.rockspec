@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- luarocks --lua-version 5.1 make rockspec/moonpark-dev-1.rockspec
 -- The Makefile does the work, here as everywhere. The headers come from Debian's libluajit2-5.1-dev or
--- libluajit-5.1-dev, those of c-ares from libc-ares-dev.
+-- libluajit-5.1-dev, those of c-ares from libc-ares-dev, OpenSSL's from libssl-dev.
 rockspec_format = "3.0"
 package = "moonpark"
 version = "dev-1"
@@ -25,13 +25,14 @@ dependencies = {
 
 external_dependencies = {
   CARES = { header = "ares.h" },
+  OPENSSL = { header = "openssl/ssl.h" },
 }
 
 build = {
   type = "make",
   build_target = "build",
   build_variables = {
-    CFLAGS = "$(CFLAGS) -g -I$(CARES_INCDIR)",
+    CFLAGS = "$(CFLAGS) -g -I$(CARES_INCDIR) -I$(OPENSSL_INCDIR)",
   },
   install_variables = {
     CFLAGS = "$(CFLAGS) -g",

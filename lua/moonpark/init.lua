@@ -119,7 +119,8 @@ M.event = core.event
 M.signals = core.signals
 
 -- In quotes: spec/tree/layers_spec.lua looks for what may be loaded here.
-local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["testing"] = true }
+local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["testing"] = true,
+  ["tls"] = true }
 
 return setmetatable(M, {
   __index = function(self, name)

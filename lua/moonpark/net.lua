@@ -14,6 +14,7 @@ local packet = require "moonpark.net.packet"
 local read_into = require "moonpark.net.read_into"
 local resolve = require "moonpark.net.resolve"
 local task = require "moonpark.task"
+local tls = require "moonpark.tls.conn"
 
 ---@class moonpark.net
 local M = {}
@@ -42,6 +43,11 @@ local M = {}
 ---@field set_read_deadline fun(self, t: number|nil): true|nil, string?
 ---@field set_write_deadline fun(self, t: number|nil): true|nil, string?
 ---@field set_timeout fun(self, seconds: number|nil): true|nil, string? for each operation from now on
+---@field handshake fun(self): true|nil, string?, integer? of TLS; else the first read or write performs it
+---@field start_tls fun(self, options): true|nil, string?, integer? see tls/conn.lua
+---@field tls fun(self): {version: string, cipher: string, server_name?: string, alpn?: string, resumed: boolean,
+--- verified: boolean}|nil nil: not TLS, or the handshake is not over
+---@field peer_certificate fun(self): string|nil, string?, integer? in DER
 ---@field close_write fun(self): true|nil, string?, integer? half-close
 ---@field close fun(self): true fails everybody who waits on it with "closed"
 ---@field is_closed fun(self): boolean
@@ -79,8 +85,9 @@ local Conn = core.conn_class
 ---@field is_closed fun(self): boolean closed, released or taken by from_fd
 
 local listen_options = { backlog = "count", reuseport = "boolean", v6only = "boolean", unlink = "boolean",
-  mode = addresses.mode }
-local dial_options = { timeout = "number", deadline = "number", local_address = "string", fallback_delay = "number" }
+  mode = addresses.mode, tls = tls.server }
+local dial_options = { timeout = "number", deadline = "number", local_address = "string", fallback_delay = "number",
+  tls = tls.client, server_name = "string" }
 local serve_options = { max_connections = "positive", on_error = "function" }
 
 local function check_string(address, name)
@@ -105,7 +112,10 @@ end
 --- Listens. ":port" means every local address; port 0 picks a free one, see listener:address().
 --- Where the host is a name it is looked up, in a task: its addresses are tried in turn until one can be listened on.
 ---@param address string "host:port", "[::1]:port", ":port", "unix:/path", "unix:@abstract"
----@param options? {backlog?: integer, reuseport?: boolean, v6only?: boolean, unlink?: boolean, mode?: string|integer}
+--- With tls, a context made by tls.server, every connection that is accepted speaks TLS; its first read or write
+--- shakes hands, or connection:handshake().
+---@param options? {backlog?: integer, reuseport?: boolean, v6only?: boolean, unlink?: boolean, mode?: string|integer,
+--- tls?: moonpark.tls_context}
 ---@return moonpark.listener|nil
 ---@return string? err
 ---@return integer? errno
@@ -116,6 +126,7 @@ function M.listen(address, options)
   local listener, err, errno =
     core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false, mode)
   if listener == false then listener, err, errno = listen_by_name(address, options) end
+  if listener and options.tls then core.tls_listen(listener, options.tls.core) end
   return listener, err, errno
 end
 
@@ -126,19 +137,37 @@ local function dial_time(options)
   return options.timeout
 end
 
+-- The connection first, and TLS over it in the time that is left.
+local function dial_tls(address, options)
+  local name, context = options.server_name or tls.host(address), options.tls
+  if core.split_address(address) then error("dial: option 'tls' is not for datagrams", 3) end
+  if not name and (context == true or not context.options.insecure) then
+    error("dial: option 'server_name' is needed: whom the certificate must be for", 3)
+  end
+  local timeout = dial_time(options)
+  local deadline = timeout and timeout < math.huge and core.now() + timeout or nil
+  local conn, err, errno = dial.attempt(address, timeout, options.local_address)
+  if conn == false then conn, err, errno = dial.by_name(address, options, timeout, 3) end
+  if not conn then return nil, err, errno end
+  return tls.secure(conn, context, name, deadline)
+end
+
 --- Connects. Where the host is a name it is looked up and its addresses are tried, those of the first one's family
 --- first; the other family's begin fallback_delay later (0.3), or as soon as those have failed. A negative
 --- fallback_delay: all in turn. The time left is shared among addresses; the error is the first one's.
 --- Go: net.Dialer.DialContext; RFC 6555.
+--- With tls, true or a context made by tls.client, TLS has begun when it returns: the certificate is for the host in
+--- the address, or for server_name.
 ---@param address string as for listen; ":port" means this machine
----@param options? {timeout?: number, deadline?: number, local_address?: string, fallback_delay?: number} seconds; of
---- timeout and deadline the earlier counts
+---@param options? {timeout?: number, deadline?: number, local_address?: string, fallback_delay?: number,
+--- tls?: boolean|moonpark.tls_context, server_name?: string} seconds; of timeout and deadline the earlier counts
 ---@return moonpark.connection|moonpark.packet|nil a packet socket where the address is one of datagrams
 ---@return string? err "timeout", "canceled", "connection refused", ...; of a name also "no such host", "server failure"
 ---@return integer? errno
 function M.dial(address, options)
   check_string(address, "dial")
   options = check_options("dial", options, dial_options, 2, 2)
+  if options.tls then return dial_tls(address, options) end
   local timeout = dial_time(options)
   local conn, err, errno = dial.attempt(address, timeout, options.local_address)
   if conn ~= false then return conn, err, errno end
@@ -194,6 +223,10 @@ function Conn:lines(max)
 end
 
 Conn.read_into = read_into
+Conn.start_tls = tls.start_tls
+Conn.handshake = core.handshake
+Conn.tls = core.tls_info
+Conn.peer_certificate = core.tls_certificate
 
 ---------------------------------------------------------------------------------------------------
 -- listener

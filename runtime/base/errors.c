@@ -6,6 +6,7 @@
 #include "base/base.h"
 
 #include <errno.h>
+#include <string.h>
 
 struct text {
     int code;
@@ -95,8 +96,34 @@ static const struct text texts[] = {
     {-EXDEV, "invalid cross-device link"},
 };
 
+/* Texts that are made while the process runs, such as those with the names of a certificate. A code is the number of
+ * its text and is not used twice, so that no code gets another's text. */
+enum { KEPT = 64, WORDS = 160, FIRST_KEPT = -200000 };
+static char kept[KEPT][WORDS];
+static int kept_count;
+
+int errors_code(const char *words)
+{
+    char cut[WORDS];
+    strncpy(cut, words, WORDS - 1);
+    cut[WORDS - 1] = '\0';
+    for (int i = kept_count > KEPT ? kept_count - KEPT : 0; i < kept_count; i++)
+        if (strcmp(kept[i % KEPT], cut) == 0)
+            return FIRST_KEPT - i;
+    memcpy(kept[kept_count % KEPT], cut, WORDS);
+    return FIRST_KEPT - kept_count++;
+}
+
+static const char *kept_text(int code)
+{
+    int i = FIRST_KEPT - code;
+    return i >= kept_count ? "system error" : i < kept_count - KEPT ? "failure" : kept[i % KEPT];
+}
+
 const char *errors_text(int code)
 {
+    if (code <= FIRST_KEPT)
+        return kept_text(code);
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (texts[i].code == code)
             return texts[i].words;

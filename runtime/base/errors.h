@@ -18,11 +18,15 @@ enum {
     ERR_FDS_LOST = -100031,   /* descriptors were sent, but the kernel could not deliver all of them */
     ERR_IN_USE = -100032,     /* the descriptor belongs to a connection, or to the runtime itself */
     ERR_WRONG_KIND = -100033, /* the descriptor is not of the wanted kind, or of no kind that we can use */
-    ERR_UNEXPECTED_EOF = -100010, /* a file ends before the part that was to be sent */
+    ERR_UNEXPECTED_EOF = -100010, /* a file ends before the part that was to be sent; TLS ends without saying so */
     ERR_NOT_A_FILE = -100011,     /* a FIFO, a device or a socket, but a regular file is needed */
     ERR_NO_HOST = -100020,  /* the name has no address */
     ERR_SERVER = -100021,   /* no name server gave a usable answer */
 };
+
+/* A code whose text is `words`, cut to 159 bytes: the same for the same words. The text is kept until this has been
+ * called with 63 other ones; "failure" after that. */
+int errors_code(const char *words);
 
 /* The text of a negative code; never NULL. Unknown codes give "system error". */
 const char *errors_text(int code);

@@ -13,10 +13,41 @@
 enum { LOOKS = 256 };
 static const int64_t LOOK_EVERY = NS_PER_SECOND / 10;
 
+/* The first of those that wait have their turn. It runs once more after that, to count from 0 again. */
+static void give_turns(struct late *late)
+{
+    struct loop *l = container_of(late, struct loop, ration);
+    for (l->rationed_now = 0; l->rationed_now < LOOP_RATION; l->rationed_now++) {
+        struct list *first = list_pop(&l->rationed);
+        if (!first)
+            break;
+        struct ration *r = container_of(first, struct ration, link);
+        r->granted = true;
+        r->turn(r);
+    }
+    if (l->rationed_now > 0)
+        loop_late(l, &l->ration);
+}
+
+bool loop_ration(struct loop *l, struct ration *r)
+{
+    bool free = l->rationed_now < LOOP_RATION && list_empty(&l->rationed);
+    bool goes = r->granted || free;
+    l->rationed_now += !r->granted && free;
+    r->granted = false;
+    if (!goes && list_empty(&r->link))
+        list_push(&l->rationed, &r->link);
+    loop_late(l, &l->ration);
+    return goes;
+}
+
 int loop_open(struct loop *l, const char *poller)
 {
     list_init(&l->conns);
     list_init(&l->late);
+    list_init(&l->rationed);
+    list_init(&l->ration.link);
+    l->ration.run = give_turns;
     timers_init(&l->timers);
     sched_init(&l->sched, &l->timers);
     l->scratch = sys_alloc(limits.scratch);

@@ -28,6 +28,16 @@ struct late {
     void (*run)(struct late *late);
 };
 
+/* A piece of work that takes long, such as a handshake: few of them run in one turn, so that a storm of them does not
+ * stop all others. Its owner unlinks it before it is freed. */
+struct ration {
+    struct list link; /* initialised; linked while it waits */
+    void (*turn)(struct ration *r); /* called when its turn has come: it may ask again */
+    bool granted;
+};
+
+enum { LOOP_RATION = 4 };
+
 struct loop {
     struct clock clock;
     struct timers timers;
@@ -41,6 +51,9 @@ struct loop {
     uint32_t unlooked; /* netpoll slots that were not checked since a task last ran */
     int64_t look_at;   /* ns: when the next of them are checked, however busy the loop is */
     struct list late;  /* by late.link */
+    struct list rationed;  /* by ration.link, those that wait */
+    struct late ration;    /* gives out the turns */
+    uint32_t rationed_now; /* turns that this turn of the loop has given */
     char *scratch; /* limits.scratch bytes; holds one read between its attempt and its push */
     struct dgrams *datagrams; /* buffers for received datagrams; NULL until there is a packet socket */
     void (*run)(struct loop *l, struct task *t);
@@ -62,6 +75,9 @@ static inline void loop_late(struct loop *l, struct late *late)
     if (list_empty(&late->link))
         list_push(&l->late, &late->link);
 }
+
+/* May r's work be done now? If not, it waits, and r->turn is called in a later turn. */
+bool loop_ration(struct loop *l, struct ration *r);
 
 /* Hands j to the helper threads; see pool_submit. Virtual time stands still while a task waits for a job. */
 int loop_submit(struct loop *l, struct job *j, struct job **owner);

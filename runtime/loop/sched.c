@@ -114,7 +114,7 @@ int sched_again(struct task *t, const struct wait_kind *kind, void *object)
     return SCHED_PARKED;
 }
 
-void sched_yield(struct task *t) { (void)sched_again(t, &kind_yield, NULL); }
+void sched_give_way(struct task *t) { (void)sched_again(t, &kind_yield, NULL); }
 
 void sched_set_outside(struct task *t, bool outside)
 {

@@ -6,7 +6,7 @@
  *
  *   state     means                                  leaves by
  *   READY     in the ready queue                     the runner takes it: RUNNING
- *   RUNNING   on the processor (at most one)         sched_park, sched_yield, sched_finish
+ *   RUNNING   on the processor (at most one)         sched_park, sched_give_way, sched_finish
  *   PARKED    waiting; its wait node says for what   sched_wake, sched_cancel: READY
  *   DONE      ended; perhaps a handle still exists   never
  *
@@ -153,7 +153,7 @@ int sched_park(struct task *t, const struct wait_kind *kind, void *object, int64
                unsigned flags);
 
 /* Puts the running task at the end of the ready queue. */
-void sched_yield(struct task *t);
+void sched_give_way(struct task *t);
 
 /* The same for an operation that continues in kind->attempt after the other tasks ran. Returns SCHED_PARKED. */
 int sched_again(struct task *t, const struct wait_kind *kind, void *object);

@@ -84,7 +84,7 @@ int face_park(lua_State *L, struct task *t) { return yield_token(L, t, lua_getto
 
 int face_yield(lua_State *L, struct task *t, int n)
 {
-    sched_yield(t);
+    sched_give_way(t);
     t->values = n;
     return yield_token(L, t, n);
 }

@@ -25,6 +25,7 @@ void l_run_open(lua_State *L);
 void l_select_open(lua_State *L);
 void l_sync_open(lua_State *L);
 void l_time_open(lua_State *L);
+void l_tls_open(lua_State *L);
 void l_unix_open(lua_State *L);
 void l_watch_open(lua_State *L);
 void l_watchdog_open(lua_State *L);

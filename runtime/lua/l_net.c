@@ -144,7 +144,7 @@ static int l_layer(lua_State *L)
     luaL_argcheck(L, layer, 2, "no layer");
     if (c->kind == CONN_STREAM)
         return face_result(L, conn_cover(c, layer, lua_toboolean(L, 3)));
-    c->layer = layer;
+    conn_set_layer(c, layer);
     return face_result(L, 0);
 }
 

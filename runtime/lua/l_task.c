@@ -281,7 +281,7 @@ static int yield_now(lua_State *L, struct task *t)
 {
     if (sched_canceled(t))
         return face_return(L, t, face_error(L, ERR_CANCELED));
-    sched_yield(t);
+    sched_give_way(t);
     return face_park(L, t);
 }
 

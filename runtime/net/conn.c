@@ -353,6 +353,16 @@ int conn_cover(struct conn *c, const struct stream_layer *layer, bool accepts)
     return stream_cover(&c->stream, layer, c->loop, accepts);
 }
 
+void conn_set_layer(struct conn *listener, const struct stream_layer *layer)
+{
+    const struct stream_layer *before = listener->layer;
+    if (layer && layer->hold)
+        layer->hold(layer, 1);
+    listener->layer = layer;
+    if (before && before->hold)
+        before->hold(before, -1);
+}
+
 void conn_move(struct conn *to, struct conn *from)
 {
     must(to->closed && !from->closed && !from->side[POLL_R].holder && !from->side[POLL_W].holder);
@@ -362,6 +372,7 @@ void conn_move(struct conn *to, struct conn *from)
     to->path = from->path;
     to->layer = from->layer;
     from->path = NULL;
+    from->layer = NULL;
     to->ended = from->ended;
     to->drained = from->drained;
     to->lost = from->lost;
@@ -396,6 +407,7 @@ static void shut(struct conn *c)
         netpoll_close(c->stream.pd);
         stream_set_pd(&c->stream, NULL);
     }
+    conn_set_layer(c, NULL);
     list_del(&c->link);
     if (!c->pinned)
         buf_fini(&c->in);

@@ -106,6 +106,9 @@ void conn_open(struct conn *c, const struct stream *stream);
  * unread bytes are buffered, which would be mistaken for the new stream's; -ENOMEM. */
 int conn_cover(struct conn *c, const struct stream_layer *layer, bool accepts);
 
+/* Puts the layer over every stream that the listener accepts from now on; NULL: none. */
+void conn_set_layer(struct conn *listener, const struct stream_layer *layer);
+
 /* Accepts the next stream of a listener. Returns 0, -EAGAIN, or another negative code. */
 int conn_accept_stream(struct conn *listener, struct stream *s);
 

@@ -91,6 +91,7 @@ struct stream_over {
 struct stream_layer {
     const struct stream_ops *ops; /* its close closes `below` as well */
     struct stream_over *(*make)(const struct stream_layer *l, bool accepts); /* NULL: no memory */
+    void (*hold)(const struct stream_layer *l, int by); /* 1: a listener has it; -1: no longer. Or NULL */
 };
 
 /* s becomes a stream over what it was. 0, or -ENOMEM with s as it was. */

@@ -87,7 +87,7 @@ describe("sched", function()
     it("gets its share of operations anew each time it runs", function()
       local t = w.running()
       t.budget = 0
-      lib.sched_yield(t)
+      lib.sched_give_way(t)
       w.parked()
       assert.equal(t, w.turn())
       assert.equal(lib.limits.operations, t.budget)
@@ -113,7 +113,7 @@ describe("sched", function()
       for _ = 1, 9 do
         local t = w.turn()
         order[#order + 1] = tonumber(t.id)
-        lib.sched_yield(t)
+        lib.sched_give_way(t)
         w.parked()
       end
       assert.same({ 1, 2, 3, 1, 2, 3, 1, 2, 3 }, order)
@@ -725,7 +725,7 @@ describe("sched", function()
         lib.sched_finish(t)
         return
       end
-      lib.sched_yield(t)
+      lib.sched_give_way(t)
       w.parked()
     end
 

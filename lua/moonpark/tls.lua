@@ -1,0 +1,21 @@
+-- SPDX-License-Identifier: MIT
+-- tls.lua - contexts for TLS; net.listen, net.dial and connection:start_tls take them. See docs/tls.md.
+
+local contexts = require "moonpark.tls.context"
+local core = require "moonpark.core"
+
+---@class moonpark.tls
+local M = {}
+
+M.server = contexts.server
+M.client = contexts.client
+
+--- What TLS has done in this process: connections that are open; handshakes that succeeded, how many of them resumed a
+--- session, and how many failed.
+---@return {open: integer, handshakes: integer, resumed: integer, failed: integer}
+function M.stats()
+  local open, handshakes, resumed, failed = core.tls_stats()
+  return { open = open, handshakes = handshakes, resumed = resumed, failed = failed }
+end
+
+return M
