@@ -3,12 +3,14 @@
 
 local contexts = require "moonpark.tls.context"
 local core = require "moonpark.core"
+local self_signed = require "moonpark.tls.self_signed"
 
 ---@class moonpark.tls
 local M = {}
 
 M.server = contexts.server
 M.client = contexts.client
+M.self_signed = self_signed
 
 --- What TLS has done in this process: connections that are open; handshakes that succeeded, how many of them resumed a
 --- session, and how many failed.
