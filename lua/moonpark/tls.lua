@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- tls.lua - contexts for TLS; net.listen, net.dial and connection:start_tls take them. See docs/tls.md.
 
+local acme = require "moonpark.tls.acme"
 local contexts = require "moonpark.tls.context"
 local core = require "moonpark.core"
 local self_signed = require "moonpark.tls.self_signed"
@@ -10,6 +11,7 @@ local M = {}
 
 M.server = contexts.server
 M.client = contexts.client
+M.acme = acme.new
 M.self_signed = self_signed
 
 --- What TLS has done in this process: connections that are open; handshakes that succeeded, how many of them resumed a
