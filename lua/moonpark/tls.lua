@@ -5,6 +5,7 @@ local acme = require "moonpark.tls.acme"
 local contexts = require "moonpark.tls.context"
 local core = require "moonpark.core"
 local self_signed = require "moonpark.tls.self_signed"
+local x509 = require "moonpark.tls.x509"
 
 ---@class moonpark.tls
 local M = {}
@@ -13,6 +14,7 @@ M.server = contexts.server
 M.client = contexts.client
 M.acme = acme.new
 M.self_signed = self_signed
+M.read_certificate = x509.read
 
 --- What TLS has done in this process: connections that are open; handshakes that succeeded, how many of them resumed a
 --- session, and how many failed.

@@ -2,7 +2,7 @@
 /* x509.h - certificates as data: made, asked for, and read.
  *
  * Called by the face. A certificate is OpenSSL's, belongs to the caller, and ends with x509_free. Failures are codes of
- * errors.h, those of bad input in words; OpenSSL's error queue is left empty. Nothing here verifies a chain: TLS does. */
+ * errors.h, those of bad input in words; OpenSSL's error queue is left empty. Chains are verified by TLS, not here. */
 #ifndef MOONPARK_X509_H
 #define MOONPARK_X509_H
 

@@ -255,10 +255,11 @@ function Server:sign(folder)
   write(folder .. "/config", config:format(folder, folder))
   write(folder .. "/index", "")
   local now = core.time()
-  local chain = output(("openssl ca -batch -notext -config %s/config -inform DER -in %s/csr -cert %s -keyfile %s/ca.key " ..
-    "-extfile %s/ext -startdate %s -enddate %s"):format(folder, folder, certificates.files.ca_crt, certificates.folder,
-    folder, date(now), date(now + (self.days or 90) * 86400)))
-  return assert(chain:match "%-%-%-%-%-BEGIN.-%-%-%-%-%-END CERTIFICATE%-%-%-%-%-\n", chain) .. certificates.pem "ca_crt"
+  local printed = output(("cd %s && openssl ca -batch -notext -config config -inform DER -in csr -extfile ext " ..
+    "-cert $OLDPWD/%s -keyfile $OLDPWD/%s/ca.key -startdate %s -enddate %s"):format(folder, certificates.files.ca_crt,
+    certificates.folder, date(now), date(now + (self.days or 90) * 86400)))
+  local chain = assert(printed:match "%-%-%-%-%-BEGIN.-%-%-%-%-%-END CERTIFICATE%-%-%-%-%-\n", printed)
+  return chain .. certificates.pem "ca_crt"
 end
 
 function Server:issue(order, csr)

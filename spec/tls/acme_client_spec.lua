@@ -156,7 +156,7 @@ describe("the client of ACME", function()
 
   it("says why a challenge failed", function()
     refused("host.example: the name shows another body", { look = function() return "something else" end })
-    refused("host.example: the name shows connection refused", { look = function() return nil, "connection refused" end })
+    refused("host.example: the name shows nothing: refused", { look = function() return nil, "nothing: refused" end })
   end)
 
   it("does not wait for ever for what is never decided", function()

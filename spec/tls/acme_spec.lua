@@ -190,7 +190,8 @@ describe("tls.acme", function()
         assert.is_table(object:current())
       end)
       assert.is_true(#texts > 50 and #texts < 90, #texts)
-      assert.is_truthy(texts[1]:find("acme: no certificate for host.example: order: status 500; trying again in ", 1, true))
+      local expected = "acme: no certificate for host.example: order: status 500; trying again in "
+      assert.equal(expected, texts[1]:sub(1, #expected))
       assert.is_nil(object:last_error())
     end)
 
@@ -236,7 +237,7 @@ describe("tls.acme", function()
     it("waits as long as the authority says", function()
       local seconds = pauses({ intercept = function(_, path)
         if path == "/order" then
-          return 429, { ["Retry-After"] = "5000" }, '{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many"}'
+          return 429, { ["Retry-After"] = "5000" }, '{"type":"urn:ietf:params:acme:error:rateLimited"}'
         end
       end }, 2)
       assert.same({ 5000, 5000 }, seconds)

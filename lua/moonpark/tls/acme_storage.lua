@@ -17,7 +17,9 @@ local MAX = 1024 * 1024 -- bytes of a file
 local Folder = {}
 Folder.__index = Folder
 
-local function fs() return require "moonpark.fs" end
+local function fs()
+  return require("moonpark.fs")
+end
 
 function Folder:path(name) return self.folder .. "/" .. name end
 
