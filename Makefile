@@ -275,7 +275,8 @@ ARM64_LEFT_OUT := spec/support/left_out_arm64.lua
 ARM64_CC       := aarch64-linux-gnu-gcc
 ARM64_ENV      := $(if $(IS_ARM64),,CC=$(ARM64_CC) SPEC_INTERPRETER='$(ARM64_JIT)' SPEC_LEFT_OUT=$(ARM64_LEFT_OUT) \
                   MOONPARK_TEST_TIMEOUT=60)
-ARM64_INC       = $(wildcard $(ARM64_ROOT)/usr/include/luajit-*) $(ARM64_ROOT)/usr/include
+ARM64_INC       = $(wildcard $(ARM64_ROOT)/usr/include/luajit-*) $(ARM64_ROOT)/usr/include \
+                  $(ARM64_ROOT)/usr/include/aarch64-linux-gnu
 ARM64_CROSS     = CC=$(ARM64_CC) CFLAGS='-O2 -g' LDFLAGS= LUA_CFLAGS='$(ARM64_INC:%=-isystem %)' \
                   CARES_LIBS='$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/libcares.so.2' \
                   SSL_LIBS='$(patsubst %,$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu/lib%.so.3,ssl crypto)'

@@ -223,7 +223,17 @@ function Conn:lines(max)
 end
 
 Conn.read_into = read_into
-Conn.start_tls = tls.start_tls
+--- Goes on in TLS: see tls/conn.lua.
+---@param self moonpark.connection
+---@param options {context: moonpark.tls_context|true, server_name?: string}|moonpark.tls_context
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Conn:start_tls(options)
+  check_self(self, false, "start_tls")
+  return tls.start_tls(self, options)
+end
+
 Conn.handshake = core.handshake
 Conn.tls = core.tls_info
 Conn.peer_certificate = core.tls_certificate

@@ -395,6 +395,13 @@ void sys_free(void *p)
     free(p);
 }
 
+void *sys_library_realloc(void *p, size_t n, bool may_fail)
+{
+    return may_fail && !hard_alloc() ? NULL : realloc(p, n);
+}
+
+void sys_library_free(void *p) { free(p); }
+
 /* glibc's; other C libraries keep what they see fit. */
 extern int mallopt(int parameter, int value) __attribute__((weak));
 enum { TRIM_THRESHOLD = -1, MMAP_THRESHOLD = -3, KEPT = 8 << 20 };

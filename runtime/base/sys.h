@@ -92,6 +92,9 @@ int sys_poll(struct pollfd *fds, size_t count, int64_t timeout);
 void *sys_alloc(size_t n);            /* zeroed; NULL: no memory */
 void *sys_realloc(void *p, size_t n); /* NULL leaves p as it was */
 void sys_free(void *p);
+/* For a library that is told how to allocate: not zeroed, not counted below, and only `may_fail` fails on purpose. */
+void *sys_library_realloc(void *p, size_t n, bool may_fail);
+void sys_library_free(void *p);
 uint64_t sys_allocated(void); /* blocks of this process that are not freed yet */
 
 /* From now on up to 8 MiB that are freed stay with the process, so that the next large buffer does not fault its pages

@@ -60,6 +60,7 @@ enum {
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): called for each task that failed */
     FACE_HOOK_SIGNAL, /* function(number) */
+    FACE_HOOK_TLS,    /* function(asker, question, name): which certificate */
     FACE_HOOK_IDLE,   /* function(blocks): before the loop blocks, or at idle_timer's time */
     FACE_NO_MEMORY,   /* a string that needs no allocation when it is needed */
     FACE_JSON,        /* the text of which the memory is used again */

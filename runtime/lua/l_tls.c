@@ -196,6 +196,50 @@ static int l_ticket_keys(lua_State *L)
     return 0;
 }
 
+/* A question is taken by a function that starts a task for it. */
+static void ask(struct late *late)
+{
+    struct tls_context *context = container_of(late, struct tls_context, ask);
+    lua_State *L = container_of(context->loop, struct ctx, loop)->L;
+    const char *name;
+    for (uint64_t question; (question = tls_context_question(context, &name));) {
+        lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_TLS);
+        lua_pushinteger(L, context->asker);
+        lua_pushnumber(L, (lua_Number)question);
+        lua_pushstring(L, name);
+        lua_call(L, 3, 0);
+    }
+}
+
+/* ask(asker): for a name that no certificate is for, the function of on_tls_question is called. It must keep the
+ * context until the process ends */
+static int l_ask(lua_State *L)
+{
+    struct tls_context *context = layer_at(L, 1)->context;
+    context->asker = luaL_checkint(L, 2);
+    context->loop = &face_loop(L)->loop;
+    context->ask.run = ask;
+    return 0;
+}
+
+/* answer(question, context | nil): its certificate; nil: the first one */
+static int l_answer(lua_State *L)
+{
+    struct tls_context *context = layer_at(L, 1)->context;
+    struct tls_setup *setup = lua_isnoneornil(L, 3) ? NULL : layer_at(L, 3)->context->setup;
+    tls_context_answer(context, (uint64_t)luaL_checknumber(L, 2), setup);
+    return 0;
+}
+
+/* on_tls_question(fn): fn(asker, question, name) runs on the loop's own stack and must not wait */
+static int l_on_question(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_TLS);
+    return 0;
+}
+
 /* accepts() -> boolean */
 static int l_accepts(lua_State *L)
 {
@@ -305,12 +349,25 @@ static const luaL_Reg setup_methods[] = {
 };
 
 static const luaL_Reg context_methods[] = {
-    {"__gc", l_context_gc}, {"accepts", l_accepts}, {"ticket_keys", l_ticket_keys}, {"use", l_use}, {NULL, NULL},
+    {"__gc", l_context_gc},
+    {"accepts", l_accepts},
+    {"answer", l_answer},
+    {"ask", l_ask},
+    {"ticket_keys", l_ticket_keys},
+    {"use", l_use},
+    {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
-    {"tls_certificate", l_peer_certificate}, {"tls_context", l_context}, {"tls_cover", l_cover}, {"tls_info", l_info},
-    {"tls_listen", l_listen}, {"tls_setup", l_setup}, {"tls_stats", l_stats}, {NULL, NULL},
+    {"on_tls_question", l_on_question},
+    {"tls_certificate", l_peer_certificate},
+    {"tls_context", l_context},
+    {"tls_cover", l_cover},
+    {"tls_info", l_info},
+    {"tls_listen", l_listen},
+    {"tls_setup", l_setup},
+    {"tls_stats", l_stats},
+    {NULL, NULL},
 };
 
 void l_tls_open(lua_State *L)

@@ -21,8 +21,7 @@ enum { RECORD = 16384, BATCH = 4 * RECORD };
 struct tls {
     struct stream_over over; /* first: the contract's */
     struct tls_peer peer;
-    SSL *ssl;
-    struct tls_context *context;
+    SSL *ssl; /* peer.ssl */
     struct tls_bio bio;
     struct timer deadline; /* of the handshake */
     struct ration ration;  /* its costly part waits for its turn */
@@ -120,6 +119,11 @@ static void has_turn(struct ration *r)
     stream_stir(&container_of(r, struct tls, ration)->over, POLLER_READ | POLLER_WRITE);
 }
 
+static void answered(struct tls_peer *p)
+{
+    stream_stir(&container_of(p, struct tls, peer)->over, POLLER_READ | POLLER_WRITE);
+}
+
 static bool may_go_on(struct tls_peer *p)
 {
     struct tls *t = container_of(p, struct tls, peer);
@@ -145,7 +149,7 @@ static void keep_session(struct tls *t)
     if (t->accepts || !t->name || !SSL_session_reused(t->ssl) || SSL_version(t->ssl) >= TLS1_3_VERSION)
         return;
     SSL_SESSION *session = SSL_get1_session(t->ssl);
-    if (session && !tls_session_keep(&t->context->sessions, t->name, session))
+    if (session && !tls_session_keep(&t->peer.context->sessions, t->name, session))
         SSL_SESSION_free(session);
 }
 
@@ -159,7 +163,7 @@ static void shaken(struct tls *t)
     stream_stir(&t->over, POLLER_READ | POLLER_WRITE); /* who waits on the other side may go on */
 }
 
-static int tls_handshake(struct stream *s)
+static int shake(struct stream *s)
 {
     struct tls *t = s->own;
     if (t->failure || t->shaken)
@@ -182,6 +186,13 @@ static int tls_handshake(struct stream *s)
     return r;
 }
 
+/* The last of our words has left, too: nobody may call again. */
+static int tls_handshake(struct stream *s)
+{
+    int r = shake(s);
+    return r == 0 && flush_for_reader(s->own, s) == -EAGAIN ? -EAGAIN : r;
+}
+
 /* ---- bytes ---- */
 
 /* After a read that found nothing: what was said may wait for room, and then either side's readiness counts. */
@@ -196,7 +207,7 @@ static int nothing(struct tls *t, struct stream *s, int r)
 static ssize_t tls_read(struct stream *s, void *bytes, size_t n)
 {
     struct tls *t = s->own;
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0 || t->ended)
         return r;
     ERR_clear_error();
@@ -263,7 +274,7 @@ static void give_ticket(struct tls *t)
     if (t->has_written || !t->accepts)
         return;
     t->has_written = true;
-    if (SSL_version(t->ssl) == TLS1_3_VERSION && tls_setup_gives_tickets(t->context->setup))
+    if (SSL_version(t->ssl) == TLS1_3_VERSION && tls_setup_gives_tickets(t->peer.setup))
         (void)SSL_new_session_ticket(t->ssl);
 }
 
@@ -292,7 +303,7 @@ static ssize_t tls_write(struct stream *s, const struct iovec *iov, int count)
 {
     struct tls *t = s->own;
     struct rest rest = {.iov = iov, .count = count};
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0)
         return r;
     ssize_t done = settle(t, s);
@@ -319,7 +330,7 @@ static int peek(struct stream *s)
 {
     struct tls *t = s->own;
     char byte;
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0 || t->ended)
         return r;
     ERR_clear_error();
@@ -331,7 +342,7 @@ static int tls_ready(struct stream *s, int side)
 {
     struct tls *t = s->own;
     struct stream *below = &t->over.below;
-    int r = side == POLL_R ? peek(s) : tls_handshake(s);
+    int r = side == POLL_R ? peek(s) : shake(s);
     if (r == 0 && side == POLL_W)
         r = flush(t, s);
     if (r == -EAGAIN)
@@ -369,7 +380,7 @@ static int tls_close_write(struct stream *s)
     struct tls *t = s->own;
     if (t->failure || t->bio.broken)
         return t->failure ? t->failure : t->bio.broken;
-    int r = tls_handshake(s);
+    int r = shake(s);
     if (r < 0)
         return r == -EAGAIN ? -ENOTCONN : r;
     if (!t->shut)
@@ -388,8 +399,7 @@ static void tls_will_reset(struct stream *s)
 static void release(struct tls *t)
 {
     stats.open--;
-    SSL_free(t->ssl);
-    tls_context_unref(t->context);
+    tls_context_leave(&t->peer);
     buf_fini(&t->bio.out);
     sys_free(t->name);
     sys_free(t);
@@ -441,7 +451,7 @@ static bool set_name(struct tls *t, const char *name)
     if (!t->name)
         return false;
     t->peer.name = memcpy(t->name, name, n);
-    SSL_SESSION *known = tls_session_take(&t->context->sessions, name);
+    SSL_SESSION *known = tls_session_take(&t->peer.context->sessions, name);
     if (known)
         (void)SSL_set_session(t->ssl, known);
     SSL_SESSION_free(known);
@@ -453,11 +463,11 @@ static bool set_name(struct tls *t, const char *name)
 
 static bool fill_in(struct tls *t, const struct tls_layer *l)
 {
-    t->ssl = tls_context_connection(l->context, &t->peer);
     t->bio.below = &t->over.below;
-    BIO *bio = t->ssl ? tls_bio_new(&t->bio) : NULL;
+    BIO *bio = tls_context_connection(l->context, &t->peer) ? tls_bio_new(&t->bio) : NULL;
     if (!bio)
         return false;
+    t->ssl = t->peer.ssl;
     SSL_set_bio(t->ssl, bio, bio);
     return !l->name || set_name(t, l->name);
 }
@@ -471,9 +481,9 @@ static struct stream_over *make(const struct stream_layer *layer, bool accepts)
         return NULL;
     t->accepts = accepts;
     t->peer.may_go_on = may_go_on;
+    t->peer.answered = answered;
     t->ration.turn = has_turn;
     list_init(&t->ration.link);
-    t->context = tls_context_ref(l->context);
     stats.open++;
     if (fill_in(t, l))
         return &t->over;

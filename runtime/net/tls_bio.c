@@ -106,8 +106,9 @@ bool tls_bio_is_http(const struct tls_bio *b)
 void tls_bio_drain(struct tls_bio *b)
 {
     char unread[1024];
-    for (size_t n = 0; n < DRAIN && b->below->ops->read(b->below, unread, sizeof unread) > 0; n += sizeof unread)
-        continue;
+    ssize_t got = 1;
+    for (size_t n = 0; n < DRAIN && got > 0; n += got > 0 ? (size_t)got : 0)
+        got = b->below->ops->read(b->below, unread, sizeof unread);
 }
 
 void tls_bio_say(struct tls_bio *b, const char *bytes, size_t n)

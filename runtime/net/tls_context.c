@@ -81,12 +81,31 @@ static int on_server_name(SSL *ssl, int *alert, void *own)
 {
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     struct tls_setup *other = name ? setup_for(own, name) : NULL;
+    struct tls_peer *p = SSL_get_app_data(ssl);
     (void)alert;
+    p->known = other != NULL;
     if (!name)
         return SSL_TLSEXT_ERR_NOACK;
     if (other && !SSL_set_SSL_CTX(ssl, other->ctx))
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     return SSL_TLSEXT_ERR_OK;
+}
+
+/* A certificate is needed. 1: go on; -1: call again later. */
+static int on_certificate(SSL *ssl, void *own)
+{
+    struct tls_peer *p = own;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (p->known || !name)
+        return 1;
+    if (p->question == 0 && X509_check_host(SSL_get_certificate(ssl), name, 0, 0, NULL) == 1)
+        return 1;
+    if (p->question == 0) {
+        p->question = ++p->context->questions;
+        list_push(&p->context->asking, &p->asking);
+        loop_late(p->context->loop, &p->context->ask);
+    }
+    return list_empty(&p->asking) ? 1 : -1;
 }
 
 /* The first of ours that the client has; none in common ends the handshake (RFC 7301). */
@@ -387,7 +406,7 @@ void tls_setup_verify(struct tls_setup *setup, enum tls_verify verify)
 {
     static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
     setup->verify = verify;
-    SSL_CTX_set_verify(setup->ctx, modes[verify], on_verify);
+    SSL_CTX_set_verify(setup->ctx, modes[verify], verify == TLS_VERIFY_NONE ? NULL : on_verify);
 }
 
 enum tls_verify tls_setup_verifies(const struct tls_setup *setup) { return setup->verify; }
@@ -431,6 +450,8 @@ struct tls_context *tls_context_new(struct tls_setup *setup)
     if (!context)
         return NULL;
     context->refs = 1;
+    list_init(&context->asking);
+    list_init(&context->ask.link);
     context->accepts = setup->accepts;
     context->setup = setup;
     return context;
@@ -448,6 +469,7 @@ void tls_context_unref(struct tls_context *context)
         return;
     tls_setup_unref(context->setup);
     tls_session_forget(&context->sessions);
+    list_del(&context->ask.link);
     sys_free(context);
 }
 
@@ -460,18 +482,62 @@ void tls_context_use(struct tls_context *context, struct tls_setup *setup)
     context->setup = setup;
 }
 
-struct ssl_st *tls_context_connection(struct tls_context *context, struct tls_peer *peer)
+bool tls_context_connection(struct tls_context *context, struct tls_peer *peer)
 {
-    SSL *ssl = SSL_new(context->setup->ctx);
-    if (!ssl || !SSL_set_app_data(ssl, peer)) {
+    list_init(&peer->asking);
+    peer->ssl = SSL_new(context->setup->ctx);
+    if (!peer->ssl || !SSL_set_app_data(peer->ssl, peer)) {
         ERR_clear_error();
-        SSL_free(ssl);
-        return NULL;
+        SSL_free(peer->ssl);
+        peer->ssl = NULL;
+        return false;
     }
-    peer->context = context;
+    peer->context = tls_context_ref(context);
+    peer->setup = tls_setup_ref(context->setup);
     if (context->accepts)
-        SSL_set_accept_state(ssl);
+        SSL_set_accept_state(peer->ssl);
     else
-        SSL_set_connect_state(ssl);
-    return ssl;
+        SSL_set_connect_state(peer->ssl);
+    if (context->loop)
+        SSL_set_cert_cb(peer->ssl, on_certificate, peer);
+    return true;
+}
+
+void tls_context_leave(struct tls_peer *peer)
+{
+    if (!peer->ssl)
+        return;
+    list_del(&peer->asking);
+    SSL_free(peer->ssl);
+    if (peer->answer)
+        tls_setup_unref(peer->answer);
+    tls_setup_unref(peer->setup);
+    tls_context_unref(peer->context);
+}
+
+uint64_t tls_context_question(struct tls_context *context, const char **name)
+{
+    for (struct list *l = context->asking.next; l != &context->asking; l = l->next) {
+        struct tls_peer *p = container_of(l, struct tls_peer, asking);
+        *name = SSL_get_servername(p->ssl, TLSEXT_NAMETYPE_host_name);
+        if (!p->told && *name) {
+            p->told = true;
+            return p->question;
+        }
+    }
+    return 0;
+}
+
+void tls_context_answer(struct tls_context *context, uint64_t question, struct tls_setup *setup)
+{
+    for (struct list *l = context->asking.next; l != &context->asking; l = l->next) {
+        struct tls_peer *p = container_of(l, struct tls_peer, asking);
+        if (p->question != question)
+            continue;
+        list_del(&p->asking);
+        if (setup && SSL_set_SSL_CTX(p->ssl, setup->ctx))
+            p->answer = tls_setup_ref(setup);
+        p->answered(p);
+        return;
+    }
 }

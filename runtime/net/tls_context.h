@@ -10,6 +10,7 @@
 #ifndef MOONPARK_TLS_CONTEXT_H
 #define MOONPARK_TLS_CONTEXT_H
 
+#include "loop/loop.h"
 #include "net/tls_session.h"
 #include "net/tls_ticket.h"
 
@@ -19,10 +20,17 @@ struct tls_setup;
 
 /* What a context's callbacks need of a connection: it is first in a connection's state. */
 struct tls_peer {
-    struct tls_context *context;
+    struct tls_context *context; /* these three by tls_context_connection */
+    struct tls_setup *setup;     /* what it began with */
+    struct ssl_st *ssl;
     bool (*may_go_on)(struct tls_peer *p); /* with the costly part of the handshake; false: it calls again later */
     const char *name; /* whom the peer's certificate must be for; or NULL */
     int refused;      /* why its certificate was refused; or 0 */
+    struct list asking;          /* while somebody is asked for a certificate */
+    uint64_t question;           /* its number; 0: nobody was asked */
+    struct tls_setup *answer;    /* the certificate that was chosen; or NULL */
+    void (*answered)(struct tls_peer *p); /* it may go on */
+    bool told, known; /* the question was taken; the name is one of the setup's */
 };
 
 struct tls_context {
@@ -31,6 +39,11 @@ struct tls_context {
     struct tls_setup *setup;
     struct tls_tickets tickets;   /* of a server */
     struct tls_sessions sessions; /* of a client */
+    struct list asking;   /* connections that wait for a certificate, by tls_peer.asking */
+    uint64_t questions;
+    struct loop *loop;    /* NULL: nobody chooses certificates for names that no setup has */
+    struct late ask;      /* run for each new question: it takes them with tls_context_question */
+    int asker;            /* the owner's */
 };
 
 /* Returns NULL: no memory. accepts: for servers. It has Mozilla's intermediate settings. */
@@ -69,7 +82,14 @@ void tls_context_unref(struct tls_context *context);
  * sessions cannot be resumed. */
 void tls_context_use(struct tls_context *context, struct tls_setup *setup);
 
-/* A connection, with `peer` for the callbacks. NULL: no memory. */
-struct ssl_st *tls_context_connection(struct tls_context *context, struct tls_peer *peer);
+/* A connection, with a zeroed `peer` for the callbacks. False: no memory. */
+bool tls_context_connection(struct tls_context *context, struct tls_peer *peer);
+void tls_context_leave(struct tls_peer *peer); /* frees all that peer has of it */
+
+/* The next question that nobody has taken: its number, 0 if there is none, and the name. */
+uint64_t tls_context_question(struct tls_context *context, const char **name);
+
+/* The certificate is that of `setup`; NULL: the first one. Nothing if the connection is gone. */
+void tls_context_answer(struct tls_context *context, uint64_t question, struct tls_setup *setup);
 
 #endif

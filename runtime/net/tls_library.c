@@ -3,29 +3,29 @@
 #include "net/tls_library.h"
 
 #include "base/hard.h"
+#include "base/sys.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <stdlib.h>
 
 static bool fails; /* its allocations may */
 
 static void *allocate(size_t n, const char *file, int line)
 {
     (void)file, (void)line;
-    return fails && !hard_alloc() ? NULL : malloc(n);
+    return sys_library_realloc(NULL, n, fails);
 }
 
 static void *reallocate(void *p, size_t n, const char *file, int line)
 {
     (void)file, (void)line;
-    return fails && !hard_alloc() ? NULL : realloc(p, n);
+    return sys_library_realloc(p, n, fails);
 }
 
 static void release(void *p, const char *file, int line)
 {
     (void)file, (void)line;
-    free(p);
+    sys_library_free(p);
 }
 
 void tls_library_begin(void)

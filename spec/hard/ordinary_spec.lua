@@ -140,6 +140,19 @@ local left_out = {
     "limits the time in the queue behind another task",
     "does not touch an operation that is under way",
   },
+  ["net/tls"] = {
+    "carries a megabyte unchanged",                         -- volume, and so on: see spec/hard/tls_spec.lua
+    "sends large writes and small pieces whole",
+    "sends a file, and copies",
+    "few of them go on in one turn",
+    "refuses plain bytes that were received before it",     -- pieces: nothing is read ahead
+  },
+  ["net/tls_interop"] = {
+    "talks to Python's ssl",                                -- volume
+  },
+  ["net/tls_cut"] = {
+    "at whatever byte that is",                             -- volume
+  },
   ["net/write"] = {
     "strings in one call, in their order",                  -- volume: a unix socket holds few pieces
     "of nothing at all tells the peer nothing",             -- sight

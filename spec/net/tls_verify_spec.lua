@@ -3,6 +3,7 @@
 
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
+local process = require "support.process"
 local support = require "support.net"
 local tls = require "moonpark.tls"
 local certificates = require "support.tls"
@@ -161,6 +162,74 @@ describe("a server", function()
     is_for("host.example", "x.a.wild.example")
     is_for("far.example", "b.wild.example") -- an exact name before a wildcard
   end)
+
+  it("asks a function for names that no certificate is for; it may wait, and fail", function()
+    local other, asked = server_of "other", {}
+    local server = server_of("host", { certificates = { { cert = files.wild_crt, key = files.wild_key } },
+      choose = function(name)
+        asked[#asked + 1] = name
+        moonpark.sleep(0.001)
+        if name == "other.example" then return other end
+        if name == "error.example" then error("no database") end
+        if name == "wrong.example" then return certificates.client() end
+        return nil
+      end })
+    for _, name in ipairs { "host.example", "a.wild.example", "other.example" } do
+      assert.same({ { true }, { true } }, { meet(server, nil, name) })
+    end
+    for _, name in ipairs { "nobody.example", "error.example", "wrong.example" } do
+      assert.same({ nil, ("certificate is for host.example, not %s"):format(name) }, (meet(server, nil, name)))
+    end
+    assert.same({ "other.example", "nobody.example", "error.example", "wrong.example" }, asked)
+  end)
+
+  it("may be closed while its function is asked", function()
+    local open, event, began = tls.stats().open, moonpark.event(), moonpark.event()
+    local server = server_of("host", { choose = function()
+      began:set()
+      event:wait()
+    end })
+    local a, b = net.pipe()
+    certificates.over(a, b, server, nil, "other.example")
+    local tasks = { moonpark.go(a.handshake, a), moonpark.go(b.handshake, b) }
+    began:wait()
+    b:close()
+    a:close()
+    event:set()
+    for _, task in ipairs(tasks) do task:join() end
+    assert.equal(open, tls.stats().open)
+  end)
+
+  it("may be reloaded in the middle of a handshake", function()
+    local server = server_of("host", { alpn = { "a" } })
+    local a, b = net.pipe()
+    certificates.over(a, b, server, certificates.client { alpn = { "a" } })
+    local theirs = support.parked(b.handshake, b)
+    assert.is_true(server:reload())
+    collectgarbage()
+    assert.is_true(a:handshake())
+    assert.same({ true, true }, { theirs:join() })
+    assert.equal("a", b:tls().alpn)
+    a:close()
+    b:close()
+  end)
+
+  it("has its other options whichever certificate it picks", function()
+    local server = server_of("host", { alpn = { "b" }, client_certificates = "require", client_ca = files.ca_crt,
+      certificates = { { cert = files.other_crt, key = files.other_key } } })
+    local client = certificates.client { cert = files.client_crt, key = files.client_key, alpn = { "a", "b" } }
+    for _, name in ipairs { "host.example", "other.example" } do
+      local a, b = net.pipe()
+      certificates.over(a, b, server, client, name)
+      assert.same({ { true }, { true } }, { certificates.shake(a, b) })
+      assert.equal("b", a:tls().alpn)
+      assert.is_true(b:tls().verified)
+      a:close()
+      b:close()
+      local _, theirs = meet(server, certificates.client { alpn = { "b" } }, name)
+      assert.same({ nil, "handshake failure: no client certificate" }, theirs)
+    end
+  end)
 end)
 
 describe("a context", function()
@@ -214,7 +283,7 @@ describe("a context", function()
     os.remove(folder)
     local crt, key = folder .. ".crt", folder .. ".key"
     local function put(name)
-      os.execute(("cp %s %s && cp %s %s"):format(files[name .. "_crt"], crt, files[name .. "_key"], key))
+      process.run(("cp %s %s && cp %s %s"):format(files[name .. "_crt"], crt, files[name .. "_key"], key))
     end
     put "host"
     local server = assert(tls.server { cert = crt, key = key })
@@ -223,7 +292,7 @@ describe("a context", function()
     assert.same({ { true }, { true } }, { meet(server) })
     assert.is_true(server:reload())
     assert.same({ nil, "certificate is for other.example, not host.example" }, (meet(server)))
-    os.execute("cp " .. files.host_crt .. " " .. crt)
+    process.run("cp " .. files.host_crt .. " " .. crt)
     assert.same({ nil, key .. ": key is for another certificate" }, { server:reload() })
     assert.same({ { true }, { true } }, { meet(server, nil, "other.example") })
     os.remove(crt)
@@ -233,10 +302,10 @@ describe("a context", function()
   it("reloads by itself when a file has changed, also one that is replaced", function()
     local folder = os.tmpname()
     os.remove(folder)
-    os.execute("mkdir " .. folder)
+    process.run("mkdir " .. folder)
     local crt, key = folder .. "/a.crt", folder .. "/a.key"
     local function put(name)
-      os.execute(("cp %s %s.new && mv %s.new %s && cp %s %s"):format(files[name .. "_crt"], crt, crt, crt,
+      process.run(("cp %s %s.new && mv %s.new %s && cp %s %s"):format(files[name .. "_crt"], crt, crt, crt,
         files[name .. "_key"], key))
     end
     put "host"
@@ -246,12 +315,12 @@ describe("a context", function()
     put "other"
     assert.same({ ok = true }, (reloads:recv(5)))
     assert.same({ nil, "certificate is for other.example, not host.example" }, (meet(server)))
-    os.execute("cp " .. files.nothing_pem .. " " .. crt)
+    process.run("cp " .. files.nothing_pem .. " " .. crt)
     assert.same({ err = crt .. ": no certificate in PEM" }, (reloads:recv(5)))
     assert.same({ { true }, { true } }, { meet(server, nil, "other.example") })
     watcher:cancel()
     assert.same({ nil, "canceled" }, { select(2, watcher:join()) })
-    os.execute("rm -r " .. folder)
+    process.run("rm -r " .. folder)
     assert.matches("no such file or directory", select(2, server:watch()))
   end)
 end)

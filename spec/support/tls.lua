@@ -9,6 +9,7 @@
 
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
+local process = require "support.process"
 local tls = require "moonpark.tls"
 
 local FOLDER = "build/tls-for-specs-1"
@@ -70,7 +71,7 @@ local function made()
   file:close()
   local command = ("mkdir -p build && t=$(mktemp -d build/tls-XXXXXX) && sh %s $t >$t/log 2>&1 && " ..
     "{ mv -T $t %s 2>/dev/null || rm -r $t; }"):format(script, FOLDER)
-  os.execute(command)
+  process.run(command)
   os.remove(script)
   assert(exists(FOLDER .. "/both.pem"), "openssl has made no certificates: see build/tls-*/log")
 end

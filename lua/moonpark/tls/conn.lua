@@ -59,11 +59,12 @@ local start_options = {
 
 --- Goes on in TLS, and shakes hands. Nothing may be read or written meanwhile, and no byte that was received may be
 --- left: what came before TLS is not protected by it (CVE-2011-0411). If it fails, the connection is closed.
+---@param conn moonpark.connection
 ---@param options {context: moonpark.tls_context|true, server_name?: string}|moonpark.tls_context or the context alone
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
-function M:start_tls(options)
+function M.start_tls(conn, options)
   if start_options.context[1](options) then options = { context = options } end
   options = options_of.check("start_tls", options, start_options, 2, 1)
   local context = options.context
@@ -72,8 +73,8 @@ function M:start_tls(options)
   if not serves and not options.server_name and not (context ~= true and context.options.insecure) then
     error("start_tls: option 'server_name' is needed: whom the certificate must be for", 2)
   end
-  local conn, err, errno = M.secure(self, context, options.server_name)
-  return conn and true, err, errno
+  local ok, err, errno = M.secure(conn, context, options.server_name)
+  return ok and true, err, errno
 end
 
 return M

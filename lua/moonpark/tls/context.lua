@@ -5,8 +5,10 @@
 -- when that has worked the context uses it.
 
 local core = require "moonpark.core"
+local failures = require "moonpark.failures"
 local options_of = require "moonpark.options"
 local pem = require "moonpark.tls.pem"
+local task = require "moonpark.task"
 local watch = require "moonpark.tls.watch"
 
 local M = {}
@@ -38,12 +40,13 @@ local shared = { cert = "string", key = "string", min_version = versions, max_ve
   alpn = { is_list, "must be a list of protocols' names" } }
 
 local server_options = { certificates = "table", client_certificates = options_of.one_of("request", "require"),
-  client_ca = "string", tickets = "boolean", ocsp = "string",
+  client_ca = "string", tickets = "boolean", ocsp = "string", choose = "function",
   ticket_keys = { is_keys, "must be one to three keys, or their files" } }
 local client_options = { ca = "string", insecure = "boolean" }
 for name, kind in pairs(shared) do server_options[name], client_options[name] = kind, kind end
 
-local certificate_options = { cert = "string", key = "string", ocsp = "string", names = { is_list, "must be a list of names" } }
+local certificate_options = { cert = "string", key = "string", ocsp = "string",
+  names = { is_list, "must be a list of names" } }
 
 ---------------------------------------------------------------------------------------------------
 -- setups
@@ -92,19 +95,25 @@ local function add_shared(setup, options)
   return ok, err
 end
 
--- Each certificate is a setup of its own, with all that the handshake then takes from it.
-local function add_other(setup, certificate)
+local function add_client_trust(setup, options)
+  local ok, err = true, nil
+  if options.client_ca then ok, err = add_trust(setup, options.client_ca, "client_ca") end
+  if ok and options.client_certificates then ok, err = setup:verify(options.client_certificates) end
+  return ok, err
+end
+
+-- Each certificate is a setup of its own. Once it is chosen OpenSSL asks it for all that is not a connection's own.
+local function add_other(setup, options, certificate)
   local other, err = core.tls_setup(true)
   if not other then return nil, err end
   local ok
-  ok, err = add_certificate(other, certificate)
-  if ok and certificate.names then
-    for _, name in ipairs(certificate.names) do
-      if ok then ok, err = setup:name(other, name) end
-    end
-  elseif ok then
-    ok, err = setup:name(other)
+  ok, err = add_shared(other, options)
+  if ok then ok, err = add_client_trust(other, options) end
+  if ok then ok, err = add_certificate(other, certificate) end
+  for _, name in ipairs(certificate.names or {}) do
+    if ok then ok, err = setup:name(other, name) end
   end
+  if ok and not certificate.names then ok, err = setup:name(other) end
   return ok, err
 end
 
@@ -114,15 +123,8 @@ local function add_certificates(setup, options)
   local first = options.cert and options or list[1]
   if first then ok, err = add_certificate(setup, first) end
   for _, certificate in ipairs(list) do
-    if ok then ok, err = add_other(setup, certificate) end
+    if ok then ok, err = add_other(setup, options, certificate) end
   end
-  return ok, err
-end
-
-local function add_client_trust(setup, options)
-  local ok, err = true, nil
-  if options.client_ca then ok, err = add_trust(setup, options.client_ca, "client_ca") end
-  if ok and options.client_certificates then ok, err = setup:verify(options.client_certificates) end
   return ok, err
 end
 
@@ -173,13 +175,21 @@ end
 ---------------------------------------------------------------------------------------------------
 -- contexts
 
+-- Those that have a function to choose certificates, by number: a connection may ask as long as the process lives.
+local askers = {}
+
 local function new(build, options)
   local setup, keys = build(options)
   if not setup then return nil, keys end
   local context, why = core.tls_context(setup)
   if not context then return nil, why end
   context:ticket_keys(keys)
-  return setmetatable({ core = context, options = options, build = build }, Context)
+  local made = setmetatable({ core = context, options = options, build = build }, Context)
+  if options.choose then
+    askers[#askers + 1] = made
+    context:ask(#askers)
+  end
+  return made
 end
 
 local function check_server(options, level)
@@ -199,7 +209,8 @@ end
 --- A context for the server's side. cert and key: PEM, or the name of a file with it; the key may be in cert.
 ---@param options {cert?: string, key?: string, certificates?: table[], alpn?: string[], min_version?: string,
 --- max_version?: string, ciphers?: string, ciphersuites?: string, client_certificates?: string, client_ca?: string,
---- tickets?: boolean, ticket_keys?: string|string[], ocsp?: string}
+--- tickets?: boolean, ticket_keys?: string|string[], ocsp?: string,
+--- choose?: fun(name: string): moonpark.tls_context|nil, string?}
 ---@return moonpark.tls_context|nil
 ---@return string? err one line, with the file's name
 function M.server(options)
@@ -234,6 +245,20 @@ function Context:reload()
 end
 
 Context.watch = watch.watch
+
+-- In a task of its own: the function may wait. Whatever goes wrong, the connection is answered.
+local function answer(context, question, name)
+  local ok, chosen, err = pcall(context.options.choose, name)
+  if not ok then
+    chosen, err = nil, chosen
+  elseif chosen ~= nil and not M.is(chosen, "server") then
+    chosen, err = nil, "it returned no context made by tls.server"
+  end
+  if err then failures.log(("tls: no certificate for %s: %s"):format(name, tostring(err))) end
+  context.core:answer(question, chosen and chosen.core)
+end
+
+core.on_tls_question(function(asker, question, name) task.go(answer, askers[asker], question, name) end)
 
 --- Is this a context of that role?
 ---@param value any
