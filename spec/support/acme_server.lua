@@ -19,6 +19,7 @@ local certificates = require "support.tls"
 local core = require "moonpark.core"
 local json = require "moonpark.http.json"
 local jws = require "moonpark.tls.jws"
+local process = require "support.process"
 
 local Server = {}
 Server.__index = Server
@@ -32,10 +33,7 @@ local function write(path, data)
 end
 
 local function output(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
-  local text = pipe:read "*a"
-  pipe:close()
-  return text
+  return process.run(command .. " 2>&1").out
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -274,7 +272,7 @@ function Server:issue(order, csr)
   check(next(names) == nil, "badCSR", "the request has other names")
   write(folder .. "/ext", "subjectAltName=" .. table.concat(list, ",") .. "\n")
   local chain = self:sign(folder)
-  os.execute("rm -r " .. folder)
+  process.run { "rm", "-r", folder }
   return chain
 end
 
