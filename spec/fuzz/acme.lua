@@ -13,6 +13,8 @@ local statuses = { [0] = 200, 201, 400, 403, 404, 429, 500, 503, 204, 301 }
 local account = assert(jws.key(core.key_new()))
 local certificate_key = assert(core.key_new())
 
+function jws.sign() return "{}" end -- takes most of the time, and reads nothing of a stranger's
+
 local DIRECTORY = ('{"newNonce":"%s/n","newAccount":"%s/a","newOrder":"%s/o"}'):format(BASE, BASE, BASE)
 
 local function check_base64url(bytes)
