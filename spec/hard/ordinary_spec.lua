@@ -81,6 +81,9 @@ local left_out = {
     "is no whole one for the server",                       -- volume
     "before its last chunk is written",                     -- pieces: the reset is met within it
   },
+  ["http/https"] = {
+    "sends a large file whole",                             -- volume
+  },
   ["http/idle"] = {
     "leave in one write",                                   -- pieces
   },
