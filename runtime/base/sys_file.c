@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -124,6 +125,13 @@ ssize_t sys_getdents(int fd, void *entries, size_t n)
     FAULT(EIO);
     ssize_t r = getdents64(fd, entries, n);
     return r < 0 ? -errno : r;
+}
+
+int sys_flock(int fd)
+{
+    int r;
+    FAULT(ENOLCK);
+    RETRY(r, flock(fd, LOCK_EX | LOCK_NB));
 }
 
 int sys_inotify(void)

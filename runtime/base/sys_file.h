@@ -34,6 +34,10 @@ int sys_unlinkat(int dir, const char *path, int flags);
 int sys_mkdir(const char *path, unsigned permissions);
 ssize_t sys_getdents(int fd, void *entries, size_t n); /* struct dirent64; 0 at the end */
 
+/* Locks the open file for this process alone, until its last descriptor is closed, however the process ends (flock).
+ * -EAGAIN: somebody else has it. Does not wait. */
+int sys_flock(int fd);
+
 int sys_inotify(void); /* non-blocking */
 int sys_inotify_add(int fd, const char *path, uint32_t mask);
 ssize_t sys_inotify_read(int fd, void *events, size_t n); /* whole events, never cut short */

@@ -59,6 +59,7 @@ enum {
     FACE_META_TEXT,   /* of JSON that is being encoded */
     FACE_META_TLS_SETUP,
     FACE_META_TLS_CONTEXT,
+    FACE_META_X509, /* keys and certificates that a call works on */
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): called for each task that failed */
     FACE_HOOK_SIGNAL, /* function(number) */

@@ -4,6 +4,9 @@
 
 #include "base/errors.h"
 #include "base/sys.h"
+#include "base/sys_file.h"
+
+#include <fcntl.h>
 
 struct descriptor {
     const void *mark;
@@ -89,6 +92,25 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
+/* file_lock(path) -> a descriptor that holds the lock until it is closed | nil, err, errno: EAGAIN if somebody else has
+ * it. The file is made if it is not there. Nothing waits: such a file is opened rarely, and by few. */
+static int l_file_lock(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    int *fd = l_fd_new(L);
+    int r = *fd = sys_openat(AT_FDCWD, path, O_RDWR | O_CREAT | O_NOCTTY | O_NOFOLLOW, 0600);
+    if (r >= 0)
+        r = sys_flock(*fd);
+    if (r >= 0)
+        return 1;
+    close_it(fd);
+    return face_error(L, r);
+}
+
+static const luaL_Reg functions[] = {
+    {"file_lock", l_file_lock}, {NULL, NULL},
+};
+
 static const luaL_Reg methods[] = {
     {"__gc", l_gc},
     {"__tostring", l_tostring},
@@ -99,4 +121,8 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
-void l_fd_open(lua_State *L) { face_class(L, FACE_META_FD, "moonpark.descriptor", methods); }
+void l_fd_open(lua_State *L)
+{
+    face_class(L, FACE_META_FD, "moonpark.descriptor", methods);
+    face_functions(L, functions);
+}
