@@ -184,7 +184,7 @@ spec-hard:
 
 # The parts of `make test`, in order. Each is a make of its own: what it needs is there only when its turn comes.
 # One that is run alone prints its own sum.
-PARTS := test-tree test-epoll test-poll test-veiled test-other test-arm64 test-asan test-hard test-fuzz
+PARTS := test-tree test-epoll test-poll test-veiled test-encrypted test-other test-arm64 test-asan test-hard test-fuzz
 SUM    = $(if $(filter 0,$(MAKELEVEL)),@$(RUNNER) sum)
 .PHONY: test $(PARTS)
 test:
@@ -216,6 +216,14 @@ VEILED_SPECS := SPEC_LEFT_OUT=spec/support/left_out_veiled.lua
 test-veiled:
 	@$(RUNNER) check 'build' $(COMPILE_SPECS) MODE=release
 	$(call run_specs,veiled,build/release,$(VEILED_SPECS),$(LUAJIT) -lsupport.veiled,$(VEILED))
+	$(SUM)
+
+# The same over TLS itself.
+ENCRYPTED_SPECS := SPEC_LEFT_OUT=spec/support/left_out_encrypted.lua
+
+test-encrypted:
+	@$(RUNNER) check 'build' $(COMPILE_SPECS) MODE=release
+	$(call run_specs,tls,build/release,$(ENCRYPTED_SPECS),$(LUAJIT) -lsupport.encrypted,$(VEILED))
 	$(SUM)
 
 test-other:

@@ -20,6 +20,7 @@ local http_static = require "moonpark.http.static"
 ---@field cors fun(options?: table): function middleware: see http/cors.lua
 ---@field logger fun(options?: table): function middleware: see http/logger.lua
 ---@field request_id fun(options?: table): function middleware: see http/request_id.lua
+---@field redirect_to_https fun(options?: table): function handler: see http/to_https.lua
 ---@field secure_headers fun(fields?: table): function middleware: see http/secure.lua
 ---@field null any JSON's null
 ---@field group fun(options?: table): moonpark.websocket.group see http/group.lua
@@ -46,6 +47,7 @@ local parts = {
   cors = function() return require("moonpark.http.cors").new end,
   logger = function() return require("moonpark.http.logger").new end,
   request_id = function() return require("moonpark.http.request_id").new end,
+  redirect_to_https = function() return require("moonpark.http.to_https").new end,
   secure_headers = function() return require("moonpark.http.secure").new end,
   null = function() return require("cjson").null end,
   group = function() return require("moonpark.http.group").group end,

@@ -101,6 +101,15 @@ static int take_head(struct conn *c, struct http_reader *r, size_t n)
 
 static int refused(int error) { return error == HTTP_TOO_MANY ? ERR_TOO_LONG : ERR_MALFORMED; }
 
+/* An end before the first byte cuts no response off, so that TLS, too, need not have announced it: the client may try
+ * again if the connection was an old one. */
+static int ended(const struct http_reader *r, size_t n, int e)
+{
+    if (e != ERR_EOF && e != ERR_UNEXPECTED_EOF)
+        return e;
+    return n > 0 || r->interim > 0 ? ERR_UNEXPECTED_EOF : ERR_EOF;
+}
+
 static int read_head(struct conn *c, struct task *t)
 {
     struct http_reader *r = OPERATION(t, struct http_receiving)->reader;
@@ -114,8 +123,7 @@ static int read_head(struct conn *c, struct task *t)
     r->searched = n;
     if (n >= r->limit)
         return ERR_TOO_LONG;
-    int e = conn_read_fill(c, 1);
-    return e == ERR_EOF && (n > 0 || r->interim > 0) ? ERR_UNEXPECTED_EOF : e;
+    return ended(r, n, conn_read_fill(c, 1));
 }
 
 static const struct conn_op head = CONN_OP("http.response", POLL_R, read_head);

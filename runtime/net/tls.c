@@ -28,6 +28,7 @@ struct tls {
     char *name;            /* whom the certificate must be for; or NULL */
     int failure;           /* stays; of reading and writing */
     bool accepts, started, shaken, has_read, has_written, ended, shut, silent;
+    bool halves; /* the stream below is half-closed once close_notify has left */
 };
 
 static struct tls_stats stats;
@@ -44,9 +45,14 @@ static int again(struct stream *s, int side)
 /* 0: all has left. */
 static int flush(struct tls *t, struct stream *s)
 {
+    struct stream *below = &t->over.below;
     int r = tls_bio_flush(&t->bio);
     if (r == -EAGAIN)
-        s->again = t->over.below.again;
+        s->again = below->again;
+    if (r == 0 && t->halves) { /* the peer's system reports the end, too: its server may not read just now */
+        t->halves = false;
+        (void)below->ops->close_write(below);
+    }
     return r;
 }
 
@@ -383,8 +389,10 @@ static int tls_close_write(struct stream *s)
     int r = shake(s);
     if (r < 0)
         return r == -EAGAIN ? -ENOTCONN : r;
-    if (!t->shut)
+    if (!t->shut) {
         say_end(t);
+        t->halves = true;
+    }
     r = flush(t, s);
     return r == -EAGAIN ? 0 : r;
 }
@@ -412,6 +420,7 @@ static void tls_close(struct stream *s)
     struct stream *below = &t->over.below;
     if (t->shaken && !t->shut)
         say_end(t);
+    t->halves = false;
     if (!t->silent)
         (void)flush(t, s);
     if (t->shaken && !t->accepts && !t->has_read && !t->silent)

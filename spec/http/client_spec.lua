@@ -217,7 +217,6 @@ describe("http.request", function()
     assert.same({ nil, "unknown scheme 'ftp'" }, { http.get("ftp://a/") })
     assert.same({ nil, "invalid host name: 'a..b'" }, { http.get("http://a..b/") })
     assert.same({ nil, "invalid host name: '256.1.1.1'" }, { http.get("http://256.1.1.1/") })
-    assert.same({ nil, "https is not supported yet" }, { http.get("https://a/") })
     assert.equal(0, server.count)
   end)
 

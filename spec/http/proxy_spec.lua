@@ -371,7 +371,7 @@ describe("http.proxy", function()
       assert.is_false(ok)
       assert.matches("proxy_spec%.lua:%d+: http%.proxy: " .. pattern, err)
     end
-    refused("https is not supported yet", "https://a")
+    refused("option 'tls' must be true or a context made by tls.client", "https://a", { tls = {} })
     refused("invalid URL", "http://a b")
     refused("a target must not have a query", "http://a/?b")
     refused("a target must not have credentials", "http://b:c@a/")

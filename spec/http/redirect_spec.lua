@@ -2,6 +2,8 @@
 -- Redirects (RFC 9110 15.4), proxies from the environment, and what is told to whom.
 
 local http = require "moonpark.http"
+local moonpark = require "moonpark"
+local net = require "moonpark.net"
 local peers = require "support.http_client"
 local proxies = require "moonpark.http.proxies"
 
@@ -86,7 +88,16 @@ describe("a redirect", function()
       local answer, err = http.get(peers.saying(to(302, location)).url)
       return answer or err
     end
-    assert.equal("https is not supported yet", nowhere "https://a/")
+    local plain = assert(net.listen "127.0.0.1:0")
+    local answers = moonpark.go(function()
+      local conn = plain:accept()
+      conn:write "HTTP/1.1 400 Bad Request\r\n\r\n"
+      conn:read_all()
+      conn:close()
+    end)
+    assert.equal("handshake failure: not TLS", nowhere("https://" .. plain:address() .. "/"))
+    answers:join()
+    plain:close()
     assert.equal("invalid redirect: unknown scheme 'file'", nowhere "file:///etc/passwd")
     assert.equal("invalid redirect: empty location", nowhere "")
     assert.equal("invalid redirect: invalid URL", nowhere "http://a b/")

@@ -32,7 +32,7 @@ local function write(path, data)
 end
 
 local function output(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
+  local pipe = assert(io.popen(command .. " 2>&1")) -- moonpark: ignore (the virtual clock must not go on meanwhile)
   local text = pipe:read "*a"
   pipe:close()
   return text
@@ -274,7 +274,7 @@ function Server:issue(order, csr)
   check(next(names) == nil, "badCSR", "the request has other names")
   write(folder .. "/ext", "subjectAltName=" .. table.concat(list, ",") .. "\n")
   local chain = self:sign(folder)
-  os.execute("rm -r " .. folder)
+  os.execute("rm -r " .. folder) -- moonpark: ignore
   return chain
 end
 

@@ -365,7 +365,9 @@ end
 
 local function check_tls(what, tls, level)
   if tls == nil or tls_contexts.is(tls, "server") then return end
-  if getmetatable(tls) then error(what .. ": option 'tls' must be a context made by tls.server, or its options", level) end
+  if getmetatable(tls) then
+    error(what .. ": option 'tls' must be a context made by tls.server, or its options", level)
+  end
   local ok, wrong = pcall(tls_contexts.check_server, tls, 0)
   if not ok then
     wrong = tostring(wrong):gsub("^.-:%d+: ", ""):gsub("^server: ", "")
