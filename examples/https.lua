@@ -35,12 +35,17 @@ local function fail(status, ...)
   os.exit(status)
 end
 
-local app = http.router()
-app:use(http.secure_headers())
-app:get("/", function(req, res)
+local function home(req, res)
   res:set("Content-Type", "text/html; charset=utf-8")
   res:send(PAGE:format(req.tls.version, req.tls.cipher, req.tls.resumed and "resumed" or "new"))
-end)
+end
+
+-- Strict-Transport-Security binds a host's name for a year, localhost too: only with a real certificate.
+local function app_for(cert)
+  local app = http.router()
+  app:use(http.secure_headers { ["Strict-Transport-Security"] = cert and "max-age=31536000" or false })
+  return app:get("/", home)
+end
 
 -- The server's context, and what to print about it.
 local function context_of(cert, key)
@@ -60,7 +65,7 @@ local function main(address, cert, key)
   local fine, wrong = net.check_address(address)
   if not fine then fail(2, wrong) end
   local context, about = context_of(cert, key)
-  local server, err = http.server(app, { address = address, tls = context })
+  local server, err = http.server(app_for(cert), { address = address, tls = context })
   if not server then fail(1, "cannot listen on ", address, ": ", err) end
   print("listening on " .. server:address() .. "\n" .. about)
   io.stdout:flush()

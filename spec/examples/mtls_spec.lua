@@ -114,7 +114,8 @@ print(reused, subject)
       return { r.status, r.err }
     end
     assert.same({ 2, "mtls: missing port: 'x'\n" }, complaint(files.ca_crt, "x"))
-    assert.same({ 1, "mtls: /nowhere/ca.crt: no such file or directory\n" }, complaint("/nowhere/ca.crt", "127.0.0.1:0"))
+    assert.same({ 1, "mtls: /nowhere/ca.crt: no such file or directory\n" },
+      complaint("/nowhere/ca.crt", "127.0.0.1:0"))
     assert.same({ 1, "mtls: /nowhere/a.crt: no such file or directory\n" },
       complaint(files.ca_crt, "127.0.0.1:0", "/nowhere/a.crt", files.host_key))
     local first = start_real()
