@@ -204,12 +204,14 @@ static void ask(struct late *late)
     struct tls_context *context = container_of(late, struct tls_context, ask);
     lua_State *L = container_of(context->loop, struct ctx, loop)->L;
     const char *name;
-    for (uint64_t question; (question = tls_context_question(context, &name));) {
+    bool challenge;
+    for (uint64_t question; (question = tls_context_question(context, &name, &challenge));) {
         lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_TLS);
         lua_pushinteger(L, context->asker);
         lua_pushnumber(L, (lua_Number)question);
         lua_pushstring(L, name);
-        lua_call(L, 3, 0);
+        lua_pushstring(L, challenge ? "acme-tls/1" : NULL);
+        lua_call(L, 4, 0);
     }
 }
 
@@ -233,7 +235,7 @@ static int l_answer(lua_State *L)
     return 0;
 }
 
-/* on_tls_question(fn): fn(asker, question, name) runs on the loop's own stack and must not wait */
+/* on_tls_question(fn): fn(asker, question, name, protocol) runs on the loop's own stack and must not wait */
 static int l_on_question(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);

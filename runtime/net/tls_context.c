@@ -46,11 +46,22 @@ struct tls_setup {
 
 /* ---- what OpenSSL asks ---- */
 
+static bool offers_challenge(SSL *ssl)
+{
+    static const unsigned char alone[] = "\0\x0b\x0a" "acme-tls/1"; /* the length of the list, then of its only name */
+    const unsigned char *list;
+    size_t n;
+    return SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &list, &n) &&
+           n == sizeof alone - 1 && memcmp(list, alone, n) == 0;
+}
+
 /* Before anything costly is computed. */
 static int on_hello(SSL *ssl, int *alert, void *unused)
 {
     struct tls_peer *p = SSL_get_app_data(ssl);
     (void)alert, (void)unused;
+    if (p)
+        p->challenge = offers_challenge(ssl);
     return p && p->may_go_on && !p->may_go_on(p) ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
 }
 
@@ -91,30 +102,41 @@ static int on_server_name(SSL *ssl, int *alert, void *own)
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* A certificate is needed. 1: go on; -1: call again later. */
+/* A certificate is needed. 1: go on; -1: call again later; 0: the handshake fails, because an authority would take the
+ * ordinary certificate for a wrong answer. */
 static int on_certificate(SSL *ssl, void *own)
 {
     struct tls_peer *p = own;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    if (p->known || !name)
+    if (!name || (p->known && !p->challenge))
         return 1;
-    if (p->question == 0 && X509_check_host(SSL_get_certificate(ssl), name, 0, 0, NULL) == 1)
+    if (p->question == 0 && !p->challenge && X509_check_host(SSL_get_certificate(ssl), name, 0, 0, NULL) == 1)
         return 1;
     if (p->question == 0) {
         p->question = ++p->context->questions;
         list_push(&p->context->asking, &p->asking);
         loop_late(p->context->loop, &p->context->ask);
     }
-    return list_empty(&p->asking) ? 1 : -1;
+    if (!list_empty(&p->asking))
+        return -1;
+    return p->answer || !p->challenge;
 }
 
-/* The first of ours that the client has; none in common ends the handshake (RFC 7301). */
+/* The first of ours that the client has; none in common ends the handshake (RFC 7301). In TLS 1.3 this comes before the
+ * certificate: an authority gets its protocol, and then on_certificate finds what to show. */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n, const unsigned char *theirs, unsigned m,
                    void *own)
 {
     const struct tls_setup *setup = own;
+    const struct tls_peer *p = SSL_get_app_data(ssl);
     unsigned char *chosen;
-    (void)ssl;
+    if (p && p->challenge && p->context->loop) {
+        *out = theirs + 1;
+        *n = theirs[0];
+        return SSL_TLSEXT_ERR_OK;
+    }
+    if (setup->alpn_n == 0)
+        return SSL_TLSEXT_ERR_NOACK;
     if (SSL_select_next_proto(&chosen, n, setup->alpn, (unsigned)setup->alpn_n, theirs, m) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
@@ -175,6 +197,7 @@ static bool fill_in(struct tls_setup *setup)
         SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
         SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
         SSL_CTX_set_tlsext_servername_arg(ctx, setup);
+        SSL_CTX_set_alpn_select_cb(ctx, on_alpn, setup);
         SSL_CTX_set_dh_auto(ctx, 1);
         SSL_CTX_set_num_tickets(ctx, 0); /* tls.c asks for one */
         SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
@@ -367,7 +390,6 @@ int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n)
     sys_free(setup->alpn);
     setup->alpn = copy;
     setup->alpn_n = n;
-    SSL_CTX_set_alpn_select_cb(setup->ctx, on_alpn, setup);
     return 0;
 }
 
@@ -515,13 +537,14 @@ void tls_context_leave(struct tls_peer *peer)
     tls_context_unref(peer->context);
 }
 
-uint64_t tls_context_question(struct tls_context *context, const char **name)
+uint64_t tls_context_question(struct tls_context *context, const char **name, bool *challenge)
 {
     for (struct list *l = context->asking.next; l != &context->asking; l = l->next) {
         struct tls_peer *p = container_of(l, struct tls_peer, asking);
         *name = SSL_get_servername(p->ssl, TLSEXT_NAMETYPE_host_name);
         if (!p->told && *name) {
             p->told = true;
+            *challenge = p->challenge;
             return p->question;
         }
     }

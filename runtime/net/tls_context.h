@@ -31,6 +31,7 @@ struct tls_peer {
     struct tls_setup *answer;    /* the certificate that was chosen; or NULL */
     void (*answered)(struct tls_peer *p); /* it may go on */
     bool told, known; /* the question was taken; the name is one of the setup's */
+    bool challenge;   /* the client offers the protocol "acme-tls/1" and no other (RFC 8737) */
 };
 
 struct tls_context {
@@ -86,8 +87,9 @@ void tls_context_use(struct tls_context *context, struct tls_setup *setup);
 bool tls_context_connection(struct tls_context *context, struct tls_peer *peer);
 void tls_context_leave(struct tls_peer *peer); /* frees all that peer has of it */
 
-/* The next question that nobody has taken: its number, 0 if there is none, and the name. */
-uint64_t tls_context_question(struct tls_context *context, const char **name);
+/* The next question that nobody has taken: its number, 0 if there is none; the name, and whether an authority asks for
+ * its challenge. */
+uint64_t tls_context_question(struct tls_context *context, const char **name, bool *challenge);
 
 /* The certificate is that of `setup`; NULL: the first one. Nothing if the connection is gone. */
 void tls_context_answer(struct tls_context *context, uint64_t question, struct tls_setup *setup);

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- files_spec.lua - examples/files.lua, and moonpark serve, as their users meet them; the client is curl.
 
+local certificates = require "support.tls"
+local client = require "support.http"
 local curl = require "support.curl"
 local example = require "support.example"
 local fs = require "moonpark.fs"
@@ -106,7 +108,7 @@ describe("moonpark serve", function()
 
   local function serve(...)
     local child = process.start(process.moonpark("serve", "--address", "127.0.0.1:0", ...))
-    local address = (child:line() or ""):match("^serving .+ at http://(127%.0%.0%.1:%d+)/, Ctrl%-C stops it$")
+    local address = (child:line() or ""):match("^serving .+ at https?://(127%.0%.0%.1:%d+)/, Ctrl%-C stops it$")
     assert(address, "it did not say where it listens")
     return { child = child, address = address }
   end
@@ -156,8 +158,68 @@ describe("moonpark serve", function()
     assert.equal(130, (server.child:wait()))
   end))
 
+  local function https(server, path, ...)
+    return client.run { "curl", "-q", "-sS", "--noproxy", "*", "--max-time", "30", "https://" .. server.address .. path,
+      ... }
+  end
+
+  it("speaks TLS with a certificate of its own, and prints its fingerprint", in_folder(function(folder)
+    local server = serve("--tls", "--quiet", folder .. "/served")
+    local fingerprint = server.child:line():match "^self%-signed certificate, SHA%-256 fingerprint ([%x:]+)$"
+    local got = folder .. "/got.pem"
+    client.run(("openssl s_client -connect %s </dev/null 2>/dev/null | openssl x509 -out %s"):format(server.address,
+      got))
+    local r = client.run { "openssl", "x509", "-in", got, "-noout", "-fingerprint", "-sha256", "-ext",
+      "subjectAltName" }
+    assert.matches("Fingerprint=" .. fingerprint .. "\n", r.out, 1, true)
+    assert.matches("DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1\n", r.out, 1, true)
+    assert.equal("hello\n", https(server, "/a.txt", "--cacert", got).out)
+    assert.equal(60, https(server, "/a.txt").status) -- curl: it cannot be verified
+    assert.matches("https://", client.run { "curl", "-q", "-sS", "--noproxy", "*", "http://" .. server.address }.out)
+  end))
+
+  it("speaks TLS with a certificate that is given, and follows its files", in_folder(function(folder)
+    local function put(name)
+      assert(fs.write(folder .. "/tls.pem", certificates.pem(name .. "_crt") .. certificates.pem(name .. "_key")))
+    end
+    put "host"
+    local server = serve("--tls", "--cert", folder .. "/tls.pem", "--quiet", folder .. "/served")
+    local authority = certificates.files.ca_crt
+    assert.equal("hello\n", https(server, "/a.txt", "--cacert", authority).out)
+    put "other"
+    local way = "other.example:443:" .. server.address
+    local r
+    repeat
+      r = client.run { "curl", "-q", "-sS", "--noproxy", "*", "--max-time", "30", "--cacert", authority, "--connect-to",
+        way, "https://other.example/a.txt" }
+    until r.status ~= 60 -- the old one is for another host
+    assert.same({ 0, "hello\n" }, { r.status, r.out })
+    server.child:kill("TERM")
+    local status, out, err = server.child:wait()
+    assert.same({ 143, "" }, { status, err })
+    assert.matches("^serving [^\n]*\n$", out)
+  end))
+
+  it("says which file of TLS is wrong, and why, before it serves", function()
+    local files = certificates.files
+    local cases = {
+      { { "--cert", "/nowhere.pem" }, "/nowhere.pem: no such file or directory\n" },
+      { { "--cert", files.nothing_pem }, files.nothing_pem .. ": " },
+      { { "--cert", files.host_crt, "--key", files.other_key }, files.other_key .. ": " },
+      { { "--cert", files.host_crt, "--key", files.encrypted_key }, files.encrypted_key .. ": " },
+    }
+    for _, case in ipairs(cases) do
+      local r = process.run(process.moonpark("serve", "--tls", "--address", "127.0.0.1:0", unpack(case[1])))
+      assert.same({ 1, "" }, { r.status, r.out })
+      assert.matches("moonpark: serve: " .. case[2], r.err, 1, true)
+      assert.equal(1, select(2, r.err:gsub("\n", "")))
+    end
+  end)
+
   it("says what is wrong with its words", function()
     local cases = {
+      { { "--cert", "x" }, "serve: --cert needs --tls" }, { { "--key=x" }, "serve: --key needs --tls" },
+      { { "--tls", "--key", "x" }, "serve: --key needs --cert" },
       { { "a", "b" }, "serve: one folder expected" }, { { "--cache", "x" }, "--cache: a number of seconds expected" },
       { { "--lsiting" }, "unknown option '--lsiting'\nmoonpark: did you mean '--listing'?" },
       { { "--address" }, "option '--address' needs a value" }, { { "--listing=1" }, "unknown option '--listing=1'" },

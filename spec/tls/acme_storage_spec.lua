@@ -124,37 +124,44 @@ describe("over sockets", function()
     object:close()
   end)
 
-  it("a certificate is obtained by tls-alpn-01", function()
-    local listener = assert(net.listen "127.0.0.1:0")
-    local object
-    local serving = moonpark.go(function()
-      local conn = listener:accept()
-      local shown = conn and object:alpn_certificate "host.example"
-      if not shown then return end
-      local context = assert(tls.server { cert = shown.cert, key = shown.key, alpn = { "acme-tls/1" } })
-      conn:start_tls { context = context }
-      conn:read()
-      conn:close()
+  -- What a client is shown: the certificate in DER, and the protocol.
+  local function shown_to(address, options)
+    options.insecure = true
+    local conn = assert(net.dial(address, { timeout = PATIENCE }))
+    local ok, err = conn:start_tls { context = assert(tls.client(options)), server_name = "host.example" }
+    local info, shown = ok and core.tls_info(conn), ok and core.tls_certificate(conn)
+    conn:close()
+    if not ok then return nil, err end
+    return shown, info.alpn
+  end
+
+  for _, version in ipairs { "1.2", "1.3" } do
+    it("a certificate is obtained by tls-alpn-01 over TLS " .. version .. ", which others are not shown", function()
+      local address, meanwhile
+      local server = authority(function()
+        meanwhile = core.x509_read((shown_to(address, { alpn = { "http/1.1" } })))
+        local shown, protocol = shown_to(address, { alpn = { "acme-tls/1" }, max_version = version })
+        return protocol == "acme-tls/1" and shown, protocol
+      end)
+      local object = tls.acme { domains = "host.example", directory = server.base .. "/directory",
+        storage = testing.tempdir(), challenge = "tls-alpn-01" }
+      local context = assert(object:context { alpn = { "http/1.1" } })
+      local listener = assert(net.listen("127.0.0.1:0", { tls = context }))
+      address = listener:address()
+      local serving = moonpark.go(listener.serve, listener, function(conn) conn:read() end)
+      local certificate = assert(object:wait(PATIENCE), object:last_error())
+      assert.equal("CN=host.example", meanwhile.issuer)
+      assert.equal(certificate.fingerprint, core.x509_read((shown_to(address, {}))).fingerprint)
+      for _, each in ipairs { "1.2", "1.3" } do
+        local shown, err = shown_to(address, { alpn = { "acme-tls/1" }, max_version = each })
+        assert.is_nil(shown)
+        assert.is_truthy(err:find "^handshake failure: ", err)
+      end
+      object:close()
+      listener:close()
+      serving:join()
     end)
-    local server = authority(function(_, name)
-      local context = assert(tls.client { insecure = true, alpn = { "acme-tls/1" } })
-      local conn, err = net.dial(listener:address(), { timeout = PATIENCE })
-      if not conn then return nil, err end
-      local ok
-      ok, err = conn:start_tls { context = context, server_name = name }
-      local info, shown = ok and core.tls_info(conn), ok and core.tls_certificate(conn)
-      conn:close()
-      if not ok then return nil, err end
-      assert.equal("acme-tls/1", info.alpn)
-      return shown
-    end)
-    object = tls.acme { domains = "host.example", directory = server.base .. "/directory",
-      storage = testing.tempdir(), challenge = "tls-alpn-01" }
-    assert(object:wait(PATIENCE), object:last_error())
-    object:close()
-    listener:close()
-    serving:join()
-  end)
+  end
 
   it("of several processes one asks, and any of them answers the authority", function()
     local path = testing.tempdir()

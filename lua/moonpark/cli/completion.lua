@@ -30,6 +30,12 @@ _moonpark_files() {
   COMPREPLY=($(compgen -f -X '!*.lua' -- "$1") $(compgen -d -- "$1"))
 }
 
+_moonpark_any() {
+  local IFS=$'\n'
+  compopt -o filenames 2>/dev/null
+  COMPREPLY=($(compgen -f -- "$1"))
+}
+
 _moonpark() {
   local word="${COMP_WORDS[COMP_CWORD]}" i
   COMPREPLY=()
@@ -65,6 +71,15 @@ local function own_options(command)
   return names
 end
 
+-- Those whose value is a file's name.
+local function file_options(command)
+  local names = {}
+  for _, option in ipairs(command.options or {}) do
+    if option.value == "file" then names[#names + 1] = option.names[1] end
+  end
+  return names
+end
+
 local function bash_case(command)
   local reply = '_moonpark_files "$word"'
   if command.files == "folder" then reply = 'COMPREPLY=($(compgen -d -- "$word"))' end
@@ -75,6 +90,11 @@ local function bash_case(command)
   if own[1] then
     reply = ("case \"$word\" in -*) COMPREPLY=($(compgen -W '%s' -- \"$word\")) ;; *) %s ;; esac"):format(
       table.concat(own, " "), reply)
+  end
+  local of_files = file_options(command)
+  if of_files[1] then
+    reply = ('case "${COMP_WORDS[COMP_CWORD-1]}" in %s) _moonpark_any "$word" ;; *) %s ;; esac'):format(
+      table.concat(of_files, " | "), reply)
   end
   return ("      %s) %s; return ;;"):format(command.name, reply)
 end
@@ -128,7 +148,7 @@ local function zsh_own(command)
   local words = { "shift words; (( CURRENT-- )); _arguments" }
   for _, option in ipairs(command.options) do
     words[#words + 1] = ("'%s[%s]%s'"):format(option.names[1], zsh_quote(one_line(option.help)),
-      option.value and ":" .. zsh_quote(option.value) .. ":" or "")
+      option.value and ":" .. zsh_quote(option.value) .. ":" .. (option.value == "file" and "_files" or "") or "")
   end
   words[#words + 1] = "'*:folder:_files -/'"
   return table.concat(words, " ")
@@ -179,7 +199,8 @@ end
 local function fish_own(command, option)
   local line = ("complete -c moonpark -n '__fish_seen_subcommand_from %s' -l %s"):format(command.name,
     option.names[1]:sub(3))
-  return line .. (option.value and " -x" or "") .. " -d " .. fish_quote(option.help)
+  local kind = option.value == "file" and " -r -F" or option.value and " -x" or ""
+  return line .. kind .. " -d " .. fish_quote(option.help)
 end
 
 function M.fish()

@@ -55,6 +55,11 @@ files are never overwritten: if there is one, nothing is written at all.
     options = {
       { names = { "--address" }, value = "address",
         help = "host:port or unix:/path (default 127.0.0.1:8080);\nport 0 picks a free one" },
+      { names = { "--tls" },
+        help = "speaks HTTPS, with a certificate for this machine\nthat it makes itself unless --cert names one" },
+      { names = { "--cert" }, value = "file",
+        help = "the certificate, and those between it and the\nauthority, in PEM" },
+      { names = { "--key" }, value = "file", help = "its key in PEM, if it is not in the same file" },
       { names = { "--listing" }, help = "lists the files of folders without an index.html" },
       { names = { "--hidden" }, help = "also serves files whose names begin with '.'" },
       { names = { "--follow" }, help = "also follows symbolic links that lead out of the\nfolder" },
@@ -67,6 +72,10 @@ Answers GET and HEAD, with ranges and conditional requests. If FILE.br or
 FILE.gz exists next to FILE, clients that accept it get that one. 127.0.0.1 can
 be reached from this machine only; with --address :8080 every host that can
 reach this machine can read the folder.
+
+Browsers warn of a certificate that the command has made itself: compare its
+fingerprint with the one that is printed. Files that --cert and --key name are
+read again when they change.
 
 The first Ctrl-C (or SIGTERM) stops listening and gives running requests up to
 five seconds to finish; the second one exits at once.

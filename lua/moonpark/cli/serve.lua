@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- serve.lua - moonpark serve: the files of a folder over HTTP, until a signal ends it.
+-- serve.lua - moonpark serve: the files of a folder over HTTP, or HTTPS, until a signal ends it.
 
 local http_server = require "moonpark.http.server"
 local http_static = require "moonpark.http.static"
@@ -7,6 +7,7 @@ local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local report = require "moonpark.cli.report"
 local shutdown = require "moonpark.cli.shutdown"
+local tls = require "moonpark.tls"
 
 local M = {}
 
@@ -33,9 +34,55 @@ local function logged(handler)
 end
 
 -- Its URL.
-local function place(address)
-  return address:find "^unix:" and address or "http://" .. address .. "/"
+local function place(address, secure)
+  return address:find "^unix:" and address or (secure and "https://" or "http://") .. address .. "/"
 end
+
+---------------------------------------------------------------------------------------------------
+-- TLS
+
+local LOCAL = { "localhost", "127.0.0.1", "::1" }
+local everywhere = { [""] = true, ["0.0.0.0"] = true, ["::"] = true }
+
+-- Whom a certificate of its own is for: this machine, and the host in the address if it is a name of its own.
+local function hosts_of(address)
+  local hosts, host = { unpack(LOCAL) }, address:match "^%[(.*)%]:%d+$" or address:match "^([^:]*):%d+$" or ""
+  for _, name in ipairs(LOCAL) do
+    if host == name then return hosts end
+  end
+  if not everywhere[host] and not host:find "[^%w%.%-:_]" then hosts[#hosts + 1] = host end
+  return hosts
+end
+
+-- What --tls asks for: a context, and the fingerprint if the certificate is its own; nothing without --tls.
+local function secured(options)
+  if not options.tls then return nil end
+  local cert, key, fingerprint = options.cert, options.key, nil
+  if not cert then
+    local made, err = tls.self_signed(unpack(hosts_of(options.address or ADDRESS)))
+    if not made then return nil, nil, err end
+    cert, key, fingerprint = made.cert, made.key, made.fingerprint
+  end
+  local context, err = tls.server { cert = cert, key = key, alpn = { "http/1.1" } }
+  return context, fingerprint, err
+end
+
+-- What is wrong with the words about TLS; nil: nothing.
+local function misuse_of_tls(options)
+  for _, name in ipairs { "cert", "key" } do
+    if options[name] and not options.tls then return ("serve: --%s needs --tls"):format(name) end
+  end
+  if options.key and not options.cert then return "serve: --key needs --cert" end
+end
+
+-- Reads the certificate's files again when they change, for as long as its task is not cancelled.
+local function follow_files(context)
+  local _, err = context:watch()
+  if err ~= "canceled" then report.say("serve: a new certificate will not be seen: " .. err) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- serving
 
 -- The first signal drains, the second one does what it does to every program.
 local function drain_on_signal(server)
@@ -47,15 +94,22 @@ local function drain_on_signal(server)
   shutdown.leave(SIGNALED + numbers[name])
 end
 
+local function failed(text)
+  report.say("serve: " .. text)
+  return shutdown.leave(FAILED)
+end
+
 local function serve(handler, folder, options)
-  local server, err = http_server.new(handler, { address = options.address or ADDRESS })
-  if not server then
-    report.say(("serve: cannot listen on %s: %s"):format(options.address or ADDRESS, err))
-    return shutdown.leave(FAILED)
-  end
-  io.stdout:write(("serving %s at %s, Ctrl-C stops it\n"):format(folder, place(server:address())))
+  local context, fingerprint, wrong = secured(options)
+  if wrong then return failed(wrong) end
+  local server, err = http_server.new(handler, { address = options.address or ADDRESS, tls = context })
+  if not server then return failed(("cannot listen on %s: %s"):format(options.address or ADDRESS, err)) end
+  io.stdout:write(("serving %s at %s, Ctrl-C stops it\n"):format(folder, place(server:address(), context)))
+  if fingerprint then io.stdout:write(("self-signed certificate, SHA-256 fingerprint %s\n"):format(fingerprint)) end
   moonpark.go(drain_on_signal, server):name "signals"
+  local watch = options.cert and moonpark.go(follow_files, context)
   server:run()
+  if watch then watch:cancel() end
 end
 
 --- What serves that folder, as a program's only chunk.
@@ -70,6 +124,8 @@ function M.prepare(folder, options)
   end
   local fine, wrong = net.check_address(options.address or ADDRESS)
   if not fine then return nil, "serve: " .. wrong end
+  wrong = misuse_of_tls(options)
+  if wrong then return nil, wrong end
   local handler = http_static.new(folder, {
     listing = options.listing, hidden = options.hidden, follow_symlinks = options.follow,
     cache_control = seconds and ("public, max-age=%.0f"):format(seconds),
@@ -77,10 +133,7 @@ function M.prepare(folder, options)
   if not options.quiet then handler = logged(handler) end
   return function()
     local kind, err = moonpark.fs.stat(folder .. "/.")
-    if not kind then
-      report.say(("serve: %s: %s"):format(folder, err))
-      return shutdown.leave(FAILED)
-    end
+    if not kind then return failed(("%s: %s"):format(folder, err)) end
     return serve(handler, folder, options)
   end
 end

@@ -13,6 +13,7 @@ local contexts = require "moonpark.tls.context"
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local jws = require "moonpark.tls.jws"
+local self_signed = require "moonpark.tls.self_signed"
 
 local M = {}
 
@@ -262,15 +263,33 @@ end
 ---@return string|nil
 function Acme:last_error() return self.error end
 
---- A server's context with the certificate, and with each new one: waits for the first.
+-- Answers the authority's connections for a context, and asks the script's own function for all others.
+local function chooser(self, choose)
+  return function(name, protocol)
+    if protocol ~= "acme-tls/1" then return choose and choose(name, protocol) end
+    local shown = self:alpn_certificate(name)
+    if not shown then return nil end
+    return contexts.server { cert = shown.cert, key = shown.key, alpn = { protocol } }
+  end
+end
+
+-- By tls-alpn-01 the authority must be answered before there is a certificate: until then one of our own is served.
+local function first_certificate(self)
+  if self.options.challenge ~= "tls-alpn-01" then return self:wait() end
+  self:start()
+  return self:current() or self_signed(unpack(self.options.domains))
+end
+
+--- A server's context with the certificate, and with each new one. Waits for the first, except with tls-alpn-01.
 ---@param options? table tls.server's, without cert and key
 ---@return moonpark.tls_context|nil
 ---@return string? err
 function Acme:context(options)
-  local certificate, err = self:wait()
+  local certificate, err = first_certificate(self)
   if not certificate then return nil, err end
   local all = { cert = certificate.cert, key = certificate.key }
   for name, value in pairs(options or {}) do all[name] = all[name] or value end
+  if self.options.challenge == "tls-alpn-01" then all.choose = chooser(self, all.choose) end
   local context
   context, err = contexts.server(all)
   if not context then return nil, err end

@@ -211,7 +211,7 @@ end
 ---@param options {cert?: string, key?: string, certificates?: table[], alpn?: string[], min_version?: string,
 --- max_version?: string, ciphers?: string, ciphersuites?: string, client_certificates?: string, client_ca?: string,
 --- tickets?: boolean, ticket_keys?: string|string[], ocsp?: string,
---- choose?: fun(name: string): moonpark.tls_context|nil, string?}
+--- choose?: fun(name: string, protocol: "acme-tls/1"|nil): moonpark.tls_context|nil, string?}
 ---@return moonpark.tls_context|nil
 ---@return string? err one line, with the file's name
 function M.server(options)
@@ -248,8 +248,8 @@ end
 Context.watch = watch.watch
 
 -- In a task of its own: the function may wait. Whatever goes wrong, the connection is answered.
-local function answer(context, question, name)
-  local ok, chosen, err = pcall(context.options.choose, name)
+local function answer(context, question, name, protocol)
+  local ok, chosen, err = pcall(context.options.choose, name, protocol)
   if not ok then
     chosen, err = nil, chosen
   elseif chosen ~= nil and not M.is(chosen, "server") then
@@ -259,7 +259,9 @@ local function answer(context, question, name)
   context.core:answer(question, chosen and chosen.core)
 end
 
-core.on_tls_question(function(asker, question, name) task.go(answer, askers[asker], question, name) end)
+core.on_tls_question(function(asker, question, name, protocol)
+  task.go(answer, askers[asker], question, name, protocol)
+end)
 
 --- Is this a context of that role?
 ---@param value any
