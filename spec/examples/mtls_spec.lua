@@ -82,8 +82,8 @@ print(reused, subject)
 
   it("tells those that it refuses why", function()
     local server = start_real()
-    -- Python sends no request: a server that closes before it has read all would take the reason with it. That is why
-    -- a hard build, which reads a few bytes at a time, may have only a reset to offer.
+    -- Python sends no request: a server that closes before it has read all would take the reason with it. A hard build
+    -- reads and writes a few bytes at a time, and may end the connection before the reason is out.
     local function reason(...)
       local r = process.run({ "env", "-u", "LD_PRELOAD", "python3", "-", server.port, files.ca_crt, ... }, { stdin = [[
 import socket, ssl, sys
@@ -103,7 +103,7 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as pl
       return r.out:sub(1, -2)
     end
     local function told(text, answer)
-      if not (core.hard and answer == "reset") then assert.equal(text, answer) end
+      if not (core.hard and (answer == "reset" or answer == "read 0")) then assert.equal(text, answer) end
     end
     told("TLSV13_ALERT_CERTIFICATE_REQUIRED", reason())
     told("TLSV1_ALERT_UNKNOWN_CA", reason(files.unknown_client_crt, files.unknown_client_key))
