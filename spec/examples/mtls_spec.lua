@@ -2,6 +2,7 @@
 -- mtls_spec.lua - examples/mtls.lua as its users meet it; the clients are curl and Python's ssl.
 
 local cjson = require "cjson"
+local core = require "moonpark.core"
 local curl = require "support.curl"
 local example = require "support.example"
 local process = require "support.process"
@@ -66,18 +67,46 @@ print(reused, subject)
 
   it("lets in nobody without a certificate, or with one of another authority", function()
     local server = start_real()
-    local r = curl.https(server, "/", "--cacert", files.ca_crt, "--tls-max", "1.3")
+    local r = curl.https(server, "/", "--cacert", files.ca_crt)
     assert.is_true(r.status ~= 0)
-    assert.same({ "" }, { r.out })
-    assert.matches("alert certificate required", r.err)
+    assert.equal("", r.out)
     r = curl.https(server, "/", "--cacert", files.ca_crt, "--cert", files.unknown_client_crt, "--key",
       files.unknown_client_key)
     assert.is_true(r.status ~= 0)
-    assert.same({ "" }, { r.out })
-    assert.matches("alert unknown ca", r.err)
+    assert.equal("", r.out)
     -- It serves the others.
     r = curl.https(server, "/", "--cacert", files.ca_crt, "--cert", files.client_crt, "--key", files.client_key)
     assert.equal(0, r.status)
+    server:stop()
+  end)
+
+  it("tells those that it refuses why", function()
+    local server = start_real()
+    -- Python sends no request: a server that closes before it has read all would take the reason with it. A hard build
+    -- reads and writes a few bytes at a time, and may end the connection before the reason is out.
+    local function reason(...)
+      local r = process.run({ "env", "-u", "LD_PRELOAD", "python3", "-", server.port, files.ca_crt, ... }, { stdin = [[
+import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+if len(sys.argv) > 3:
+    context.load_cert_chain(sys.argv[3], sys.argv[4])
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as plain:
+    try:
+        with context.wrap_socket(plain, server_hostname="host.example") as conn:
+            print("read", len(conn.recv(1)))
+    except ssl.SSLError as err:
+        print(err.reason)
+    except ConnectionError:
+        print("reset")
+]] })
+      assert.same({ 0, "" }, { r.status, r.err })
+      return r.out:sub(1, -2)
+    end
+    local function told(text, answer)
+      if not (core.hard and (answer == "reset" or answer == "read 0")) then assert.equal(text, answer) end
+    end
+    told("TLSV13_ALERT_CERTIFICATE_REQUIRED", reason())
+    told("TLSV1_ALERT_UNKNOWN_CA", reason(files.unknown_client_crt, files.unknown_client_key))
     server:stop()
   end)
 
