@@ -122,5 +122,19 @@ for _, kind in ipairs(kinds) do
       reader:join()
       finish(ws, other)
     end)
+
+    it("a message in pieces, before one that was sent meanwhile", function()
+      local ws, other = socket()
+      local first = support.parked(ws.send_some, ws, ("a"):rep(1000), "text", false)
+      local second = support.parked(ws.send, ws, "whole")
+      local read = { wire.read_frame(other) }
+      assert.same({ TEXT, ("a"):rep(1000), false }, read)
+      assert.same({ true, true }, { first:join() })
+      local last = moonpark.go(ws.send_some, ws, "b", "text", true)
+      assert.same({ FIN, "b", false }, { wire.read_frame(other) })
+      assert.same({ true, true }, { last:join() })
+      assert.same({ true, nil, "device or resource busy", 16 }, { second:join() })
+      finish(ws, other)
+    end)
   end)
 end
