@@ -185,7 +185,7 @@ static bool is_idle(const struct ws_socket *w)
 static ssize_t write_now(struct ws_socket *w, struct ws_shared *s)
 {
     struct iovec iov = {.iov_base = s->bytes, .iov_len = s->length};
-    ssize_t n = w->c.stream.ops->write(&w->c.stream, &iov, 1);
+    ssize_t n = ws_socket_write(w, &iov, 1);
     if (s->packed && w->pack)
         w->pack->skewed = true;
     return n == -EAGAIN ? 0 : n;
@@ -193,7 +193,7 @@ static ssize_t write_now(struct ws_socket *w, struct ws_shared *s)
 
 static void end_slow(struct ws_socket *w)
 {
-    if (w->c.stream.taken == 0)
+    if (w->held == 0 || w->begun > 0)
         ws_queue_cut(&w->queue);
     (void)ws_socket_close(w, TOO_SLOW, "too slow", 8);
     w->lingers = true;
@@ -219,7 +219,7 @@ static int enqueue(struct member *m, struct ws_shared *s, size_t at)
     if (!ws_queue_is_empty(&w->queue) && w->queue.bytes + s->length > m->group->most && !outstays(m))
         return 0;
     if (ws_queue_add(&w->queue, s, at) < 0) {
-        if (at > 0)
+        if (at > 0 || (w->held > 0 && is_idle(w)))
             ws_socket_cut(w, -ENOMEM); /* m is gone */
         return -ENOMEM;
     }

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { TAIL = 4, PIECE = 4096, WINDOW = 32768, KEPT = 4096 };
+enum { TAIL = 4, PIECE = 4096, KEPT = 4096 };
 enum { BETWEEN_BLOCKS = 128 }; /* of z_stream.data_type */
 
 static const char tail[TAIL] = {0, 0, '\xff', '\xff'};
@@ -163,25 +163,6 @@ static int begin_in(struct ws_pack *p)
     return p->in ? 0 : -ENOMEM;
 }
 
-/* A block said that it is the last (7.2.3.5): what follows is another stream, which may refer to this one. */
-static int go_on(z_stream *z, char *window)
-{
-    uInt n = 0;
-    if (inflateGetDictionary(z, (Bytef *)window, &n) != Z_OK || inflateReset(z) != Z_OK)
-        return ERR_MALFORMED;
-    return inflateSetDictionary(z, (Bytef *)window, n) == Z_OK ? 0 : ERR_MALFORMED;
-}
-
-static int next_stream(z_stream *z)
-{
-    char *window = sys_alloc(WINDOW);
-    if (!window)
-        return -ENOMEM;
-    int r = go_on(z, window);
-    sys_free(window);
-    return r;
-}
-
 /* One call of inflate. Returns 0: go on; 1: all input was used; or why not. */
 static int inflate_some(struct ws_pack *p, uint64_t most)
 {
@@ -200,8 +181,8 @@ static int inflate_some(struct ws_pack *p, uint64_t most)
     buf_commit(&p->message, room - z->avail_out);
     if (buf_len(&p->message) > most)
         return ERR_TOO_LONG;
-    if (r == Z_STREAM_END)
-        return (r = next_stream(z)) < 0 ? r : z->avail_in == 0;
+    if (r == Z_STREAM_END) /* a block said that it is the last (7.2.3.5); what follows may refer to what came before */
+        r = inflateResetKeep(z);
     if (r == Z_MEM_ERROR)
         return -ENOMEM;
     if (r != Z_OK && r != Z_BUF_ERROR)

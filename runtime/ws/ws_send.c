@@ -14,6 +14,7 @@
 #include <string.h>
 
 enum { JOINED = 4096 }; /* bytes of a frame that are copied behind its head */
+enum { OPCODE = 0x0f };
 
 static const char *payload(const struct ws_socket *w, const struct ws_sending *s)
 {
@@ -70,6 +71,8 @@ static int begin(struct ws_socket *w, struct task *t)
     char head[WS_HEAD_MAX];
     if (w->ending || w->sent)
         return w->ending ? w->ending : ERR_CLOSED;
+    if (w->open_message != ((s->first & OPCODE) == WS_CONTINUATION))
+        return -EBUSY; /* while it waited for its turn, another task has begun a message, or ended this one */
     int r = ws_socket_pump(w);
     if (r < 0)
         return r;

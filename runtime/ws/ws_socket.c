@@ -55,12 +55,27 @@ static void tell_groups(struct ws_socket *w, bool over)
     }
 }
 
+ssize_t ws_socket_write(struct ws_socket *w, const struct iovec *iov, int count)
+{
+    struct stream *s = &w->c.stream;
+    s->taken = w->held;
+    ssize_t n = s->ops->write(s, iov, count);
+    w->held = s->taken;
+    s->taken = 0;
+    return n;
+}
+
 static ssize_t write_out(struct ws_socket *w)
 {
-    struct iovec iov = {.iov_base = (char *)buf_at(&w->out), .iov_len = buf_len(&w->out)};
-    ssize_t n = w->c.stream.ops->write(&w->c.stream, &iov, 1);
-    if (n > 0)
+    size_t length = w->begun ? w->begun : buf_len(&w->out);
+    struct iovec iov = {.iov_base = (char *)buf_at(&w->out), .iov_len = length};
+    ssize_t n = ws_socket_write(w, &iov, 1);
+    if (n > 0) {
         buf_consume(&w->out, (size_t)n);
+        length -= (size_t)n;
+    }
+    if (n > 0 || w->held > 0)
+        w->begun = length;
     return n;
 }
 
@@ -70,7 +85,7 @@ static ssize_t write_queue(struct ws_socket *w)
     struct iovec iov[AT_ONCE];
     bool packed = false;
     int count = ws_queue_gather(&w->queue, iov, AT_ONCE, &packed);
-    ssize_t n = w->c.stream.ops->write(&w->c.stream, iov, count);
+    ssize_t n = ws_socket_write(w, iov, count);
     if (packed && w->pack)
         w->pack->skewed = true;
     if (n > 0) {
@@ -83,9 +98,9 @@ static ssize_t write_queue(struct ws_socket *w)
 /* A frame that has left in part goes on; control frames go before messages; but a close frame after them. */
 static bool queue_is_next(const struct ws_socket *w)
 {
-    if (ws_queue_is_empty(&w->queue) || w->open_message)
+    if (w->begun > 0 || ws_queue_is_empty(&w->queue) || w->open_message)
         return false;
-    return w->queue.at > 0 || w->sent || buf_len(&w->out) == 0;
+    return w->queue.at > 0 || w->held > 0 || w->sent || buf_len(&w->out) == 0;
 }
 
 int ws_socket_pump(struct ws_socket *w)
@@ -102,6 +117,7 @@ int ws_socket_pump(struct ws_socket *w)
             return -EAGAIN;
         if (n < 0) {
             w->mute = (int)n;
+            w->begun = w->held = 0;
             buf_fini(&w->out);
             ws_queue_fini(&w->queue);
             tell_groups(w, false);
@@ -276,6 +292,8 @@ void ws_socket_check(const struct conn *c)
 {
     const struct ws_socket *w = container_of(c, struct ws_socket, c);
     buf_check(&w->out);
+    must(w->begun <= buf_len(&w->out) || c->closed);
+    must(w->held == 0 || ws_socket_has_more(w) || c->closed);
     must(w->done + w->gap <= buf_len(&c->in) || c->closed);
     must(w->done == 0 || !w->packed);
     must(w->gap == 0 || w->done > 0);

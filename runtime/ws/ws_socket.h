@@ -51,7 +51,9 @@ struct ws_socket {
     struct conn c;
     struct ws_limits limits;
     struct buf out;       /* whole control frames; the first may have left in part */
-    struct ws_queue queue;   /* whole messages of groups */
+    struct ws_queue queue; /* whole messages of groups */
+    size_t begun;         /* bytes of `out` that go before all else: their first has left, or is held; 0: none */
+    uint32_t held;        /* bytes of `out` or `queue` that the stream has taken, but not counted (stream.taken) */
     struct list memberships; /* ws_member.in_socket */
     struct timer timer;   /* of the next ping, or of the answer to one */
     struct ws_keys *keys; /* of a client, which masks; NULL: a server's end */
@@ -105,6 +107,10 @@ static inline bool ws_socket_has_more(const struct ws_socket *w)
 /* Sends that, as far as it can leave now. Returns 0: all; -EAGAIN: the rest waits, for the side that
  * stream.again says; -EBUSY: a data frame is under way; or why nothing can be sent. */
 int ws_socket_pump(struct ws_socket *w);
+
+/* Writes bytes that are no task's. What the stream takes of them without counting it is `held`: a send that waits for
+ * its turn, and is given up, must not count it as its own. Returns as the stream's write. */
+ssize_t ws_socket_write(struct ws_socket *w, const struct iovec *iov, int count);
 
 /* The reader's task looks at what is to leave, and at `ending`, again. */
 void ws_socket_nudge(struct ws_socket *w);

@@ -79,6 +79,7 @@ describe("res:websocket", function()
     end
     refused(405, { line = "POST / HTTP/1.1" }, "allow", "GET")
     refused(426, { Upgrade = "h2c" }, "upgrade", "websocket")
+    refused(426, { line = "GET / HTTP/1.0" }, "upgrade", "websocket")
     refused(426, { Upgrade = false }, "upgrade", "websocket")
     refused(400, { Connection = "keep-alive" })
     refused(426, { ["Sec-WebSocket-Version"] = "8" }, "sec-websocket-version", "13")
@@ -226,15 +227,21 @@ describe("res:websocket", function()
   end)
 
   it("raises for options that do not exist, at the handler's line", function()
-    local err
+    local options, err
     local server = server_of.start(function(_, res)
       local _
-      _, err = pcall(res.websocket, res, { max_mesage = 1 })
+      _, err = pcall(function() res:websocket(options) end)
       res:send ""
     end)
-    local _, conn = shake(server)
-    conn:close()
-    assert.matches("unknown option 'max_mesage'; did you mean 'max_message'%?", err)
+    local function raises(text, wrong)
+      options = wrong
+      local _, conn = shake(server)
+      conn:close()
+      assert.matches("websocket_spec.lua:%d+: .*" .. text, err)
+    end
+    raises("unknown option 'max_mesage'; did you mean 'max_message'%?", { max_mesage = 1 })
+    raises("'origins' must be a list of origins, a function, or \"%*\"", { origins = "https://a.example" })
+    raises("'origins' must be", { origins = { "https://a.example", 1 } })
   end)
 end)
 
@@ -432,6 +439,8 @@ describe("http.websocket", function()
     raises("unknown option 'subprotocol'; did you mean 'subprotocols'", "ws://x", { subprotocol = {} })
     raises("subprotocols%[2%] must be a name, and only once", "ws://x", { subprotocols = { "a", "a" } })
     raises("header 'sec%-websocket%-key' is set by", "ws://x", { headers = { ["sec-websocket-key"] = "x" } })
+    raises("invalid value of header 'Origin'", "ws://x", { origin = "http://a\r\nX: b" })
+    raises("header 'connection' is set by", "ws://x", { headers = { connection = "x" } })
     raises("compress: option 'level' must be a whole number from 1 to 9", "ws://x", { compress = { level = 10 } })
   end)
 end)
@@ -460,6 +469,7 @@ describe("compression is agreed on:", function()
     assert.equal(name .. "; server_no_context_takeover; server_max_window_bits=11; client_max_window_bits=9",
       answered(name .. "; client_max_window_bits",
         { takeover = false, window_bits = 11, peer_window_bits = 9 }))
+    assert.equal(name .. "; client_max_window_bits=8", answered(name .. "; client_max_window_bits=8", true))
     assert.equal(name, answered(name .. "; server_max_window_bits=8, " .. name, true))
     for _, wrong in ipairs { "; x", "=1", "; server_max_window_bits", "; server_max_window_bits=16",
       "; client_max_window_bits=07", "; server_no_context_takeover=yes",

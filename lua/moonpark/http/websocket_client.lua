@@ -9,6 +9,7 @@ local http_client = require "moonpark.http.client"
 local http_fields = require "moonpark.http.fields"
 local option = require "moonpark.options"
 local proxies = require "moonpark.http.proxies"
+local raise_outside = require "moonpark.outside"
 local url = require "moonpark.url"
 local websocket = require "moonpark.http.websocket"
 
@@ -203,7 +204,7 @@ function M.websocket(address, options)
   check_subprotocols(options.subprotocols or {})
   local target, wrong = address_of(address)
   if not target then error("http.websocket: " .. wrong, 2) end
-  local ws, err, errno = open(options, target, wanted)
+  local ws, err, errno = raise_outside(pcall(open, options, target, wanted))
   return ws, err, errno
 end
 

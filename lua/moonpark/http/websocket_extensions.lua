@@ -105,12 +105,13 @@ local function answer_to(p, wanted)
   agreed.in_fresh = wanted.in_fresh or p.client_no_context_takeover == true
   local client = p.client_max_window_bits
   if not client then agreed.in_bits = MOST_BITS -- it does not know that it could be asked for less
-  elseif client ~= true then agreed.in_bits = math.max(LEAST_BITS, math.min(wanted.in_bits, client)) end
+  elseif client ~= true then agreed.in_bits = math.min(wanted.in_bits, client) end
   local parts = { "permessage-deflate" }
   if agreed.out_fresh then parts[#parts + 1] = "server_no_context_takeover" end
   if agreed.in_fresh then parts[#parts + 1] = "client_no_context_takeover" end
   if agreed.out_bits < MOST_BITS then parts[#parts + 1] = "server_max_window_bits=" .. agreed.out_bits end
   if agreed.in_bits < MOST_BITS then parts[#parts + 1] = "client_max_window_bits=" .. agreed.in_bits end
+  agreed.in_bits = math.max(LEAST_BITS, agreed.in_bits) -- what fits into 8 is inflated with 9
   return agreed, table.concat(parts, "; ")
 end
 

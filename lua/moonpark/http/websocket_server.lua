@@ -12,7 +12,16 @@ local websocket = require "moonpark.http.websocket"
 
 local M = {}
 
-local known = { origins = "table|function|string", subprotocols = "table|function" }
+local function are_origins(value)
+  if type(value) ~= "table" then return value == "*" or type(value) == "function" end
+  for _, one in ipairs(value) do
+    if type(one) ~= "string" then return false end
+  end
+  return true
+end
+
+local known = { origins = { are_origins, 'must be a list of origins, a function, or "*"' },
+  subprotocols = "table|function" }
 for name, kind in pairs(websocket.known) do known[name] = kind end
 
 ---@class moonpark.websocket.server.options: moonpark.websocket.options
@@ -62,7 +71,7 @@ end
 -- nil; or the status of a refusal, why, and a field of it.
 local function flaw(req)
   if req.method ~= "GET" then return 405, "a WebSocket begins with GET", { "Allow", "GET" } end
-  if not http_fields.lists(req:header "upgrade", "websocket") then
+  if req.version == "1.0" or not http_fields.lists(req:header "upgrade", "websocket") then -- RFC 9110 7.8
     return 426, "this is a WebSocket", { "Upgrade", "websocket" }
   end
   if not http_fields.lists(req:header "connection", "upgrade") then return 400, "Connection: Upgrade is missing" end
