@@ -18,6 +18,7 @@ local make_cases = require "cases"
 local make_network_cases = require "network_cases"
 local make_http_cases = require "http_cases"
 local make_handler_cases = require "handler_cases"
+local make_https_cases = require "https_cases"
 local make_websocket_cases = require "websocket_cases"
 
 local ROUNDS, IMAGES = 7, "docs/images"
@@ -28,7 +29,8 @@ usage: luajit spec/bench/bench.lua [options], from the top of the tree
                     allocations, udp, relay, relay-blocks, dial, lookup, sendfile, http, http-pipelined,
                     http-json, http-post, http-file, http-proxy, http-idle, http-param,
                     http-param-pipelined, http-real, http-real-pipelined, http-form,
-                    http-middleware, http-connect, http-costs, websocket, websocket-large,
+                    http-middleware, http-connect, http-costs, https, https-handshake,
+                    https-resumed, https-file, https-idle, websocket, websocket-large,
                     websocket-all, websocket-memory
   --markdown FILE   write the tables to FILE as well, in Markdown
   --plot            draw each case as docs/images/bench-CASE.svg
@@ -99,7 +101,7 @@ end
 local function all_cases()
   local cases = {}
   for _, make in ipairs { make_cases, make_network_cases, make_http_cases, make_handler_cases,
-    make_websocket_cases } do
+    make_https_cases, make_websocket_cases } do
     for _, case in ipairs(make()) do table.insert(cases, case) end
   end
   return cases

@@ -2,7 +2,7 @@
 
 // The HTTP server in Go's net/http, with the routes of http_moonpark.lua.
 //
-// usage: http; prints "listening PORT" on stdout.
+// usage: http [CERT KEY]; prints "listening PORT" on stdout. With CERT and KEY it speaks TLS.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 )
 
@@ -91,5 +92,8 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println("listening", listener.Addr().(*net.TCPAddr).Port)
+	if len(os.Args) == 3 {
+		log.Fatal(http.ServeTLS(listener, mux, os.Args[1], os.Args[2]))
+	}
 	log.Fatal(http.Serve(listener, mux))
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The HTTP server in Bun.serve, with the routes of http_moonpark.lua.
 //
-// usage: bun http_bun.js; prints "listening PORT" on stdout.
+// usage: bun http_bun.js [CERT KEY]; prints "listening PORT" on stdout. With CERT and KEY it speaks TLS.
 
 const text = { headers: { 'Content-Type': 'text/plain; charset=utf-8' } }
 
@@ -15,7 +15,10 @@ function user (request) {
   })
 }
 
+const [cert, key] = process.argv.slice(2)
+
 const server = Bun.serve({
+  tls: cert && { cert: Bun.file(cert), key: Bun.file(key) },
   hostname: '127.0.0.1',
   port: 0,
   idleTimeout: 255,

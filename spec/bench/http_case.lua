@@ -13,11 +13,11 @@ local M = {}
 function M.measured(child, port, request, depth, stop)
   wrk.check(port, request)
   local script = wrk.script(request, depth)
-  wrk.run(port, script, request.closes)
+  wrk.run(port, script, request)
   return {
     slice = function()
       local before = child:cpu()
-      local requests, seconds = wrk.run(port, script, request.closes)
+      local requests, seconds = wrk.run(port, script, request)
       return { request = { cost = (child:cpu() - before) / requests * 1e6, rate = requests / seconds } }
     end,
     stop = stop,
@@ -33,8 +33,9 @@ function M.contender(name, needs, open)
 end
 
 local function one(it, request, depth)
+  local tls = (it.request or request).tls
   return M.contender(it.name, servers.needs[it.server], function()
-    local child, port = servers.starters[it.server]()
+    local child, port = (tls and servers.secure or servers.starters)[it.server]()
     return M.measured(child, port, it.request or request, depth, function() child:stop() end)
   end)
 end

@@ -30,7 +30,7 @@ http {
   client_body_temp_path %sbody;
   upstream files { server 127.0.0.1:%s; keepalive 64; keepalive_requests 1000000000; }
   server {
-    listen 127.0.0.1:%s backlog=4096;
+    %s
     default_type text/plain;
     location = /hello { content_by_lua_block { ngx.header.content_length = 13 ngx.print("Hello, World!") } }
     location ~ ^/hello/([^/]+)$ {
@@ -92,11 +92,40 @@ http {
 }
 ]]
 
+local PLAIN = "listen 127.0.0.1:%s backlog=4096;"
+
+-- One session ticket a handshake, as moonpark gives, where OpenSSL would give two.
+local SECURE = [[
+listen 127.0.0.1:%s ssl backlog=4096;
+    ssl_certificate %s;
+    ssl_certificate_key %s;
+    ssl_protocols TLSv1.3;
+    ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
+    ssl_conf_command NumTickets 1;]]
+
+local certificate
+
+-- ECDSA on P-256, made once: the file with the certificate, and the one with the key.
+local function certified()
+  if certificate then return certificate[1], certificate[2] end
+  local cert, key = folder() .. "tls.crt", folder() .. "tls.key"
+  local pipe = assert(io.popen(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
+    .. " -subj /CN=bench -addext subjectAltName=IP:127.0.0.1 -keyout '%s' -out '%s' 2>&1 && echo made")
+    :format(key, cert)))
+  local output = pipe:read("*a")
+  pipe:close()
+  if not output:find "made\n$" then error("openssl made no certificate; it wrote:\n" .. output, 0) end
+  certificate = { cert, key }
+  return cert, key
+end
+
 ---An nginx on a core, with the routes of the others. It relays /proxy/ to the port `upstream`.
+---@param secure? boolean it speaks TLS
 ---@return table process
-function M.nginx_at(name, core, port, upstream)
+function M.nginx_at(name, core, port, upstream, secure)
   local here, path = folder(), BUILD .. "nginx-" .. name .. ".conf"
-  start.write_file(path, NGINX:format(here .. name, here, upstream or "1", port, here))
+  local listen = secure and SECURE:format(port, certified()) or PLAIN:format(port)
+  start.write_file(path, NGINX:format(here .. name, here, upstream or "1", listen, here))
   local options = { quiet = true, argv = { "nginx", "-p", here, "-c", folder() .. "nginx-" .. name .. ".conf" } }
   options.name, options.core, options.log = "nginx " .. name, core, BUILD .. "nginx-" .. name .. ".log"
   local child = process.start(options)
@@ -104,10 +133,12 @@ function M.nginx_at(name, core, port, upstream)
   return child
 end
 
-local function start_nginx(upstream)
+local function start_nginx(upstream, secure)
   local port = tostring(process.free_port())
-  return M.nginx_at("server", system.server_core, port, upstream), port
+  return M.nginx_at("server", system.server_core, port, upstream, secure), port
 end
+
+local function start_secure_nginx() return start_nginx(nil, true) end
 
 local function announced(name, options)
   return function()
@@ -137,6 +168,19 @@ M.starters = {
   ["Go net/http"] = announced("Go", function() return { argv = { BUILD .. "http_go" }, env = start.GO } end),
   ["Node http"] = announced("Node", function() return { argv = { "node", start.HERE .. "http_node.js" } } end),
   ["lua-http"] = announced("lua-http", function() return start.luajit_script "http_lua_http.lua" end),
+}
+
+---Those that speak TLS 1.3, with one certificate. Go and Bun take no list of suites: they take the one that is offered.
+M.secure = {
+  moonpark = announced("moonpark TLS", function()
+    return start.luajit_script("http_moonpark.lua", folder(), "", certified())
+  end),
+  ["nginx with Lua"] = start_secure_nginx,
+  nginx = start_secure_nginx,
+  Bun = announced("Bun TLS", function() return { argv = { system.bun, start.HERE .. "http_bun.js", certified() } } end),
+  ["Go net/http"] = announced("Go TLS", function()
+    return { argv = { BUILD .. "http_go", certified() }, env = start.GO }
+  end),
 }
 
 ---What each of them needs, as `system` calls it.

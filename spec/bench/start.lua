@@ -22,8 +22,9 @@ function M.server(name, options)
 end
 
 ---What it is measured with or against, on the other core.
-function M.load(name, argv)
-  return process.start { name = "the load on " .. name, core = system.load_core, argv = argv,
+---@param env? string[] "NAME=value"
+function M.load(name, argv, env)
+  return process.start { name = "the load on " .. name, core = system.load_core, argv = argv, env = env,
     log = M.BUILD .. name:gsub("%W+", "-") .. "-load.log" }
 end
 

@@ -69,6 +69,7 @@ local function look_for_programs()
     haproxy = { "haproxy -v", "version ([%d.]+)" },
     nginx = { "nginx -v", "nginx/([%d.]+)" },
     node = { "node --version", "v([%d.]+)" },
+    openssl = { "openssl version", "OpenSSL ([%w.]+)" },
     wrk = { "wrk -v", "wrk ([%w.]+)" },
     ["redis-benchmark"] = { "redis-benchmark --version", "([%d.]+)" },
   }
@@ -120,11 +121,13 @@ end
 -- Building: a contender that cannot be built is missing, and says so.
 
 local programs = { "load_echo", "limit_echo", "load_udp", "limit_udp", "load_relay", "load_fetch", "sink",
-  "dns_server", "limit_http", "load_idle", "load_ws", "limit_broadcast" }
+  "dns_server", "limit_http", "load_idle", "load_ws", "limit_broadcast", "load_tls" }
+local libraries = { load_tls = " -lssl -lcrypto" }
 
 local function compile_c()
   for _, name in ipairs(programs) do
-    local ok, output = shell(("cc -std=gnu11 -O2 -o %s%s spec/bench/%s.c"):format(BUILD, name, name))
+    local ok, output = shell(("cc -std=gnu11 -O2 -o %s%s spec/bench/%s.c%s"):format(BUILD, name, name,
+      libraries[name] or ""))
     if not ok then error("cannot compile " .. name .. ".c:\n" .. output, 0) end
   end
 end

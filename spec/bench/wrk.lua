@@ -4,13 +4,23 @@
 -- A request is { method =, target =, fields = list of "Name: value", body = }, everything but `target` optional. "{n}"
 -- in it stands for a number of five digits, another one in each of 64 requests, so that no server sees one request
 -- only. `answer` is what it must be answered with: a text, a table that the JSON must hold, or nil for anything.
--- `closes`: the connection ends after it.
+-- `closes`: the connection ends after it. `tls`: it is sent over TLS 1.3, with TLS_AES_128_GCM_SHA256.
 
 local process = require "process"
 local start = require "start"
 
 local FIRST, LAST = 10000, 10063
 local CONNECTIONS, SECONDS = 64, 1
+local TLS = [[
+openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = offered
+[offered]
+MinProtocol = TLSv1.3
+Ciphersuites = TLS_AES_128_GCM_SHA256
+]]
 local LOAD = [[
 local batches, i = { %s }, 0
 request = function()
@@ -50,16 +60,25 @@ local function is_content(output, closes)
   return not connect or connect + write + timeout == 0 and (closes or read == "0")
 end
 
+-- wrk has no option for what it offers: OpenSSL's own file says it.
+local function environment(tls)
+  if not tls then return nil end
+  start.write_file(start.BUILD .. "wrk.cnf", TLS)
+  return { "OPENSSL_CONF=" .. start.BUILD .. "wrk.cnf" }
+end
+
 ---Lets wrk work for a second.
 ---@param script string
----@param closes? boolean the server closes each connection after one answer
+---@param request? table what of it counts here: closes, tls
 ---@return number requests
 ---@return number seconds
-function M.run(port, script, closes)
+function M.run(port, script, request)
   local file = start.BUILD .. "wrk.lua"
+  local closes, tls = request and request.closes, request and request.tls
   start.write_file(file, script)
-  local argv = { "wrk", "-t1", "-c" .. CONNECTIONS, "-d" .. SECONDS, "-s", file, "http://127.0.0.1:" .. port }
-  local load = start.load("http", argv)
+  local address = (tls and "https" or "http") .. "://127.0.0.1:" .. port
+  local argv = { "wrk", "-t1", "-c" .. CONNECTIONS, "-d" .. SECONDS, "-s", file, address }
+  local load = start.load("http", argv, environment(tls))
   local output = load:finish()
   load:stop()
   local requests, seconds = output:match("(%d+) requests in ([%d.]+)s")
@@ -97,11 +116,22 @@ local function is_right(head, body, answer)
   return ok and kind == "application/json" and same(value, answer) and #body == #cjson.encode(answer)
 end
 
+-- As process.exchange does it, over TLS.
+local function exchange_tls(port, bytes)
+  local file = start.BUILD .. "exchange"
+  start.write_file(file, bytes)
+  local pipe = assert(io.popen(("timeout 5 %sload_tls %s once <%s 2>&1"):format(start.BUILD, port, file)))
+  local answer = pipe:read("*a")
+  pipe:close()
+  return answer
+end
+
 ---Sends the first and the last of the requests. Raises if one is not answered with what it must be.
 function M.check(port, request)
   if not request.answer then return end
   for _, number in ipairs { FIRST, LAST } do
-    local answer = process.exchange(tonumber(port), bytes_of(request, number))
+    local exchange = request.tls and exchange_tls or process.exchange
+    local answer = exchange(tonumber(port), bytes_of(request, number))
     local head, body = answer:match("^(HTTP/1%.1 200 .-\r\n)\r\n(.*)$")
     if not head or not is_right(head, body, filled(request.answer, number)) then
       error("the wrong answer to " .. request.target .. ":\n" .. answer, 0)
