@@ -41,9 +41,9 @@ static int push_received(lua_State *L, struct task *t)
         lua_pushliteral(L, "text");
     else
         lua_pushliteral(L, "binary");
-    w->c.pinned = false;
     lua_pushboolean(L, ws_receive_is_last(w));
     ws_receive_handed(w);
+    ws_socket_unpin(w);
     return 3;
 }
 

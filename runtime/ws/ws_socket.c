@@ -231,12 +231,19 @@ static void end(struct ws_socket *w)
     w->pack = NULL;
 }
 
-/* By us, by a test's end, or for lack of memory. A push may be at work on the message: then fini does the rest. */
+/* By us, by a test's end, or for lack of memory. A push may be at work on the message: then its end does the rest. */
 static void on_closed(struct conn *c)
 {
     struct ws_socket *w = ws_socket_of(c);
     stop_timer(w);
     if (!c->pinned)
+        end(w);
+}
+
+void ws_socket_unpin(struct ws_socket *w)
+{
+    w->c.pinned = false;
+    if (w->c.closed)
         end(w);
 }
 

@@ -121,6 +121,9 @@ int ws_socket_control(struct ws_socket *w, enum ws_opcode opcode, const char *by
 /* The same for the close frame: no data frame follows. code 0: none is said. Harmless twice. */
 int ws_socket_close(struct ws_socket *w, unsigned code, const char *reason, size_t n);
 
+/* A push that read a message has ended: if the socket was closed meanwhile, the rest of that follows. */
+void ws_socket_unpin(struct ws_socket *w);
+
 /* Closes the connection, once `ending` and all else that is known of the end has been noted. */
 void ws_socket_shut(struct ws_socket *w);
 

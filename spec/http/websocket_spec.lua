@@ -169,6 +169,28 @@ describe("res:websocket", function()
     assert.matches("invalid value of header 'X-Name'", server:take_log(), 1, true)
   end)
 
+  it("opens no more than max_connections, with handlers of either kind", function()
+    local apart = false
+    local server = server_of.start(function(_, res)
+      if apart then return res:websocket({}, function(ws) ws:receive() end) end
+      local ws = res:websocket()
+      if ws then ws:receive() end
+    end, { max_connections = 2 })
+    local first, one = shake(server)
+    apart = true
+    local second, two = shake(server)
+    local third, three = shake(server)
+    assert.same({ 101, 101, 503 }, { first.status, second.status, third.status })
+    two:close()
+    local fourth, four
+    repeat -- the server hears of it in its own time
+      if four then four:close() end
+      fourth, four = shake(server)
+    until fourth.status ~= 503
+    assert.equal(101, fourth.status)
+    for _, conn in ipairs { one, three, four } do conn:close() end
+  end)
+
   it("closes with 1000 when the handler returns, and with 1011 when it fails", function()
     local server = server_of.start(function(req, res)
       local ws = res:websocket()

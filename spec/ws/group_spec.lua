@@ -85,6 +85,29 @@ describe("a group", function()
     assert.is_true(three:send "x")
   end)
 
+  it("has no member that a finalizer has closed while a message was handed out", function()
+    local group = http.group()
+    for _, settings in ipairs { false, agreed } do
+      local ws, other = socket(true, settings or nil)
+      group:add(ws)
+      other:write(wire.frame(FIN + BINARY, ("x"):rep(50000), "abcd"))
+      support.settle()
+      collectgarbage()
+      collectgarbage "stop"
+      getmetatable(newproxy(true)).__gc = function() ws:abort() end
+      local core_receive, inner = ws[1].receive, ws[1]
+      collectgarbage("setpause", 0)
+      collectgarbage("setstepmul", 1000000)
+      collectgarbage "restart" -- the next piece of memory is the message's string
+      local message = core_receive(inner)
+      collectgarbage("setpause", 200)
+      collectgarbage("setstepmul", 200)
+      assert.equal(50000, #message)
+      assert.equal(1006, (ws:status()))
+      assert.equal(0, group:count())
+    end
+  end)
+
   it("may go before its members", function()
     local ws = socket()
     do

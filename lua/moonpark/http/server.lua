@@ -352,7 +352,8 @@ end
 ---@field listener? moonpark.listener instead of an address; it belongs to the server from then on
 ---@field max_head? integer bytes of a request's head; 16384; more: 431, or 414
 ---@field max_body? integer bytes of a body; 67108864; more: 413
----@field max_connections? integer at once; 20000; then the longest idle one is closed, or accepting pauses
+---@field max_connections? integer at once; 20000; then the longest idle one is closed, or accepting pauses; as many
+--- WebSockets are open beside them, and a further one is refused
 ---@field max_requests? integer on one connection; 0: any number
 ---@field idle_timeout? number seconds that a connection may wait for its next request; 60
 ---@field head_timeout? number seconds from the first byte of a head to its last; 10; then 408
@@ -425,7 +426,8 @@ function M.new(handler, options)
   if not server then return nil, err, errno end
   local log = failures.log_to(options.on_error)
   return setmetatable({ core = server, handler = handler, listening = address, log = log, ended = core.event(),
-    tls = context, upgraded = upgraded.new(log), workers = setmetatable({}, { __mode = "k" }) }, Server)
+    tls = context, upgraded = upgraded.new(log, limits.connections),
+    workers = setmetatable({}, { __mode = "k" }) }, Server)
 end
 
 return M

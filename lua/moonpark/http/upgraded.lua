@@ -16,11 +16,15 @@ local M = {}
 local NORMAL, GOING_AWAY, FAILED = 1000, 1001, 1011
 
 --- A server's sockets: none yet.
----@return moonpark.http.upgraded
 ---@param log fun(text: string)
-function M.new(log)
-  return setmetatable({ sockets = {}, count = 0, draining = false, gone = core.event(), log = log }, Upgraded)
+---@param most integer at once
+---@return moonpark.http.upgraded
+function M.new(log, most)
+  return setmetatable({ sockets = {}, count = 0, most = most, draining = false, gone = core.event(), log = log },
+    Upgraded)
 end
+
+function Upgraded:is_full() return self.count >= self.most end
 
 --- The worker with that exchange is the server's.
 function Upgraded:employs(x) of_exchange[x] = self end

@@ -173,6 +173,7 @@ function M.websocket(self, options, handler)
   local status, why, fields = flaw(req)
   if status then return refuse(self, status, why, fields) end
   if not is_welcome(req, options.origins) then return refuse(self, 403, "origin is not allowed") end
+  if upgraded.of(self.x):is_full() then return refuse(self, 503, "too many WebSockets") end
   local ws, err, errno = raise_outside(pcall(upgrade, self, options, compress, handler))
   return ws, err, errno
 end
