@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <limits.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -24,6 +26,8 @@ static const char ciphers[] =
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
     "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305";
 static const char groups[] = "X25519:P-256:P-384";
+
+enum { SESSIONS = 32 };
 
 struct tls_name {
     struct tls_name *next;
@@ -42,6 +46,7 @@ struct tls_setup {
     size_t alpn_n;
     unsigned char *ocsp; /* in DER; or NULL */
     size_t ocsp_n;
+    unsigned char sessions[SESSIONS]; /* resumed by whom: see add_sessions */
 };
 
 /* ---- what OpenSSL asks ---- */
@@ -205,7 +210,7 @@ static bool fill_in(struct tls_setup *setup)
     SSL_CTX_set_timeout(ctx, TLS_TICKET_LIFE);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) && SSL_CTX_set_cipher_list(ctx, ciphers) &&
            SSL_CTX_set1_groups_list(ctx, groups) &&
-           SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"moonpark", 8);
+           SSL_CTX_set_session_id_context(ctx, setup->sessions, SESSIONS);
 }
 
 struct tls_setup *tls_setup_new(bool accepts)
@@ -323,6 +328,17 @@ int tls_setup_certificate(struct tls_setup *setup, const char *chain, size_t n, 
     return r;
 }
 
+/* A session that is resumed is not verified again. So those of servers with the same ticket keys that verify clients in
+ * other ways, or by other authorities, are told apart: the hash of the authorities, and the way in the last byte. */
+static int add_sessions(struct tls_setup *setup, const char *pem, size_t n)
+{
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    if (!HMAC(EVP_sha256(), setup->sessions, SESSIONS - 1, (const unsigned char *)pem, n, hash, NULL))
+        return -ENOMEM;
+    memcpy(setup->sessions, hash, SESSIONS - 1);
+    return SSL_CTX_set_session_id_context(setup->ctx, setup->sessions, SESSIONS) ? 0 : -ENOMEM;
+}
+
 static int add_authorities(SSL_CTX *ctx, BIO *text, bool accepts)
 {
     int count = 0;
@@ -342,6 +358,8 @@ int tls_setup_trust(struct tls_setup *setup, const char *pem, size_t n)
 {
     BIO *text = reader(pem, n);
     int r = text ? add_authorities(setup->ctx, text, setup->accepts) : -ENOMEM;
+    if (r == 0)
+        r = add_sessions(setup, pem, n);
     BIO_free(text);
     ERR_clear_error();
     return r;
@@ -428,6 +446,8 @@ void tls_setup_verify(struct tls_setup *setup, enum tls_verify verify)
 {
     static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
     setup->verify = verify;
+    setup->sessions[SESSIONS - 1] = (unsigned char)verify;
+    must(SSL_CTX_set_session_id_context(setup->ctx, setup->sessions, SESSIONS));
     SSL_CTX_set_verify(setup->ctx, modes[verify], verify == TLS_VERIFY_NONE ? NULL : on_verify);
 }
 

@@ -68,6 +68,23 @@ for _, version in ipairs { "1.2", "1.3" } do
       assert.is_false(resumes(server, one))
     end)
 
+    it("is not for a server that verifies clients in another way", function()
+      local key, one = ("k"):rep(80), client()
+      local with = { ticket_keys = key, client_certificates = "require", client_ca = files.ca_crt }
+      assert.is_false(resumes(certificates.server { ticket_keys = key }, one))
+      local a, b = net.pipe()
+      certificates.over(a, b, certificates.server(with), one)
+      local _, theirs = certificates.shake(a, b)
+      assert.same({ nil, "handshake failure: no client certificate" }, theirs)
+      a:close()
+      b:close()
+      local known = certificates.client { max_version = version, cert = files.client_crt, key = files.client_key }
+      assert.is_false(resumes(certificates.server(with), known))
+      assert.is_true(resumes(certificates.server(with), known))
+      with.client_ca = certificates.pem "ca_crt" .. certificates.pem "stranger_crt"
+      assert.is_false(resumes(certificates.server(with), known))
+    end)
+
     it("does not outlive a reload of a server that verifies clients", function()
       local server = certificates.server { client_certificates = "require", client_ca = files.ca_crt }
       local one = certificates.client { max_version = version, cert = files.client_crt, key = files.client_key }
