@@ -101,11 +101,21 @@ static int fail_with(struct tls *t, struct stream *s)
     return code;
 }
 
+/* Before an OpenSSL function that may read. */
+static void begin(struct tls *t)
+{
+    t->bio.budget = TLS_BIO_BUDGET;
+    t->bio.paused = false;
+    ERR_clear_error();
+}
+
 /* Why an OpenSSL function returned r <= 0. 0: the end. */
 static int result(struct tls *t, struct stream *s, int r)
 {
     switch (SSL_get_error(t->ssl, r)) {
     case SSL_ERROR_WANT_READ:
+        if (t->bio.paused)
+            stream_stir(&t->over, POLLER_READ | POLLER_WRITE);
         return again(s, t->bio.again);
     case SSL_ERROR_WANT_CLIENT_HELLO_CB:
     case SSL_ERROR_WANT_X509_LOOKUP:
@@ -177,7 +187,7 @@ static int shake(struct stream *s)
     int r = t->started ? 0 : start(t);
     if (r < 0)
         return fail(t, r);
-    ERR_clear_error();
+    begin(t);
     r = SSL_do_handshake(t->ssl);
     if (r == 1)
         shaken(t);
@@ -216,7 +226,7 @@ static ssize_t tls_read(struct stream *s, void *bytes, size_t n)
     int r = shake(s);
     if (r < 0 || t->ended)
         return r;
-    ERR_clear_error();
+    begin(t);
     r = SSL_read(t->ssl, bytes, (int)base_min(n, INT_MAX));
     if (r > 0) {
         t->has_read = true;
@@ -293,7 +303,7 @@ static ssize_t make_records(struct tls *t, struct stream *s, struct rest *rest)
     if (rest->count > 0)
         give_ticket(t);
     for (size_t n; made < BATCH && (n = next_record(rest, &bytes, joined)) > 0; made += (ssize_t)n) {
-        ERR_clear_error();
+        begin(t);
         int r = SSL_write(t->ssl, bytes, (int)n);
         if (r <= 0) {
             r = result(t, s, r);
@@ -339,7 +349,7 @@ static int peek(struct stream *s)
     int r = shake(s);
     if (r < 0 || t->ended)
         return r;
-    ERR_clear_error();
+    begin(t);
     r = SSL_peek(t->ssl, &byte, 1);
     return r > 0 ? 1 : nothing(t, s, result(t, s, r));
 }

@@ -6,7 +6,10 @@
 #include <openssl/bio.h>
 #include <string.h>
 
-enum { DRAIN = 65536 };
+enum {
+    DRAIN = 65536,
+    FULL = 1 << 18, /* bytes in `out`: more than a handshake or a batch of records has */
+};
 
 static void note_first(struct tls_bio *b, const char *bytes, size_t n)
 {
@@ -15,12 +18,33 @@ static void note_first(struct tls_bio *b, const char *bytes, size_t n)
     b->first_n += (uint8_t)n;
 }
 
+/* A peer may ask for answers (KeyUpdate) without end: it gets no more of them than it reads, and OpenSSL, which goes on
+ * until it has a byte for us, pauses. */
+static bool may_read(struct tls_bio *b)
+{
+    if (buf_len(&b->out) > FULL) {
+        int r = tls_bio_flush(b);
+        b->again = b->below->again;
+        if (r == -EAGAIN)
+            return false;
+        buf_fini(&b->out); /* broken: nobody gets them */
+    }
+    b->again = POLL_R;
+    b->paused = b->budget <= 0;
+    return !b->paused;
+}
+
 static int bio_read(BIO *bio, char *to, int n)
 {
     struct tls_bio *b = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
+    if (!may_read(b)) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
     ssize_t got = b->below->ops->read(b->below, to, (size_t)n);
     if (got > 0) {
+        b->budget -= (int)got;
         if (b->first_n < TLS_BIO_FIRST)
             note_first(b, to, (size_t)got);
         return (int)got;

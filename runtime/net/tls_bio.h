@@ -11,7 +11,10 @@
 
 struct bio_st;
 
-enum { TLS_BIO_FIRST = 8 };
+enum {
+    TLS_BIO_FIRST = 8,
+    TLS_BIO_BUDGET = 1 << 16, /* of a step: more than a record */
+};
 
 struct tls_bio {
     struct stream *below;
@@ -19,6 +22,8 @@ struct tls_bio {
     char first[TLS_BIO_FIRST]; /* bytes that came */
     uint8_t first_n;
     uint8_t again; /* the last read found nothing: which side it waits for */
+    int budget;    /* how many bytes may still be read in this step */
+    bool paused;   /* the last read found that it was spent */
     bool cut;      /* the stream below has ended */
     int failure;   /* of a read below, or -ENOMEM: why OpenSSL failed */
     int broken;    /* of a write below; it stays */
