@@ -571,6 +571,20 @@ uint64_t tls_context_question(struct tls_context *context, const char **name, bo
     return 0;
 }
 
+/* It gets the other's certificate, and goes on to verify clients as it began: that would be the other's from here on.
+ * false: no memory. */
+static bool take_certificate(struct tls_peer *p, const struct tls_setup *from)
+{
+    SSL_CTX *ctx = p->setup->ctx;
+    STACK_OF(X509_NAME) *names = SSL_dup_CA_list(SSL_CTX_get_client_CA_list(ctx));
+    bool done = SSL_set_SSL_CTX(p->ssl, from->ctx) &&
+                SSL_set1_verify_cert_store(p->ssl, SSL_CTX_get_cert_store(ctx)) &&
+                SSL_set_session_id_context(p->ssl, p->setup->sessions, SESSIONS);
+    if (names)
+        SSL_set_client_CA_list(p->ssl, names);
+    return done;
+}
+
 void tls_context_answer(struct tls_context *context, uint64_t question, struct tls_setup *setup)
 {
     for (struct list *l = context->asking.next; l != &context->asking; l = l->next) {
@@ -578,7 +592,7 @@ void tls_context_answer(struct tls_context *context, uint64_t question, struct t
         if (p->question != question)
             continue;
         list_del(&p->asking);
-        if (setup && SSL_set_SSL_CTX(p->ssl, setup->ctx))
+        if (setup && take_certificate(p, setup))
             p->answer = tls_setup_ref(setup);
         p->answered(p);
         return;

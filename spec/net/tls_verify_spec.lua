@@ -163,6 +163,21 @@ describe("a server", function()
     is_for("far.example", "b.wild.example") -- an exact name before a wildcard
   end)
 
+  it("verifies clients as it was told to, whatever context the function returns", function()
+    local mine = certificates.client { cert = files.client_crt, key = files.client_key }
+    local stranger = certificates.client { cert = files.unknown_client_crt, key = files.unknown_client_key }
+    for _, options in ipairs { {}, { client_certificates = "request", client_ca = files.stranger_crt } } do
+      local other = server_of("other", options)
+      local server = server_of("host", { client_certificates = "require", client_ca = files.ca_crt,
+        choose = function() return other end })
+      assert.same({ { true }, { true } }, { meet(server, mine, "other.example") })
+      local _, theirs = meet(server, stranger, "other.example")
+      assert.is_nil(theirs[1])
+      _, theirs = meet(server, nil, "other.example")
+      assert.is_nil(theirs[1])
+    end
+  end)
+
   it("asks a function for names that no certificate is for; it may wait, and fail", function()
     local other, asked = server_of "other", {}
     local server = server_of("host", { certificates = { { cert = files.wild_crt, key = files.wild_key } },
