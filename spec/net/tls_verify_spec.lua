@@ -326,7 +326,10 @@ describe("a context", function()
     put "host"
     local server = assert(tls.server { cert = crt, key = key })
     local reloads = moonpark.chan(10)
+    put "wild" -- before anybody watches
     local watcher = support.parked(server.watch, server, function(ok, err) reloads:send { ok = ok, err = err } end)
+    assert.same({ ok = true }, (reloads:recv(5)))
+    assert.same({ nil, "certificate is for *.wild.example, not host.example" }, (meet(server)))
     put "other"
     assert.same({ ok = true }, (reloads:recv(5)))
     assert.same({ nil, "certificate is for other.example, not host.example" }, (meet(server)))

@@ -16,6 +16,7 @@ local M = {}
 ---@class moonpark.tls_context
 ---@field core any the core's context
 ---@field options table
+---@field seen string what its files held when they were last read
 local Context = {}
 Context.__index = Context
 
@@ -179,12 +180,13 @@ end
 local askers = {}
 
 local function new(build, options)
+  local seen = watch.contents(options) -- first: what changes meanwhile is read again
   local setup, keys = build(options)
   if not setup then return nil, keys end
   local context, why = core.tls_context(setup)
   if not context then return nil, why end
   context:ticket_keys(keys)
-  local made = setmetatable({ core = context, options = options, build = build }, Context)
+  local made = setmetatable({ core = context, options = options, build = build, seen = seen }, Context)
   if options.choose then
     askers[#askers + 1] = made
     context:ask(#askers)
@@ -238,6 +240,7 @@ end
 ---@return true|nil
 ---@return string? err
 function Context:reload()
+  self.seen = watch.contents(self.options)
   local setup, keys = self.build(self.options)
   if not setup then return nil, keys end
   self.core:use(setup)

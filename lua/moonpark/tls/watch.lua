@@ -39,8 +39,11 @@ local function folders_of(paths)
   return folders
 end
 
--- What the files hold, as one string: folders see other changes too.
-local function contents(paths)
+--- What the files of a context's options hold, as one string: folders see other changes too.
+---@param options table
+---@return string
+function M.contents(options)
+  local paths = paths_of(options, {})
   local parts = {}
   for i, path in ipairs(paths) do
     local text, message = pem.file(path)
@@ -74,10 +77,11 @@ end
 ---@return string err "canceled", or why the files cannot be watched
 ---@return integer? errno
 function M:watch(report)
-  local paths = paths_of(self.options, {})
-  local watchers, err, errno = open_watchers(folders_of(paths))
+  local watchers, err, errno = open_watchers(folders_of(paths_of(self.options, {})))
   if not watchers then return nil, err, errno end
-  local last = contents(paths)
+  local function look() -- what its setup was built from is in `seen`
+    if M.contents(self.options) ~= self.seen then (report or log)(self:reload()) end
+  end
   local function follow(watcher, scope)
     while true do
       local event, why = watcher:next()
@@ -86,14 +90,11 @@ function M:watch(report)
         err = why
         return scope:cancel()
       end
-      local now = contents(paths)
-      if now ~= last then
-        last = now;
-        (report or log)(self:reload())
-      end
+      look()
     end
   end
   local ok, raised = pcall(task.scope, function(scope)
+    look() -- a file may have changed before its folder was watched
     for _, watcher in ipairs(watchers) do scope:go(follow, watcher, scope) end
   end)
   for _, watcher in ipairs(watchers) do watcher:close() end
