@@ -435,6 +435,8 @@ static void tls_close(struct stream *s)
         (void)flush(t, s);
     if (t->shaken && !t->accepts && !t->has_read && !t->silent)
         tls_bio_drain(&t->bio); /* a server's session tickets */
+    if (t->failure && !t->shaken && t->accepts && !t->silent)
+        tls_bio_drain(&t->bio); /* what a refused client has sent behind: its close would take our alert with it */
     timers_del(&t->over.loop->timers, &t->deadline);
     list_del(&t->over.late.link);
     list_del(&t->ration.link);
