@@ -255,7 +255,7 @@ $(CORE_SPECS:%=asan/%): asan/%:
 	$(call run_specs,asan,build/asan,$(SANITIZER_ENV),$(LUAJIT),$*)
 
 $(HARD_SPECS:%=hard/%): hard/%:
-	$(call run_specs,hard,build/hard,$(SANITIZER_ENV),$(LUAJIT),$*,900)
+	$(call run_specs,hard,build/hard,$(SANITIZER_ENV),$(LUAJIT),$*,2400)
 
 # ---- the LuaJIT package that is not installed, unpacked beside the build ----
 
