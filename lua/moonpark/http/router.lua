@@ -115,7 +115,7 @@ end
 local function constructor(names)
   local source = #names == 1 and "return function(a) return { [%q] = a } end"
     or "return function(a, b) return { [%q] = a, [%q] = b } end"
-  return loadstring(source:format(names[1], names[2]))()
+  return assert(loadstring(source:format(names[1], names[2])))()
 end
 
 local function add_params(route)
