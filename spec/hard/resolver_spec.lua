@@ -42,7 +42,7 @@ end
 
 -- A fresh channel, and a lookup with the n-th call failing -> addresses or nil, the error, were there n calls.
 local function attempt(address, name, kind, n)
-  assert(net.set_resolver { servers = { address }, search = {}, lookups = "fb", timeout = 0.05 })
+  assert(net.set_resolver { servers = { address }, search = {}, lookups = "fb", timeout = 0.3 })
   local fail, options = hard["fail_" .. kind], { timeout = 10 }
   fail(n)
   local ok, addresses, err = pcall(net.resolve, name, options)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- ws_group, ws_queue, http.group: one message for many sockets, and what becomes of those that do not read.
 
+local collect = require "support.collect"
 local core = require "moonpark.core"
 local http = require "moonpark.http"
 local support = require "support.net"
@@ -92,16 +93,7 @@ describe("a group", function()
       group:add(ws)
       other:write(wire.frame(FIN + BINARY, ("x"):rep(50000), "abcd"))
       support.settle()
-      collectgarbage()
-      collectgarbage "stop"
-      getmetatable(newproxy(true)).__gc = function() ws:abort() end
-      local core_receive, inner = ws[1].receive, ws[1]
-      collectgarbage("setpause", 0)
-      collectgarbage("setstepmul", 1000000)
-      collectgarbage "restart" -- the next piece of memory is the message's string
-      local message = core_receive(inner)
-      collectgarbage("setpause", 200)
-      collectgarbage("setstepmul", 200)
+      local message = collect.within(function() ws:abort() end, function() return ws[1]:receive() end)
       assert.equal(50000, #message)
       assert.equal(1006, (ws:status()))
       assert.equal(0, group:count())

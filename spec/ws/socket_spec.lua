@@ -128,8 +128,9 @@ for _, transport in ipairs(support.transports) do
         refused(function(say) return say(BINARY, ("x"):rep(600)) .. say(0, ("x"):rep(401)):sub(1, 10) end)
         refuses(1009, "too long", { max_frame = 10 })(function(say) return say(TEXT, ("x"):rep(11)) end)
         on({ max_message = 1000, max_frame = 600 }, function(ws, other, say)
-          other:write(say(BINARY, ("x"):rep(600)), say(FIN, ("x"):rep(400)))
+          local writer = moonpark.go(other.write, other, say(BINARY, ("x"):rep(600)), say(FIN, ("x"):rep(400)))
           assert.equal(1000, #ws:receive())
+          assert.is_true(writer:join())
         end)()
       end)
 
