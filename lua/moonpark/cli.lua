@@ -16,6 +16,7 @@
 
 local check = require "moonpark.check"
 local completion = require "moonpark.cli.completion"
+local control = require "moonpark.cli.control"
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local ffi = require "ffi"
@@ -25,6 +26,8 @@ local report = require "moonpark.cli.report"
 local run = require "moonpark.cli.run"
 local serve = require "moonpark.cli.serve"
 local words_of = require "moonpark.cli.words"
+local worker = require "moonpark.worker"
+local workers = require "moonpark.workers"
 require "moonpark" -- for what it does to coroutines and to the JIT's limits
 
 local M = {}
@@ -52,6 +55,15 @@ local actions = {
   version = function() return ("moonpark %s, %s, %s\n"):format(core.version, jit.version, core.netpoll_name()) end,
 }
 
+-- This process runs nothing of the script.
+local function supervise(program)
+  local status, err = workers.supervise { count = program.workers, grace = program.grace_given,
+    control = program.control }
+  if status then return status end
+  report.say(err)
+  return FAILED
+end
+
 local function run_program(words)
   local program, wrong, hint = words_of.program(words)
   if not program then return wrong_usage(wrong, hint) end
@@ -63,9 +75,11 @@ local function run_program(words)
     return USAGE
   end
   arg = words_of.shifted(words, program.script or #words + 1) -- luacheck: ignore 121
+  if program.workers and not worker.is_worker() then return supervise(program) end
   local chunks, err = run.load(program, program.script and words[program.script])
   if not chunks then
     report.say(err)
+    worker.last_words(err)
     return FAILED
   end
   io.stdout:setvbuf "line" -- a server's log is read while it runs
@@ -105,6 +119,22 @@ function performers.serve(arguments)
   io.stdout:setvbuf "line"
   arg = { [0] = "serve" } -- luacheck: ignore 121
   return run.run({ serving }, { steps = {}, grace = serve.GRACE })
+end
+
+for _, name in ipairs { "status", "reload", "stop", "dump", "eval" } do
+  performers[name] = function(arguments)
+    local wanted = name == "eval" and 1 or 0
+    if #arguments ~= wanted then
+      return nil, ("%s: %s expected"):format(name, wanted == 1 and "one line of code" or "no argument")
+    end
+    local text, err = control.perform(name, arguments.options, arguments[1])
+    if not text then
+      report.say(err)
+      return FAILED
+    end
+    io.stdout:write(text)
+    return OK
+  end
 end
 
 function performers.completion(shells)

@@ -7,6 +7,7 @@
 --   assert(http.serve(app, { address = "127.0.0.1:8080" }))
 
 local task = require "moonpark.task"
+local worker = require "moonpark.worker"
 local function_of = require("moonpark.http.handler").function_of
 local http_client = require "moonpark.http.client"
 local http_proxy = require "moonpark.http.proxy"
@@ -66,6 +67,19 @@ function M.server(handler, options)
   return http_server.new(http_proxy.alone(handler) or function_of(handler), options)
 end
 
+local function workers_of(count)
+  local _, wrong = require("moonpark.workers").count(count)
+  return wrong
+end
+
+-- This process becomes the supervisor of those that serve, and ends when they have.
+local function supervise(count)
+  local workers = require "moonpark.workers"
+  local status, err = workers.supervise { count = workers.count(count) }
+  if not status then return nil, err end
+  os.exit(status, true)
+end
+
 --- Serves until the server is shut down. Starts the loop where it does not run yet.
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)|moonpark.http.router
 ---@param options moonpark.http.server.options
@@ -74,6 +88,11 @@ end
 ---@return integer? errno
 function M.serve(handler, options)
   http_server.check("http.serve", handler, options, 2)
+  if options.workers then
+    local wrong = workers_of(options.workers)
+    if wrong then error("http.serve: option 'workers': " .. wrong, 2) end
+    if not worker.is_worker() then return supervise(options.workers) end
+  end
   return task.run(function()
     local server, err, errno = M.server(handler, options)
     if not server then return nil, err, errno end

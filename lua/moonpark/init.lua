@@ -25,6 +25,7 @@ local dump = require "moonpark.dump"
 ---@field netpoll moonpark.netpoll
 ---@field process moonpark.process
 ---@field testing table
+---@field worker moonpark.worker
 ---@field _VERSION string
 local M = {
   _VERSION = core.version,
@@ -120,7 +121,15 @@ M.signals = core.signals
 
 -- In quotes: spec/tree/layers_spec.lua looks for what may be loaded here.
 local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["testing"] = true,
-  ["tls"] = true }
+  ["tls"] = true, ["worker"] = true }
+
+--- Runs main in several processes; see workers.lua.
+---@param options integer|"auto"|table
+---@param main fun(...: any): any
+---@return any ...
+function M.workers(options, main) return require("moonpark.workers").workers(options, main) end
+
+if os.getenv "MOONPARK_WORKER" then require("moonpark.worker").join() end
 
 return setmetatable(M, {
   __index = function(self, name)

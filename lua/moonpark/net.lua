@@ -14,6 +14,7 @@ local packet = require "moonpark.net.packet"
 local read_into = require "moonpark.net.read_into"
 local resolve = require "moonpark.net.resolve"
 local task = require "moonpark.task"
+local source = require "moonpark.net.source"
 local tls = require "moonpark.tls.conn"
 
 ---@class moonpark.net
@@ -85,7 +86,7 @@ local Conn = core.conn_class
 ---@field is_closed fun(self): boolean closed, released or taken by from_fd
 
 local listen_options = { backlog = "count", reuseport = "boolean", v6only = "boolean", unlink = "boolean",
-  mode = addresses.mode, tls = tls.server }
+  mode = addresses.mode, tls = tls.server, shared = "boolean" }
 local dial_options = { timeout = "number", deadline = "number", local_address = "string", fallback_delay = "number",
   tls = tls.client, server_name = "string" }
 local serve_options = { max_connections = "positive", on_error = "function" }
@@ -109,13 +110,21 @@ local function listen_by_name(address, options)
   return nil, err, errno
 end
 
+local function listen_here(address, options, mode)
+  local listener, err, errno =
+    core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false, mode)
+  if listener == false then return listen_by_name(address, options) end
+  return listener, err, errno
+end
+
 --- Listens. ":port" means every local address; port 0 picks a free one, see listener:address().
 --- Where the host is a name it is looked up, in a task: its addresses are tried in turn until one can be listened on.
 ---@param address string "host:port", "[::1]:port", ":port", "unix:/path", "unix:@abstract"
 --- With tls, a context made by tls.server, every connection that is accepted speaks TLS; its first read or write
 --- shakes hands, or connection:handshake().
+--- In a worker the socket is the supervisor's, and all workers accept from it; with shared = false it is this one's.
 ---@param options? {backlog?: integer, reuseport?: boolean, v6only?: boolean, unlink?: boolean, mode?: string|integer,
---- tls?: moonpark.tls_context}
+--- tls?: moonpark.tls_context, shared?: boolean}
 ---@return moonpark.listener|nil
 ---@return string? err
 ---@return integer? errno
@@ -123,9 +132,10 @@ function M.listen(address, options)
   check_string(address, "listen")
   options = check_options("listen", options, listen_options, 2, 2)
   local mode = addresses.permissions(options.mode, address, "listen", 2)
-  local listener, err, errno =
-    core.listen(address, options.backlog, options.reuseport, options.v6only, options.unlink ~= false, mode)
-  if listener == false then listener, err, errno = listen_by_name(address, options) end
+  local other = options.shared ~= false and source.other or nil
+  local listener, err, errno
+  if other then listener, err, errno = other.listen(address, options)
+  else listener, err, errno = listen_here(address, options, mode) end
   if listener and options.tls then core.tls_listen(listener, options.tls.core) end
   return listener, err, errno
 end

@@ -223,6 +223,12 @@ end
 --- Why it was cancelled, for reports.
 function M.reason_of(task) return reasons[task] end
 
+local preludes = {}
+
+--- fn() is called in each main task, before what that runs.
+---@param fn fun()
+function M.before_main(fn) preludes[#preludes + 1] = fn end
+
 --- Runs fn(...) as the main task until every task has ended, and returns how it ended.
 ---@param fn function
 ---@return "ended"|"deadlock"|"stopped" state
@@ -233,6 +239,7 @@ function M.run_main(fn, ...)
   local function start(...)
     main = core.current()
     names[main] = names[main] or "main"
+    for i = 1, #preludes do preludes[i]() end
     return fn(...)
   end
   local task, state = core.run(start, ...)

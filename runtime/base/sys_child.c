@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -140,6 +142,38 @@ void sys_kill_now(int pidfd, pid_t pid, bool group)
     bool sent = group && kill(-pid, SIGKILL) == 0;
     if (sent || kill(pid, SIGKILL) == 0) /* the group may not exist yet if exec was not waited for */
         (void)wait_for(pidfd, pid, WEXITED, &info);
+}
+
+int sys_die_with(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return -errno;
+    return getppid() == parent ? 0 : -ESRCH; /* it may have ended before we asked */
+}
+
+int sys_socketpair(int fds[2])
+{
+    int fault = hard_syscall(EMFILE);
+    if (fault)
+        return fault;
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0 ? -errno : 0;
+}
+
+int sys_take_input(void)
+{
+    int copy = sys_dup_high(0);
+    if (copy < 0)
+        return copy;
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null >= 0 && dup2(null, 0) >= 0) {
+        (void)close(null);
+        return copy;
+    }
+    int r = -errno;
+    if (null >= 0)
+        (void)close(null);
+    (void)close(copy);
+    return r;
 }
 
 void sys_want_children(void)

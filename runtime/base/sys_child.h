@@ -38,6 +38,14 @@ int sys_ended(int pidfd, pid_t pid, bool reap, int *code, int *status);
  * cannot make it fail. Does nothing if we lack the permission because the child has become another user's. */
 void sys_kill_now(int pidfd, pid_t pid, bool group);
 
+/* From now on we are killed when the parent ends. The parent must be `parent` still: else -ESRCH. */
+int sys_die_with(pid_t parent);
+
+int sys_socketpair(int fds[2]); /* unix streams, close-on-exec */
+
+/* Moves descriptor 0 elsewhere, close-on-exec, and returns it there; 0 is /dev/null then. */
+int sys_take_input(void);
+
 /* Undoes an inherited "ignore SIGCHLD", with which the system would reap children, and their ends would be unknown. */
 void sys_want_children(void);
 

@@ -24,6 +24,13 @@ void sched_init(struct sched *s, struct timers *timers)
     list_init(&s->ready);
 }
 
+/* Waits and timers of attendants do not count. */
+static void count_outside(const struct task *t, int n)
+{
+    if (!t->attendant)
+        t->sched->outside += (uint32_t)n;
+}
+
 static void make_ready(struct task *t)
 {
     t->state = TASK_READY;
@@ -98,7 +105,7 @@ int sched_park(struct task *t, const struct wait_kind *kind, void *object, int64
     w->index = 0;
     w->shielded = flags & WAIT_SHIELDED;
     w->outside = deadline > 0 || flags & WAIT_OUTSIDE;
-    s->outside += w->outside;
+    count_outside(t, w->outside);
     t->state = TASK_PARKED;
     return 0;
 }
@@ -119,8 +126,7 @@ void sched_give_way(struct task *t) { (void)sched_again(t, &kind_yield, NULL); }
 void sched_set_outside(struct task *t, bool outside)
 {
     must(t->state == TASK_PARKED);
-    t->sched->outside += outside;
-    t->sched->outside -= t->wait.outside;
+    count_outside(t, outside - t->wait.outside);
     t->wait.outside = outside;
 }
 
@@ -132,7 +138,7 @@ void sched_wake(struct task *t, int result)
     timers_del(t->sched->timers, &t->wait.timer);
     t->wait.result = result;
     make_ready(t);
-    t->sched->outside -= t->wait.outside;
+    count_outside(t, -t->wait.outside);
     t->wait.outside = false;
 }
 
@@ -207,7 +213,7 @@ void sched_finish(struct task *t)
     must(t->state == TASK_RUNNING && s->running == t);
     t->state = TASK_DONE;
     s->running = NULL;
-    s->alive--;
+    s->alive -= !t->attendant;
     while (t->scope)
         sched_scope_close(t->scope);
     list_del(&t->sibling);
@@ -223,8 +229,25 @@ void sched_finish(struct task *t)
 static void scope_deadline_passed(struct timer *timer)
 {
     struct scope *sc = container_of(timer, struct scope, timer);
-    sc->owner->sched->outside--;
+    count_outside(sc->owner, -1);
     sched_scope_cancel(sc);
+}
+
+void sched_attend(struct task *t)
+{
+    must(t->state == TASK_RUNNING);
+    if (t->attendant)
+        return;
+    for (const struct scope *sc = t->scope; sc; sc = sc->outer)
+        count_outside(t, -(sc->timer.slot != 0));
+    t->attendant = true;
+    t->sched->alive--;
+}
+
+void sched_expect(struct sched *s, int n)
+{
+    must(n >= 0 || s->outside >= (uint32_t)-n);
+    s->outside += (uint32_t)n;
 }
 
 struct scope *sched_scope_open(struct task *t, bool shield)
@@ -247,7 +270,7 @@ int sched_scope_deadline(struct scope *sc, int64_t when)
     bool armed = sc->timer.slot != 0;
     int r = timers_set(s->timers, &sc->timer, when);
     if (r == 0)
-        s->outside += !armed;
+        count_outside(sc->owner, !armed);
     return r;
 }
 
@@ -270,7 +293,7 @@ void sched_scope_renew(struct scope *sc)
     if (sc->timer.slot == 0)
         return;
     timers_del(s->timers, &sc->timer);
-    s->outside--;
+    count_outside(sc->owner, -1);
 }
 
 static void stop_joining(struct task *t)
@@ -325,7 +348,7 @@ void sched_scope_close(struct scope *sc)
     end_join(sc);
     if (sc->timer.slot) {
         timers_del(t->sched->timers, &sc->timer);
-        t->sched->outside--;
+        count_outside(t, -1);
     }
     pass_children_on(sc);
     struct scope **at = &t->scope;

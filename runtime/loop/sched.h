@@ -114,6 +114,7 @@ struct task {
     bool canceled;            /* the whole task, by task:cancel() */
     bool failed;              /* ended by an error */
     bool awaited;             /* a task was waiting for it when it ended, and learns of it */
+    bool attendant;           /* see sched_attend */
 };
 
 /* A part of one task that can be cancelled by itself: timeout(), shield(), scope(). */
@@ -135,7 +136,7 @@ struct sched {
     struct task *running;
     int64_t now; /* the loop's clock, read once a turn */
     uint64_t last_id;
-    uint32_t alive;   /* tasks not DONE */
+    uint32_t alive;   /* tasks not DONE, without attendants */
     uint32_t outside; /* parked tasks that something outside can wake, and armed scope timers */
 };
 
@@ -175,6 +176,14 @@ bool sched_canceled(struct task *t);
 
 /* The running task has ended: wakes joiners, leaves its scope, closes the scopes it left open. */
 void sched_finish(struct task *t);
+
+/* The running task becomes an attendant: it serves the others, such as by reading from a supervisor. The loop ends
+ * without it, and where the others are deadlocked, its waits do not hide that. */
+void sched_attend(struct task *t);
+
+/* Something outside that no wait names will wake a task, such as an attendant's next message: n more of these (or, where
+ * n is negative, fewer). */
+void sched_expect(struct sched *s, int n);
 
 /* Opens a new innermost scope of t. NULL: no memory. Scopes may be closed in any order. */
 struct scope *sched_scope_open(struct task *t, bool shield);

@@ -28,6 +28,7 @@ void l_time_open(lua_State *L);
 void l_unix_open(lua_State *L);
 void l_watch_open(lua_State *L);
 void l_watchdog_open(lua_State *L);
+void l_worker_open(lua_State *L);
 void l_ws_group_open(lua_State *L);
 void l_x509_open(lua_State *L);
 

@@ -70,6 +70,8 @@ static void push_task(lua_State *L, const struct task *t)
     }
     lua_pushboolean(L, t->state == TASK_PARKED && t->wait.outside);
     lua_setfield(L, -2, "outside");
+    lua_pushboolean(L, t->attendant);
+    lua_setfield(L, -2, "attendant");
     if (t->parked && t->parked != t->L)
         set_thread(L, "parked", t->parked);
 }

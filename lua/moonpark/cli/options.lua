@@ -15,7 +15,11 @@ M.options = {
   { names = { "-l" }, value = "name[=module]", help = "requires the module, in order with the -e options; with '='\n"
     .. "its result is assigned to the global of that name" },
   { names = { "-i" }, help = "then starts a prompt: reads lines and runs them on the loop" },
-  { names = { "--grace" }, value = "seconds", help = "time for tasks to end after SIGINT or SIGTERM (default 5)" },
+  { names = { "--workers" }, value = "number", help = "runs the script in that many processes, or auto: one a\n"
+    .. "processor; they share the listeners" },
+  { names = { "--grace" }, value = "seconds", help = "time for tasks to end after SIGINT or SIGTERM (default 5;\n"
+    .. "30 for each worker's requests)" },
+  { names = { "--control" }, value = "path", help = "where the control socket of --workers is" },
   { names = { "-v", "--version" }, help = "prints the versions and the poller in use" },
   { names = { "-h", "--help" }, help = "prints this help" },
   { names = { "--" }, help = "ends the options" },
@@ -30,6 +34,18 @@ M.options = {
 ---@field words? string[] the arguments that it takes; without it, `files` is the kind of file
 ---@field files? "lua"|"folder"
 ---@field options? moonpark.cli.option[]
+
+-- Which supervisor a command asks.
+local which = {
+  { names = { "--pid" }, value = "pid", help = "the supervisor's process, where several run" },
+  { names = { "--control" }, value = "path", help = "its control socket, if it was started with one" },
+}
+
+local function asking(name, arguments, help, usage, more)
+  local options = { unpack(which) }
+  for _, option in ipairs(more or {}) do table.insert(options, option) end
+  return { name = name, arguments = arguments, words = {}, help = help, usage = usage, options = options }
+end
 
 ---@type moonpark.cli.command[]
 M.commands = {
@@ -80,6 +96,23 @@ read again when they change.
 The first Ctrl-C (or SIGTERM) stops listening and gives running requests up to
 five seconds to finish; the second one exits at once.
 ]] },
+  asking("status", "[options]", "shows the workers of a program that was started with --workers", [[
+One line a worker: its number, process, generation, state, the connections that
+it has open, and the memory of its Lua state.
+]]),
+  asking("reload", "[options]", "loads a program with workers again, without a lost connection", [[
+New workers start beside the old ones. Once all of them listen, the old ones
+finish what they do, and end. If a new one cannot start, the old ones stay, and
+the error is printed. SIGHUP to the supervisor does the same.
+]]),
+  asking("stop", "[options]", "ends a program with workers once its requests are answered", [[
+Waits until it has ended. SIGTERM to the supervisor does the same.
+]]),
+  asking("dump", "[options]", "prints what every task of every worker is doing", ""),
+  asking("eval", "[options] CODE", "runs a line in a worker, as the prompt would", [[
+The line runs in the live state of the script's process, as a task, and its
+results are printed.
+]], { { names = { "--worker" }, value = "number", help = "in which one (default 1)" } }),
   { name = "completion", arguments = "bash|zsh|fish", words = { "bash", "zsh", "fish" },
     help = "prints a completion script for a shell",
     usage = [[

@@ -7,6 +7,7 @@ local M = {}
 
 local main       -- the main task
 local told       -- its failure was printed, or need not be
+local main_failure -- its text
 local ending     -- the program ends: tasks were asked to give up
 
 function M.say(text) io.stderr:write("moonpark: ", text, "\n") end
@@ -48,8 +49,14 @@ function M.tell_main()
   if told or not main or main:status() ~= "failed" then return end
   local _, err = main:results()
   told = true
-  if not obeyed(err) then M.say(M.describe(main)) end
+  if obeyed(err) then return end
+  main_failure = M.describe(main)
+  M.say(main_failure)
 end
+
+--- What was reported of the main task, or nil.
+---@return string|nil
+function M.main_failure() return main_failure end
 
 --- From now on a failure of the main task counts as reported.
 function M.hush() told = true end

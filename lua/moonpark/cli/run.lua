@@ -9,6 +9,8 @@ local report = require "moonpark.cli.report"
 local shutdown = require "moonpark.cli.shutdown"
 local signals = require "moonpark.cli.signals"
 local task = require "moonpark.task"
+local worker = require "moonpark.worker"
+local worker_drain = require "moonpark.worker.drain"
 
 local M = {}
 
@@ -108,11 +110,13 @@ end
 ---@return integer status
 function M.run(chunks, program)
   signals.watch(program.grace)
+  worker_drain.leave_with(function() shutdown.start("drained", OK, program.grace) end)
   watch_main(program.grace)
   os.exit = shutdown.leave -- luacheck: ignore 122
   local locked = task.run_main(main_task, chunks, program) == "deadlock"
   if locked then report_deadlock() end
   shutdown.settle()
+  if report.main_failure() then worker.last_words(report.main_failure()) end
   return shutdown.status() or locked and DEADLOCK or report.failed() and FAILED or OK
 end
 

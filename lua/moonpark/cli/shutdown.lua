@@ -43,7 +43,7 @@ function M.status() return ending and ending.status end
 local function others()
   local list, me = {}, core.current()
   for _, info in ipairs(core.tasks()) do
-    if not rawequal(info.task, me) then table.insert(list, info) end
+    if not rawequal(info.task, me) and not info.attendant then table.insert(list, info) end
   end
   return list
 end

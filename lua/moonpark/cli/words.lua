@@ -6,6 +6,7 @@
 
 local options = require "moonpark.cli.options"
 local spelling = require "moonpark.spelling"
+local workers = require "moonpark.workers"
 
 local M = {}
 
@@ -17,6 +18,9 @@ local GRACE = 5 -- seconds
 ---@field interactive? boolean
 ---@field action? "help"|"version"
 ---@field grace number seconds
+---@field grace_given? number the same, if it was asked for
+---@field workers? integer
+---@field control? string
 
 local function seconds(word)
   local n = tonumber(word)
@@ -34,8 +38,19 @@ end
 local valued = {
   ["-e"] = add_step "-e",
   ["-l"] = add_step "-l",
+  ["--workers"] = function(program, value)
+    local wrong
+    program.workers, wrong = workers.count(value)
+    if program.workers then return true end
+    return nil, "--workers: " .. wrong
+  end,
+  ["--control"] = function(program, value)
+    program.control = value
+    return true
+  end,
   ["--grace"] = function(program, value)
     program.grace = seconds(value)
+    program.grace_given = program.grace
     if program.grace then return true end
     return nil, ("--grace: a number of seconds expected, got '%s'"):format(value)
   end,

@@ -3,6 +3,7 @@
 -- after another, from any connection, and sleeps, without a connection, while there are none.
 
 local core = require "moonpark.core"
+local draining = require "moonpark.draining"
 local failures = require "moonpark.failures"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
@@ -35,6 +36,7 @@ local defaults = {
 
 local known = {
   address = "string", listener = "userdata|table", on_error = "function", on_listen = "function", connect = "boolean",
+  workers = false,
   tls = { function(value) return type(value) == "table" end, "must be a context made by tls.server, or its options" },
   max_head = "count", max_body = "count", max_connections = "count", max_requests = "count",
   idle_timeout = "seconds", head_timeout = "seconds", io_timeout = "seconds", request_timeout = "seconds",
@@ -425,9 +427,11 @@ function M.new(handler, options)
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
   local log = failures.log_to(options.on_error)
-  return setmetatable({ core = server, handler = handler, listening = address, log = log, ended = core.event(),
+  local made = setmetatable({ core = server, handler = handler, listening = address, log = log, ended = core.event(),
     tls = context, upgraded = upgraded.new(log, limits.connections),
     workers = setmetatable({}, { __mode = "k" }) }, Server)
+  draining.add(made, Server.shutdown)
+  return made
 end
 
 return M

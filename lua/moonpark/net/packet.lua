@@ -6,6 +6,7 @@
 local addresses = require "moonpark.net.addresses"
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
+local source = require "moonpark.net.source"
 
 ---@class moonpark.packet_module
 local M = {}
@@ -79,8 +80,15 @@ end
 
 local packet_options = {
   peer = "string", reuseaddr = "boolean", reuseport = "boolean", v6only = "boolean", broadcast = "boolean",
-  unlink = "boolean", mode = addresses.mode,
+  unlink = "boolean", mode = addresses.mode, shared = "boolean",
 }
+
+-- In a worker, a socket at an address of its own is the supervisor's. One that asks others is this worker's: their
+-- answers are for nobody else.
+local function is_shared(address, options)
+  return options.shared ~= false and not options.peer and not address:find ":0$" and address ~= "unixgram:"
+end
+
 -- Where to bind and where to connect to, {from =, to =}, in the order in which they should be tried; either text may
 -- be nil. Both are checked before anything is looked up.
 local function places(from, to, deadline, name, level)
@@ -117,7 +125,8 @@ end
 --- task; of their addresses the first that can be had counts.
 ---@param address string "udp:host:port", "udp:[::1]:port", "udp::port", "unixgram:/path", "unixgram:@name", "unixgram:"
 ---@param options? {peer?: string, reuseaddr?: boolean, reuseport?: boolean, v6only?: boolean, broadcast?: boolean,
----unlink?: boolean, mode?: string|integer} mode: permissions of a unix path, "0660"
+---unlink?: boolean, mode?: string|integer, shared?: boolean} mode: permissions of a unix path, "0660"; shared = false:
+--- in a worker, a socket of its own
 ---@return moonpark.packet|nil
 ---@return string? err "address already in use", "connection refused" (no unix peer), ...
 ---@return integer? errno
@@ -128,8 +137,10 @@ function M.packet(address, options)
   options = check_options("packet", options, packet_options, 2, 2)
   local mode = addresses.permissions(options.mode, address, "packet", 2)
   local list, err, errno = places(address, options.peer, nil, "packet", 2)
-  if list then return open(list, options, mode) end
-  return nil, err, errno
+  if not list then return nil, err, errno end
+  local other = is_shared(address, options) and source.other
+  if other then return other.packet(address, options) end
+  return open(list, options, mode)
 end
 
 --- net.dial for addresses of datagrams: a packet socket connected to that address. Nothing is sent by it.

@@ -1,0 +1,153 @@
+-- SPDX-License-Identifier: MIT
+-- worker.lua - what a script knows of the worker that it runs in. In a program without workers there is one, number 1.
+
+local core = require "moonpark.core"
+local draining = require "moonpark.draining"
+local drain = require "moonpark.worker.drain"
+local dump = require "moonpark.dump"
+local failures = require "moonpark.failures"
+local net_source = require "moonpark.net.source"
+local post = require "moonpark.worker.post"
+local sockets = require "moonpark.worker.sockets"
+
+---@class moonpark.worker
+local M = {}
+
+local leading = true -- without workers, or until the supervisor says so
+local listeners = {} -- on_broadcast's functions
+
+local function check_function(fn, name)
+  if type(fn) == "function" then return end
+  error(("bad argument #1 to '%s' (function expected, got %s)"):format(name, type(fn)), 3)
+end
+
+--- Is this process a worker of a supervisor?
+---@return boolean
+function M.is_worker() return post.place ~= nil end
+
+--- Its number, from 1 to count(). A worker that takes the place of another one has its number.
+---@return integer
+function M.number() return post.place and post.place.number or 1 end
+
+--- How many workers there are.
+---@return integer
+function M.count() return post.place and post.place.count or 1 end
+
+--- How often the program was loaded: 1, and one more with each reload.
+---@return integer
+function M.generation() return post.place and post.place.generation or 1 end
+
+--- Is this the worker that does what must be done once, such as jobs at certain times? It is true in no more than one
+--- worker at any time; where that one ends, another one leads.
+---@return boolean
+function M.leader() return leading end
+
+--- Says that the script has started. Listening says so too; a script that does not listen calls this, or a reload would
+--- wait for it in vain.
+function M.ready()
+  if post.place then post.post { op = "ready" } end
+end
+
+--- fn(seconds) is called, in a task, when this worker is to end: it takes nothing new, and has that long.
+---@param fn fun(seconds: number)
+function M.on_drain(fn)
+  check_function(fn, "on_drain")
+  drain.on_drain(fn)
+end
+
+---@return boolean
+function M.is_draining() return drain.is_draining() end
+
+local function tell(value)
+  for _, fn in ipairs(listeners) do
+    local ok, err = xpcall(fn, failures.remember, value)
+    if not ok then failures.log("error in an on_broadcast function: " .. failures.traced(err)) end
+  end
+end
+
+--- fn(value) is called, in a task, for each value that a worker broadcasts, this one too.
+---@param fn fun(value: any)
+function M.on_broadcast(fn)
+  check_function(fn, "on_broadcast")
+  listeners[#listeners + 1] = fn
+end
+
+--- Sends a value to every worker: a string, a number, a boolean, or a table that JSON can carry. Never waits.
+---@param value any
+---@return true|nil
+---@return string? err
+function M.broadcast(value)
+  if post.place then return post.post { op = "broadcast", value = value } end
+  core.go(tell, value)
+  return true
+end
+
+---------------------------------------------------------------------------------------------------
+-- what the supervisor says
+
+-- Runs a line in this worker, as the prompt does -> its results as text, or the error.
+local function evaluate(code)
+  local chunk, err = loadstring("return " .. code, "=(eval)")
+  if not chunk then chunk, err = loadstring(code, "=(eval)") end
+  if not chunk then return nil, err end
+  local results = { xpcall(chunk, failures.remember) }
+  if not results[1] then return nil, failures.traced(results[2]) end
+  for i = 2, table.maxn(results) do results[i] = failures.text(results[i]) end
+  return table.concat(results, "\t", 2)
+end
+
+local function answer_eval(message)
+  core.current():name "eval"
+  local text, err = evaluate(message.code)
+  post.post { op = "answer", id = message.id, text = text, err = err }
+end
+
+-- Of all HTTP servers that are open.
+local function requests()
+  local sum = 0
+  for _, entry in ipairs(draining.list()) do
+    if entry.object.stats then sum = sum + entry.object:stats().requests end
+  end
+  return sum
+end
+
+local function obey()
+  post.on("drain", function(message) drain.begin(message.seconds) end)
+  post.on("broadcast", function(message) core.go(tell, message.value) end)
+  post.on("leader", function(message)
+    leading = message.leading
+    if not leading then post.post { op = "led" } end
+  end)
+  post.on("dump", function(message) post.post { op = "answer", id = message.id, text = dump.dump() } end)
+  post.on("eval", function(message) core.go(answer_eval, message) end)
+  post.on("status", function(message)
+    post.post { op = "answer", id = message.id, requests = requests(), memory = collectgarbage "count" * 1024 }
+  end)
+end
+
+-- "number count generation parent", as the supervisor writes it.
+local function place_of(text)
+  local number, count, generation, parent = text:match "^(%d+) (%d+) (%d+) (%d+)$"
+  if not number then return nil end
+  return { number = tonumber(number), count = tonumber(count), generation = tonumber(generation) }, tonumber(parent)
+end
+
+--- Takes this process's place among its supervisor's workers, if it was started as one. For moonpark's own start.
+function M.join()
+  local text = core.worker_place()
+  if not text then return end
+  local place, parent = place_of(text)
+  if not place or not core.die_with(parent) then return end -- another program's, whose variable was handed on
+  assert(post.open(place))
+  leading = false
+  net_source.other = sockets
+  obey()
+end
+
+--- The last thing that this worker's supervisor hears: why it could not go on.
+---@param text string
+function M.last_words(text)
+  if post.place then post.last_words { op = "failed", text = text } end
+end
+
+return M

@@ -1,0 +1,72 @@
+-- SPDX-License-Identifier: MIT
+-- drain.lua - a worker's end: it takes nothing new, lets what runs come to its end, and leaves.
+--
+--   a script that handles TERM itself   gets that signal, and has until the deadline
+--   any other                           its on_drain functions are called, its HTTP servers shut down, its listeners
+--                                       close; when no connection is left that they accepted, all tasks are cancelled
+
+local core = require "moonpark.core"
+local draining = require "moonpark.draining"
+local failures = require "moonpark.failures"
+local sockets = require "moonpark.worker.sockets"
+local task = require "moonpark.task"
+
+local M = {}
+
+local PAUSE = 0.02 -- seconds between two looks at what is still open
+
+local functions = {} -- on_drain's, in their order
+local under_way = false
+local leave = function() os.exit(0) end -- once nothing is left
+
+--- Replaces how the process ends.
+---@param fn fun()
+function M.leave_with(fn) leave = fn end
+
+---@return boolean
+function M.is_draining() return under_way end
+
+--- fn(seconds) is called when this worker drains, in a task: it has that long.
+---@param fn fun(seconds: number)
+function M.on_drain(fn) functions[#functions + 1] = fn end
+
+local function accepted() return 0 end
+
+local function handles_term()
+  for _, subscription in ipairs(core.signal_subscriptions()) do
+    if subscription.text:find("TERM", 1, true) then return true end
+  end
+  return false
+end
+
+local function protected(fn, ...)
+  local ok, err = xpcall(fn, failures.remember, ...)
+  if not ok then failures.log("error while draining: " .. failures.traced(err)) end
+end
+
+local function wind_down(seconds)
+  local deadline = core.now() + seconds
+  return task.scope(function(scope)
+    for _, fn in ipairs(functions) do scope:go(protected, fn, seconds) end
+    for _, entry in ipairs(draining.list()) do scope:go(protected, entry.drain, entry.object, seconds) end
+    for _, listener in ipairs(sockets.open()) do listener:close() end
+    while accepted() > 0 and core.now() < deadline do core.sleep(PAUSE) end
+  end)
+end
+
+local function drain(seconds)
+  core.current():name "drain"
+  task.shield(wind_down, seconds)
+  leave()
+end
+
+--- Begins to drain; on the attendant's time.
+---@param seconds number
+function M.begin(seconds)
+  if under_way then return end
+  under_way = true
+  if handles_term() then return core.raise "TERM" end
+  core.go(drain, seconds)
+end
+
+return M

@@ -1,0 +1,61 @@
+-- SPDX-License-Identifier: MIT
+-- workers.lua - a program on several processors: worker processes under a supervisor; see docs/workers.md.
+
+local command = require "moonpark.workers.command"
+local check_options = require("moonpark.options").check
+local processors = require "moonpark.processors"
+local supervisor = require "moonpark.workers.supervisor"
+local task = require "moonpark.task"
+local worker = require "moonpark.worker"
+
+local M = {}
+
+local MOST = 256
+
+--- How many workers a text or a number asks for.
+---@param value any
+---@return integer|nil
+---@return string? wrong
+function M.count(value)
+  if value == "auto" then return math.min(MOST, processors.count()) end
+  local n = tonumber(value)
+  if n and n >= 1 and n <= MOST and n == math.floor(n) then return n end
+  return nil, ("a number of workers from 1 to %d, or auto, expected, got '%s'"):format(MOST, tostring(value))
+end
+
+--- Runs this program's workers until they have ended, in a task or not.
+---@param options moonpark.workers.options count, grace, control
+---@return integer|nil status for this process
+---@return string? err
+function M.supervise(options)
+  local words, err = command.words()
+  if not words then return nil, err end
+  local given = { words = words }
+  for name, value in pairs(options) do given[name] = value end
+  return task.run(supervisor.run, given)
+end
+
+local known = {
+  count = { function(value) return M.count(value) ~= nil end, 'must be a number from 1 to 256, or "auto"' },
+  grace = "seconds", control = "string",
+}
+
+--- Runs main in several worker processes: this process becomes their supervisor, and starts each with its own command
+--- line; there, the same call runs main. Does not return in the supervisor: it ends the process when they have ended.
+---@param options {count?: integer|"auto", grace?: number, control?: string} or the count; "auto": one a processor
+---@param main fun(...: any): any
+---@return any ... main's results, in a worker
+function M.workers(options, main)
+  if type(options) ~= "table" then options = { count = options } end
+  options = check_options("workers", options, known, 2)
+  if type(main) ~= "function" then
+    error(("bad argument #2 to 'workers' (function expected, got %s)"):format(type(main)), 2)
+  end
+  if worker.is_worker() then return task.run(main) end
+  local status, err = M.supervise { count = M.count(options.count or "auto"), grace = options.grace,
+    control = options.control }
+  if not status then error("workers: " .. err, 2) end
+  os.exit(status, true)
+end
+
+return M

@@ -1,0 +1,106 @@
+-- SPDX-License-Identifier: MIT
+-- place.lua - a worker's number: one process fills it after another, as long as it is wanted.
+--
+-- A worker that dies is replaced: at once, then after a pause that grows while its successors die young. One whose
+-- script has come to its end is not.
+
+local core = require "moonpark.core"
+local workers = require "moonpark.workers.worker"
+
+local M = {}
+
+local YOUNG = 5                        -- seconds
+local FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5
+local STARTS = 5                       -- deaths in a row before the script has listened: then it is the script
+
+---@class moonpark.workers.place
+---@field number integer
+---@field generation integer
+---@field worker moonpark.workers.worker|nil
+---@field failure string|nil why no worker could start
+---@field trial boolean it was begun by who waits for its worker to be ready
+local Place = {}
+Place.__index = Place
+
+---@param number integer
+---@param generation integer
+---@param trial? boolean the first death before a worker is ready is the end
+---@return moonpark.workers.place
+function M.new(number, generation, trial)
+  return setmetatable({ number = number, generation = generation, trial = trial or false,
+    settled = core.event(), retired = core.event() }, Place)
+end
+
+local function described(how, value)
+  if how == "exited" then return ("ended with status %d"):format(value) end
+  return ("was ended by SIG%s"):format(value)
+end
+
+local function give_up(self, text)
+  self.failure = text
+  return false
+end
+
+-- A worker has ended that was wanted. -> shall there be another one?
+local function bury(self, worker, how, value, log)
+  if how == "exited" and value == 0 then return false end
+  local text = ("worker %d (pid %d) %s"):format(self.number, worker.pid, described(how, value))
+  if worker.started:is_set() then
+    self.deaths = 0
+  else
+    self.deaths = self.deaths + 1
+    if self.trial or self.deaths >= STARTS then
+      return give_up(self, (worker.failure or text) .. (worker.failure and "" or " before it was ready"))
+    end
+  end
+  local young = core.now() - worker.since < YOUNG
+  self.pause = young and math.min(LONGEST_PAUSE, self.pause * 2) or 0
+  log(text .. (self.pause > 0 and ("; another one starts in %g s"):format(self.pause) or "; another one starts"))
+  self.retired:wait(self.pause)
+  if young and self.pause == 0 then self.pause = FIRST_PAUSE / 2 end
+  return not self.retired:is_set()
+end
+
+--- Keeps a worker here until it is not wanted any more, or cannot start.
+---@param context {words: string[], count: integer, log: fun(text: string), handle: fun(worker, message, fds),
+--- arrived: fun(worker), left: fun(worker)}
+function Place:keep(context)
+  self.deaths, self.pause = 0, 0
+  repeat
+    local worker, err = workers.start(context.words, self.number, context.count, self.generation)
+    if not worker then
+      give_up(self, "cannot start a worker: " .. err)
+      break
+    end
+    worker.place, self.worker = self, worker
+    context.arrived(worker)
+    local how, value = worker:attend(context.handle)
+    self.worker = nil
+    context.left(worker)
+    local more = how and not self.retired:is_set() and bury(self, worker, how, value, context.log)
+  until not more
+  self.settled:set()
+end
+
+--- Its worker serves now, or there will be none.
+function Place:settle() self.settled:set() end
+
+--- The trial is over: from now on who dies is replaced.
+function Place:accept() self.trial = false end
+
+--- No further worker starts here; the one that runs has that many seconds.
+---@param seconds number
+---@return boolean clean
+function Place:retire(seconds)
+  self.retired:set()
+  local worker = self.worker
+  return not worker or worker:drain(seconds)
+end
+
+--- The same at once.
+function Place:kill()
+  self.retired:set()
+  if self.worker then self.worker:kill() end
+end
+
+return M

@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: MIT
+-- sockets.lua - the supervisor's sockets: each is opened once, handed to every worker that asks for it, and closed when
+-- no worker of the newest generation has asked for it.
+
+local net = require "moonpark.net"
+
+local M = {}
+
+---@class moonpark.workers.sockets
+local Sockets = {}
+Sockets.__index = Sockets
+
+---@return moonpark.workers.sockets
+function M.new() return setmetatable({ list = {}, inherited = net.inherited() or {} }, Sockets) end
+
+-- The same options in another order are the same socket; with reuseport each worker has its own.
+local function key_of(message, number)
+  local parts = { message.kind, message.address, tostring(message.place) }
+  local names = {}
+  for name in pairs(message.options) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do parts[#parts + 1] = name .. "=" .. tostring(message.options[name]) end
+  if message.options.reuseport then parts[#parts + 1] = "of " .. number end
+  return table.concat(parts, " ")
+end
+
+-- One that systemd has opened, if it listens at that address.
+local function take_inherited(self, address)
+  for i, socket in ipairs(self.inherited) do
+    if not socket:is_closed() and socket:is_listener() and socket:address() == address then
+      table.remove(self.inherited, i)
+      return socket
+    end
+  end
+end
+
+local openers = { listener = net.listen, packet = net.packet }
+
+--- The socket that a worker asks for.
+---@param message {kind: string, address: string, options: table, place: integer}
+---@param number integer the worker's
+---@param generation integer
+---@return moonpark.listener|moonpark.packet|nil
+---@return string? err
+---@return integer? errno
+function Sockets:get(message, number, generation)
+  local key = key_of(message, number)
+  local entry = self.list[key]
+  if not entry then
+    local socket, err, errno = take_inherited(self, message.address)
+    if not socket then socket, err, errno = openers[message.kind](message.address, message.options) end
+    if not socket then return nil, err, errno end
+    entry = { socket = socket }
+    self.list[key] = entry
+  end
+  entry.generation = math.max(entry.generation or 0, generation)
+  return entry.socket
+end
+
+--- Closes what only older generations have asked for.
+---@param generation integer
+function Sockets:close_before(generation)
+  for key, entry in pairs(self.list) do
+    if entry.generation < generation then
+      entry.socket:close()
+      self.list[key] = nil
+    end
+  end
+end
+
+function Sockets:close() self:close_before(math.huge) end
+
+return M

@@ -1,0 +1,360 @@
+-- SPDX-License-Identifier: MIT
+-- supervisor.lua - starts workers, replaces them, reloads, drains. It runs nothing of the script.
+--
+-- A generation has a place for each number. A reload makes new places beside the old; when all of their workers serve,
+-- the old ones drain; if one of them cannot start, the new ones are dropped and the old ones go on.
+
+local control = require "moonpark.workers.control"
+local core = require "moonpark.core"
+local failures = require "moonpark.failures"
+local moonpark_signals = core.signals
+local places = require "moonpark.workers.place"
+local sockets = require "moonpark.workers.sockets"
+local task = require "moonpark.task"
+
+local M = {}
+
+local LOOKS = 1           -- seconds between two looks at what workers have used
+local START_TIMEOUT = 60 -- seconds in which a reload's workers must be ready
+local GRACE = 30         -- seconds in which a worker drains
+local SIGNALED = 128
+local ANSWERS = 5        -- seconds that a worker may take to answer a question
+
+---@class moonpark.workers.supervisor
+local Supervisor = {}
+Supervisor.__index = Supervisor
+
+---@class moonpark.workers.options
+---@field count integer
+---@field words string[] the command line that starts a worker
+---@field grace? number seconds in which a worker drains; 30
+---@field control? string where the control socket is
+---@field max_requests? integer a worker that has answered so many is replaced
+---@field max_memory? number bytes; the same
+
+local function log(text) failures.log(text) end
+
+---------------------------------------------------------------------------------------------------
+-- what workers say
+
+local function each_worker(self)
+  local list = {}
+  for _, place in ipairs(self.places) do
+    if place.worker then list[#list + 1] = place.worker end
+  end
+  return list
+end
+
+-- At most one worker leads. The old one gives up before another one may.
+local function choose_leader(self)
+  if self.leader or self.stopping then return end
+  for _, worker in ipairs(each_worker(self)) do
+    if worker.state == "ready" and worker.generation == self.generation then
+      self.leader = worker
+      worker:post { op = "leader", leading = true }
+      return
+    end
+  end
+end
+
+local function depose(self)
+  if self.leader and self.leader.state ~= "ended" then self.leader:post { op = "leader", leading = false } end
+end
+
+local on = {}
+
+function on.socket(self, worker, message)
+  local ok, socket, err, errno = pcall(self.sockets.get, self.sockets, message, worker.number, worker.generation)
+  if not ok then
+    return worker:post { op = "answer", id = message.id, raised = (tostring(socket):gsub("^[^\n]-:%d+: ", "")) }
+  elseif not socket then
+    return worker:post { op = "answer", id = message.id, err = err, errno = errno }
+  end
+  worker:post({ op = "answer", id = message.id }, { socket })
+end
+
+function on.ready(self, worker)
+  worker:is_ready()
+  worker.place:settle()
+  choose_leader(self)
+end
+
+function on.led(self, worker)
+  if self.leader == worker then self.leader = nil end
+  choose_leader(self)
+end
+
+function on.broadcast(self, _, message)
+  for _, worker in ipairs(each_worker(self)) do worker:post { op = "broadcast", value = message.value } end
+end
+
+local function handle(self, worker, message)
+  local handler = on[message.op]
+  if handler then handler(self, worker, message) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- generations
+
+local function remove(list, item)
+  for i = #list, 1, -1 do
+    if list[i] == item then table.remove(list, i) end
+  end
+end
+
+-- Keeps a place until it is over. On trial, its failure is for whoever waits for it.
+local function keep(self, place)
+  core.current():name(("worker %d"):format(place.number))
+  place:keep(self.context)
+  if place.failure and not place.trial and not place.retired:is_set() then self:fail(place.failure) end
+  remove(self.places, place)
+  if #self.places == 0 then self.ended:set() end
+end
+
+local function begin(self, number, generation, trial)
+  local place = places.new(number, generation, trial)
+  table.insert(self.places, place)
+  self.scope:go(keep, self, place)
+  return place
+end
+
+local function begin_all(self, trial)
+  local new = {}
+  for number = 1, self.options.count do new[number] = begin(self, number, self.generation, trial) end
+  return new
+end
+
+-- Waits until each place has a worker that serves -> true | nil, why not
+local function wait_for(list)
+  local deadline = core.now() + START_TIMEOUT
+  for _, place in ipairs(list) do
+    if not place.settled:wait(deadline - core.now()) then
+      return nil, ("worker %d has not listened after %g s, nor called moonpark.worker.ready()"):format(place.number,
+        START_TIMEOUT)
+    end
+    if place.failure then return nil, place.failure end
+  end
+  for _, place in ipairs(list) do place:accept() end
+  return true
+end
+
+local function retire(self, list)
+  local seconds = self.options.grace or GRACE
+  for _, place in ipairs(list) do
+    place.retired:set()
+    self.scope:go(function()
+      if place:retire(seconds) then return end
+      self.unclean = true
+      log(("worker %d was killed: it had not ended %g s after it was told to"):format(place.number, seconds))
+    end)
+  end
+end
+
+local function do_reload(self)
+  local old = { unpack(self.places) }
+  self.generation = self.generation + 1
+  local new = begin_all(self, true)
+  local ok, why = wait_for(new)
+  if not ok then
+    self.generation = self.generation - 1
+    for _, place in ipairs(new) do place:kill() end
+    return nil, why
+  end
+  depose(self)
+  retire(self, old)
+  self.sockets:close_before(self.generation)
+  return true
+end
+
+--- Loads the program again, beside the old one. Waits until the new workers serve.
+---@return true|nil
+---@return string? why not; then the old ones serve
+function Supervisor:reload()
+  if self.stopping then return nil, "it is stopping" end
+  self.reloading:lock()
+  local ok, why = do_reload(self)
+  self.reloading:unlock()
+  if ok then log(("reloaded: generation %d serves"):format(self.generation))
+  else log("not reloaded: " .. why) end
+  return ok, why
+end
+
+-- What each worker answers, in order -> {worker, answer | nil, err}[]
+local function ask_all(self, message)
+  local rows = {}
+  task.scope(function(scope)
+    for i, worker in ipairs(each_worker(self)) do
+      rows[i] = { worker = worker }
+      scope:go(function()
+        local question = {}
+        for name, value in pairs(message) do question[name] = value end
+        rows[i].answer, rows[i].err = worker:ask(question, ANSWERS)
+      end)
+    end
+  end)
+  return rows
+end
+
+-- Another worker takes its place: it starts before the old one drains.
+local function replace(self, worker, why)
+  log(("worker %d (pid %d) %s: another one takes its place"):format(worker.number, worker.pid, why))
+  local old = worker.place
+  local new = begin(self, worker.number, worker.generation, true)
+  local ok, err = wait_for { new }
+  if not ok then
+    new:kill()
+    return log(("worker %d stays: %s"):format(worker.number, err))
+  end
+  if self.leader == worker then depose(self) end
+  retire(self, { old })
+end
+
+local function used_up(self, row)
+  local options = self.options
+  if options.max_requests and row.answer and row.answer.requests >= options.max_requests then
+    return ("has answered %d requests"):format(row.answer.requests)
+  end
+  local memory = options.max_memory and row.worker:resident()
+  if memory and memory > options.max_memory then return ("uses %.0f MiB"):format(memory / 2 ^ 20) end
+end
+
+-- One after another, so that there are never many at once.
+local function watch_use(self)
+  while core.sleep(LOOKS) do
+    for _, row in ipairs(ask_all(self, { op = "status" })) do
+      local why = row.worker.state == "ready" and not self.stopping and used_up(self, row)
+      if why then
+        self.reloading:lock()
+        if row.worker.state == "ready" and row.worker.generation == self.generation then
+          replace(self, row.worker, why)
+        end
+        self.reloading:unlock()
+      end
+    end
+  end
+end
+
+---------------------------------------------------------------------------------------------------
+-- the end
+
+--- Ends everything at once.
+---@param status integer
+function Supervisor:abort(status)
+  self.status = status
+  self.stopping = true
+  for _, place in ipairs(self.places) do place:kill() end
+end
+
+--- The script cannot be run.
+---@param text string
+function Supervisor:fail(text)
+  if self.stopping then return end
+  log(text)
+  self:abort(1)
+end
+
+--- Drains all workers, and ends.
+function Supervisor:stop()
+  if self.stopping then return end
+  self.stopping = true
+  self.status = 0
+  retire(self, { unpack(self.places) })
+end
+
+local numbers = { INT = 2, TERM = 15 }
+
+local function obey_signals(self)
+  local signals = moonpark_signals("INT", "TERM", "HUP")
+  for name in signals do
+    if name == "HUP" then self.scope:go(self.reload, self)
+    elseif self.stopping then self:abort(SIGNALED + numbers[name])
+    else self:stop() end
+  end
+end
+
+---------------------------------------------------------------------------------------------------
+-- reports
+
+--- One row a worker.
+---@return table[]
+function Supervisor:state()
+  local rows = {}
+  for i, row in ipairs(ask_all(self, { op = "status" })) do
+    local worker, answer = row.worker, row.answer or {}
+    rows[i] = { number = worker.number, pid = worker.pid, generation = worker.generation, state = worker.state,
+      seconds = core.now() - worker.since, connections = answer.open, memory = answer.memory,
+      leads = worker == self.leader, silent = not row.answer }
+  end
+  return rows
+end
+
+--- Where every task of every worker is.
+---@return string
+function Supervisor:dump()
+  local parts = {}
+  for _, row in ipairs(ask_all(self, { op = "dump" })) do
+    parts[#parts + 1] = ("worker %d, pid %d:\n%s"):format(row.worker.number, row.worker.pid,
+      row.answer and row.answer.text or ("it did not answer: " .. row.err .. "\n"))
+  end
+  return table.concat(parts, "\n")
+end
+
+--- Runs a line in one worker.
+---@param code string
+---@param number? integer; 1
+---@return string|nil text
+---@return string? err
+function Supervisor:eval(code, number)
+  for _, worker in ipairs(each_worker(self)) do
+    if worker.number == (number or 1) and worker.state == "ready" then
+      local answer, err = worker:ask({ op = "eval", code = code }, ANSWERS)
+      if not answer then return nil, err end
+      return answer.text, answer.err
+    end
+  end
+  return nil, ("no worker %d is ready"):format(number or 1)
+end
+
+---------------------------------------------------------------------------------------------------
+
+local function context_of(self)
+  return {
+    words = self.options.words, count = self.options.count, log = log,
+    handle = function(worker, message) return handle(self, worker, message) end,
+    arrived = function() end,
+    left = function(worker)
+      if self.leader == worker then
+        self.leader = nil
+        choose_leader(self)
+      end
+    end,
+  }
+end
+
+--- Runs the workers until they have ended. In a task.
+---@param options moonpark.workers.options
+---@return integer|nil status of this process
+---@return string? err
+function M.run(options)
+  local self = setmetatable({ options = options, places = {}, generation = 1, status = 0, stopping = false,
+    reloading = core.mutex(), ended = core.event(), sockets = sockets.new() }, Supervisor)
+  self.context = context_of(self)
+  local gate, err = control.open(options.control)
+  if not gate then return nil, err end
+  task.scope(function(scope)
+    self.scope = scope
+    local signals = scope:go(obey_signals, self)
+    local control_task = scope:go(gate.serve, gate, self)
+    local looks = (options.max_requests or options.max_memory) and scope:go(watch_use, self)
+    begin_all(self)
+    self.ended:wait()
+    signals:cancel()
+    control_task:cancel()
+    if looks then looks:cancel() end
+    self.sockets:close()
+  end)
+  gate:close()
+  return self.unclean and self.status == 0 and 1 or self.status
+end
+
+return M

@@ -1,0 +1,166 @@
+-- SPDX-License-Identifier: MIT
+-- worker.lua - one worker process, as its supervisor sees it.
+--
+--   state      means                                              leaves by
+--   starting   the process runs, its script has not listened      "ready", ended
+--   ready      it serves                                          drain: draining; ended
+--   draining   it was told to end, and has a deadline             ended; after the deadline it is killed
+--   ended      the process is gone
+
+local core = require "moonpark.core"
+local links = require "moonpark.link"
+local moonpark_process = require "moonpark.process"
+local net = require "moonpark.net"
+local task = require "moonpark.task"
+local command = require "moonpark.workers.command"
+
+local M = {}
+
+local PAGE = core.page_size()
+local PATIENCE = 5 -- seconds between a drain's deadline and KILL
+
+---@class moonpark.workers.worker
+---@field number integer
+---@field generation integer
+---@field state "starting"|"ready"|"draining"|"ended"
+---@field pid integer
+---@field since number when it was started; moonpark.now()
+---@field failure string|nil what it said of its failure
+local Worker = {}
+Worker.__index = Worker
+
+-- Its two ends of the link: ours, and what becomes its standard input.
+local function open_link()
+  local one, other, errno = core.socket_pair()
+  if not one then return nil, other, errno end
+  local ours, theirs, err
+  ours, err, errno = core.from_fd(one, "connection")
+  if not ours then return nil, err, errno end
+  theirs, err, errno = net.from_fd(other, "connection")
+  if not theirs then return nil, err, errno end
+  return ours, theirs
+end
+
+--- Starts one. In a task; its process ends with the scope.
+---@param words string[] the command line
+---@param number integer
+---@param count integer
+---@param generation integer
+---@return moonpark.workers.worker|nil
+---@return string? err
+function M.start(words, number, count, generation)
+  local ours, theirs = open_link()
+  if not ours then return nil, theirs end
+  local child, err = moonpark_process.spawn(words, { stdin = theirs, group = true, grace = 0,
+    env = command.environment(number, count, generation) })
+  theirs:close()
+  if not child then
+    ours:close()
+    return nil, err
+  end
+  return setmetatable({ number = number, generation = generation, state = "starting", since = core.now(),
+    link = links.new(ours), child = child, pid = child:pid(), started = core.event(), gone = core.event(),
+    pending = {}, last_id = 0, leading = false }, Worker)
+end
+
+-- Questions that it will not answer any more.
+local function forget(self)
+  for id, request in pairs(self.pending) do
+    self.pending[id] = nil
+    request.answer = { err = "the worker has ended" }
+    request.done:set()
+  end
+end
+
+local function settle(self, message)
+  local request = self.pending[message.id]
+  if not request then return end
+  self.pending[message.id] = nil
+  request.answer = message
+  request.done:set()
+end
+
+local function read(self, handle)
+  while true do
+    local message, fds = self.link:receive()
+    if not message then break end
+    if message.op == "answer" then settle(self, message)
+    elseif message.op == "failed" then self.failure = message.text
+    else handle(self, message, fds) end
+  end
+  forget(self)
+end
+
+--- Serves it until it has ended: handle(worker, message, fds) for what it says.
+---@param handle fun(worker: moonpark.workers.worker, message: table, fds: table)
+---@return "exited"|"signaled"|nil how
+---@return integer|string value its status, or the signal's name
+function Worker:attend(handle)
+  return task.scope(function(scope)
+    scope:go(read, self, handle)
+    scope:go(self.link.flush, self.link)
+    local how, value = self.child:wait()
+    self.state = "ended"
+    self.gone:set()
+    core.yield() -- its last words are read
+    self.link:close()
+    return how, value
+  end)
+end
+
+---@param message table
+---@param items? table
+function Worker:post(message, items) return self.link:post(message, items) end
+
+--- Asks it something.
+---@param message table
+---@param timeout number seconds
+---@return table|nil answer
+---@return string? err
+function Worker:ask(message, timeout)
+  if self.state == "ended" then return nil, "the worker has ended" end
+  self.last_id = self.last_id + 1
+  message.id = self.last_id
+  local request = { done = core.event() }
+  self.pending[message.id] = request
+  local ok, err = self:post(message)
+  if ok then ok, err = request.done:wait(timeout) end
+  self.pending[message.id] = nil
+  if not ok then return nil, err end
+  return request.answer
+end
+
+--- The memory of its process that is in use, in bytes; nil: unknown.
+---@return integer|nil
+function Worker:resident()
+  local file = io.open(("/proc/%d/statm"):format(self.pid))
+  local pages = file and file:read("*l"):match "^%d+ (%d+)"
+  if file then file:close() end
+  return pages and tonumber(pages) * PAGE
+end
+
+--- It serves from now on.
+function Worker:is_ready()
+  if self.state ~= "starting" then return end
+  self.state = "ready"
+  self.started:set()
+end
+
+--- Tells it to end, waits for that, and kills it after the deadline.
+---@param seconds number
+---@return boolean clean it ended by itself
+function Worker:drain(seconds)
+  if self.state == "ended" then return true end
+  self.state = "draining"
+  self:post { op = "drain", seconds = seconds }
+  if self.gone:wait(seconds + PATIENCE) or self.state == "ended" then return true end
+  self:kill()
+  return false
+end
+
+--- Ends it at once.
+function Worker:kill()
+  if self.state ~= "ended" then self.child:kill "KILL" end
+end
+
+return M

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* l_worker.c - what a supervisor and its workers ask of the system, and of the scheduler: a link between them, a
+ * worker's place, attendants. */
+#include "lua/faces.h"
+
+#include "base/sys.h"
+#include "base/sys_child.h"
+#include "lua/l_fd.h"
+#include "lua/l_signal.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char place[] = "MOONPARK_WORKER"; /* the supervisor sets it; see lua/moonpark/worker/place.lua */
+
+/* socket_pair() -> descriptor, descriptor | nil, err, errno */
+static int l_socket_pair(lua_State *L)
+{
+    int fds[2];
+    int *one = l_fd_new(L), *other = l_fd_new(L);
+    int r = sys_socketpair(fds);
+    if (r < 0)
+        return face_error(L, r);
+    *one = fds[0];
+    *other = fds[1];
+    return 2;
+}
+
+/* worker_place() -> the variable's text, or nil; it is unset, so that no child of ours takes itself for a worker */
+static int l_worker_place(lua_State *L)
+{
+    lua_pushstring(L, getenv(place));
+    (void)unsetenv(place);
+    return 1;
+}
+
+/* die_with(pid) -> true | nil, err, errno: we are killed when our parent ends; "no such process": it is not that one */
+static int l_die_with(lua_State *L) { return face_result(L, sys_die_with(luaL_checkint(L, 1))); }
+
+/* take_input() -> descriptor | nil, err, errno: what was standard input, which is empty from now on */
+static int l_take_input(lua_State *L)
+{
+    int *object = l_fd_new(L);
+    int r = sys_take_input();
+    if (r < 0)
+        return face_error(L, r);
+    *object = r;
+    return 1;
+}
+
+static int l_pid(lua_State *L)
+{
+    lua_pushinteger(L, getpid());
+    return 1;
+}
+
+static int l_page_size(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)sysconf(_SC_PAGESIZE));
+    return 1;
+}
+
+/* uid() -> the effective user's */
+static int l_uid(lua_State *L)
+{
+    lua_pushnumber(L, geteuid());
+    return 1;
+}
+
+/* raise(name): sends this process a signal */
+static int l_raise(lua_State *L)
+{
+    (void)kill(getpid(), l_signal_number(L, 1));
+    return 0;
+}
+
+/* attend(): the calling task serves the others, and the loop does not wait for it; see sched_attend */
+static int l_attend(lua_State *L)
+{
+    sched_attend(face_task(L, face_ctx(L)));
+    return 0;
+}
+
+/* expect(n): n more (or fewer) messages from outside will wake a task; see sched_expect */
+static int l_expect(lua_State *L)
+{
+    struct sched *s = &face_loop(L)->loop.sched;
+    int n = luaL_checkint(L, 1);
+    luaL_argcheck(L, n >= 0 || s->outside >= (uint32_t)-n, 1, "fewer are expected");
+    sched_expect(s, n);
+    return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"attend", l_attend},           {"die_with", l_die_with},     {"expect", l_expect}, {"page_size", l_page_size},
+    {"pid", l_pid},
+    {"raise", l_raise},             {"socket_pair", l_socket_pair}, {"take_input", l_take_input}, {"uid", l_uid},     {"worker_place", l_worker_place},
+    {NULL, NULL},
+};
+
+void l_worker_open(lua_State *L) { face_functions(L, functions); }
