@@ -58,7 +58,8 @@ local actions = {
 -- This process runs nothing of the script.
 local function supervise(program)
   local status, err = workers.supervise { count = program.workers, grace = program.grace_given,
-    control = program.control }
+    control = program.control, max_requests = program.max_requests, max_memory = program.max_memory,
+    user = program.user }
   if status then return status end
   report.say(err)
   return FAILED
@@ -114,9 +115,13 @@ end
 
 function performers.serve(arguments)
   if #arguments > 1 then return nil, "serve: one folder expected" end
+  local count, unfit = arguments.options.workers, nil
+  if count then count, unfit = workers.count(count) end
+  if unfit then return nil, ("serve: --workers: %s, got '%s'"):format(unfit, arguments.options.workers) end
   local serving, wrong = serve.prepare(arguments[1] or ".", arguments.options)
   if not serving then return nil, wrong end
   io.stdout:setvbuf "line"
+  if count and not worker.is_worker() then return supervise { workers = count } end
   arg = { [0] = "serve" } -- luacheck: ignore 121
   return run.run({ serving }, { steps = {}, grace = serve.GRACE })
 end

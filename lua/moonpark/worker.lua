@@ -125,20 +125,30 @@ local function obey()
   end)
 end
 
--- "number count generation parent", as the supervisor writes it.
+-- "number count generation parent user", as the supervisor writes it.
 local function place_of(text)
-  local number, count, generation, parent = text:match "^(%d+) (%d+) (%d+) (%d+)$"
+  local number, count, generation, parent, user = text:match "^(%d+) (%d+) (%d+) (%d+) (.*)$"
   if not number then return nil end
-  return { number = tonumber(number), count = tonumber(count), generation = tonumber(generation) }, tonumber(parent)
+  return { number = tonumber(number), count = tonumber(count), generation = tonumber(generation) }, tonumber(parent),
+    user ~= "" and user or nil
 end
 
 --- Takes this process's place among its supervisor's workers, if it was started as one. For moonpark's own start.
 function M.join()
   local text = core.worker_place()
   if not text then return end
-  local place, parent = place_of(text)
+  local place, parent, user = place_of(text)
   if not place or not core.die_with(parent) then return end -- another program's, whose variable was handed on
   assert(post.open(place))
+  if user then
+    local ok, err = core.become(user)
+    if not ok or not core.die_with(parent) then -- another user's process forgets whom it dies with
+      local why = ("cannot run as user '%s': %s"):format(user, err or "the supervisor has ended")
+      post.last_words { op = "failed", text = why }
+      io.stderr:write("moonpark: ", why, "\n")
+      os.exit(1, true)
+    end
+  end
   leading = false
   net_source.other = sockets
   obey()

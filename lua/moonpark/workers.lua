@@ -10,7 +10,7 @@ local worker = require "moonpark.worker"
 
 local M = {}
 
-local MOST = 256
+local MOST = 120 -- so many, twice, and their wakes: see supervisor.lua
 
 --- How many workers a text or a number asks for.
 ---@param value any
@@ -20,7 +20,7 @@ function M.count(value)
   if value == "auto" then return math.min(MOST, processors.count()) end
   local n = tonumber(value)
   if n and n >= 1 and n <= MOST and n == math.floor(n) then return n end
-  return nil, ("a number of workers from 1 to %d, or auto, expected, got '%s'"):format(MOST, tostring(value))
+  return nil, ("a number from 1 to %d, or auto, expected"):format(MOST)
 end
 
 --- Runs this program's workers until they have ended, in a task or not.
@@ -36,13 +36,14 @@ function M.supervise(options)
 end
 
 local known = {
-  count = { function(value) return M.count(value) ~= nil end, 'must be a number from 1 to 256, or "auto"' },
-  grace = "seconds", control = "string",
+  count = { function(value) return M.count(value) ~= nil end, ('must be a number from 1 to %d, or "auto"'):format(MOST) },
+  grace = "seconds", control = "string", max_requests = "positive", max_memory = "number", user = "string",
 }
 
 --- Runs main in several worker processes: this process becomes their supervisor, and starts each with its own command
 --- line; there, the same call runs main. Does not return in the supervisor: it ends the process when they have ended.
----@param options {count?: integer|"auto", grace?: number, control?: string} or the count; "auto": one a processor
+---@param options {count?: integer|"auto", grace?: number, control?: string, max_requests?: integer,
+--- max_memory?: number, user?: string} or the count; "auto", the default: one a processor
 ---@param main fun(...: any): any
 ---@return any ... main's results, in a worker
 function M.workers(options, main)
@@ -52,8 +53,9 @@ function M.workers(options, main)
     error(("bad argument #2 to 'workers' (function expected, got %s)"):format(type(main)), 2)
   end
   if worker.is_worker() then return task.run(main) end
-  local status, err = M.supervise { count = M.count(options.count or "auto"), grace = options.grace,
-    control = options.control }
+  local given = { count = M.count(options.count or "auto") }
+  for name, value in pairs(options) do given[name] = given[name] or value end
+  local status, err = M.supervise(given)
   if not status then error("workers: " .. err, 2) end
   os.exit(status, true)
 end

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/pidfd.h>
@@ -149,6 +151,16 @@ int sys_die_with(pid_t parent)
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return -errno;
     return getppid() == parent ? 0 : -ESRCH; /* it may have ended before we asked */
+}
+
+int sys_become(const char *user)
+{
+    struct passwd *p = getpwnam(user);
+    if (!p)
+        return -ENOENT;
+    if (initgroups(user, p->pw_gid) < 0 || setgid(p->pw_gid) < 0 || setuid(p->pw_uid) < 0)
+        return -errno;
+    return 0;
 }
 
 int sys_socketpair(int fds[2])

@@ -41,6 +41,9 @@ void sys_kill_now(int pidfd, pid_t pid, bool group);
 /* From now on we are killed when the parent ends. The parent must be `parent` still: else -ESRCH. */
 int sys_die_with(pid_t parent);
 
+/* This process becomes that user's for good, with its groups. -ENOENT: there is no such user. */
+int sys_become(const char *user);
+
 int sys_socketpair(int fds[2]); /* unix streams, close-on-exec */
 
 /* Moves descriptor 0 elsewhere, close-on-exec, and returns it there; 0 is /dev/null then. */

@@ -8,6 +8,7 @@
 #include "lua/l_fd.h"
 #include "lua/l_signal.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -55,6 +56,17 @@ static int l_pid(lua_State *L)
     return 1;
 }
 
+/* become(user) -> true | nil, err, errno */
+static int l_become(lua_State *L)
+{
+    int r = sys_become(luaL_checkstring(L, 1));
+    if (r != -ENOENT)
+        return face_result(L, r);
+    lua_pushnil(L);
+    lua_pushliteral(L, "no such user");
+    return 2;
+}
+
 static int l_page_size(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)sysconf(_SC_PAGESIZE));
@@ -93,7 +105,7 @@ static int l_expect(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"attend", l_attend},           {"die_with", l_die_with},     {"expect", l_expect}, {"page_size", l_page_size},
+    {"attend", l_attend},           {"become", l_become},         {"die_with", l_die_with},     {"expect", l_expect}, {"page_size", l_page_size},
     {"pid", l_pid},
     {"raise", l_raise},             {"socket_pair", l_socket_pair}, {"take_input", l_take_input}, {"uid", l_uid},     {"worker_place", l_worker_place},
     {NULL, NULL},

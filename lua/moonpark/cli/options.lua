@@ -19,6 +19,9 @@ M.options = {
     .. "processor; they share the listeners" },
   { names = { "--grace" }, value = "seconds", help = "time for tasks to end after SIGINT or SIGTERM (default 5;\n"
     .. "30 for each worker's requests)" },
+  { names = { "--max-requests" }, value = "number", help = "replaces a worker that has answered so many" },
+  { names = { "--max-memory" }, value = "bytes", help = "replaces a worker that uses more, such as 512m" },
+  { names = { "--user" }, value = "name", help = "workers run as that user; the supervisor listens" },
   { names = { "--control" }, value = "path", help = "where the control socket of --workers is" },
   { names = { "-v", "--version" }, help = "prints the versions and the poller in use" },
   { names = { "-h", "--help" }, help = "prints this help" },
@@ -76,6 +79,8 @@ files are never overwritten: if there is one, nothing is written at all.
       { names = { "--cert" }, value = "file",
         help = "the certificate, and those between it and the\nauthority, in PEM" },
       { names = { "--key" }, value = "file", help = "its key in PEM, if it is not in the same file" },
+      { names = { "--workers" }, value = "number",
+        help = "serves in that many processes, or auto: one a\nprocessor" },
       { names = { "--listing" }, help = "lists the files of folders without an index.html" },
       { names = { "--hidden" }, help = "also serves files whose names begin with '.'" },
       { names = { "--follow" }, help = "also follows symbolic links that lead out of the\nfolder" },

@@ -21,6 +21,9 @@ local GRACE = 5 -- seconds
 ---@field grace_given? number the same, if it was asked for
 ---@field workers? integer
 ---@field control? string
+---@field max_requests? integer
+---@field max_memory? number bytes
+---@field user? string
 
 local function seconds(word)
   local n = tonumber(word)
@@ -34,20 +37,40 @@ local function add_step(option)
   end
 end
 
+-- fn(program, value): parse(value) -> what the program's field gets | nil, what was expected
+local function read(field, parse)
+  return function(program, value)
+    local wrong
+    program[field], wrong = parse(value)
+    if program[field] then return true end
+    return nil, ("--%s: %s, got '%s'"):format(field:gsub("_", "-"), wrong, value)
+  end
+end
+
+local function whole(value)
+  local n = value:find "^%d+$" and tonumber(value)
+  return n and n >= 1 and n or nil, "a whole number of at least 1 expected"
+end
+
+local units = { [""] = 1, k = 2 ^ 10, m = 2 ^ 20, g = 2 ^ 30 }
+
+local function bytes(value)
+  local number, unit = value:match "^(%d+)([kmg]?)$"
+  local n = number and tonumber(number) * units[unit]
+  return n and n >= 1 and n or nil, "bytes expected, such as 512m"
+end
+
+local function text(value) return value ~= "" and value or nil, "a name expected" end
+
 -- Each option's reader: fn(program, value) -> true | nil, what is wrong with it
 local valued = {
   ["-e"] = add_step "-e",
   ["-l"] = add_step "-l",
-  ["--workers"] = function(program, value)
-    local wrong
-    program.workers, wrong = workers.count(value)
-    if program.workers then return true end
-    return nil, "--workers: " .. wrong
-  end,
-  ["--control"] = function(program, value)
-    program.control = value
-    return true
-  end,
+  ["--workers"] = read("workers", workers.count),
+  ["--max-requests"] = read("max_requests", whole),
+  ["--max-memory"] = read("max_memory", bytes),
+  ["--user"] = read("user", text),
+  ["--control"] = read("control", text),
   ["--grace"] = function(program, value)
     program.grace = seconds(value)
     program.grace_given = program.grace
@@ -121,6 +144,11 @@ function M.program(words)
     i = behind
   end
   program.script = words[i] and i
+  for _, field in ipairs { "max_requests", "max_memory", "user", "control" } do
+    if program[field] and not program.workers then
+      return nil, ("--%s needs --workers"):format((field:gsub("_", "-")))
+    end
+  end
   return program
 end
 

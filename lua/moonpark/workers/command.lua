@@ -24,9 +24,10 @@ end
 ---@param number integer
 ---@param count integer
 ---@param generation integer
+---@param user? string whom it runs as
 ---@return table<string, string>
-function M.environment(number, count, generation)
-  return { MOONPARK_WORKER = ("%d %d %d %d"):format(number, count, generation, core.pid()) }
+function M.environment(number, count, generation, user)
+  return { MOONPARK_WORKER = ("%d %d %d %d %s"):format(number, count, generation, core.pid(), user or "") }
 end
 
 return M

@@ -67,7 +67,7 @@ end
 function Place:keep(context)
   self.deaths, self.pause = 0, 0
   repeat
-    local worker, err = workers.start(context.words, self.number, context.count, self.generation)
+    local worker, err = workers.start(context.words, self.number, context.count, self.generation, context.user)
     if not worker then
       give_up(self, "cannot start a worker: " .. err)
       break

@@ -319,7 +319,7 @@ end
 
 local function context_of(self)
   return {
-    words = self.options.words, count = self.options.count, log = log,
+    words = self.options.words, count = self.options.count, user = self.options.user, log = log,
     handle = function(worker, message) return handle(self, worker, message) end,
     arrived = function() end,
     left = function(worker)

@@ -46,13 +46,14 @@ end
 ---@param number integer
 ---@param count integer
 ---@param generation integer
+---@param user? string
 ---@return moonpark.workers.worker|nil
 ---@return string? err
-function M.start(words, number, count, generation)
+function M.start(words, number, count, generation, user)
   local ours, theirs = open_link()
   if not ours then return nil, theirs end
   local child, err = moonpark_process.spawn(words, { stdin = theirs, group = true, grace = 0,
-    env = command.environment(number, count, generation) })
+    env = command.environment(number, count, generation, user) })
   theirs:close()
   if not child then
     ours:close()
