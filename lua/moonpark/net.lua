@@ -132,10 +132,15 @@ function M.listen(address, options)
   check_string(address, "listen")
   options = check_options("listen", options, listen_options, 2, 2)
   local mode = addresses.permissions(options.mode, address, "listen", 2)
-  local other = options.shared ~= false and source.other or nil
+  local other = options.shared ~= false and source.get() or nil
   local listener, err, errno
-  if other then listener, err, errno = other.listen(address, options)
-  else listener, err, errno = listen_here(address, options, mode) end
+  if other then
+    local fine, wrong = addresses.test(address)
+    if not fine then error("listen: " .. wrong, 2) end
+    listener, err, errno = other.listen(address, options)
+  else
+    listener, err, errno = listen_here(address, options, mode)
+  end
   if listener and options.tls then core.tls_listen(listener, options.tls.core) end
   return listener, err, errno
 end

@@ -13,6 +13,7 @@ local sockets = require "moonpark.worker.sockets"
 ---@class moonpark.worker
 local M = {}
 
+local alone = { number = 1, count = 1, generation = 1 }
 local leading = true -- without workers, or until the supervisor says so
 local listeners = {} -- on_broadcast's functions
 
@@ -23,19 +24,19 @@ end
 
 --- Is this process a worker of a supervisor?
 ---@return boolean
-function M.is_worker() return post.place ~= nil end
+function M.is_worker() return post.place() ~= nil end
 
 --- Its number, from 1 to count(). A worker that takes the place of another one has its number.
 ---@return integer
-function M.number() return post.place and post.place.number or 1 end
+function M.number() return (post.place() or alone).number end
 
 --- How many workers there are.
 ---@return integer
-function M.count() return post.place and post.place.count or 1 end
+function M.count() return (post.place() or alone).count end
 
 --- How often the program was loaded: 1, and one more with each reload.
 ---@return integer
-function M.generation() return post.place and post.place.generation or 1 end
+function M.generation() return (post.place() or alone).generation end
 
 --- Is this the worker that does what must be done once, such as jobs at certain times? It is true in no more than one
 --- worker at any time; where that one ends, another one leads.
@@ -45,7 +46,7 @@ function M.leader() return leading end
 --- Says that the script has started. Listening says so too; a script that does not listen calls this, or a reload would
 --- wait for it in vain.
 function M.ready()
-  if post.place then post.post { op = "ready" } end
+  if post.place() then post.post { op = "ready" } end
 end
 
 --- fn(seconds) is called, in a task, when this worker is to end: it takes nothing new, and has that long.
@@ -77,7 +78,7 @@ end
 ---@return true|nil
 ---@return string? err
 function M.broadcast(value)
-  if post.place then return post.post { op = "broadcast", value = value } end
+  if post.place() then return post.post { op = "broadcast", value = value } end
   core.go(tell, value)
   return true
 end
@@ -150,14 +151,14 @@ function M.join()
     end
   end
   leading = false
-  net_source.other = sockets
+  net_source.set(sockets)
   obey()
 end
 
 --- The last thing that this worker's supervisor hears: why it could not go on.
 ---@param text string
 function M.last_words(text)
-  if post.place then post.last_words { op = "failed", text = text } end
+  if post.place() then post.last_words { op = "failed", text = text } end
 end
 
 return M

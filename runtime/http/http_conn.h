@@ -80,6 +80,7 @@ struct http_server {
     bool stirred;                  /* a worker was woken for `arrived`, and has not run yet */
     bool full;                     /* accepting has stopped: there are limits.connections */
     bool closing;                  /* no new connections, and none is kept alive */
+    bool patient;                  /* while closing: idle connections may ask once more */
     bool closed;                   /* what is left is cut off */
     struct http_date date;
 };

@@ -195,16 +195,24 @@ static void cut_workers(struct http_server *s)
     }
 }
 
-void http_server_drain(struct http_server *s)
+static void stop_accepting(struct http_server *s)
 {
-    if (s->closing)
-        return;
     s->closing = true;
     timers_del(&s->loop->timers, &s->pause);
     list_del(&s->again.link);
     conn_close(&s->listener);
-    last_look(s);
     dismiss_workers(s);
+}
+
+void http_server_drain(struct http_server *s, bool patient)
+{
+    if (s->closing && !s->patient)
+        return;
+    s->patient = patient;
+    if (!s->closing)
+        stop_accepting(s);
+    if (!patient)
+        last_look(s);
     http_conn_tell_keeper(s);
 }
 
@@ -212,7 +220,7 @@ void http_server_close(struct http_server *s)
 {
     if (!s->loop)
         return;
-    http_server_drain(s);
+    http_server_drain(s, false);
     s->closed = true;
     close_all(&s->idle);
     close_all(&s->arrived);

@@ -15,7 +15,7 @@ int http_server_open(struct http_server *s, struct loop *loop, struct conn *list
                      const struct http_limits *limits);
 
 /* Accepts no more connections and requests; closes idle connections. */
-void http_server_drain(struct http_server *s);
+void http_server_drain(struct http_server *s, bool patient);
 
 /* Drains, and closes all connections at once, except for those of workers: these are cancelled. */
 void http_server_close(struct http_server *s);

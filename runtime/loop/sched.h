@@ -181,8 +181,8 @@ void sched_finish(struct task *t);
  * without it, and where the others are deadlocked, its waits do not hide that. */
 void sched_attend(struct task *t);
 
-/* Something outside that no wait names will wake a task, such as an attendant's next message: n more of these (or, where
- * n is negative, fewer). */
+/* Something outside that no wait names will wake a task, such as an attendant's next message: n more of these, or fewer
+ * where n is negative. */
 void sched_expect(struct sched *s, int n);
 
 /* Opens a new innermost scope of t. NULL: no memory. Scopes may be closed in any order. */

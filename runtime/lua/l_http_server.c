@@ -110,7 +110,7 @@ static int l_keep(lua_State *L)
 
 static int l_drain(lua_State *L)
 {
-    http_server_drain(server(L));
+    http_server_drain(server(L), lua_toboolean(L, 2));
     return 0;
 }
 

@@ -105,9 +105,17 @@ static int l_expect(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"attend", l_attend},           {"become", l_become},         {"die_with", l_die_with},     {"expect", l_expect}, {"page_size", l_page_size},
+    {"attend", l_attend},
+    {"become", l_become},
+    {"die_with", l_die_with},
+    {"expect", l_expect},
+    {"page_size", l_page_size},
     {"pid", l_pid},
-    {"raise", l_raise},             {"socket_pair", l_socket_pair}, {"take_input", l_take_input}, {"uid", l_uid},     {"worker_place", l_worker_place},
+    {"raise", l_raise},
+    {"socket_pair", l_socket_pair},
+    {"take_input", l_take_input},
+    {"uid", l_uid},
+    {"worker_place", l_worker_place},
     {NULL, NULL},
 };
 

@@ -115,8 +115,9 @@ function M.run(chunks, program)
   os.exit = shutdown.leave -- luacheck: ignore 122
   local locked = task.run_main(main_task, chunks, program) == "deadlock"
   if locked then report_deadlock() end
-  shutdown.settle()
+  report.tell_main()
   if report.main_failure() then worker.last_words(report.main_failure()) end
+  shutdown.settle()
   return shutdown.status() or locked and DEADLOCK or report.failed() and FAILED or OK
 end
 

@@ -45,6 +45,7 @@ local known = {
 local IDLE_WORKERS = 256
 local UNREAD_MAX = 262144 -- bytes of an unread body that are discarded to keep the connection
 local GRACE = 5
+local IDLE_PATIENCE = 5 -- seconds that a draining worker leaves to idle connections
 local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1 -- seconds until starting workers is tried again after it failed
 
 ---------------------------------------------------------------------------------------------------
@@ -315,6 +316,17 @@ function Server:shutdown(grace)
   return self.ended:wait()
 end
 
+-- What a worker does when it drains: clients that have a connection open and are about to ask get an answer, the last
+-- one there. Idle connections are closed after a part of the time.
+local function wind_down(server, seconds)
+  server.core:drain(true)
+  server.upgraded:drain()
+  if not server.scope then return cut_off(server) end
+  local patience = math.min(seconds / 2, IDLE_PATIENCE)
+  if server.ended:wait(patience) then return end
+  return server:shutdown(seconds - patience)
+end
+
 --- Cancels all handlers and closes all connections.
 ---@return true
 function Server:close()
@@ -430,7 +442,7 @@ function M.new(handler, options)
   local made = setmetatable({ core = server, handler = handler, listening = address, log = log, ended = core.event(),
     tls = context, upgraded = upgraded.new(log, limits.connections),
     workers = setmetatable({}, { __mode = "k" }) }, Server)
-  draining.add(made, Server.shutdown)
+  draining.add(made, wind_down)
   return made
 end
 

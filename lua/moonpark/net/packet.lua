@@ -138,7 +138,7 @@ function M.packet(address, options)
   local mode = addresses.permissions(options.mode, address, "packet", 2)
   local list, err, errno = places(address, options.peer, nil, "packet", 2)
   if not list then return nil, err, errno end
-  local other = is_shared(address, options) and source.other
+  local other = is_shared(address, options) and source.get()
   if other then return other.packet(address, options) end
   return open(list, options, mode)
 end

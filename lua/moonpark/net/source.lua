@@ -3,8 +3,18 @@
 
 local M = {}
 
----@type {listen: fun(address: string, options: table): any, string?, integer?; packet: fun(address: string,
---- options: table): any, string?, integer?}|nil
-M.other = nil
+---@class moonpark.net.source
+---@field listen fun(address: string, options: table): moonpark.listener|nil, string?, integer?
+---@field packet fun(address: string, options: table): moonpark.packet|nil, string?, integer?
+
+local other
+
+--- Sockets come from there from now on.
+---@param source moonpark.net.source
+function M.set(source) other = source end
+
+--- Where they come from; nil: from the system.
+---@return moonpark.net.source|nil
+function M.get() return other end
 
 return M

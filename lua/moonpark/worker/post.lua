@@ -11,10 +11,8 @@ local task = require "moonpark.task"
 
 local M = {}
 
----@type {number: integer, count: integer, generation: integer}|nil this worker's place; nil: this process is no worker
-M.place = nil
-
 local link
+local place -- {number, count, generation}
 local attended = false -- the attendants run
 local pending, last_id = {}, 0 -- [id] = {done = an event, message, fds}
 local handlers = {} -- [op] = fn(message, fds)
@@ -67,18 +65,22 @@ local function attend()
   core.go(write)
 end
 
+--- This worker's place; nil: this process is no worker.
+---@return {number: integer, count: integer, generation: integer}|nil
+function M.place() return place end
+
 --- Makes this process the worker that its supervisor has started, whose link is standard input.
----@param place {number: integer, count: integer, generation: integer}
+---@param given {number: integer, count: integer, generation: integer}
 ---@return true|nil
 ---@return string? err
-function M.open(place)
+function M.open(given)
   local input, err = core.take_input()
   if not input then return nil, err end
   local conn
   conn, err = core.from_fd(input, "connection")
   if not conn then return nil, err end
   link = links.new(conn)
-  M.place = place
+  place = given
   task.before_main(attend)
   return true
 end

@@ -46,6 +46,7 @@ local openers = { listener = net.listen, packet = net.packet }
 function Sockets:get(message, number, generation)
   local key = key_of(message, number)
   local entry = self.list[key]
+  if self.closed then return nil, "closed" end
   if not entry then
     local socket, err, errno = take_inherited(self, message.address)
     if not socket then socket, err, errno = openers[message.kind](message.address, message.options) end
@@ -68,6 +69,10 @@ function Sockets:close_before(generation)
   end
 end
 
-function Sockets:close() self:close_before(math.huge) end
+--- Closes all of them; there are no others.
+function Sockets:close()
+  self.closed = true
+  self:close_before(math.huge)
+end
 
 return M

@@ -258,6 +258,7 @@ function Supervisor:stop()
   if self.stopping then return end
   self.stopping = true
   self.status = 0
+  self.sockets:close()
   retire(self, { unpack(self.places) })
 end
 

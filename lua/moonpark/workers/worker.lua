@@ -17,6 +17,7 @@ local command = require "moonpark.workers.command"
 local M = {}
 
 local PAGE = core.page_size()
+local LAST_WORDS = 1 -- seconds; something that it has started may hold the link open
 local PATIENCE = 5 -- seconds between a drain's deadline and KILL
 
 ---@class moonpark.workers.worker
@@ -98,12 +99,12 @@ end
 ---@return integer|string value its status, or the signal's name
 function Worker:attend(handle)
   return task.scope(function(scope)
-    scope:go(read, self, handle)
+    local reader = scope:go(read, self, handle)
     scope:go(self.link.flush, self.link)
     local how, value = self.child:wait()
     self.state = "ended"
     self.gone:set()
-    core.yield() -- its last words are read
+    reader:join(LAST_WORDS)
     self.link:close()
     return how, value
   end)

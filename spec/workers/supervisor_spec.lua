@@ -1,0 +1,389 @@
+-- SPDX-License-Identifier: MIT
+-- workers, supervisor, place, worker: one program in several processes.
+
+local moonpark = require "moonpark"
+local net = require "moonpark.net"
+local process = require "support.process"
+local workers = require "support.workers"
+
+-- Asks until every one of `count` workers has answered -> {[number] = {generation, pid}}
+local function everybody(program, count)
+  local seen, n = {}, 0
+  while n < count do
+    local number, generation, pid = assert(program:get "/"):match "^(%d+) (%d+) (%d+)$"
+    if not seen[number] then n = n + 1 end
+    seen[number] = { generation = tonumber(generation), pid = tonumber(pid) }
+  end
+  return seen
+end
+
+-- Asks until test(answer) holds.
+local function ask_until(program, test)
+  repeat
+    local body = program:get "/"
+  until body and test(body)
+end
+
+local function kill(pid, name) assert(os.execute(("kill -%s %d"):format(name, pid)) == 0) end
+
+describe("a program with workers", function()
+  after_each(workers.stop_all)
+
+  local function start(words, script, options)
+    return workers.start(workers.SERVER .. (script or "") .. workers.SERVE, words or { "--workers", "2" }, options)
+  end
+
+  it("serves one address in all of them, and ends with status 0 on TERM", function()
+    local program = start()
+    local seen = everybody(program, 2)
+    assert.are_not.equal(seen["1"].pid, seen["2"].pid)
+    local status, err = program:stop()
+    assert.same({ 0, "" }, { status, err })
+    assert.same({ nil, "connection refused" }, { program:get "/" })
+  end)
+
+  it("replaces a worker that is killed, and refuses nobody meanwhile", function()
+    local program = start()
+    for _ = 1, 3 do
+      local victim = everybody(program, 2)["1"].pid
+      kill(victim, "KILL")
+      ask_until(program, function(body) return body:find "^1 " and not body:find(victim .. "$") end)
+    end
+    local status, err = program:stop()
+    assert.equal(0, status)
+    assert.matches("worker 1 %(pid %d+%) was ended by SIGKILL; another one starts", err)
+  end)
+
+  it("dies whole with its supervisor", function()
+    local program = start()
+    local seen = everybody(program, 2)
+    program:stop "KILL"
+    for _, worker in pairs(seen) do
+      repeat moonpark.sleep(0.005) until os.execute("kill -0 " .. worker.pid .. " 2>/dev/null") ~= 0
+    end
+  end)
+
+  it("tells what a script did wrong that dies at start five times, and ends with 1", function()
+    local program = workers.start("local x = nil\nprint(x.y)\n", { "--workers", "2" }, { silent = true })
+    local status, _, err = program.child:wait()
+    assert.equal(1, status)
+    assert.matches("server.lua:2: attempt to index", err)
+    local said = select(2, err:gsub("another one starts", ""))
+    assert.is_true(said >= 4 and said <= 8, said)
+  end)
+
+  it("ends with 0 when its workers have done their work", function()
+    local program = workers.start("print(require('moonpark.worker').number())\n", { "--workers", "3" }, { silent = true })
+    local status, out, err = program.child:wait()
+    assert.same({ 0, "" }, { status, err })
+    assert.equal(3, select(2, out:gsub("%d\n", "")))
+  end)
+
+  it("answers what is under way when it drains, and takes nothing new", function()
+    local program = start(nil, [[
+      app:get("/slow", function(_, res)
+        io.write("slow\n") io.flush()
+        moonpark.event():wait(2)
+        res:send "whole"
+      end)
+    ]])
+    program:line() -- the other worker listens
+    local slow = moonpark.go(program.get, program, "/slow")
+    repeat until program:line() == "slow"
+    program.child:kill "TERM"
+    assert.same({ true, "whole", 200 }, { slow:join() })
+    assert.equal(0, (program.child:wait()))
+  end)
+
+  it("ends at once at the second signal", function()
+    local program = start({ "--workers", "1" }, [[
+      app:get("/slow", function()
+        io.write("slow\n") io.flush()
+        moonpark.sleep(1000)
+      end)
+    ]])
+    local slow = moonpark.go(program.get, program, "/slow")
+    repeat until program:line() == "slow"
+    program.child:kill "TERM"
+    repeat until program:get "/" == nil -- the first one has been heard
+    program.child:kill "INT"
+    assert.equal(128 + 2, (program.child:wait()))
+    slow:join()
+  end)
+
+  it("kills a worker that does not drain in time, and says so", function()
+    local program = start({ "--workers", "1", "--grace", "0.1" }, [[
+      app:get("/stuck", function()
+        io.write("stuck\n") io.flush()
+        while true do end
+      end)
+    ]])
+    local stuck = moonpark.go(program.get, program, "/stuck")
+    repeat until program:line() == "stuck"
+    local status, err = program:stop()
+    assert.equal(1, status)
+    assert.matches("worker 1 was killed: it had not ended 0.1 s after it was told to", err)
+    stuck:join()
+  end)
+
+  it("gives each of them its number, their count and one leader", function()
+    local program = start({ "--workers", "3" }, [[
+      app:get("/leads", function(_, res) res:send(worker.number() .. " " .. worker.count() .. " "
+        .. tostring(worker.leader())) end)
+    ]])
+    local function leader()
+      local seen, n, leads = {}, 0, nil
+      while n < 3 or not leads do
+        local number, count, is = assert(program:get "/leads"):match "^(%d) (%d) (%a+)$"
+        assert.equal("3", count)
+        if not seen[number] then n = n + 1 end
+        seen[number] = true
+        assert.is_true(is ~= "true" or leads == nil or leads == number)
+        if is == "true" then leads = number end
+      end
+      return leads
+    end
+    local first = leader()
+    kill(everybody(program, 3)[first].pid, "KILL")
+    leader()
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("hands a broadcast to all of them", function()
+    local program = start({ "--workers", "2" }, [[
+      local heard = {}
+      worker.on_broadcast(function(value) heard[#heard + 1] = value.n end)
+      app:get("/say", function(_, res) worker.broadcast { n = worker.number() } res:send "said" end)
+      app:get("/heard", function(_, res) res:send(worker.number() .. ":" .. table.concat(heard, ",")) end)
+    ]])
+    everybody(program, 2)
+    program:get "/say"
+    local heard = {}
+    repeat
+      local number, what = program:get("/heard"):match "^(%d):(.*)$"
+      heard[number] = what ~= "" and what or nil
+    until heard["1"] and heard["2"]
+    assert.equal(heard["1"], heard["2"])
+    program:stop()
+  end)
+
+  it("calls on_drain, and ends though a task of the script's never would", function()
+    local program = start({ "--workers", "1" }, [[
+      moonpark.go(function() while true do moonpark.sleep(3600) end end)
+      worker.on_drain(function(seconds) io.write("draining ", seconds, "\n") io.flush() end)
+    ]], { env = {} })
+    local status = program:stop()
+    assert.equal(0, status)
+    assert.matches("draining 30\n", program.child.text.out)
+  end)
+
+  it("leaves TERM to a script that handles it", function()
+    local program = start({ "--workers", "1" }, [[
+      moonpark.go(function()
+        moonpark.signals("TERM"):next()
+        io.write "by myself\n"
+        os.exit(0)
+      end)
+    ]])
+    assert.equal(0, (program:stop()))
+    assert.matches("by myself\n", program.child.text.out)
+  end)
+
+  it("says at the script's line that a port is in use", function()
+    local taken = assert(net.listen "127.0.0.1:0")
+    local program = workers.start(([[
+      local net = require("moonpark").net
+      print(net.listen("%s"))
+      print(pcall(function() return (net.listen "nonsense") end))
+    ]]):format(taken:address()), { "--workers", "1" }, { silent = true })
+    local status, out, err = program.child:wait()
+    assert.same({ 0, "" }, { status, err })
+    assert.matches("nil\taddress already in use\t98", out)
+    assert.matches("false\t.*server.lua:3: ", out)
+    taken:close()
+  end)
+
+  it("keeps a listener to itself where it is not shared, and refuses one twice", function()
+    local program = workers.start([[
+      local moonpark = require "moonpark"
+      local net = moonpark.net
+      local own = assert(net.listen("127.0.0.1:0", { shared = false }))
+      local one = assert(net.listen "127.0.0.1:0")
+      local other = assert(net.listen "127.0.0.1:0")
+      assert(own:address() ~= one:address() and one:address() ~= other:address())
+      print(select(2, net.listen(one:address())))
+      one:close()
+      print(net.listen(other:address()))
+      print(net.packet("udp:127.0.0.1:0") ~= nil)
+    ]], { "--workers", "1" }, { silent = true })
+    local status, out, err = program.child:wait()
+    assert.same({ 0, "" }, { status, err })
+    assert.matches("^address already in use\t98\nnil\taddress already in use\t98\ntrue\n$", out)
+  end)
+
+  for _, wrong in ipairs { "0", "-1", "x", "10000", "1.5", "" } do
+    it(("refuses --workers '%s'"):format(wrong), function()
+      local r = process.run(process.moonpark("--workers", wrong, "x.lua"))
+      assert.equal(2, r.status)
+      assert.matches("%-%-workers: a number from 1 to 120, or auto, expected, got '" .. wrong:gsub("%-", "%%-") .. "'",
+        r.err)
+    end)
+  end
+
+  it("runs plain luajit scripts: moonpark.workers, and http.serve with workers", function()
+    for _, last in ipairs {
+      "moonpark.workers(2, function() " .. workers.SERVE .. " end)",
+      (workers.SERVE:gsub("address =", "workers = 2, address =")),
+    } do
+      local program = workers.start(workers.SERVER .. last, {}, { silent = true, plain = true })
+      program.address = assert(program:line():match "^listening on (.+)$")
+      everybody(program, 2)
+      assert.equal(0, (program:stop()))
+    end
+  end)
+
+  it("replaces a worker that has answered enough, without a refusal", function()
+    local program = start({ "--workers", "1", "--max-requests", "3" })
+    local first = program:get("/"):match "%d+$"
+    ask_until(program, function(body) return body:match "%d+$" ~= first end)
+    local status, err = program:stop()
+    assert.equal(0, status)
+    assert.matches("has answered %d+ requests: another one takes its place", err)
+  end)
+
+  it("replaces a worker that uses too much memory", function()
+    local program = start({ "--workers", "1", "--max-memory", "64m" }, [[
+      local kept = {}
+      app:get("/grow", function(_, res)
+        for i = 1, 80 do kept[#kept + 1] = ("x"):rep(2 ^ 20) .. i end
+        res:send "grown"
+      end)
+    ]])
+    local first = program:get("/"):match "%d+$"
+    assert.equal("grown", (program:get "/grow"))
+    ask_until(program, function(body) return body:match "%d+$" ~= first end)
+    local _, err = program:stop()
+    assert.matches("uses %d+ MiB: another one takes its place", err)
+  end)
+end)
+
+describe("a reload", function()
+  after_each(workers.stop_all)
+
+  local function server(version)
+    return workers.SERVER .. ("app:get('/version', function(_, res) res:send '%s' end)\n"):format(version)
+      .. workers.SERVE
+  end
+
+  it("takes the new program over, and no request fails meanwhile", function()
+    local program = workers.start(server "one", { "--workers", "2" })
+    local asked, going = 0, true
+    local asker = moonpark.go(function()
+      while going do
+        assert(program:get "/version")
+        asked = asked + 1
+      end
+    end)
+    for i = 1, 5 do
+      workers.write(program.path, server("version " .. i))
+      assert.same({ ("generation %d serves\n"):format(i + 1), 0 }, { program:ask "reload" })
+      repeat until program:get "/version" == "version " .. i
+    end
+    going = false
+    assert.is_true(asker:join())
+    assert.is_true(asked > 5)
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("that does not start leaves the old ones, and tells who asked", function()
+    local program = workers.start(server "one", { "--workers", "2" })
+    for text, said in pairs {
+      ["local x ="] = "server.lua:1: unexpected symbol", ["error 'not today'"] = "not today",
+      ["os.exit(7)"] = "ended with status 7 before it was ready",
+    } do
+      workers.write(program.path, text)
+      local answer, status = program:ask "reload"
+      assert.equal(1, status)
+      assert.is_truthy(answer:find(said, 1, true), answer)
+      assert.equal("one", (program:get "/version"))
+    end
+    workers.write(program.path, server "two")
+    assert.same({ "generation 2 serves\n", 0 }, { program:ask "reload" })
+    repeat until program:get "/version" == "two"
+    program:stop()
+  end)
+
+  it("closes an address that the new program does not ask for", function()
+    local program = workers.start(workers.SERVER .. [[
+      local extra = assert(moonpark.net.listen "127.0.0.2:0")
+      print("extra " .. extra:address())
+    ]] .. workers.SERVE, { "--workers", "1" }, { silent = true })
+    local extra = program:line():match "^extra (.+)$"
+    program.address = program:line():match "^listening on (.+)$"
+    net.dial(extra):close()
+    workers.write(program.path, server "two")
+    assert.equal(0, select(2, program:ask "reload"))
+    local conn, err
+    repeat
+      conn, err = net.dial(extra)
+      if conn then conn:close() end
+    until not conn
+    assert.equal("connection refused", err)
+    program:stop()
+  end)
+end)
+
+describe("the control socket", function()
+  after_each(workers.stop_all)
+
+  it("shows the workers, their tasks, and runs a line in one of them", function()
+    local program = workers.start(workers.SERVER .. "answer = 42\n" .. workers.SERVE, { "--workers", "2" })
+    everybody(program, 2)
+    local status = program:ask "status"
+    assert.matches("\n1 +%d+ +1 +ready", status)
+    assert.matches("\n2 +%d+ +1 +ready", status)
+    assert.equal(1, select(2, status:gsub("leads", "")))
+    assert.same({ "42\t2\n", 0 }, { program:ask("eval", "--worker", "2", "answer, require('moonpark.worker').number()") })
+    assert.same({ "1\n", 0 }, { program:ask("eval", "require('moonpark').sleep(0.01); return 1") })
+    local text, failed = program:ask("eval", "error 'on purpose'")
+    assert.equal(1, failed)
+    assert.matches("on purpose", text)
+    assert.matches("no worker 7 is ready", (program:ask("eval", "--worker", "7", "1")))
+    local dump = program:ask "dump"
+    assert.matches("worker 1, pid %d+:\nmoonpark: %d tasks", dump)
+    assert.matches("worker 2, pid", dump)
+    assert.same({ "stopped\n", 0 }, { program:ask "stop" })
+    assert.equal(0, (program.child:wait()))
+    assert.matches("no supervisor of this user is running", (program:ask "status"))
+  end)
+
+  it("is for the same user alone", function()
+    local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "1" })
+    local pipe = assert(io.popen(("stat -c '%%a %%u' %s/run %s/run/*.sock"):format(program.folder, program.folder)))
+    local text = pipe:read "*a"
+    pipe:close()
+    assert.matches("^700 %d+\n600 %d+\n$", text)
+    program:stop()
+  end)
+
+  it("asks which one where several run, and takes no nonsense", function()
+    local one = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "1" })
+    local two = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "1" }, { env = one.env })
+    local text, status = one:ask "reload"
+    assert.equal(1, status)
+    assert.matches("several supervisors are running; which one, %-%-pid says:", text)
+    assert.equal(0, select(2, one:ask("reload", "--pid", tostring(two.child.pid))))
+    local path = ("unix:%s/run/%d.sock"):format(one.folder, one.child.pid)
+    for _, bytes in ipairs { "", "x", "\255\255\255\255", "\0\0\0\2{}", "\0\0\0\4null", ("\1\0\0\1x"):rep(10) } do
+      local conn = assert(net.dial(path))
+      conn:write(bytes)
+      conn:close_write()
+      conn:set_timeout(10)
+      conn:read_all()
+      conn:close()
+    end
+    assert.matches("ready", (one:ask("status", "--pid", tostring(one.child.pid))))
+    one:stop()
+    two:stop()
+  end)
+end)
