@@ -124,6 +124,7 @@ struct http_conn *http_conn_open(struct http_server *s, const struct stream *str
     hc->c.owner = &http_conn_owner;
     hc->c.lasting = true;
     conn_open(&hc->c, stream);
+    conn_count(&hc->c, &s->listener);
     if (conn_poll(&hc->c, &pd) < 0) {
         free_conn(&hc->late);
         return NULL;

@@ -14,11 +14,19 @@ enum { ACCEPTS_A_TURN = 64 };
 
 /* ---- accepting ---- */
 
+/* Other workers that share the listener may be better off. */
+static void decline(struct http_server *s)
+{
+    if (s->listener.shared)
+        share_declines(s->listener.shared);
+}
+
 static void accept_failed(struct http_server *s, int error)
 {
     s->pause_length = accept_pause(error, s->pause_length);
     s->accept_error = error;
     s->accept_over = s->pause_length == 0;
+    decline(s);
     if (s->accept_over)
         list_del(&s->again.link);
     else if (timers_set(&s->loop->timers, &s->pause, clock_add(http_conn_now(s), s->pause_length)) < 0)
@@ -32,6 +40,8 @@ static void accept_some(struct http_server *s)
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         struct http_conn *spare = s->count < s->limits.connections ? NULL : http_conn_oldest_idle(s);
         s->full = s->count >= s->limits.connections && !spare; /* http_conn goes on with it */
+        if (s->full)
+            decline(s);
         if (s->closing || s->accept_over || s->full)
             return;
         int r = conn_accept_stream(&s->listener, &stream);
@@ -56,6 +66,8 @@ static bool on_listener(struct pollDesc *pd, uint32_t events)
     struct http_server *s = pd->owner;
     if (events & POLLER_LOST)
         stream_disown(&s->listener.stream);
+    else if (s->listener.shared)
+        share_woken(s->listener.shared);
     if (s->pause.slot == 0)
         accept_some(s);
     return true;

@@ -14,6 +14,7 @@
 #include "loop/timers.h"
 
 struct dgrams;
+struct share;
 
 enum loop_state {
     LOOP_GOES_ON,
@@ -56,6 +57,7 @@ struct loop {
     uint32_t rationed_now; /* turns that this turn of the loop has given */
     char *scratch; /* limits.scratch bytes; holds one read between its attempt and its push */
     struct dgrams *datagrams; /* buffers for received datagrams; NULL until there is a packet socket */
+    struct share *share;      /* this worker's part in listeners that several share; NULL: it has none */
     void (*run)(struct loop *l, struct task *t);
     void (*idle)(struct loop *l);  /* called when nothing is ready, before it blocks */
     void (*woken)(struct loop *l); /* called when the wake descriptor was signalled */

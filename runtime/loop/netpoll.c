@@ -198,15 +198,23 @@ int netpoll_reset(struct pollDesc *pd, int side)
     return err;
 }
 
+/* Somebody waits on a shared one. Is it in the poller now? */
+static bool comes_back(struct pollDesc *pd)
+{
+    pd->rests = false;
+    return !pd->held && netpoll_enter(pd) == 0;
+}
+
 void netpoll_arm(struct pollDesc *pd, int side)
 {
-    if (pd->fd >= 0)
-        pd->np->poller->ops->arm(pd->np->poller, pd->fd, side == POLL_R ? POLLER_READ : POLLER_WRITE);
+    if (pd->fd < 0 || (pd->shared && !comes_back(pd)))
+        return;
+    pd->np->poller->ops->arm(pd->np->poller, pd->fd, side == POLL_R ? POLLER_READ : POLLER_WRITE);
 }
 
 void netpoll_arm_hangup(struct pollDesc *pd)
 {
-    if (pd->fd >= 0)
+    if (pd->fd >= 0 && !pd->out)
         pd->np->poller->ops->arm(pd->np->poller, pd->fd, POLLER_HANGUP);
 }
 
@@ -318,11 +326,6 @@ void netpoll_undo(struct task *t)
 
 /* ---- readiness ---- */
 
-static uint64_t user_data(const struct pollDesc *pd)
-{
-    return (uint64_t)pd->slot << 32 | pd->fdseq;
-}
-
 bool netpoll_is_ready(const struct pollDesc *pd, int side)
 {
     return pd->side[side].g == POLL_READY;
@@ -367,13 +370,15 @@ static void lose(struct pollDesc *pd)
 /* The same if the poller still watches it. */
 static void lose_watched(struct pollDesc *pd)
 {
-    pd->np->poller->ops->del(pd->np->poller, pd->fd);
+    if (!pd->out)
+        pd->np->poller->ops->del(pd->np->poller, pd->fd);
     lose(pd);
 }
 
+/* Of one that is out the poller does not know: that is seen when it comes back. */
 static bool is_lost(const struct pollDesc *pd)
 {
-    return pd->np->poller->ops->lost(pd->np->poller, pd->fd);
+    return !pd->out && pd->np->poller->ops->lost(pd->np->poller, pd->fd);
 }
 
 void netpoll_look_at(struct netpoll *np, int fd)
@@ -429,7 +434,7 @@ void netpoll_ready(struct netpoll *np, const struct poller_event *event)
 void netpoll_stir(struct pollDesc *pd, uint32_t events)
 {
     if (!pd->closing)
-        netpoll_ready(pd->np, &(struct poller_event){.data = user_data(pd), .events = events});
+        netpoll_ready(pd->np, &(struct poller_event){.data = netpoll_data(pd), .events = events});
 }
 
 void netpoll_false_wake(struct netpoll *np)
@@ -506,12 +511,12 @@ static int watch(struct netpoll *np, struct pollDesc *pd)
 {
     const struct poller_ops *ops = np->poller->ops;
     struct pollDesc *old = of_number(np, pd->fd);
-    int r = ops->add(np->poller, pd->fd, user_data(pd));
+    int r = ops->add(np->poller, pd->fd, netpoll_data(pd));
     if (r == 0 && old)
         lose(old);
     if (r == -EEXIST && old && is_lost(old)) {
         lose_watched(old);
-        r = ops->add(np->poller, pd->fd, user_data(pd));
+        r = ops->add(np->poller, pd->fd, netpoll_data(pd));
     }
     if (r < 0)
         return r;
@@ -555,7 +560,8 @@ void netpoll_close(struct pollDesc *pd)
     must(pd->open && pd->closing);
     must(!parked_on(&pd->side[POLL_R]) && !parked_on(&pd->side[POLL_W]));
     if (pd->fd >= 0) {
-        pd->np->poller->ops->del(pd->np->poller, pd->fd);
+        if (!pd->out)
+            pd->np->poller->ops->del(pd->np->poller, pd->fd);
         pd->np->numbers[pd->fd] = NULL;
     }
     pd->np->opened--;

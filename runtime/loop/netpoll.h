@@ -46,6 +46,9 @@ struct pollDesc {
     bool event_err; /* a bare EPOLLERR: the descriptor cannot be watched */
     bool tells;     /* no: the next operation reports the error (a rejected datagram) and clears it */
     bool hangup;    /* sticky: the peer ended, reset or sent urgent data */
+    bool shared;    /* other processes watch its descriptor too: see netpoll_share.h */
+    bool out;       /* of a shared one: it is not in the poller; and why it stays out: */
+    bool rests, held;
     uint8_t crossed; /* MODE_R, MODE_W: the other side's readiness also wakes the waiter of that side */
     bool (*notify)(struct pollDesc *pd, uint32_t events); /* receives events first; returns true if it used them up */
     void *owner;                                          /* for notify */
@@ -165,5 +168,23 @@ void netpoll_false_wake(struct netpoll *np);
 struct pollDesc *netpoll_slot(const struct netpoll *np, uint32_t slot);
 
 void netpoll_check(const struct netpoll *np);
+
+/* What its events carry. */
+static inline uint64_t netpoll_data(const struct pollDesc *pd)
+{
+    return (uint64_t)pd->slot << 32 | pd->fdseq;
+}
+
+/* Puts a shared one, which is out, into the poller. Returns 0, or -errno of the poller. */
+static inline int netpoll_enter(struct pollDesc *pd)
+{
+    struct poller *p = pd->np->poller;
+    int r = pd->out ? p->ops->add_shared(p, pd->fd, netpoll_data(pd)) : 0;
+    if (r < 0)
+        return r;
+    pd->out = false;
+    p->ops->arm(p, pd->fd, POLLER_READ);
+    return 0;
+}
 
 #endif

@@ -43,6 +43,10 @@ struct poller_ops {
     int (*add)(struct poller *p, int fd, uint64_t data);
     void (*del)(struct poller *p, int fd);
 
+    /* The same as add for a listening socket that other processes watch too, and only for reading. As far as the system
+     * can, a connection then wakes one of those that wait; otherwise all of them. */
+    int (*add_shared)(struct poller *p, int fd, uint64_t data);
+
     /* Was the file that was added as fd closed since, by any code, so that the number is free or another file's? As
      * far as the system can tell. Changes nothing. */
     bool (*lost)(struct poller *p, int fd);

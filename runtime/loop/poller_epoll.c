@@ -88,6 +88,12 @@ static int epoll_add(struct poller *p, int fd, uint64_t data)
     return control(self(p), EPOLL_CTL_ADD, fd, both, data);
 }
 
+/* Exclusive ones may ask for little else. */
+static int epoll_add_shared(struct poller *p, int fd, uint64_t data)
+{
+    return control(self(p), EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE, data);
+}
+
 /* The owner may have closed the descriptor already: then the kernel has removed it. */
 static void epoll_del(struct poller *p, int fd)
 {
@@ -185,6 +191,7 @@ const struct poller_ops poller_epoll = {
     .owns = epoll_owns,
     .add = epoll_add,
     .del = epoll_del,
+    .add_shared = epoll_add_shared,
     .lost = epoll_lost,
     .arm = epoll_arm,
     .wait = epoll_wait_events,

@@ -265,6 +265,7 @@ const struct poller_ops poller_poll = {
     .owns = poll_owns,
     .add = poll_add,
     .del = poll_del,
+    .add_shared = poll_add, /* all are woken, and one of them finds the connection */
     .lost = poll_lost,
     .arm = poll_arm,
     .wait = poll_wait,

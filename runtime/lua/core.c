@@ -38,6 +38,7 @@ static int close_context(lua_State *L)
     if (cx->opened) {
         while (!list_empty(&cx->loop.conns))
             conn_close(container_of(cx->loop.conns.next, struct conn, link));
+        (void)conn_leave_share(&cx->loop); /* with no listener left it cannot fail */
         resolver_close(&cx->resolver);
         l_detached_close(cx);
         signals_forget(cx->loop.poller);
@@ -63,7 +64,7 @@ static void (*const openers[])(lua_State *) = {
     l_http_client_open, l_http_forward_open, l_http_file_open, l_http_log_open, l_ws_open, l_ws_group_open,
     l_json_open, l_netpoll_open, l_fs_open, l_watch_open, l_resolver_open, l_chan_open, l_select_open, l_stdout_open,
     l_sync_open, l_time_open, l_tls_open, l_x509_open, l_signal_open, l_detached_open, l_process_open, l_debug_open,
-    l_watchdog_open, l_worker_open,
+    l_watchdog_open, l_worker_open, l_share_open,
 };
 
 static int open_faces(lua_State *L)

@@ -23,6 +23,7 @@ void l_reader_open(lua_State *L);
 void l_resolver_open(lua_State *L);
 void l_run_open(lua_State *L);
 void l_select_open(lua_State *L);
+void l_share_open(lua_State *L);
 void l_sync_open(lua_State *L);
 void l_time_open(lua_State *L);
 void l_unix_open(lua_State *L);

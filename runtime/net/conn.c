@@ -32,9 +32,12 @@ static int step_accept(struct conn *c, struct task *t)
     struct stream s;
     c->stream.again = POLL_R;
     int r = conn_accept_stream(c, &s);
-    if (r == 0)
-        conn_open(OPERATION(t, struct conn_accepting)->accepted, &s);
-    return r;
+    if (r < 0)
+        return r;
+    struct conn *accepted = OPERATION(t, struct conn_accepting)->accepted;
+    conn_open(accepted, &s);
+    conn_count(accepted, c);
+    return 0;
 }
 
 static int step_connect(struct conn *c, struct task *t)
@@ -328,16 +331,36 @@ void conn_open_socket(struct conn *c, const struct stream_ops *ops, int fd)
     conn_open(c, &(struct stream){.ops = ops, .fd = fd});
 }
 
-int conn_accept_stream(struct conn *listener, struct stream *s)
+static int accept_next(const struct conn *listener)
 {
     struct addr peer;
-    int fd = socket_accept(listener->stream.fd, &peer);
+    return socket_accept(listener->stream.fd, &peer);
+}
+
+static int accept_shared(const struct conn *listener)
+{
+    if (!share_admits(listener->shared))
+        return -EAGAIN;
+    int fd = accept_next(listener);
+    if (fd == -EAGAIN)
+        share_waits(listener->shared);
+    else if (fd < 0)
+        share_declines(listener->shared);
+    return fd;
+}
+
+int conn_accept_stream(struct conn *listener, struct stream *s)
+{
+    int fd = listener->shared ? accept_shared(listener) : accept_next(listener);
     if (fd < 0)
         return fd;
     *s = (struct stream){.ops = listener->stream.ops, .fd = fd};
     int r = listener->layer ? stream_cover(s, listener->layer, listener->loop, true) : 0;
-    if (r < 0)
-        s->ops->close(s);
+    if (r == 0)
+        return 0;
+    s->ops->close(s);
+    if (listener->shared)
+        share_declines(listener->shared);
     return r;
 }
 
@@ -371,8 +394,12 @@ void conn_move(struct conn *to, struct conn *from)
     to->kind = from->kind;
     to->path = from->path;
     to->layer = from->layer;
+    to->shared = from->shared;
+    to->counted = from->counted;
     from->path = NULL;
     from->layer = NULL;
+    from->shared = NULL;
+    from->counted = false;
     to->ended = from->ended;
     to->drained = from->drained;
     to->lost = from->lost;
@@ -394,11 +421,57 @@ static void fail_queue(struct conn_side *s)
         sched_wake_waiter(container_of(l, struct waiter, link), ERR_CLOSED);
 }
 
+static void leave_share(struct conn *c)
+{
+    if (c->shared)
+        share_drop(c->shared);
+    if (c->counted)
+        share_lost(c->loop->share);
+    c->shared = NULL;
+    c->counted = false;
+}
+
+int conn_share(struct conn *listener)
+{
+    struct pollDesc *pd;
+    struct share *s = listener->loop->share;
+    if (listener->closed)
+        return ERR_CLOSED;
+    if (!s || listener->stream.fd < 0)
+        return -EINVAL;
+    if (listener->shared)
+        return 0;
+    int r = conn_poll(listener, &pd);
+    if (r == 0 && (listener->side[POLL_R].holder || netpoll_has_waiter(pd)))
+        r = -EBUSY;
+    if (r < 0)
+        return r;
+    listener->shared = share_add(s, pd);
+    return listener->shared ? 0 : -ENOMEM;
+}
+
+int conn_leave_share(struct loop *l)
+{
+    int r = l->share ? share_come_back(l->share) : 0;
+    if (r < 0)
+        return r;
+    for (struct list *at = l->conns.next; at != &l->conns; at = at->next) {
+        struct conn *c = container_of(at, struct conn, link);
+        c->counted = false;
+        if (c->shared)
+            share_drop(c->shared);
+        c->shared = NULL;
+    }
+    share_leave(l->share);
+    return 0;
+}
+
 /* Everything that closing is, but for the descriptor and a listener's path. */
 static void shut(struct conn *c)
 {
     c->closed = true;
     disown(c);
+    leave_share(c);
     if (c->stream.pd)
         netpoll_unblock(c->stream.pd); /* those who hold a side came before those who queue */
     fail_queue(&c->side[POLL_R]);

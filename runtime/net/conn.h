@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "loop/loop.h"
+#include "net/share.h"
 #include "net/stream.h"
 
 struct conn;
@@ -90,6 +91,7 @@ struct conn {
     int64_t timeout; /* ns for each operation; negative: none */
     struct unix_path *path;  /* of a listener or packet socket: removed when it is closed; or NULL */
     const struct stream_layer *layer; /* of a listener: put over every accepted stream; or NULL */
+    struct shared *shared;   /* of a listener that several workers share; or NULL */
     struct list link;        /* among the loop's open ones */
     const struct site *site; /* where it was made; NULL if that is not recorded */
     uint64_t id, creator;    /* its own id and the creating task's; recorded if site is */
@@ -99,6 +101,7 @@ struct conn {
     bool drained; /* the last read was short: nothing to read until readiness is reported */
     bool pinned;  /* a push is reading `in`: keep it even if c is closed */
     bool lost;    /* received bytes were dropped for lack of memory: the stream is broken */
+    bool counted; /* it was accepted by a shared listener, and counts there until it is closed */
     bool lasting; /* a write's timeout restarts with each progress: a slow reader is not a dead one */
 };
 
@@ -115,8 +118,26 @@ int conn_cover(struct conn *c, const struct stream_layer *layer, bool accepts);
 /* Puts the layer over every stream that the listener accepts from now on; NULL: none. */
 void conn_set_layer(struct conn *listener, const struct stream_layer *layer);
 
-/* Accepts the next stream of a listener. Returns 0, -EAGAIN, or another negative code. */
+/* Accepts the next stream of a listener. Returns 0: conn_count must be called with the connection that is opened around
+ * it; -EAGAIN; or another negative code. */
 int conn_accept_stream(struct conn *listener, struct stream *s);
+
+/* c, which has just been opened, was accepted by the listener: if that is shared, c counts until it is closed. */
+static inline void conn_count(struct conn *c, const struct conn *listener)
+{
+    if (!listener->shared)
+        return;
+    c->counted = true;
+    share_took(c->loop->share);
+}
+
+/* Makes the listener one of the loop's share. Returns 0; ERR_CLOSED; -EINVAL: the loop has no share, or it has no
+ * descriptor; -EBUSY: a task waits on it; -ENOMEM, ... Harmless twice. */
+int conn_share(struct conn *listener);
+
+/* The loop leaves its share: its listeners accept as ordinary ones do, and nothing is counted any more. Harmless without
+ * a share. Returns 0; or, still in it, -errno of the poller: a listener that was out could not come back. */
+int conn_leave_share(struct loop *l);
 
 /* Like conn_open, around a socket. */
 void conn_open_socket(struct conn *c, const struct stream_ops *ops, int fd);
