@@ -416,8 +416,8 @@ $(FUZZ_BUILD)/fuzz_ws_frames: $(patsubst %,$(FUZZ_BUILD)/%.o,ws_frame ws_sha1 ws
 $(FUZZ_BUILD)/fuzz_ws_deflate: $(patsubst %,$(FUZZ_BUILD)/%.o,ws_pack buf)
 $(FUZZ_BUILD)/fuzz_ws_deflate: FUZZ_LIBS = $(ZLIB_LIBS)
 
-$(FUZZ_BUILD)/fuzz_shared: $(patsubst %,$(FUZZ_BUILD)/%.o,base sys sys_memory hard_off segment plock undo \
-                             chunks shard dict)
+$(FUZZ_BUILD)/fuzz_shared: $(patsubst %,$(FUZZ_BUILD)/%.o,base clock sys sys_memory hard_off alive plock segment \
+                             undo chunks shard dict)
 
 $(FUZZ_BUILD)/fuzz_lua: $(FUZZ_BUILD)/lua.o
 	@echo 'link $@'

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
@@ -79,3 +80,8 @@ int sys_lock_record(int fd)
 }
 
 void sys_unlock_record(int fd) { must(lock_record(fd, F_UNLCK) == 0); }
+
+void sys_nap(int64_t ns)
+{
+    nanosleep(&(struct timespec){.tv_sec = (time_t)(ns / NS_PER_SECOND), .tv_nsec = (long)(ns % NS_PER_SECOND)}, NULL);
+}

@@ -22,4 +22,6 @@ void sys_unmap(void *at, size_t size);
 int sys_lock_record(int fd);
 void sys_unlock_record(int fd);
 
+void sys_nap(int64_t ns); /* blocks the thread; may end early */
+
 #endif

@@ -82,8 +82,6 @@ static struct face_dict *self(lua_State *L)
     return d;
 }
 
-static int64_t now(lua_State *L) { return clock_now(&face_ctx(L)->loop.clock); }
-
 static struct shard_key check_key(lua_State *L, const struct face_dict *d)
 {
     size_t n;
@@ -119,8 +117,8 @@ static struct shard_value check_value(lua_State *L, int idx)
     return v;
 }
 
-/* Seconds to live as the time of the end; 0: none. */
-static int64_t check_ttl(lua_State *L, int idx, int64_t at)
+/* Seconds to live as ns; 0: none. */
+static int64_t check_ttl(lua_State *L, int idx)
 {
     if (lua_isnoneornil(L, idx))
         return 0;
@@ -130,7 +128,7 @@ static int64_t check_ttl(lua_State *L, int idx, int64_t at)
     if (isinf(seconds))
         return 0;
     int64_t ns = clock_ns(seconds);
-    return clock_add(at, ns > 0 ? ns : 1);
+    return ns > 0 ? ns : 1;
 }
 
 /* ---- methods of dicts ---- */
@@ -166,7 +164,7 @@ static int l_get(lua_State *L)
     struct face_dict *d = self(L);
     struct shard_key k = check_key(L, d);
     struct shard_value v;
-    int r = dict_get(&d->dict, &k, now(L), &v);
+    int r = dict_get(&d->dict, &k, &v);
     if (r < 0)
         return luaL_error(L, "not enough memory");
     if (r > 0)
@@ -179,11 +177,10 @@ static int write(lua_State *L, enum dict_how how, int value)
 {
     struct face_dict *d = self(L);
     struct shard_key k = check_key(L, d);
-    int64_t at = now(L);
-    struct dict_write w = {.how = how, .value = check_value(L, value), .expires = check_ttl(L, value + 1, at)};
+    struct dict_write w = {.how = how, .value = check_value(L, value), .ttl = check_ttl(L, value + 1)};
     if (how == DICT_COMPARE && !lua_isnil(L, 3))
         w.old = check_value(L, 3);
-    int r = dict_write(&d->dict, &k, at, &w);
+    int r = dict_write(&d->dict, &k, &w);
     if (r != 0)
         return push_refusal(L, r);
     lua_pushboolean(L, 1);
@@ -208,7 +205,7 @@ static int l_delete(lua_State *L)
 {
     struct face_dict *d = self(L);
     struct shard_key k = check_key(L, d);
-    lua_pushboolean(L, dict_delete(&d->dict, &k, now(L)));
+    lua_pushboolean(L, dict_delete(&d->dict, &k));
     return 1;
 }
 
@@ -217,11 +214,10 @@ static int l_incr(lua_State *L)
 {
     struct face_dict *d = self(L);
     struct shard_key k = check_key(L, d);
-    int64_t at = now(L);
     struct dict_incr i = {.by = luaL_optnumber(L, 3, 1), .may_init = !lua_isnoneornil(L, 4)};
     i.init = luaL_optnumber(L, 4, 0);
-    i.expires = check_ttl(L, 5, at);
-    int r = dict_incr(&d->dict, &k, at, &i);
+    i.ttl = check_ttl(L, 5);
+    int r = dict_incr(&d->dict, &k, &i);
     if (r != 0)
         return push_refusal(L, r);
     lua_pushnumber(L, i.result);
@@ -234,11 +230,11 @@ static int l_ttl(lua_State *L)
 {
     struct face_dict *d = self(L);
     struct shard_key k = check_key(L, d);
-    int64_t at = now(L), expires = 0;
-    int r = dict_expires(&d->dict, &k, at, &expires);
+    int64_t ttl;
+    int r = dict_ttl(&d->dict, &k, &ttl);
     if (r != 0)
         return push_refusal(L, r);
-    lua_pushnumber(L, expires ? (lua_Number)(expires - at) / 1e9 : (lua_Number)INFINITY);
+    lua_pushnumber(L, ttl ? (lua_Number)ttl / 1e9 : (lua_Number)INFINITY);
     return 1;
 }
 
@@ -247,14 +243,66 @@ static int l_expire(lua_State *L)
 {
     struct face_dict *d = self(L);
     struct shard_key k = check_key(L, d);
-    int64_t at = now(L);
     luaL_checkany(L, 3);
-    int r = dict_expire(&d->dict, &k, at, check_ttl(L, 3, at));
+    int r = dict_expire(&d->dict, &k, check_ttl(L, 3));
     if (r != 0)
         return push_refusal(L, r);
     lua_pushboolean(L, 1);
     return 1;
 }
+
+/* ---- the same for LuaJIT's FFI, which compiles these calls ---- */
+
+/* Whatever is not ordinary is left to the functions above, which say what is wrong. */
+static bool is_ordinary(const struct face_dict *d, uint32_t n)
+{
+    return d && d->mark == &dict_mark && d->dict.segment.base && n > 0 && n <= SHARD_KEY_MAX;
+}
+
+/* -> the value's type, SHARD_NONE, or -1 */
+static int call_get(struct face_dict *d, const char *key, uint32_t n, struct shard_value *v)
+{
+    if (!is_ordinary(d, n))
+        return -1;
+    struct shard_key k = dict_key(&d->dict, key, n);
+    int r = dict_get(&d->dict, &k, v);
+    return r > 0 ? (int)v->type : r;
+}
+
+/* -> 1: entries were evicted for it, 0 or -1 */
+static int call_set(struct face_dict *d, const char *key, uint32_t n, const struct shard_value *v)
+{
+    if (!is_ordinary(d, n))
+        return -1;
+    struct shard_key k = dict_key(&d->dict, key, n);
+    struct dict_write w = {.value = *v};
+    return dict_write(&d->dict, &k, &w) == 0 ? w.evicted : -1;
+}
+
+/* -> 0, with the sum in *number, or -1 */
+static int call_incr(struct face_dict *d, const char *key, uint32_t n, double *number)
+{
+    if (!is_ordinary(d, n))
+        return -1;
+    struct shard_key k = dict_key(&d->dict, key, n);
+    struct dict_incr i = {.by = *number};
+    if (dict_incr(&d->dict, &k, &i) != 0)
+        return -1;
+    *number = i.result;
+    return 0;
+}
+
+/* shared_calls() -> the addresses of call_get, call_set, call_incr, and a value's size */
+static int l_calls(lua_State *L)
+{
+    lua_pushlightuserdata(L, (void *)call_get);
+    lua_pushlightuserdata(L, (void *)call_set);
+    lua_pushlightuserdata(L, (void *)call_incr);
+    lua_pushinteger(L, sizeof(struct shard_value));
+    return 4;
+}
+
+/* ---- other methods of dicts ---- */
 
 /* keys([max]) -> array of strings */
 static int l_keys(lua_State *L)
@@ -262,7 +310,7 @@ static int l_keys(lua_State *L)
     struct face_dict *d = self(L);
     size_t max = face_size(L, 2, 1, 1024);
     dict_keys_fini(&d->keys);
-    if (dict_keys(&d->dict, max, now(L), &d->keys) < 0) {
+    if (dict_keys(&d->dict, max, &d->keys) < 0) {
         dict_keys_fini(&d->keys);
         return luaL_error(L, "not enough memory");
     }
@@ -328,6 +376,8 @@ static int l_dict(lua_State *L)
 {
     struct face_dict *d = face_new(L, FACE_META_SHARED_DICT, sizeof *d);
     d->mark = &dict_mark;
+    d->dict.clock = &face_ctx(L)->loop.clock;
+    d->dict.turn = &face_ctx(L)->loop.sched.now;
     list_init(&d->link);
     return 1;
 }
@@ -496,6 +546,7 @@ static const luaL_Reg counters_methods[] = {
 };
 
 static const luaL_Reg functions[] = {
+    {"shared_calls", l_calls},
     {"shared_counter", l_counter},
     {"shared_counters", l_counters},
     {"shared_counters_open", l_counters_open},
@@ -514,4 +565,6 @@ void l_shared_open(lua_State *L)
     face_class(L, FACE_META_SHARED_COUNTER, "moonpark.shared_counter", counter_methods);
     face_class(L, FACE_META_SHARED_COUNTERS, "moonpark.shared_counters", counters_methods);
     face_functions(L, functions);
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_SHARED_DICT);
+    lua_setfield(L, -2, "shared_dict_class");
 }

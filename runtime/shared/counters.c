@@ -11,25 +11,25 @@ _Static_assert(sizeof(struct counter) == 64, "a counter is a cache line");
 
 struct body {
     struct plock lock;
-    struct counter counters[(COUNTERS_SIZE - SEGMENT_HEADER - sizeof(struct plock)) / sizeof(struct counter)];
+    char apart[60];
+    struct counter counters[(COUNTERS_SIZE - SEGMENT_CONTENTS) / sizeof(struct counter) - 1];
 };
 
-static struct body *body_of(const struct segment *s) { return (struct body *)(s->base + SEGMENT_HEADER); }
-
-static void lay_out(struct segment *s) { plock_init(&body_of(s)->lock); }
+static struct body *body_of(const struct segment *s) { return (struct body *)(s->base + SEGMENT_CONTENTS); }
 
 static struct body *take(struct counters *c)
 {
     struct body *b = body_of(&c->segment);
-    if (plock_take(&b->lock))
-        plock_heal(&b->lock); /* nothing is ever half done */
+    (void)plock_take(&b->lock, c->segment.alive, c->segment.me); /* nothing is ever half done: no repair */
     return b;
 }
 
 int counters_open(struct counters *c, int fd, const char *name)
 {
-    struct segment_want want = {.kind = "counters", .name = name, .size = COUNTERS_SIZE, .lay_out = lay_out};
+    struct segment_want want = {.kind = "counters", .name = name, .size = COUNTERS_SIZE};
     int r = segment_open(&c->segment, fd, &want);
+    if (r == 0 && body_of(&c->segment)->lock.owner == c->segment.me)
+        plock_drop(&body_of(&c->segment)->lock); /* of the last one who had our place */
     if (r == 0 && counters_fault(c)) {
         segment_close(&c->segment);
         r = SEGMENT_DAMAGED;

@@ -13,7 +13,7 @@ enum {
     COUNTERS_NAME_MAX = 55,   /* bytes of a counter's name */
 };
 
-static const int64_t COUNTERS_LIMIT = INT64_C(9007199254740992); /* 2^53: a counter's value is at most that far from 0 */
+#define COUNTERS_LIMIT INT64_C(9007199254740992) /* 2^53: a counter is at most that far from 0 */
 
 struct counters {
     struct segment segment;

@@ -40,11 +40,11 @@ static int append(struct dict_keys *list, const struct shard *s, uint32_t n)
     return 0;
 }
 
-static int take_some(struct dict_keys *list, const struct shard *s, uint64_t max, int64_t now)
+static int take_some(struct dict_keys *list, const struct dict *d, const struct shard *s, uint64_t max)
 {
     uint32_t n = s->head->newest;
     for (uint64_t taken = 0; n != 0 && taken < max; n = shard_entry(s, n)->older) {
-        if (dict_is_over(shard_entry(s, n), now))
+        if (dict_is_over(d, shard_entry(s, n)))
             continue;
         int r = append(list, s, n);
         if (r < 0)
@@ -62,13 +62,13 @@ static int newest_first(const void *a, const void *b)
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
-int dict_keys(struct dict *d, uint64_t max, int64_t now, struct dict_keys *list)
+int dict_keys(struct dict *d, uint64_t max, struct dict_keys *list)
 {
     int r = 0;
     for (uint32_t i = 0; i < d->shards && r == 0; i++) {
-        struct shard s = dict_take(d, i);
-        r = take_some(list, &s, max, now);
-        dict_drop(&s);
+        const struct shard *s = dict_take(d, i);
+        r = take_some(list, d, s, max);
+        dict_drop(s);
     }
     if (r == 0 && d->shards > 1)
         qsort(list->names, list->count, sizeof *list->names, newest_first);

@@ -1,47 +1,44 @@
 /* SPDX-License-Identifier: MIT */
-/* plock.c - a robust, process-shared mutex of POSIX threads. The holder needs it for less than a sleep costs, so a few
- * tries come first. */
-#define _GNU_SOURCE
+/* plock.c - the owner needs it for less time than a sleep takes, so a waiter looks often before it asks whether the
+ * owner lives. If it does, it has been interrupted: then its processor may be the waiter's.
+ *
+ * A futex would wake the waiter, but dropping the lock would take a second atomic instruction each time. */
 #include "shared/plock.h"
 
-#include <errno.h>
-#include <pthread.h>
+#include "base/sys_memory.h"
 
-_Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct plock), "a pthread_mutex_t is larger here");
+enum { TRIES = 200 };
+static const int64_t FIRST_NAP = 20000, LONGEST_NAP = 1000000; /* ns */
 
-enum { TRIES = 100 };
-
-static pthread_mutex_t *mutex_of(struct plock *p) { return (pthread_mutex_t *)p; }
-
-void plock_init(struct plock *p)
-{
-    pthread_mutexattr_t kind;
-    must(pthread_mutexattr_init(&kind) == 0);
-    must(pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED) == 0);
-    must(pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST) == 0);
-    must(pthread_mutex_init(mutex_of(p), &kind) == 0);
-    pthread_mutexattr_destroy(&kind);
-}
-
-/* The lines of a waiting processor are free meanwhile; a barrier is the portable pause. */
-static int take_soon(pthread_mutex_t *m)
+static bool try_some(struct plock *p, uint32_t me)
 {
     for (int i = 0; i < TRIES; i++) {
-        int r = pthread_mutex_trylock(m);
-        if (r != EBUSY)
-            return r;
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        uint32_t owner = __atomic_load_n(&p->owner, __ATOMIC_RELAXED);
+        if (owner == 0 && __atomic_compare_exchange_n(&p->owner, &owner, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return true;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST); /* takes a while, and leaves the line to the owner */
     }
-    return pthread_mutex_lock(m);
+    return false;
 }
 
-bool plock_take(struct plock *p)
+/* While its place is held nobody can take it, so that the owner in the lock is the dead one. */
+static bool inherit(struct plock *p, struct alive *a, uint32_t me)
 {
-    int r = take_soon(mutex_of(p));
-    must(r == 0 || r == EOWNERDEAD);
-    return r == EOWNERDEAD;
+    uint32_t owner = __atomic_load_n(&p->owner, __ATOMIC_RELAXED), dead = owner;
+    if (owner == 0 || !alive_bury(a, owner))
+        return false;
+    bool mine = __atomic_compare_exchange_n(&p->owner, &dead, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    alive_leave(a, owner);
+    return mine;
 }
 
-void plock_heal(struct plock *p) { must(pthread_mutex_consistent(mutex_of(p)) == 0); }
-
-void plock_drop(struct plock *p) { must(pthread_mutex_unlock(mutex_of(p)) == 0); }
+bool plock_wait(struct plock *p, struct alive *a, uint32_t me)
+{
+    for (int64_t nap = FIRST_NAP;; nap = nap < LONGEST_NAP ? nap * 2 : nap) {
+        if (try_some(p, me))
+            return false;
+        if (inherit(p, a, me))
+            return true;
+        sys_nap(nap);
+    }
+}

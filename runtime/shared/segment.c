@@ -41,7 +41,9 @@ static int create(struct segment *s, struct header *h, const struct segment_want
     strncpy(h->kind, want->kind, SEGMENT_KIND_MAX);
     strncpy(h->name, want->name, SEGMENT_NAME_MAX);
     take_header(s, h);
-    want->lay_out(s);
+    alive_init(s->alive);
+    if (want->lay_out)
+        want->lay_out(s);
     __atomic_store_n(&h->magic, MAGIC, __ATOMIC_RELEASE);
     return 0;
 }
@@ -79,7 +81,7 @@ int segment_open(struct segment *s, int fd, const struct segment_want *want)
     int64_t size = sys_memfd_size(fd);
     if (size < 0 && size != -EINVAL)
         return (int)size;
-    if (size < SEGMENT_HEADER || (uint64_t)size > SIZE_MAX)
+    if (size < SEGMENT_CONTENTS || (uint64_t)size > SIZE_MAX)
         return SEGMENT_NOT_ONE;
     s->size = (uint64_t)size;
     void *base;
@@ -87,15 +89,22 @@ int segment_open(struct segment *s, int fd, const struct segment_want *want)
     if (r < 0)
         return r;
     s->base = base;
+    s->alive = (struct alive *)(s->base + SEGMENT_HEADER);
     r = settle(s, fd, want);
-    if (r != 0)
-        segment_close(s);
+    if (r == 0 && (r = alive_join(s->alive)) > 0) {
+        s->me = (uint32_t)r;
+        return 0;
+    }
+    segment_close(s);
     return r;
 }
 
 void segment_close(struct segment *s)
 {
+    if (s->me)
+        alive_leave(s->alive, s->me);
     if (s->base)
         sys_unmap(s->base, (size_t)s->size);
     s->base = NULL;
+    s->me = 0;
 }

@@ -37,7 +37,6 @@ struct shard shard_at(const struct shard_plan *plan, char *memory)
 
 void shard_lay_out(const struct shard *s)
 {
-    plock_init(&s->head->lock);
     chunks_lay_out(&s->chunks);
 }
 
@@ -61,15 +60,44 @@ static uint64_t word_at(const char *bytes)
     return word;
 }
 
-/* The seed is secret: who does not know it cannot choose keys that meet. */
+static uint64_t half_at(const char *bytes)
+{
+    uint32_t half;
+    memcpy(&half, bytes, sizeof half);
+    return half;
+}
+
+/* The first and the last bytes of 1 ... 16, which overlap: a copy of so few would take longer than the hash. */
+static uint64_t first_of(const char *bytes, uint64_t n)
+{
+    if (n >= 8)
+        return word_at(bytes);
+    if (n >= 4)
+        return half_at(bytes);
+    const unsigned char *b = (const unsigned char *)bytes;
+    return b[0] | (n > 1 ? (uint64_t)b[1] << 8 : 0);
+}
+
+static uint64_t last_of(const char *bytes, uint64_t n)
+{
+    return n >= 8 ? word_at(bytes + n - 8) : n >= 4 ? half_at(bytes + n - 4) : (unsigned char)bytes[n - 1];
+}
+
+/* The seed is secret: a client that does not know it cannot choose keys that collide. */
 uint64_t shard_hash(const uint64_t seed[2], const char *bytes, uint64_t n)
 {
-    uint64_t h = seed[0] ^ n, last[2] = {0, 0};
+    uint64_t h = seed[0] ^ n;
     for (; n > 16; n -= 16, bytes += 16)
         h = fold(word_at(bytes) ^ h, word_at(bytes + 8) ^ seed[1]);
-    memcpy(last, bytes, n);
-    h = fold(last[0] ^ h, last[1] ^ seed[1]);
+    h = fold(first_of(bytes, n) ^ h, last_of(bytes, n) ^ seed[1]);
     return fold(h ^ UINT64_C(0x9e3779b97f4a7c15), seed[1] | 1);
+}
+
+static bool same_bytes(const char *a, const char *b, uint64_t n)
+{
+    if (n > 16)
+        return memcmp(a, b, n) == 0;
+    return first_of(a, n) == first_of(b, n) && last_of(a, n) == last_of(b, n);
 }
 
 static uint32_t *bucket_of(const struct shard *s, uint32_t hash) { return &s->buckets[hash & s->mask]; }
@@ -83,7 +111,7 @@ static bool has_key(const struct shard *s, uint32_t n, const struct shard_key *k
         return false;
     size_t at = key_place(e);
     if (at + k->length <= CHUNK_FIRST)
-        return memcmp((const char *)(e + 1) + at, k->bytes, k->length) == 0;
+        return same_bytes((const char *)(e + 1) + at, k->bytes, k->length);
     return chunks_equal(&s->chunks, n, at, k->bytes, k->length);
 }
 
@@ -197,6 +225,14 @@ static void set_two(const struct shard *s, void *at, const void *value)
     memcpy(halves, value, sizeof halves);
     set(s, &words[0], halves[0]);
     set(s, &words[1], halves[1]);
+}
+
+/* One store of eight bytes, which is whole without the log. */
+void shard_replace_number(const struct shard *s, uint32_t n, double number)
+{
+    uint64_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    __atomic_store_n((uint64_t *)(shard_entry(s, n) + 1), bits, __ATOMIC_RELEASE);
 }
 
 void shard_set_number(const struct shard *s, uint32_t n, double number)

@@ -44,11 +44,11 @@ struct shard_head { /* in the segment; the buckets follow, then the chunks */
     struct plock lock;
     uint32_t newest, oldest;
     uint32_t entries;
-    uint32_t spare;
     struct chunks_free free;
+    uint64_t apart[5];           /* the next ones are on another cache line */
     uint64_t evicted, expired;   /* entries that had to go, and that were found to be over */
     uint64_t repaired, emptied;  /* after a process had died with the lock */
-    uint64_t padding;
+    uint64_t padding[4];
     struct undo undo;
 };
 
@@ -89,6 +89,7 @@ void shard_remove(const struct shard *s, uint32_t e);
 void shard_touch(const struct shard *s, uint32_t e, int64_t now); /* it is the newest */
 
 void shard_set_number(const struct shard *s, uint32_t e, double number); /* of one that is a number */
+void shard_replace_number(const struct shard *s, uint32_t n, double number); /* the same, at once and for good */
 void shard_set_expires(const struct shard *s, uint32_t e, int64_t expires);
 
 /* The entry's value without the bytes of a string, which shard_read copies. */

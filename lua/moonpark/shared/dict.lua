@@ -5,11 +5,12 @@ local core = require "moonpark.core"
 local names = require "moonpark.shared.names"
 local check_options = require("moonpark.options").check
 local segments = require "moonpark.shared.segments"
+require("moonpark.shared.compiled").install(core.shared_dict_class)
 
 local M = {}
 
 local DEFAULT = 1024 * 1024       -- bytes
-local LEAST, MOST = 16 * 1024, 2 ^ 40
+local LEAST, MOST = 64 * 1024, 2 ^ 40
 local LONGEST_NAME = 127          -- bytes
 
 local units = { [""] = 1, k = 1024, m = 1024 ^ 2, g = 1024 ^ 3 }
