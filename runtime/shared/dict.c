@@ -280,9 +280,13 @@ static int add_number(const struct dict *d, const struct shard *s, uint32_t n, s
     if (v.type != SHARD_NUMBER)
         return DICT_NOT_A_NUMBER;
     i->result = v.number + i->by;
-    shard_touch(s, n, *d->turn);
-    shard_commit(s);
-    shard_replace_number(s, n, i->result);
+    if (s->head->newest == n) {
+        shard_replace_number(s, n, i->result);
+    } else {
+        shard_set_number(s, n, i->result);
+        shard_touch(s, n, *d->turn);
+        shard_commit(s);
+    }
     return 0;
 }
 
