@@ -361,7 +361,7 @@ $(ARM64_SPECS:%=arm64/%): arm64/%:
 
 # What the parsers promise, held to whatever libFuzzer thinks of. Those in Lua run in a Lua state of the release build.
 # llhttp is read beside ours where it is installed.
-FUZZ_C       := request response chunked target forwarded unpacking ws_frames ws_deflate
+FUZZ_C       := request response chunked target forwarded unpacking ws_frames ws_deflate shared
 FUZZ_LUA     := url cookies multipart router json acme
 FUZZ         ?= $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_SECONDS ?= 60
@@ -391,6 +391,10 @@ $(FUZZ_BUILD)/%.o: runtime/ws/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
 
+$(FUZZ_BUILD)/%.o: runtime/shared/%.c Makefile
+	@mkdir -p $(@D)
+	$(QUIET)$(FUZZ_CC) $(WARNINGS)
+
 $(FUZZ_BUILD)/%.o: runtime/base/%.c Makefile
 	@mkdir -p $(@D)
 	$(QUIET)$(FUZZ_CC) $(WARNINGS)
@@ -411,6 +415,9 @@ $(FUZZ_BUILD)/fuzz_ws_frames: $(patsubst %,$(FUZZ_BUILD)/%.o,ws_frame ws_sha1 ws
 
 $(FUZZ_BUILD)/fuzz_ws_deflate: $(patsubst %,$(FUZZ_BUILD)/%.o,ws_pack buf)
 $(FUZZ_BUILD)/fuzz_ws_deflate: FUZZ_LIBS = $(ZLIB_LIBS)
+
+$(FUZZ_BUILD)/fuzz_shared: $(patsubst %,$(FUZZ_BUILD)/%.o,base clock sys sys_memory hard_off alive plock segment \
+                             undo chunks shard dict)
 
 $(FUZZ_BUILD)/fuzz_lua: $(FUZZ_BUILD)/lua.o
 	@echo 'link $@'

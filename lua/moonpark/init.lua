@@ -24,6 +24,7 @@ local dump = require "moonpark.dump"
 ---@field net moonpark.net
 ---@field netpoll moonpark.netpoll
 ---@field process moonpark.process
+---@field shared moonpark.shared
 ---@field testing table
 ---@field worker moonpark.worker
 ---@field _VERSION string
@@ -120,8 +121,8 @@ M.event = core.event
 M.signals = core.signals
 
 -- In quotes: spec/tree/layers_spec.lua looks for what may be loaded here.
-local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["testing"] = true,
-  ["tls"] = true, ["worker"] = true }
+local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["shared"] = true,
+  ["testing"] = true, ["tls"] = true, ["worker"] = true }
 
 --- Runs main in several processes; see workers.lua.
 ---@param options integer|"auto"|table

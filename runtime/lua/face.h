@@ -60,6 +60,9 @@ enum {
     FACE_META_TLS_SETUP,
     FACE_META_TLS_CONTEXT,
     FACE_META_X509, /* keys and certificates that a call works on */
+    FACE_META_SHARED_DICT,
+    FACE_META_SHARED_COUNTER,
+    FACE_META_SHARED_COUNTERS, /* the memory of all of them */
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): called for each task that failed */
     FACE_HOOK_SIGNAL, /* function(number) */
@@ -101,6 +104,7 @@ struct ctx {
     struct list processes;    /* child processes that are not reaped yet, except detached ones */
     struct buf stdout_lines;  /* that are to leave at the end of the turn: l_stdout.c */
     struct late stdout_late;
+    struct list dicts, counters; /* shared memory that is open: l_shared.c */
     struct list orphans;      /* detached child processes: l_detached.c */
     lua_Alloc alloc;          /* hard build: the allocator that ours wraps */
     void *alloc_data;

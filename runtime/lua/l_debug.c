@@ -7,6 +7,7 @@
 #include "base/hard.h"
 #include "base/sys.h"
 #include "lua/l_conn.h"
+#include "lua/l_shared.h"
 #include "lua/l_task.h"
 
 static void set_string(lua_State *L, const char *name, const char *value)
@@ -199,10 +200,11 @@ static int l_stats(lua_State *L)
     return 1;
 }
 
-/* check(): checks every invariant of the loop's parts; a violation ends the process */
+/* check(): checks every invariant of the loop's parts and of shared memory; a violation ends the process */
 static int l_check(lua_State *L)
 {
     const struct ctx *cx = face_ctx(L);
+    l_shared_check(cx);
     if (!cx->opened)
         return 0;
     timers_check(&cx->loop.timers);
