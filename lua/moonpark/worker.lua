@@ -8,6 +8,7 @@ local dump = require "moonpark.dump"
 local failures = require "moonpark.failures"
 local net_source = require "moonpark.net.source"
 local post = require "moonpark.worker.post"
+local segments = require "moonpark.shared.segments"
 local sockets = require "moonpark.worker.sockets"
 
 ---@class moonpark.worker
@@ -152,6 +153,7 @@ function M.join()
   end
   leading = false
   net_source.set(sockets)
+  segments.set_source(sockets.segment)
   obey()
 end
 

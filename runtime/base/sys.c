@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -136,6 +137,13 @@ int sys_send_many(int fd, struct mmsghdr *messages, unsigned count)
     int r;
     FAULT(ENOBUFS);
     RETRY(r, sendmmsg(fd, messages, count, MSG_NOSIGNAL));
+}
+
+int sys_eventfd(void)
+{
+    int r;
+    FAULT(EMFILE);
+    RETRY(r, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 }
 
 int sys_pipe(int fds[2])

@@ -38,6 +38,7 @@ int sys_recv_many(int fd, struct mmsghdr *messages, unsigned count); /* returns 
 int sys_send_many(int fd, struct mmsghdr *messages, unsigned count); /* returns how many, or why the first failed */
 
 int sys_pipe(int fds[2]); /* both ends non-blocking */
+int sys_eventfd(void);    /* non-blocking, close-on-exec */
 ssize_t sys_read(int fd, void *bytes, size_t n);
 ssize_t sys_write(int fd, const void *bytes, size_t n);
 ssize_t sys_read_some(int fd, void *bytes, size_t n); /* like sys_recv: may fail or be shortened in the hard build */

@@ -5,7 +5,7 @@
 #include "lua/faces.h"
 
 #include "base/errors.h"
-#include "base/sys_share.h"
+#include "base/sys.h"
 #include "lua/l_conn.h"
 #include "lua/l_fd.h"
 
@@ -104,6 +104,14 @@ static int l_listener(lua_State *L)
 /* share_leave() -> true | nil, err, errno; harmless twice */
 static int l_leave(lua_State *L) { return face_result(L, conn_leave_share(&face_loop(L)->loop)); }
 
+/* share_open() -> how many of the connections that this worker has accepted there are open */
+static int l_open(lua_State *L)
+{
+    struct share *s = face_loop(L)->loop.share;
+    lua_pushnumber(L, s ? share_count(s) : 0);
+    return 1;
+}
+
 static void set_count(lua_State *L, const char *name, uint32_t n)
 {
     lua_pushnumber(L, n);
@@ -158,7 +166,7 @@ static int l_clear(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"share_clear", l_clear}, {"share_join", l_join}, {"share_leave", l_leave}, {"share_listener", l_listener},
-    {"share_make", l_make},   {"share_read", l_read}, {NULL, NULL},
+    {"share_make", l_make},   {"share_open", l_open},   {"share_read", l_read}, {NULL, NULL},
 };
 
 void l_share_open(lua_State *L) { face_functions(L, functions); }

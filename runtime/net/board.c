@@ -5,7 +5,7 @@
 #include "net/board.h"
 
 #include "base/sys.h"
-#include "base/sys_share.h"
+#include "base/sys_memory.h"
 
 #include <errno.h>
 #include <string.h>
@@ -203,7 +203,7 @@ static size_t size_of(uint32_t slots) { return sizeof(struct board) + slots * si
 static int map(int fd, size_t n, struct board **b)
 {
     void *at;
-    int r = sys_map(fd, n, &at);
+    int r = sys_map(&at, fd, n);
     if (r == 0)
         *b = at;
     return r;
@@ -224,7 +224,7 @@ static int write_head(int fd, uint32_t slots)
 int board_make(uint32_t slots)
 {
     must(slots >= 1 && slots <= BOARD_SLOTS);
-    int fd = sys_segment(size_of(slots));
+    int fd = sys_memfd("moonpark load", size_of(slots));
     if (fd < 0)
         return fd;
     int r = write_head(fd, slots);
@@ -236,7 +236,7 @@ int board_make(uint32_t slots)
 
 int board_map(int fd, struct board **out)
 {
-    int64_t n = sys_segment_size(fd);
+    int64_t n = sys_memfd_size(fd);
     if (n < (int64_t)sizeof(struct board) || n > (int64_t)size_of(BOARD_SLOTS))
         return n < 0 ? (int)n : -EINVAL;
     struct board *b = NULL;

@@ -4,7 +4,6 @@
 #include "net/share.h"
 
 #include "base/sys.h"
-#include "base/sys_share.h"
 #include "loop/netpoll_share.h"
 
 #include <errno.h>
@@ -322,6 +321,8 @@ void share_lost(struct share *s)
     if (s->holds)
         (void)comes_back(s);
 }
+
+uint32_t share_count(const struct share *s) { return s->board->slot[s->slot].open; }
 
 /* ---- beginning and end ---- */
 

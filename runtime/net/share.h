@@ -63,6 +63,7 @@ void share_woken(struct shared *sh);
 /* A connection was accepted; it has closed. */
 void share_took(struct share *s);
 void share_lost(struct share *s);
+uint32_t share_count(const struct share *s); /* of those that are open */
 
 /* In the supervisor: the worker of that slot has died. Frees it, and wakes another worker to look. wakes: all of them. */
 void share_clear(struct board *b, const int *wakes, uint32_t slot);

@@ -59,10 +59,12 @@ end
 local show = {}
 
 function show.status(answer)
-  local rows = { { "worker", "pid", "generation", "state", "for", "connections", "memory", "" } }
+  local rows = { { "worker", "pid", "generation", "state", "for", "connections", "accepted", "requests",
+    "memory", "" } }
   for _, each in ipairs(answer.workers) do
     rows[#rows + 1] = { tostring(each.number), tostring(each.pid), tostring(each.generation),
       each.silent and each.state .. ", does not answer" or each.state, span(each.seconds), cell(each.connections),
+      cell(each.accepted), cell(each.requests),
       each.memory and ("%.1f MiB"):format(each.memory / 2 ^ 20) or "?", each.leads and "leads" or "" }
   end
   return ("supervisor %d: %s\n%s\n"):format(answer.pid, script_of(answer), table_of(rows))

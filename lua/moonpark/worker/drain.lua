@@ -30,8 +30,6 @@ function M.is_draining() return under_way end
 ---@param fn fun(seconds: number)
 function M.on_drain(fn) functions[#functions + 1] = fn end
 
-local function accepted() return 0 end
-
 local function handles_term()
   for _, subscription in ipairs(core.signal_subscriptions()) do
     if subscription.text:find("TERM", 1, true) then return true end
@@ -50,7 +48,7 @@ local function wind_down(seconds)
     for _, fn in ipairs(functions) do scope:go(protected, fn, seconds) end
     for _, entry in ipairs(draining.list()) do scope:go(protected, entry.drain, entry.object, seconds) end
     for _, listener in ipairs(sockets.open()) do listener:close() end
-    while accepted() > 0 and core.now() < deadline do core.sleep(PAUSE) end
+    while core.share_open() > 0 and core.now() < deadline do core.sleep(PAUSE) end
   end)
 end
 

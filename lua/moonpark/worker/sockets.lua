@@ -27,6 +27,20 @@ end
 
 local function takes_any_port(address) return address:find ":0$" ~= nil end
 
+local joined = false
+
+-- Its connections are shared out evenly. Where there is no slot, it accepts what comes.
+local function spread(listener)
+  if not joined then
+    joined = true
+    local answer, fds = post.ask { op = "share" }
+    if not answer.slot then return end
+    local segment = table.remove(fds, 1)
+    if not core.share_join(segment, fds, answer.slot) then return end
+  end
+  core.share_listener(listener)
+end
+
 local function fetch(kind, address, options, wanted)
   local key = kind .. " " .. address
   local place, list = next_place(key)
@@ -39,6 +53,7 @@ local function fetch(kind, address, options, wanted)
   local socket, err, errno = core.from_fd(fds[1], kind)
   if not socket then return nil, err, errno end
   list[place] = socket
+  if kind == "listener" then spread(socket) end
   return socket
 end
 
@@ -75,6 +90,19 @@ function M.packet(address, options)
   local wanted = {}
   for name, value in pairs(options) do wanted[name] = value end
   return fetch("packet", address, options, wanted)
+end
+
+--- moonpark.shared's memory, in a worker.
+---@param kind string
+---@param name string
+---@param size integer
+---@return integer|nil fd
+---@return string? err
+---@return integer? errno
+function M.segment(kind, name, size)
+  local answer, fds = post.ask { op = "segment", kind = kind, name = name, size = size }
+  if answer.err then return nil, answer.err, answer.errno end
+  return fds[1]:release()
 end
 
 --- This worker's listeners that are open.

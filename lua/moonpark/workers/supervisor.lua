@@ -8,6 +8,7 @@ local control = require "moonpark.workers.control"
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local moonpark_signals = core.signals
+local memory = require "moonpark.workers.memory"
 local places = require "moonpark.workers.place"
 local sockets = require "moonpark.workers.sockets"
 local task = require "moonpark.task"
@@ -71,6 +72,16 @@ function on.socket(self, worker, message)
     return worker:post { op = "answer", id = message.id, err = err, errno = errno }
   end
   worker:post({ op = "answer", id = message.id }, { socket })
+end
+
+function on.segment(self, worker, message)
+  local fd, err, errno = self.memory:segment(message)
+  worker:post({ op = "answer", id = message.id, err = err, errno = errno }, fd and { fd })
+end
+
+function on.share(self, worker, message)
+  local slot, fds = self.memory:join(worker)
+  worker:post({ op = "answer", id = message.id, slot = slot }, fds)
 end
 
 function on.ready(self, worker)
@@ -214,8 +225,8 @@ local function used_up(self, row)
   if options.max_requests and row.answer and row.answer.requests >= options.max_requests then
     return ("has answered %d requests"):format(row.answer.requests)
   end
-  local memory = options.max_memory and row.worker:resident()
-  if memory and memory > options.max_memory then return ("uses %.0f MiB"):format(memory / 2 ^ 20) end
+  local bytes = options.max_memory and row.worker:resident()
+  if bytes and bytes > options.max_memory then return ("uses %.0f MiB"):format(bytes / 2 ^ 20) end
 end
 
 -- One after another, so that there are never many at once.
@@ -279,11 +290,13 @@ end
 --- One row a worker.
 ---@return table[]
 function Supervisor:state()
-  local rows = {}
+  local rows, load = {}, self.memory:load()
   for i, row in ipairs(ask_all(self, { op = "status" })) do
     local worker, answer = row.worker, row.answer or {}
+    local share = worker.slot and load[worker.slot] or {}
     rows[i] = { number = worker.number, pid = worker.pid, generation = worker.generation, state = worker.state,
-      seconds = core.now() - worker.since, connections = answer.open, memory = answer.memory,
+      seconds = core.now() - worker.since, connections = share.open,
+      accepted = share.accepted, requests = answer.requests, memory = answer.memory,
       leads = worker == self.leader, silent = not row.answer }
   end
   return rows
@@ -324,6 +337,7 @@ local function context_of(self)
     handle = function(worker, message) return handle(self, worker, message) end,
     arrived = function() end,
     left = function(worker)
+      self.memory:leave(worker)
       if self.leader == worker then
         self.leader = nil
         choose_leader(self)
@@ -340,6 +354,9 @@ function M.run(options)
   local self = setmetatable({ options = options, places = {}, generation = 1, status = 0, stopping = false,
     reloading = core.mutex(), ended = core.event(), sockets = sockets.new() }, Supervisor)
   self.context = context_of(self)
+  local wrong
+  self.memory, wrong = memory.new(options.count)
+  if not self.memory then return nil, wrong end
   local gate, err = control.open(options.control)
   if not gate then return nil, err end
   task.scope(function(scope)
