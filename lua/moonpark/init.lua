@@ -128,9 +128,13 @@ local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"]
 ---@param options integer|"auto"|table
 ---@param main fun(...: any): any
 ---@return any ...
-function M.workers(options, main) return require("moonpark.workers").workers(options, main) end
+function M.workers(options, main)
+  return require("moonpark.workers").workers(options, main)
+end
 
-if os.getenv "MOONPARK_WORKER" then require("moonpark.worker").join() end
+if os.getenv "MOONPARK_WORKER" then
+  require("moonpark.worker").join()
+end
 
 return setmetatable(M, {
   __index = function(self, name)

@@ -155,9 +155,9 @@ describe("completion", function()
 
   it("for bash offers commands, scripts and folders as the first word", function()
     if not exists "bash" then return pending "there is no bash" end
-    assert.equal("check|completion|folder|init|other file.lua|serve|server.lua", complete "")
+    assert.equal("check|completion|dump|eval|folder|init|other file.lua|reload|serve|server.lua|status|stop", complete "")
     assert.equal("check|completion", complete "c")
-    assert.equal("serve|server.lua", complete "s")
+    assert.equal("serve|server.lua|status|stop", complete "s")
   end)
 
   it("for bash offers all options, and nothing where only the user knows", function()

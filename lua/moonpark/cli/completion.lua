@@ -183,7 +183,7 @@ local function fish_quote(text) return "'" .. one_line(text):gsub("['\\]", "\\%0
 local function fish_option(option)
   local line = "complete -c moonpark -n __fish_use_subcommand"
   for _, name in ipairs(option.names) do
-    local long, short = name:match "^%-%-(%a+)$", name:match "^%-(%a)$"
+    local long, short = name:match "^%-%-([%a-]+)$", name:match "^%-(%a)$"
     if long then line = line .. " -l " .. long elseif short then line = line .. " -s " .. short else return nil end
   end
   return line .. (option.value and " -x" or "") .. " -d " .. fish_quote(option.help)

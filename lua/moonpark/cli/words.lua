@@ -93,7 +93,7 @@ local plain = {
 local function joined(word)
   local short = word:match "^%-%a"
   if valued[short] and #word > 2 then return short, word:sub(3) end
-  local option, value = word:match "^(%-%-%w+)=(.*)$"
+  local option, value = word:match "^(%-%-[%w-]+)=(.*)$"
   if valued[option] then return option, value end
 end
 
@@ -164,7 +164,7 @@ end
 -- The command's option at words[i] goes into `given`, by its name without "--". -> the index after it | nil, what is
 -- wrong, a hint
 local function read_own_option(command, given, words, i)
-  local name, value = words[i]:match "^(%-%-%w+)=(.*)$"
+  local name, value = words[i]:match "^(%-%-[%w-]+)=(.*)$"
   name = name or words[i]
   local names = { "--help" }
   for _, option in ipairs(command.options or {}) do

@@ -374,6 +374,7 @@ end
 ---@field io_timeout? number seconds for each read and write of a body; 60
 ---@field request_timeout? number seconds from a complete head to the end of the response; 0: no limit
 ---@field connect? boolean the handler gets CONNECT requests; false: 405
+---@field workers? integer|"auto" for http.serve: so many processes serve; see docs/workers.md
 ---@field tls? moonpark.tls_context|table a context made by tls.server, or its options: HTTPS
 ---@field on_error? fun(text: string) handlers' errors, failures of accept; standard error
 ---@field on_listen? fun(server: moonpark.http.server) for http.serve: called when it listens

@@ -7,7 +7,6 @@
 local control = require "moonpark.workers.control"
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
-local moonpark_signals = core.signals
 local memory = require "moonpark.workers.memory"
 local places = require "moonpark.workers.place"
 local sockets = require "moonpark.workers.sockets"
@@ -273,17 +272,6 @@ function Supervisor:stop()
   retire(self, { unpack(self.places) })
 end
 
-local numbers = { INT = 2, TERM = 15 }
-
-local function obey_signals(self)
-  local signals = moonpark_signals("INT", "TERM", "HUP")
-  for name in signals do
-    if name == "HUP" then self.scope:go(self.reload, self)
-    elseif self.stopping then self:abort(SIGNALED + numbers[name])
-    else self:stop() end
-  end
-end
-
 ---------------------------------------------------------------------------------------------------
 -- reports
 
@@ -330,6 +318,33 @@ function Supervisor:eval(code, number)
 end
 
 ---------------------------------------------------------------------------------------------------
+
+local numbers = { INT = 2, QUIT = 3, TERM = 15 }
+local DUMPED = 2 -- the status of a SIGQUIT, as without workers
+
+local on_signal = {}
+
+function on_signal.HUP(self) self.scope:go(self.reload, self) end
+
+function on_signal.USR1(self) self.scope:go(function() io.stderr:write(self:dump()) end) end
+
+function on_signal.QUIT(self)
+  self.scope:go(function()
+    io.stderr:write(self:dump())
+    self:abort(DUMPED)
+  end)
+end
+
+function on_signal.TERM(self, name)
+  if self.stopping then self:abort(SIGNALED + numbers[name]) else self:stop() end
+end
+
+on_signal.INT = on_signal.TERM
+function on_signal.PIPE() end -- nobody reads what we say: the workers serve on
+
+local function obey_signals(self)
+  for name in core.signals("INT", "TERM", "HUP", "USR1", "QUIT", "PIPE") do on_signal[name](self, name) end
+end
 
 local function context_of(self)
   return {
