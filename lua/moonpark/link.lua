@@ -24,7 +24,8 @@ Link.__index = Link
 ---@param conn moonpark.connection
 ---@return moonpark.link
 function M.new(conn)
-  return setmetatable({ conn = conn, first = 1, last = 0, posted = core.event(), ending = false }, Link)
+  return setmetatable({ conn = conn, first = 1, last = 0, posted = core.event(), ending = false,
+    within = false, writing = false }, Link)
 end
 
 local function framed(message, count)
@@ -80,13 +81,19 @@ function Link:flush()
     local entry, err = next_posted(self)
     if not entry then return nil, err end
     local sent
+    self.writing = true
     sent, err = write(self.conn, entry[1], entry[2])
+    self.writing = false
     if not sent then
       self:close()
       return nil, err
     end
   end
 end
+
+--- Is nothing queued, and no message half-way in either direction?
+---@return boolean
+function Link:is_quiet() return self.first > self.last and not self.writing and not self.within end
 
 --- Nothing more is posted: flush returns when all is sent.
 function Link:finish()
@@ -95,11 +102,12 @@ function Link:finish()
 end
 
 -- Exactly n bytes: never more, because descriptors may come with the next one.
-local function take(conn, n, fds)
+local function take(self, n, fds)
   local parts, left = {}, n
   while left > 0 do
-    local bytes, list = conn:recv_fds(left)
+    local bytes, list = self.conn:recv_fds(left)
     if not bytes then return nil, list end
+    self.within = true
     for _, fd in ipairs(list) do fds[#fds + 1] = fd end
     parts[#parts + 1] = bytes
     left = left - #bytes
@@ -112,12 +120,13 @@ end
 ---@return moonpark.descriptor[]|string fds or why there is none: "eof", "malformed message", ...
 function Link:receive()
   local fds = {}
-  local head, err = take(self.conn, HEAD, fds)
+  local head, err = take(self, HEAD, fds)
   if not head then return nil, err end
   local count, high, middle, low = head:byte(1, HEAD)
   local text
-  text, err = take(self.conn, high * 65536 + middle * 256 + low, fds)
+  text, err = take(self, high * 65536 + middle * 256 + low, fds)
   if not text then return nil, err end
+  self.within = false
   local ok, message = pcall(cjson.decode, text)
   if not ok or type(message) ~= "table" or count ~= #fds then return nil, "malformed message" end
   return message, fds

@@ -108,6 +108,7 @@ local spawn_options = {
   cwd = { is_path, "must be a path" },
   group = { is_boolean, "must be a boolean" },
   detach = { is_boolean, "must be a boolean" },
+  helper = { is_boolean, "must be a boolean" },
   grace = { is_seconds, "must be a number of seconds" },
 }
 
@@ -149,12 +150,9 @@ end
 ---------------------------------------------------------------------------------------------------
 -- spawn
 
-local function spawn(argv, options, stdin, stdout, stderr)
-  local kept, child, errno = core.process_spawn(argv, environment(options), options.cwd, stdin, stdout, stderr,
-    options.group, options.detach)
-  if not kept then return nil, child, errno end
-  if options.detach then return child end
-  local ok, why = pcall(core.go_inside, keep, kept, child:pid(), argv[1], options.grace or GRACE)
+-- Its keeper begins.
+local function with_keeper(kept, child, program, grace)
+  local ok, why = pcall(core.go_inside, keep, kept, child:pid(), program, grace or GRACE)
   if not ok then
     core.process_kill_now(kept)
     error(why, 0)
@@ -162,11 +160,33 @@ local function spawn(argv, options, stdin, stdout, stderr)
   return child
 end
 
+local function spawn(argv, options, stdin, stdout, stderr)
+  local kept, child, errno = core.process_spawn(argv, environment(options), options.cwd, stdin, stdout, stderr,
+    options.group, options.detach, options.helper == false)
+  if not kept then return nil, child, errno end
+  if options.detach then return child end
+  return with_keeper(kept, child, argv[1], options.grace)
+end
+
+--- A child of this process that an earlier program in it has started, before it called exec: as one that was spawned,
+--- with a group of its own.
+---@param pid integer
+---@param program string its name, for reports
+---@param grace? number seconds
+---@return moonpark.child|nil
+---@return string? err "no such process"
+---@return integer? errno
+function M.adopt(pid, program, grace)
+  local kept, child, errno = core.process_adopt(pid)
+  if not kept then return nil, child, errno end
+  return with_keeper(kept, child, program, grace)
+end
+
 --- Starts a program, which is looked up in PATH. In a task only. The child belongs to the innermost scope that is
 --- open, or to the one that this task was started in: that scope waits for its end, and ends it when cancelled.
 --- After os/exec of Go; posix_spawn(3), pidfd_open(2).
 ---@param argv string[] the program and its arguments
----@param options? table stdin, stdout, stderr, env, clear_env, cwd, group, detach, grace: see docs/process.md
+---@param options? table stdin, stdout, stderr, env, clear_env, cwd, group, detach, helper, grace: see docs/process.md
 ---@return moonpark.child|nil
 ---@return string? err "no such file or directory", "permission denied", "too many open files", "canceled", ...
 ---@return integer? errno

@@ -137,7 +137,7 @@ end
 
 --- Takes this process's place among its supervisor's workers, if it was started as one. For moonpark's own start.
 function M.join()
-  local text = core.worker_place()
+  local text = core.take_variable "MOONPARK_WORKER"
   if not text then return end
   local place, parent, user = place_of(text)
   if not place or not core.die_with(parent) then return end -- another program's, whose variable was handed on

@@ -6,6 +6,7 @@ local check_options = require("moonpark.options").check
 local processors = require "moonpark.processors"
 local supervisor = require "moonpark.workers.supervisor"
 local task = require "moonpark.task"
+local upgrade = require "moonpark.workers.upgrade"
 local worker = require "moonpark.worker"
 
 local M = {}
@@ -31,6 +32,8 @@ function M.supervise(options)
   local words, err = command.words()
   if not words then return nil, err end
   local given = { words = words }
+  given.state, err = upgrade.inherited()
+  if err then return nil, err end
   for name, value in pairs(options) do given[name] = value end
   return task.run(supervisor.run, given)
 end

@@ -153,6 +153,38 @@ int sys_die_with(pid_t parent)
     return getppid() == parent ? 0 : -ESRCH; /* it may have ended before we asked */
 }
 
+static void set_cloexec(const int *fds, size_t count, bool on)
+{
+    for (size_t i = 0; i < count; i++)
+        (void)fcntl(fds[i], F_SETFD, on ? FD_CLOEXEC : 0);
+}
+
+int sys_exec(char *const *argv, char *const *envp, const int *fds, size_t count)
+{
+    static const int held[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    sigset_t held_back, before;
+    int fault = hard_syscall(ENOENT);
+    if (fault)
+        return fault;
+    set_cloexec(fds, count, false);
+    sigemptyset(&held_back);
+    for (size_t i = 0; i < ARRAY_LEN(held); i++)
+        sigaddset(&held_back, held[i]);
+    sigprocmask(SIG_SETMASK, &held_back, &before);
+    execvpe(argv[0], argv, envp);
+    int r = -errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    set_cloexec(fds, count, true);
+    return r;
+}
+
+void sys_unblock_signals(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 int sys_become(const char *user)
 {
     struct passwd *p = getpwnam(user);

@@ -41,6 +41,12 @@ void sys_kill_now(int pidfd, pid_t pid, bool group);
 /* From now on we are killed when the parent ends. The parent must be `parent` still: else -ESRCH. */
 int sys_die_with(pid_t parent);
 
+/* Becomes another program, which has the descriptors in fds beside 0, 1 and 2, and in which signals that end a process are
+ * blocked until sys_unblock_signals. Returns only if that fails: then all is as it was. */
+int sys_exec(char *const *argv, char *const *envp, const int *fds, size_t count);
+
+void sys_unblock_signals(void);
+
 /* This process becomes that user's for good, with its groups. -ENOENT: there is no such user. */
 int sys_become(const char *user);
 

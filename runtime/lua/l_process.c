@@ -218,13 +218,14 @@ static int submit(struct task *t, struct process *p, struct starting *j)
     return 0;
 }
 
-static int start(struct task *t, struct process *p, struct sys_spawn *s)
+/* here: in this thread. A child that dies with its parent dies with the thread that has started it. */
+static int start(struct task *t, struct process *p, struct sys_spawn *s, bool here)
 {
     int r;
     struct starting *j = prepare(p, s, t, &r);
     if (!j)
         return r;
-    r = submit(t, p, j);
+    r = here ? 0 : submit(t, p, j);
     if (r == SCHED_PARKED)
         return r;
     if (r == 0) {
@@ -282,7 +283,7 @@ static char *const *strings(lua_State *L, int idx)
     return (char *const *)list;
 }
 
-/* process_spawn(argv, environment, cwd or nil, stdin, stdout, stderr, group, session) -> process, child, or
+/* process_spawn(argv, environment, cwd or nil, stdin, stdout, stderr, group, session, here) -> process, child, or
  * nil, err, errno */
 static int l_spawn(lua_State *L)
 {
@@ -294,6 +295,7 @@ static int l_spawn(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     if (sched_canceled(t))
         return face_error(L, ERR_CANCELED);
+    bool here = lua_toboolean(L, 9);
     lua_settop(L, 8);
     s.argv = strings(L, 1);
     s.envp = strings(L, 2);
@@ -308,7 +310,7 @@ static int l_spawn(lua_State *L)
     sys_want_children();
     if (!s.session)
         list_push(&cx->processes, &p->link);
-    int r = start(t, p, &s);
+    int r = start(t, p, &s, here);
     if (r == SCHED_PARKED) {
         lua_insert(L, 1);
         lua_insert(L, 1); /* the process, the child, the arguments */
@@ -318,6 +320,23 @@ static int l_spawn(lua_State *L)
         return 2;
     give_up(p);
     return face_error(L, r);
+}
+
+/* process_adopt(pid) -> process, child | nil, err, errno: a child of ours, and the leader of its group, which an earlier
+ * program in this process has started */
+static int l_adopt(lua_State *L)
+{
+    struct ctx *cx = face_loop(L);
+    struct child c = {.pid = luaL_checkint(L, 1), .pidfd = -1, .state = CHILD_RUNNING, .group = true};
+    lua_settop(L, 1);
+    struct process *p = make(L, cx);
+    make_face(L, p);
+    c.pidfd = sys_pidfd_open(c.pid);
+    if (c.pidfd < 0)
+        return face_error(L, c.pidfd);
+    p->child = c;
+    list_push(&cx->processes, &p->link);
+    return 2;
 }
 
 /* process_environment() -> {"NAME=value", ...}: ours */
@@ -559,6 +578,7 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg kept_methods[] = {{"__gc", l_gc}, {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
+    {"process_adopt", l_adopt},
     {"process_await", l_await_end},     {"process_environment", l_environment}, {"process_kill", l_kill_kept},
     {"process_kill_now", l_kill_now},   {"process_kill_rest", l_kill_rest},     {"process_reap", l_reap},
     {"process_signal_all", l_signal_all}, {"process_spawn", l_spawn},           {NULL, NULL},

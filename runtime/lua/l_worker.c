@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char place[] = "MOONPARK_WORKER"; /* the supervisor sets it; see lua/moonpark/worker/place.lua */
-
 /* socket_pair() -> descriptor, descriptor | nil, err, errno */
 static int l_socket_pair(lua_State *L)
 {
@@ -28,12 +26,27 @@ static int l_socket_pair(lua_State *L)
     return 2;
 }
 
-/* worker_place() -> the variable's text, or nil; it is unset, so that no child of ours takes itself for a worker */
-static int l_worker_place(lua_State *L)
+/* take_variable(name) -> an environment variable's text, or nil; it is unset, so that no child of ours inherits it */
+static int l_take_variable(lua_State *L)
 {
-    lua_pushstring(L, getenv(place));
-    (void)unsetenv(place);
+    const char *name = luaL_checkstring(L, 1);
+    lua_pushstring(L, getenv(name));
+    (void)unsetenv(name);
     return 1;
+}
+
+static int l_unblock_signals(lua_State *L)
+{
+    (void)L;
+    sys_unblock_signals();
+    return 0;
+}
+
+/* close_number(fd): of a descriptor that belongs to the caller */
+static int l_close_number(lua_State *L)
+{
+    sys_close(luaL_checkint(L, 1));
+    return 0;
 }
 
 /* die_with(pid) -> true | nil, err, errno: we are killed when our parent ends; "no such process": it is not that one */
@@ -54,6 +67,39 @@ static int l_pid(lua_State *L)
 {
     lua_pushinteger(L, getpid());
     return 1;
+}
+
+/* The strings of the table at idx in the system's form. They and the array live while they are on the stack. */
+static char *const *strings(lua_State *L, int idx)
+{
+    size_t n = lua_objlen(L, idx);
+    const char **list = lua_newuserdata(L, (n + 1) * sizeof *list);
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(L, idx, (int)i + 1);
+        list[i] = luaL_checkstring(L, -1);
+        lua_pop(L, 1);
+    }
+    list[n] = NULL;
+    return (char *const *)list;
+}
+
+/* exec({word, ...}, {"NAME=value", ...}, {descriptor number, ...}) -> nil, err, errno: this process becomes that program,
+ * and keeps those descriptors */
+static int l_exec(lua_State *L)
+{
+    for (int i = 1; i <= 3; i++)
+        luaL_checktype(L, i, LUA_TTABLE);
+    lua_settop(L, 3);
+    size_t n = lua_objlen(L, 3);
+    int *fds = lua_newuserdata(L, (n + 1) * sizeof *fds);
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(L, 3, (int)i + 1);
+        fds[i] = luaL_checkint(L, -1);
+        lua_pop(L, 1);
+    }
+    char *const *argv = strings(L, 1), *const *envp = strings(L, 2);
+    luaL_argcheck(L, argv[0], 1, "no program");
+    return face_error(L, sys_exec(argv, envp, fds, n));
 }
 
 /* become(user) -> true | nil, err, errno */
@@ -107,15 +153,18 @@ static int l_expect(lua_State *L)
 static const luaL_Reg functions[] = {
     {"attend", l_attend},
     {"become", l_become},
+    {"close_number", l_close_number},
     {"die_with", l_die_with},
+    {"exec", l_exec},
     {"expect", l_expect},
     {"page_size", l_page_size},
     {"pid", l_pid},
     {"raise", l_raise},
     {"socket_pair", l_socket_pair},
     {"take_input", l_take_input},
+    {"take_variable", l_take_variable},
     {"uid", l_uid},
-    {"worker_place", l_worker_place},
+    {"unblock_signals", l_unblock_signals},
     {NULL, NULL},
 };
 

@@ -15,7 +15,9 @@ local PATIENCE = 60
 
 local folders = {}
 
-local function made_folder()
+--- A folder that stop_all removes.
+---@return string
+function M.folder()
   local pipe = assert(io.popen "mktemp -d /tmp/moonpark-workers-XXXXXX") -- moonpark: ignore
   local folder = pipe:read "*l"
   pipe:close()
@@ -55,15 +57,20 @@ end }))
 --- Starts a script with these words of the command, and returns once a worker says where it listens.
 ---@param text string
 ---@param words string[]
----@param options? {env?: table, silent?: boolean, plain?: boolean} plain: without the command
+---@param options? {env?: table, silent?: boolean, plain?: boolean, library?: string} plain: without the
+--- command; library: the copy of lua/ that it runs from
 function M.start(text, words, options)
   options = options or {}
-  local folder = made_folder()
+  local folder = M.folder()
   local path = folder .. "/server.lua"
   M.write(path, text)
   local env = { MOONPARK_RUN_DIR = folder .. "/run" }
   for name, value in pairs(options.env or {}) do env[name] = value end
+  if options.library then
+    env.LUA_PATH = ("%s/?.lua;%s/?/init.lua;;"):format(options.library, options.library)
+  end
   local argv = options.plain and { process.interpreter } or process.moonpark(unpack(words))
+  if options.library then argv[2] = options.library .. "/bin/moonpark" end
   argv[#argv + 1] = path
   local self = setmetatable({ child = process.start(argv, { env = env }), path = path, folder = folder, env = env },
     Program)

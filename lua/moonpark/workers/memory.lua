@@ -23,6 +23,36 @@ function M.new(count)
   return setmetatable({ share = share, wakes = wakes, slots = slots, taken = {}, segments = {} }, Memory)
 end
 
+local function number_of(descriptor) return type(descriptor) == "number" and descriptor or descriptor:number() end
+
+--- What an upgraded supervisor must know of it.
+---@return table row
+---@return integer[] fds
+function Memory:row()
+  local row = { slots = self.slots, share = number_of(self.share), wakes = {}, segments = self.segments }
+  local fds = { row.share }
+  for i, wake in ipairs(self.wakes) do
+    row.wakes[i] = number_of(wake)
+    fds[#fds + 1] = row.wakes[i]
+  end
+  for _, fd in pairs(self.segments) do fds[#fds + 1] = fd end
+  return row, fds
+end
+
+--- The memory that the supervisor had before it was upgraded.
+---@param row table
+---@return moonpark.workers.memory
+function M.restore(row)
+  return setmetatable({ share = row.share, wakes = row.wakes, slots = row.slots, taken = {}, segments = row.segments },
+    Memory)
+end
+
+--- A worker has that slot already.
+---@param worker table
+function Memory:keep(worker)
+  if worker.slot then self.taken[worker.slot] = worker end
+end
+
 --- A worker's place in the share -> what it needs, to be sent to it: the slot, and the descriptors.
 ---@param worker table
 ---@return integer|nil slot nil: there is none

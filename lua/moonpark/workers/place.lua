@@ -67,7 +67,9 @@ end
 function Place:keep(context)
   self.deaths, self.pause = 0, 0
   repeat
-    local worker, err = workers.start(context.words, self.number, context.count, self.generation, context.user)
+    local worker, err = self.restored, nil
+    self.restored = nil
+    if not worker then worker, err = workers.start(context.words, self.number, context.count, self.generation, context.user) end
     if not worker then
       give_up(self, "cannot start a worker: " .. err)
       break
@@ -84,6 +86,13 @@ end
 
 --- Its worker serves now, or there will be none.
 function Place:settle() self.settled:set() end
+
+--- It begins with a worker that runs already.
+---@param worker moonpark.workers.worker
+function Place:take(worker)
+  self.restored = worker
+  if worker.state ~= "starting" then self:settle() end
+end
 
 --- The trial is over: from now on who dies is replaced.
 function Place:accept() self.trial = false end

@@ -13,6 +13,37 @@ Sockets.__index = Sockets
 ---@return moonpark.workers.sockets
 function M.new() return setmetatable({ list = {}, inherited = net.inherited() or {} }, Sockets) end
 
+--- What an upgraded supervisor must know of them.
+---@return table[] rows
+---@return integer[] fds
+function Sockets:rows()
+  local rows, fds = {}, {}
+  for key, entry in pairs(self.list) do
+    local fd = assert(entry.socket:fd())
+    rows[#rows + 1] = { key = key, fd = fd, generation = entry.generation, kind = entry.kind, path = entry.path }
+    fds[#fds + 1] = fd
+  end
+  return rows, fds
+end
+
+--- Those that the supervisor had before it was upgraded.
+---@param rows table[]
+---@return moonpark.workers.sockets
+function M.restore(rows)
+  local self = M.new()
+  for _, row in ipairs(rows) do
+    self.list[row.key] = { socket = assert(net.from_fd(row.fd, row.kind)), generation = row.generation, kind = row.kind,
+      path = row.path, adopted = true }
+  end
+  return self
+end
+
+-- A socket that was adopted does not know that its path is its own.
+local function close(entry)
+  entry.socket:close()
+  if entry.adopted and entry.path then os.remove(entry.path) end
+end
+
 -- The same options in another order are the same socket; with reuseport each worker has its own.
 local function key_of(message, number)
   local parts = { message.kind, message.address, tostring(message.place) }
@@ -34,6 +65,12 @@ local function take_inherited(self, address)
   end
 end
 
+-- The path of a unix socket that is removed when it is closed, or nil.
+local function path_of(message)
+  local path = message.address:match "^unix%a*:(/.*)$"
+  return message.options.unlink ~= false and path or nil
+end
+
 local openers = { listener = net.listen, packet = net.packet }
 
 --- The socket that a worker asks for.
@@ -51,7 +88,7 @@ function Sockets:get(message, number, generation)
     local socket, err, errno = take_inherited(self, message.address)
     if not socket then socket, err, errno = openers[message.kind](message.address, message.options) end
     if not socket then return nil, err, errno end
-    entry = { socket = socket }
+    entry = { socket = socket, kind = message.kind, path = path_of(message) }
     self.list[key] = entry
   end
   entry.generation = math.max(entry.generation or 0, generation)
@@ -63,7 +100,7 @@ end
 function Sockets:close_before(generation)
   for key, entry in pairs(self.list) do
     if entry.generation < generation then
-      entry.socket:close()
+      close(entry)
       self.list[key] = nil
     end
   end

@@ -11,6 +11,8 @@ local memory = require "moonpark.workers.memory"
 local places = require "moonpark.workers.place"
 local sockets = require "moonpark.workers.sockets"
 local task = require "moonpark.task"
+local upgrade = require "moonpark.workers.upgrade"
+local workers = require "moonpark.workers.worker"
 
 local M = {}
 
@@ -29,6 +31,7 @@ Supervisor.__index = Supervisor
 ---@field words string[] the command line that starts a worker
 ---@field grace? number seconds in which a worker drains; 30
 ---@field control? string where the control socket is
+---@field state? table what the version before an upgrade has left
 ---@field max_requests? integer a worker that has answered so many is replaced
 ---@field max_memory? number bytes; the same
 
@@ -324,6 +327,57 @@ local DUMPED = 2 -- the status of a SIGQUIT, as without workers
 
 local on_signal = {}
 
+-- -> what an upgraded supervisor must know, and the descriptors that it gets
+local function state_of(self)
+  local rows, fds = {}, {}
+  local function keep_fds(list)
+    for _, fd in ipairs(list) do fds[#fds + 1] = fd end
+  end
+  for i, worker in ipairs(each_worker(self)) do
+    rows[i], fds[#fds + 1] = worker:row()
+    rows[i].leads = worker == self.leader
+    rows[i].retired = worker.place.retired:is_set()
+  end
+  local sockets_rows, sockets_fds = self.sockets:rows()
+  local memory_row, memory_fds = self.memory:row()
+  keep_fds(sockets_fds)
+  keep_fds(memory_fds)
+  return { generation = self.generation, workers = rows, sockets = sockets_rows, memory = memory_row }, fds
+end
+
+-- Goes on with the workers of the version before, and then loads the program anew, with what is installed now.
+local function take_over(self, state)
+  for _, row in ipairs(state.workers) do
+    local worker, err = workers.restore(row)
+    if worker then
+      self.memory:keep(worker)
+      local place = places.new(row.number, row.generation)
+      place:take(worker)
+      table.insert(self.places, place)
+      self.scope:go(keep, self, place)
+      if row.leads then self.leader = worker end
+      worker.place = place
+      if row.retired then retire(self, { place }) end
+    else
+      log(("worker %d (pid %d) is lost: %s"):format(row.number, row.pid, err))
+    end
+  end
+  log "upgraded"
+  self.scope:go(self.reload, self)
+end
+
+function on_signal.USR2(self)
+  self.scope:go(function()
+    if self.stopping then return end
+    self.reloading:lock()
+    local links = {}
+    for i, worker in ipairs(each_worker(self)) do links[i] = worker.link end
+    local _, why = upgrade.become(self.options.words, links, function() return state_of(self) end)
+    self.reloading:unlock()
+    log("not upgraded: " .. why)
+  end)
+end
+
 function on_signal.HUP(self) self.scope:go(self.reload, self) end
 
 function on_signal.USR1(self) self.scope:go(function() io.stderr:write(self:dump()) end) end
@@ -343,7 +397,7 @@ on_signal.INT = on_signal.TERM
 function on_signal.PIPE() end -- nobody reads what we say: the workers serve on
 
 local function obey_signals(self)
-  for name in core.signals("INT", "TERM", "HUP", "USR1", "QUIT", "PIPE") do on_signal[name](self, name) end
+  for name in core.signals("INT", "TERM", "HUP", "USR1", "USR2", "QUIT", "PIPE") do on_signal[name](self, name) end
 end
 
 local function context_of(self)
@@ -367,10 +421,16 @@ end
 ---@return string? err
 function M.run(options)
   local self = setmetatable({ options = options, places = {}, generation = 1, status = 0, stopping = false,
-    reloading = core.mutex(), ended = core.event(), sockets = sockets.new() }, Supervisor)
+    reloading = core.mutex(), ended = core.event(),
+    sockets = not options.state and sockets.new() }, Supervisor)
   self.context = context_of(self)
-  local wrong
-  self.memory, wrong = memory.new(options.count)
+  local state, wrong = options.state, nil
+  if state then
+    self.memory, self.sockets, self.generation = memory.restore(state.memory), sockets.restore(state.sockets),
+      state.generation
+  else
+    self.memory, wrong = memory.new(options.count)
+  end
   if not self.memory then return nil, wrong end
   local gate, err = control.open(options.control)
   if not gate then return nil, err end
@@ -379,7 +439,7 @@ function M.run(options)
     local signals = scope:go(obey_signals, self)
     local control_task = scope:go(gate.serve, gate, self)
     local looks = (options.max_requests or options.max_memory) and scope:go(watch_use, self)
-    begin_all(self)
+    if state then take_over(self, state) else begin_all(self) end
     self.ended:wait()
     signals:cancel()
     control_task:cancel()

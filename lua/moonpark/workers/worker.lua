@@ -42,6 +42,12 @@ local function open_link()
   return ours, theirs
 end
 
+local function made(number, generation, child, conn)
+  return setmetatable({ number = number, generation = generation, state = "starting", since = core.now(),
+    link = links.new(conn), child = child, pid = child:pid(), started = core.event(), gone = core.event(),
+    pending = {}, last_id = 0 }, Worker)
+end
+
 --- Starts one. In a task; its process ends with the scope.
 ---@param words string[] the command line
 ---@param number integer
@@ -53,16 +59,39 @@ end
 function M.start(words, number, count, generation, user)
   local ours, theirs = open_link()
   if not ours then return nil, theirs end
-  local child, err = moonpark_process.spawn(words, { stdin = theirs, group = true, grace = 0,
+  local child, err = moonpark_process.spawn(words, { stdin = theirs, group = true, helper = false, grace = 0,
     env = command.environment(number, count, generation, user) })
   theirs:close()
   if not child then
     ours:close()
     return nil, err
   end
-  return setmetatable({ number = number, generation = generation, state = "starting", since = core.now(),
-    link = links.new(ours), child = child, pid = child:pid(), started = core.event(), gone = core.event(),
-    pending = {}, last_id = 0, leading = false }, Worker)
+  return made(number, generation, child, ours)
+end
+
+--- What an upgraded supervisor must know of it; its link stays open.
+---@return table row
+---@return integer fd
+function Worker:row()
+  local fd = assert(self.link.conn:fd())
+  return { number = self.number, generation = self.generation, state = self.state, since = self.since, pid = self.pid,
+    slot = self.slot, fd = fd }, fd
+end
+
+--- A worker that the supervisor had before it was upgraded.
+---@param row table
+---@return moonpark.workers.worker|nil
+---@return string? err
+function M.restore(row)
+  local conn, err = net.from_fd(row.fd, "connection")
+  if not conn then return nil, err end
+  local child
+  child, err = moonpark_process.adopt(row.pid, "worker", 0)
+  if not child then return nil, err end
+  local worker = made(row.number, row.generation, child, conn)
+  worker.since, worker.slot = row.since, row.slot
+  if row.state ~= "starting" then worker:is_ready() end
+  return worker
 end
 
 -- Questions that it will not answer any more.
