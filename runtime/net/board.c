@@ -17,7 +17,7 @@ struct view {
     uint32_t present, accepting; /* how many */
     uint32_t open;               /* the fewest */
     uint32_t accepting_open;     /* the fewest of those that accept, save the one that looks */
-    uint32_t balance;            /* the least */
+    uint32_t balance, most;      /* the least and the greatest */
 };
 
 static uint32_t get(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
@@ -50,6 +50,8 @@ static struct view look(const struct board *b, uint32_t from)
         uint32_t open = get(&b->slot[i].open), balance = get(&b->slot[i].balance);
         if (v.present++ == 0 || distance(balance, v.balance) < 0)
             v.balance = balance;
+        if (v.present == 1 || distance(balance, v.most) > 0)
+            v.most = balance;
         v.open = open < v.open ? open : v.open;
         if (state != BOARD_ACCEPTING || i == from)
             continue;
@@ -67,8 +69,10 @@ static bool is_ahead(const struct board *b, uint32_t slot, const struct view *v,
         return false;
     if (distance(open, v->open) > BOARD_OPEN)
         return true;
-    bool leads = distance(get(&b->slot[slot].balance), v->balance) > margin;
-    return leads && v->accepting > 0 && open >= v->accepting_open;
+    if (v->accepting == 0)
+        return false;
+    uint32_t fewer = open < v->accepting_open ? v->accepting_open - open : 0;
+    return distance(get(&b->slot[slot].balance), v->balance) > margin + BOARD_WORTH * (int32_t)base_min(fewer, BOARD_LAG);
 }
 
 bool board_is_ahead(const struct board *b, uint32_t slot)
@@ -154,19 +158,29 @@ uint32_t board_rank(const struct board *b, uint32_t slot)
 
 /* ---- one's own slot ---- */
 
+/* Is no further behind that than BOARD_LAG. */
+static void catch_up(struct board_slot *own, uint32_t balance)
+{
+    if (distance(balance, get(&own->balance)) > BOARD_LAG)
+        set(&own->balance, balance - BOARD_LAG);
+}
+
 void board_return(struct board *b, uint32_t slot)
 {
-    struct board_slot *own = &b->slot[slot];
-    struct view v = look(b, slot);
     if (board_state(b, slot) != BOARD_AWAY)
         return;
-    if (v.present > 0 && distance(v.balance, get(&own->balance)) > 0)
-        set(&own->balance, v.balance);
+    struct view v = look(b, slot);
+    if (v.present > 0)
+        catch_up(&b->slot[slot], v.balance);
     (void)board_change(b, slot, BOARD_AWAY, BOARD_ACCEPTING);
 }
 
 void board_accepted(struct board *b, uint32_t slot)
 {
+    struct view v = look(b, slot);
+    board_return(b, slot);
+    if (v.present > 0)
+        catch_up(&b->slot[slot], v.most);
     add(&b->slot[slot].open, 1);
     add(&b->slot[slot].accepted, 1);
     add(&b->slot[slot].balance, 1);

@@ -23,8 +23,10 @@ enum board_state { BOARD_ABSENT, BOARD_ACCEPTING, BOARD_HOLDING, BOARD_AWAY };
 /* How far a worker may be ahead of the one with the fewest. */
 enum {
     BOARD_OPEN = 1,    /* in open connections */
-    BOARD_BALANCE = 8, /* in accepted ones, if it has no fewer open than another who accepts */
+    BOARD_BALANCE = 8, /* in accepted ones */
+    BOARD_WORTH = 4,   /* in accepted ones, for each that it has fewer open than all others who accept: it is the faster */
     BOARD_AGAIN = 4,   /* a holder comes back when it is no further ahead than that in accepted ones */
+    BOARD_LAG = 32,    /* what a slow worker is behind in accepted ones beyond this need not be made up for */
 };
 
 enum { BOARD_SLOTS = 252 }; /* the most: so one message carries the segment and a descriptor for each slot */
@@ -66,11 +68,12 @@ enum board_state board_state(const struct board *b, uint32_t slot);
 /* From one state to another; false: it is in none of `from`'s state any more. */
 bool board_change(struct board *b, uint32_t slot, enum board_state from, enum board_state to);
 
-/* The slot waits for connections again: AWAY becomes ACCEPTING, and what the others have accepted meanwhile need not be
- * made up for. Harmless in other states. */
+/* The slot waits for connections again: AWAY becomes ACCEPTING. Of what the others have accepted meanwhile, no more than
+ * BOARD_LAG must be made up for. Harmless in other states. */
 void board_return(struct board *b, uint32_t slot);
 
-void board_accepted(struct board *b, uint32_t slot); /* counts a connection, which is open */
+/* Counts a connection, which is open. The slot is not AWAY then. */
+void board_accepted(struct board *b, uint32_t slot);
 void board_closed(struct board *b, uint32_t slot);
 void board_woken(struct board *b, uint32_t slot);
 

@@ -431,6 +431,19 @@ static void leave_share(struct conn *c)
     c->counted = false;
 }
 
+/* If no task waits for a connection, nor is about to take one, another worker shall have it. */
+static bool on_shared(struct pollDesc *pd, uint32_t events)
+{
+    struct conn *c = pd->owner;
+    if (events & POLLER_LOST || !c->shared)
+        return false;
+    share_woken(c->shared);
+    if (c->side[POLL_R].holder || netpoll_has_waiter(pd))
+        return false;
+    share_declines(c->shared);
+    return true;
+}
+
 int conn_share(struct conn *listener)
 {
     struct pollDesc *pd;
@@ -447,7 +460,10 @@ int conn_share(struct conn *listener)
     if (r < 0)
         return r;
     listener->shared = share_add(s, pd);
-    return listener->shared ? 0 : -ENOMEM;
+    if (!listener->shared)
+        return -ENOMEM;
+    netpoll_notify(pd, on_shared, listener);
+    return 0;
 }
 
 int conn_leave_share(struct loop *l)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static const int64_t FIRST_LOOK = 5 * NS_PER_SECOND / 1000, LAST_LOOK = NS_PER_SECOND;
-static const int64_t STUCK = 50 * NS_PER_SECOND / 1000;
+static const int64_t STUCK = 200 * NS_PER_SECOND / 1000;
 
 struct share {
     struct loop *loop;
@@ -190,7 +190,7 @@ static bool on_wake(struct pollDesc *pd, uint32_t events)
 {
     struct share *s = pd->owner;
     uint64_t count;
-    if (events & POLLER_LOST)
+    if (events & POLLER_LOST || !(events & POLLER_READ)) /* reading an eventfd makes it writable: that is an edge too */
         return true;
     (void)sys_read(s->wakes[s->slot], &count, sizeof count);
     netpoll_arm(pd, POLL_R);
@@ -236,18 +236,6 @@ void share_declines(struct shared *sh)
     pass_on(sh->share, sh->pd);
 }
 
-static bool on_listener(struct pollDesc *pd, uint32_t events)
-{
-    struct shared *sh = pd->owner;
-    if (events & POLLER_LOST)
-        return false;
-    share_woken(sh);
-    if (netpoll_has_waiter(pd))
-        return false;
-    share_declines(sh);
-    return true;
-}
-
 struct shared *share_add(struct share *s, struct pollDesc *pd)
 {
     struct shared *sh = sys_alloc(sizeof *sh);
@@ -258,21 +246,10 @@ struct shared *share_add(struct share *s, struct pollDesc *pd)
     netpoll_share(pd);
     if (s->holds)
         netpoll_hold(pd);
-    if (!pd->notify)
-        netpoll_notify(pd, on_listener, sh);
     list_push(&s->listeners, &sh->link);
     if (s->timer.slot == 0)
         look_in_turn(s);
     return sh;
-}
-
-/* Harmless if a task waits on it: it is only not asked about events any more. */
-static void forget_notify(struct pollDesc *pd)
-{
-    if (pd->notify != on_listener)
-        return;
-    pd->notify = NULL;
-    pd->owner = NULL;
 }
 
 int share_come_back(struct share *s)
@@ -293,7 +270,6 @@ void share_drop(struct shared *sh)
     struct share *s = sh->share;
     struct pollDesc *pd = sh->pd;
     list_del(&sh->link);
-    forget_notify(pd);
     pass_on(s, pd);
     go_away(s);
     if (list_empty(&s->listeners))
@@ -306,7 +282,6 @@ void share_drop(struct shared *sh)
 void share_took(struct share *s)
 {
     uint32_t wake;
-    board_return(s->board, s->slot);
     board_accepted(s->board, s->slot);
     bool holds = board_hold(s->board, s->slot, &wake);
     poke(s->wakes, wake);

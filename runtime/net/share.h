@@ -10,7 +10,7 @@
  *             an eventfd, one for each slot), or when it looks: after 5 ms, then twice as long each time, up to 1 s
  *
  * A wake for a connection may get lost: its worker is stopped, killed, or busy for long. So a look also asks whether
- * connections wait. A holder that finds some, and for 50 ms nobody who accepts any, takes those workers for stuck: it
+ * connections wait. A holder that finds some, and for 200 ms nobody who accepts any, takes those workers for stuck: it
  * makes them AWAY, so that nobody compares with them, and accepts. Workers that accept look too, the first of them every
  * second, the second every two, and so on.
  *
@@ -37,8 +37,8 @@ int share_join(struct loop *l, int segment, const int *wakes, uint32_t count, ui
 /* Gives the slot back and frees the share, which has no listener any more. NULL is harmless. */
 void share_leave(struct share *s);
 
-/* Makes the listener of pd, on which nobody waits, one of the share. Without a notify function it gets one that leaves
- * events to those who wait. Returns NULL if there is no memory. */
+/* Makes the listener of pd, on which nobody waits, one of the share. Its notify function must call share_woken, and
+ * share_declines if nobody accepts. Returns NULL if there is no memory. */
 struct shared *share_add(struct share *s, struct pollDesc *pd);
 
 /* Every listener is in the poller from now on, whether somebody waits there or not: for share_leave. Returns 0, or
@@ -57,7 +57,7 @@ void share_waits(struct shared *sh);
 /* It does not accept on this listener until somebody waits there again (netpoll_arm), whatever woke it. */
 void share_declines(struct shared *sh);
 
-/* One of its events has come. Only for its notify function. */
+/* One of its events has come. */
 void share_woken(struct shared *sh);
 
 /* A connection was accepted; it has closed. */

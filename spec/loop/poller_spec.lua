@@ -210,6 +210,37 @@ for _, name in ipairs(backends) do
       end)
     end)
 
+    describe("adding what other processes watch too", function()
+      local r, w
+      before_each(function() r, w = units.pipe() end)
+      after_each(function() units.close(r, w) end)
+
+      it("reports what was there before, and each edge after it, to be read", function()
+        units.write(w, "x")
+        assert.equal(0, ops.add_shared(p, r, 7))
+        arm(r, READ)
+        assert.same({ [7] = READ }, drain())
+        assert.same({}, drain())
+        units.write(w, "x")
+        arm(r, READ)
+        assert.same({ [7] = READ }, drain())
+      end)
+
+      it("takes it out and puts it back, as often as it is asked to", function()
+        for _ = 1, 3 do
+          assert.equal(0, ops.add_shared(p, r, 7))
+          assert.equal(-units.EEXIST, ops.add_shared(p, r, 7))
+          assert.is_false(ops.lost(p, r))
+          ops.del(p, r)
+          units.write(w, "x")
+          assert.same({}, drain())
+        end
+        assert.equal(0, ops.add_shared(p, r, 7))
+        arm(r, READ)
+        assert.same({ [7] = READ }, drain())
+      end)
+    end)
+
     describe("an edge", function()
       local a, b
       before_each(function()

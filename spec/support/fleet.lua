@@ -114,6 +114,7 @@ function Fleet:start_one(slot, options)
   local fds = { self.listener, self.segment }
   for _, wake in ipairs(self.wakes) do fds[#fds + 1] = wake end
   hand_over(control, quoted(words), fds)
+  if self.control[slot] then self.control[slot]:close() end
   self.child[slot], self.control[slot] = child, control
   assert(self:run(slot, "return 'here'") == "here")
 end
@@ -169,11 +170,12 @@ function Fleet:await_sleep()
   end, "all workers asleep")
 end
 
---- Connects, and reads who has accepted it.
+--- Connects, and reads who has accepted it. It stays open, unless the caller closes it.
 ---@return moonpark.connection
 ---@return integer slot
 function Fleet:connect()
   local conn = assert(net.dial(self.address, { tls = self.options.tls, server_name = self.options.server_name }))
+  self.conns[#self.conns + 1] = conn
   if self.options.kind ~= "http" then return conn, tonumber((assert(conn:read_line()))) end
   assert(conn:write("GET / HTTP/1.1\r\nHost: fleet\r\n\r\n"))
   repeat local line = assert(conn:read_line()) until line == ""
@@ -188,8 +190,7 @@ function Fleet:open(n, at_once)
   local counts = {}
   for slot = 1, self.options.count do counts[slot] = 0 end
   local function one()
-    local conn, slot = self:connect()
-    self.conns[#self.conns + 1] = conn
+    local _, slot = self:connect()
     counts[slot] = counts[slot] + 1
   end
   if not at_once then
