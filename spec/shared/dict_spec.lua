@@ -40,7 +40,8 @@ describe("a dict", function()
   end
 
   describe("of any size", function()
-    for _, size in ipairs { LEAST, LEAST + 1, LEAST + 127, 100003, 2 ^ 17, 2 ^ 20 - 1, 2 ^ 21, 3000001, 2 ^ 23 + 4097 } do
+    local sizes = { LEAST, LEAST + 1, LEAST + 127, 100003, 2 ^ 17, 2 ^ 20 - 1, 2 ^ 21, 3000001, 2 ^ 23 + 4097 }
+    for _, size in ipairs(sizes) do
       it(("%d bytes is whole, stays within them, and holds what it says"):format(size), function()
         local d = open(size)
         assert.is_nil(d:fault())
