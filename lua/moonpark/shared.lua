@@ -9,25 +9,33 @@ local M = {}
 
 ---@alias moonpark.shared.value string|number|boolean
 
----@class moonpark.shared.dict keys are strings of 1 to 65535 bytes; a ttl is a positive number of seconds, nil: none
+--- Writes return true and whether entries that were not over were evicted for it; or nil and "exists", "not found",
+--- "changed" (compare_and_set), or "no memory": key and value need more than half a shard.
+---@alias moonpark.shared.write true|nil
+
+--- Keys are strings of 1 to 65535 bytes. A ttl is a positive number of seconds; nil and math.huge: no end.
+---@class moonpark.shared.dict
 ---@field get fun(self, key: string): moonpark.shared.value|nil
----@field set fun(self, key: string, value: moonpark.shared.value, ttl?: number): true|nil, boolean|string true, and
----whether entries had to go for it that were not over; or nil and "no memory"
----@field add fun(self, key: string, value: moonpark.shared.value, ttl?: number): true|nil, boolean|string as set, or nil
----and "exists"
----@field replace fun(self, key: string, value: moonpark.shared.value, ttl?: number): true|nil, boolean|string as set, or
----nil and "not found"
----@field compare_and_set fun(self, key: string, old: moonpark.shared.value|nil, new: moonpark.shared.value,
----ttl?: number): true|nil, boolean|string as set, or nil and "changed"; old nil: there must be none
+---@field set fun(self, key: string, value: any, ttl?: number): moonpark.shared.write, boolean|string
+---@field add fun(self, key: string, value: any, ttl?: number): moonpark.shared.write, boolean|string "exists"
+---@field replace fun(self, key: string, value: any, ttl?: number): moonpark.shared.write, boolean|string "not found"
+---@field compare_and_set fun(self, key: string, old: any, new: any, ttl?: number): moonpark.shared.write, boolean|string
 ---@field delete fun(self, key: string): boolean was it there
----@field incr fun(self, key: string, by?: number, init?: number, ttl?: number): number|nil, boolean|string the sum, and
----as set; or nil and "not found", "not a number" or "no memory"
+---@field incr fun(self, key: string, by?: number, init?: number, ttl?: number): number|nil, boolean|string the sum
 ---@field ttl fun(self, key: string): number|nil, string? seconds, math.huge: no end; or nil and "not found"
----@field expire fun(self, key: string, seconds: number|nil): true|nil, string? "not found"
+---@field expire fun(self, key: string, seconds: number|nil): true|nil, string? nil and "not found"
 ---@field keys fun(self, max?: integer): string[] the most recently used first; at most 1024 by default
 ---@field flush fun(self) removes all
----@field stats fun(self): {entries: integer, evicted: integer, expired: integer, bytes: integer, size: integer,
----repaired: integer, emptied: integer}
+---@field stats fun(self): moonpark.shared.stats
+
+---@class moonpark.shared.stats
+---@field entries integer including those that are over and not looked for since
+---@field bytes integer in use by entries
+---@field size integer of the whole dict, in bytes
+---@field evicted integer entries that had to go for others
+---@field expired integer entries that were found to be over
+---@field repaired integer shards that a process has left in the middle of a change by its death
+---@field emptied integer of these, those that were damaged
 
 ---@class moonpark.shared.counter
 ---@field add fun(self, n?: integer): integer|nil, string? the sum; or nil and "out of range". By default 1

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* dict.h - keys and values that processes share, in one segment. The least recently used entries go first.
  *
- * Called by l_shared. A dict has shards, each with a lock of its own: a key's hash says which one it is in. So processes
- * rarely meet, and each shard forgets for itself. No call waits for a process that has died: see plock.h and undo.h.
+ * Called by l_shared. A dict has shards, each with a lock of its own, and a key's hash selects its shard. So processes
+ * rarely meet, and each shard evicts for itself. No call waits for a process that has died: see plock.h and undo.h.
  * A lock is held while one key's value is copied, or, by keys, flush and check, while one shard is walked through.
  *
- * Times are monotonic ns; an entry is over at `expires`, and never at 0. The clock is read only for entries that end. */
+ * Times are monotonic ns; an entry is over at `expires`, and never if that is 0. The clock is read only if an entry has
+ * an end. */
 #ifndef MOONPARK_DICT_H
 #define MOONPARK_DICT_H
 
@@ -47,8 +48,8 @@ struct dict_stats {
     uint64_t bytes; /* of the chunks in use */
 };
 
-/* Opens the dict in that file. d is zeroed but for the clock and the turn. Returns 0, -errno, or segment_open's reasons:
- * then d is not open, and d->segment says what is there. */
+/* Opens the dict in that file. d is zeroed but for the clock and the turn. Returns 0, -errno, or segment_open's
+ * reasons: then d is not open, and d->segment says what is there. */
 int dict_open(struct dict *d, int fd, const char *name, uint64_t size);
 void dict_close(struct dict *d); /* may be called again */
 

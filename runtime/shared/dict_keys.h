@@ -21,8 +21,8 @@ struct dict_keys { /* zeroed: empty */
     uint64_t length, room;
 };
 
-/* At most `max` keys that are not over. Those of one shard are in the order of their use; between shards the turns of the loop in which
- * they were used decide. Returns 0 or -ENOMEM. */
+/* At most `max` keys that are not over. Those of one shard are in the order of their use; between shards the turns of
+ * the loop in which they were used decide. Returns 0 or -ENOMEM. */
 int dict_keys(struct dict *d, uint64_t max, struct dict_keys *list);
 void dict_keys_fini(struct dict_keys *list); /* leaves it empty */
 

@@ -41,8 +41,8 @@ struct segment_want {
     void (*lay_out)(struct segment *s); /* fills fresh contents, which are zero; NULL: they stay so */
 };
 
-/* Maps it, and takes a place in it; fd stays the caller's, who may close it. Returns 0, -errno or a reason; then s is not open, and s->kind,
- * name and size say what is there. */
+/* Maps it, and takes a place in it; fd stays the caller's, who may close it. Returns 0, -errno or a reason; then s is
+ * not open, and s->kind, name and size say what is there. */
 int segment_open(struct segment *s, int fd, const struct segment_want *want);
 void segment_close(struct segment *s); /* may be called again */
 

@@ -61,7 +61,7 @@ local calls = {
   { "get of one that is over", function(d)
     fill(d)
     d:set("over", big, 5)
-    d.after = 10
+    d.after = 2000
   end, function(d) d:get "over" end },
   { "flush", fill, function(d) d:flush() end },
 }
@@ -132,10 +132,15 @@ local function ends(d)
   units.close(d.fd)
 end
 
+-- A step takes as long in every build, and the sanitizers' code has many more: there, one call in three.
+local sanitized = (os.getenv "LD_PRELOAD" or ""):find("asan", 1, true)
+local function is_left_out(i) return sanitized and i % 3 ~= 1 end
+
 describe("A process that is killed in the middle of", function()
   after_each(steps.stop_all)
 
-  for _, call in ipairs(calls) do
+  for n, call in ipairs(calls) do
+    if is_left_out(n) then goto continue end
     it(call[1] .. " leaves the old dict or the new one", function()
       local d, pid = starts(call)
       if not pid then
@@ -161,35 +166,48 @@ describe("A process that is killed in the middle of", function()
       end
       ends(d)
     end)
+    ::continue::
+  end
+
+  -- Steps the child until it has the lock, and then as many further steps. -> does it still have the lock
+  local function run_into_lock(d, pid, further)
+    local lock = d.d.shard[0].head.lock
+    repeat local alive = steps.step(pid) until lock.owner == CHILD or not alive
+    for _ = 1, further do
+      if not steps.step(pid) then break end
+    end
+    return lock.owner == CHILD
+  end
+
+  local function steps_with_lock(call)
+    local d, pid = starts(call)
+    if not pid then return nil, ends(d) end
+    run_into_lock(d, pid, 0)
+    local count, lock = 0, d.d.shard[0].head.lock
+    while lock.owner == CHILD and steps.step(pid) do count = count + 1 end
+    steps.finish(pid)
+    ends(d)
+    return count
   end
 
   it("a call leaves it to the next one, which repairs it: the kernel's part", function()
-    local repaired = 0
-    for further = 0, 100000, 23 do
-      local d, pid = starts { "set", fill, function(d) d:set("long", bigger) end }
-      if not pid then
-        ends(d)
-        return pending "processes cannot be traced here"
-      end
-      local lock = d.d.shard[0].head.lock
-      local alive, met = true, false
-      while alive and not met do
-        alive, met = steps.step(pid), lock.owner == CHILD
-      end
-      for _ = 1, further do alive = alive and steps.step(pid) end
-      local held = lock.owner == CHILD
+    local call = { "set", fill, function(d) d:set("long", bigger) end }
+    local count = steps_with_lock(call)
+    if not count then return pending "processes cannot be traced here" end
+    local repaired, points = 0, 20
+    for i = 0, points do
+      local d, pid = starts(call)
+      local held = run_into_lock(d, pid, math.floor(count * i / points))
       steps.kill(pid)
       local value = d:get "long"
       assert.is_true(value == big or value == bigger)
       assert.equal("value1", d:get "key1")
       assert.is_nil(d:fault())
-      local stats = d:stats()
-      assert.equal(held and 1 or 0, tonumber(stats.repaired))
-      repaired = repaired + tonumber(stats.repaired)
-      assert.equal(0, tonumber(stats.emptied))
+      assert.equal(held and 1 or 0, tonumber(d:stats().repaired))
+      assert.equal(0, tonumber(d:stats().emptied))
+      repaired = repaired + tonumber(d:stats().repaired)
       ends(d)
-      if not held then break end
     end
-    assert.is_true(repaired > 0, "no child was killed with the lock")
+    assert.is_true(repaired >= points / 2, "hardly any child was killed with the lock")
   end)
 end)

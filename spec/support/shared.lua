@@ -46,6 +46,7 @@ function M.open(size, fd, name)
   local self = setmetatable({ d = ffi.new "struct dict", clock = ffi.new "struct clock", turn = ffi.new "int64_t[1]" },
     Dict)
   lib.clock_freeze(self.clock)
+  self.clock.now = 1000
   self.fd = fd or lib.sys_memfd("spec", size)
   self.d.clock, self.d.turn = self.clock, self.turn
   local r = lib.dict_open(self.d, self.fd, name or "spec", size)

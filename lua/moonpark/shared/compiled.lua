@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- compiled.lua - the methods of dicts that programs call most, as calls of FFI: LuaJIT compiles these, which spares most
--- of a call's time. Whatever is not ordinary goes to the method in C, which says what is wrong.
+-- compiled.lua - the methods of dicts that programs call most, as calls by FFI, which LuaJIT compiles. Whatever is not
+-- ordinary goes to the method in C, which says what is wrong.
 
 local core = require "moonpark.core"
 local ffi = require "ffi"
