@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- support/shared.lua - moonpark.shared as a program without workers sees it, and as several workers do: each with a client
--- of its own, whose messages go to one broker over an in-memory pair, as lines of JSON.
+-- of its own, whose messages go to one broker over an in-memory pair, as JSON with its length before it.
 
 local broker = require "moonpark.shared.broker"
 local channels = require "moonpark.shared.channels"
@@ -22,7 +22,7 @@ function M.functions_of(client)
   return all
 end
 
---- Lets all tasks go as far as they can, in every build: a line takes many turns where a read is a byte.
+--- Lets all tasks go as far as they can, in every build: a message takes many turns where a read is a byte.
 function M.settle()
   for _ = 1, 2000 do moonpark.yield() end
 end
@@ -31,10 +31,17 @@ end
 local function start_end(conn, on_message, on_end)
   local queue, ready, tasks = {}, moonpark.semaphore(0), {}
   tasks[1] = moonpark.go(function()
-    while ready:acquire() and queue[1] do conn:write(table.remove(queue, 1), "\n") end
+    while ready:acquire() and queue[1] do
+      local text = table.remove(queue, 1)
+      conn:write(#text, "\n", text)
+    end
   end)
   tasks[2] = moonpark.go(function()
-    for line in conn:lines() do on_message(assert(json.decode(line))) end
+    for length in conn:lines() do
+      local text = conn:read_exactly(tonumber(length))
+      if not text then break end
+      on_message(assert(json.decode(text)))
+    end
     ready:release()
     on_end()
   end)

@@ -20,7 +20,7 @@ end
 
 local function describe_forget(request) return "forget", ("shared value %q"):format(request.name) end
 
--- Calls fn and returns its value packed; or nil, after the next task has been told to compute, and how fn ended.
+-- Level 4 of errors is the caller of once. Calls fn and returns its value packed; or nil, after the next task has been told to compute, and how fn ended.
 local function compute(client, request, fn)
   local name, me = request.name, core.current()
   client.computing[name] = me
@@ -31,7 +31,7 @@ local function compute(client, request, fn)
   if packed and #packed <= limits.value then return packed end
   client:release(request)
   if not ok then error(value, 0) end
-  if wrong then error(("once: %s cannot be shared"):format(wrong), 3) end
+  if wrong then error(("once: %s cannot be shared"):format(wrong), 4) end
   if value == nil then return nil, why end
   return nil, "too long"
 end
