@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The broker by itself: what it answers whom, what a client's end does, its bounds; and against a model, in a long random
--- run with deaths and restarts in it.
+-- The broker by itself: what it answers whom, what a client's end does, its bounds; and against a model, in a long
+-- random run with deaths and restarts in it.
 
 local broker = require "moonpark.shared.broker"
 local json = require "moonpark.http.json"
@@ -115,6 +115,17 @@ describe("a broker's channel", function()
     assert.same({ a = "message 1 5", s = "done 6" }, w.say("s", "send", 6, { name = "x", value = "5" }))
   end)
 
+  it("has room for so many bytes, and for one message of any size", function()
+    local w = world("as", { limits = { window_bytes = 4 } })
+    w.say("a", "subscribe", 1, { name = "x", window = 9 })
+    assert.same({ a = "message 1 12345", s = "done 1" }, w.say("s", "send", 1, { name = "x", value = "12345" }))
+    assert.same({ s = "refused 2 full" }, w.say("s", "send", 2, { name = "x", value = "" }))
+    w.say("a", "took", 1, { count = 1 })
+    w.say("s", "send", 3, { name = "x", value = "123" })
+    assert.same({ s = "refused 4 full" }, w.say("s", "send", 4, { name = "x", value = "12" }))
+    assert.same({ a = "message 1 1", s = "done 5" }, w.say("s", "send", 5, { name = "x", value = "1" }))
+  end)
+
   it("counts what a slow subscription loses, and tells it when there is room again", function()
     local w = world "as"
     w.say("a", "subscribe", 1, { name = "x", window = 1 })
@@ -126,7 +137,7 @@ describe("a broker's channel", function()
     assert.same({}, w.say("a", "took", 1, { count = 1 }))
   end)
 
-  it("says when a subscription has ended, after its last message; and forgets those of a client that is gone", function()
+  it("says when a subscription has ended, after its last message; those of a dead client are forgotten", function()
     local w = world "as"
     w.say("a", "subscribe", 1, { name = "x", window = 1 })
     assert.same({ a = "ended 1" }, w.say("a", "release", 1))
@@ -259,6 +270,18 @@ describe("a broker", function()
     assert.equal(3, restored:join { send = function() end })
   end)
 
+  it("keeps what is in a subscription's window, however much", function()
+    local w = world "as"
+    w.say("a", "subscribe", 1, { name = "x", window = 10000 })
+    for i = 1, 10000 do w.say("s", "send", i, { name = "x", value = "v" }) end
+    w.broker = broker.restore(json.decode(json.encode(w.broker:state())))
+    w.broker:join(w.a, 1)
+    w.broker:join(w.s, 2)
+    assert.same({ s = "refused 10001 full" }, w.say("s", "send", 10001, { name = "x", value = "v" }))
+    w.say("a", "took", 1, { count = 1 })
+    assert.same({ a = "message 1 v", s = "done 10002" }, w.say("s", "send", 10002, { name = "x", value = "v" }))
+  end)
+
   it("lets a client leave that does not come back after a restart", function()
     local w = world "ab"
     w.say("a", "lock", 1, lock())
@@ -277,7 +300,7 @@ end)
 ---------------------------------------------------------------------------------------------------
 -- against the model
 
-local LIMITS = { requests = 12, waiters = 3, kept = 3, kept_bytes = 24 }
+local LIMITS = { requests = 12, waiters = 3, kept = 3, kept_bytes = 24, window_bytes = 10 }
 local NAMES = { "x", "y", "z", "\0\255\"", "long" }
 
 -- Messages to compare: the order among those to one client counts.
@@ -334,7 +357,7 @@ end
 local function opening(run, client, op)
   run.ids[client] = run.ids[client] + 1
   return { op = op, id = run.ids[client], name = NAMES[run.random(#NAMES)], wait = run.random(4) > 1,
-    window = run.random(3), value = ("v"):rep(run.random(0, 8)) }
+    window = run.random(4), value = ("v"):rep(run.random(0, 8)) }
 end
 
 local kinds = { took = "subscribe", computed = "once" }

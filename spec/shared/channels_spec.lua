@@ -78,7 +78,8 @@ for where, start in pairs(shared.worlds) do
 
     it("raises for what cannot be carried, and names it; too long a value is refused", function()
       local x = w[1].channel "x"
-      assert.matches("channels_spec.lua:%d+: publish: a function cannot be shared", raised(function() x:publish(print) end))
+      assert.matches("channels_spec.lua:%d+: publish: a function cannot be shared",
+        raised(function() x:publish(print) end))
       assert.matches("channels_spec.lua:%d+: send: nil cannot be shared", raised(function() x:send(nil) end))
       assert.matches("send: a cdata cannot be shared", raised(function() x:send(1LL) end))
       assert.matches("publish: a table that JSON cannot carry: .*function", raised(function() x:publish { print } end))

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Locks of moonpark.shared, in one process and between several: order, time limits, cancelling against granting, deaths,
--- deadlocks, misuse.
+-- Locks of moonpark.shared, in one process and between several: order, time limits, cancelling against granting,
+-- deaths, deadlocks, misuse.
 
 local moonpark = require "moonpark"
 local random = require "support.random"
@@ -109,7 +109,8 @@ for where, start in pairs(shared.worlds) do
 
     it("raises when its task locks it again, but is another task's to wait for", function()
       local held = assert(w[1].lock "x")
-      assert.matches("locks_spec.lua:%d+: lock 'x' is already locked by this task", raised(function() w[1].lock "x" end))
+      assert.matches("locks_spec.lua:%d+: lock 'x' is already locked by this task",
+        raised(function() w[1].lock "x" end))
       assert.matches("already locked by this task", raised(function() w[1].try_lock "x" end))
       assert.matches("already locked by this task", raised(function() w[1].locked("x", print) end))
       local other = moonpark.go(function() return w[1].try_lock "x" end)
@@ -150,8 +151,10 @@ for where, start in pairs(shared.worlds) do
     end)
 
     it("raises for what is no name, no time and no function", function()
-      assert.matches("locks_spec.lua:%d+: bad argument #1 to 'lock' %(name expected", raised(function() w[1].lock() end))
-      assert.matches("bad argument #1 to 'try_lock' %(a name has 1 to 255 bytes", raised(function() w[1].try_lock "" end))
+      assert.matches("locks_spec.lua:%d+: bad argument #1 to 'lock' %(name expected",
+        raised(function() w[1].lock() end))
+      assert.matches("bad argument #1 to 'try_lock' %(a name has 1 to 255 bytes",
+        raised(function() w[1].try_lock "" end))
       assert.matches("a name has 1 to 255 bytes, not 256", raised(function() w[1].lock(("x"):rep(256)) end))
       assert.matches("locks_spec.lua:%d+: bad argument #2 to 'lock'", raised(function() w[1].lock("x", "y") end))
       assert.matches("number of seconds expected, got NaN", raised(function() w[1].lock("x", 0 / 0) end))
@@ -269,7 +272,7 @@ describe("a shared lock", function()
     far.close()
   end)
 
-  it("must be called in a task, and in a program of its own: a deadlock is reported with the locks and who has them", function()
+  it("must be taken in a task; a deadlock is reported with the locks and the tasks that have them", function()
     local script = [[
       local moonpark = require "moonpark"
       local shared = require "moonpark.shared"

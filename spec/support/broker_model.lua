@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- support/broker_model.lua - what a broker does, in the plainest way: all requests are in one list, in the order in which
--- their turn comes. The first one for a lock has it; the first one for a value that is not there computes it.
+-- support/broker_model.lua - what a broker does, in the plainest way: all requests are in one list, in the order in
+-- which their turn comes. The first one for a lock has it; the first one for a value that is not there computes it.
 
 local M = {}
 M.__index = M
@@ -60,7 +60,7 @@ function ask.lock(self, request)
 end
 
 function ask.subscribe(self, request)
-  request.pending, request.lost = 0, 0
+  request.sizes, request.lost = {}, 0
   self.list[#self.list + 1] = request
   self:tell(request, "shared.subscribed")
 end
@@ -133,8 +133,14 @@ function M:leave(client)
 end
 
 local function deliver(self, subscription, value)
-  subscription.pending = subscription.pending + 1
+  table.insert(subscription.sizes, #value)
   self:tell(subscription, "shared.message", { value = value })
+end
+
+local function has_room(self, subscription, value)
+  local sum = #value
+  for _, size in ipairs(subscription.sizes) do sum = sum + size end
+  return #subscription.sizes == 0 or #subscription.sizes < subscription.window and sum <= self.limits.window_bytes
 end
 
 local at_once = {}
@@ -142,7 +148,7 @@ local at_once = {}
 function at_once.publish(self, request)
   local count = 0
   for _, each in ipairs(self:all("subscribe", "name", request.name)) do
-    if each.pending < each.window then
+    if has_room(self, each, request.value) then
       deliver(self, each, request.value)
       count = count + 1
     else
@@ -155,7 +161,7 @@ end
 function at_once.send(self, request)
   local all = self:all("subscribe", "name", request.name)
   for _, each in ipairs(all) do
-    if each.pending < each.window then
+    if has_room(self, each, request.value) then
       self:remove(each)
       self.list[#self.list + 1] = each
       deliver(self, each, request.value)
@@ -176,7 +182,7 @@ function later.release(self, request) self:release(request) end
 
 function later.took(self, request, message)
   if request.kind ~= "subscribe" then return end
-  request.pending = math.max(0, request.pending - message.count)
+  for _ = 1, message.count do table.remove(request.sizes, 1) end
   if request.lost > 0 then
     self:tell(request, "shared.gap", { count = request.lost })
     request.lost = 0

@@ -18,8 +18,8 @@
 --   shared.send {id, name, value}                   done; refused {error = "nobody receives", "full"}
 --   shared.release {id}                             ended, if it was a subscription
 --
--- All answers have the request's id, and names that begin with "shared.", too. Values are strings for the broker. Clients
--- are to be given its messages in order, and must not call it from within `send`.
+-- All answers have the request's id, and names that begin with "shared.", too. Values are strings for the broker.
+-- Clients are to be given its messages in order, and must not call it from within `send`.
 
 local channels = require "moonpark.shared.broker_channels"
 local core = require "moonpark.core"
@@ -82,15 +82,15 @@ function M.new(settings)
     limits = limits, last = 0,
     clients = {},    -- [identity] = {identity, requests = {[id] = request}, count, send, backlog}
     identities = {}, -- [what joined] = identity
-    locks = locks.new(limits), channels = channels.new(), values = values.new(limits, settings.now or core.now),
+    locks = locks.new(limits), channels = channels.new(limits), values = values.new(limits, settings.now or core.now),
   }, Broker)
 end
 
 -- Until it joins again, messages to a restored client are kept.
 local function new_client(broker, identity)
   local backlog = {}
-  local client = { identity = identity, requests = {}, count = 0, backlog = backlog,
-    send = function(message) backlog[#backlog + 1] = message end }
+  local client = { identity = identity, requests = {}, count = 0, backlog = backlog }
+  function client.send(message) backlog[#backlog + 1] = message end
   broker.clients[identity] = client
   return client
 end
@@ -259,13 +259,15 @@ function Broker:state()
     channels = self.channels:state(mark_of), values = self.values:state(mark_of) }
 end
 
---- A broker that goes on from a state. Its clients join with their identities; what is sent to them before that follows
---- then. One that does not come back must leave, by its identity.
+--- A broker that goes on from a state. Its clients join with their identities; what they are sent before that is kept
+--- for them. One that does not come back must leave, by its identity.
 ---@param state table
 ---@param settings? table as those of `new`
 ---@return moonpark.shared.broker
 function M.restore(state, settings)
-  if state.version ~= VERSION then error(("state of version %s, not %d"):format(tostring(state.version), VERSION), 2) end
+  if state.version ~= VERSION then
+    error(("state of version %s, not %d"):format(tostring(state.version), VERSION), 2)
+  end
   local broker = M.new(settings)
   broker.last = state.last
   for _, identity in ipairs(state.clients) do new_client(broker, identity) end

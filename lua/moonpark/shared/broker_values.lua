@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- broker_values.lua - the broker's values of `once`: kept, or being computed by one request while others wait for it.
 --
--- A value that is forgotten while it is being computed still goes to those that wait for it, who asked before; but it is
--- not kept, and who asks from then on begins anew.
+-- A value that is forgotten while it is being computed still goes to those that wait for it, because they asked before.
+-- But it is not kept, and the next request to come computes anew.
 
 local fifo = require "moonpark.shared.fifo"
 
@@ -15,8 +15,8 @@ function M.new(limits, now)
   return setmetatable({ limits = limits, now = now, named = {}, detached = {}, kept = 0, bytes = 0 }, Values)
 end
 
--- named[name]: {name, value, expires}, or {name, computing = request, waiters = fifo}; these are in detached[entry] once
--- they were forgotten.
+-- named[name]: {name, value, expires}, or {name, computing = request, waiters = fifo}, which is in detached[entry] once
+-- it has been forgotten.
 
 local function size_of(entry) return #entry.name + #entry.value end
 
@@ -81,7 +81,7 @@ function Values:keep(entry, ttl)
   return true
 end
 
---- The value of a request that computes. ttl: seconds, nil: for good. Returns whether it is kept: false where there is no
+--- The value of a request that computes. ttl: seconds, nil: for good. Returns whether it is kept: false if there is no
 --- room for it, or it was forgotten meanwhile.
 ---@return boolean
 function Values:computed(request, value, ttl)
@@ -124,6 +124,13 @@ function Values:forget(name)
   if entry.value then return self:drop(entry) end
   self.named[name] = nil
   self.detached[entry] = true
+end
+
+--- Forgets all that is kept.
+function Values:clear()
+  for _, entry in pairs(self.named) do
+    if entry.value then self:drop(entry) end
+  end
 end
 
 local function saved_computation(entry, of, detached)

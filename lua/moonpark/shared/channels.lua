@@ -16,7 +16,7 @@ local CAPACITY_MAX = 32768
 -- receivers
 
 ---@class moonpark.shared.receiver
-local Receiver = {}
+local Receiver = { kind = "receiver" }
 Receiver.__index = Receiver
 
 -- A batch is how many messages are taken before the broker hears of it. Its window is so much wider that `capacity`
@@ -24,7 +24,7 @@ Receiver.__index = Receiver
 local function new_receiver(client, name, capacity)
   local batch = math.max(1, math.floor(capacity / 2))
   return setmetatable({
-    client = client, name = name, window = capacity + batch - 1, batch = batch, taken = 0,
+    client = client, name = name, task = core.current(), window = capacity + batch - 1, batch = batch, taken = 0,
     queue = {}, first = 1, last = 0, -- [i] = a packed value, or how many messages were dropped at this place
     ready = core.semaphore(0),       -- counts them
     waiting = 0, lost = 0,

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- client.lua - a process's side of the broker (broker.lua has the messages): it numbers requests, sends them, and wakes the
--- task that waits for the answer.
+-- client.lua - a process's side of the broker (broker.lua has the messages): it numbers requests, sends them, and wakes
+-- the task that waits for the answer.
 --
 -- The seam to the broker is a function that sends and one that receives. Neither waits, and nothing is sent from within
 -- `receive`. At first the broker is one of this process, which answers before `send` returns; under a supervisor the
@@ -54,6 +54,7 @@ local function use_own_broker(client)
   local own, end_of_it = broker.new(), {}
   function end_of_it.send(_, message) client:receive(message) end
   own:join(end_of_it)
+  client.own = own
   function client.send(message)
     local ok, err = own:handle(end_of_it, message)
     if not ok then error("moonpark.shared: " .. err, 0) end
@@ -116,6 +117,34 @@ function Client:release(request)
   self.open[request.id] = nil
   if open == request then self.outside(-1) end
   self.send { op = "shared.release", id = request.id }
+end
+
+--- What its tasks hold and have open, for reports of what a test has left behind.
+---@param kind "lock"|"receiver"
+---@return {id: integer, creator: number, text: string}[] creator: the id of the task that made it
+function Client:list(kind)
+  local list = {}
+  for _, thing in pairs(kind == "lock" and self.held or self.open) do
+    if thing.kind == kind then
+      list[#list + 1] = { id = thing.id, creator = thing.task:id(), text = ("%s, by %s"):format(tostring(thing),
+        tostring(thing.task)) }
+    end
+  end
+  return list
+end
+
+--- Unlocks a lock, or closes a receiver, of that list.
+---@param kind "lock"|"receiver"
+---@param id integer
+function Client:finish(kind, id)
+  for _, thing in pairs(kind == "lock" and self.held or self.open) do
+    if thing.kind == kind and thing.id == id then return thing:close() end
+  end
+end
+
+--- Forgets all values of `once`, if the broker is this process's own.
+function Client:forget_all()
+  if self.own then self.own.values:clear() end
 end
 
 local acquire, wait = core.semaphore(0).acquire, core.event().wait

@@ -8,7 +8,7 @@ local failures = require "moonpark.failures"
 local M = {}
 
 ---@class moonpark.shared.held
-local Held = {}
+local Held = { kind = "lock" }
 Held.__index = Held
 
 --- Lets the lock go: the first of those that wait gets it. Any task of this process may call it; once.
@@ -21,6 +21,8 @@ function Held:unlock()
   client.held[self.name] = nil
   client:release(self)
 end
+
+Held.close = Held.unlock
 
 function Held:__tostring() return ("shared lock %q"):format(self.name) end
 

@@ -20,7 +20,8 @@ end
 
 local function describe_forget(request) return "forget", ("shared value %q"):format(request.name) end
 
--- Level 4 of errors is the caller of once. Calls fn and returns its value packed; or nil, after the next task has been told to compute, and how fn ended.
+-- Calls fn and returns its value packed. If there is none, the next task is told to compute; returns nil and why, or
+-- raises. Level 4 of errors is the caller of once.
 local function compute(client, request, fn)
   local name, me = request.name, core.current()
   client.computing[name] = me
