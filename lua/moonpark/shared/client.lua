@@ -147,8 +147,6 @@ function Client:forget_all()
   if self.own then self.own.values:clear() end
 end
 
-local acquire, wait = core.semaphore(0).acquire, core.event().wait
-
 --- Waits for the answer. If there is none in time, or the task is cancelled, the request is released.
 ---@param request moonpark.shared.request
 ---@param timeout? number seconds
@@ -157,11 +155,10 @@ local acquire, wait = core.semaphore(0).acquire, core.event().wait
 function Client:await(request, timeout)
   local parks = not request.answer
   if parks then task.waits_for(request) end
-  local ok, woke, err = pcall(wait, request.event, timeout)
+  local woke, err = request.event:wait(timeout)
   if parks then task.waits_for(nil) end
-  if ok and woke then return request.answer end
+  if woke then return request.answer end
   self:release(request)
-  if not ok then error(woke, 0) end
   return nil, err
 end
 
@@ -173,12 +170,11 @@ function Client:acquire(semaphore, timeout, waiting)
     task.waits_for(waiting)
     self.outside(1)
   end
-  local ok, got, err = pcall(acquire, semaphore, timeout)
+  local got, err = semaphore:acquire(timeout)
   if parks then
     task.waits_for(nil)
     self.outside(-1)
   end
-  if not ok then error(got, 0) end
   return got, err
 end
 
@@ -187,13 +183,16 @@ end
 
 local gate = core.event()
 gate:set()
+local wait = gate.wait
 
---- Raises outside of a task.
+--- A wait that is over at once. Raises where a task cannot wait, or there is none: so what follows may send, and then
+--- wait for the answer.
 ---@return true|nil
 ---@return string? err "canceled"
 function M.enter(level)
-  if not core.current() then error("must be called in a task (inside moonpark.run)", level + 1) end
-  return gate:wait()
+  local ok, entered, err = pcall(wait, gate)
+  if not ok then error(entered, level + 1) end
+  return entered, err
 end
 
 function M.check_name(name, what, level)
