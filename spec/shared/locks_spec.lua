@@ -222,6 +222,61 @@ describe("a shared lock", function()
     w.close()
   end)
 
+  it("is still held, waited for and passed on after the supervisor has been replaced by another one", function()
+    local w = shared.workers(3)
+    local held = assert(w[1].lock "x")
+    local tasks = {}
+    for i = 2, 3 do
+      tasks[i] = moonpark.go(function() return w[i].lock "x" end)
+      settle()
+    end
+    w.restart()
+    assert.same({ nil, "timeout" }, { w[3].try_lock "x" })
+    held:unlock()
+    local _, second = tasks[2]:join()
+    w.restart()
+    second:unlock()
+    local _, third = tasks[3]:join()
+    third:unlock()
+    w.close()
+  end)
+
+  it(("has one holder that is alive, through deaths and restarts (RANDOM_SEED=%d)"):format(random.seed), function()
+    testing.clock()
+    local dice, w, holder, tasks, got = random.new(), shared.workers(3), nil, {}, 0
+    local function work(worker)
+      while not worker.dead and moonpark.sleep(dice() * 2) do
+        local held = worker.lock("x", dice(3) == 1 and dice() or nil)
+        if held and not worker.dead then
+          assert(holder == nil or holder.dead, "two at once")
+          holder, got = worker, got + 1
+          moonpark.sleep(dice() * 0.2)
+          if not worker.dead then holder = nil end
+          held:unlock()
+        end
+      end
+    end
+    local function start_tasks(worker)
+      for _ = 1, 3 do tasks[#tasks + 1] = moonpark.go(work, worker) end
+    end
+    for _, worker in ipairs(w) do start_tasks(worker) end
+    for i = 1, 40 do
+      moonpark.sleep(dice())
+      if dice(2) == 1 then w.restart() end
+      if i % 2 == 0 then
+        local worker = w[dice(#w)]
+        if not worker.dead then worker.die() end
+        start_tasks(w.add())
+      end
+    end
+    w.close()
+    for _, task in ipairs(tasks) do
+      task:cancel()
+      assert(task:join())
+    end
+    assert.is_true(got > 50, "hardly anybody got it")
+  end)
+
   it("fails for those that wait when the link to the broker ends", function()
     local w = shared.workers(2)
     local held = assert(w[1].lock "x")

@@ -61,11 +61,12 @@ local function add_worker(world)
   local send_down, more = start_end(there, function(message) assert(world.broker:handle(at_broker, message)) end,
     function() world.broker:leave(at_broker) end)
   function at_broker.send(_, message) send_down(message) end
-  world.broker:join(at_broker)
   local worker = M.functions_of(client)
+  worker.identity, worker.at_broker = world.broker:join(at_broker), at_broker
   client:connect(send_up, function(n) worker.outside = worker.outside + n end)
   worker.outside, worker.client = 0, client
   function worker.die()
+    worker.dead = true
     here:close()
     there:close()
     for _, list in ipairs { tasks, more } do
@@ -75,12 +76,24 @@ local function add_worker(world)
   return worker
 end
 
---- Workers at one broker.
+--- Workers at one broker. restart(): the broker goes on as another one, from its state. add(): one more worker.
 function M.workers(count)
   local world = { broker = broker.new() }
-  for i = 1, count do world[i] = add_worker(world) end
+  function world.add()
+    world[#world + 1] = add_worker(world)
+    return world[#world]
+  end
+  for _ = 1, count do world.add() end
+  function world.restart()
+    world.broker = broker.restore(assert(json.decode(json.encode(world.broker:state()))))
+    for _, worker in ipairs(world) do
+      if not worker.dead then world.broker:join(worker.at_broker, worker.identity) end
+    end
+  end
   function world.close()
-    for i = 1, count do world[i].die() end
+    for _, worker in ipairs(world) do
+      if not worker.dead then worker.die() end
+    end
   end
   return world
 end

@@ -61,6 +61,7 @@ function Receiver:receive(message)
   end
 end
 
+--- For reports: see moonpark.task's waits_for.
 function Receiver:describe() return "recv", ("shared channel %q"):format(self.name) end
 
 local function count_taken(self)
