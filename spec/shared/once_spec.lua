@@ -3,7 +3,7 @@
 
 local moonpark = require "moonpark"
 local random = require "support.random"
-local shared = require "support.shared"
+local shared = require "support.coordination"
 local testing = require "moonpark.testing"
 
 local settle = shared.settle

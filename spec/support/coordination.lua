@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- support/shared.lua - moonpark.shared as a program without workers sees it, and as several workers do: each with a
--- client of its own, whose messages go to one broker over an in-memory pair, as JSON with its length before it.
+-- support/coordination.lua - moonpark.shared as a program without workers sees it, and as several workers do: each has
+-- a client of its own, whose messages go to one broker over an in-memory pair, as JSON with its length before it.
 
 local broker = require "moonpark.shared.broker"
 local channels = require "moonpark.shared.channels"
