@@ -20,9 +20,10 @@ end
 
 local function state_of(info, now)
   if info.state == "running" then return "running" end
-  if info.state == "ready" then return ("ready after %s"):format(info.wait) end
-  local text = ("parked in %s"):format(info.wait)
-  if info.object then text = text .. " on " .. info.object end
+  local wait, object = task.wait_of(info)
+  if info.state == "ready" then return ("ready after %s"):format(wait) end
+  local text = ("parked in %s"):format(wait)
+  if object then text = text .. " on " .. object end
   text = text .. (", %s"):format(seconds(now - info.since))
   if info.deadline then text = text .. (", deadline in %s"):format(seconds(info.deadline - now)) end
   return text
@@ -97,8 +98,9 @@ local function first_line(info)
 end
 
 local function waits(info)
-  local on = info.object and (" on " .. info.object) or ""
-  return ("  %s waits in %s%s\n    at %s"):format(title(info), info.wait or "?", on, first_line(info))
+  local wait, object = task.wait_of(info)
+  local on = object and (" on " .. object) or ""
+  return ("  %s waits in %s%s\n    at %s"):format(title(info), wait or "?", on, first_line(info))
 end
 
 --- Which task waits for what. Only meaningful when nothing outside can wake any task.

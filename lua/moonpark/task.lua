@@ -10,6 +10,7 @@ local M = {}
 local weak = { __mode = "k" }
 local names = setmetatable({}, weak)   -- [task] = name
 local reasons = setmetatable({}, weak) -- [task] = why it was cancelled
+local waits = setmetatable({}, weak)   -- [task] = what it waits for, if the core does not know
 local loggers = setmetatable({}, weak) -- [scope] = fn(connection, task) for failures of handlers
 local main                             -- the running main task
 local describe_deadlock                -- set by dump, which uses this file
@@ -87,6 +88,21 @@ end
 
 --- Sets a name that changes: namer() is called when the name is needed.
 function M.name_by(task, namer) names[task] = namer end
+
+--- For reports: what the calling task waits for from now on, in the place of the object that it parks on. nil: the
+--- object again.
+---@param wait {describe: fun(self): string, string}|nil returns the operation, "lock", and what it is on
+function M.waits_for(wait) waits[core.current()] = wait end
+
+--- For reports: the operation a parked task is in, and what it is on.
+---@param info table an entry of core.tasks()
+---@return string|nil wait
+---@return string|nil object
+function M.wait_of(info)
+  local wait = waits[info.task]
+  if wait then return wait:describe() end
+  return info.wait, info.object
+end
 
 --- Gives the task a name, or returns it.
 ---@param name? string

@@ -1,14 +1,19 @@
 -- SPDX-License-Identifier: MIT
--- leaks.lua - which tasks, connections, files, pollDescs, subscriptions to signals and detached processes exist, to
--- whom each belongs, and which are left behind.
+-- leaks.lua - which tasks, connections, files, pollDescs, subscriptions to signals, detached processes, locks and
+-- receivers of moonpark.shared exist, to whom each belongs, and which are left behind.
 --
 -- Things made while a test runs are the test's and have no owner here. Things that `setup` makes belong to its block,
 -- and so do those that the block's tasks make: a server from `setup` may accept connections during a test.
 
 local core = require "moonpark.core"
 local dump = require "moonpark.dump"
+local shared = require("moonpark.shared.client").default
 
 local M = {}
+
+local function shared_kind(name, of)
+  return { name = name, list = function() return shared:list(of) end, close = function(id) shared:finish(of, id) end }
+end
 
 -- All but tasks, in the order of reports. list() -> what is there; close(id) ends that one.
 local kinds = {
@@ -17,13 +22,15 @@ local kinds = {
   { name = "pollDesc", list = core.polls, close = core.close_poll },
   { name = "subscription", list = core.signal_subscriptions, close = core.signal_unsubscribe },
   { name = "process", plural = "processes", list = core.process_detached, close = core.process_end_detached },
+  shared_kind("shared lock", "lock"),
+  shared_kind("shared receiver", "receiver"),
 }
 
 local owners = { task = {} } -- [kind][id] = whose it is
 for _, kind in ipairs(kinds) do owners[kind.name] = {} end
 
 ---@class moonpark.testing.thing
----@field kind "task"|"connection"|"file"|"pollDesc"|"subscription"|"process"
+---@field kind "task"|"connection"|"file"|"pollDesc"|"subscription"|"process"|"shared lock"|"shared receiver"
 ---@field id number
 ---@field info table an entry of core.tasks(), or of the kind's list
 ---@field owner any the block whose it is; nil: the test's
@@ -84,8 +91,9 @@ function M.left_processes(owner)
   return filter(things, owner)
 end
 
---- Closes what no test has to: connections that HTTP clients keep for their next request.
+--- Drops what no test has to: connections that HTTP clients keep for their next request, and values of shared.once.
 function M.forget_kept()
+  shared:forget_all()
   local pool = package.loaded["moonpark.http.pool"]
   if pool then pool.close_all_idle() end
 end
@@ -118,6 +126,8 @@ local describe = {
     return ("%s, descriptor %d\n    opened at %s"):format(info.text, info.fd, place(info.site))
   end,
   subscription = function(info) return ("%s\n    subscribed to at %s"):format(info.text, place(info.site)) end,
+  ["shared lock"] = function(info) return info.text end,
+  ["shared receiver"] = function(info) return info.text end,
   process = function(info) return ("%s\n    started at %s"):format(info.text, place(info.site)) end,
   connection = function(info)
     local parts = timers_of(info)
