@@ -133,7 +133,14 @@ local function fill_standard_descriptors()
   end
 end
 
+-- In a container the program runs in a child of process 1: see process/init.h.
+local function leave_process_1()
+  local ok, err = core.process_init()
+  if not ok then report.say("process 1 cannot start the program as a child, and runs it itself: " .. err) end
+end
+
 local function main(words)
+  leave_process_1()
   fill_standard_descriptors()
   local command = words_of.command(words)
   if command then return perform(command, words) end
