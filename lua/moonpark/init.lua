@@ -24,6 +24,7 @@ local dump = require "moonpark.dump"
 ---@field net moonpark.net
 ---@field netpoll moonpark.netpoll
 ---@field process moonpark.process
+---@field systemd moonpark.systemd
 ---@field testing table
 ---@field _VERSION string
 local M = {
@@ -119,8 +120,8 @@ M.event = core.event
 M.signals = core.signals
 
 -- In quotes: spec/tree/layers_spec.lua looks for what may be loaded here.
-local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["testing"] = true,
-  ["tls"] = true }
+local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["systemd"] = true,
+  ["testing"] = true, ["tls"] = true }
 
 return setmetatable(M, {
   __index = function(self, name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sys_init.c - thin wrappers, as in sys.c. Nobody could act on most failures here, and for signals and children that are
- * our own most calls have none. */
+/* sys_init.c - thin wrappers, as in sys.c. Nobody could act on most failures here, and for signals and children that
+ * are our own most calls have none. */
 #define _GNU_SOURCE
 #include "base/sys_init.h"
 

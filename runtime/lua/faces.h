@@ -20,6 +20,7 @@ void l_init_open(lua_State *L);
 void l_json_open(lua_State *L);
 void l_net_open(lua_State *L);
 void l_netpoll_open(lua_State *L);
+void l_notify_open(lua_State *L);
 void l_reader_open(lua_State *L);
 void l_resolver_open(lua_State *L);
 void l_run_open(lua_State *L);

@@ -279,7 +279,7 @@ describe("Lua of the library", function()
   it("annotates what is public", function()
     local public = { "fs", "http", "http/client", "http/client_response", "http/events", "http/file_response",
       "http/multipart", "http/proxy", "http/response", "http/router", "http/server", "http/static", "init", "net",
-      "net/copy", "netpoll", "process", "task", "testing" }
+      "net/copy", "netpoll", "process", "systemd", "task", "testing" }
     local bare = {}
     for _, name in ipairs(public) do
       local lines = lines_of(read("lua/moonpark/" .. name .. ".lua"))
