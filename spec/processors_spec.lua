@@ -12,7 +12,8 @@ local V1 = "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup 
 -- A root with these files; "proc" are the names without their folder.
 local function root_of(cpus, files)
   local root = testing.tempdir()
-  files["proc/self/status"] = cpus and ("Name:\tluajit\nCpus_allowed:\tff\nCpus_allowed_list:\t%s\nx:\t1\n"):format(cpus)
+  local status = "Name:\tluajit\nCpus_allowed:\tff\nCpus_allowed_list:\t%s\nMems_allowed:\t1\n"
+  files["proc/self/status"] = cpus and status:format(cpus)
   for path, text in pairs(files) do
     assert.equal(0, process.run({ "mkdir", "-p", (root .. "/" .. path):match "^(.*)/" }).status)
     local file = assert(io.open(root .. "/" .. path, "w"))

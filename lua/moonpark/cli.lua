@@ -87,8 +87,10 @@ function performers.check(paths)
 end
 
 function performers.init(folders)
+  local deployed = folders.options.deploy
+  if deployed and #folders == 0 then folders[1] = "." end
   if #folders ~= 1 then return nil, "init: one folder expected" end
-  local written, err, misuse = project.init(folders[1])
+  local written, err, misuse = project.init(folders[1], deployed)
   if misuse then return nil, err end
   if not written then
     report.say(err)

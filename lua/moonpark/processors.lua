@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- processors.lua - how many processors this process may really use: those that it may run on, and what the limits of its
--- control groups leave of them. A container on a machine with 64 processors often has the time of two.
+-- processors.lua - how many processors this process may really use: those that it may run on, and what the limits of
+-- its control groups leave of them. A container on a machine with 64 processors often has the time of two.
 
 local ffi = require "ffi"
 
@@ -134,9 +134,9 @@ local function quota(root)
   return found
 end
 
---- How many processors this process may use: the smaller of those that it may run on (sched_setaffinity(2), cpusets) and
---- the limit of its control groups (cpu.max; cpu.cfs_quota_us of version 1), which is rounded up. At least 1. Never
---- fails: what cannot be read does not limit.
+--- How many processors this process may use: the smaller of those that it may run on (sched_setaffinity(2), cpusets)
+--- and the limit of its control groups (cpu.max; cpu.cfs_quota_us of version 1), which is rounded up. At least 1.
+--- Never fails: what cannot be read does not limit.
 ---@param root? string a folder to read /proc and /sys in, for specs
 ---@return integer
 function M.count(root)
