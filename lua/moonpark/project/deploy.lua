@@ -34,10 +34,15 @@ Restart=on-failure
 RestartSec=1
 WatchdogSec=30
 
+# Without workers a program that SIGTERM ends exits with 128 + 15.
+SuccessExitStatus=143
+
 # A user of its own, who exists while the service runs. Files to keep go to /var/lib/@NAME@.
 DynamicUser=yes
 StateDirectory=@NAME@
 RuntimeDirectory=@NAME@
+# The supervisor's control socket: MOONPARK_RUN_DIR=/run/@NAME@ moonpark status
+Environment=MOONPARK_RUN_DIR=/run/@NAME@
 UMask=0077
 LimitNOFILE=65536
 # MemoryMax=1G
@@ -129,8 +134,8 @@ USER 10001:10001
 EXPOSE @PORT@
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
   CMD ["moonpark", "deploy/healthcheck.lua", @CHECK@]
-# In a container the server must listen on every address, not only on 127.0.0.1.
-CMD ["moonpark", "--workers", "auto", "server.lua"@WORD@]
+# In a container the server must listen on every address, not only on 127.0.0.1. docker stop waits for ten seconds.
+CMD ["moonpark", "--workers", "auto", "--grace", "8", "server.lua"@WORD@]
 ]]
 
 local IGNORED = [[
