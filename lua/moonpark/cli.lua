@@ -102,8 +102,10 @@ function performers.check(paths)
 end
 
 function performers.init(folders)
+  local deployed = folders.options.deploy
+  if deployed and #folders == 0 then folders[1] = "." end
   if #folders ~= 1 then return nil, "init: one folder expected" end
-  local written, err, misuse = project.init(folders[1])
+  local written, err, misuse = project.init(folders[1], deployed)
   if misuse then return nil, err end
   if not written then
     report.say(err)
@@ -168,7 +170,14 @@ local function fill_standard_descriptors()
   end
 end
 
+-- In a container the program runs in a child of process 1: see process/init.h.
+local function leave_process_1()
+  local ok, err = core.process_init()
+  if not ok then report.say("process 1 cannot start the program as a child, and runs it itself: " .. err) end
+end
+
 local function main(words)
+  leave_process_1()
   fill_standard_descriptors()
   local command = words_of.command(words)
   if command then return perform(command, words) end

@@ -25,6 +25,7 @@ local dump = require "moonpark.dump"
 ---@field netpoll moonpark.netpoll
 ---@field process moonpark.process
 ---@field shared moonpark.shared
+---@field systemd moonpark.systemd
 ---@field testing table
 ---@field worker moonpark.worker
 ---@field _VERSION string
@@ -122,7 +123,7 @@ M.signals = core.signals
 
 -- In quotes: spec/tree/layers_spec.lua looks for what may be loaded here.
 local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["shared"] = true,
-  ["testing"] = true, ["tls"] = true, ["worker"] = true }
+  ["systemd"] = true, ["testing"] = true, ["tls"] = true, ["worker"] = true }
 
 --- Runs main in several processes; see workers.lua.
 ---@param options integer|"auto"|table

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- project.lua - `moonpark init`: the files of a project to start from.
 
+local deploy = require "moonpark.project.deploy"
 local ffi = require "ffi"
 local files_of = require "moonpark.project.files"
 
@@ -79,19 +80,42 @@ local function write_all(folder, files, undo)
   return ok, err
 end
 
+-- The server's source, if there is one.
+local function server_in(folder)
+  local file = io.open(folder .. "/server.lua")
+  local text = file and file:read "*a"
+  if file then file:close() end
+  return text
+end
+
+-- A project that is there gets the files of its deployment alone.
+local function with_deployment(name, folder, files)
+  local starter = files[1].text
+  local text = server_in(folder)
+  local facts = deploy.facts(text or starter, starter)
+  local wanted = text and {} or files
+  for _, file in ipairs(deploy.files(name, facts)) do table.insert(wanted, file) end
+  return wanted, facts
+end
+
 ---@class moonpark.project
 ---@field name string
 ---@field paths string[]
+---@field facts moonpark.project.facts|nil of the server that is deployed
+---@field complete boolean was the project itself written?
 
 --- Writes a project into that folder, all of it or nothing.
 ---@param folder string
+---@param deployed? boolean with what deploying it takes; that alone, if the folder has a server.lua
 ---@return moonpark.project|nil
 ---@return string err
 ---@return boolean? misuse the name cannot be one
-function M.init(folder)
+function M.init(folder, deployed)
   local name, wrong = name_of(folder)
   if not name then return nil, wrong, true end
-  local files = files_of(name, library())
+  local files, facts = files_of(name, library()), nil
+  local complete = not (deployed and server_in(folder))
+  if deployed then files, facts = with_deployment(name, folder, files) end
   local there = in_the_way(folder, files)
   if #there > 0 then
     return nil, ("nothing was written: %s already contains %s"):format(folder, table.concat(there, ", "))
@@ -103,7 +127,18 @@ function M.init(folder)
     return nil, err
   end
   for i, file in ipairs(files) do paths[i] = file.path end
-  return { name = name, paths = paths }
+  return { name = name, paths = paths, facts = facts, complete = complete }
+end
+
+local function words_of_deployment(name, facts)
+  local serves = ("server.lua %s on port %d"):format(facts.http and "serves HTTP" or "listens", facts.port)
+  return {
+    ("  docker build -t %s .    # an image, with a health check"):format(name),
+    ("  less deploy/%s.service  # how to install it under systemd"):format(name),
+    "",
+    ("The files assume that %s%s."):format(serves, facts.argument and ", and takes its address as an argument" or ""),
+    "",
+  }
 end
 
 --- What to do next.
@@ -112,13 +147,15 @@ end
 ---@return string
 function M.next_steps(project, folder)
   local word = folder:find "^[%w_./-]+$" and folder or "'" .. folder:gsub("'", "'\\''") .. "'"
-  return table.concat({
-    ("wrote %s: %s"):format(project.name, table.concat(project.paths, ", ")), "",
-    "  cd " .. word,
-    "  busted                  # its spec",
-    "  moonpark server.lua     # the server; Ctrl-C stops it",
-    "  nc 127.0.0.1 7000       # in another terminal: type a line", "",
-  }, "\n")
+  local lines = { ("wrote %s: %s"):format(project.name, table.concat(project.paths, ", ")), "", "  cd " .. word }
+  if project.complete then
+    table.insert(lines, "  busted                  # its spec")
+    table.insert(lines, "  moonpark server.lua     # the server; Ctrl-C stops it")
+    table.insert(lines, "  nc 127.0.0.1 7000       # in another terminal: type a line")
+  end
+  local more = project.facts and words_of_deployment(project.name, project.facts) or { "" }
+  for _, line in ipairs(more) do table.insert(lines, line) end
+  return table.concat(lines, "\n")
 end
 
 return M

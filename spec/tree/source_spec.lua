@@ -279,8 +279,8 @@ describe("Lua of the library", function()
   it("annotates what is public", function()
     local public = { "fs", "http", "http/client", "http/client_response", "http/events", "http/file_response",
       "http/multipart", "http/proxy", "http/response", "http/router", "http/server", "http/static", "init", "net",
-      "net/copy", "netpoll", "process", "shared", "shared/channels", "shared/locks", "shared/segments", "task",
-      "testing", "worker", "workers" }
+      "net/copy", "netpoll", "process", "shared", "shared/channels", "shared/locks", "shared/segments",
+      "systemd", "task", "testing", "worker", "workers" }
     local bare = {}
     for _, name in ipairs(public) do
       local lines = lines_of(read("lua/moonpark/" .. name .. ".lua"))

@@ -63,11 +63,18 @@ the comment "moonpark: ignore" are skipped.
 exit status: 0 if nothing was found, 1 if something was found, 2 for wrong
 usage or a file that cannot be read.
 ]] },
-  { name = "init", arguments = "DIR", files = "folder",
+  { name = "init", arguments = "[--deploy] DIR", files = "folder",
     help = "creates a starter project: a server, its spec, a rockspec",
+    options = {
+      { names = { "--deploy" },
+        help = "adds what it takes to deploy the project: units\nfor systemd, a Dockerfile, a health check" },
+    },
     usage = [[
 Creates the folder if it does not exist ('.' is the current one). Existing
 files are never overwritten: if there is one, nothing is written at all.
+
+With --deploy, a folder that has a server.lua only gets the files to deploy
+it. DIR is the current folder then if none is given.
 ]] },
   { name = "serve", arguments = "[options] [DIR]", files = "folder",
     help = "serves the files of a folder (default: the current one) over HTTP",

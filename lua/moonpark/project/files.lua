@@ -7,7 +7,9 @@ local SERVER = [[
 --
 --   moonpark server.lua [address]       127.0.0.1:7000 if none is given; port 0 picks a free one
 
+local moonpark = require "moonpark"
 local net = require "moonpark.net"
+local systemd = require "moonpark.systemd"
 
 local M = {}
 
@@ -18,13 +20,23 @@ function M.handle(conn)
   end
 end
 
+-- The listener that systemd has opened for us, if it has, or our own.
+local function listen(address)
+  local sockets, err = net.inherited()
+  if not sockets then return nil, err end
+  if sockets[1] then return sockets[1] end
+  return net.listen(address)
+end
+
 function M.main(address)
-  local listener, err = net.listen(address)
+  local listener, err = listen(address)
   if not listener then
     io.stderr:write("@NAME@: cannot listen on ", address, ": ", err, "\n")
     os.exit(1)
   end
   print("listening on " .. listener:address())
+  systemd.notify { ready = true, status = "listening on " .. listener:address() }
+  moonpark.go(systemd.watch):name "watchdog"
   listener:serve(M.handle)
 end
 
