@@ -9,6 +9,7 @@ local failures = require "moonpark.failures"
 local net_source = require "moonpark.net.source"
 local post = require "moonpark.worker.post"
 local segments = require "moonpark.shared.segments"
+local shared = require "moonpark.shared.client"
 local sockets = require "moonpark.worker.sockets"
 
 ---@class moonpark.worker
@@ -115,6 +116,8 @@ end
 
 local function obey()
   post.on("drain", function(message) drain.begin(message.seconds) end)
+  post.on("shared", function(message) shared.receive(message.message) end)
+  post.on("gone", function(message) shared.disconnected(message.err) end)
   post.on("broadcast", function(message) core.go(tell, message.value) end)
   post.on("leader", function(message)
     leading = message.leading
@@ -154,6 +157,7 @@ function M.join()
   leading = false
   net_source.set(sockets)
   segments.set_source(sockets.segment)
+  shared.connect(function(message) post.post { op = "shared", message = message } end, core.expect)
   obey()
 end
 

@@ -159,21 +159,33 @@ static void set_cloexec(const int *fds, size_t count, bool on)
         (void)fcntl(fds[i], F_SETFD, on ? FD_CLOEXEC : 0);
 }
 
+static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+
+void sys_block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LEN(ending); i++)
+        sigaddset(&set, ending[i]);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+bool sys_any_signal(bool (*is)(int signo))
+{
+    for (size_t i = 0; i < ARRAY_LEN(ending); i++)
+        if (is(ending[i]))
+            return true;
+    return false;
+}
+
 int sys_exec(char *const *argv, char *const *envp, const int *fds, size_t count)
 {
-    static const int held[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-    sigset_t held_back, before;
     int fault = hard_syscall(ENOENT);
     if (fault)
         return fault;
     set_cloexec(fds, count, false);
-    sigemptyset(&held_back);
-    for (size_t i = 0; i < ARRAY_LEN(held); i++)
-        sigaddset(&held_back, held[i]);
-    sigprocmask(SIG_SETMASK, &held_back, &before);
     execvpe(argv[0], argv, envp);
     int r = -errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
     set_cloexec(fds, count, true);
     return r;
 }

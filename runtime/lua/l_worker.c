@@ -7,6 +7,7 @@
 #include "base/sys_child.h"
 #include "lua/l_fd.h"
 #include "lua/l_signal.h"
+#include "loop/signals.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -84,7 +85,8 @@ static char *const *strings(lua_State *L, int idx)
 }
 
 /* exec({word, ...}, {"NAME=value", ...}, {descriptor number, ...}) -> nil, err, errno: this process becomes that program,
- * and keeps those descriptors */
+ * and keeps those descriptors. Signals are held back until it calls unblock_signals. "interrupted system call": one has
+ * come that the loop has not handled. */
 static int l_exec(lua_State *L)
 {
     for (int i = 1; i <= 3; i++)
@@ -99,7 +101,10 @@ static int l_exec(lua_State *L)
     }
     char *const *argv = strings(L, 1), *const *envp = strings(L, 2);
     luaL_argcheck(L, argv[0], 1, "no program");
-    return face_error(L, sys_exec(argv, envp, fds, n));
+    sys_block_signals();
+    int r = sys_any_signal(signals_pending) ? -EINTR : sys_exec(argv, envp, fds, n);
+    sys_unblock_signals();
+    return face_error(L, r);
 }
 
 /* become(user) -> true | nil, err, errno */

@@ -11,6 +11,8 @@ local task = require "moonpark.task"
 
 local M = {}
 
+local GONE = "the supervisor has ended"
+
 local link
 local place -- {number, count, generation}
 local attended = false -- the attendants run
@@ -49,7 +51,8 @@ local function read()
   end
   attended = false
   link:close()
-  for id in pairs(pending) do settle({ id = id, err = "the supervisor has ended" }) end
+  for id in pairs(pending) do settle({ id = id, err = GONE }) end
+  dispatch({ op = "gone", err = GONE })
 end
 
 local function write()

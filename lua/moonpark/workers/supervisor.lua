@@ -4,12 +4,14 @@
 -- A generation has a place for each number. A reload makes new places beside the old; when all of their workers serve,
 -- the old ones drain; if one of them cannot start, the new ones are dropped and the old ones go on.
 
+local brokers = require "moonpark.shared.broker"
 local control = require "moonpark.workers.control"
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local memory = require "moonpark.workers.memory"
 local places = require "moonpark.workers.place"
 local sockets = require "moonpark.workers.sockets"
+local systemd = require "moonpark.systemd"
 local task = require "moonpark.task"
 local upgrade = require "moonpark.workers.upgrade"
 local workers = require "moonpark.workers.worker"
@@ -36,6 +38,12 @@ Supervisor.__index = Supervisor
 ---@field max_memory? number bytes; the same
 
 local function log(text) failures.log(text) end
+
+-- Tells systemd, where it listens.
+local function tell(state)
+  local _, err = systemd.notify(state)
+  if err and err ~= "canceled" then log("systemd is not told: " .. err) end
+end
 
 ---------------------------------------------------------------------------------------------------
 -- what workers say
@@ -86,10 +94,21 @@ function on.share(self, worker, message)
   worker:post({ op = "answer", id = message.id, slot = slot }, fds)
 end
 
+-- Systemd learns of it once all have started.
+local function tell_ready(self)
+  if self.told_ready or self.stopping then return end
+  for _, place in ipairs(self.places) do
+    if not (place.worker and place.worker.state ~= "starting") then return end
+  end
+  self.told_ready = true
+  tell { ready = true, status = ("%d workers serve"):format(self.options.count) }
+end
+
 function on.ready(self, worker)
   worker:is_ready()
   worker.place:settle()
   choose_leader(self)
+  tell_ready(self)
 end
 
 function on.led(self, worker)
@@ -101,9 +120,20 @@ function on.broadcast(self, _, message)
   for _, worker in ipairs(each_worker(self)) do worker:post { op = "broadcast", value = message.value } end
 end
 
+-- Locks, channels and values of moonpark.shared.
+function on.shared(self, worker, message)
+  local ok, err = self.broker:handle(worker.client, message.message)
+  if not ok then log(("worker %d: %s"):format(worker.number, err)) end
+end
+
 local function handle(self, worker, message)
   local handler = on[message.op]
   if handler then handler(self, worker, message) end
+end
+
+-- As the broker sees a worker.
+local function client_of(worker)
+  return { send = function(_, message) worker:post { op = "shared", message = message } end }
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -185,8 +215,10 @@ end
 function Supervisor:reload()
   if self.stopping then return nil, "it is stopping" end
   self.reloading:lock()
+  tell { reloading = true, status = "reloading" }
   local ok, why = do_reload(self)
   self.reloading:unlock()
+  tell { ready = true, status = ("generation %d serves"):format(self.generation) }
   if ok then log(("reloaded: generation %d serves"):format(self.generation))
   else log("not reloaded: " .. why) end
   return ok, why
@@ -272,6 +304,7 @@ function Supervisor:stop()
   self.stopping = true
   self.status = 0
   self.sockets:close()
+  self.scope:go(tell, { stopping = true, status = "the workers finish what they do" })
   retire(self, { unpack(self.places) })
 end
 
@@ -329,6 +362,7 @@ local on_signal = {}
 
 -- -> what an upgraded supervisor must know, and the descriptors that it gets
 local function state_of(self)
+  if self.stopping then return nil, "it is stopping" end
   local rows, fds = {}, {}
   local function keep_fds(list)
     for _, fd in ipairs(list) do fds[#fds + 1] = fd end
@@ -336,13 +370,15 @@ local function state_of(self)
   for i, worker in ipairs(each_worker(self)) do
     rows[i], fds[#fds + 1] = worker:row()
     rows[i].leads = worker == self.leader
+    rows[i].identity = worker.identity
     rows[i].retired = worker.place.retired:is_set()
   end
   local sockets_rows, sockets_fds = self.sockets:rows()
   local memory_row, memory_fds = self.memory:row()
   keep_fds(sockets_fds)
   keep_fds(memory_fds)
-  return { generation = self.generation, workers = rows, sockets = sockets_rows, memory = memory_row }, fds
+  return { generation = self.generation, workers = rows, sockets = sockets_rows, memory = memory_row,
+    broker = self.broker:state() }, fds
 end
 
 -- Goes on with the workers of the version before, and then loads the program anew, with what is installed now.
@@ -351,6 +387,7 @@ local function take_over(self, state)
     local worker, err = workers.restore(row)
     if worker then
       self.memory:keep(worker)
+      worker.identity = row.identity
       local place = places.new(row.number, row.generation)
       place:take(worker)
       table.insert(self.places, place)
@@ -360,6 +397,7 @@ local function take_over(self, state)
       if row.retired then retire(self, { place }) end
     else
       log(("worker %d (pid %d) is lost: %s"):format(row.number, row.pid, err))
+      self.broker:leave(row.identity)
     end
   end
   log "upgraded"
@@ -370,8 +408,11 @@ function on_signal.USR2(self)
   self.scope:go(function()
     if self.stopping then return end
     self.reloading:lock()
-    local links = {}
-    for i, worker in ipairs(each_worker(self)) do links[i] = worker.link end
+    local function links()
+      local list = {}
+      for i, worker in ipairs(each_worker(self)) do list[i] = worker.link end
+      return list
+    end
     local _, why = upgrade.become(self.options.words, links, function() return state_of(self) end)
     self.reloading:unlock()
     log("not upgraded: " .. why)
@@ -396,17 +437,21 @@ end
 on_signal.INT = on_signal.TERM
 function on_signal.PIPE() end -- nobody reads what we say: the workers serve on
 
-local function obey_signals(self)
-  for name in core.signals("INT", "TERM", "HUP", "USR1", "USR2", "QUIT", "PIPE") do on_signal[name](self, name) end
+local function obey_signals(self, signals)
+  for name in signals do on_signal[name](self, name) end
 end
 
 local function context_of(self)
   return {
     words = self.options.words, count = self.options.count, user = self.options.user, log = log,
     handle = function(worker, message) return handle(self, worker, message) end,
-    arrived = function() end,
+    arrived = function(worker)
+      worker.client = client_of(worker)
+      worker.identity = self.broker:join(worker.client, worker.identity)
+    end,
     left = function(worker)
       self.memory:leave(worker)
+      self.broker:leave(worker.client)
       if self.leader == worker then
         self.leader = nil
         choose_leader(self)
@@ -428,7 +473,9 @@ function M.run(options)
   if state then
     self.memory, self.sockets, self.generation = memory.restore(state.memory), sockets.restore(state.sockets),
       state.generation
+    self.broker = brokers.restore(state.broker)
   else
+    self.broker = brokers.new()
     self.memory, wrong = memory.new(options.count)
   end
   if not self.memory then return nil, wrong end
@@ -436,13 +483,17 @@ function M.run(options)
   if not gate then return nil, err end
   task.scope(function(scope)
     self.scope = scope
-    local signals = scope:go(obey_signals, self)
+    local subscription = core.signals("INT", "TERM", "HUP", "USR1", "USR2", "QUIT", "PIPE")
+    core.unblock_signals() -- they were held back while an older version became this one
+    local signals = scope:go(obey_signals, self, subscription)
     local control_task = scope:go(gate.serve, gate, self)
     local looks = (options.max_requests or options.max_memory) and scope:go(watch_use, self)
+    local watched = scope:go(systemd.watch)
     if state then take_over(self, state) else begin_all(self) end
     self.ended:wait()
     signals:cancel()
     control_task:cancel()
+    watched:cancel()
     if looks then looks:cancel() end
     self.sockets:close()
   end)

@@ -14,6 +14,8 @@ local M = {}
 local VARIABLE = "MOONPARK_UPGRADE"
 local FORMAT = 1     -- of the state
 local PATIENCE = 30  -- seconds for the rehearsal
+local EINTR = 4
+local PAUSE = 0.001  -- seconds
 local QUIET = 5      -- seconds until no message is half-way
 local READY = "moonpark: this version can take over\n"
 
@@ -58,31 +60,39 @@ local function written(text)
   return fd
 end
 
+local function exec(words, known, fds)
+  known.format = FORMAT
+  local fd, err, errno = written(cjson.encode(known))
+  if not fd then return nil, err, errno end
+  fds[#fds + 1] = fd
+  io.stdout:flush()
+  core.stdout_flush()
+  local _, why, number = core.exec(words, environment(fd), fds)
+  core.close_number(fd)
+  return nil, why, number
+end
+
 --- Becomes the version that is installed now. Returns only if that failed; then nothing has changed.
 ---@param words string[]
----@param links moonpark.link[]
----@param state fun(): table, integer[] what the new version needs to know, and the descriptors
+---@param links fun(): moonpark.link[] those that are open now
+---@param state fun(): table|nil, integer[]|string what the new version needs to know, and the descriptors; or why there
+--- shall be none
 ---@return nil
 ---@return string why
 function M.become(words, links, state)
   local ok, why = rehearse(words)
   if not ok then return nil, why end
   local deadline = core.now() + QUIET
-  while not is_quiet(links) do
+  repeat
+    core.sleep(PAUSE)
     if core.now() > deadline then return nil, "a worker does not read what it is told" end
-    core.sleep(0.001)
-  end
-  local known, fds = state()
-  known.format = FORMAT
-  local fd
-  fd, why = written(cjson.encode(known))
-  if not fd then return nil, why end
-  fds[#fds + 1] = fd
-  io.stdout:flush()
-  core.stdout_flush()
-  local _, err = core.exec(words, environment(fd), fds)
-  core.close_number(fd)
-  return nil, err
+    if is_quiet(links()) then
+      local known, fds = state()
+      if not known then return nil, fds end
+      local _, err, errno = exec(words, known, fds)
+      if errno ~= EINTR then return nil, err end -- else the loop handles a signal first
+    end
+  until false
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -105,7 +115,6 @@ function M.inherited()
   local ok, state = pcall(cjson.decode, file:read "*a")
   file:close()
   core.close_number(fd)
-  core.unblock_signals()
   if not ok or state.format ~= FORMAT then return nil, "the older version's state is not understood" end
   return state
 end
