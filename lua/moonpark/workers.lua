@@ -39,7 +39,8 @@ function M.supervise(options)
 end
 
 local known = {
-  count = { function(value) return M.count(value) ~= nil end, ('must be a number from 1 to %d, or "auto"'):format(MOST) },
+  count = { function(value) return M.count(value) ~= nil end,
+    ('must be a number from 1 to %d, or "auto"'):format(MOST) },
   grace = "seconds", control = "string", max_requests = "positive", max_memory = "number", user = "string",
 }
 

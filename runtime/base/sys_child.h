@@ -41,8 +41,8 @@ void sys_kill_now(int pidfd, pid_t pid, bool group);
 /* From now on we are killed when the parent ends. The parent must be `parent` still: else -ESRCH. */
 int sys_die_with(pid_t parent);
 
-/* Becomes another program, which has the descriptors in fds beside 0, 1 and 2, and the same signals blocked. Returns only
- * if that fails: then they are close-on-exec. */
+/* Becomes another program, which has the descriptors in fds beside 0, 1 and 2, and the same signals blocked. Returns
+ * only if that fails: then they are close-on-exec. */
 int sys_exec(char *const *argv, char *const *envp, const int *fds, size_t count);
 
 /* Blocks, and unblocks, the signals that tell a server to end or to reload. */

@@ -322,8 +322,8 @@ static int l_spawn(lua_State *L)
     return face_error(L, r);
 }
 
-/* process_adopt(pid) -> process, child | nil, err, errno: a child of ours, and the leader of its group, which an earlier
- * program in this process has started */
+/* process_adopt(pid) -> process, child | nil, err, errno: a child of ours, and the leader of its group, which an
+ * earlier program in this process has started */
 static int l_adopt(lua_State *L)
 {
     struct ctx *cx = face_loop(L);

@@ -84,9 +84,9 @@ static char *const *strings(lua_State *L, int idx)
     return (char *const *)list;
 }
 
-/* exec({word, ...}, {"NAME=value", ...}, {descriptor number, ...}) -> nil, err, errno: this process becomes that program,
- * and keeps those descriptors. Signals are held back until it calls unblock_signals. "interrupted system call": one has
- * come that the loop has not handled. */
+/* exec({word, ...}, {"NAME=value", ...}, {descriptor number, ...}) -> nil, err, errno: this process becomes that
+ * program, and keeps those descriptors. Signals are held back until it calls unblock_signals. "interrupted system
+ * call": one has come that the loop has not handled. */
 static int l_exec(lua_State *L)
 {
     for (int i = 1; i <= 3; i++)

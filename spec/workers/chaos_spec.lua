@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Workers that are killed, reloaded and upgraded at random while clients ask. A request is lost only where the worker that
--- had it was killed.
+-- Workers that are killed, reloaded and upgraded at random while clients ask. A request is lost only where the worker
+-- that had it was killed.
 
 local moonpark = require "moonpark"
 local process = require "support.process"

@@ -69,7 +69,9 @@ function Place:keep(context)
   repeat
     local worker, err = self.restored, nil
     self.restored = nil
-    if not worker then worker, err = workers.start(context.words, self.number, context.count, self.generation, context.user) end
+    if not worker then
+      worker, err = workers.start(context.words, self.number, context.count, self.generation, context.user)
+    end
     if not worker then
       give_up(self, "cannot start a worker: " .. err)
       break

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- upgrade.lua - the supervisor becomes the version of itself that is installed now: the same process, so its workers stay
--- its children, and whoever watches it sees nothing. Sockets, shared memory and the links to the workers stay open
+-- upgrade.lua - the supervisor becomes the version of itself that is installed now: the same process, so its workers
+-- stay its children, and whoever watches it sees nothing. Sockets, shared memory and the links to the workers stay open
 -- across exec(2); what is known of them goes as JSON in a piece of memory.
 --
 -- First the new version is rehearsed in a child: it must load, and understand this state.
