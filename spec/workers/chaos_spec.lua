@@ -31,7 +31,8 @@ describe("workers under attack", function()
           lost = lost + 1
           if not (why == "no answer" or why == "connection reset by peer") then
             going = false
-            error(why .. "\n" .. program.child.text.err, 0)
+            error(("%s; the supervisor's status: %s\n%s"):format(why, tostring(program.child:ended() and program.child.status),
+              program.child.text.err), 0)
           end
         end
       end
