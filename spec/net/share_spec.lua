@@ -45,6 +45,12 @@ for _, kind in ipairs { "plain", "http", "tls" } do
   end)
 end
 
+local function exists(path)
+  local file = io.open(path)
+  if file then file:close() end
+  return file ~= nil
+end
+
 -- Connects and leaves, n times, from several tasks.
 local function come_and_go(workers, n, tasks)
   moonpark.scope(function(scope)
@@ -145,10 +151,11 @@ describe("if the only worker that accepts", function()
 
   it("is busy, another one takes over", function()
     local workers = one_holds()
-    local file = os.tmpname()
-    workers:tell(2, ("repeat until not io.open(%q)"):format(file)) -- computes until the file is gone
+    local begun, over = os.tmpname(), os.tmpname()
+    workers:tell(2, ("os.remove(%q) while exists(%q) do end"):format(begun, over)) -- does not wait: it computes
+    workers:await(function() return not exists(begun) end, "it is busy")
     assert.equal(1, select(2, workers:connect()))
-    os.remove(file)
+    os.remove(over)
     assert.equal("yes nil", workers.control[2]:read_line())
     workers:await(function(slots) return slots[2].state == "accepting" end, "it accepts again")
   end)
@@ -204,6 +211,7 @@ describe("connections that wait", function()
     it("go to others if a worker has as many as it may: " .. kind, function()
       local workers = fleet.start { count = 1, slots = 2, kind = kind, worker = { max_connections = 1 } }
       workers:start_one(2, { slot = 2, kind = kind, max_connections = 1000 })
+      workers:await(function(slots) return slots[2].state == "accepting" end, "the second one accepts")
       local counts = { 0, 0 }
       for _ = 1, 12 do
         local conn, slot = workers:connect()

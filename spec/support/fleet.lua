@@ -73,6 +73,12 @@ local worker = [[
 
   local environment = setmetatable({}, { __index = _G })
 
+  function environment.exists(path)
+    local file = io.open(path)
+    if file then file:close() end
+    return file ~= nil
+  end
+
   moonpark.run(function()
     control = assert(net.dial(os.getenv "FLEET_DOOR"))
     control:write(os.getenv "FLEET_SLOT", "\n")
