@@ -44,7 +44,7 @@ static uint32_t slot_at(lua_State *L, int idx)
     return (uint32_t)n - 1;
 }
 
-/* A new object at the top, with that descriptor. Returns it, or the failure. */
+/* The object at `place`, which was made first, keeps the descriptor. Returns it, or the failure. */
 static int keep(int *place, int fd)
 {
     *place = fd < 0 ? -1 : fd;
@@ -55,10 +55,11 @@ static int keep(int *place, int fd)
 static int l_make(lua_State *L)
 {
     uint32_t slots = slot_at(L, 1) + 1;
-    int r = keep(l_fd_new(L), board_make(slots));
+    int *place = l_fd_new(L), r = keep(place, board_make(slots));
     lua_createtable(L, (int)slots, 0);
     for (uint32_t i = 1; i <= slots && r >= 0; i++) {
-        r = keep(l_fd_new(L), sys_eventfd());
+        place = l_fd_new(L);
+        r = keep(place, sys_eventfd());
         lua_rawseti(L, -2, (int)i);
     }
     return r < 0 ? face_error(L, r) : 2;

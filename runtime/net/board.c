@@ -72,7 +72,8 @@ static bool is_ahead(const struct board *b, uint32_t slot, const struct view *v,
     if (v->accepting == 0)
         return false;
     uint32_t fewer = open < v->accepting_open ? v->accepting_open - open : 0;
-    return distance(get(&b->slot[slot].balance), v->balance) > margin + BOARD_WORTH * (int32_t)base_min(fewer, BOARD_LAG);
+    int32_t lead = distance(get(&b->slot[slot].balance), v->balance);
+    return lead > margin + BOARD_WORTH * (int32_t)base_min(fewer, BOARD_LAG);
 }
 
 bool board_is_ahead(const struct board *b, uint32_t slot)

@@ -110,7 +110,7 @@ describe("an HTTP connection counts", function()
     local server = serve(hello, { tls = tls.server() })
     local conn = server:dial()
     await(1, 1)
-    assert(conn:write "no TLS at all\r\n\r\n")
+    conn:write "no TLS at all\r\n\r\n" -- it may be cut off at any byte
     await(0, 1)
     conn:close()
   end)
