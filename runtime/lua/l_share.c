@@ -114,16 +114,17 @@ static void set_count(lua_State *L, const char *name, uint32_t n)
 static void push_slot(lua_State *L, const struct board_slot *s)
 {
     static const char *const states[] = {"absent", "accepting", "holding", "away"};
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     lua_pushstring(L, states[s->state % ARRAY_LEN(states)]);
     lua_setfield(L, -2, "state");
     set_count(L, "pid", s->pid);
     set_count(L, "open", s->open);
     set_count(L, "accepted", s->accepted);
     set_count(L, "woken", s->woken);
+    set_count(L, "stuck", s->stuck);
 }
 
-/* share_read(segment) -> {{state, pid, open, accepted, woken}, ...} | nil, err, errno */
+/* share_read(segment) -> {{state, pid, open, accepted, woken, stuck}, ...} | nil, err, errno */
 static int l_read(lua_State *L)
 {
     struct board_slot slots[BOARD_SLOTS]; /* copied, so that nothing stays mapped if a push raises */

@@ -26,7 +26,7 @@ enum {
     BOARD_BALANCE = 8, /* in accepted ones */
     BOARD_WORTH = 4,   /* and in accepted ones, for each that it has fewer open than all others who accept */
     BOARD_AGAIN = 4,   /* a holder comes back when it is no further ahead than that in accepted ones */
-    BOARD_LAG = 32,    /* what a slow worker is behind in accepted ones beyond this need not be made up for */
+    BOARD_LAG = 64,    /* what a slow worker is behind in accepted ones beyond this need not be made up for */
 };
 
 enum { BOARD_SLOTS = 252 }; /* the most: so one message carries the segment and a descriptor for each slot */
@@ -38,7 +38,8 @@ struct board_slot {
     uint32_t accepted; /* in all */
     uint32_t balance;  /* accepted, and what it was given for the time when it did not accept: only this is compared */
     uint32_t woken;    /* how often the system has woken it for a listener of the share */
-    uint32_t unused[10];
+    uint32_t stuck;    /* how often another worker has taken it for stuck */
+    uint32_t unused[9];
 };
 
 struct board {
