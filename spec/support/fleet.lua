@@ -159,8 +159,8 @@ end
 function Fleet:describe()
   local lines = {}
   for i, s in ipairs(self:slots()) do
-    lines[i] = ("%d: %s, %d open, %d accepted, woken %d times, stuck %d times"):format(i, s.state, s.open, s.accepted, s.woken,
-      s.stuck)
+    lines[i] = ("%d: %s, %d open, %d accepted, woken %d times, stuck %d times"):format(i, s.state, s.open, s.accepted,
+      s.woken, s.stuck)
   end
   return table.concat(lines, "\n")
 end
