@@ -44,7 +44,7 @@ static uint32_t slot_at(lua_State *L, int idx)
     return (uint32_t)n - 1;
 }
 
-/* A new object at the top, with that descriptor. Returns it, or the failure. */
+/* The object at `place`, which was made first, keeps the descriptor. Returns it, or the failure. */
 static int keep(int *place, int fd)
 {
     *place = fd < 0 ? -1 : fd;
@@ -55,10 +55,11 @@ static int keep(int *place, int fd)
 static int l_make(lua_State *L)
 {
     uint32_t slots = slot_at(L, 1) + 1;
-    int r = keep(l_fd_new(L), board_make(slots));
+    int *place = l_fd_new(L), r = keep(place, board_make(slots));
     lua_createtable(L, (int)slots, 0);
     for (uint32_t i = 1; i <= slots && r >= 0; i++) {
-        r = keep(l_fd_new(L), sys_eventfd());
+        place = l_fd_new(L);
+        r = keep(place, sys_eventfd());
         lua_rawseti(L, -2, (int)i);
     }
     return r < 0 ? face_error(L, r) : 2;
@@ -121,16 +122,17 @@ static void set_count(lua_State *L, const char *name, uint32_t n)
 static void push_slot(lua_State *L, const struct board_slot *s)
 {
     static const char *const states[] = {"absent", "accepting", "holding", "away"};
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     lua_pushstring(L, states[s->state % ARRAY_LEN(states)]);
     lua_setfield(L, -2, "state");
     set_count(L, "pid", s->pid);
     set_count(L, "open", s->open);
     set_count(L, "accepted", s->accepted);
     set_count(L, "woken", s->woken);
+    set_count(L, "stuck", s->stuck);
 }
 
-/* share_read(segment) -> {{state, pid, open, accepted, woken}, ...} | nil, err, errno */
+/* share_read(segment) -> {{state, pid, open, accepted, woken, stuck}, ...} | nil, err, errno */
 static int l_read(lua_State *L)
 {
     struct board_slot slots[BOARD_SLOTS]; /* copied, so that nothing stays mapped if a push raises */

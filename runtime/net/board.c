@@ -72,7 +72,8 @@ static bool is_ahead(const struct board *b, uint32_t slot, const struct view *v,
     if (v->accepting == 0)
         return false;
     uint32_t fewer = open < v->accepting_open ? v->accepting_open - open : 0;
-    return distance(get(&b->slot[slot].balance), v->balance) > margin + BOARD_WORTH * (int32_t)base_min(fewer, BOARD_LAG);
+    int32_t lead = distance(get(&b->slot[slot].balance), v->balance);
+    return lead > margin + BOARD_WORTH * (int32_t)base_min(fewer, BOARD_LAG);
 }
 
 bool board_is_ahead(const struct board *b, uint32_t slot)
@@ -136,8 +137,10 @@ uint32_t board_successor(struct board *b, uint32_t slot)
 void board_give_up(struct board *b, void (*told)(void *by, uint32_t slot), void *by)
 {
     for (uint32_t i = 0; i < b->slots; i++)
-        if (board_change(b, i, BOARD_ACCEPTING, BOARD_AWAY))
+        if (board_change(b, i, BOARD_ACCEPTING, BOARD_AWAY)) {
+            add(&b->slot[i].stuck, 1);
             told(by, i);
+        }
 }
 
 uint32_t board_progress(const struct board *b)
@@ -207,6 +210,7 @@ void board_leave(struct board *b, uint32_t slot)
     set(&own->accepted, 0);
     set(&own->balance, 0);
     set(&own->woken, 0);
+    set(&own->stuck, 0);
     set(&own->pid, 0);
 }
 

@@ -11,8 +11,8 @@
  *   HOLDING    it leaves them to the others             it is not ahead any more, or nobody accepts: ACCEPTING
  *   AWAY       it may accept, but nobody waits for it   it waits for connections, or accepts one: ACCEPTING
  *
- * The worker itself writes its counts. Its state others may change: from HOLDING to ACCEPTING, after which they wake it,
- * and from ACCEPTING to AWAY. All states change by compare-and-swap. */
+ * Only the worker itself writes its counts. Others may change its state: from HOLDING to ACCEPTING, after which they
+ * wake it, and from ACCEPTING to AWAY. While it has the slot, its state changes by compare-and-swap. */
 #ifndef MOONPARK_BOARD_H
 #define MOONPARK_BOARD_H
 
@@ -24,9 +24,9 @@ enum board_state { BOARD_ABSENT, BOARD_ACCEPTING, BOARD_HOLDING, BOARD_AWAY };
 enum {
     BOARD_OPEN = 1,    /* in open connections */
     BOARD_BALANCE = 8, /* in accepted ones */
-    BOARD_WORTH = 4,   /* in accepted ones, for each that it has fewer open than all others who accept: it is the faster */
+    BOARD_WORTH = 4,   /* and in accepted ones, for each that it has fewer open than all others who accept */
     BOARD_AGAIN = 4,   /* a holder comes back when it is no further ahead than that in accepted ones */
-    BOARD_LAG = 32,    /* what a slow worker is behind in accepted ones beyond this need not be made up for */
+    BOARD_LAG = 64,    /* what a slow worker is behind in accepted ones beyond this need not be made up for */
 };
 
 enum { BOARD_SLOTS = 252 }; /* the most: so one message carries the segment and a descriptor for each slot */
@@ -37,8 +37,9 @@ struct board_slot {
     uint32_t open;     /* connections that it has accepted here, and not closed */
     uint32_t accepted; /* in all */
     uint32_t balance;  /* accepted, and what it was given for the time when it did not accept: only this is compared */
-    uint32_t woken;    /* how often a listener of the share has woken it */
-    uint32_t unused[10];
+    uint32_t woken;    /* how often the system has woken it for a listener of the share */
+    uint32_t stuck;    /* how often another worker has taken it for stuck */
+    uint32_t unused[9];
 };
 
 struct board {
@@ -65,11 +66,11 @@ void board_leave(struct board *b, uint32_t slot);
 
 enum board_state board_state(const struct board *b, uint32_t slot);
 
-/* From one state to another; false: it is in none of `from`'s state any more. */
+/* From one state to another; false: it was not in `from`. */
 bool board_change(struct board *b, uint32_t slot, enum board_state from, enum board_state to);
 
-/* The slot waits for connections again: AWAY becomes ACCEPTING. Of what the others have accepted meanwhile, no more than
- * BOARD_LAG must be made up for. Harmless in other states. */
+/* The slot waits for connections again: AWAY becomes ACCEPTING. It must make up for at most BOARD_LAG of those that the
+ * others have accepted meanwhile. Harmless in other states. */
 void board_return(struct board *b, uint32_t slot);
 
 /* Counts a connection, which is open. The slot is not AWAY then. */
@@ -87,8 +88,8 @@ bool board_hold(struct board *b, uint32_t slot, uint32_t *wake);
 /* Makes a holder that is not ahead ACCEPTING. Returns its slot, which must be woken; BOARD_SLOTS: there is none. */
 uint32_t board_release(struct board *b);
 
-/* Who shall look for connections that `slot` was woken for and does not take: of the others that accept the one with the
- * fewest open; otherwise a holder, which is ACCEPTING from now on; otherwise one that is AWAY. It must be woken.
+/* Who shall look for connections that `slot` was woken for and does not take: of the others that accept, the one with
+ * the fewest open; otherwise a holder, which is ACCEPTING from now on; otherwise one that is AWAY. It must be woken.
  * BOARD_SLOTS: there is nobody. */
 uint32_t board_successor(struct board *b, uint32_t slot);
 

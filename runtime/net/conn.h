@@ -135,8 +135,8 @@ static inline void conn_count(struct conn *c, const struct conn *listener)
  * descriptor; -EBUSY: a task waits on it; -ENOMEM, ... Harmless twice. */
 int conn_share(struct conn *listener);
 
-/* The loop leaves its share: its listeners accept as ordinary ones do, and nothing is counted any more. Harmless without
- * a share. Returns 0; or, still in it, -errno of the poller: a listener that was out could not come back. */
+/* The loop leaves its share: its listeners accept as ordinary ones do, and nothing is counted any more. Harmless if it
+ * has none. Returns 0; or, still in it, -errno of the poller: a listener that was out could not come back. */
 int conn_leave_share(struct loop *l);
 
 /* Like conn_open, around a socket. */

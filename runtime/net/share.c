@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* share.c - what leaves the poller is asked once more whether connections wait: if so, another worker is woken for them.
- * Every step that may fail is tried again at the next look. */
+/* share.c - after a listener has left the poller, it is asked once more whether connections wait: if so, another worker
+ * is woken for them. Every step that may fail is tried again at the next look. */
 #include "net/share.h"
 
 #include "base/sys.h"
@@ -24,7 +24,8 @@ struct share {
     uint32_t seen;         /* board_progress then */
     uint32_t slot, count;
     int segment;
-    bool holds; /* the listeners are held */
+    bool holds;    /* the listeners are held */
+    bool stirring; /* the events are our own */
     int wakes[];
 };
 
@@ -85,11 +86,13 @@ static void on_late(struct late *late)
 /* Connections are waiting, perhaps: whoever accepts has a look. */
 static void stir(struct share *s)
 {
+    s->stirring = true;
     for (struct list *l = s->listeners.next, *next; l != &s->listeners; l = next) {
         next = l->next;
         if (!at(l)->pd->out)
             netpoll_stir(at(l)->pd, POLLER_READ);
     }
+    s->stirring = false;
 }
 
 static void put_back(struct share *s)
@@ -204,7 +207,12 @@ static bool on_wake(struct pollDesc *pd, uint32_t events)
 /* ---- a listener ---- */
 
 bool share_admits(const struct shared *sh) { return !is_holding(sh->share); }
-void share_woken(struct shared *sh) { board_woken(sh->share->board, sh->share->slot); }
+
+void share_woken(struct shared *sh)
+{
+    if (!sh->share->stirring)
+        board_woken(sh->share->board, sh->share->slot);
+}
 
 void share_waits(struct shared *sh)
 {

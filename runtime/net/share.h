@@ -11,7 +11,7 @@
  *
  * A wake for a connection may get lost: its worker is stopped, killed, or busy for long. So a look also asks whether
  * connections wait. A holder that finds some, and for 200 ms nobody who accepts any, takes those workers for stuck: it
- * makes them AWAY, so that nobody compares with them, and accepts. Workers that accept look too, the first of them every
+ * makes them AWAY, so that nobody compares with them, and accepts. Workers that accept look too: the first one every
  * second, the second every two, and so on.
  *
  * A worker that was woken and will not accept (nobody waits, or the system has run out of descriptors) takes the
@@ -65,7 +65,7 @@ void share_took(struct share *s);
 void share_lost(struct share *s);
 uint32_t share_count(const struct share *s); /* of those that are open */
 
-/* In the supervisor: the worker of that slot has died. Frees it, and wakes another worker to look. wakes: all of them. */
+/* In the supervisor: the worker of that slot has died. Frees the slot, and wakes another worker to look. wakes: all. */
 void share_clear(struct board *b, const int *wakes, uint32_t slot);
 
 void share_check(const struct share *s);

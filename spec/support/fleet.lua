@@ -73,6 +73,12 @@ local worker = [[
 
   local environment = setmetatable({}, { __index = _G })
 
+  function environment.exists(path)
+    local file = io.open(path)
+    if file then file:close() end
+    return file ~= nil
+  end
+
   moonpark.run(function()
     control = assert(net.dial(os.getenv "FLEET_DOOR"))
     control:write(os.getenv "FLEET_SLOT", "\n")
@@ -137,7 +143,8 @@ end
 --- The same without waiting: the worker is busy with it.
 function Fleet:tell(slot, lua) assert(self.control[slot]:write(lua, "\n")) end
 
----@return {state: string, pid: integer, open: integer, accepted: integer, woken: integer}[]
+---@return {state: string, pid: integer, open: integer, accepted: integer, woken: integer,
+--- stuck: integer}[]
 function Fleet:slots() return assert(core.share_read(self.segment)) end
 
 --- Waits until look(slots) is true. The time is the system's.
@@ -152,7 +159,8 @@ end
 function Fleet:describe()
   local lines = {}
   for i, s in ipairs(self:slots()) do
-    lines[i] = ("%d: %s, %d open, %d accepted, woken %d times"):format(i, s.state, s.open, s.accepted, s.woken)
+    lines[i] = ("%d: %s, %d open, %d accepted, woken %d times, stuck %d times"):format(i, s.state, s.open, s.accepted,
+      s.woken, s.stuck)
   end
   return table.concat(lines, "\n")
 end

@@ -163,6 +163,10 @@ return {
     ["lets other tasks run after its share"] = MOVING,
     ["keeps its memory"] = MOVING,
   },
+  ["spec/net/share_spec.lua"] = {
+    ["are spread within 5 %"] = VOLUME,
+    ["is not flooded with what the others have accepted before"] = VOLUME,
+  },
   ["spec/net/timeout_spec.lua"] = {
     ["that comes while nobody reads fails a write"] = VOLUME,
     ["cleared again leaves a write waiting"] = VOLUME,
