@@ -9,9 +9,9 @@ local lib, C = units.lib, ffi.C
 local LEAST = C.DICT_SIZE_MIN
 
 describe("a dict", function()
-  local opened
+  local opened, blocks
 
-  before_each(function() opened = {} end)
+  before_each(function() opened, blocks = {}, lib.sys_allocated() end)
 
   after_each(function()
     for _, d in ipairs(opened) do
@@ -21,6 +21,7 @@ describe("a dict", function()
     for _, d in ipairs(opened) do
       if d.owns then units.close(d.fd) end
     end
+    assert.equal(blocks, lib.sys_allocated())
   end)
 
   local function open(size, fd, name)
