@@ -50,8 +50,10 @@ return function()
   return {
     {
       name = "shared-dict", title = "shared dict, 64-byte values, METRIC: CPU per call of a process",
-      unit = "ns CPU", format = "%.1f", slices = 1, metrics = { "get", "incr", "get, four at once", "incr, four at once" },
-      contenders = { shared_contender("moonpark", "moonpark"), shared_contender("nginx, lua_shared_dict", "nginx-lua") },
+      unit = "ns CPU", format = "%.1f", slices = 1,
+      metrics = { "get", "incr", "get, four at once", "incr, four at once" },
+      contenders = { shared_contender("moonpark", "moonpark"),
+        shared_contender("nginx, lua_shared_dict", "nginx-lua") },
       goals = { { beside = { "nginx, lua_shared_dict" }, at_most = 0.6 } },
       note = "Four at once share the cores that the machine has.",
     },

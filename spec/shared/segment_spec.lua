@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- segment_spec.lua - memory and counters while processes die in the middle of laying it out, or of naming a counter. See
--- kill_spec.lua.
+-- segment_spec.lua - memory and counters while processes die in the middle of laying it out, or of naming a counter.
+-- See kill_spec.lua.
 -- moonpark: ignore
 
 local ffi = require "ffi"
