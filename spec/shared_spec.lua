@@ -4,6 +4,7 @@
 local ffi = require "ffi"
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
+local process = require "support.process"
 local testing = require "moonpark.testing"
 
 local shared = moonpark.shared
@@ -82,6 +83,46 @@ describe("shared.dict", function()
       raises('text such as "512k"', function() shared.dict(name(), { size = "10 MB" }) end)
       raises("unknown option 'sise'; did you mean 'size'?", function() shared.dict(name(), { sise = 1 }) end)
       raises("table expected, got number", function() shared.dict(name(), 65536) end)
+    end)
+  end)
+
+  describe("memory", function()
+    local function mapped(what)
+      local file = assert(io.open "/proc/self/maps")
+      local _, n = file:read("*a"):gsub("memfd:" .. what, "")
+      file:close()
+      return n
+    end
+
+    it("stays mapped as long as a dict can be reached", function()
+      local dict = core.shared_dict()
+      assert.is_true(core.shared_dict_open(dict, core.shared_memory("reachable", 65536), "reachable", 65536))
+      collectgarbage()
+      assert.equal(1, mapped "reachable")
+      assert.is_nil(dict:get "key")
+      dict = nil -- luacheck: ignore 311
+      collectgarbage()
+      collectgarbage()
+      assert.equal(0, mapped "reachable")
+    end)
+
+    it("that is gone is no crash for a finalizer that comes later", function()
+      local script = [[
+        local early = newproxy(true)
+        local dict, counter
+        getmetatable(early).__gc = function()
+          print(pcall(dict.get, dict, "key"))
+          print(pcall(dict.set, dict, "key", 1))
+          print(pcall(counter.get, counter))
+        end
+        local shared = require "moonpark.shared"
+        dict, counter = shared.dict "one", shared.counter "two"
+        early = nil
+      ]]
+      local result = process.run { process.interpreter, "-e", script }
+      assert.equal(0, result.status)
+      local _, closed = result.out:gsub("false\t[^\n]*shared [a-z]+ is closed\n", "")
+      assert.equal(3, closed, result.out .. result.err)
     end)
   end)
 

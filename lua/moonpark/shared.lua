@@ -16,15 +16,14 @@ local M = {}
 
 --- Writes return true and whether entries that were not over were evicted for it; or nil and "exists", "not found",
 --- "changed" (compare_and_set), or "no memory": key and value need more than half a shard.
----@alias moonpark.shared.write true|nil
-
+---
 --- Keys are strings of 1 to 65535 bytes. A ttl is a positive number of seconds; nil and math.huge: no end.
 ---@class moonpark.shared.dict
 ---@field get fun(self, key: string): moonpark.shared.value|nil
----@field set fun(self, key: string, value: any, ttl?: number): moonpark.shared.write, boolean|string
----@field add fun(self, key: string, value: any, ttl?: number): moonpark.shared.write, boolean|string "exists"
----@field replace fun(self, key: string, value: any, ttl?: number): moonpark.shared.write, boolean|string "not found"
----@field compare_and_set fun(self, key: string, old: any, new: any, ttl?: number): moonpark.shared.write, boolean|string
+---@field set fun(self, key: string, value: any, ttl?: number): true|nil, boolean|string
+---@field add fun(self, key: string, value: any, ttl?: number): true|nil, boolean|string "exists"
+---@field replace fun(self, key: string, value: any, ttl?: number): true|nil, boolean|string "not found"
+---@field compare_and_set fun(self, key: string, old: any, new: any, ttl?: number): true|nil, boolean|string
 ---@field delete fun(self, key: string): boolean was it there
 ---@field incr fun(self, key: string, by?: number, init?: number, ttl?: number): number|nil, boolean|string the sum
 ---@field ttl fun(self, key: string): number|nil, string? seconds, math.huge: no end; or nil and "not found"

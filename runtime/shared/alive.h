@@ -2,8 +2,8 @@
 /* alive.h - which processes use a segment, kept by the kernel: a place is free again when its process has died.
  *
  * Called by segment and plock. A process that opens a segment takes a place in it and keeps it; the place's number is
- * written in the locks that the process holds (plock.h). A place belongs to the thread that took it. A forked child that
- * does not call exec must not use its parent's place: if it died with a lock, the parent would seem to have it. */
+ * written in the locks that the process holds (plock.h). A place belongs to the thread that took it. A forked child
+ * that does not call exec must not use its parent's place: if it died with a lock, the parent would seem to have it. */
 #ifndef MOONPARK_ALIVE_H
 #define MOONPARK_ALIVE_H
 

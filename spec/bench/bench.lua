@@ -19,6 +19,7 @@ local make_network_cases = require "network_cases"
 local make_http_cases = require "http_cases"
 local make_handler_cases = require "handler_cases"
 local make_https_cases = require "https_cases"
+local make_shared_cases = require "shared_cases"
 local make_websocket_cases = require "websocket_cases"
 
 local ROUNDS, IMAGES = 7, "docs/images"
@@ -31,7 +32,7 @@ usage: luajit spec/bench/bench.lua [options], from the top of the tree
                     http-param-pipelined, http-real, http-real-pipelined, http-form,
                     http-middleware, http-connect, http-costs, https, https-handshake,
                     https-resumed, https-file, https-idle, websocket, websocket-large,
-                    websocket-all, websocket-memory
+                    websocket-all, websocket-memory, shared-dict
   --markdown FILE   write the tables to FILE as well, in Markdown
   --plot            draw each case as docs/images/bench-CASE.svg
   --help            this text
@@ -100,7 +101,7 @@ end
 
 local function all_cases()
   local cases = {}
-  for _, make in ipairs { make_cases, make_network_cases, make_http_cases, make_handler_cases,
+  for _, make in ipairs { make_cases, make_network_cases, make_http_cases, make_handler_cases, make_shared_cases,
     make_https_cases, make_websocket_cases } do
     for _, case in ipairs(make()) do table.insert(cases, case) end
   end

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* shared.c - calls of a shared dict, beside a model: what is there is what was last kept, or it was evicted; the dict is
- * whole after all of it. Then bytes of its memory are changed: the check says that something is wrong or not, and reads
- * nothing outside. */
+/* shared.c - calls of a shared dict, beside a model: what is there is what was last kept, or it was evicted; the dict
+ * is whole after all of it. Then bytes of its memory are changed: the check says that something is wrong or not, and
+ * reads nothing outside. */
 #include "fuzz.h"
 
 #include "base/sys.h"

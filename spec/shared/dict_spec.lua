@@ -9,9 +9,9 @@ local lib, C = units.lib, ffi.C
 local LEAST = C.DICT_SIZE_MIN
 
 describe("a dict", function()
-  local opened
+  local opened, blocks
 
-  before_each(function() opened = {} end)
+  before_each(function() opened, blocks = {}, lib.sys_allocated() end)
 
   after_each(function()
     for _, d in ipairs(opened) do
@@ -21,6 +21,7 @@ describe("a dict", function()
     for _, d in ipairs(opened) do
       if d.owns then units.close(d.fd) end
     end
+    assert.equal(blocks, lib.sys_allocated())
   end)
 
   local function open(size, fd, name)
@@ -165,7 +166,7 @@ describe("a dict", function()
         d:set("n", number)
         assert.equal(number, d:get "n")
       end
-      d:set("n", -0)
+      d:set("n", -1 / math.huge) -- -0
       assert.equal(-math.huge, 1 / d:get "n")
       d:set("n", 0 / 0)
       assert.is_true(d:get "n" ~= d:get "n")
@@ -174,7 +175,7 @@ describe("a dict", function()
   end)
 
   -- One long life, which a table and a list of the order follow.
-  it("does what a table does, in 5000 random calls", function()
+  it("does what a table does, in 2500 random calls", function()
     local seed = 20261129
     print("seed " .. seed)
     local random = units.random(seed)
@@ -288,18 +289,18 @@ describe("a dict", function()
       function() lib.clock_advance_to(d.clock, d.clock.now + random(20)) end,
     }
 
-    for i = 1, 5000 do
+    for i = 1, 2500 do
       local key = "key" .. random(400)
       calls[random(#calls)](key)
       settle()
       if i % 500 == 0 then assert.is_nil(d:fault()) end
-      if i % 2200 == 0 then
+      if i % 2100 == 0 then
         d:flush()
         model, order = {}, {}
       end
     end
-    assert.is_true(tonumber(d:stats().evicted) > 100, "it was never full")
-    assert.is_true(tonumber(d:stats().expired) > 50, "hardly anything was over")
+    assert.is_true(tonumber(d:stats().evicted) > 50, "it was never full")
+    assert.is_true(tonumber(d:stats().expired) > 20, "hardly anything was over")
   end)
 
   describe("of other memory", function()
@@ -344,7 +345,7 @@ describe("a dict", function()
       for i = 1, 30 do d:set("key" .. i, ("v"):rep(i * 10)) end
       local shard = d.d.shard[0]
       local words, wrong = ffi.cast("uint32_t *", shard.head), 0
-      for at = 0, shard.words - 1, 3 do
+      for at = 0, shard.words - 1, 7 do
         local old = words[at]
         if at ~= 0 then -- the lock
           words[at] = bit.bxor(old, 0x5a5a5a5a)
@@ -352,7 +353,7 @@ describe("a dict", function()
           words[at] = old
         end
       end
-      assert.is_true(wrong > 200, "hardly any damage was found: " .. wrong)
+      assert.is_true(wrong > 80, "hardly any damage was found: " .. wrong)
     end)
   end)
 

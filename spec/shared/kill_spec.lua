@@ -2,7 +2,7 @@
 -- kill_spec.lua - a process is killed at any instruction of a call: the dict is as before the call, or as after it.
 --
 -- A child makes the call one instruction at a time. Whenever the shared memory has changed, a copy of it is what others
--- would find if the child died there; the copy's kernel, which frees the place of the dead, is played by `bury`.
+-- would find if the child died there; the kernel's part, which frees the place of the dead, is shared.copy's.
 -- moonpark: ignore
 
 local ffi = require "ffi"
@@ -14,7 +14,6 @@ local lib, C = units.lib, ffi.C
 ffi.cdef "int kill_spec_memcmp(const void *a, const void *b, size_t n) __asm__(\"memcmp\");"
 
 local SIZE = 65536
-local OWNER_DIED = 0x40000000 -- FUTEX_OWNER_DIED, which the kernel puts in the first word of a robust mutex
 local PARENT, CHILD = 1, 2    -- their places
 
 local big, bigger = ("0123456789"):rep(60), ("abcdefghijk"):rep(70)
@@ -66,23 +65,9 @@ local calls = {
   { "flush", fill, function(d) d:flush() end },
 }
 
--- The place of a process in a copy: its process lives, has left, or has died.
-local function place_word(base, place)
-  return ffi.cast("uint32_t *", base + C.SEGMENT_HEADER + (place - 1) * 64)
-end
-
-local function bury(base, dead) place_word(base, dead)[0] = OWNER_DIED end
-
 -- Opens a copy of these bytes. The opener takes the place of the dead process, or another one.
 local function open_copy(bytes, in_its_place, now)
-  local fd = lib.sys_memfd("copy", SIZE)
-  local at = ffi.new "void *[1]"
-  assert(lib.sys_map(at, fd, SIZE) == 0)
-  local base = ffi.cast("char *", at[0])
-  ffi.copy(base, bytes, SIZE)
-  bury(base, CHILD)
-  if not in_its_place then place_word(base, PARENT)[0] = 0 end
-  lib.sys_unmap(base, SIZE)
+  local fd = shared.copy(bytes, CHILD, not in_its_place and PARENT or nil)
   local copy, why = shared.open(SIZE, fd)
   assert(copy, why)
   units.close(fd)

@@ -16,6 +16,9 @@ return {
   ["spec/http/file_response_spec.lua"] = {
     ["by a thread, while others are answered"] = "qemu has no openat2; without it a thread opens what is cached, too",
   },
+  ["spec/shared/processes_spec.lua"] = {
+    ["eight processes on one dict"] = "qemu has no robust futexes: nobody is told that a process has died",
+  },
   ["spec/http/idle_spec.lua"] = {
     ["pipelined requests leave in one write"] = "qemu gives four bytes of TCP_INFO, no counts of segments",
   },

@@ -37,6 +37,23 @@ local function plain(v)
   return v.type == C.SHARD_TRUE
 end
 
+-- The first word of a place, which is a robust mutex: 0, or its owner and flags.
+local FREE, OWNER_DIED = 0, 0x40000000 -- FUTEX_OWNER_DIED
+
+--- Memory with these bytes, as others would find it if the process of the place `dead` had died. Another place may be
+--- free. -> a descriptor
+function M.copy(bytes, dead, free)
+  local fd, at = lib.sys_memfd("copy", #bytes), ffi.new "void *[1]"
+  assert(lib.sys_map(at, fd, #bytes) == 0)
+  local base = ffi.cast("char *", at[0])
+  local function set(place, word) ffi.cast("uint32_t *", base + C.SEGMENT_HEADER + (place - 1) * 64)[0] = word end
+  ffi.copy(base, bytes, #bytes)
+  if dead then set(dead, OWNER_DIED) end
+  if free then set(free, FREE) end
+  lib.sys_unmap(base, #bytes)
+  return fd
+end
+
 ---@class support.shared.dict
 local Dict = {}
 Dict.__index = Dict
