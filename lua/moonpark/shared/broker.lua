@@ -206,6 +206,14 @@ local later_ops = {
   end },
 }
 
+--- The kinds of messages that `handle` takes: their `op`.
+---@type string[]
+M.messages = {}
+
+for _, table_of_ops in ipairs { ops, later_ops } do
+  for op in pairs(table_of_ops) do M.messages[#M.messages + 1] = op end
+end
+
 local function complaint(op, message, limits)
   for _, field in ipairs(op[1]) do
     if not checks[field](message[field], limits) then

@@ -216,6 +216,11 @@ end
 --- The client of this process, which moonpark.shared uses.
 M.default = M.new()
 
+--- The kinds of messages that `receive` takes: their `op`.
+---@type string[]
+M.messages = { "shared.granted", "shared.refused", "shared.value", "shared.compute", "shared.done", "shared.subscribed",
+  "shared.message", "shared.gap", "shared.ended" }
+
 --- As Client:connect.
 ---@param send fun(message: table)
 ---@param outside? fun(n: integer)
