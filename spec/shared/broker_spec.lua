@@ -244,6 +244,10 @@ describe("a broker", function()
     assert.equal("shared.lock: the id is in use", wrong { op = "shared.lock", id = 1, name = "y", wait = true })
   end)
 
+  it("confirms that it has taken all messages so far", function()
+    assert.same({ a = "done 1" }, world("a").say("a", "sync", 1))
+  end)
+
   it("ignores messages about requests that are gone, or of another kind", function()
     local w = world "a"
     assert.same({}, w.say("a", "release", 9))

@@ -277,6 +277,33 @@ describe("a shared lock", function()
     assert.is_true(got > 50, "hardly anybody got it")
   end)
 
+  it("is asked for in bursts that the broker confirms, so that a link never holds more", function()
+    local clients, own = require "moonpark.shared.client", require("moonpark.shared.broker").new()
+    local client, sent, most, at_broker = clients.new(), {}, 0, {}
+    function at_broker.send(_, message) client:receive(message) end
+    own:join(at_broker)
+    client:connect(function(message)
+      sent[#sent + 1] = message
+      most = math.max(most, #sent)
+    end)
+    local lock, tasks = shared.functions_of(client).lock, {}
+    for i = 1, 5000 do
+      tasks[i] = moonpark.go(function()
+        local held = assert(lock "x")
+        held:unlock()
+      end)
+    end
+    while #tasks > 0 do
+      moonpark.yield()
+      local taken = sent
+      sent = {}
+      for _, message in ipairs(taken) do assert(own:handle(at_broker, message)) end
+      while tasks[1] and tasks[#tasks]:status() == "done" do table.remove(tasks) end
+    end
+    assert.equal(1025, most)
+    assert.same({}, client.open)
+  end)
+
   it("fails for those that wait when the link to the broker ends", function()
     local w = shared.workers(2)
     local held = assert(w[1].lock "x")

@@ -22,6 +22,15 @@ function M.functions_of(client)
   return all
 end
 
+local function set(list)
+  local all = {}
+  for _, item in ipairs(list) do all[item] = true end
+  return all
+end
+
+-- What a supervisor and a worker pass on.
+local requests, answers = set(broker.messages), set(clients.messages)
+
 --- Lets all tasks go as far as they can, in every build: a message takes many turns where a read is a byte.
 function M.settle()
   for _ = 1, 2000 do moonpark.yield() end
@@ -56,10 +65,14 @@ end
 local function add_worker(world)
   local client, here, there = clients.new(), net.pipe()
   local at_broker = {}
-  local send_up, tasks = start_end(here, function(message) client:receive(message) end,
-    function() client:disconnected "broken pipe" end)
-  local send_down, more = start_end(there, function(message) assert(world.broker:handle(at_broker, message)) end,
-    function() world.broker:leave(at_broker) end)
+  local send_up, tasks = start_end(here, function(message)
+    assert(answers[message.op], message.op)
+    client:receive(message)
+  end, function() client:disconnected "broken pipe" end)
+  local send_down, more = start_end(there, function(message)
+    assert(requests[message.op], message.op)
+    assert(world.broker:handle(at_broker, message))
+  end, function() world.broker:leave(at_broker) end)
   function at_broker.send(_, message) send_down(message) end
   local worker = M.functions_of(client)
   worker.identity, worker.at_broker = world.broker:join(at_broker), at_broker

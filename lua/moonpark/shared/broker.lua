@@ -17,6 +17,7 @@
 --   shared.publish {id, name, value}                done {count}
 --   shared.send {id, name, value}                   done; refused {error = "nobody receives", "full"}
 --   shared.release {id}                             ended, if it was a subscription
+--   shared.sync {id}                                done
 --
 -- All answers have the request's id, and names that begin with "shared.", too. Values are strings for the broker.
 -- Clients are to be given its messages in order, and must not call it from within `send`.
@@ -187,6 +188,7 @@ local ops = {
     if not sent then return request:refuse(err) end
     request:tell "shared.done"
   end },
+  ["shared.sync"] = { { "id" }, run = function(_, request) request:tell "shared.done" end },
   ["shared.forget"] = { { "id", "name" }, run = function(broker, request)
     broker.values:forget(request.name)
     request:tell "shared.done"
@@ -205,6 +207,14 @@ local later_ops = {
     request:tell("shared.done", { kept = broker.values:computed(request, message.value, message.ttl) })
   end },
 }
+
+--- The kinds of messages that `handle` takes: their `op`.
+---@type string[]
+M.messages = {}
+
+for _, table_of_ops in ipairs { ops, later_ops } do
+  for op in pairs(table_of_ops) do M.messages[#M.messages + 1] = op end
+end
 
 local function complaint(op, message, limits)
   for _, field in ipairs(op[1]) do

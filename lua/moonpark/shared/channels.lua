@@ -67,7 +67,7 @@ function Receiver:describe() return "recv", ("shared channel %q"):format(self.na
 local function count_taken(self)
   self.taken = self.taken + 1
   if self.taken < self.batch or self.closing or self.ended then return end
-  self.client.send { op = "shared.took", id = self.id, count = self.taken }
+  self.client:transmit { op = "shared.took", id = self.id, count = self.taken }
   self.taken = 0
 end
 
@@ -134,7 +134,7 @@ function Receiver:close()
   check(self, "close")
   if not (self.closing or self.ended) then
     self.closing = true
-    self.client.send { op = "shared.release", id = self.id }
+    self.client:transmit { op = "shared.release", id = self.id }
   end
   return true
 end

@@ -2,9 +2,9 @@
 -- client.lua - a process's side of the broker (broker.lua has the messages): it numbers requests, sends them, and wakes
 -- the task that waits for the answer.
 --
--- The seam to the broker is a function that sends and one that receives. Neither waits, and nothing is sent from within
--- `receive`. At first the broker is one of this process, which answers before `send` returns; under a supervisor the
--- worker connects, before its script runs.
+-- The seam to the broker is a function that sends and one that receives, and neither waits. At first the broker is one
+-- of this process, which answers before `send` returns, so nothing is sent to it from within `receive`; under a
+-- supervisor the worker connects, before its script runs.
 
 local broker = require "moonpark.shared.broker"
 local core = require "moonpark.core"
@@ -12,6 +12,8 @@ local limits = require "moonpark.shared.limits"
 local task = require "moonpark.task"
 
 local M = {}
+
+local BURST = 1024 -- messages that are sent before the broker has confirmed the last one of such a burst
 
 local function nothing() end
 
@@ -46,6 +48,8 @@ function M.new()
     held = {},      -- [name] = the lock of that name, where a task of this process has it
     computing = {}, -- [name] = the task of this process that computes that value
     outside = nothing,
+    queue = {}, first = 1, last_queued = 0, -- what is to be sent to a broker elsewhere
+    credit = BURST, -- messages that may be sent now
   }, Client)
 end
 
@@ -69,6 +73,46 @@ function Client:connect(send, outside)
   self.send, self.outside = send, outside or nothing
 end
 
+-- What waits for the answer to shared.sync.
+local Sync = {}
+Sync.__index = Sync
+
+local function send_queued(client)
+  while client.credit > 0 and client.queue[client.first] do
+    local message = client.queue[client.first]
+    client.queue[client.first] = nil
+    client.first = client.first + 1
+    client.credit = client.credit - 1
+    client.send(message)
+  end
+end
+
+local function send_burst(client)
+  local had = client.credit
+  send_queued(client)
+  if had == 0 or client.credit > 0 then return end
+  client.last = client.last + 1
+  client.open[client.last] = setmetatable({ client = client, id = client.last }, Sync)
+  client.send { op = "shared.sync", id = client.last }
+end
+
+function Sync:receive()
+  local client = self.client
+  client.open[self.id] = nil
+  client.credit = BURST
+  send_burst(client)
+end
+
+--- Sends a message after those that were sent before. A broker elsewhere gets them in bursts, so that a link never
+--- holds more, however many tasks ask at once.
+---@param message table
+function Client:transmit(message)
+  if self.own then return self.send(message) end
+  self.last_queued = self.last_queued + 1
+  self.queue[self.last_queued] = message
+  send_burst(self)
+end
+
 --- Takes a message of the broker.
 ---@param message table
 function Client:receive(message)
@@ -80,6 +124,7 @@ end
 ---@param err string
 function Client:disconnected(err)
   self.lost, self.send = err, nothing
+  self.queue, self.first, self.last_queued = {}, 1, 0
   local all = {}
   for _, open in pairs(self.open) do all[#all + 1] = open end
   for _, open in ipairs(all) do open:receive { op = "shared.refused", error = err } end
@@ -94,7 +139,7 @@ function Client:post(request, message)
   self.open[request.id] = request
   self.outside(1)
   if self.lost then return request:receive { op = "shared.refused", error = self.lost } end
-  self.send(message)
+  self:transmit(message)
 end
 
 --- Opens a request. describe: see moonpark.task's waits_for.
@@ -116,7 +161,7 @@ function Client:release(request)
   local open = self.open[request.id]
   self.open[request.id] = nil
   if open == request then self.outside(-1) end
-  self.send { op = "shared.release", id = request.id }
+  self:transmit { op = "shared.release", id = request.id }
 end
 
 --- What its tasks hold and have open, for reports of what a test has left behind.
@@ -215,6 +260,11 @@ end
 
 --- The client of this process, which moonpark.shared uses.
 M.default = M.new()
+
+--- The kinds of messages that `receive` takes: their `op`.
+---@type string[]
+M.messages = { "shared.granted", "shared.refused", "shared.value", "shared.compute", "shared.done", "shared.subscribed",
+  "shared.message", "shared.gap", "shared.ended" }
 
 --- As Client:connect.
 ---@param send fun(message: table)
