@@ -14,7 +14,7 @@ local M = {}
 
 local HEAD = 4
 local MOST = 2 ^ 24 - 1 -- bytes of a text
-local QUEUED = 4096     -- messages that wait for the other side to read
+local QUEUED = 67108864 -- bytes that wait for the other side to read
 
 ---@class moonpark.link
 local Link = {}
@@ -25,7 +25,7 @@ Link.__index = Link
 ---@return moonpark.link
 function M.new(conn)
   return setmetatable({ conn = conn, first = 1, last = 0, posted = core.event(), ending = false,
-    within = false, writing = false }, Link)
+    queued = 0, within = false, writing = false }, Link)
 end
 
 local function framed(message, count)
@@ -35,8 +35,8 @@ local function framed(message, count)
   return string.char(count, math.floor(n / 65536), math.floor(n / 256) % 256, n % 256) .. text
 end
 
---- Puts a message into the queue, which flush sends. Never waits: another side that does not read for thousands of
---- messages loses the link. Raises for what JSON cannot carry.
+--- Puts a message into the queue, which flush sends. Never waits: another side that does not read while 64 MiB
+--- gather loses the link. Raises for what JSON cannot carry.
 ---@param message table
 ---@param items? table of what send_fds takes; they must stay open until they have been sent
 ---@return true|nil
@@ -44,7 +44,8 @@ end
 function Link:post(message, items)
   local frame = framed(message, items and #items or 0)
   if self.ending or self.conn:is_closed() then return nil, "closed" end
-  if self.last - self.first >= QUEUED then
+  self.queued = self.queued + #frame
+  if self.queued > QUEUED then
     self:close()
     return nil, "closed"
   end
@@ -70,6 +71,7 @@ local function next_posted(self)
   local entry = self[self.first]
   self[self.first] = nil
   self.first = self.first + 1
+  self.queued = self.queued - #entry[1]
   return entry
 end
 

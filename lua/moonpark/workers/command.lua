@@ -25,9 +25,12 @@ end
 ---@param count integer
 ---@param generation integer
 ---@param user? string whom it runs as
----@return table<string, string>
+---@return table<string, string|false>
 function M.environment(number, count, generation, user)
-  return { MOONPARK_WORKER = ("%d %d %d %d %s"):format(number, count, generation, core.pid(), user or "") }
+  return {
+    MOONPARK_WORKER = ("%d %d %d %d %s"):format(number, count, generation, core.pid(), user or ""),
+    NOTIFY_SOCKET = false, WATCHDOG_USEC = false, WATCHDOG_PID = false, -- systemd watches the supervisor
+  }
 end
 
 return M

@@ -55,10 +55,17 @@ local function key_of(message, number)
   return table.concat(parts, " ")
 end
 
+-- ":80" is every address, which has two names.
+local function is_at(socket, address)
+  local own = socket:address()
+  if own == address then return true end
+  return address:find "^:" ~= nil and (own == "[::]" .. address or own == "0.0.0.0" .. address)
+end
+
 -- One that systemd has opened, if it listens at that address.
 local function take_inherited(self, address)
   for i, socket in ipairs(self.inherited) do
-    if not socket:is_closed() and socket:is_listener() and socket:address() == address then
+    if not socket:is_closed() and socket:is_listener() and is_at(socket, address) then
       table.remove(self.inherited, i)
       return socket
     end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The command as process 1, where a container runs it: orphans are reaped, signals act, nobody's child is taken.
+-- process_1_spec.lua - the command as process 1, as a container runs it: orphans are reaped, signals act, and no child
+-- is taken from those who wait for it.
 
 local fds = require "support.fds"
 local net = require "moonpark.net"
@@ -153,6 +154,20 @@ describe("the command as process 1", function()
     signal "USR2"
     child:expect "INTs:\t1\r\n"
     assert.equal(0, finish(child)[1])
+  end)
+end)
+
+describe("the command as process 1 that may start no other process", function()
+  local words = pidns.words { "setpriv", "--reuid=64321", "--clear-groups", "prlimit", "--nproc=1",
+    unpack(process.moonpark("-e", "print 'runs'")) }
+  local refused = missing or process.run({ "id", "-u" }).out ~= "0\n" and "only root can become another user"
+
+  plain_it("runs the program itself, and says so" .. (refused and " (" .. refused .. ")" or ""), function()
+    if refused then return pending(refused) end
+    local status, out, err = process.start(words, { cwd = "/" }):wait()
+    assert.same({ 0, "runs\n" }, { status, out })
+    assert.equal("moonpark: process 1 cannot start the program as a child, and runs it itself: "
+      .. "resource temporarily unavailable\n", err)
   end)
 end)
 
