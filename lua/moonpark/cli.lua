@@ -104,7 +104,7 @@ function performers.serve(arguments)
   if not serving then return nil, wrong end
   io.stdout:setvbuf "line"
   arg = { [0] = "serve" } -- luacheck: ignore 121
-  return run.run({ serving }, { steps = {}, grace = serve.GRACE })
+  return run.run({ serving }, { steps = {}, grace = serve.GRACE, limits = {} })
 end
 
 function performers.completion(shells)

@@ -101,6 +101,7 @@ struct ctx {
     struct list processes;    /* child processes that are not reaped yet, except detached ones */
     struct buf stdout_lines;  /* that are to leave at the end of the turn: l_stdout.c */
     struct late stdout_late;
+    struct heartbeat *shared_beat; /* where other processes read it; NULL: nowhere */
     struct list orphans;      /* detached child processes: l_detached.c */
     lua_Alloc alloc;          /* hard build: the allocator that ours wraps */
     void *alloc_data;

@@ -16,6 +16,11 @@ M.options = {
     .. "its result is assigned to the global of that name" },
   { names = { "-i" }, help = "then starts a prompt: reads lines and runs them on the loop" },
   { names = { "--grace" }, value = "seconds", help = "time for tasks to end after SIGINT or SIGTERM (default 5)" },
+  { names = { "--slice" }, value = "seconds", help = "reports a task that has run for so long without waiting\n"
+    .. "(default 0: no report)" },
+  { names = { "--limit" }, value = "seconds", help = "stops such a task, with an error (default 0: none)" },
+  { names = { "--stuck" }, value = "seconds", help = "ends the process with status 70 if a task has run for\n"
+    .. "so long without waiting (default 0: never)" },
   { names = { "-v", "--version" }, help = "prints the versions and the poller in use" },
   { names = { "-h", "--help" }, help = "prints this help" },
   { names = { "--" }, help = "ends the options" },
@@ -106,7 +111,7 @@ signals:
   USR1              prints what every task is doing and continues
 
 exit status: 0; 1 after an uncaught error; 2 for wrong usage; 3 after a deadlock;
-128 + the signal's number after a signal.
+70 after --stuck; 128 + the signal's number after a signal.
 ]]
 
 local function entry(left, text)

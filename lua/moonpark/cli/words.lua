@@ -4,6 +4,7 @@
 -- Only the first word decides whether it is one of the commands (check, init, ...): the files in the folder do not
 -- matter, so the same line always means the same. To run a script of such a name, write ./check, or put -- before it.
 
+local limits = require "moonpark.limits"
 local options = require "moonpark.cli.options"
 local spelling = require "moonpark.spelling"
 
@@ -17,6 +18,7 @@ local GRACE = 5 -- seconds
 ---@field interactive? boolean
 ---@field action? "help"|"version"
 ---@field grace number seconds
+---@field limits {slice?: number, limit?: number, stuck?: number} seconds
 
 local function seconds(word)
   local n = tonumber(word)
@@ -30,10 +32,19 @@ local function add_step(option)
   end
 end
 
+local function add_limit(name)
+  return function(program, value)
+    local wrong = limits.complaint(tonumber(value))
+    program.limits[name] = tonumber(value)
+    return not wrong, wrong and ("--%s: %s, got '%s'"):format(name, wrong, value)
+  end
+end
+
 -- Each option's reader: fn(program, value) -> true | nil, what is wrong with it
 local valued = {
   ["-e"] = add_step "-e",
   ["-l"] = add_step "-l",
+  ["--slice"] = add_limit "slice", ["--limit"] = add_limit "limit", ["--stuck"] = add_limit "stuck",
   ["--grace"] = function(program, value)
     program.grace = seconds(value)
     if program.grace then return true end
@@ -94,7 +105,7 @@ end
 ---@return string? wrong
 ---@return string? hint
 function M.program(words)
-  local program = { steps = {}, grace = GRACE }
+  local program = { steps = {}, grace = GRACE, limits = {} }
   local i = 1
   while words[i] and words[i]:find "^%-." do
     if words[i] == "--" then
