@@ -94,6 +94,14 @@ describe("a task that does not wait", function()
     end)
   end
 
+  it("cannot keep the loop in code of moonpark's own, where the first error is not raised", function()
+    local r = run(holding("limit = 0.1", [[
+      local library = package.searchpath("moonpark.limits", package.path):gsub("limits.lua$", "mine.lua")
+      hold(assert(loadstring("while true do end", "@" .. library)))]]))
+    assert.matches("^ended\tnil\t[^\n]*ran for 0.1 s without waiting\t", r.out)
+    assert.matches("\nserved\ttrue\ttrue\n$", r.out)
+  end)
+
   it("may clean up after the error, and then wait", function()
     local r = run(holding("limit = 0.2", [[
       hold(function()

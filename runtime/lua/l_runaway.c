@@ -16,7 +16,7 @@
  *   a tick          NOTE                 remembers the line
  *   slice           WARN                 calls the Lua side with a traceback
  *   limit           STOP                 raises, once, where the script's own code runs
- *   limit + grace   DRIVE_OUT            raises at each instruction until the task waits or has ended
+ *   grace later     DRIVE_OUT            raises at each instruction until the task waits or has ended
  *   stuck           END                  calls the Lua side, then ends the process */
 #include "lua/faces.h"
 
@@ -58,8 +58,9 @@ static struct {
     uint32_t resumes; /* which one it is */
     int64_t held;     /* ns: for so long at least */
     int64_t last;     /* when that was counted */
-    int64_t stopped;  /* held, when the error was raised; 0: it was not */
+    int64_t stopping; /* held, when the error was raised, or could not be yet; 0: neither */
     int unanswered;   /* wishes in a row */
+    bool raised;      /* the error was */
     bool warned;      /* it was told of */
     enum wish wish;
     char line[LUA_IDSIZE + 16]; /* the last one that is known; "": none */
@@ -141,11 +142,14 @@ static void raise_limit(lua_State *L)
 /* The first error is raised in the script's code, so that it never cuts our own in the middle. */
 static void stop(lua_State *L, const lua_Debug *ar)
 {
-    if (now.wish == STOP && is_own_code(ar))
+    bool waits = now.wish == STOP && is_own_code(ar);
+    if (!waits || !now.stopping)
+        now.stopping = now.held;
+    if (waits)
         return;
     if (now.wish == STOP)
         take_back();
-    now.stopped = now.held;
+    now.raised = true;
     raise_limit(L);
 }
 
@@ -337,13 +341,13 @@ static void judge(const struct task *t)
         end_from_handler(t);
     if (watch.stuck && now.held >= watch.stuck)
         ask(END);
-    else if (watch.limit && now.held >= watch.limit && !now.stopped)
-        ask(STOP);
-    else if (now.stopped && now.held >= now.stopped + watch.grace)
+    else if (now.stopping && now.held >= now.stopping + watch.grace)
         ask(DRIVE_OUT);
+    else if (watch.limit && now.held >= watch.limit && !now.raised)
+        ask(STOP);
     else if (watch.slice && now.held >= watch.slice && !now.warned)
         ask(WARN);
-    else if (!*now.line && !now.stopped && !now.warned)
+    else if (!*now.line && !now.stopping && !now.warned)
         ask(NOTE);
     bool late = (watch.slice && now.held >= watch.slice) || (watch.limit && now.held >= watch.limit);
     if (deaf && late && !now.warned) {
@@ -423,32 +427,31 @@ static void start_profiler(lua_State *L)
         watch.profiler = ours.sa_handler;
 }
 
-static void stop_profiler(lua_State *L)
+static void stop_profiler(void)
 {
     if (watch.profiling)
-        luaJIT_profile_stop(L);
+        luaJIT_profile_stop(watch.L);
     watch.profiling = false;
 }
 
-static void turn_off(lua_State *L)
+/* It may be another Lua state's. */
+static void turn_off(void)
 {
     if (!watch.cx)
         return;
     ticker_close();
     take_back();
-    stop_profiler(L);
+    stop_profiler();
     watch.cx->loop.unwatched = 0;
-    luaL_unref(L, LUA_REGISTRYINDEX, watch.teller);
-    luaL_unref(L, LUA_REGISTRYINDEX, watch.anchor);
+    luaL_unref(watch.L, LUA_REGISTRYINDEX, watch.teller);
+    luaL_unref(watch.L, LUA_REGISTRYINDEX, watch.anchor);
     memset(&watch, 0, sizeof watch);
 }
 
 void l_runaway_close(const struct ctx *cx)
 {
-    if (watch.cx != cx)
-        return;
-    ticker_close();
-    memset(&watch, 0, sizeof watch);
+    if (watch.cx == cx)
+        turn_off();
 }
 
 static int64_t seconds(lua_State *L, int idx)
@@ -497,14 +500,14 @@ static int l_runaway(lua_State *L)
     int64_t slice = seconds(L, 1), limit = seconds(L, 2), stuck = seconds(L, 3);
     luaL_checktype(L, 4, LUA_TFUNCTION);
     lua_settop(L, 4);
-    turn_off(L);
+    turn_off();
     if (slice == 0 && limit == 0 && stuck == 0)
         return face_result(L, 0);
     turn_on(L, cx);
     set_times(slice, limit, stuck);
     int r = ticker_open(tick);
     if (r < 0)
-        turn_off(L);
+        turn_off();
     ticker_set(watch.period);
     return face_result(L, r);
 }
@@ -514,7 +517,7 @@ static int l_runaway(lua_State *L)
 static int l_runaway_profiler(lua_State *L)
 {
     if (!lua_toboolean(L, 1))
-        stop_profiler(L);
+        stop_profiler();
     else if (watch.cx && !watch.profiling)
         start_profiler(L);
     return 0;

@@ -7,7 +7,7 @@
 
 void l_runaway_open(lua_State *L);
 
-/* The Lua state is being closed: no hook is set in it any more. */
+/* Ends it, if it is cx's: the Lua state is being closed. */
 void l_runaway_close(const struct ctx *cx);
 
 #endif
