@@ -197,23 +197,24 @@ describe("an HTTP handler that does not wait", function()
     assert.same({ ("200\n"):rep(8), "" }, { r.out, r.err })
   end)
 
-  it("is answered with 500, and the server goes on", function()
+  it("is answered with 500, and the server goes on, even if the handler swallows the error", function()
     local r = run(holding("limit = 0.2", [[
       local http = require "moonpark.http"
       moonpark.run(function()
         local app = http.router()
         app:get("/spin", function() while true do end end)
+        app:get("/swallow", function() while true do pcall(function() while true do end end) end end)
         app:get("/", function(_, res) res:send "fine" end)
         local server = assert(http.server(app, { address = "127.0.0.1:0" }))
         local running = moonpark.go(server.run, server)
-        for _, path in ipairs { "/spin", "/" } do
+        for _, path in ipairs { "/spin", "/", "/swallow", "/" } do
           print(assert(http.get("http://" .. server:address() .. path)).status)
         end
         server:shutdown(0)
         running:join()
       end)]]))
-    assert.equal("500\n200\n", r.out)
-    assert.matches("it.lua:6: ran for 0.2 s without waiting", r.err)
+    assert.equal("500\n200\n500\n200\n", r.out)
+    assert.matches("it.lua:6: ran for 0.2 s without waiting.*it.lua:7: ran for 0.2 s without waiting", r.err)
   end)
 end)
 

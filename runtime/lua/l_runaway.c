@@ -16,7 +16,8 @@
  *   a tick          NOTE                 remembers the line
  *   slice           WARN                 calls the Lua side with a traceback
  *   limit           STOP                 raises, once, where the script's own code runs
- *   grace later     DRIVE_OUT            raises at each instruction until the task waits or has ended
+ *   grace later     DRIVE_OUT            raises at each instruction while the script's own code is on the stack
+ *   grace later     STOP_ANYWHERE        raises at each instruction
  *   stuck           END                  calls the Lua side, then ends the process */
 #include "lua/faces.h"
 
@@ -35,7 +36,7 @@
 enum { UNANSWERED = 4, EXIT_STATUS = 70, LISTED = 50 };
 static const int64_t PERIOD_MIN = NS_PER_SECOND / 1000, PERIOD_MAX = NS_PER_SECOND / 4;
 
-enum wish { NOTE, WARN, STOP, DRIVE_OUT, END };
+enum wish { NOTE, WARN, STOP, DRIVE_OUT, STOP_ANYWHERE, END };
 
 /* Timer, signals, hook and profiler belong to the process: one Lua state at a time. */
 static struct {
@@ -139,13 +140,23 @@ static void raise_limit(lua_State *L)
     lua_error(L);
 }
 
-/* The first error is raised in the script's code, so that it never cuts our own in the middle. */
+static bool runs_script(lua_State *L)
+{
+    lua_Debug ar;
+    for (int level = 0; lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar); level++)
+        if (!is_own_code(&ar))
+            return true;
+    return false;
+}
+
+/* The first error is raised in the script's code, so that it never cuts our own in the middle. Those that drive the
+ * script out stop where only ours is left: a worker of HTTP has to answer for its handler. */
 static void stop(lua_State *L, const lua_Debug *ar)
 {
-    bool waits = now.wish == STOP && is_own_code(ar);
-    if (!waits || !now.stopping)
+    bool spared = now.wish == STOP ? is_own_code(ar) : now.wish == DRIVE_OUT && !runs_script(L);
+    if (!now.stopping || (now.wish == STOP && !spared))
         now.stopping = now.held;
-    if (waits)
+    if (spared)
         return;
     if (now.wish == STOP)
         take_back();
@@ -165,7 +176,7 @@ static void answer(lua_State *L, lua_Debug *ar)
         return;
     now.unanswered = 0;
     lua_getinfo(L, "Sl", ar);
-    if (now.wish == STOP || now.wish == DRIVE_OUT)
+    if (now.wish > WARN && now.wish < END)
         stop(L, ar);
     if (now.wish > WARN && now.wish < END)
         return;
@@ -341,6 +352,8 @@ static void judge(const struct task *t)
         end_from_handler(t);
     if (watch.stuck && now.held >= watch.stuck)
         ask(END);
+    else if (now.stopping && now.held >= now.stopping + 2 * watch.grace)
+        ask(STOP_ANYWHERE);
     else if (now.stopping && now.held >= now.stopping + watch.grace)
         ask(DRIVE_OUT);
     else if (watch.limit && now.held >= watch.limit && !now.raised)
