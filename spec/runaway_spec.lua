@@ -299,17 +299,21 @@ describe("what else uses hooks and the profiler", function()
     assert.matches("it.lua:6: ran for 0.2 s without waiting", r.out)
   end)
 
-  it("may profile meanwhile and afterwards", function()
-    local r = run(holding("limit = 0.3", [[
+  local LIMITS, PROFILE = "moonpark.limits { limit = 0.3 }\n", [[
       local profile, samples = require "jit.profile", 0
       profile.start("li1", function(_, n) samples = samples + n end)
-      hold(function() while true do end end)
-      profile.stop()
-      print(samples > 0)
-      hold(function() while true do end end)]]))
-    assert.equal(2, count(r.out, "ran for 0.3 s without waiting"))
-    assert.matches("\ntrue\n", r.out)
-  end)
+      ]]
+  for name, both in pairs { ["after the limits were set"] = LIMITS .. PROFILE, before = PROFILE .. LIMITS } do
+    it("may begin to profile " .. name .. ", and the limits hold meanwhile and afterwards", function()
+      local r = run(both .. [[
+        hold(function() while true do end end)
+        profile.stop()
+        print(samples > 0)
+        hold(function() while true do end end)]])
+      assert.equal(2, count(r.out, "ran for 0.3 s without waiting"))
+      assert.matches("\ntrue\n", r.out)
+    end)
+  end
 end)
 
 describe("moonpark.limits", function()

@@ -57,6 +57,8 @@ void trail_prepare(const void *inside)
     (void)backtrace(frames, 2);
 }
 
+bool trail_is_inside(const void *address) { return interpreter && object_of(address) == interpreter; }
+
 static const char *last_part(const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -28,6 +28,9 @@ struct trail {
  * the object that ends each walk, which is the interpreter's. Harmless twice. */
 void trail_prepare(const void *inside);
 
+/* Is the address in that object? */
+bool trail_is_inside(const void *address);
+
 /* What the code was doing that the running signal handler has interrupted. `own`: an address in the object of the
  * handler. Only functions that their object exports have names. */
 void trail_read(struct trail *trail, const void *own);

@@ -426,12 +426,15 @@ static void sampled(void *data, lua_State *L, int samples, int vmstate)
     (void)data, (void)L, (void)samples, (void)vmstate;
 }
 
-/* A handler is there already if a script is profiled: then its profiler has to do. */
+/* A handler of LuaJIT's is there already if a script is profiled: then its profiler has to do. */
 static void start_profiler(lua_State *L)
 {
     struct sigaction before, ours;
     struct itimerval never = {.it_value = {.tv_sec = 0}};
-    if (sigaction(SIGPROF, NULL, &before) < 0 || before.sa_handler != SIG_DFL)
+    must(sigaction(SIGPROF, NULL, &before) == 0);
+    if (trail_is_inside((const void *)(uintptr_t)before.sa_handler))
+        watch.profiler = before.sa_handler;
+    if (before.sa_handler != SIG_DFL)
         return;
     luaJIT_profile_start(L, "li1000000", sampled, NULL);
     (void)setitimer(ITIMER_PROF, &never, NULL);
