@@ -165,9 +165,9 @@ describe("warnings", function()
   after_each(process.stop_all)
 
   it("are few, however many tasks there are", function()
-    local r = run(holding("slice = 0.002, limit = 0.03", [[
+    local r = run(holding("slice = 0.002, limit = 0.02", [[
       moonpark.run(function()
-        for _ = 1, 15 do moonpark.go(function() while true do end end):join() end
+        for _ = 1, 12 do moonpark.go(function() while true do end end):join() end
       end)]]))
     assert.equal(10, count(r.err, "has held the loop"))
   end)
