@@ -488,7 +488,7 @@ static void set_times(int64_t slice, int64_t limit, int64_t stuck)
     watch.limit = limit;
     watch.stuck = stuck;
     watch.period = between(least / 4, PERIOD_MIN, PERIOD_MAX);
-    watch.grace = between(limit / 4, 4 * watch.period, NS_PER_SECOND);
+    watch.grace = between(limit, 4 * watch.period, NS_PER_SECOND);
 }
 
 static void turn_on(lua_State *L, struct ctx *cx)
