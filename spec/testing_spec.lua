@@ -420,6 +420,16 @@ describe("busted --helper=moonpark.testing", function()
         "one_spec.lua:3: ran for more than its time limit of 0.5 s without waiting")
     end)
 
+    it("is stopped so beside moonpark.limits", function()
+      local result = run([[
+
+        it("polls", function() moonpark.limits { slice = 0.05 } while true do moonpark.now() end end)
+        it("comes after", function() end)]], { timeout = "0.5" })
+      counts(result, 1, 1)
+      says(result, "one_spec.lua:2: ran for more than its time limit of 0.5 s without waiting")
+      assert.truthy(result.err:find("has held the loop for", 1, true), result.err)
+    end)
+
     it("is stopped where a task of it computes without waiting, and that task is named", function()
       local result = run([[
 

@@ -125,7 +125,7 @@ function performers.serve(arguments)
   io.stdout:setvbuf "line"
   if count and not worker.is_worker() then return supervise { workers = count } end
   arg = { [0] = "serve" } -- luacheck: ignore 121
-  return run.run({ serving }, { steps = {}, grace = serve.GRACE })
+  return run.run({ serving }, { steps = {}, grace = serve.GRACE, limits = {} })
 end
 
 for _, name in ipairs { "status", "reload", "stop", "dump", "eval" } do

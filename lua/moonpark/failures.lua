@@ -39,13 +39,19 @@ function M.is_cancellation(err)
   return (type(err) == "string" or type(err) == "table") and M.text(err):find("canceled", -8, true) ~= nil
 end
 
+--- Keeps the traceback of an error that this task is about to raise.
+---@param err any
+---@param trace string as debug.traceback's
+function M.remember_trace(err, trace)
+  local task = core.current()
+  if task then traces[task] = setmetatable({ err = err, trace = trace }, holds_weakly) end
+end
+
 local function remember(err)
   local task = core.current()
-  if task then
-    local before = traces[task]
-    if not (before and rawequal(before.err, err)) then
-      traces[task] = setmetatable({ err = err, trace = debug.traceback("", 3):gsub("^\n", "") }, holds_weakly)
-    end
+  local before = task and traces[task]
+  if task and not (before and rawequal(before.err, err)) then
+    M.remember_trace(err, (debug.traceback("", 3):gsub("^\n", "")))
   end
   return err
 end

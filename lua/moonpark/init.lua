@@ -18,6 +18,7 @@ assert(core.trace_sites(library, (os.getenv("MOONPARK_TRACE") or "") ~= ""))
 
 local task = require "moonpark.task"
 local dump = require "moonpark.dump"
+local limits = require "moonpark.limits"
 
 ---@class moonpark
 ---@field fs moonpark.fs
@@ -36,6 +37,7 @@ local M = {
   timeout = task.timeout,
   shield = task.shield,
   dump = dump.dump,
+  limits = limits.set,
 }
 
 --- Starts fn(...) as a task. Inside moonpark.run only.

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -132,6 +133,29 @@ int sys_flock(int fd)
     int r;
     FAULT(ENOLCK);
     RETRY(r, flock(fd, LOCK_EX | LOCK_NB));
+}
+
+/* A page is the least that can be mapped. Writing beyond the end of a file would raise SIGBUS. */
+int sys_map_part(int fd, int64_t offset, size_t size, void **bytes)
+{
+    int64_t page = sysconf(_SC_PAGESIZE), inside = offset % page;
+    struct stat st;
+    FAULT(ENOMEM);
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (offset < 0 || st.st_size - (int64_t)size < offset || inside + (int64_t)size > page)
+        return -EINVAL;
+    char *start = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset - inside);
+    if (start == MAP_FAILED)
+        return -errno;
+    *bytes = start + inside;
+    return 0;
+}
+
+void sys_unmap_part(void *bytes, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)bytes / page * page;
+    must((uintptr_t)bytes + size <= start + page && munmap((void *)start, page) == 0);
 }
 
 int sys_inotify(void)

@@ -38,6 +38,11 @@ ssize_t sys_getdents(int fd, void *entries, size_t n); /* struct dirent64; 0 at 
  * -EAGAIN: somebody else has it. Does not wait. */
 int sys_flock(int fd);
 
+/* Maps size bytes of the file from `offset` on, shared, for reading and writing. -EINVAL: the file is too short, or
+ * they do not lie within one page. Closing fd leaves the mapping. */
+int sys_map_part(int fd, int64_t offset, size_t size, void **bytes);
+void sys_unmap_part(void *bytes, size_t size);
+
 int sys_inotify(void); /* non-blocking */
 int sys_inotify_add(int fd, const char *path, uint32_t mask);
 ssize_t sys_inotify_read(int fd, void *events, size_t n); /* whole events, never cut short */

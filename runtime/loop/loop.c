@@ -61,6 +61,7 @@ int loop_open(struct loop *l, const char *poller)
         return r;
     }
     netpoll_init(&l->netpoll, l->poller, &l->sched);
+    loop_beat_at(l, NULL);
     l->sched.now = clock_now(&l->clock);
     return 0;
 }
@@ -95,12 +96,35 @@ int64_t loop_now(struct loop *l)
     return l->sched.now = clock_now(&l->clock);
 }
 
+void loop_beat_at(struct loop *l, struct heartbeat *beat)
+{
+    uint64_t since = l->beat ? l->beat->turn_since_ns : 0;
+    if (l->beat)
+        l->beat->turn_since_ns = 0;
+    l->beat = beat ? beat : &l->own_beat;
+    l->beat->turn_since_ns = since;
+}
+
+static void beat(struct loop *l, int64_t real) { l->beat->turn_since_ns = (uint64_t)real; }
+static void rest(struct loop *l) { l->beat->turn_since_ns = 0; }
+
+/* A turn without tasks sets nothing off: it may have been the watch that interrupted the wait. */
+static void be_watched(struct loop *l)
+{
+    l->unwatched = 0;
+    l->watch(l);
+}
+
 static void run_ready(struct loop *l)
 {
     struct task *t;
     uint32_t i = 0;
-    for (; i < limits.turns_a_poll && (t = sched_next(&l->sched)); i++)
+    for (; i < limits.turns_a_poll && (t = sched_next(&l->sched)); i++) {
+        loop_beat(l);
+        if (l->unwatched)
+            be_watched(l);
         l->run(l, t);
+    }
     if (i > 0)
         l->unlooked = netpoll_slots(&l->netpoll); /* tasks may have closed anything */
 }
@@ -170,8 +194,10 @@ static int poll_events(struct loop *l)
     bool woken = false;
     int64_t wait = bounded_patience(l);
     bool looks = looks_first(l, wait);
+    rest(l);
     int n = l->poller->ops->wait(l->poller, l->events, (int)limits.events, looks ? LOOK_EVERY : wait);
     (void)loop_now(l);
+    beat(l, l->clock.frozen ? clock_real() : l->sched.now - l->clock.skipped);
     for (int i = 0; i < n; i++) {
         woken |= l->events[i].data == POLLER_WAKE;
         netpoll_ready(&l->netpoll, &l->events[i]);
@@ -202,7 +228,7 @@ static void fire_timers(struct loop *l)
         t->fire(t);
 }
 
-int loop_turn(struct loop *l)
+static int turn(struct loop *l)
 {
     run_ready(l);
     run_late(l);
@@ -222,4 +248,14 @@ int loop_turn(struct loop *l)
     if (limits.false_wakes)
         netpoll_false_wake(&l->netpoll);
     return last ? LOOP_STOPPED : LOOP_GOES_ON;
+}
+
+int loop_turn(struct loop *l)
+{
+    if (l->beat->turn_since_ns == 0)
+        beat(l, clock_real());
+    int r = turn(l);
+    if (r != LOOP_GOES_ON)
+        rest(l);
+    return r;
 }

@@ -8,6 +8,7 @@
 #define MOONPARK_LOOP_H
 
 #include "base/clock.h"
+#include "loop/heartbeat.h"
 #include "loop/netpoll.h"
 #include "loop/pool.h"
 #include "loop/sched.h"
@@ -46,6 +47,10 @@ struct loop {
     struct pool *pool; /* NULL until the first job */
     struct netpoll netpoll;
     struct sched sched;
+    struct heartbeat *beat;   /* this loop's own, or a shared one; never NULL once it is open */
+    struct heartbeat own_beat;
+    volatile int unwatched;   /* `watch` is to be called when tasks run again: a signal handler sets it */
+    void (*watch)(struct loop *l);
     int64_t until;     /* clock_real ns: a turn from then on is the last one and does not block; 0: never */
     struct list conns; /* the open ones, by conn.link: for reports and for shutdown */
     struct poller_event *events;
@@ -66,6 +71,12 @@ struct loop {
 /* poller: the name of a back end, or NULL for the best. Returns 0, or a negative code with nothing left open. */
 int loop_open(struct loop *l, const char *poller);
 void loop_close(struct loop *l);
+
+/* From now on the loop writes its heartbeat there; NULL: into its own memory. */
+void loop_beat_at(struct loop *l, struct heartbeat *beat);
+
+/* The running task begins something new, as if it had been resumed: how long it holds the loop is counted from here. */
+static inline void loop_beat(struct loop *l) { l->beat->resumes++; }
 
 /* Runs one turn; may block. Returns an enum loop_state, or the poller's -errno. */
 int loop_turn(struct loop *l);

@@ -3,6 +3,7 @@
 #include "lua/face.h"
 
 #include "base/sys.h"
+#include "base/sys_file.h"
 #include "loop/signals.h"
 #include "lua/faces.h"
 #include "lua/l_chan.h"
@@ -15,6 +16,7 @@
 #include "lua/l_packet.h"
 #include "lua/l_process.h"
 #include "lua/l_shared.h"
+#include "lua/l_runaway.h"
 #include "lua/l_signal.h"
 #include "lua/l_stdout.h"
 #include "lua/l_task.h"
@@ -34,6 +36,7 @@ enum { FIRST_SLOTS = 128 }; /* places in the anchors for 64 tasks: more make it 
 static int close_context(lua_State *L)
 {
     struct ctx *cx = lua_touserdata(L, 1);
+    l_runaway_close(cx);
     if (cx->alloc)
         lua_setallocf(L, cx->alloc, cx->alloc_data);
     if (cx->opened) {
@@ -46,6 +49,8 @@ static int close_context(lua_State *L)
         l_stdout_close(cx);
         loop_close(&cx->loop);
         cx->opened = false;
+        if (cx->shared_beat)
+            sys_unmap_part(cx->shared_beat, sizeof *cx->shared_beat);
     }
     sites_fini(&cx->sites);
     sys_free(cx->tasks);
@@ -65,7 +70,8 @@ static void (*const openers[])(lua_State *) = {
     l_http_client_open, l_http_forward_open, l_http_file_open, l_http_log_open, l_ws_open, l_ws_group_open,
     l_json_open, l_netpoll_open, l_fs_open, l_watch_open, l_resolver_open, l_chan_open, l_select_open, l_stdout_open,
     l_sync_open, l_time_open, l_tls_open, l_x509_open, l_signal_open, l_detached_open, l_process_open, l_debug_open,
-    l_watchdog_open, l_worker_open, l_share_open, l_shared_open, l_init_open, l_notify_open,
+    l_watchdog_open, l_worker_open, l_share_open, l_shared_open, l_init_open, l_notify_open, l_runaway_open,
+    l_heartbeat_open,
 };
 
 static int open_faces(lua_State *L)

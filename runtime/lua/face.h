@@ -105,6 +105,7 @@ struct ctx {
     struct buf stdout_lines;  /* that are to leave at the end of the turn: l_stdout.c */
     struct late stdout_late;
     struct list dicts, counters; /* shared memory that is open: l_shared.c */
+    struct heartbeat *shared_beat; /* where other processes read it; NULL: nowhere */
     struct list orphans;      /* detached child processes: l_detached.c */
     lua_Alloc alloc;          /* hard build: the allocator that ours wraps */
     void *alloc_data;

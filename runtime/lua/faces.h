@@ -9,6 +9,7 @@
 
 void l_debug_open(lua_State *L);
 void l_fs_open(lua_State *L);
+void l_heartbeat_open(lua_State *L);
 void l_http_file_open(lua_State *L);
 void l_http_form_open(lua_State *L);
 void l_http_forward_open(lua_State *L);

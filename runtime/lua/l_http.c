@@ -158,6 +158,7 @@ static int l_take(lua_State *L)
         left = http_workers_end(x, true);
     if (left != HTTP_LEFT_NOTHING)
         return not_yet(L, words[left]);
+    loop_beat(&face_ctx(L)->loop); /* the next handler is not charged for this one's time */
     return x->conn ? face_return(L, t, push_request(L, x)) : take(L, t, x);
 }
 

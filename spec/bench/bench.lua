@@ -30,8 +30,8 @@ usage: luajit spec/bench/bench.lua [options], from the top of the tree
                     allocations, udp, relay, relay-blocks, dial, lookup, sendfile, http, http-pipelined,
                     http-json, http-post, http-file, http-proxy, http-idle, http-param,
                     http-param-pipelined, http-real, http-real-pipelined, http-form,
-                    http-middleware, http-connect, http-costs, https, https-handshake,
-                    https-resumed, https-file, https-idle, websocket, websocket-large,
+                    http-middleware, http-connect, http-costs, http-limits, http-limits-pipelined,
+                    https, https-handshake, https-resumed, https-file, https-idle, websocket, websocket-large,
                     websocket-all, websocket-memory, shared-dict
   --markdown FILE   write the tables to FILE as well, in Markdown
   --plot            draw each case as docs/images/bench-CASE.svg

@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- A server each of whose routes does one thing more than answer a text: what handlers do, priced one by one.
 --
--- usage: luajit costs_moonpark.lua; prints "listening PORT" on stdout.
+-- usage: luajit costs_moonpark.lua [limits]; prints "listening PORT" on stdout. With "limits" it sets moonpark.limits.
 
 local http = require "moonpark.http"
 local moonpark = require "moonpark"
+
+if arg[1] == "limits" then moonpark.limits { slice = 0.1, limit = 5, stuck = 30 } end
 
 local app = http.router()
 

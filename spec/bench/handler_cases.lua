@@ -67,6 +67,15 @@ local function priced()
     title = "HTTP: what a handler does beside answering a text, 16 requests at a time" }, {}, contenders)
 end
 
+-- moonpark.limits beside the same server without them.
+local function limited(name, title, depth)
+  local request = { target = "/text", fields = browser "Connection: keep-alive", answer = "Hello, World!" }
+  return http_case.new({ name = name, depth = depth, title = title, format = "%.3f",
+    goals = { { beside = { "moonpark, no limits" }, at_most = 1.01 } } }, request, {
+    { name = "moonpark", server = "moonpark, limited" },
+    { name = "moonpark, no limits", server = "moonpark, priced" } })
+end
+
 ---@return table[] in the order they run
 return function()
   return {
@@ -92,5 +101,7 @@ return function()
       note = "Bun closes without saying so in its answer: wrk may send one more request on a closed connection." },
       CONNECT, BESIDE_OTHERS),
     priced(),
+    limited("http-limits", "HTTP: plaintext, with moonpark.limits"),
+    limited("http-limits-pipelined", "HTTP: plaintext, 16 requests at a time, with moonpark.limits", DEPTH),
   }
 end

@@ -161,6 +161,9 @@ M.starters = {
   moonpark = announced("moonpark", function() return start.luajit_script("http_moonpark.lua", folder()) end),
   ["moonpark with middleware"] = start_middleware,
   ["moonpark, priced"] = announced("costs", function() return start.luajit_script "costs_moonpark.lua" end),
+  ["moonpark, limited"] = announced("limits", function()
+    return start.luajit_script("costs_moonpark.lua", "limits")
+  end),
   ["C limit"] = announced("limit", function() return { argv = { BUILD .. "limit_http" } } end),
   ["nginx with Lua"] = start_nginx,
   nginx = start_nginx,
@@ -185,7 +188,7 @@ M.secure = {
 
 ---What each of them needs, as `system` calls it.
 M.needs = { moonpark = "moonpark", ["moonpark with middleware"] = "moonpark",
-  ["moonpark, priced"] = "moonpark", ["C limit"] = "cc",
+  ["moonpark, priced"] = "moonpark", ["moonpark, limited"] = "moonpark", ["C limit"] = "cc",
   ["nginx with Lua"] = "nginx-lua", nginx = "nginx", Bun = "bun", ["Go net/http"] = "go", ["Node http"] = "node",
   ["lua-http"] = "lua-http" }
 

@@ -130,6 +130,20 @@ for _, editor in ipairs { "readline", "edit", "off" } do
       assert.equal(0, leave())
     end)
 
+    at_terminal("does so beside --slice and --limit", function()
+      start(nil, "--slice", "0.05", "--limit", "3600", "-e", GETPID)
+      child:write "print('pid' .. ' ' .. pid) while true do end\n"
+      child:expect "pid "
+      local pid = child:line():match "%d+"
+      child:expect "stdin:1: in main chunk"
+      child:write "\3"
+      child:expect "^C"
+      until_taken(pid)
+      child:write "\3"
+      child:expect "stdin:1: interrupted"
+      assert.equal(0, leave())
+    end)
+
     at_terminal("is not ended by Ctrl-C while it shows a result itself, however many come", function()
       start(nil, "-e", GETPID .. " require 'ffi'.cdef 'int kill(int pid, int signal);'")
       child:write "shown = setmetatable({}, { __tostring = function() for _ = 1, 99 do\n"

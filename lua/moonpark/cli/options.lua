@@ -23,6 +23,11 @@ M.options = {
   { names = { "--max-memory" }, value = "bytes", help = "replaces a worker that uses more, such as 512m" },
   { names = { "--user" }, value = "name", help = "workers run as that user; the supervisor listens" },
   { names = { "--control" }, value = "path", help = "where the control socket of --workers is" },
+  { names = { "--slice" }, value = "seconds", help = "reports a task that has run for so long without waiting\n"
+    .. "(default 0: no report)" },
+  { names = { "--limit" }, value = "seconds", help = "stops such a task, with an error (default 0: none)" },
+  { names = { "--stuck" }, value = "seconds", help = "ends the process with status 70 if a task has run for\n"
+    .. "so long without waiting (default 0: never)" },
   { names = { "-v", "--version" }, help = "prints the versions and the poller in use" },
   { names = { "-h", "--help" }, help = "prints this help" },
   { names = { "--" }, help = "ends the options" },
@@ -151,7 +156,7 @@ signals:
   USR1              prints what every task is doing and continues
 
 exit status: 0; 1 after an uncaught error; 2 for wrong usage; 3 after a deadlock;
-128 + the signal's number after a signal.
+70 after --stuck; 128 + the signal's number after a signal.
 ]]
 
 local function entry(left, text)

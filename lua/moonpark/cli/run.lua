@@ -4,6 +4,7 @@
 local core = require "moonpark.core"
 local dump = require "moonpark.dump"
 local failures = require "moonpark.failures"
+local limits = require "moonpark.limits"
 local repl = require "moonpark.repl"
 local report = require "moonpark.cli.report"
 local shutdown = require "moonpark.cli.shutdown"
@@ -111,6 +112,7 @@ end
 function M.run(chunks, program)
   signals.watch(program.grace)
   worker_drain.leave_with(function() shutdown.start("drained", OK, program.grace) end)
+  if next(program.limits) then limits.set(program.limits) end
   watch_main(program.grace)
   os.exit = shutdown.leave -- luacheck: ignore 122
   local locked = task.run_main(main_task, chunks, program) == "deadlock"

@@ -4,6 +4,7 @@
 -- Only the first word decides whether it is one of the commands (check, init, ...): the files in the folder do not
 -- matter, so the same line always means the same. To run a script of such a name, write ./check, or put -- before it.
 
+local limits = require "moonpark.limits"
 local options = require "moonpark.cli.options"
 local spelling = require "moonpark.spelling"
 local workers = require "moonpark.workers"
@@ -24,6 +25,7 @@ local GRACE = 5 -- seconds
 ---@field max_requests? integer
 ---@field max_memory? number bytes
 ---@field user? string
+---@field limits {slice?: number, limit?: number, stuck?: number} seconds
 
 local function seconds(word)
   local n = tonumber(word)
@@ -62,6 +64,14 @@ end
 
 local function text(value) return value ~= "" and value or nil, "a name expected" end
 
+local function add_limit(name)
+  return function(program, value)
+    local wrong = limits.complaint(tonumber(value))
+    program.limits[name] = tonumber(value)
+    return not wrong, wrong and ("--%s: %s, got '%s'"):format(name, wrong, value)
+  end
+end
+
 -- Each option's reader: fn(program, value) -> true | nil, what is wrong with it
 local valued = {
   ["-e"] = add_step "-e",
@@ -71,6 +81,7 @@ local valued = {
   ["--max-memory"] = read("max_memory", bytes),
   ["--user"] = read("user", text),
   ["--control"] = read("control", text),
+  ["--slice"] = add_limit "slice", ["--limit"] = add_limit "limit", ["--stuck"] = add_limit "stuck",
   ["--grace"] = function(program, value)
     program.grace = seconds(value)
     program.grace_given = program.grace
@@ -132,7 +143,7 @@ end
 ---@return string? wrong
 ---@return string? hint
 function M.program(words)
-  local program = { steps = {}, grace = GRACE }
+  local program = { steps = {}, grace = GRACE, limits = {} }
   local i = 1
   while words[i] and words[i]:find "^%-." do
     if words[i] == "--" then

@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: MIT */
+/* l_runaway.c - tasks that do not wait: tells of them, stops them, and ends the process that cannot be stopped.
+ *
+ * A ticker runs while the loop runs tasks, and stops itself when it finds the loop waiting. Its signal compares the
+ * heartbeat with what it saw before. If one task has held the loop for too long, it sets a hook, which runs at the next
+ * instruction and may do what a signal handler may not: write a traceback, raise an error.
+ *
+ * Compiled code checks no hooks. But while LuaJIT's profiler is on, it has a check at each line for the profiler's own
+ * flag, and leaves to the interpreter if it is set; there the hook is met. So the profiler is started, its timer is
+ * stopped at once, and the tick calls its signal handler when the flag is wanted.
+ *
+ * While a C function runs, no hook does. If several ticks were not answered, the handler itself looks at the stacks,
+ * and writes what it finds.
+ *
+ *   held for        the tick asks for    the hook
+ *   a tick          NOTE                 remembers the line
+ *   slice           WARN                 calls the Lua side with a traceback
+ *   limit           STOP                 raises, once, where the script's own code runs
+ *   grace later     DRIVE_OUT            raises at each instruction while the script's own code is on the stack
+ *   grace later     STOP_ANYWHERE        raises at each instruction
+ *   stuck           END                  calls the Lua side, then ends the process */
+#include "lua/faces.h"
+
+#include "base/sys.h"
+#include "base/ticker.h"
+#include "base/trail.h"
+#include "lua/l_runaway.h"
+
+#include <luajit.h>
+#include <stdio.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum { UNANSWERED = 4, EXIT_STATUS = 70, LISTED = 50 };
+static const int64_t PERIOD_MIN = NS_PER_SECOND / 1000, PERIOD_MAX = NS_PER_SECOND / 4;
+
+enum wish { NOTE, WARN, STOP, DRIVE_OUT, STOP_ANYWHERE, END };
+
+/* Timer, signals, hook and profiler belong to the process: one Lua state at a time. */
+static struct {
+    struct ctx *cx; /* NULL: off */
+    lua_State *L;   /* a thread of our own: sets hooks */
+    int anchor;     /* references to it, */
+    int teller;     /* and to a C function */
+    int64_t slice, limit, stuck; /* ns; 0: off */
+    int64_t period, grace;
+    void (*profiler)(int); /* its signal handler */
+    bool profiling;        /* we have started it */
+    lua_Hook hook;         /* the script's, while ours is set */
+    int mask, count;
+    bool inside; /* a tick is being handled */
+    int nested;  /* ticks that came meanwhile */
+} watch;
+
+/* Of the task that runs now. */
+static struct {
+    uint32_t resumes; /* which one it is */
+    int64_t held;     /* ns: for so long at least */
+    int64_t last;     /* when that was counted */
+    int64_t stopping; /* held, when the error was raised, or could not be yet; 0: neither */
+    int unanswered;   /* wishes in a row */
+    bool raised;      /* the error was */
+    bool warned;      /* it was told of */
+    enum wish wish;
+    char line[LUA_IDSIZE + 16]; /* the last one that is known; "": none */
+} now;
+
+/* ---- the hook ---- */
+
+static void answer(lua_State *L, lua_Debug *ar);
+
+/* If another hook was set meanwhile, it stays. */
+static void take_back(void)
+{
+    if (lua_gethook(watch.L) == answer)
+        lua_sethook(watch.L, watch.hook, watch.mask, watch.count);
+}
+
+/* Set twice, because LuaJIT may have been in the middle of preparing its dispatch for other hooks. */
+static void set_hook(void)
+{
+    if (lua_gethook(watch.L) != answer) {
+        watch.hook = lua_gethook(watch.L);
+        watch.mask = lua_gethookmask(watch.L);
+        watch.count = lua_gethookcount(watch.L);
+    }
+    lua_sethook(watch.L, NULL, 0, 0);
+    lua_sethook(watch.L, answer, LUA_MASKCALL | LUA_MASKCOUNT, 1);
+}
+
+static void note_line(lua_State *L, lua_Debug *ar)
+{
+    struct trail_text text = {.length = 0};
+    int level = 0;
+    for (; *ar->what == 'C' || ar->currentline < 0; level++)
+        if (!lua_getstack(L, level, ar) || !lua_getinfo(L, "Sl", ar))
+            return;
+    trail_put(&text, ar->short_src);
+    trail_put(&text, ":");
+    trail_put_number(&text, (uint64_t)ar->currentline);
+    memcpy(now.line, text.bytes, sizeof now.line - 1);
+}
+
+/* Calls the Lua side. The last argument is on top of the stack and stays there. An error in there is its own affair. */
+static void tell(lua_State *L, const char *what)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, watch.teller);
+    lua_pushlightuserdata(L, (void *)what);
+    lua_pushvalue(L, -3);
+    if (lua_pcall(L, 2, 0, 0) != 0)
+        lua_pop(L, 1);
+}
+
+static bool is_own_code(const lua_Debug *ar)
+{
+    return *ar->what == 'C' || (*ar->source == '@' && site_is_own(&watch.cx->sites, ar->source + 1));
+}
+
+/* Pushes "file.lua:3: ": the innermost line that is the script's. */
+static void push_where(lua_State *L)
+{
+    lua_Debug ar;
+    int level = 0;
+    while (lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar) && is_own_code(&ar))
+        level++;
+    luaL_where(L, level);
+}
+
+static void raise_limit(lua_State *L)
+{
+    char seconds[32];
+    snprintf(seconds, sizeof seconds, "%g", (double)watch.limit / 1e9);
+    push_where(L);
+    lua_pushfstring(L, "ran for %s s without waiting", seconds);
+    lua_concat(L, 2);
+    if (now.wish == STOP)
+        tell(L, "limit");
+    lua_error(L);
+}
+
+static bool runs_script(lua_State *L)
+{
+    lua_Debug ar;
+    for (int level = 0; lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar); level++)
+        if (!is_own_code(&ar))
+            return true;
+    return false;
+}
+
+/* The first error is raised in the script's code, so that it never cuts our own in the middle. Those that drive the
+ * script out stop where only ours is left: a worker of HTTP has to answer for its handler. */
+static void stop(lua_State *L, const lua_Debug *ar)
+{
+    bool spared = now.wish == STOP ? is_own_code(ar) : now.wish == DRIVE_OUT && !runs_script(L);
+    if (!now.stopping || (now.wish == STOP && !spared))
+        now.stopping = now.held;
+    if (spared)
+        return;
+    if (now.wish == STOP)
+        take_back();
+    now.raised = true;
+    raise_limit(L);
+}
+
+/* In the loop's own Lua it stays: what the task has called there comes back. */
+static void answer(lua_State *L, lua_Debug *ar)
+{
+    struct loop *l = &watch.cx->loop;
+    if (!l->sched.running || l->beat->resumes != now.resumes) {
+        take_back();
+        return;
+    }
+    if (L == watch.cx->L)
+        return;
+    now.unanswered = 0;
+    lua_getinfo(L, "Sl", ar);
+    if (now.wish > WARN && now.wish < END)
+        stop(L, ar);
+    if (now.wish > WARN && now.wish < END)
+        return;
+    take_back();
+    note_line(L, ar);
+    if (now.wish == NOTE)
+        return;
+    now.warned = true;
+    lua_pushnil(L);
+    tell(L, now.wish == WARN ? "slice" : "stuck");
+    lua_pop(L, 1);
+    if (now.wish == END)
+        _exit(EXIT_STATUS);
+}
+
+/* teller(what, err): in the task: calls function(what, seconds, traceback, err). Upvalue 3 is the function. */
+static int teller(lua_State *L)
+{
+    const char *what = lua_touserdata(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(3));
+    lua_pushstring(L, what);
+    lua_pushnumber(L, (lua_Number)now.held / 1e9);
+    luaL_traceback(L, L, NULL, 1);
+    lua_pushvalue(L, 2);
+    lua_call(L, 4, 0);
+    return 0;
+}
+
+/* ---- what a signal handler can tell ---- */
+
+static void put_task(struct trail_text *text, const struct task *t)
+{
+    trail_put(text, "task ");
+    trail_put_number(text, t->id);
+}
+
+static void put_site(struct trail_text *text, const struct task *t)
+{
+    if (!t->site)
+        return;
+    trail_put(text, ", started at ");
+    trail_put(text, t->site->path);
+    trail_put(text, ":");
+    trail_put_number(text, (uint64_t)t->site->line);
+}
+
+struct lua_place {
+    lua_State *L;
+    const char *function; /* C; NULL: not known */
+    char line[LUA_IDSIZE + 16];
+};
+
+/* While a C function runs that the interpreter has called, the stack is whole. It is read, never written. */
+static void read_stack(void *arg)
+{
+    struct lua_place *place = arg;
+    lua_Debug ar;
+    for (int level = 0; lua_getstack(place->L, level, &ar) && lua_getinfo(place->L, "Sln", &ar); level++) {
+        if (level == 0 && *ar.what == 'C')
+            place->function = ar.name ? ar.name : "?";
+        if (*ar.what == 'C')
+            continue;
+        struct trail_text text = {.length = 0};
+        trail_put(&text, ar.short_src);
+        trail_put(&text, ":");
+        trail_put_number(&text, (uint64_t)ar.currentline);
+        memcpy(place->line, text.bytes, sizeof place->line - 1);
+        return;
+    }
+}
+
+static void put_machine(struct trail_text *text, const struct trail *trail)
+{
+    for (int i = 0; i < trail->count; i++) {
+        trail_put(text, i == 0 ? ", in the C function " : ", called by ");
+        trail_put(text, trail->names[i]);
+        trail_put(text, " (");
+        trail_put(text, trail->files[i]);
+        trail_put(text, ")");
+    }
+    if (trail->compiled)
+        trail_put(text, trail->count ? ", called by compiled code" : ", in compiled code");
+}
+
+static void put_place(struct trail_text *text, const struct task *t)
+{
+    struct trail trail;
+    struct lua_place place = {.L = t->L};
+    trail_read(&trail, (const void *)(uintptr_t)put_place);
+    put_machine(text, &trail);
+    bool called = !trail.compiled && trail_try(read_stack, &place) && place.function;
+    if (called) {
+        trail_put(text, trail.count ? ", called by Lua as " : ", in the C function ");
+        trail_put(text, place.function);
+        if (*place.line)
+            memcpy(now.line, place.line, sizeof now.line);
+    }
+    if (!called && !trail.compiled && !trail.count)
+        trail_put(text, ", in code that no hook interrupts, such as a finalizer");
+    trail_put(text, *now.line ? "; its last known line is " : "; no line of it is known");
+    trail_put(text, now.line);
+}
+
+static void write_out(const struct trail_text *text) { (void)!write(STDERR_FILENO, text->bytes, text->length); }
+
+static void tell_from_handler(const struct task *t)
+{
+    struct trail_text text = {.length = 0};
+    trail_put(&text, "moonpark: ");
+    put_task(&text, t);
+    put_site(&text, t);
+    trail_put(&text, ", has held the loop for ");
+    trail_put_seconds(&text, now.held);
+    put_place(&text, t);
+    trail_put(&text, "\n");
+    write_out(&text);
+}
+
+static void list_tasks(void *arg)
+{
+    const struct ctx *cx = arg;
+    int listed = 0;
+    for (uint32_t slot = 0; slot < cx->slots && listed < LISTED; slot++) {
+        const struct task *t = cx->tasks[slot];
+        struct trail_text text = {.length = 0};
+        if (!t || (t->state != TASK_PARKED && t->state != TASK_READY))
+            continue;
+        trail_put(&text, "  ");
+        put_task(&text, t);
+        trail_put(&text, t->state == TASK_PARKED ? ", parked in " : ", ready after ");
+        trail_put(&text, t->wait.kind->name);
+        put_site(&text, t);
+        trail_put(&text, "\n");
+        write_out(&text);
+        listed++;
+    }
+}
+
+static void end_from_handler(const struct task *t)
+{
+    struct trail_text text = {.length = 0};
+    tell_from_handler(t);
+    (void)trail_try(list_tasks, watch.cx);
+    trail_put(&text, "moonpark: the process ends: a task has held the loop for ");
+    trail_put_seconds(&text, now.held);
+    trail_put(&text, "\n");
+    write_out(&text);
+    _exit(EXIT_STATUS);
+}
+
+/* ---- ticks ---- */
+
+/* Only while a profiler runs is there a handler of that name, and only then may it be called. */
+static void interrupt_compiled_code(void)
+{
+    struct sigaction sa;
+    if (watch.profiler && sigaction(SIGPROF, NULL, &sa) == 0 && sa.sa_handler == watch.profiler)
+        watch.profiler(SIGPROF);
+}
+
+static void ask(enum wish wish)
+{
+    now.wish = wish;
+    now.unanswered++;
+    set_hook();
+    interrupt_compiled_code();
+}
+
+static void judge(const struct task *t)
+{
+    bool deaf = now.unanswered >= UNANSWERED;
+    if (watch.stuck && now.held >= watch.stuck && deaf)
+        end_from_handler(t);
+    if (watch.stuck && now.held >= watch.stuck)
+        ask(END);
+    else if (now.stopping && now.held >= now.stopping + 2 * watch.grace)
+        ask(STOP_ANYWHERE);
+    else if (now.stopping && now.held >= now.stopping + watch.grace)
+        ask(DRIVE_OUT);
+    else if (watch.limit && now.held >= watch.limit && !now.raised)
+        ask(STOP);
+    else if (watch.slice && now.held >= watch.slice && !now.warned)
+        ask(WARN);
+    else if (!*now.line && !now.stopping && !now.warned)
+        ask(NOTE);
+    bool late = (watch.slice && now.held >= watch.slice) || (watch.limit && now.held >= watch.limit);
+    if (deaf && late && !now.warned) {
+        now.warned = true;
+        tell_from_handler(t);
+    }
+}
+
+static void begin(uint32_t resumes)
+{
+    take_back();
+    memset(&now, 0, sizeof now);
+    now.resumes = resumes;
+    now.last = clock_real();
+}
+
+/* Time in which no tick arrived was not the task's: the process was stopped, or the machine was busy. */
+static void count_time(void)
+{
+    int64_t time = clock_real(), passed = time - now.last;
+    now.last = time;
+    now.held += passed < 2 * watch.period ? passed : 2 * watch.period;
+}
+
+static void look(struct loop *l)
+{
+    if (l->beat->turn_since_ns == 0) {
+        ticker_set(0);
+        l->unwatched = 1;
+        begin(l->beat->resumes - 1);
+    } else if (!l->sched.running || l->beat->resumes != now.resumes) {
+        begin(l->sched.running ? l->beat->resumes : l->beat->resumes - 1);
+    } else {
+        count_time();
+        judge(l->sched.running);
+    }
+}
+
+static void tick(void)
+{
+    if (watch.inside) {
+        if (++watch.nested > UNANSWERED)
+            trail_give_up();
+        return;
+    }
+    watch.inside = true;
+    watch.nested = 0;
+    if (watch.cx && watch.cx->opened)
+        look(&watch.cx->loop);
+    watch.inside = false;
+}
+
+static void watch_again(struct loop *l)
+{
+    if (watch.cx && &watch.cx->loop == l)
+        ticker_set(watch.period);
+}
+
+/* ---- on and off ---- */
+
+static void sampled(void *data, lua_State *L, int samples, int vmstate)
+{
+    (void)data, (void)L, (void)samples, (void)vmstate;
+}
+
+/* A handler of LuaJIT's is there already if a script is profiled: then its profiler has to do. */
+static void start_profiler(lua_State *L)
+{
+    struct sigaction before, ours;
+    struct itimerval never = {.it_value = {.tv_sec = 0}};
+    must(sigaction(SIGPROF, NULL, &before) == 0);
+    if (trail_is_inside((const void *)(uintptr_t)before.sa_handler))
+        watch.profiler = before.sa_handler;
+    if (before.sa_handler != SIG_DFL)
+        return;
+    luaJIT_profile_start(L, "li1000000", sampled, NULL);
+    (void)setitimer(ITIMER_PROF, &never, NULL);
+    watch.profiling = true;
+    if (sigaction(SIGPROF, NULL, &ours) == 0 && ours.sa_handler != SIG_DFL)
+        watch.profiler = ours.sa_handler;
+}
+
+static void stop_profiler(void)
+{
+    if (watch.profiling)
+        luaJIT_profile_stop(watch.L);
+    watch.profiling = false;
+}
+
+/* It may be another Lua state's. */
+static void turn_off(void)
+{
+    if (!watch.cx)
+        return;
+    ticker_close();
+    take_back();
+    stop_profiler();
+    watch.cx->loop.unwatched = 0;
+    luaL_unref(watch.L, LUA_REGISTRYINDEX, watch.teller);
+    luaL_unref(watch.L, LUA_REGISTRYINDEX, watch.anchor);
+    memset(&watch, 0, sizeof watch);
+}
+
+void l_runaway_close(const struct ctx *cx)
+{
+    if (watch.cx == cx)
+        turn_off();
+}
+
+static int64_t seconds(lua_State *L, int idx)
+{
+    lua_Number s = luaL_checknumber(L, idx);
+    luaL_argcheck(L, s == 0 || (s >= 1e-3 && s < 1e9), idx, "out of range");
+    return clock_ns(s);
+}
+
+static int64_t between(int64_t n, int64_t least, int64_t most) { return n < least ? least : n > most ? most : n; }
+
+static void set_times(int64_t slice, int64_t limit, int64_t stuck)
+{
+    int64_t least = INT64_MAX, times[] = {slice, limit, stuck};
+    for (size_t i = 0; i < ARRAY_LEN(times); i++)
+        least = times[i] > 0 && times[i] < least ? times[i] : least;
+    watch.slice = slice;
+    watch.limit = limit;
+    watch.stuck = stuck;
+    watch.period = between(least / 4, PERIOD_MIN, PERIOD_MAX);
+    watch.grace = between(limit, 4 * watch.period, NS_PER_SECOND);
+}
+
+static void turn_on(lua_State *L, struct ctx *cx)
+{
+    lua_pushvalue(L, lua_upvalueindex(FACE_UP_CONTEXT));
+    lua_pushvalue(L, lua_upvalueindex(FACE_UP_ANCHORS));
+    lua_pushvalue(L, 4);
+    lua_pushcclosure(L, teller, 3);
+    watch.teller = luaL_ref(L, LUA_REGISTRYINDEX);
+    watch.L = lua_newthread(L);
+    watch.anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+    watch.cx = cx;
+    trail_prepare((const void *)(uintptr_t)lua_newstate);
+    start_profiler(L);
+    begin(cx->loop.beat->resumes - 1);
+    cx->loop.watch = watch_again;
+}
+
+/* runaway(slice, limit, stuck, tell): seconds each, 0: none; all 0: off. tell("slice" | "limit" | "stuck", seconds,
+ * traceback, err) is called in the task that has held the loop for so long; it does not wait. "limit": err is raised
+ * next. After "stuck" the process ends. Returns true, or nil, text, errno with all off. */
+static int l_runaway(lua_State *L)
+{
+    struct ctx *cx = face_loop(L);
+    int64_t slice = seconds(L, 1), limit = seconds(L, 2), stuck = seconds(L, 3);
+    luaL_checktype(L, 4, LUA_TFUNCTION);
+    lua_settop(L, 4);
+    turn_off();
+    if (slice == 0 && limit == 0 && stuck == 0)
+        return face_result(L, 0);
+    turn_on(L, cx);
+    set_times(slice, limit, stuck);
+    int r = ticker_open(tick);
+    if (r < 0)
+        turn_off();
+    ticker_set(watch.period);
+    return face_result(L, r);
+}
+
+/* runaway_profiler(on): whether LuaJIT's profiler is ours, while runaway is on: a script that profiles has it for
+ * itself. */
+static int l_runaway_profiler(lua_State *L)
+{
+    if (!lua_toboolean(L, 1))
+        stop_profiler();
+    else if (watch.cx && !watch.profiling)
+        start_profiler(L);
+    return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"runaway", l_runaway}, {"runaway_profiler", l_runaway_profiler}, {NULL, NULL},
+};
+
+void l_runaway_open(lua_State *L) { face_functions(L, functions); }
