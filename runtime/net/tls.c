@@ -455,19 +455,13 @@ static const struct stream_ops tls_insecure = TLS_OPS("insecure tls"); /* a clie
 
 /* ---- layers ---- */
 
-static bool is_ip(const char *name)
-{
-    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
-    ASN1_OCTET_STRING_free(ip);
-    ERR_clear_error();
-    return ip != NULL;
-}
-
 /* Whom a client wants to speak to: said to the server, and held against its certificate. */
 static bool set_name(struct tls *t, const char *name)
 {
+    char read[TLS_NAME];
+    enum tls_name_kind kind = tls_name_read(read, name, strlen(name));
+    must(kind != TLS_NAME_NONE); /* OpenSSL would take an empty name for any */
     size_t n = strlen(name) + 1;
-    bool ip = is_ip(name);
     t->name = sys_alloc(n);
     if (!t->name)
         return false;
@@ -476,8 +470,8 @@ static bool set_name(struct tls *t, const char *name)
     if (known)
         (void)SSL_set_session(t->ssl, known);
     SSL_SESSION_free(known);
-    X509_VERIFY_PARAM_set_hostflags(SSL_get0_param(t->ssl), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    if (ip)
+    X509_VERIFY_PARAM_set_hostflags(SSL_get0_param(t->ssl), TLS_NAME_CHECK);
+    if (kind == TLS_NAME_ADDRESS)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), name);
     return SSL_set1_host(t->ssl, name) && SSL_set_tlsext_host_name(t->ssl, name);
 }
@@ -557,11 +551,14 @@ bool tls_info(const struct stream *s, struct tls_info *info)
     if (!t || !t->shaken)
         return false;
     const unsigned char *alpn;
+    const char *name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
     *info = (struct tls_info){.version = SSL_get_version(t->ssl), .cipher = SSL_get_cipher_name(t->ssl),
-                              .server_name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name),
                               .resumed = SSL_session_reused(t->ssl)};
+    if (name && tls_name_read(info->server_name, name, strlen(name)) != TLS_NAME_HOST)
+        info->server_name[0] = '\0';
     SSL_get0_alpn_selected(t->ssl, &alpn, &info->alpn_n);
-    info->alpn = (const char *)alpn;
+    if (info->alpn_n > 0)
+        memcpy(info->alpn, alpn, info->alpn_n);
     info->verified = SSL_get_verify_mode(t->ssl) != SSL_VERIFY_NONE && SSL_get0_peer_certificate(t->ssl) != NULL;
     return true;
 }
