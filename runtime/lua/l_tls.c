@@ -307,8 +307,8 @@ static int l_listen(lua_State *L)
     return 0;
 }
 
-/* tls_cover(connection, context, name) -> true | nil, err, errno: TLS lies over its stream from now on. name: whom a
- * client wants to speak to */
+/* tls_cover(connection, context, name, alpn) -> true | nil, err, errno: TLS lies over its stream from now on. name: whom
+ * a client wants to speak to; alpn: what it offers if the context does not say, each with its length before it */
 static int l_cover(lua_State *L)
 {
     struct conn *c = conn_at(L, CONN_STREAM, "connection expected");
@@ -321,7 +321,11 @@ static int l_cover(lua_State *L)
     if (text && tls_name_read(name, text, n) == TLS_NAME_NONE)
         return face_error(L, errors_code("server_name is neither a host's name nor an address"));
     struct tls_layer once = tls_layer_once(context, text ? name : NULL);
+    size_t alpn_n = 0;
+    const char *alpn = context->accepts ? NULL : luaL_optlstring(L, 4, NULL, &alpn_n);
     int r = conn_cover(c, &once.layer, context->accepts);
+    if (r == 0 && alpn)
+        r = tls_offer(&c->stream, alpn, alpn_n);
     return face_result(L, r == -EPROTO ? errors_code("plain bytes were received before TLS") : r);
 }
 

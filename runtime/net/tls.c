@@ -545,6 +545,17 @@ void tls_layer_unref(struct tls_layer *l)
 
 bool tls_is(const struct stream *s) { return s->ops == &tls_ops || s->ops == &tls_insecure; }
 
+int tls_offer(struct stream *s, const char *wire, size_t n)
+{
+    const struct tls *t = s->own;
+    must(tls_is(s) && !t->accepts && !t->started);
+    if (tls_setup_has_alpn(t->peer.setup))
+        return 0;
+    int r = SSL_set_alpn_protos(t->ssl, (const unsigned char *)wire, (unsigned)n);
+    ERR_clear_error();
+    return r == 0 ? 0 : -ENOMEM;
+}
+
 bool tls_info(const struct stream *s, struct tls_info *info)
 {
     const struct tls *t = tls_is(s) ? s->own : NULL;

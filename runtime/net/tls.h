@@ -27,6 +27,9 @@ struct tls_layer tls_layer_once(struct tls_context *context, const char *name);
 
 enum { TLS_ALPN = 255 }; /* bytes of the longest protocol's name */
 
+/* A client's stream, whose handshake has not begun, offers these protocols if its context has none. 0 or -ENOMEM. */
+int tls_offer(struct stream *s, const char *wire, size_t n);
+
 struct tls_info {
     const char *version, *cipher; /* "TLSv1.3"; OpenSSL's name */
     char server_name[TLS_NAME];   /* what the client asked for; or "" */

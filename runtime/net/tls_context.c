@@ -41,7 +41,7 @@ struct tls_setup {
     enum tls_verify verify;
     SSL_CTX *ctx;
     struct tls_name *names;
-    unsigned char *alpn; /* of a server */
+    unsigned char *alpn; /* the protocols, as on the wire */
     size_t alpn_n;
     unsigned char *ocsp; /* in DER; or NULL */
     size_t ocsp_n;
@@ -313,8 +313,8 @@ int tls_setup_max_version(struct tls_setup *setup, int minor)
 
 int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n)
 {
-    if (!setup->accepts)
-        return SSL_CTX_set_alpn_protos(setup->ctx, (const unsigned char *)wire, (unsigned)n) == 0 ? 0 : -ENOMEM;
+    if (!setup->accepts && SSL_CTX_set_alpn_protos(setup->ctx, (const unsigned char *)wire, (unsigned)n) != 0)
+        return -ENOMEM;
     unsigned char *copy = sys_alloc(n);
     if (!copy)
         return -ENOMEM;
@@ -324,6 +324,8 @@ int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n)
     setup->alpn_n = n;
     return 0;
 }
+
+bool tls_setup_has_alpn(const struct tls_setup *setup) { return setup->alpn_n > 0; }
 
 int tls_setup_ocsp(struct tls_setup *setup, const char *der, size_t n)
 {

@@ -66,6 +66,7 @@ int tls_setup_suites(struct tls_setup *setup, const char *list);  /* of TLS 1.3 
 int tls_setup_min_version(struct tls_setup *setup, int minor);    /* 2 or 3: TLS 1.2 or 1.3 */
 int tls_setup_max_version(struct tls_setup *setup, int minor);
 int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n); /* each with its length before it */
+bool tls_setup_has_alpn(const struct tls_setup *setup);
 
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_IF_GIVEN, TLS_VERIFY };
 int tls_setup_ocsp(struct tls_setup *setup, const char *der, size_t n); /* the response that is stapled */

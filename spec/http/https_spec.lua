@@ -204,6 +204,20 @@ describe("HTTP over TLS", function()
       assert.equal("hello", assert(clients[#clients]:get(other.url)).body)
     end)
 
+    it("offers http/1.1 unless its context offers something, and refuses another protocol", function()
+      local server = serve(about)
+      assert.equal("http/1.1", assert(client_of():get(server.url)):json().alpn)
+      assert.same({ nil, "handshake failure: no shared protocol" }, { client_of { alpn = { "h2" } }:get(server.url) })
+      for _, protocols in ipairs { { "h2", "http/1.1" }, { "http/1.1" } } do
+        local two = peers.serve(about, { tls = certificates.server { alpn = protocols } })
+        local answer, err = client_of { alpn = { "h2", "http/1.1" } }:get("https://" .. two.address)
+        assert.same(protocols[2] and { nil, "the server has chosen another protocol than http/1.1" }
+          or { "http/1.1" }, { answer and answer:json().alpn, err })
+      end
+      local silent = peers.serve(about, { tls = certificates.server() })
+      assert.is_nil(assert(client_of():get("https://" .. silent.address)):json().alpn)
+    end)
+
     it("takes a context for one request", function()
       local server = serve(hello)
       assert.equal("hello", assert(http.get(server.url, { tls = certificates.client() })).body)
