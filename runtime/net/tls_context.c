@@ -153,7 +153,8 @@ static int on_verify(int ok, X509_STORE_CTX *store)
     struct tls_peer *p = ssl ? SSL_get_app_data(ssl) : NULL;
     if (!ok && p)
         p->refused = tls_error_of_certificate(X509_STORE_CTX_get_current_cert(store), p->name,
-                                              X509_STORE_CTX_get_error(store));
+                                              X509_STORE_CTX_get_error(store),
+                                              X509_STORE_CTX_get_error_depth(store));
     return ok;
 }
 
