@@ -7,8 +7,10 @@ local http = require "support.http"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local wire = require "support.http_wire"
+local wire_tls = require "support.tls_wire"
 
 local PATIENCE = 20
+local NO_PROTOCOL = 120 -- an alert
 local trusting = certificates.client()
 
 local function start(options)
@@ -103,6 +105,22 @@ describe("handshakes that never end", function()
       wait_for(server, 0)
     end)
   end
+
+  it("make room for others when they have failed and the client stays", function()
+    local server = start { max_connections = 4, head_timeout = 3600,
+      tls = certificates.server { alpn = { "http/1.1" } } }
+    local bytes, conns = wire_tls.record(wire_tls.HANDSHAKE, wire_tls.hello { alpn = { "h2" } }), {}
+    for i = 1, 12 do
+      conns[i] = server:dial()
+      assert(conns[i]:write(bytes))
+      assert.equal(NO_PROTOCOL, wire_tls.alert(assert(conns[i]:read_all())))
+    end
+    local newcomer = client_of(server)
+    assert.equal(200, ask(newcomer))
+    close_all(conns)
+    wait_for(server, 1)
+    close_all { newcomer }
+  end)
 
   it("end with the server", function()
     local server = start { head_timeout = 3600 }
