@@ -307,8 +307,8 @@ static int l_listen(lua_State *L)
     return 0;
 }
 
-/* tls_cover(connection, context, name, alpn) -> true | nil, err, errno: TLS lies over its stream from now on. name: whom
- * a client wants to speak to; alpn: what it offers if the context does not say, each with its length before it */
+/* tls_cover(connection, context, name, alpn) -> true | nil, err, errno: TLS lies over its stream from now on. name:
+ * whom a client wants to speak to; alpn: what it offers if the context does not say, each with its length before it */
 static int l_cover(lua_State *L)
 {
     struct conn *c = conn_at(L, CONN_STREAM, "connection expected");

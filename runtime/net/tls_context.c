@@ -480,15 +480,28 @@ static struct tls_peer *find_question(struct tls_context *context, uint64_t numb
 {
     for (struct list *l = context->asking.next; l != &context->asking; l = l->next) {
         struct tls_peer *p = container_of(l, struct tls_peer, asking);
-        if (number ? p->question == number : !p->told)
+        if (p->question == number)
             return p;
     }
     return NULL;
 }
 
+/* They are the last ones: few, whatever number of others waits for answers. */
+static struct tls_peer *first_untold(struct tls_context *context)
+{
+    struct tls_peer *first = NULL;
+    for (struct list *l = context->asking.prev; l != &context->asking; l = l->prev) {
+        struct tls_peer *p = container_of(l, struct tls_peer, asking);
+        if (p->told)
+            break;
+        first = p;
+    }
+    return first;
+}
+
 bool tls_context_question(struct tls_context *context, struct tls_question *q)
 {
-    struct tls_peer *p = find_question(context, 0);
+    struct tls_peer *p = first_untold(context);
     if (!p)
         return false;
     q->number = p->question;

@@ -10,6 +10,7 @@ local wire = require "support.http_wire"
 local wire_tls = require "support.tls_wire"
 
 local PATIENCE = 20
+local MANY = 250
 local NO_PROTOCOL = 120 -- an alert
 local trusting = certificates.client()
 
@@ -133,6 +134,20 @@ end)
 
 describe("an idle connection over TLS", function()
   after_each(http.stop_all)
+
+  it("leaves others served, however many there are", function()
+    local server = start { idle_timeout = 3600 }
+    local conns = {}
+    for i = 1, MANY do
+      conns[i] = client_of(server)
+      assert.equal(200, ask(conns[i]))
+      for _ = 1, 5 do assert.equal(200, ask(conns[1])) end
+    end
+    for _, conn in ipairs(conns) do assert.equal(200, ask(conn)) end
+    assert.equal(7 * MANY, server.server:stats().requests)
+    close_all(conns)
+    wait_for(server, 0)
+  end)
 
   it("has no task and no waiter", function()
     local server = start { idle_timeout = 3600 }

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- tls_context: odd certificates, as our client judges them, and as `openssl verify` does.
 
-local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local process = require "support.process"
 local tls = require "moonpark.tls"
@@ -103,7 +102,8 @@ describe("a client's verification", function()
   teardown(function() process.run("rm -r " .. FOLDER) end)
 
   it("takes what is in order, and chains in any order", function()
-    for _, case in ipairs { { "fine", "host.example" }, { "wild", "a.wild.example" }, { "idn", "xn--bcher-kva.example" },
+    for _, case in ipairs { { "fine", "host.example" }, { "wild", "a.wild.example" },
+      { "idn", "xn--bcher-kva.example" },
       { "by_middle", "host.example", "middle" }, { "by_middle", "host.example", "disordered" } } do
       assert.same({ case[1], true }, { case[1], judged(unpack(case)) })
       assert.is_true(verifies(unpack(case)))

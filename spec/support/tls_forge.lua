@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- support/tls_forge.lua - a peer that shakes hands in TLS 1.3 by OpenSSL, and then says whatever a spec wants, encrypted
--- as it must be (RFC 8446, 5.2 and 7).
+-- support/tls_forge.lua - a peer that shakes hands in TLS 1.3 by OpenSSL, and then says whatever a spec wants,
+-- encrypted as it must be (RFC 8446, 5.2 and 7).
 --
 --   local peer = forge.peer(conn)            over a plain connection whose other end is ours; server = true: the server
 --   conn:write(peer:record(kind, bytes))     one record
