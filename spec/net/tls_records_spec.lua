@@ -22,14 +22,15 @@ end
 
 for _, case in ipairs { { name = "a client's", covers = certificates.server() },
   { name = "a server's", covers = certificates.client(), is_server = true } } do
-  -- What one read of our end returns after the bytes of make(peer) and the end, and how much it has said since the
-  -- handshake.
-  local function say(make)
+  -- What one read of our end, or one of n bytes, returns after the bytes of make(peer) and the end, and how much it has
+  -- said since the handshake.
+  local function say(make, n)
     local a, b = net.pipe()
     assert(core.tls_cover(b, case.covers.core, "host.example"))
     local task = moonpark.go(function()
       assert(b:handshake())
-      local bytes, err = b:read()
+      local bytes, err
+      if n then bytes, err = b:read_exactly(n) else bytes, err = b:read() end
       b:close()
       return bytes, err
     end)
@@ -53,7 +54,7 @@ for _, case in ipairs { { name = "a client's", covers = certificates.server() },
     assert.equal(ALERT_BYTES, said)
   end
 
-  local function reads(expected, make) assert.equal(expected, (say(make))) end
+  local function reads(expected, make) assert.equal(expected, (say(make, #expected))) end
 
   describe("of " .. case.name .. " records, a connection", function()
     local open
