@@ -136,24 +136,6 @@ struct http_conn *http_conn_open(struct http_server *s, const struct stream *str
     return hc;
 }
 
-bool http_conn_handshake(struct http_conn *hc)
-{
-    int r = stream_handshake(&hc->c.stream);
-    if (r == 0) {
-        hc->state = HTTP_IDLE;
-        http_conn_due(hc, hc->server->limits.idle);
-        return true;
-    }
-    if (r != -EAGAIN) {
-        http_conn_close(hc);
-        return false;
-    }
-    if (hc->due == 0)
-        http_conn_due(hc, hc->server->limits.opening);
-    http_conn_arm(hc);
-    return false;
-}
-
 /* There is room for another connection. */
 static void make_room(struct http_server *s)
 {
@@ -176,7 +158,7 @@ struct http_conn *http_conn_oldest_idle(struct http_server *s)
     int looks = 0;
     for (struct list *l = s->idle.next; l != &s->idle && looks < LOOKS; l = l->next, looks++) {
         struct http_conn *hc = container_of(l, struct http_conn, link);
-        if (hc->state == HTTP_IDLE || hc->state == HTTP_OPENING)
+        if (hc->state == HTTP_IDLE || hc->state == HTTP_OPENING || hc->lingers)
             return hc;
     }
     return NULL;
@@ -237,7 +219,7 @@ void http_conn_go_idle(struct http_conn *hc)
     netpoll_arm(hc->c.stream.pd, POLL_R);
 }
 
-/* ---- the last response ---- */
+/* ---- the last response, and the first handshake ---- */
 
 /* Sends the last response, which is in `in`. Returns 0: all of it; -EAGAIN; or why not. */
 static int send_words(struct conn *c)
@@ -256,13 +238,14 @@ static int send_words(struct conn *c)
 static void discard(struct http_conn *hc)
 {
     struct loop *l = hc->c.loop;
+    const struct stream_ops *ops = hc->c.stream.ops;
     hc->c.stream.again = POLL_R;
     if (!http_conn_has_news(hc)) {
         http_conn_arm(hc);
         return;
     }
     for (int i = 0; i < DISCARDS; i++) {
-        ssize_t got = hc->c.stream.ops->read(&hc->c.stream, l->scratch, limits.scratch);
+        ssize_t got = (hc->lingers ? ops->linger : ops->read)(&hc->c.stream, l->scratch, limits.scratch);
         if (got == -EAGAIN) {
             http_conn_arm(hc);
             return;
@@ -304,6 +287,35 @@ static void leave(struct http_conn *hc)
     http_conn_move(hc, &hc->server->idle, HTTP_LEAVING);
     http_conn_due(hc, LEAVE_TIME);
     go_on_leaving(hc);
+}
+
+/* The client gets a moment to read why its handshake was refused: it may have sent a request already. */
+static void linger(struct http_conn *hc)
+{
+    hc->lingers = hc->c.stream.ops->linger && !hc->server->closed;
+    hc->said = true;
+    if (hc->lingers)
+        leave(hc);
+    else
+        http_conn_close(hc);
+}
+
+bool http_conn_handshake(struct http_conn *hc)
+{
+    int r = stream_handshake(&hc->c.stream);
+    if (r == 0) {
+        hc->state = HTTP_IDLE;
+        http_conn_due(hc, hc->server->limits.idle);
+        return true;
+    }
+    if (r != -EAGAIN) {
+        linger(hc);
+        return false;
+    }
+    if (hc->due == 0)
+        http_conn_due(hc, hc->server->limits.opening);
+    http_conn_arm(hc);
+    return false;
 }
 
 void http_conn_leave(struct http_conn *hc)

@@ -7,7 +7,7 @@
  * it (a task that a handler left behind) is kept, closed, until that task has learned of it.
  *
  *   state     waits for                       leaves by
- *   OPENING   its stream's handshake          done: IDLE; failed or late: closed
+ *   OPENING   its stream's handshake          done: IDLE; failed: LEAVING, closed; late: closed
  *   IDLE      the first byte of a request     a byte: HEADING; idle time: closed
  *   HEADING   the end of its head             a worker: ACTIVE; none: WAITING; malformed, late, too long: LEAVING
  *   WAITING   a worker                        http_workers_take: ACTIVE
@@ -45,6 +45,7 @@ struct http_conn {
     uint32_t searched;              /* bytes of `in` that are known to hold no end of a head */
     uint8_t state;                  /* enum http_state */
     bool said;                      /* LEAVING: its last response, which was in `in`, has been sent */
+    bool lingers;                   /* LEAVING: its handshake has failed */
     bool arrived;                   /* IDLE or HEADING, and something may have come that has not been read yet */
 };
 
@@ -109,8 +110,8 @@ static inline bool http_conn_is_meant(const struct http_conn *hc, uint32_t event
 /* Nothing is here for hc, which is IDLE or HEADING: it waits for the poller. Ends hc if its time was up meanwhile. */
 void http_conn_settle(struct http_conn *hc);
 
-/* The connection that has been IDLE or OPENING longest, nearly; NULL if none seems to be. It can make room for a new
- * one. */
+/* The connection that has been IDLE or OPENING longest, or whose handshake has failed, nearly; NULL if none seems to
+ * be. It can make room for a new one. */
 struct http_conn *http_conn_oldest_idle(struct http_server *s);
 
 /* The state may last `length` ns; 0: for ever. */

@@ -66,7 +66,8 @@ enum {
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): called for each task that failed */
     FACE_HOOK_SIGNAL, /* function(number) */
-    FACE_HOOK_TLS,    /* function(asker, question, name): which certificate */
+    FACE_HOOK_TLS,    /* function(choose, context, question, name, protocol): which certificate */
+    FACE_TLS_CHOOSERS, /* ctx.choosers */
     FACE_HOOK_IDLE,   /* function(blocks): before the loop blocks, or at idle_timer's time */
     FACE_NO_MEMORY,   /* a string that needs no allocation when it is needed */
     FACE_JSON,        /* the text of which the memory is used again */
@@ -106,6 +107,7 @@ struct ctx {
     struct late stdout_late;
     struct list dicts, counters; /* shared memory that is open: l_shared.c */
     struct heartbeat *shared_beat; /* where other processes read it; NULL: nowhere */
+    lua_State *choosers;      /* runs nothing: its first value is the table of functions that choose certificates */
     struct list orphans;      /* detached child processes: l_detached.c */
     lua_Alloc alloc;          /* hard build: the allocator that ours wraps */
     void *alloc_data;

@@ -198,31 +198,68 @@ static int l_ticket_keys(lua_State *L)
     return 0;
 }
 
-/* A question is taken by a function that starts a task for it. */
+/* The functions that choose certificates are in a table on a stack of their own: a context may end where no other
+ * lua_State is at hand. */
+static lua_State *choosers(struct tls_context *context)
+{
+    return container_of(context->loop, struct ctx, loop)->choosers;
+}
+
+static void forget_chooser(struct tls_context *context)
+{
+    luaL_unref(choosers(context), 1, context->asker);
+}
+
+static void push_context(lua_State *L, struct tls_context *context)
+{
+    struct context_face *f = face_new(L, FACE_META_TLS_CONTEXT, sizeof *f);
+    f->mark = &context_mark;
+    f->layer = tls_layer_new(context);
+    if (!f->layer)
+        luaL_error(L, "not enough memory");
+}
+
+/* What is raised here is tried again in the next turn, until there is memory. The userdata keeps the context
+ * meanwhile: finalizers may close connections. */
 static void ask(struct late *late)
 {
     struct tls_context *context = container_of(late, struct tls_context, ask);
     lua_State *L = container_of(context->loop, struct ctx, loop)->L;
-    const char *name;
-    bool challenge;
-    for (uint64_t question; (question = tls_context_question(context, &name, &challenge));) {
+    struct tls_question q;
+    int top = lua_gettop(L);
+    loop_late(context->loop, late);
+    push_context(L, context);
+    while (tls_context_question(context, &q)) {
         lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_TLS);
-        lua_pushinteger(L, context->asker);
-        lua_pushnumber(L, (lua_Number)question);
-        lua_pushstring(L, name);
-        lua_pushstring(L, challenge ? "acme-tls/1" : NULL);
-        lua_call(L, 4, 0);
+        lua_rawgeti(choosers(context), 1, context->asker);
+        lua_xmove(choosers(context), L, 1);
+        lua_pushvalue(L, top + 1);
+        lua_pushnumber(L, (lua_Number)q.number);
+        lua_pushstring(L, q.name);
+        lua_pushstring(L, q.challenge ? "acme-tls/1" : NULL);
+        lua_call(L, 5, 0);
+        tls_context_told(context, q.number);
     }
+    list_del(&late->link);
+    lua_settop(L, top);
 }
 
-/* ask(asker): for a name that no certificate is for, the function of on_tls_question is called. It must keep the
- * context until the process ends */
+/* ask(choose): for a name that no certificate is for, the function of on_tls_question is called with this one. The
+ * context keeps it. Once only */
 static int l_ask(lua_State *L)
 {
     struct tls_context *context = layer_at(L, 1)->context;
-    context->asker = luaL_checkint(L, 2);
-    context->loop = &face_loop(L)->loop;
+    struct ctx *cx = face_loop(L);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    luaL_argcheck(L, !context->loop, 1, "it asks already");
+    lua_settop(L, 2);
+    lua_pushvalue(cx->choosers, 1);
+    lua_xmove(cx->choosers, L, 1);
+    lua_insert(L, 2);
+    context->asker = luaL_ref(L, 2);
+    context->loop = &cx->loop;
     context->ask.run = ask;
+    context->ended = forget_chooser;
     return 0;
 }
 
@@ -235,7 +272,7 @@ static int l_answer(lua_State *L)
     return 0;
 }
 
-/* on_tls_question(fn): fn(asker, question, name, protocol) runs on the loop's own stack and must not wait */
+/* on_tls_question(fn): fn(choose, context, question, name, protocol) runs on the loop's own stack and must not wait */
 static int l_on_question(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -270,14 +307,25 @@ static int l_listen(lua_State *L)
     return 0;
 }
 
-/* tls_cover(connection, context, name) -> true | nil, err, errno: TLS lies over its stream from now on. name: whom a
- * client wants to speak to */
+/* tls_cover(connection, context, name, alpn) -> true | nil, err, errno: TLS lies over its stream from now on. name:
+ * whom a client wants to speak to; alpn: what it offers if the context does not say, each with its length before it */
 static int l_cover(lua_State *L)
 {
     struct conn *c = conn_at(L, CONN_STREAM, "connection expected");
     struct tls_context *context = layer_at(L, 2)->context;
-    struct tls_layer once = tls_layer_once(context, context->accepts ? NULL : luaL_optstring(L, 3, NULL));
+    size_t n = 0;
+    char name[TLS_NAME];
+    const char *text = context->accepts ? NULL : luaL_optlstring(L, 3, NULL, &n);
+    bool blind = context->accepts || tls_setup_verifies(context->setup) == TLS_VERIFY_NONE;
+    luaL_argcheck(L, text || blind, 3, "whom the certificate must be for");
+    if (text && tls_name_read(name, text, n) == TLS_NAME_NONE)
+        return face_error(L, errors_code("server_name is neither a host's name nor an address"));
+    struct tls_layer once = tls_layer_once(context, text ? name : NULL);
+    size_t alpn_n = 0;
+    const char *alpn = context->accepts ? NULL : luaL_optlstring(L, 4, NULL, &alpn_n);
     int r = conn_cover(c, &once.layer, context->accepts);
+    if (r == 0 && alpn)
+        r = tls_offer(&c->stream, alpn, alpn_n);
     return face_result(L, r == -EPROTO ? errors_code("plain bytes were received before TLS") : r);
 }
 
@@ -295,9 +343,9 @@ int l_tls_push_info(lua_State *L, struct conn *c)
         return 0;
     field(L, "version", info.version);
     field(L, "cipher", info.cipher);
-    if (!c->closed && tls_info(&c->stream, &info) && info.server_name)
+    if (info.server_name[0])
         field(L, "server_name", info.server_name);
-    if (!c->closed && tls_info(&c->stream, &info) && info.alpn_n > 0) {
+    if (info.alpn_n > 0) {
         lua_pushlstring(L, info.alpn, info.alpn_n);
         lua_setfield(L, -2, "alpn");
     }
@@ -384,4 +432,8 @@ void l_tls_open(lua_State *L)
     face_class(L, FACE_META_TLS_SETUP, "moonpark.tls.setup", setup_methods);
     face_class(L, FACE_META_TLS_CONTEXT, "moonpark.tls.context", context_methods);
     face_functions(L, functions);
+    lua_State *thread = face_ctx(L)->choosers = lua_newthread(L);
+    lua_createtable(L, 8, 0);
+    lua_xmove(L, thread, 1);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_TLS_CHOOSERS);
 }

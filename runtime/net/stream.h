@@ -48,6 +48,11 @@ struct stream_ops {
      * performs it too. */
     int (*handshake)(struct stream *s);
 
+    /* After a handshake that has failed: our last words and an end leave, and what the peer still sends is dropped: it
+     * would make a close reset the connection, which would cost the peer those words. Returns as read does; 0: there is
+     * nothing to wait for. Optional. */
+    ssize_t (*linger)(struct stream *s, void *bytes, size_t n);
+
     int (*address)(const struct stream *s, enum stream_end end, struct addr *a);
 
     /* Would the next read find the end, or a failure? Consumes nothing. */

@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "net/tls_bio.h"
 #include "net/tls_error.h"
+#include "net/tls_vector.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -15,7 +16,7 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-enum { RECORD = 16384, BATCH = 4 * RECORD };
+enum { BATCH = 4 * TLS_RECORD };
 #define HANDSHAKE_TIME (10 * NS_PER_SECOND)
 
 struct tls {
@@ -29,6 +30,7 @@ struct tls {
     int failure;           /* stays; of reading and writing */
     bool accepts, started, shaken, has_read, has_written, ended, shut, silent;
     bool halves; /* the stream below is half-closed once close_notify has left */
+    bool worded; /* the handshake has failed, and we have said why */
 };
 
 static struct tls_stats stats;
@@ -97,6 +99,7 @@ static int fail_with(struct tls *t, struct stream *s)
         code = errors_code("plain HTTP on a TLS port");
     }
     (void)fail(t, code);
+    t->worded = !t->shaken && buf_len(&t->bio.out) > 0;
     (void)flush_for_reader(t, s);
     return code;
 }
@@ -247,42 +250,6 @@ static ssize_t settle(struct tls *t, struct stream *s)
     return (ssize_t)n;
 }
 
-/* The vector as it goes on after some of its bytes. */
-struct rest {
-    const struct iovec *iov;
-    int count;
-    size_t at; /* in the first */
-};
-
-static void skip(struct rest *rest, size_t n)
-{
-    rest->at += n;
-    while (rest->count > 0 && rest->at >= rest->iov->iov_len) {
-        rest->at -= rest->iov->iov_len;
-        rest->iov++;
-        rest->count--;
-    }
-}
-
-/* The next record's bytes: where they are, or copied to `joined`. Returns how many. */
-static size_t next_record(const struct rest *rest, const char **bytes, char *joined)
-{
-    if (rest->count == 0)
-        return 0;
-    size_t n = rest->iov->iov_len - rest->at;
-    *bytes = (const char *)rest->iov->iov_base + rest->at;
-    if (n >= RECORD || rest->count == 1)
-        return base_min(n, RECORD);
-    memcpy(joined, *bytes, n);
-    *bytes = joined;
-    for (int i = 1; i < rest->count && n < RECORD; i++) {
-        size_t some = base_min(rest->iov[i].iov_len, RECORD - n);
-        memcpy(joined + n, rest->iov[i].iov_base, some);
-        n += some;
-    }
-    return n;
-}
-
 /* A session ticket goes with the first bytes that the server writes: one that went alone would meet clients that have
  * written, closed, and never read, and the reset that answers it would cost what they have written. */
 static void give_ticket(struct tls *t)
@@ -295,14 +262,14 @@ static void give_ticket(struct tls *t)
 }
 
 /* Records of what is left, until a batch is full. Returns how many bytes are in `out` so; or why not. */
-static ssize_t make_records(struct tls *t, struct stream *s, struct rest *rest)
+static ssize_t make_records(struct tls *t, struct stream *s, struct tls_vector *rest)
 {
-    char joined[RECORD];
+    char joined[TLS_RECORD];
     const char *bytes;
     ssize_t made = 0;
     if (rest->count > 0)
         give_ticket(t);
-    for (size_t n; made < BATCH && (n = next_record(rest, &bytes, joined)) > 0; made += (ssize_t)n) {
+    for (size_t n; made < BATCH && (n = tls_vector_next(rest, &bytes, joined)) > 0; made += (ssize_t)n) {
         begin(t);
         int r = SSL_write(t->ssl, bytes, (int)n);
         if (r <= 0) {
@@ -310,7 +277,7 @@ static ssize_t make_records(struct tls *t, struct stream *s, struct rest *rest)
             return r == 0 ? -EPIPE : r;
         }
         must((size_t)r == n);
-        skip(rest, n);
+        tls_vector_skip(rest, n);
     }
     return made;
 }
@@ -318,14 +285,14 @@ static ssize_t make_records(struct tls *t, struct stream *s, struct rest *rest)
 static ssize_t tls_write(struct stream *s, const struct iovec *iov, int count)
 {
     struct tls *t = s->own;
-    struct rest rest = {.iov = iov, .count = count};
+    struct tls_vector rest = {.iov = iov, .count = count};
     int r = shake(s);
     if (r < 0)
         return r;
     ssize_t done = settle(t, s);
     if (done >= 0 && t->shut)
         return -EPIPE;
-    for (skip(&rest, done < 0 ? 0 : (size_t)done); done >= 0;) {
+    for (tls_vector_skip(&rest, done < 0 ? 0 : (size_t)done); done >= 0;) {
         ssize_t made = make_records(t, s, &rest);
         if (made == 0)
             return done;
@@ -407,6 +374,23 @@ static int tls_close_write(struct stream *s)
     return r == -EAGAIN ? 0 : r;
 }
 
+static ssize_t tls_linger(struct stream *s, void *bytes, size_t n)
+{
+    struct tls *t = s->own;
+    struct stream *below = &t->over.below;
+    if (!t->worded || t->silent)
+        return 0;
+    t->halves = t->halves || !t->shut;
+    t->shut = true;
+    int r = flush(t, s);
+    if (r < 0)
+        return r;
+    ssize_t got = below->ops->read(below, bytes, n);
+    if (got == -EAGAIN)
+        s->again = below->again;
+    return got;
+}
+
 static void tls_will_reset(struct stream *s)
 {
     struct tls *t = s->own;
@@ -447,7 +431,7 @@ static void tls_close(struct stream *s)
 
 #define TLS_OPS(name_) \
     {.name = name_, .covers = true, .secure = true, .read = tls_read, .write = tls_write, .ready = tls_ready, \
-     .handshake = tls_handshake, .has_ended = tls_has_ended, .will_reset = tls_will_reset, \
+     .handshake = tls_handshake, .linger = tls_linger, .has_ended = tls_has_ended, .will_reset = tls_will_reset, \
      .close_write = tls_close_write, .close = tls_close}
 
 static const struct stream_ops tls_ops = TLS_OPS("tls");
@@ -455,19 +439,13 @@ static const struct stream_ops tls_insecure = TLS_OPS("insecure tls"); /* a clie
 
 /* ---- layers ---- */
 
-static bool is_ip(const char *name)
-{
-    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
-    ASN1_OCTET_STRING_free(ip);
-    ERR_clear_error();
-    return ip != NULL;
-}
-
 /* Whom a client wants to speak to: said to the server, and held against its certificate. */
 static bool set_name(struct tls *t, const char *name)
 {
+    char read[TLS_NAME];
+    enum tls_name_kind kind = tls_name_read(read, name, strlen(name));
+    must(kind != TLS_NAME_NONE); /* OpenSSL would take an empty name for any */
     size_t n = strlen(name) + 1;
-    bool ip = is_ip(name);
     t->name = sys_alloc(n);
     if (!t->name)
         return false;
@@ -476,8 +454,8 @@ static bool set_name(struct tls *t, const char *name)
     if (known)
         (void)SSL_set_session(t->ssl, known);
     SSL_SESSION_free(known);
-    X509_VERIFY_PARAM_set_hostflags(SSL_get0_param(t->ssl), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    if (ip)
+    X509_VERIFY_PARAM_set_hostflags(SSL_get0_param(t->ssl), TLS_NAME_CHECK);
+    if (kind == TLS_NAME_ADDRESS)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), name);
     return SSL_set1_host(t->ssl, name) && SSL_set_tlsext_host_name(t->ssl, name);
 }
@@ -551,17 +529,31 @@ void tls_layer_unref(struct tls_layer *l)
 
 bool tls_is(const struct stream *s) { return s->ops == &tls_ops || s->ops == &tls_insecure; }
 
+int tls_offer(struct stream *s, const char *wire, size_t n)
+{
+    const struct tls *t = s->own;
+    must(tls_is(s) && !t->accepts && !t->started);
+    if (tls_setup_has_alpn(t->peer.setup))
+        return 0;
+    int r = SSL_set_alpn_protos(t->ssl, (const unsigned char *)wire, (unsigned)n);
+    ERR_clear_error();
+    return r == 0 ? 0 : -ENOMEM;
+}
+
 bool tls_info(const struct stream *s, struct tls_info *info)
 {
     const struct tls *t = tls_is(s) ? s->own : NULL;
     if (!t || !t->shaken)
         return false;
     const unsigned char *alpn;
+    const char *name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
     *info = (struct tls_info){.version = SSL_get_version(t->ssl), .cipher = SSL_get_cipher_name(t->ssl),
-                              .server_name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name),
                               .resumed = SSL_session_reused(t->ssl)};
+    if (name && tls_name_read(info->server_name, name, strlen(name)) != TLS_NAME_HOST)
+        info->server_name[0] = '\0';
     SSL_get0_alpn_selected(t->ssl, &alpn, &info->alpn_n);
-    info->alpn = (const char *)alpn;
+    if (info->alpn_n > 0)
+        memcpy(info->alpn, alpn, info->alpn_n);
     info->verified = SSL_get_verify_mode(t->ssl) != SSL_VERIFY_NONE && SSL_get0_peer_certificate(t->ssl) != NULL;
     return true;
 }

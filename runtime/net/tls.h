@@ -15,7 +15,7 @@ struct tls_layer {
     struct stream_layer layer; /* first */
     uint32_t refs;
     struct tls_context *context; /* it has one of its references */
-    const char *name;            /* of a client: whom the certificate must be for, while the layer is put; or NULL */
+    const char *name;            /* of a client: whom the certificate must be for, as tls_name_read has it; or NULL */
 };
 
 /* For a listener: counted; its first reference is the caller's. NULL: no memory. */
@@ -25,10 +25,15 @@ void tls_layer_unref(struct tls_layer *l);
 /* For conn_cover: to be used at once, and not freed. */
 struct tls_layer tls_layer_once(struct tls_context *context, const char *name);
 
+enum { TLS_ALPN = 255 }; /* bytes of the longest protocol's name */
+
+/* A client's stream, whose handshake has not begun, offers these protocols if its context has none. 0 or -ENOMEM. */
+int tls_offer(struct stream *s, const char *wire, size_t n);
+
 struct tls_info {
     const char *version, *cipher; /* "TLSv1.3"; OpenSSL's name */
-    const char *server_name;      /* what the client asked for; or NULL */
-    const char *alpn;             /* alpn_n bytes */
+    char server_name[TLS_NAME];   /* what the client asked for; or "" */
+    char alpn[TLS_ALPN];          /* alpn_n bytes */
     unsigned alpn_n;
     bool resumed, verified;
 };

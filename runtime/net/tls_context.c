@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* tls_context.c - a setup is an SSL_CTX and the setups of other names. Ciphers and groups are those of Mozilla's
  * "intermediate" (Server Side TLS 5.7): https://wiki.mozilla.org/Security/Server_Side_TLS */
-#define _GNU_SOURCE
 #include "net/tls_context.h"
 
 #include "base/errors.h"
 #include "base/sys.h"
 #include "net/tls_error.h"
 #include "net/tls_library.h"
+#include "net/tls_pem.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -15,7 +15,6 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/ocsp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <string.h>
@@ -42,7 +41,7 @@ struct tls_setup {
     enum tls_verify verify;
     SSL_CTX *ctx;
     struct tls_name *names;
-    unsigned char *alpn; /* of a server */
+    unsigned char *alpn; /* the protocols, as on the wire */
     size_t alpn_n;
     unsigned char *ocsp; /* in DER; or NULL */
     size_t ocsp_n;
@@ -70,21 +69,11 @@ static int on_hello(SSL *ssl, int *alert, void *unused)
     return p && p->may_go_on && !p->may_go_on(p) ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
 }
 
-/* "*.example" is for one label in its place. */
-static bool stands_for(const char *pattern, const char *name)
-{
-    if (pattern[0] == '*' && pattern[1] == '.') {
-        const char *dot = strchr(name, '.');
-        return dot && dot > name && strcasecmp(pattern + 1, dot) == 0;
-    }
-    return strcasecmp(pattern, name) == 0;
-}
-
 static struct tls_setup *setup_for(const struct tls_setup *setup, const char *name)
 {
     struct tls_setup *wild = NULL;
     for (const struct tls_name *n = setup->names; n; n = n->next)
-        if (stands_for(n->text, name)) {
+        if (tls_name_matches(n->text, name)) {
             if (n->text[0] != '*')
                 return n->setup;
             wild = wild ? wild : n->setup;
@@ -92,15 +81,23 @@ static struct tls_setup *setup_for(const struct tls_setup *setup, const char *na
     return wild;
 }
 
+/* What the client asks for; false: no name, or a word that is none: it is not asked again what that means. */
+static bool asked_for(SSL *ssl, char name[TLS_NAME])
+{
+    const char *text = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    return text && tls_name_read(name, text, strlen(text)) == TLS_NAME_HOST;
+}
+
 /* An unknown name gets the first certificate, as from other servers. */
 static int on_server_name(SSL *ssl, int *alert, void *own)
 {
-    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    struct tls_setup *other = name ? setup_for(own, name) : NULL;
+    char name[TLS_NAME];
+    bool named = asked_for(ssl, name);
+    struct tls_setup *other = named ? setup_for(own, name) : NULL;
     struct tls_peer *p = SSL_get_app_data(ssl);
     (void)alert;
     p->known = other != NULL;
-    if (!name)
+    if (!named)
         return SSL_TLSEXT_ERR_NOACK;
     if (other && !SSL_set_SSL_CTX(ssl, other->ctx))
         return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -112,10 +109,11 @@ static int on_server_name(SSL *ssl, int *alert, void *own)
 static int on_certificate(SSL *ssl, void *own)
 {
     struct tls_peer *p = own;
-    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    if (!name || (p->known && !p->challenge))
+    char name[TLS_NAME];
+    if (!asked_for(ssl, name) || (p->known && !p->challenge))
         return 1;
-    if (p->question == 0 && !p->challenge && X509_check_host(SSL_get_certificate(ssl), name, 0, 0, NULL) == 1)
+    if (p->question == 0 && !p->challenge &&
+        X509_check_host(SSL_get_certificate(ssl), name, 0, TLS_NAME_CHECK, NULL) == 1)
         return 1;
     if (p->question == 0) {
         p->question = ++p->context->questions;
@@ -124,7 +122,7 @@ static int on_certificate(SSL *ssl, void *own)
     }
     if (!list_empty(&p->asking))
         return -1;
-    return p->answer || !p->challenge;
+    return p->refused == 0 && (p->answer || !p->challenge);
 }
 
 /* The first of ours that the client has; none in common ends the handshake (RFC 7301). In TLS 1.3 this comes before the
@@ -155,7 +153,8 @@ static int on_verify(int ok, X509_STORE_CTX *store)
     struct tls_peer *p = ssl ? SSL_get_app_data(ssl) : NULL;
     if (!ok && p)
         p->refused = tls_error_of_certificate(X509_STORE_CTX_get_current_cert(store), p->name,
-                                              X509_STORE_CTX_get_error(store));
+                                              X509_STORE_CTX_get_error(store),
+                                              X509_STORE_CTX_get_error_depth(store));
     return ok;
 }
 
@@ -255,77 +254,10 @@ void tls_setup_unref(struct tls_setup *setup)
 
 /* ---- certificates and keys ---- */
 
-/* A key that asks for a passphrase is not asked for it on the terminal: it fails. */
-static int no_passphrase(char *to, int n, int writing, void *asked)
-{
-    (void)to, (void)n, (void)writing;
-    *(bool *)asked = true;
-    return -1;
-}
-
-/* 0, or why the last call to PEM's reader gave nothing. */
-static int unread(const char *what, const char *missing)
-{
-    unsigned long e = ERR_peek_last_error();
-    bool none = ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
-    bool memory = ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE;
-    ERR_clear_error();
-    return memory ? -ENOMEM : errors_code(none ? missing : what);
-}
-
-/* All certificates of the text: the first is the leaf, those that follow go with it. */
-static int use_chain(SSL_CTX *ctx, BIO *text)
-{
-    X509 *leaf = PEM_read_bio_X509_AUX(text, NULL, NULL, NULL);
-    if (!leaf)
-        return unread("malformed certificate", "no certificate in PEM");
-    int ok = SSL_CTX_use_certificate(ctx, leaf);
-    X509_free(leaf);
-    if (!ok || !SSL_CTX_clear_chain_certs(ctx))
-        return tls_error_of_setup("certificate cannot be used");
-    for (X509 *next; (next = PEM_read_bio_X509(text, NULL, NULL, NULL));)
-        if (!SSL_CTX_add0_chain_cert(ctx, next)) {
-            X509_free(next);
-            return tls_error_of_setup("chain cannot be used");
-        }
-    unsigned long e = ERR_peek_last_error();
-    if (ERR_GET_REASON(e) != PEM_R_NO_START_LINE)
-        return unread("malformed certificate in the chain", "");
-    ERR_clear_error();
-    return 0;
-}
-
-static int use_key(SSL_CTX *ctx, BIO *text, bool there)
-{
-    bool asked = false;
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(text, NULL, no_passphrase, &asked);
-    if (!key) {
-        int r = unread(there ? "malformed key" : "no key in PEM", "no key in PEM");
-        return asked ? errors_code("key is encrypted") : r;
-    }
-    int ok = SSL_CTX_use_PrivateKey(ctx, key);
-    EVP_PKEY_free(key);
-    if (ok && SSL_CTX_check_private_key(ctx))
-        return 0;
-    return tls_error_of_setup("key is for another certificate");
-}
-
-static BIO *reader(const char *text, size_t n)
-{
-    ERR_clear_error();
-    return n > INT_MAX ? NULL : BIO_new_mem_buf(text, (int)n);
-}
-
 int tls_setup_certificate(struct tls_setup *setup, const char *chain, size_t n, const char *key, size_t key_n)
 {
-    BIO *text = reader(chain, n), *secret = reader(key, key_n);
-    int r = text && secret ? use_chain(setup->ctx, text) : -ENOMEM;
-    if (r == 0)
-        r = use_key(setup->ctx, secret, memmem(key, key_n, "PRIVATE KEY-----", 16) != NULL);
-    BIO_free(text);
-    BIO_free(secret);
-    ERR_clear_error();
-    return r;
+    int r = tls_pem_chain(setup->ctx, chain, n);
+    return r < 0 ? r : tls_pem_key(setup->ctx, key, key_n);
 }
 
 /* A session that is resumed is not verified again. So those of servers with the same ticket keys that verify clients in
@@ -339,28 +271,11 @@ static int add_sessions(struct tls_setup *setup, const char *pem, size_t n)
     return SSL_CTX_set_session_id_context(setup->ctx, setup->sessions, SESSIONS) ? 0 : -ENOMEM;
 }
 
-static int add_authorities(SSL_CTX *ctx, BIO *text, bool accepts)
-{
-    int count = 0;
-    for (X509 *one; (one = PEM_read_bio_X509_AUX(text, NULL, NULL, NULL)); count++) {
-        int ok = X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), one) &&
-                 (!accepts || SSL_CTX_add_client_CA(ctx, one));
-        X509_free(one);
-        if (!ok)
-            return tls_error_of_setup("certificate cannot be used");
-    }
-    if (count == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        return unread("malformed certificate", "no certificate in PEM");
-    return 0;
-}
-
 int tls_setup_trust(struct tls_setup *setup, const char *pem, size_t n)
 {
-    BIO *text = reader(pem, n);
-    int r = text ? add_authorities(setup->ctx, text, setup->accepts) : -ENOMEM;
+    int r = tls_pem_authorities(setup->ctx, pem, n, setup->accepts);
     if (r == 0)
         r = add_sessions(setup, pem, n);
-    BIO_free(text);
     ERR_clear_error();
     return r;
 }
@@ -399,8 +314,8 @@ int tls_setup_max_version(struct tls_setup *setup, int minor)
 
 int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n)
 {
-    if (!setup->accepts)
-        return SSL_CTX_set_alpn_protos(setup->ctx, (const unsigned char *)wire, (unsigned)n) == 0 ? 0 : -ENOMEM;
+    if (!setup->accepts && SSL_CTX_set_alpn_protos(setup->ctx, (const unsigned char *)wire, (unsigned)n) != 0)
+        return -ENOMEM;
     unsigned char *copy = sys_alloc(n);
     if (!copy)
         return -ENOMEM;
@@ -410,6 +325,8 @@ int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n)
     setup->alpn_n = n;
     return 0;
 }
+
+bool tls_setup_has_alpn(const struct tls_setup *setup) { return setup->alpn_n > 0; }
 
 int tls_setup_ocsp(struct tls_setup *setup, const char *der, size_t n)
 {
@@ -509,6 +426,8 @@ void tls_context_unref(struct tls_context *context)
 {
     if (--context->refs > 0)
         return;
+    if (context->ended)
+        context->ended(context);
     tls_setup_unref(context->setup);
     tls_session_forget(&context->sessions);
     list_del(&context->ask.link);
@@ -557,44 +476,71 @@ void tls_context_leave(struct tls_peer *peer)
     tls_context_unref(peer->context);
 }
 
-uint64_t tls_context_question(struct tls_context *context, const char **name, bool *challenge)
+static struct tls_peer *find_question(struct tls_context *context, uint64_t number)
 {
     for (struct list *l = context->asking.next; l != &context->asking; l = l->next) {
         struct tls_peer *p = container_of(l, struct tls_peer, asking);
-        *name = SSL_get_servername(p->ssl, TLSEXT_NAMETYPE_host_name);
-        if (!p->told && *name) {
-            p->told = true;
-            *challenge = p->challenge;
-            return p->question;
-        }
+        if (p->question == number)
+            return p;
     }
-    return 0;
+    return NULL;
+}
+
+/* They are the last ones: few, whatever number of others waits for answers. */
+static struct tls_peer *first_untold(struct tls_context *context)
+{
+    struct tls_peer *first = NULL;
+    for (struct list *l = context->asking.prev; l != &context->asking; l = l->prev) {
+        struct tls_peer *p = container_of(l, struct tls_peer, asking);
+        if (p->told)
+            break;
+        first = p;
+    }
+    return first;
+}
+
+bool tls_context_question(struct tls_context *context, struct tls_question *q)
+{
+    struct tls_peer *p = first_untold(context);
+    if (!p)
+        return false;
+    q->number = p->question;
+    q->challenge = p->challenge;
+    must(asked_for(p->ssl, q->name));
+    return true;
+}
+
+void tls_context_told(struct tls_context *context, uint64_t question)
+{
+    struct tls_peer *p = find_question(context, question);
+    if (p)
+        p->told = true;
 }
 
 /* It gets the other's certificate, and goes on to verify clients as it began: that would be the other's from here on.
- * false: no memory. */
+ * false: no memory; then the handshake must not go on, for it is half one and half the other. */
 static bool take_certificate(struct tls_peer *p, const struct tls_setup *from)
 {
     SSL_CTX *ctx = p->setup->ctx;
-    STACK_OF(X509_NAME) *names = SSL_dup_CA_list(SSL_CTX_get_client_CA_list(ctx));
-    bool done = SSL_set_SSL_CTX(p->ssl, from->ctx) &&
-                SSL_set1_verify_cert_store(p->ssl, SSL_CTX_get_cert_store(ctx)) &&
-                SSL_set_session_id_context(p->ssl, p->setup->sessions, SESSIONS);
-    if (names)
-        SSL_set_client_CA_list(p->ssl, names);
-    return done;
+    const STACK_OF(X509_NAME) *known = SSL_CTX_get_client_CA_list(ctx);
+    STACK_OF(X509_NAME) *names = known ? SSL_dup_CA_list(known) : NULL;
+    if (known && !names)
+        return false;
+    SSL_set_client_CA_list(p->ssl, names);
+    return SSL_set_SSL_CTX(p->ssl, from->ctx) && SSL_set1_verify_cert_store(p->ssl, SSL_CTX_get_cert_store(ctx)) &&
+           SSL_set_session_id_context(p->ssl, p->setup->sessions, SESSIONS);
 }
 
 void tls_context_answer(struct tls_context *context, uint64_t question, struct tls_setup *setup)
 {
-    for (struct list *l = context->asking.next; l != &context->asking; l = l->next) {
-        struct tls_peer *p = container_of(l, struct tls_peer, asking);
-        if (p->question != question)
-            continue;
-        list_del(&p->asking);
-        if (setup && take_certificate(p, setup))
-            p->answer = tls_setup_ref(setup);
-        p->answered(p);
+    struct tls_peer *p = find_question(context, question);
+    if (!p)
         return;
-    }
+    list_del(&p->asking);
+    if (setup && take_certificate(p, setup))
+        p->answer = tls_setup_ref(setup);
+    else if (setup)
+        p->refused = -ENOMEM;
+    ERR_clear_error();
+    p->answered(p);
 }

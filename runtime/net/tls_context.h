@@ -11,8 +11,12 @@
 #define MOONPARK_TLS_CONTEXT_H
 
 #include "loop/loop.h"
+#include "net/tls_name.h"
 #include "net/tls_session.h"
 #include "net/tls_ticket.h"
+
+/* How names are compared with certificates: the subject's CN is no name of a host (RFC 9525), and "*" is a label. */
+#define TLS_NAME_CHECK (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
 
 struct ssl_st;
 struct ssl_ctx_st;
@@ -25,12 +29,12 @@ struct tls_peer {
     struct ssl_st *ssl;
     bool (*may_go_on)(struct tls_peer *p); /* with the costly part of the handshake; false: it calls again later */
     const char *name; /* whom the peer's certificate must be for; or NULL */
-    int refused;      /* why its certificate was refused; or 0 */
+    int refused;      /* why its certificate was refused, or ours cannot be used; or 0 */
     struct list asking;          /* while somebody is asked for a certificate */
     uint64_t question;           /* its number; 0: nobody was asked */
     struct tls_setup *answer;    /* the certificate that was chosen; or NULL */
     void (*answered)(struct tls_peer *p); /* it may go on */
-    bool told, known; /* the question was taken; the name is one of the setup's */
+    bool told, known; /* the owner knows the question; the name is one of the setup's */
     bool challenge;   /* the client offers the protocol "acme-tls/1" and no other (RFC 8737) */
 };
 
@@ -45,6 +49,7 @@ struct tls_context {
     struct loop *loop;    /* NULL: nobody chooses certificates for names that no setup has */
     struct late ask;      /* run for each new question: it takes them with tls_context_question */
     int asker;            /* the owner's */
+    void (*ended)(struct tls_context *context); /* it is about to be freed; or NULL */
 };
 
 /* Returns NULL: no memory. accepts: for servers. It has Mozilla's intermediate settings. */
@@ -61,6 +66,7 @@ int tls_setup_suites(struct tls_setup *setup, const char *list);  /* of TLS 1.3 
 int tls_setup_min_version(struct tls_setup *setup, int minor);    /* 2 or 3: TLS 1.2 or 1.3 */
 int tls_setup_max_version(struct tls_setup *setup, int minor);
 int tls_setup_alpn(struct tls_setup *setup, const char *wire, size_t n); /* each with its length before it */
+bool tls_setup_has_alpn(const struct tls_setup *setup);
 
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_IF_GIVEN, TLS_VERIFY };
 int tls_setup_ocsp(struct tls_setup *setup, const char *der, size_t n); /* the response that is stapled */
@@ -87,9 +93,16 @@ void tls_context_use(struct tls_context *context, struct tls_setup *setup);
 bool tls_context_connection(struct tls_context *context, struct tls_peer *peer);
 void tls_context_leave(struct tls_peer *peer); /* frees all that peer has of it */
 
-/* The next question that nobody has taken: its number, 0 if there is none; the name, and whether an authority asks for
- * its challenge. */
-uint64_t tls_context_question(struct tls_context *context, const char **name, bool *challenge);
+/* Which certificate is wanted? */
+struct tls_question {
+    uint64_t number;
+    bool challenge; /* an authority asks for its challenge */
+    char name[TLS_NAME];
+};
+
+/* The next question that nobody was told; false: there is none. */
+bool tls_context_question(struct tls_context *context, struct tls_question *q);
+void tls_context_told(struct tls_context *context, uint64_t question);
 
 /* The certificate is that of `setup`; NULL: the first one. Nothing if the connection is gone. */
 void tls_context_answer(struct tls_context *context, uint64_t question, struct tls_setup *setup);

@@ -32,6 +32,13 @@ static const struct words of_certificates[] = {
     {X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, "unknown issuer"},
 };
 
+static const struct words of_issuers[] = {
+    {X509_V_ERR_CERT_HAS_EXPIRED, "an issuer's certificate has expired"},
+    {X509_V_ERR_CERT_NOT_YET_VALID, "an issuer's certificate is not valid yet"},
+    {X509_V_ERR_CERT_REVOKED, "an issuer's certificate has been revoked"},
+    {X509_V_ERR_INVALID_CA, "an issuer is no authority"},
+};
+
 static const struct words of_handshakes[] = {
     {SSL_R_NO_SHARED_CIPHER, "handshake failure: no shared cipher"},
     {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "handshake failure: no client certificate"},
@@ -61,11 +68,11 @@ static void copy_name(char *to, const char *from, size_t n)
 {
     n = base_min(n, NAME - 1);
     for (size_t i = 0; i < n; i++)
-        to[i] = isalnum((unsigned char)from[i]) || strchr("-._*: ", from[i]) ? from[i] : '?';
+        to[i] = isalnum((unsigned char)from[i]) || (from[i] && strchr("-._*: ", from[i])) ? from[i] : '?';
     to[n] = '\0';
 }
 
-/* The first host that the certificate is for, else its subject's name. */
+/* The first host that the certificate is for; or "". */
 static void name_of(const X509 *certificate, char *to)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
@@ -81,15 +88,15 @@ static void name_of(const X509 *certificate, char *to)
         }
     }
     GENERAL_NAMES_free(names);
-    if (!to[0] && X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, to, NAME) > 0)
-        copy_name(to, to, strlen(to));
 }
 
 static int other_host(const X509 *certificate, const char *name)
 {
     char words[WORDS], theirs[NAME];
     name_of(certificate, theirs);
-    snprintf(words, sizeof words, "certificate is for %.64s, not %.64s", theirs[0] ? theirs : "no host", name);
+    if (!theirs[0])
+        return errors_code("certificate names no host: the CN of its subject does not count");
+    snprintf(words, sizeof words, "certificate is for %.64s, not %.64s", theirs, name);
     return errors_code(words);
 }
 
@@ -103,14 +110,15 @@ static int in_lower_case(const char *before, const char *text)
     return errors_code(words);
 }
 
-int tls_error_of_certificate(const struct x509_st *certificate, const char *name, int code)
+int tls_error_of_certificate(const struct x509_st *certificate, const char *name, int code, int depth)
 {
     bool host = code == X509_V_ERR_HOSTNAME_MISMATCH || code == X509_V_ERR_IP_ADDRESS_MISMATCH;
     if (code == X509_V_ERR_OUT_OF_MEM)
         return -ENOMEM;
     if (host && name && certificate)
         return other_host(certificate, name);
-    const char *known = find(of_certificates, ARRAY_LEN(of_certificates), code);
+    const char *known = depth > 0 ? find(of_issuers, ARRAY_LEN(of_issuers), code) : NULL;
+    known = known ? known : find(of_certificates, ARRAY_LEN(of_certificates), code);
     return known ? errors_code(known) : in_lower_case("certificate: ", X509_verify_cert_error_string(code));
 }
 

@@ -12,8 +12,9 @@ struct x509_st;
 /* Why the connection has failed. shaken: after the handshake. */
 int tls_error_of(bool shaken);
 
-/* Why a certificate is refused: OpenSSL's code, X509_V_ERR_... name: whom it must be for; or NULL. */
-int tls_error_of_certificate(const struct x509_st *certificate, const char *name, int code);
+/* Why a certificate is refused: OpenSSL's code, X509_V_ERR_... name: whom it must be for; or NULL. depth: 0 is the
+ * peer's own, those above are its issuers'. */
+int tls_error_of_certificate(const struct x509_st *certificate, const char *name, int code, int depth);
 
 /* Why a setup cannot be: `what`, or -ENOMEM. */
 int tls_error_of_setup(const char *what);

@@ -18,10 +18,10 @@ local options = { cert = certificates.pem "host_crt", key = certificates.pem "ho
 local trust = { ca = certificates.pem "ca_crt" }
 
 -- A handshake, bytes in both directions, and the ends.
-local function life(server, client, pair)
+local function life(server, client, pair, name)
   local a, b = pair()
   if not a then return false end
-  local ok = pcall(certificates.over, a, b, server, client)
+  local ok = pcall(certificates.over, a, b, server, client, name)
   local other = ok and moonpark.go(function()
     local bytes = b:read_exactly(5)
     if bytes then b:write(bytes) end
@@ -71,6 +71,27 @@ describe("TLS in the hard build", function()
     assert.is_true(one())
     local n, failed = sweep(hard.fail_alloc, allocs, 13, one)
     assert.is_true(n > 500 and failed > 20, n .. " " .. failed)
+    nothing_left(open)
+    assert.is_true(one())
+    nothing_left(open)
+  end)
+
+  it("survives the failure of any allocation of a connection whose certificate is chosen", function()
+    local other = assert(tls.server { cert = certificates.pem "other_crt", key = certificates.pem "other_key" })
+    local asked, open = 0, tls.stats().open
+    local verifying = { tickets = false, client_certificates = "require", client_ca = certificates.pem "ca_crt" }
+    function verifying.choose()
+      asked = asked + 1
+      return other
+    end
+    for name, value in pairs(options) do verifying[name] = value end
+    local server = assert(tls.server(verifying))
+    local client = assert(tls.client { ca = trust.ca, cert = certificates.pem "client_crt",
+      key = certificates.pem "client_key" })
+    local function one() return life(server, client, net.pipe, "other.example") end
+    assert.is_true(one())
+    local n, failed = sweep(hard.fail_alloc, allocs, 23, one)
+    assert.is_true(n > 500 and failed > 20 and asked > n / 23 / 2, n .. " " .. failed .. " " .. asked)
     nothing_left(open)
     assert.is_true(one())
     nothing_left(open)

@@ -7,8 +7,11 @@ local http = require "support.http"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local wire = require "support.http_wire"
+local wire_tls = require "support.tls_wire"
 
 local PATIENCE = 20
+local MANY = 250
+local NO_PROTOCOL = 120 -- an alert
 local trusting = certificates.client()
 
 local function start(options)
@@ -104,6 +107,22 @@ describe("handshakes that never end", function()
     end)
   end
 
+  it("make room for others when they have failed and the client stays", function()
+    local server = start { max_connections = 4, head_timeout = 3600,
+      tls = certificates.server { alpn = { "http/1.1" } } }
+    local bytes, conns = wire_tls.record(wire_tls.HANDSHAKE, wire_tls.hello { alpn = { "h2" } }), {}
+    for i = 1, 12 do
+      conns[i] = server:dial()
+      assert(conns[i]:write(bytes))
+      assert.equal(NO_PROTOCOL, wire_tls.alert(assert(conns[i]:read_all())))
+    end
+    local newcomer = client_of(server)
+    assert.equal(200, ask(newcomer))
+    close_all(conns)
+    wait_for(server, 1)
+    close_all { newcomer }
+  end)
+
   it("end with the server", function()
     local server = start { head_timeout = 3600 }
     local conns = half_open(server, 3, 100)
@@ -115,6 +134,20 @@ end)
 
 describe("an idle connection over TLS", function()
   after_each(http.stop_all)
+
+  it("leaves others served, however many there are", function()
+    local server = start { idle_timeout = 3600 }
+    local conns = {}
+    for i = 1, MANY do
+      conns[i] = client_of(server)
+      assert.equal(200, ask(conns[i]))
+      for _ = 1, 5 do assert.equal(200, ask(conns[1])) end
+    end
+    for _, conn in ipairs(conns) do assert.equal(200, ask(conn)) end
+    assert.equal(7 * MANY, server.server:stats().requests)
+    close_all(conns)
+    wait_for(server, 0)
+  end)
 
   it("has no task and no waiter", function()
     local server = start { idle_timeout = 3600 }

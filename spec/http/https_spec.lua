@@ -141,6 +141,26 @@ describe("HTTP over TLS", function()
       assert.equal(2, server.server:stats().requests)
     end)
 
+    -- What arrives after a close would be answered with a reset, and the reason lost.
+    it("lets a client that is refused read why, although it goes on to send", function()
+      local server = serve(about, { client_certificates = "require", client_ca = files.ca_crt })
+      local context, failed = certificates.client(), tls.stats().failed
+      local conn = assert(net.dial(server.address, { tls = context, timeout = 20 }))
+      while tls.stats().failed == failed do moonpark.yield() end
+      for _ = 1, 5 do
+        assert.equal(100000, conn:write(("x"):rep(100000)))
+        for _ = 1, 10 do moonpark.yield() end
+      end
+      assert.same({ nil, "handshake failure: client certificate required" }, { conn:read() })
+      assert.equal(1, server.server:stats().connections)
+      conn:close()
+      moonpark.timeout(20, function()
+        while server.server:stats().connections > 0 do moonpark.sleep(0.001) end
+      end)
+      assert.equal(0, server.server:stats().connections)
+      assert.equal(0, server.server:stats().requests)
+    end)
+
     it("answers plain HTTP with 400 in plain text", function()
       local server = serve(hello)
       local r = curl("http://" .. server.address, "-i")
@@ -202,6 +222,20 @@ describe("HTTP over TLS", function()
       assert.equal(0, server.server:stats().requests + other.server:stats().requests)
       clients[#clients + 1] = http.client { tls = tls.client { insecure = true } }
       assert.equal("hello", assert(clients[#clients]:get(other.url)).body)
+    end)
+
+    it("offers http/1.1 unless its context offers something, and refuses another protocol", function()
+      local server = serve(about)
+      assert.equal("http/1.1", assert(client_of():get(server.url)):json().alpn)
+      assert.same({ nil, "handshake failure: no shared protocol" }, { client_of { alpn = { "h2" } }:get(server.url) })
+      for _, protocols in ipairs { { "h2", "http/1.1" }, { "http/1.1" } } do
+        local two = peers.serve(about, { tls = certificates.server { alpn = protocols } })
+        local answer, err = client_of { alpn = { "h2", "http/1.1" } }:get("https://" .. two.address)
+        assert.same(protocols[2] and { nil, "the server has chosen another protocol than http/1.1" }
+          or { "http/1.1" }, { answer and answer:json().alpn, err })
+      end
+      local silent = peers.serve(about, { tls = certificates.server() })
+      assert.is_nil(assert(client_of():get("https://" .. silent.address)):json().alpn)
     end)
 
     it("takes a context for one request", function()

@@ -66,6 +66,33 @@ describe("a client", function()
     refuses("certificate is for *.wild.example, not a.b.wild.example", server_of "wild", nil, "a.b.wild.example")
   end)
 
+  it("takes a name in any spelling, and says it in the usual one", function()
+    for name, said in pairs { ["HOST.example"] = "host.example", ["host.example."] = "host.example",
+      ["127.0.0.1."] = false, ["0:0::1"] = false, ["::ffff:127.0.0.1"] = false } do
+      local a, b = net.pipe()
+      certificates.over(a, b, server_of "host", nil, name)
+      assert.same({ { true }, { true } }, { certificates.shake(a, b) })
+      assert.equal(said or nil, b:tls().server_name)
+      a:close()
+      b:close()
+    end
+  end)
+
+  -- OpenSSL takes an empty name for any, and one with a dot before it for all hosts below.
+  it("refuses words that name no host before it says anything", function()
+    local words = "server_name is neither a host's name nor an address"
+    for _, name in ipairs { "", ".", ".example", "a..example", "host.example\0", "\0", "host example", "[::1]",
+      "::1%lo", "b\195\188cher.example", "host.example/", ("a"):rep(300) } do
+      local a, b = net.pipe()
+      assert.same({ nil, words }, { a:start_tls { context = certificates.client(), server_name = name } })
+      assert.same({ nil, "eof" }, { b:read() })
+      b:close()
+      local listener = assert(net.listen("127.0.0.1:0"))
+      assert.same({ nil, words }, { net.dial(listener:address(), { tls = certificates.client(), server_name = name }) })
+      listener:close()
+    end
+  end)
+
   it("takes anything if it is insecure, and the dump says so", function()
     local client = assert(tls.client { insecure = true })
     assert.same({ { true }, { true } }, { meet(server_of "expired", client) })

@@ -12,6 +12,8 @@ local tunnel = require "moonpark.http.tunnel"
 
 local M = {}
 
+local PROTOCOL = "http/1.1" -- as ALPN names it
+
 --- Bytes of a response's head.
 M.HEAD_MAX = 65536
 
@@ -66,12 +68,22 @@ function M.take(use, sure)
   return use.entry
 end
 
+-- A server that has chosen another protocol would take a request for something else.
+local function secure(conn, route, deadline)
+  local secured, err, errno = tls.secure(conn, route.tls, route.name, deadline, PROTOCOL)
+  if not secured then return nil, err, errno end
+  local chosen = secured:tls()
+  if not chosen or not chosen.alpn or chosen.alpn == PROTOCOL then return secured end
+  secured:close()
+  return nil, "the server has chosen another protocol than " .. PROTOCOL
+end
+
 -- Through a tunnel if there is a proxy, and with TLS over it. What fails has closed its connection.
 local function dial(route, timeout)
   local deadline = core.now() + timeout
   local conn, err, errno = net.dial(route.address, { timeout = timeout })
   if conn and route.tunnel then conn, err, errno = tunnel.open(conn, route.tunnel, deadline) end
-  if conn and route.tls then conn, err, errno = tls.secure(conn, route.tls, route.name, deadline) end
+  if conn and route.tls then conn, err, errno = secure(conn, route, deadline) end
   return conn, err, errno
 end
 

@@ -23,8 +23,8 @@ function M.host(address)
 end
 
 -- TLS over conn, which is closed if that fails.
-local function shake(conn, context, name, deadline)
-  local ok, err, errno = core.tls_cover(conn, context.core, name)
+local function shake(conn, context, name, deadline, protocol)
+  local ok, err, errno = core.tls_cover(conn, context.core, name, protocol and string.char(#protocol) .. protocol)
   if ok and deadline then ok, err, errno = conn:set_deadline(deadline) end
   if ok then ok, err, errno = core.handshake(conn) end
   if ok and deadline then ok, err, errno = conn:set_deadline(nil) end
@@ -38,17 +38,18 @@ end
 ---@param context moonpark.tls_context|true
 ---@param name string|nil
 ---@param deadline number|nil
+---@param protocol string|nil offered by ALPN if the context does not say what is
 ---@return moonpark.connection|nil
 ---@return string? err
 ---@return integer? errno
-function M.secure(conn, context, name, deadline)
+function M.secure(conn, context, name, deadline, protocol)
   local err
   if context == true then context, err = contexts.default() end
   if not context then
     conn:close()
     return nil, err
   end
-  return shake(conn, context, name, deadline)
+  return shake(conn, context, name, deadline, protocol)
 end
 
 local start_options = {

@@ -176,9 +176,6 @@ end
 ---------------------------------------------------------------------------------------------------
 -- contexts
 
--- Those that have a function to choose certificates, by number: a connection may ask as long as the process lives.
-local askers = {}
-
 local function new(build, options)
   local seen = watch.contents(options) -- first: what changes meanwhile is read again
   local setup, keys = build(options)
@@ -187,10 +184,7 @@ local function new(build, options)
   if not context then return nil, why end
   context:ticket_keys(keys)
   local made = setmetatable({ core = context, options = options, build = build, seen = seen }, Context)
-  if options.choose then
-    askers[#askers + 1] = made
-    context:ask(#askers)
-  end
+  if options.choose then context:ask(options.choose) end
   return made
 end
 
@@ -250,21 +244,21 @@ end
 
 Context.watch = watch.watch
 
+local PATIENCE = 10 -- seconds: so long does a handshake wait
+
 -- In a task of its own: the function may wait. Whatever goes wrong, the connection is answered.
-local function answer(context, question, name, protocol)
-  local ok, chosen, err = pcall(context.options.choose, name, protocol)
+local function answer(choose, context, question, name, protocol)
+  local ok, chosen, err = pcall(task.timeout, PATIENCE, choose, name, protocol)
   if not ok then
     chosen, err = nil, chosen
   elseif chosen ~= nil and not M.is(chosen, "server") then
     chosen, err = nil, "it returned no context made by tls.server"
   end
   if err then failures.log(("tls: no certificate for %s: %s"):format(name, tostring(err))) end
-  context.core:answer(question, chosen and chosen.core)
+  context:answer(question, chosen and chosen.core)
 end
 
-core.on_tls_question(function(asker, question, name, protocol)
-  task.go(answer, askers[asker], question, name, protocol)
-end)
+core.on_tls_question(function(...) task.go(answer, ...) end)
 
 --- Is this a context of that role?
 ---@param value any
