@@ -3,6 +3,7 @@
 
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
+local net = require "moonpark.net"
 local support = require "support.net"
 local testing = require "moonpark.testing"
 local wire = require "support.websocket"
@@ -342,12 +343,57 @@ describe("pings", function()
     end)
   end)
 
-  it("blame nobody while no task receives", function()
+  it("blame nobody while a message waits for a task", function()
     testing.clock()
-    with(pipe, true, { ping_interval = 1, ping_timeout = 1 }, function(ws, other)
+    with(pipe, true, { ping_interval = 1, ping_timeout = 1 }, function(ws, other, say)
+      other:write(say(FIN + TEXT, "unread"))
       moonpark.sleep(60)
       assert.is_true(ws:is_open())
       assert.equal(0, other:buffered())
+    end)
+  end)
+
+  it("go on if an answer may take any time", function()
+    testing.clock()
+    with(pipe, true, { ping_interval = 30, ping_timeout = 0 }, function(ws, other, say)
+      local began, reader = moonpark.now(), moonpark.go(ws.receive, ws)
+      assert_frame(other, FIN + PING, "")
+      moonpark.sleep(1000)
+      other:write(say(FIN + PONG, ""))
+      assert_frame(other, FIN + PING, "")
+      assert.is_true(moonpark.now() - began <= 1100)
+      other:write(say(FIN + TEXT, "late"))
+      assert.same({ true, "late", "text", true }, { reader:join() })
+    end)
+  end)
+
+  it("of a script wait while the peer leaves too many unread, for as long as a send may", function()
+    testing.clock()
+    with(function() return net.pipe(300) end, true, { ping_interval = 0, send_timeout = 10 }, function(ws, other)
+      local payload, sent = ("p"):rep(125), 0
+      local sender = support.parked(function()
+        for _ = 1, 200 do
+          assert(ws:ping(payload))
+          sent = sent + 1
+        end
+      end)
+      assert.is_true(sent < 50)
+      assert.matches("ping on websocket pipe", moonpark.dump(), 1, true)
+      for _ = 1, 200 do assert_frame(other, FIN + PING, payload) end
+      assert.is_true(sender:join())
+      local err
+      repeat
+        local ok
+        ok, err = ws:ping(payload)
+      until not ok
+      assert.equal("timeout", err)
+      assert.is_true(ws:is_open())
+      local reader = moonpark.go(function()
+        repeat local bytes = other:read() until not bytes
+      end)
+      assert.is_true(ws:ping(payload))
+      ws:abort()
+      reader:join()
     end)
   end)
 end)

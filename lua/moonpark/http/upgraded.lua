@@ -20,11 +20,19 @@ local NORMAL, GOING_AWAY, FAILED = 1000, 1001, 1011
 ---@param most integer at once
 ---@return moonpark.http.upgraded
 function M.new(log, most)
-  return setmetatable({ sockets = {}, count = 0, most = most, draining = false, gone = core.event(), log = log },
-    Upgraded)
+  return setmetatable({ sockets = {}, count = 0, coming = 0, most = most, draining = false, gone = core.event(),
+    log = log }, Upgraded)
 end
 
-function Upgraded:is_full() return self.count >= self.most end
+--- Keeps a place for a socket that is being opened: Upgraded:add takes it, or Upgraded:release gives it back.
+---@return boolean kept false: there are as many as may be
+function Upgraded:reserve()
+  if self.count + self.coming >= self.most then return false end
+  self.coming = self.coming + 1
+  return true
+end
+
+function Upgraded:release() self.coming = self.coming - 1 end
 
 --- The worker with that exchange is the server's.
 function Upgraded:employs(x) of_exchange[x] = self end
@@ -33,9 +41,10 @@ function Upgraded:employs(x) of_exchange[x] = self end
 ---@return moonpark.http.upgraded
 function M.of(x) return of_exchange[x] end
 
---- A socket that the running task has, or another one.
+--- A socket that the running task has, or another one. There is a place for it.
 function Upgraded:add(socket, task)
   self.sockets[socket] = task or core.current()
+  self.coming = self.coming - 1
   self.count = self.count + 1
   if self.draining then socket[1]:say_close(GOING_AWAY) end
 end
