@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- http.websocket, res:websocket: handshakes, and what becomes of a socket with its handler and its server.
 
+local certificates = require "support.tls"
 local http = require "moonpark.http"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
@@ -88,6 +89,14 @@ describe("res:websocket", function()
       refused(400, { ["Sec-WebSocket-Key"] = key })
     end
     refused(400, { ["Content-Length"] = "1" })
+    refused(400, { ["Transfer-Encoding"] = "chunked" })
+    refused(426, { ["Sec-WebSocket-Version"] = "13, 8" }, "sec-websocket-version", "13")
+    for _, names in ipairs { "chat, chat", "chat room", "a/b", "caf\233" } do
+      refused(400, { ["Sec-WebSocket-Protocol"] = names })
+    end
+    local raw, plain = shake(server, { ["Sec-WebSocket-Version"] = "8" })
+    assert.matches("upgrade", raw.headers["connection"]:lower(), 1, true) -- RFC 9110 7.8: it names what Upgrade is for
+    plain:close()
     local answer, conn = shake(server, { Upgrade = "WebSocket", Connection = "keep-alive, UPGRADE" })
     assert.equal(101, answer.status)
     conn:close()
@@ -112,6 +121,38 @@ describe("res:websocket", function()
     end
   end)
 
+  it("takes a page that came without TLS for another site once the client has used TLS", function()
+    local function serves(options)
+      local server = server_of.start(echo(), options)
+      return function(fields)
+        fields.Host = "localhost"
+        local conn = server:dial()
+        if options then assert(conn:start_tls { context = certificates.client(), server_name = "localhost" }) end
+        conn:write(server_of.request(head(fields)))
+        local answer = server_of.read_answer(conn, "HEAD")
+        conn:close()
+        return answer.status
+      end
+    end
+    local status = serves { tls = { cert = certificates.files.host_crt, key = certificates.files.host_key } }
+    assert.equal(101, status { Origin = "https://localhost" })
+    assert.equal(403, status { Origin = "http://localhost" })
+    assert.equal(403, status { Origin = "http://localhost", ["X-Forwarded-Proto"] = "http" })
+    status = serves()
+    assert.equal(101, status { Origin = "http://localhost" })
+    assert.equal(101, status { Origin = "https://localhost" }) -- a proxy that does not say so
+    for name, values in pairs { ["X-Forwarded-Proto"] = { "https", "HTTPS", "https, http" },
+      ["Forwarded"] = { "for=1.2.3.4;proto=https", 'proto="https", proto=http' } } do
+      for _, value in ipairs(values) do
+        assert.equal(101, status { Origin = "https://localhost", [name] = value })
+        assert.equal(403, status { Origin = "http://localhost", [name] = value })
+      end
+    end
+    for name, value in pairs { ["X-Forwarded-Proto"] = "http", ["Forwarded"] = "for=1.2.3.4, proto=https" } do
+      assert.equal(101, status { Origin = "http://localhost", [name] = value })
+    end
+  end)
+
   it("asks a list or a function about origins, or nobody", function()
     local seen
     local choices = { ["/list"] = { "https://good.example", "http://other.example" }, ["/all"] = "*",
@@ -131,6 +172,9 @@ describe("res:websocket", function()
     assert.equal(101, status("/ask", "https://good.example"))
     assert.same({ "https://good.example", "/ask" }, seen)
     assert.equal(403, status("/ask", "https://bad.example"))
+    seen = nil
+    assert.equal(403, status("/ask", "https://good.example\nOrigin: https://good.example"))
+    assert.equal(nil, seen)
   end)
 
   it("agrees on a subprotocol", function()
@@ -189,6 +233,31 @@ describe("res:websocket", function()
     until fourth.status ~= 503
     assert.equal(101, fourth.status)
     for _, conn in ipairs { one, three, four } do conn:close() end
+  end)
+
+  it("opens no more, however long a function picks the subprotocol", function()
+    local seen, go = 0, moonpark.event()
+    local server = server_of.start(function(_, res)
+      local ws = res:websocket { subprotocols = function()
+        seen = seen + 1
+        go:wait()
+      end }
+      if ws then ws:receive() else seen = seen + 1 end
+    end, { max_connections = 2 })
+    go:set()
+    local _, first = shake(server)
+    go:clear()
+    local tasks, statuses = { moonpark.go(shake, server), moonpark.go(shake, server) }, {}
+    while seen < 3 do moonpark.sleep(0.001) end
+    go:set()
+    for i, task in ipairs(tasks) do
+      local _, answer, conn = task:join()
+      statuses[i] = answer.status
+      conn:close()
+    end
+    table.sort(statuses)
+    assert.same({ 101, 503 }, statuses)
+    first:close()
   end)
 
   it("closes with 1000 when the handler returns, and with 1011 when it fails", function()
@@ -396,7 +465,15 @@ describe("http.websocket", function()
       task:join()
     end
     refused("malformed handshake", function(lines) return (good(lines):gsub("Accept: .", "Accept: *")) end)
-    refused("malformed handshake", function(lines) return (good(lines):gsub("Upgrade: websocket", "Upgrade: h2c")) end)
+    for _, changed in ipairs { { "Upgrade: websocket", "Upgrade: h2c" }, { "Upgrade: websocket", "Upgrade: h2c, websocket" },
+      { "Upgrade: websocket", "Upgrade: websocket\r\nUpgrade: websocket" }, { "Upgrade: websocket\r\n", "" },
+      { "Connection: upgrade", "Connection: close" }, { "HTTP/1.1", "HTTP/1.0" }, { "Accept: ", "Accept: x " },
+      { "Sec%-WebSocket%-Accept: .-\r\n", "" }, { "(Sec%-WebSocket%-Accept: .-\r\n)", "%1%1" } } do
+      refused("malformed handshake", function(lines) return (good(lines):gsub(unpack(changed))) end)
+    end
+    refused("subprotocol was not offered", function(lines)
+      return good(lines, ("Sec-WebSocket-Protocol: a\r\n"):rep(2))
+    end, { subprotocols = { "a" } })
     refused("response status 200", function() return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi" end)
     refused("response status 403", function() return "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n" end)
     refused("response status 302", function()
@@ -416,6 +493,16 @@ describe("http.websocket", function()
     end
     refused("extension was not offered", function(lines) return good(lines, deflate .. "\r\n") end,
       { compress = { peer_window_bits = 10 } })
+  end)
+
+  it("keeps what comes with the answer", function()
+    local address, task = by_hand(function(lines)
+      return good(lines) .. wire.frame(wire.FIN + wire.TEXT, "at once")
+    end, function(conn) conn:read() end)
+    local ws = assert(http.websocket(address))
+    assert.equal("at once", (ws:receive()))
+    ws:abort()
+    task:join()
   end)
 
   it("gives up in time", function()

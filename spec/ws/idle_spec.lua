@@ -211,7 +211,7 @@ describe("a WebSocket without a task", function()
       group:add(ws)
       local sent = 0
       while group:send_binary(("x"):rep(1000)) == 1 do sent = sent + 1 end
-      local frames, first, payload = 0, nil, nil
+      local frames, first, payload = 0
       repeat
         first, payload = wire.read_frame(other)
         frames = frames + 1

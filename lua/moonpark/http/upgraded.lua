@@ -24,7 +24,7 @@ function M.new(log, most)
     log = log }, Upgraded)
 end
 
---- Keeps a place for a socket that is being opened: Upgraded:add takes it, or Upgraded:release gives it back.
+--- Keeps a place for a socket that is being opened: that may take a while.
 ---@return boolean kept false: there are as many as may be
 function Upgraded:reserve()
   if self.count + self.coming >= self.most then return false end
@@ -32,7 +32,11 @@ function Upgraded:reserve()
   return true
 end
 
-function Upgraded:release() self.coming = self.coming - 1 end
+--- It has been opened, or not. Returns its arguments.
+function Upgraded:release(...)
+  self.coming = self.coming - 1
+  return ...
+end
 
 --- The worker with that exchange is the server's.
 function Upgraded:employs(x) of_exchange[x] = self end
@@ -41,10 +45,9 @@ function Upgraded:employs(x) of_exchange[x] = self end
 ---@return moonpark.http.upgraded
 function M.of(x) return of_exchange[x] end
 
---- A socket that the running task has, or another one. There is a place for it.
+--- A socket that the running task has, or another one.
 function Upgraded:add(socket, task)
   self.sockets[socket] = task or core.current()
-  self.coming = self.coming - 1
   self.count = self.count + 1
   if self.draining then socket[1]:say_close(GOING_AWAY) end
 end
