@@ -17,6 +17,10 @@
 enum { TOO_BIG = 1009, BAD_TEXT = 1007, BAD_FRAME = 1002, TOO_BUSY = 1008 };
 enum { ROOM = 65536, INFLATED_AT_ONCE = 16384, OPCODE = 0x0f };
 
+/* A byte that is compressed and flushed alone takes up to EXPANDS bytes. A peer that sends more, and the slack, sends
+ * blocks of nothing: such a message would never reach its limit. */
+enum { EXPANDS = 8, SLACK = 65536 };
+
 /* What was not looked at yet. */
 static char *raw(const struct ws_socket *w) { return w->c.in.bytes + w->c.in.start + w->done + w->gap; }
 static size_t raw_length(const struct ws_socket *w) { return buf_len(&w->c.in) - w->done - w->gap; }
@@ -113,6 +117,8 @@ static void begin(struct ws_socket *w, const struct ws_head *h)
         w->packed = h->packed;
         w->total = 0;
         w->utf8 = (struct ws_utf8){0};
+        if (h->packed)
+            w->pack->came = 0;
     }
     w->fin = h->fin;
     w->left = h->length;
@@ -191,6 +197,9 @@ static int take_packed(struct ws_socket *w, size_t n)
 {
     size_t before = buf_len(&w->pack->message);
     n = base_min(n, INFLATED_AT_ONCE);
+    w->pack->came += n;
+    if (w->pack->came > SLACK && (w->pack->came - SLACK) / EXPANDS > w->limits.message)
+        return refuse(w, TOO_BIG, ERR_TOO_LONG);
     if (!w->keys)
         ws_frame_mask(raw(w), raw(w), n, w->key, w->taken);
     int r = ws_pack_inflate(w->pack, raw(w), n, most(w));
@@ -352,7 +361,8 @@ static int step(struct conn *c, struct task *t, bool whole, bool drop)
     }
     if (r < 0)
         return w->ending ? CONN_GO_ON : r;
-    return more(w);
+    r = more(w);
+    return r == CONN_GO_ON && w->packed && raw_length(w) >= INFLATED_AT_ONCE ? CONN_OTHERS : r;
 }
 
 static int step_whole(struct conn *c, struct task *t) { return step(c, t, true, false); }

@@ -471,6 +471,46 @@ describe("permessage-deflate", function()
     end)()
   end)
 
+  -- A block that holds nothing, in each of its kinds: stored, with fixed codes, with codes of its own, and the last.
+  local nothing = { "\0\0\0\255\255", "\2\8\32\128\0", "\1\0\0\255\255", "\3\0" }
+
+  it("takes blocks of nothing between others, but no end of them", function()
+    for i, block in ipairs(nothing) do
+      with(pipe, true, { max_message = 1000 }, function(ws, other, say)
+        local some, hello = block:rep(math.floor(60000 / #block)), "\242\72\205\201\201\7\0"
+        local writer = moonpark.go(other.write, other, say(FIN + wire.RSV1 + TEXT, some .. hello))
+        assert.same({ "Hello", "text", true }, { ws:receive() }, i)
+        assert(writer:join())
+      end, agreed)
+      with(pipe, true, { max_message = 1000 }, function(ws, other, say)
+        local writer = moonpark.go(function()
+          local more = say(wire.RSV1 + TEXT, block:rep(2000))
+          repeat
+            local ok = other:write(more)
+            more = say(0, block:rep(2000))
+          until not ok
+        end)
+        assert.same({ nil, "too long" }, { ws:receive() }, i)
+        assert.equal(1009, (ws:status()))
+        assert(writer:join())
+      end, agreed)
+    end
+  end)
+
+  it("lets other tasks run while a large message is inflated", function()
+    local wide = function() return net.pipe(8000000) end
+    with(wide, true, { max_message = 1e9 }, function(ws, other, say)
+      other:write(say(FIN + wire.RSV1 + BINARY, nothing[1]:rep(800000) .. "\0"))
+      local turns, reader = 0, moonpark.go(ws.receive, ws)
+      while reader:status() ~= "done" do
+        turns = turns + 1
+        moonpark.yield()
+      end
+      assert.same({ true, "", "binary", true }, { reader:join() })
+      assert.is_true(turns > 30, turns)
+    end, agreed)
+  end)
+
   it("is refused where it was not agreed on", function()
     with(pipe, true, {}, function(ws, other, say)
       other:write(say(FIN + wire.RSV1 + TEXT, "\242\72\205\201\201\7\0"))
