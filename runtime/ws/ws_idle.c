@@ -12,9 +12,10 @@ enum { READS = 16 }; /* in a row: then others have their turn */
 static bool on_event(struct pollDesc *pd, uint32_t events)
 {
     struct ws_socket *w = pd->owner;
-    if (events & (POLLER_READ | POLLER_HANGUP))
+    bool may_read = events & ~(uint32_t)POLLER_WRITE || w->c.stream.ops->covers;
+    if (may_read)
         w->c.drained = false;
-    if (!w->c.side[POLL_R].holder || ws_socket_has_more(w))
+    if ((may_read && !w->c.side[POLL_R].holder) || ws_socket_has_more(w))
         ws_socket_look_after(w);
     return false;
 }

@@ -67,7 +67,8 @@ for _, kind in ipairs(kinds) do
           assert_frame(other, FIN + PONG, "ping " .. i)
         end
         other:write(say(TEXT, "one "))
-        assert.same({ "one ", "text", false }, { ws:receive_some() })
+        local one = ""
+        while one ~= "one " do one = one .. ws:receive_some() end
         other:write(say(FIN + PING, "between"))
         assert_frame(other, FIN + PONG, "between")
         other:write(say(FIN, "two"))
