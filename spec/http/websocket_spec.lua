@@ -85,7 +85,8 @@ describe("res:websocket", function()
     refused(400, { Connection = "keep-alive" })
     refused(426, { ["Sec-WebSocket-Version"] = "8" }, "sec-websocket-version", "13")
     refused(426, { ["Sec-WebSocket-Version"] = false }, "sec-websocket-version", "13")
-    for _, key in ipairs { false, "", "x", KEY .. "=", KEY:sub(1, 22), ("="):rep(24), KEY .. ", " .. KEY } do
+    for _, key in ipairs { false, "", "x", KEY .. "=", KEY:sub(1, 22), ("="):rep(24), KEY .. ", " .. KEY,
+      KEY .. "\nSec-WebSocket-Key: " .. KEY } do
       refused(400, { ["Sec-WebSocket-Key"] = key })
     end
     refused(400, { ["Content-Length"] = "1" })

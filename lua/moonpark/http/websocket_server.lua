@@ -65,7 +65,7 @@ end
 local function is_welcome(req, origins)
   local origin = req:header "origin"
   if not origin or origins == "*" then return true end
-  if #req:header_values "origin" > 1 then return false end -- two readers could take either
+  if origin:find(",", 1, true) then return false end -- two fields: two readers could take either
   if type(origins) == "function" then return origins(origin, req) == true end
   for _, one in ipairs(origins or {}) do
     if one:lower() == origin:lower() then return true end
@@ -99,11 +99,10 @@ local function flaw(req)
   if req:header "sec-websocket-version" ~= "13" then
     return 426, "unknown version", { "Sec-WebSocket-Version", "13", "Upgrade", "websocket" }
   end
-  local keys = req:header_values "sec-websocket-key"
-  local key = keys[1] and http_fields.trim(keys[1]) or ""
-  if #keys ~= 1 or #key ~= 24 or not key:find "^[%w+/]+==$" then return 400, "invalid Sec-WebSocket-Key" end
+  local key = http_fields.trim(req:header "sec-websocket-key" or "") -- of two fields both: too long
+  if #key ~= 24 or not key:find "^[%w+/]+==$" then return 400, "invalid Sec-WebSocket-Key" end
   if req:content_length() ~= 0 then return 400, "a handshake has no body" end
-  if not offered_by(req) then return 400, "invalid Sec-WebSocket-Protocol" end
+  if req:header "sec-websocket-protocol" and not offered_by(req) then return 400, "invalid Sec-WebSocket-Protocol" end
 end
 
 -- Connection goes with Upgrade (RFC 9110 7.8); handlers cannot set it.
@@ -117,6 +116,7 @@ local function refuse(res, status, why, fields)
 end
 
 local function pick(req, subprotocols)
+  if not subprotocols then return nil end
   local offered = offered_by(req)
   if type(subprotocols) == "function" then
     local picked = subprotocols(offered, req)
@@ -126,7 +126,7 @@ local function pick(req, subprotocols)
     if picked ~= nil then error("websocket: the subprotocol that was picked is none of the client's", 5) end
     return nil
   end
-  for _, own in ipairs(subprotocols or {}) do
+  for _, own in ipairs(subprotocols) do
     for _, one in ipairs(offered) do
       if one == own then return own end
     end
