@@ -98,7 +98,7 @@ describe("a WebSocket without memory", function()
   it("leaves its groups when it is closed after a message that could not be made", function()
     local a, b = support.transports[1].pair()
     local ws, group, got, err = wire.over(a, true), http.group(), nil, nil
-    local frame = wire.frame(wire.FIN + wire.BINARY, support.random_bytes(2000), "abcd") -- its payload is no string then
+    local frame = wire.frame(wire.FIN + wire.BINARY, support.random_bytes(2000), "abcd") -- the payload is no string
     group:add(ws)
     local reader = support.parked(function()
       grow_stack()

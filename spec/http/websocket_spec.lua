@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- http.websocket, res:websocket: handshakes, and what becomes of a socket with its handler and its server.
 
-local certificates = require "support.tls"
 local http = require "moonpark.http"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
@@ -9,20 +8,7 @@ local server_of = require "support.http"
 local support = require "support.net"
 local wire = require "support.websocket"
 
-local KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-local ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-
-local function head(changes)
-  local fields = { Host = "test", Upgrade = "websocket", Connection = "Upgrade", ["Sec-WebSocket-Key"] = KEY,
-    ["Sec-WebSocket-Version"] = "13" }
-  local line = changes.line or "GET /chat HTTP/1.1"
-  for name, value in pairs(changes) do
-    if name ~= "line" then fields[name] = value or nil end
-  end
-  local lines = { line }
-  for name, value in pairs(fields) do lines[#lines + 1] = name .. ": " .. value end
-  return table.concat(lines, "\n")
-end
+local KEY, ACCEPT = wire.HANDSHAKE_KEY, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 local function echo(options)
   return function(_, res)
@@ -37,7 +23,7 @@ end
 -- Shakes hands by hand: the answer, and the connection.
 local function shake(server, changes)
   local conn = server:dial()
-  assert(conn:write(server_of.request(head(changes or {}))))
+  assert(conn:write(server_of.request(wire.handshake(changes or {}))))
   local answer = server_of.read_answer(conn, "HEAD") -- no body is read
   return answer, conn
 end
@@ -64,7 +50,7 @@ describe("res:websocket", function()
   it("takes the frames that come with the handshake", function()
     local server = server_of.start(echo())
     local conn = server:dial()
-    conn:write(server_of.request(head {}) .. wire.frame(wire.FIN + wire.TEXT, "at once", "abcd"))
+    conn:write(server_of.request(wire.handshake {}) .. wire.frame(wire.FIN + wire.TEXT, "at once", "abcd"))
     assert.equal(101, server_of.read_answer(conn, "HEAD").status)
     assert.same({ wire.FIN + wire.TEXT, "at once", false }, { wire.read_frame(conn) })
     conn:close()
@@ -101,81 +87,6 @@ describe("res:websocket", function()
     local answer, conn = shake(server, { Upgrade = "WebSocket", Connection = "keep-alive, UPGRADE" })
     assert.equal(101, answer.status)
     conn:close()
-  end)
-
-  it("lets pages of its own host connect, and of no other", function()
-    local server = server_of.start(echo())
-    local function status(host, origin)
-      local answer, conn = shake(server, { Host = host, Origin = origin })
-      conn:close()
-      return answer.status
-    end
-    for _, case in ipairs { { "a.example", "http://a.example" }, { "a.example", "https://A.example" },
-      { "a.example:8080", "http://a.example:8080" }, { "a.example", "https://a.example:443" },
-      { "a.example:443", "https://a.example" }, { "[::1]:80", "http://[::1]" } } do
-      assert.equal(101, status(case[1], case[2]), case[2])
-    end
-    for _, case in ipairs { { "a.example", "http://b.example" }, { "a.example", "http://a.example:8080" },
-      { "a.example:8080", "http://a.example" }, { "a.example", "null" }, { "a.example", "http://a.example.evil" },
-      { "a.example", "http://x.a.example" }, { "a.example", "a.example" } } do
-      assert.equal(403, status(case[1], case[2]), case[2])
-    end
-  end)
-
-  it("takes a page that came without TLS for another site once the client has used TLS", function()
-    local function serves(options)
-      local server = server_of.start(echo(), options)
-      return function(fields)
-        fields.Host = "localhost"
-        local conn = server:dial()
-        if options then assert(conn:start_tls { context = certificates.client(), server_name = "localhost" }) end
-        conn:write(server_of.request(head(fields)))
-        local answer = server_of.read_answer(conn, "HEAD")
-        conn:close()
-        return answer.status
-      end
-    end
-    local status = serves { tls = { cert = certificates.files.host_crt, key = certificates.files.host_key } }
-    assert.equal(101, status { Origin = "https://localhost" })
-    assert.equal(403, status { Origin = "http://localhost" })
-    assert.equal(403, status { Origin = "http://localhost", ["X-Forwarded-Proto"] = "http" })
-    status = serves()
-    assert.equal(101, status { Origin = "http://localhost" })
-    assert.equal(101, status { Origin = "https://localhost" }) -- a proxy that does not say so
-    for name, values in pairs { ["X-Forwarded-Proto"] = { "https", "HTTPS", "https, http" },
-      ["Forwarded"] = { "for=1.2.3.4;proto=https", 'proto="https", proto=http' } } do
-      for _, value in ipairs(values) do
-        assert.equal(101, status { Origin = "https://localhost", [name] = value })
-        assert.equal(403, status { Origin = "http://localhost", [name] = value })
-      end
-    end
-    for name, value in pairs { ["X-Forwarded-Proto"] = "http", ["Forwarded"] = "for=1.2.3.4, proto=https" } do
-      assert.equal(101, status { Origin = "http://localhost", [name] = value })
-    end
-  end)
-
-  it("asks a list or a function about origins, or nobody", function()
-    local seen
-    local choices = { ["/list"] = { "https://good.example", "http://other.example" }, ["/all"] = "*",
-      ["/ask"] = function(origin, req)
-        seen = { origin, req.path }
-        return origin == "https://good.example"
-      end }
-    local server = server_of.start(function(req, res) return echo { origins = choices[req.path] }(req, res) end)
-    local function status(path, origin)
-      local answer, conn = shake(server, { line = ("GET %s HTTP/1.1"):format(path), Origin = origin })
-      conn:close()
-      return answer.status
-    end
-    assert.equal(101, status("/list", "https://GOOD.example"))
-    assert.equal(403, status("/list", "http://test"))
-    assert.equal(101, status("/all", "https://anything.example"))
-    assert.equal(101, status("/ask", "https://good.example"))
-    assert.same({ "https://good.example", "/ask" }, seen)
-    assert.equal(403, status("/ask", "https://bad.example"))
-    seen = nil
-    assert.equal(403, status("/ask", "https://good.example\nOrigin: https://good.example"))
-    assert.equal(nil, seen)
   end)
 
   it("agrees on a subprotocol", function()
@@ -466,7 +377,8 @@ describe("http.websocket", function()
       task:join()
     end
     refused("malformed handshake", function(lines) return (good(lines):gsub("Accept: .", "Accept: *")) end)
-    for _, changed in ipairs { { "Upgrade: websocket", "Upgrade: h2c" }, { "Upgrade: websocket", "Upgrade: h2c, websocket" },
+    for _, changed in ipairs { { "Upgrade: websocket", "Upgrade: h2c" },
+      { "Upgrade: websocket", "Upgrade: h2c, websocket" },
       { "Upgrade: websocket", "Upgrade: websocket\r\nUpgrade: websocket" }, { "Upgrade: websocket\r\n", "" },
       { "Connection: upgrade", "Connection: close" }, { "HTTP/1.1", "HTTP/1.0" }, { "Accept: ", "Accept: x " },
       { "Sec%-WebSocket%-Accept: .-\r\n", "" }, { "(Sec%-WebSocket%-Accept: .-\r\n)", "%1%1" } } do

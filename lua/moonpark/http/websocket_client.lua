@@ -113,7 +113,8 @@ local function converse(conn, head, request, deadline)
   end
   if ok ~= 101 then conn:close() end
   local _, minor = reader:status_line()
-  return { status = ok, version = minor == 0 and "1.0" or "1.1", headers = http_fields.received(reader:fields()), connection = conn }
+  return { status = ok, version = minor == 0 and "1.0" or "1.1", headers = http_fields.received(reader:fields()),
+    connection = conn }
 end
 
 local function through_tunnel(client, request, target)
