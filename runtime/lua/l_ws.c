@@ -6,6 +6,7 @@
 #include "base/errors.h"
 #include "base/sys.h"
 #include "lua/l_conn.h"
+#include "ws/ws_idle.h"
 #include "ws/ws_pack.h"
 #include "ws/ws_receive.h"
 #include "ws/ws_send.h"
@@ -104,6 +105,12 @@ static int l_send_some(lua_State *L)
     return send_frame(L, w, w->open_message ? WS_CONTINUATION : binary ? WS_BINARY : WS_TEXT, last);
 }
 
+static int push_pinged(lua_State *L, struct task *t)
+{
+    const struct ws_socket *w = ws_socket_of(t->wait.object);
+    return face_result(L, t->wait.result < 0 && w->ending ? w->ending : t->wait.result);
+}
+
 /* ping([data]) -> true | nil, err, errno: it leaves as soon as it may */
 static int l_ping(lua_State *L)
 {
@@ -111,7 +118,12 @@ static int l_ping(lua_State *L)
     size_t n = 0;
     const char *data = luaL_optlstring(L, 2, "", &n);
     luaL_argcheck(L, n <= WS_CONTROL_MAX, 2, "at most 125 bytes expected");
-    return face_result(L, ws_socket_control(w, WS_PING, data, n));
+    if (w->c.closed || !ws_socket_is_full(w))
+        return face_result(L, ws_socket_control(w, WS_PING, data, n));
+    struct task *t = face_task(L, face_ctx(L));
+    *OPERATION(t, struct ws_pinging) = (struct ws_pinging){.bytes = data, .n = n};
+    w->c.timeout = w->limits.sending > 0 ? w->limits.sending : -1;
+    return l_conn_run(L, t, &w->c, &ws_ping, push_pinged);
 }
 
 /* ---- the end ---- */
@@ -294,6 +306,7 @@ static int l_websocket(lua_State *L)
     r = r < 0 ? r : ws_socket_open(&f->w, c, &most, lua_toboolean(L, 3) ? NULL : &cx->ws_keys);
     if (r < 0)
         return face_error(L, r);
+    ws_idle_watch(&f->w);
     l_conn_made_here(L, cx, &f->w.c);
     return 1;
 }

@@ -23,7 +23,7 @@ struct pair_end {
 static void report(struct pair_end *e, int side)
 {
     if (e && e->stream->pd)
-        netpoll_report(e->stream->pd, side);
+        netpoll_stir(e->stream->pd, side == POLL_R ? POLLER_READ : POLLER_WRITE);
 }
 
 static struct pair_end *end_open(struct stream *s, size_t capacity)

@@ -11,6 +11,7 @@
 enum { MASKED = 0x80, RESERVED = 0x30, LENGTH_16 = 126, LENGTH_64 = 127 };
 
 typedef uint8_t vector __attribute__((vector_size(16)));
+typedef uint32_t words __attribute__((vector_size(16)));
 
 static uint64_t big_endian(const unsigned char *at, size_t n)
 {
@@ -91,10 +92,13 @@ static inline void store(char *at, vector v) { memcpy(at, &v, sizeof v); }
 
 void ws_frame_mask(char *to, const char *from, size_t n, const uint8_t key[static WS_KEY], uint64_t offset)
 {
-    vector mask;
+    uint8_t turned[WS_KEY];
+    uint32_t word;
     size_t i = 0;
-    for (size_t k = 0; k < sizeof mask; k++)
-        mask[k] = key[(offset + k) % WS_KEY];
+    for (size_t k = 0; k < WS_KEY; k++)
+        turned[k] = key[(offset + k) % WS_KEY];
+    memcpy(&word, turned, sizeof word);
+    const vector mask = (vector)(words){word, word, word, word};
     for (; i + 64 <= n; i += 64) { /* all loads first: `to` may lie a few bytes before `from` */
         vector a = load(from + i), b = load(from + i + 16), c = load(from + i + 32), d = load(from + i + 48);
         store(to + i, a ^ mask);
@@ -105,7 +109,7 @@ void ws_frame_mask(char *to, const char *from, size_t n, const uint8_t key[stati
     for (; i + 16 <= n; i += 16)
         store(to + i, load(from + i) ^ mask);
     for (; i < n; i++)
-        to[i] = (char)(from[i] ^ key[(offset + i) % WS_KEY]);
+        to[i] = (char)(from[i] ^ turned[i % WS_KEY]);
 }
 
 bool ws_frame_is_code(unsigned code)

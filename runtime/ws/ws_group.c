@@ -224,7 +224,7 @@ static int enqueue(struct member *m, struct ws_shared *s, size_t at)
         return -ENOMEM;
     }
     count_full(m, w->queue.bytes > m->group->most);
-    ws_socket_nudge(w);
+    (void)ws_socket_pump(w); /* the rest of it leaves once there is room */
     return 1;
 }
 

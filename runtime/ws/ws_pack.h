@@ -25,6 +25,7 @@ struct ws_pack {
     struct ws_deflate *out, *in; /* NULL: not begun, or freed */
     struct buf packed;           /* the message that is being sent */
     struct buf message;          /* the one that is being received */
+    uint64_t came;               /* compressed bytes of that */
     bool skewed;                 /* the peer's window is not what `out` knows: the next message refers to nothing */
     bool open;                   /* fragments of a message were compressed, and its last was not */
 };

@@ -15,7 +15,11 @@
 #include <string.h>
 
 enum { TOO_BIG = 1009, BAD_TEXT = 1007, BAD_FRAME = 1002, TOO_BUSY = 1008 };
-enum { ROOM = 65536, INFLATED_AT_ONCE = 16384 };
+enum { ROOM = 65536, INFLATED_AT_ONCE = 16384, OPCODE = 0x0f };
+
+/* A byte that is compressed and flushed alone takes up to EXPANDS bytes. A peer that sends more, and the slack, sends
+ * blocks of nothing: such a message would never reach its limit. */
+enum { EXPANDS = 8, SLACK = 65536 };
 
 /* What was not looked at yet. */
 static char *raw(const struct ws_socket *w) { return w->c.in.bytes + w->c.in.start + w->done + w->gap; }
@@ -113,6 +117,8 @@ static void begin(struct ws_socket *w, const struct ws_head *h)
         w->packed = h->packed;
         w->total = 0;
         w->utf8 = (struct ws_utf8){0};
+        if (h->packed)
+            w->pack->came = 0;
     }
     w->fin = h->fin;
     w->left = h->length;
@@ -191,6 +197,9 @@ static int take_packed(struct ws_socket *w, size_t n)
 {
     size_t before = buf_len(&w->pack->message);
     n = base_min(n, INFLATED_AT_ONCE);
+    w->pack->came += n;
+    if (w->pack->came > SLACK && (w->pack->came - SLACK) / EXPANDS > w->limits.message)
+        return refuse(w, TOO_BIG, ERR_TOO_LONG);
     if (!w->keys)
         ws_frame_mask(raw(w), raw(w), n, w->key, w->taken);
     int r = ws_pack_inflate(w->pack, raw(w), n, most(w));
@@ -280,19 +289,16 @@ static int more(struct ws_socket *w)
     }
     int r = conn_read_fill(&w->c, room(w));
     w->heard |= r == CONN_GO_ON;
-    if (r == -EAGAIN && !w->sending && !w->mute && ws_socket_has_more(w))
-        w->c.stream.again = POLL_W; /* either side wakes it, see conn.c's park */
+    if (r == ERR_EOF)
+        r = ERR_UNEXPECTED_EOF;
+    if (r < 0 && r != -EAGAIN && r != -ENOMEM)
+        ws_socket_cut(w, r);
     return r;
 }
 
-/* The end's last steps: our close frame leaves; the peer closes, or its time is up. */
-static int leave(struct ws_socket *w, struct task *t)
+int ws_receive_leave(struct ws_socket *w)
 {
-    struct ws_receiving *p = OPERATION(t, struct ws_receiving);
     struct conn *c = &w->c;
-    if (!p->leaving && w->limits.closing > 0)
-        t->op.deadline = clock_add(clock_now(&c->loop->clock), w->limits.closing);
-    p->leaving = true;
     int r = ws_socket_pump(w);
     if (r == -EAGAIN || r == -EBUSY) {
         c->stream.again = r == -EAGAIN ? POLL_W : POLL_R;
@@ -306,9 +312,35 @@ static int leave(struct ws_socket *w, struct task *t)
         if (got > 0 || got == -EAGAIN)
             return got > 0 ? CONN_GO_ON : -EAGAIN;
     }
-    r = w->ending;
     ws_socket_shut(w);
-    return r;
+    return 0;
+}
+
+/* The end's last steps: our close frame leaves; the peer closes, or its time is up. */
+static int leave(struct ws_socket *w, struct task *t)
+{
+    struct ws_receiving *p = OPERATION(t, struct ws_receiving);
+    if (!p->leaving && w->limits.closing > 0)
+        t->op.deadline = clock_add(clock_now(&w->c.loop->clock), w->limits.closing);
+    p->leaving = true;
+    int r = ws_receive_leave(w);
+    return r == 0 ? w->ending : r;
+}
+
+static bool is_data_next(const struct ws_socket *w)
+{
+    return w->stage != WS_AT_HEAD || (raw_length(w) > 0 && !ws_frame_is_control(raw(w)[0] & OPCODE));
+}
+
+int ws_receive_controls(struct ws_socket *w)
+{
+    int r = 1;
+    while (r == 1 && !is_data_next(w))
+        r = take_head(w);
+    if (r != 0)
+        return r;
+    r = more(w);
+    return r == CONN_GO_ON ? 0 : r;
 }
 
 static int step(struct conn *c, struct task *t, bool whole, bool drop)
@@ -330,11 +362,7 @@ static int step(struct conn *c, struct task *t, bool whole, bool drop)
     if (r < 0)
         return w->ending ? CONN_GO_ON : r;
     r = more(w);
-    if (r == ERR_EOF)
-        r = ERR_UNEXPECTED_EOF;
-    if (r < 0 && r != -EAGAIN && r != -ENOMEM)
-        ws_socket_cut(w, r);
-    return r;
+    return r == CONN_GO_ON && w->packed && raw_length(w) >= INFLATED_AT_ONCE ? CONN_OTHERS : r;
 }
 
 static int step_whole(struct conn *c, struct task *t) { return step(c, t, true, false); }
@@ -364,11 +392,15 @@ void ws_receive_handed(struct ws_socket *w)
     else
         buf_consume(&w->c.in, w->done + w->gap);
     w->done = w->gap = 0;
-    if (w->stage != WS_AT_END)
-        return;
-    w->stage = WS_AT_HEAD;
-    w->kind = 0;
-    w->packed = false;
+    if (w->stage == WS_AT_END) {
+        w->stage = WS_AT_HEAD;
+        w->kind = 0;
+        w->packed = false;
+    }
+    if (buf_len(&w->c.in) > 0 || !w->c.drained)
+        ws_socket_look_after(w); /* the task may have other things to do than to receive again */
+    else if (!w->c.closed)
+        netpoll_arm(w->c.stream.pd, POLL_R);
 }
 
 int ws_receive_failed(struct task *t)

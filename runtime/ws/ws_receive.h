@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* ws_receive.h - the operations that read a WebSocket: a message, a piece of one, what is left until the peer closes.
  *
- * Called by the Lua face. Control frames are handled inside: pings are answered, close frames end the operation. What
- * was received stays with the socket until it is handed out: a wait that is given up loses nothing. */
+ * Called by the Lua face and ws_idle. Control frames are handled inside: pings are answered, close frames end the
+ * operation. What was received stays with the socket until it is handed out: a wait that is given up loses nothing. */
 #ifndef MOONPARK_WS_RECEIVE_H
 #define MOONPARK_WS_RECEIVE_H
 
@@ -24,6 +24,14 @@ static inline bool ws_receive_is_last(const struct ws_socket *w) { return w->sta
 
 /* They were handed out, and can go. */
 void ws_receive_handed(struct ws_socket *w);
+
+/* While no task receives: takes the control frames up to the next message, which stays where it is. Returns 0: more may
+ * have come; -EAGAIN: not now; 1: a message is next; or `ending`, or why it was cut. */
+int ws_receive_controls(struct ws_socket *w);
+
+/* Goes on with the end, after `ending` was set. Returns 0: w is closed; CONN_GO_ON: more may have come; -EAGAIN: not
+ * now, for the side that stream.again says. */
+int ws_receive_leave(struct ws_socket *w);
 
 /* The operation of t has failed: notes what that means for the socket, and returns why every call fails from now on;
  * or, if that wait alone was ended, why. */

@@ -65,6 +65,18 @@ static int gather(struct ws_socket *w, struct task *t, struct iovec iov[2])
     return (int)count;
 }
 
+/* Without memory the compressor may have taken some of it. If that is a message of which fragments have left, no other
+ * attempt can end it. */
+static int compress(struct ws_socket *w, struct ws_sending *s)
+{
+    int r = ws_pack_deflate(w->pack, s->bytes, s->n, s->first & WS_FIN);
+    if (r == 0)
+        s->n = buf_len(&w->pack->packed);
+    else if (w->open_message)
+        ws_socket_cut(w, r);
+    return r;
+}
+
 static int begin(struct ws_socket *w, struct task *t)
 {
     struct ws_sending *s = OPERATION(t, struct ws_sending);
@@ -77,10 +89,8 @@ static int begin(struct ws_socket *w, struct task *t)
     if (r < 0)
         return r;
     r = w->keys ? ws_keys_next(w->keys, s->key) : 0;
-    if (r == 0 && s->packed) {
-        r = ws_pack_deflate(w->pack, s->bytes, s->n, s->first & WS_FIN);
-        s->n = buf_len(&w->pack->packed);
-    }
+    if (r == 0 && s->packed)
+        r = compress(w, s);
     if (r < 0)
         return r;
     s->head = (uint8_t)ws_frame_put(head, s->first, s->n, w->keys ? s->key : NULL);
@@ -89,14 +99,13 @@ static int begin(struct ws_socket *w, struct task *t)
     return 0;
 }
 
-/* What has waited for the frame's end leaves; the reader's task sees to the rest. Returns 0; -EAGAIN: control frames
- * are left, and there is no such task. */
-static int go_on(struct ws_socket *w)
+/* What has waited for the frame's end leaves, or will. */
+static void go_on(struct ws_socket *w)
 {
-    if (!ws_socket_has_more(w) || ws_socket_pump(w) != -EAGAIN)
-        return 0;
-    ws_socket_nudge(w);
-    return buf_len(&w->out) > 0 && !w->c.side[POLL_R].holder ? -EAGAIN : 0;
+    if (ws_socket_has_more(w))
+        (void)ws_socket_pump(w);
+    if (w->ending)
+        ws_socket_nudge(w); /* the end has waited for that, too */
 }
 
 static bool has_left(const struct task *t)
@@ -115,8 +124,6 @@ static int step(struct conn *c, struct task *t)
 {
     struct ws_socket *w = ws_socket_of(c);
     struct iovec iov[2];
-    if (has_left(t))
-        return go_on(w);
     int r = OPERATION(t, struct ws_sending)->begun ? 0 : begin(w, t);
     if (r < 0)
         return r;
@@ -131,13 +138,28 @@ static int step(struct conn *c, struct task *t)
     }
     w->sending = false;
     w->open_message = !(OPERATION(t, struct ws_sending)->first & WS_FIN);
-    return go_on(w);
+    go_on(w);
+    return 0;
 }
 
-const struct conn_op ws_send = {
-    .kind = {.name = "send", .attempt = conn_attempt, .push = conn_push, .undo = conn_undo, .deadline = conn_deadline,
-             .describe = ws_socket_describe},
-    .side = POLL_W, .step = step};
+/* Waits while the peer leaves those before it unread. */
+static int step_ping(struct conn *c, struct task *t)
+{
+    struct ws_socket *w = ws_socket_of(c);
+    const struct ws_pinging *p = OPERATION(t, struct ws_pinging);
+    int r = w->ending || !ws_socket_is_full(w) ? 0 : ws_socket_pump(w);
+    if (r == -EAGAIN && !ws_socket_is_full(w))
+        r = 0;
+    return r < 0 ? r : ws_socket_control(w, WS_PING, p->bytes, p->n);
+}
+
+#define OP(name_, step_)                                                                              \
+    {.kind = {.name = name_, .attempt = conn_attempt, .push = conn_push, .undo = conn_undo,           \
+              .deadline = conn_deadline, .describe = ws_socket_describe},                             \
+     .side = POLL_W, .step = step_}
+
+const struct conn_op ws_send = OP("send", step);
+const struct conn_op ws_ping = OP("ping", step_ping);
 
 void ws_send_prepare(struct ws_socket *w, struct task *t, enum ws_opcode opcode, const char *bytes, size_t n,
                      bool last)
@@ -162,7 +184,7 @@ int ws_send_ended(struct task *t)
         if (w->open_message || t->op.total > 0)
             ws_socket_cut(w, r);
         else
-            (void)go_on(w);
+            go_on(w);
     }
     t->wait.result = r;
     s->begun = s->packed = false;

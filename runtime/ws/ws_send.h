@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ws_send.h - the operation that sends a message, or a fragment of one, as one frame.
+/* ws_send.h - the operation that sends a message, or a fragment of one, as one frame; and the one of a ping.
  *
  * Called by the Lua face. A frame that leaves in part only is the end of the socket. */
 #ifndef MOONPARK_WS_SEND_H
@@ -18,7 +18,14 @@ struct ws_sending {
     bool packed;        /* what leaves is in pack->packed */
 };
 
-extern const struct conn_op ws_send;
+/* The parameters of a ping, n bytes, which stay where they are until it ends. */
+struct ws_pinging {
+    const char *bytes;
+    size_t n;
+};
+
+/* ws_ping: for a socket that is full; others take a ping at once, see ws_socket_control. */
+extern const struct conn_op ws_send, ws_ping;
 
 /* Prepares op and its parameters: a frame of n bytes. opcode: WS_TEXT, WS_BINARY, or WS_CONTINUATION; last: the message
  * ends with it. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* ws_socket.c - control frames are written from `out` by whoever comes by: the call that queued them, a send before and
- * after its frame, the reader. What is left wakes the reader's task, which then waits until there is room, too. */
+ * after its frame, the reader. What is left then leaves once the poller says that there is room. */
 #include "ws/ws_socket.h"
 
 #include "base/errors.h"
@@ -11,13 +11,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AT_ONCE = 16 };   /* messages of a queue that leave with one call */
-enum { OUT_MAX = 4096 }; /* bytes of answers to pings that a peer has not read yet: then it gets no more */
+enum { AT_ONCE = 16 }; /* messages of a queue that leave with one call */
 
 void ws_socket_nudge(struct ws_socket *w)
 {
-    if (!w->c.closed && w->c.stream.pd && w->c.side[POLL_R].holder)
+    if (w->c.closed)
+        return;
+    if (w->c.side[POLL_R].holder)
         netpoll_report(w->c.stream.pd, POLL_R);
+    else
+        ws_socket_look_after(w);
 }
 
 /* ---- time ---- */
@@ -113,8 +116,10 @@ int ws_socket_pump(struct ws_socket *w)
         return -EBUSY;
     while (ws_socket_has_more(w)) {
         ssize_t n = queue_is_next(w) ? write_queue(w) : write_out(w);
-        if (n == -EAGAIN)
+        if (n == -EAGAIN) {
+            netpoll_arm(w->c.stream.pd, w->c.stream.again);
             return -EAGAIN;
+        }
         if (n < 0) {
             w->mute = (int)n;
             w->begun = w->held = 0;
@@ -156,8 +161,6 @@ static int sendable(const struct ws_socket *w)
 static int leave(struct ws_socket *w)
 {
     int r = ws_socket_pump(w);
-    if (r == -EAGAIN)
-        ws_socket_nudge(w);
     return r == -EAGAIN || r == -EBUSY ? 0 : r;
 }
 
@@ -166,8 +169,8 @@ int ws_socket_control(struct ws_socket *w, enum ws_opcode opcode, const char *by
     int r = sendable(w);
     if (r < 0)
         return r;
-    if (opcode == WS_PONG && buf_len(&w->out) > OUT_MAX)
-        return 0;
+    if (opcode == WS_PONG && ws_socket_is_full(w))
+        return 0; /* the peer does not read them */
     r = put(w, opcode, bytes, n);
     return r < 0 ? r : leave(w);
 }
@@ -195,11 +198,19 @@ int ws_socket_close(struct ws_socket *w, unsigned code, const char *reason, size
 
 /* ---- pings ---- */
 
-/* While nobody receives, an answer would not be seen: the peer cannot be blamed. */
+/* While a message waits for a task that receives, an answer behind it would not be seen: the peer cannot be blamed. */
+static bool would_hear(const struct ws_socket *w)
+{
+    return w->c.side[POLL_R].holder || (buf_len(&w->c.in) == 0 && w->stage == WS_AT_HEAD);
+}
+
 static void on_timer(struct timer *timer)
 {
     struct ws_socket *w = container_of(timer, struct ws_socket, timer);
-    if (w->heard || !w->c.side[POLL_R].holder) {
+    if (w->leaving) {
+        count_timer(w, false);
+        ws_socket_shut(w);
+    } else if (w->heard || !would_hear(w)) {
         w->pinged = false;
         set_timer(w, w->limits.ping);
     } else if (!w->pinged) {
@@ -207,7 +218,19 @@ static void on_timer(struct timer *timer)
         set_timer(w, w->pinged && w->limits.pong > 0 ? w->limits.pong : w->limits.ping);
     } else if (w->limits.pong > 0) {
         ws_socket_cut(w, ERR_TIMEOUT);
+    } else {
+        set_timer(w, w->limits.ping); /* it may take any time */
     }
+}
+
+void ws_socket_leave_by_time(struct ws_socket *w)
+{
+    if (w->leaving || w->limits.closing == 0)
+        return;
+    w->leaving = true;
+    set_timer(w, w->limits.closing);
+    if (!w->timed)
+        ws_socket_shut(w);
 }
 
 /* ---- beginning and end ---- */
@@ -217,6 +240,7 @@ void ws_socket_init(struct ws_socket *w, struct loop *loop)
     conn_init(&w->c, loop);
     ws_queue_init(&w->queue);
     list_init(&w->memberships);
+    list_init(&w->late.link);
     w->timer.fire = on_timer;
 }
 
@@ -231,20 +255,25 @@ static void end(struct ws_socket *w)
     w->pack = NULL;
 }
 
-/* By us, by a test's end, or for lack of memory. A push may be at work on the message: then its end does the rest. */
+/* By us, by a test's end, or for lack of memory. A push may be at work on the message: then its end does the rest; or,
+ * if it has raised, ws_idle. */
 static void on_closed(struct conn *c)
 {
     struct ws_socket *w = ws_socket_of(c);
     stop_timer(w);
     if (!c->pinned)
         end(w);
+    else
+        ws_socket_look_after(w);
 }
 
 void ws_socket_unpin(struct ws_socket *w)
 {
     w->c.pinned = false;
-    if (w->c.closed)
-        end(w);
+    if (!w->c.closed)
+        return;
+    buf_fini(&w->c.in);
+    end(w);
 }
 
 static const struct conn_owner owner = {.check = ws_socket_check, .closed = on_closed};
@@ -285,6 +314,7 @@ void ws_socket_fini(struct ws_socket *w)
 {
     conn_fini(&w->c);
     end(w);
+    list_del(&w->late.link);
     sys_free(w->reason);
     w->reason = NULL;
 }

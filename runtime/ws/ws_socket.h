@@ -2,16 +2,16 @@
 /* ws_socket.h - a WebSocket: a connection, what is known of the message that is being read, control frames that are to
  * leave, and the time of the next ping.
  *
- * Called by ws_receive, ws_send, ws_group and the Lua face. While nothing comes it holds its struct and no buffer.
+ * Called by ws_receive, ws_send, ws_idle, ws_group and the Lua face. While nothing comes it holds its struct and no
+ * buffer.
  *
  *   who writes      one frame at a time leaves. A send (an operation of a task) holds the write side of the connection
  *                   from its first byte to its last. Control frames wait in `out`, and messages of groups in `queue`,
- *                   until no frame is under way: they leave before the next send, or the reader's task sees to it: it
- *                   waits for either side then
+ *                   until no frame is under way. No task is needed for them: see ws_idle
  *   how it ends     `ending` says why, and every call from then on returns it. With a close frame of both sides; by a
  *                   failure: its close frame leaves, and what the peer still sends is read for a moment, or the peer
  *                   would lose that frame; or cut, after a frame that could not be sent to its end
- *   who is asked    only a task that receives reads: pings, close frames and the end are noticed by it */
+ *   who reads       a task that receives; while there is none, ws_idle takes control frames, up to the next message */
 #ifndef MOONPARK_WS_SOCKET_H
 #define MOONPARK_WS_SOCKET_H
 
@@ -25,6 +25,7 @@ struct ws_pack;
 
 enum { WS_NO_CODE = 1005, WS_CUT = 1006 }; /* codes that never travel */
 enum { WS_REASON_MAX = WS_CONTROL_MAX - 2 };
+enum { WS_OUT_MAX = 4096 }; /* bytes of `out`: see ws_socket_is_full */
 
 /* Bounds, from options. Times are ns, 0: none. */
 struct ws_limits {
@@ -55,7 +56,8 @@ struct ws_socket {
     size_t begun;         /* bytes of `out` that go before all else: their first has left, or is held; 0: none */
     uint32_t held;        /* bytes of `out` or `queue` that the stream has taken, but not counted (stream.taken) */
     struct list memberships; /* ws_member.in_socket */
-    struct timer timer;   /* of the next ping, or of the answer to one */
+    struct timer timer;   /* of the next ping, or of the answer to one; or of the end */
+    struct late late;     /* looks after it, see ws_idle; its function is handed down */
     struct ws_keys *keys; /* of a client, which masks; NULL: a server's end */
     struct ws_pack *pack; /* permessage-deflate; NULL: not agreed on */
     char *reason;         /* of the peer's close frame, reason_length bytes; NULL: none */
@@ -83,6 +85,7 @@ struct ws_socket {
     bool heard;           /* something came since the timer was set */
     bool pinged;          /* the timer waits for an answer */
     bool lingers;         /* before it is closed, the peer's end is waited for */
+    bool leaving;         /* the timer is the end's: no task sees to that */
     bool shut;            /* our half is closed */
 };
 
@@ -104,16 +107,29 @@ static inline bool ws_socket_has_more(const struct ws_socket *w)
     return buf_len(&w->out) > 0 || (!ws_queue_is_empty(&w->queue) && !w->open_message);
 }
 
-/* Sends that, as far as it can leave now. Returns 0: all; -EAGAIN: the rest waits, for the side that
- * stream.again says; -EBUSY: a data frame is under way; or why nothing can be sent. */
+/* Sends that, as far as it can leave now. Returns 0: all; -EAGAIN: the rest waits, for the side that stream.again says,
+ * and leaves then; -EBUSY: a data frame is under way; or why nothing can be sent. */
 int ws_socket_pump(struct ws_socket *w);
+
+/* Is there so much in `out` that no ping, and no answer to one, may be added? */
+static inline bool ws_socket_is_full(const struct ws_socket *w) { return buf_len(&w->out) > WS_OUT_MAX; }
 
 /* Writes bytes that are no task's. What the stream takes of them without counting it is `held`: a send that waits for
  * its turn, and is given up, must not count it as its own. Returns as the stream's write. */
 ssize_t ws_socket_write(struct ws_socket *w, const struct iovec *iov, int count);
 
-/* The reader's task looks at what is to leave, and at `ending`, again. */
+/* `ending` has changed: the reader's task looks at it, or ws_idle. */
 void ws_socket_nudge(struct ws_socket *w);
+
+/* ws_idle looks after w, before the loop blocks. */
+static inline void ws_socket_look_after(struct ws_socket *w)
+{
+    if (w->late.run)
+        loop_late(w->c.loop, &w->late);
+}
+
+/* No task sees to the end, which may take its time: then w is closed. */
+void ws_socket_leave_by_time(struct ws_socket *w);
 
 /* Has a control frame leave as soon as it may. Returns 0; ERR_CLOSED: a close frame was sent; `ending`; -ENOMEM, ... */
 int ws_socket_control(struct ws_socket *w, enum ws_opcode opcode, const char *bytes, size_t n);
@@ -121,7 +137,7 @@ int ws_socket_control(struct ws_socket *w, enum ws_opcode opcode, const char *by
 /* The same for the close frame: no data frame follows. code 0: none is said. Harmless twice. */
 int ws_socket_close(struct ws_socket *w, unsigned code, const char *reason, size_t n);
 
-/* A push that read a message has ended: if the socket was closed meanwhile, the rest of that follows. */
+/* No push reads the message any more: if the socket was closed meanwhile, the rest of that follows. Harmless twice. */
 void ws_socket_unpin(struct ws_socket *w);
 
 /* Closes the connection, once `ending` and all else that is known of the end has been noted. */

@@ -215,7 +215,16 @@ return {
     ["to all members but the one that is left out"] = "what one write does not take waits for a receive",
     ["drops what has no room"] = VOLUME,
   },
+  ["spec/ws/idle_spec.lua"] = {
+    ["the peer is slowed down by what nobody receives"] = VOLUME,
+    ["what a group has queued for it leaves once"] = VOLUME,
+    ["a close is answered after the message that is being sent"] = VOLUME,
+    ["is closed if it is too slow for its group"] = VOLUME,
+  },
   ["spec/ws/socket_spec.lua"] = {
     ["a message may be received in pieces"] = PIECES,
+    ["takes blocks of nothing between others"] = VOLUME,
+    ["both may close at once"] = "a write lets the loop run here: the peer's close is answered by then",
+    ["lets other tasks run while a large message"] = VOLUME,
   },
 }

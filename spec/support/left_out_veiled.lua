@@ -39,4 +39,5 @@ return {
     ["is cut off where its handler returns"] = CUT,
     ["may not be finished, which would put the end into the middle"] = CUT,
   },
+  ["spec/http/websocket_spec.lua"] = { ["a server's shutdown by close is at once"] = FIRST_TRY },
 }

@@ -49,6 +49,20 @@ function M.read_frame(conn)
   return first, key and M.masked(payload, key) or payload, is_masked
 end
 
+M.HANDSHAKE_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+
+--- The lines of a client's handshake. changes: {name = value or false; line = the first one}.
+function M.handshake(changes)
+  local fields = { Host = "test", Upgrade = "websocket", Connection = "Upgrade",
+    ["Sec-WebSocket-Key"] = M.HANDSHAKE_KEY, ["Sec-WebSocket-Version"] = "13" }
+  local lines = { changes.line or "GET /chat HTTP/1.1" }
+  for name, value in pairs(changes) do
+    if name ~= "line" then fields[name] = value or nil end
+  end
+  for name, value in pairs(fields) do lines[#lines + 1] = name .. ": " .. value end
+  return table.concat(lines, "\n")
+end
+
 --- The payload of a close frame.
 function M.code(code, reason) return string.char(math.floor(code / 256), code % 256) .. (reason or "") end
 

@@ -3,6 +3,7 @@
 
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
+local net = require "moonpark.net"
 local support = require "support.net"
 local testing = require "moonpark.testing"
 local wire = require "support.websocket"
@@ -342,12 +343,57 @@ describe("pings", function()
     end)
   end)
 
-  it("blame nobody while no task receives", function()
+  it("blame nobody while a message waits for a task", function()
     testing.clock()
-    with(pipe, true, { ping_interval = 1, ping_timeout = 1 }, function(ws, other)
+    with(pipe, true, { ping_interval = 1, ping_timeout = 1 }, function(ws, other, say)
+      other:write(say(FIN + TEXT, "unread"))
       moonpark.sleep(60)
       assert.is_true(ws:is_open())
       assert.equal(0, other:buffered())
+    end)
+  end)
+
+  it("go on if an answer may take any time", function()
+    testing.clock()
+    with(pipe, true, { ping_interval = 30, ping_timeout = 0 }, function(ws, other, say)
+      local began, reader = moonpark.now(), moonpark.go(ws.receive, ws)
+      assert_frame(other, FIN + PING, "")
+      moonpark.sleep(1000)
+      other:write(say(FIN + PONG, ""))
+      assert_frame(other, FIN + PING, "")
+      assert.is_true(moonpark.now() - began <= 1100)
+      other:write(say(FIN + TEXT, "late"))
+      assert.same({ true, "late", "text", true }, { reader:join() })
+    end)
+  end)
+
+  it("of a script wait while the peer leaves too many unread, for as long as a send may", function()
+    testing.clock()
+    with(function() return net.pipe(300) end, true, { ping_interval = 0, send_timeout = 10 }, function(ws, other)
+      local payload, sent = ("p"):rep(125), 0
+      local sender = support.parked(function()
+        for _ = 1, 200 do
+          assert(ws:ping(payload))
+          sent = sent + 1
+        end
+      end)
+      assert.is_true(sent < 50)
+      assert.matches("ping on websocket pipe", moonpark.dump(), 1, true)
+      for _ = 1, 200 do assert_frame(other, FIN + PING, payload) end
+      assert.is_true(sender:join())
+      local err
+      repeat
+        local ok
+        ok, err = ws:ping(payload)
+      until not ok
+      assert.equal("timeout", err)
+      assert.is_true(ws:is_open())
+      local reader = moonpark.go(function()
+        repeat local bytes = other:read() until not bytes
+      end)
+      assert.is_true(ws:ping(payload))
+      ws:abort()
+      reader:join()
     end)
   end)
 end)
@@ -423,6 +469,45 @@ describe("permessage-deflate", function()
       other:join()
       assert.equal(1007, (b:status()))
     end)()
+  end)
+
+  -- A block that holds nothing, in each of its kinds: stored, with fixed codes, with codes of its own, and the last.
+  local nothing = { "\0\0\0\255\255", "\2\8\32\128\0", "\1\0\0\255\255", "\3\0" }
+
+  it("takes blocks of nothing between others, but no end of them", function()
+    for i, block in ipairs(nothing) do
+      with(pipe, true, { max_message = 1000 }, function(ws, other, say)
+        local some, hello = block:rep(math.floor(60000 / #block)), "\242\72\205\201\201\7\0"
+        local writer = moonpark.go(other.write, other, say(FIN + wire.RSV1 + TEXT, some .. hello))
+        assert.same({ "Hello", "text", true }, { ws:receive() }, i)
+        assert(writer:join())
+      end, agreed)
+      with(pipe, true, { max_message = 1000 }, function(ws, other, say)
+        local writer = moonpark.go(function()
+          local more = say(0, block:rep(2000))
+          other:write(say(wire.RSV1 + TEXT, block))
+          for _ = 1, 40 do other:write(more) end
+          other:close_write()
+        end)
+        assert.same({ nil, "too long" }, { ws:receive() }, i)
+        assert.equal(1009, (ws:status()))
+        assert(writer:join())
+      end, agreed)
+    end
+  end)
+
+  it("lets other tasks run while a large message is inflated", function()
+    local wide = function() return net.pipe(8000000) end
+    with(wide, false, { max_message = 1e9 }, function(ws, other, say)
+      other:write(say(FIN + wire.RSV1 + BINARY, nothing[1]:rep(800000) .. "\0"))
+      local turns, reader = 0, moonpark.go(ws.receive, ws)
+      while reader:status() ~= "done" do
+        turns = turns + 1
+        moonpark.yield()
+      end
+      assert.same({ true, "", "binary", true }, { reader:join() })
+      assert.is_true(turns > 30, turns)
+    end, agreed)
   end)
 
   it("is refused where it was not agreed on", function()

@@ -20,11 +20,23 @@ local NORMAL, GOING_AWAY, FAILED = 1000, 1001, 1011
 ---@param most integer at once
 ---@return moonpark.http.upgraded
 function M.new(log, most)
-  return setmetatable({ sockets = {}, count = 0, most = most, draining = false, gone = core.event(), log = log },
-    Upgraded)
+  return setmetatable({ sockets = {}, count = 0, coming = 0, most = most, draining = false, gone = core.event(),
+    log = log }, Upgraded)
 end
 
-function Upgraded:is_full() return self.count >= self.most end
+--- Keeps a place for a socket that is being opened: that may take a while.
+---@return boolean kept false: there are as many as may be
+function Upgraded:reserve()
+  if self.count + self.coming >= self.most then return false end
+  self.coming = self.coming + 1
+  return true
+end
+
+--- It has been opened, or not. Returns its arguments.
+function Upgraded:release(...)
+  self.coming = self.coming - 1
+  return ...
+end
 
 --- The worker with that exchange is the server's.
 function Upgraded:employs(x) of_exchange[x] = self end

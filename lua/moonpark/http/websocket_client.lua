@@ -96,7 +96,7 @@ local function request_of(options, address, fields)
   return request
 end
 
--- The head of the answer on that connection: {status =, headers =, connection =}.
+-- The head of the answer on that connection: {status =, version =, headers =, connection =}.
 local function converse(conn, head, request, deadline)
   local reader = core.http_reader()
   local ok, err, errno = true, nil, nil
@@ -112,7 +112,9 @@ local function converse(conn, head, request, deadline)
     return nil, err == "eof" and "unexpected eof" or err, errno
   end
   if ok ~= 101 then conn:close() end
-  return { status = ok, headers = http_fields.received(reader:fields()), connection = conn }
+  local _, minor = reader:status_line()
+  return { status = ok, version = minor == 0 and "1.0" or "1.1", headers = http_fields.received(reader:fields()),
+    connection = conn }
 end
 
 local function through_tunnel(client, request, target)
@@ -156,7 +158,8 @@ end
 local function read_answer(answer, key, options, wanted)
   local headers = answer.headers
   if answer.status ~= 101 then return nil, nil, ("response status %d"):format(answer.status) end
-  if not http_fields.lists(headers["upgrade"], "websocket") or not http_fields.lists(headers["connection"], "upgrade")
+  if answer.version == "1.0" or (headers["upgrade"] or ""):lower() ~= "websocket"
+    or not http_fields.lists(headers["connection"], "upgrade")
     or headers["sec-websocket-accept"] ~= core.websocket_accept(key) then
     return nil, nil, "malformed handshake"
   end

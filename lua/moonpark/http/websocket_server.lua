@@ -33,37 +33,58 @@ for name, kind in pairs(websocket.known) do known[name] = kind end
 ---------------------------------------------------------------------------------------------------
 -- who may connect
 
--- "https://Example.com:443" -> "example.com": as a Host field has it.
-local function host_of_origin(origin)
-  local scheme, host = origin:match "^(%a[%w+.-]*)://([^/]+)$"
+local default_ports = { http = ":80", https = ":443" }
+
+-- "https://Example.com:443" -> "https", "example.com", ":443": the host as a Host field may have it, and the port that
+-- such a field leaves out.
+local function parts_of_origin(origin)
+  local scheme, host = origin:lower():match "^(https?)://([^/]+)$"
   if not scheme then return nil end
-  local port = scheme:lower() == "https" and ":443" or ":80"
-  host = host:lower()
-  return host:sub(-#port) == port and host:sub(1, -#port - 1) or host, port
+  local port = default_ports[scheme]
+  return scheme, host:sub(-#port) == port and host:sub(1, -#port - 1) or host, port
 end
 
--- Browsers send the page's origin; who is no browser could send anything, and sends none.
+-- Did the client speak TLS, to us or to a proxy that says so? No page can set these fields. A client that is no browser
+-- can, but also its Origin.
+local function came_over_tls(req)
+  if req.scheme == "https" then return true end
+  local proto = req:header "x-forwarded-proto" or (req:header "forwarded" or ""):lower():match '^[^,]*proto="?(%a+)'
+  return proto ~= nil and proto:lower():find "^%s*https%f[^%w]" ~= nil
+end
+
+-- A page of the same host that came without TLS is not the same site (RFC 6454 5): anybody on the way may have written
+-- it. The other way round, TLS has ended at a proxy that does not say so: browsers let no such page open ws://.
+local function is_own(req, origin)
+  local scheme, host, port = parts_of_origin(origin)
+  if not scheme or scheme == "http" and came_over_tls(req) then return false end
+  local own = (req:header "host" or ""):lower()
+  return own == host or own == host .. port
+end
+
+-- Browsers send the page's origin; a client that is no browser could send anything, and sends none.
 local function is_welcome(req, origins)
   local origin = req:header "origin"
   if not origin or origins == "*" then return true end
+  if origin:find(",", 1, true) then return false end -- two fields: two readers could take either
   if type(origins) == "function" then return origins(origin, req) == true end
   for _, one in ipairs(origins or {}) do
     if one:lower() == origin:lower() then return true end
   end
-  if origins then return false end
-  local host, port = host_of_origin(origin)
-  local own = (req:header "host" or ""):lower()
-  return host ~= nil and (own == host or own == host .. port)
+  return not origins and is_own(req, origin)
 end
 
 ---------------------------------------------------------------------------------------------------
 -- the handshake
 
-local function items(text)
-  local list = {}
-  for item in (text or ""):gmatch "[^,]+" do
+-- The subprotocols that the client offers: names, each once (RFC 6455 4.1); nil: they are something else.
+local function offered_by(req)
+  local list, seen = {}, {}
+  for item in (req:header "sec-websocket-protocol" or ""):gmatch "[^,]+" do
     item = http_fields.trim(item)
-    if item ~= "" then list[#list + 1] = item end
+    if item ~= "" then
+      if seen[item] or not http_fields.is_name(item) then return nil end
+      list[#list + 1], seen[item] = item, true
+    end
   end
   return list
 end
@@ -78,14 +99,16 @@ local function flaw(req)
   if req:header "sec-websocket-version" ~= "13" then
     return 426, "unknown version", { "Sec-WebSocket-Version", "13", "Upgrade", "websocket" }
   end
-  local keys = req:header_values "sec-websocket-key"
-  local key = keys[1] and http_fields.trim(keys[1]) or ""
-  if #keys ~= 1 or #key ~= 24 or not key:find "^[%w+/]+==$" then return 400, "invalid Sec-WebSocket-Key" end
+  local key = http_fields.trim(req:header "sec-websocket-key" or "") -- of two fields both: too long
+  if #key ~= 24 or not key:find "^[%w+/]+==$" then return 400, "invalid Sec-WebSocket-Key" end
   if req:content_length() ~= 0 then return 400, "a handshake has no body" end
+  if req:header "sec-websocket-protocol" and not offered_by(req) then return 400, "invalid Sec-WebSocket-Protocol" end
 end
 
+-- Connection goes with Upgrade (RFC 9110 7.8); handlers cannot set it.
 local function refuse(res, status, why, fields)
   for i = 1, #(fields or {}), 2 do res:set(fields[i], fields[i + 1]) end
+  if status == 426 then http_fields.add(http_fields.of_response(res), "Connection", "Upgrade") end
   res.status = status
   local ok, err, errno = res:send(why .. "\n")
   if not ok then return nil, err, errno end
@@ -93,7 +116,8 @@ local function refuse(res, status, why, fields)
 end
 
 local function pick(req, subprotocols)
-  local offered = items(req:header "sec-websocket-protocol")
+  if not subprotocols then return nil end
+  local offered = offered_by(req)
   if type(subprotocols) == "function" then
     local picked = subprotocols(offered, req)
     for _, one in ipairs(offered) do
@@ -102,12 +126,14 @@ local function pick(req, subprotocols)
     if picked ~= nil then error("websocket: the subprotocol that was picked is none of the client's", 5) end
     return nil
   end
-  for _, own in ipairs(subprotocols or {}) do
+  for _, own in ipairs(subprotocols) do
     for _, one in ipairs(offered) do
       if one == own then return own end
     end
   end
 end
+
+local ours = { upgrade = true, connection = true, ["content-length"] = true, ["transfer-encoding"] = true }
 
 -- The handler's own fields: Set-Cookie, perhaps.
 local function add_fields(lines, fields)
@@ -115,7 +141,8 @@ local function add_fields(lines, fields)
     local name, value = fields[i], tostring(fields[i + 1])
     if not http_fields.is_name(name) then error(("invalid header name '%s'"):format(tostring(name)), 5) end
     if not http_fields.is_value(value) then error(("invalid value of header '%s'"):format(name), 5) end
-    if not name:lower():find "^sec%-websocket%-" then lines[#lines + 1] = name .. ": " .. value end
+    local key = name:lower()
+    if not key:find "^sec%-websocket%-" and not ours[key] then lines[#lines + 1] = name .. ": " .. value end
   end
 end
 
@@ -134,7 +161,6 @@ local function upgrade(self, options, compress, handler)
   local subprotocol = pick(req, options.subprotocols)
   local agreed, answer = extensions.accept(req:header "sec-websocket-extensions", compress)
   local head = head_of(self, subprotocol, answer)
-  local sockets = upgraded.of(self.x)
   local conn, err, errno = req:hijack()
   if not conn then return nil, err, errno end
   local socket
@@ -143,7 +169,7 @@ local function upgrade(self, options, compress, handler)
     conn:close()
     return nil, err, errno
   end
-  local ws = websocket.of(socket, subprotocol)
+  local ws, sockets = websocket.of(socket, subprotocol), upgraded.of(self.x)
   req.websocket = ws
   if handler then
     sockets:start(ws, handler)
@@ -173,8 +199,9 @@ function M.websocket(self, options, handler)
   local status, why, fields = flaw(req)
   if status then return refuse(self, status, why, fields) end
   if not is_welcome(req, options.origins) then return refuse(self, 403, "origin is not allowed") end
-  if upgraded.of(self.x):is_full() then return refuse(self, 503, "too many WebSockets") end
-  local ws, err, errno = raise_outside(pcall(upgrade, self, options, compress, handler))
+  local sockets = upgraded.of(self.x)
+  if not sockets:reserve() then return refuse(self, 503, "too many WebSockets") end
+  local ws, err, errno = raise_outside(sockets:release(pcall(upgrade, self, options, compress, handler)))
   return ws, err, errno
 end
 
