@@ -19,7 +19,8 @@ local headers = { -- lower layers first
   "net/stream", "net/socket", "net/accept", "net/pair", "net/addr_rank", "net/resolv_conf", "net/dns_walk",
   "net/dns", "net/resolver",
   "net/board", "net/conn", "net/tls_bio", "net/tls_name", "http/h1_parse", "http/h1_fold", "http/http_message",
-  "http/h1_frame", "http/http_form", "http/http_router", "ws/ws_utf8", "ws/ws_frame", "ws/ws_sha1", "ws/ws_pack", "base/sys_memory",
+  "http/h1_frame", "http/http_form", "http/http_router", "ws/ws_utf8", "ws/ws_frame", "ws/ws_sha1", "ws/ws_pack",
+  "base/sys_memory",
   "shared/alive", "shared/plock", "shared/segment", "shared/undo", "shared/chunks", "shared/shard", "shared/dict",
   "shared/dict_keys", "shared/counters",
 }
