@@ -57,7 +57,7 @@ end }))
 --- Starts a script with these words of the command, and returns once a worker says where it listens.
 ---@param text string
 ---@param words string[]
----@param options? {env?: table, silent?: boolean, plain?: boolean, library?: string} plain: without the
+---@param options? {env?: table, silent?: boolean, plain?: boolean, library?: string, stderr?: string} plain: without the
 --- command; library: the copy of lua/ that it runs from
 function M.start(text, words, options)
   options = options or {}
@@ -72,6 +72,7 @@ function M.start(text, words, options)
   local argv = options.plain and { process.interpreter } or process.moonpark(unpack(words))
   if options.library then argv[2] = options.library .. "/bin/moonpark" end
   argv[#argv + 1] = path
+  if options.stderr then argv = { "sh", "-c", 'exec "$@" 2>' .. options.stderr, "sh", unpack(argv) } end
   local self = setmetatable({ child = process.start(argv, { env = env }), path = path, folder = folder, env = env },
     Program)
   if not options.silent then self.address = assert(self:line():match "^listening on (.+)$") end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- workers, supervisor, place, worker: one program in several processes.
 
+local http = require "moonpark.http"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local process = require "support.process"
@@ -393,6 +394,107 @@ describe("an upgrade", function()
     program.child:kill "USR2"
     wait_for(program, "not upgraded: ")
     assert.same(before, everybody(program, 2))
+    assert.equal(0, (program:stop()))
+  end)
+end)
+
+describe("what is under way when the program is reloaded", function()
+  after_each(workers.stop_all)
+
+  local function dial(program)
+    local conn = assert(net.dial(program.address, { timeout = 60 }))
+    conn:set_timeout(60)
+    return conn
+  end
+
+  it("is finished: an upload, a download, a WebSocket by 1001, an event stream by its end", function()
+    local program = workers.start(workers.SERVER .. [[
+      app:post("/up", function(req, res) res:send(tostring(#req:body())) end)
+      app:get("/down", function(_, res)
+        res:write "first"
+        moonpark.sleep(0.3)
+        res:write " last"
+      end)
+      app:get("/socket", function(_, res)
+        local ws = res:websocket()
+        for text in ws:messages() do ws:send(text) end
+      end)
+      app:get("/events", function(_, res)
+        local events = res:events()
+        events:send "one"
+        while events:send "more" and moonpark.sleep(0.02) do end
+      end)
+    ]] .. workers.SERVE, { "--workers", "2" })
+    local up, down, events = dial(program), dial(program), dial(program)
+    up:write "POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello"
+    down:write "GET /down HTTP/1.1\r\nHost: x\r\n\r\n"
+    events:write "GET /events HTTP/1.1\r\nHost: x\r\n\r\n"
+    local ws = assert(http.websocket("ws://" .. program.address .. "/socket"))
+    assert(ws:send "echo")
+    assert.equal("echo", ws:receive())
+    assert(down:read_until "first")
+    assert(events:read_until "one")
+    assert.equal(0, select(2, program:ask "reload"))
+    assert.same({ nil, "closed" }, { ws:receive() })
+    assert.equal(1001, (ws:status()))
+    up:write "world"
+    assert.matches("connection: close\r\n.*\r\n\r\n10$", (up:read_all():lower():gsub("content%-length: 2\r\n", "")))
+    assert.matches(" last\r\n0\r\n\r\n$", down:read_all())
+    assert(events:read_all())
+    for _, conn in ipairs { up, down, events } do conn:close() end
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("may be an idle connection that asks once more: it is answered, and told that this was the last", function()
+    local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "1" })
+    local conn = dial(program)
+    conn:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert(conn:read_until "\r\n\r\n")
+    conn:read()
+    assert.equal(0, select(2, program:ask "reload"))
+    conn:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert.matches("^http/1.1 200 .*\r\nconnection: close\r\n", conn:read_all():lower())
+    conn:close()
+    program:stop()
+  end)
+end)
+
+describe("a supervisor", function()
+  after_each(workers.stop_all)
+
+  it("at an address that another one has ends, and says so", function()
+    local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "1" })
+    local second = workers.start(workers.SERVER .. ("assert(http.serve(app, { address = '%s' }))"):format(
+      program.address), { "--workers", "2" }, { silent = true })
+    local status, _, err = second.child:wait()
+    assert.equal(1, status)
+    assert.matches("address already in use", err)
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("without room for descriptors serves on, and starts the worker later", function()
+    local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "2" })
+    local before = everybody(program, 2)
+    local limit = ("--pid=%d"):format(program.child.pid)
+    assert.equal(0, process.run({ "prlimit", limit, "--nofile=3:1000" }).status)
+    kill(before["1"].pid, "KILL")
+    repeat
+      local line = assert(program.child:line "err")
+    until line:find "worker 1 cannot be started: too many open files"
+    repeat local body = program:get "/" until body and body:find "^2 "
+    assert.equal(0, process.run({ "prlimit", limit, "--nofile=1000:1000" }).status)
+    everybody(program, 2)
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("whose standard error is full or closed goes on", function()
+    if not io.open "/dev/full" then return pending "there is no /dev/full" end
+    local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "2" }, { stderr = "/dev/full" })
+    for _ = 1, 2 do
+      local victim = everybody(program, 2)["1"].pid
+      kill(victim, "KILL")
+      ask_until(program, function(body) return body:find "^1 " and not body:find(victim .. "$") end)
+    end
     assert.equal(0, (program:stop()))
   end)
 end)

@@ -41,47 +41,61 @@ local function give_up(self, text)
   return false
 end
 
--- A worker has ended that was wanted. -> shall there be another one?
-local function bury(self, worker, how, value, log)
-  if how == "exited" and value == 0 then return false end
-  local text = ("worker %d (pid %d) %s"):format(self.number, worker.pid, described(how, value))
-  if worker.started:is_set() then
-    self.deaths = 0
-  else
-    self.deaths = self.deaths + 1
-    if self.trial or self.deaths >= STARTS then
-      return give_up(self, (worker.failure or text) .. (worker.failure and "" or " before it was ready"))
-    end
-  end
-  local young = core.now() - worker.since < YOUNG
+-- Waits before another one starts, for longer where the last one did not live for long -> is there to be another one?
+local function pause(self, young)
   self.pause = young and math.min(LONGEST_PAUSE, self.pause * 2) or 0
-  log(text .. (self.pause > 0 and ("; another one starts in %g s"):format(self.pause) or "; another one starts"))
+  local text = self.pause > 0 and ("; another one starts in %g s"):format(self.pause) or "; another one starts"
+  self.log(self.trouble .. text)
   self.retired:wait(self.pause)
   if young and self.pause == 0 then self.pause = FIRST_PAUSE / 2 end
   return not self.retired:is_set()
 end
 
+-- A worker has ended that was wanted. -> shall there be another one?
+local function bury(self, worker, how, value)
+  if how == "exited" and value == 0 then return false end
+  self.trouble = ("worker %d (pid %d) %s"):format(self.number, worker.pid, described(how, value))
+  if worker.started:is_set() then
+    self.deaths = 0
+  else
+    self.deaths = self.deaths + 1
+    if self.trial or self.deaths >= STARTS then
+      return give_up(self, worker.failure or self.trouble .. " before it was ready")
+    end
+  end
+  return pause(self, core.now() - worker.since < YOUNG)
+end
+
+-- The system has no room for another process: that passes, and the other workers serve.
+local function not_started(self, err)
+  self.trouble = ("worker %d cannot be started: %s"):format(self.number, err)
+  if self.trial or not self.has_served then return give_up(self, self.trouble) end
+  return pause(self, true)
+end
+
 --- Keeps a worker here until it is not wanted any more, or cannot start.
----@param context {words: string[], count: integer, log: fun(text: string), handle: fun(worker, message, fds),
---- arrived: fun(worker), left: fun(worker)}
+---@param context {words: string[], count: integer, user: string|nil, log: fun(text: string),
+--- handle: fun(worker, message, fds), arrived: fun(worker), left: fun(worker)}
 function Place:keep(context)
-  self.deaths, self.pause = 0, 0
+  self.deaths, self.pause, self.log = 0, 0, context.log
+  local more
   repeat
     local worker, err = self.restored, nil
     self.restored = nil
     if not worker then
       worker, err = workers.start(context.words, self.number, context.count, self.generation, context.user)
     end
-    if not worker then
-      give_up(self, "cannot start a worker: " .. err)
-      break
+    if worker then
+      worker.place, self.worker = self, worker
+      context.arrived(worker)
+      local how, value = worker:attend(context.handle)
+      self.has_served = self.has_served or worker.started:is_set()
+      self.worker = nil
+      context.left(worker)
+      more = how and not self.retired:is_set() and bury(self, worker, how, value)
+    else
+      more = not self.retired:is_set() and not_started(self, err)
     end
-    worker.place, self.worker = self, worker
-    context.arrived(worker)
-    local how, value = worker:attend(context.handle)
-    self.worker = nil
-    context.left(worker)
-    local more = how and not self.retired:is_set() and bury(self, worker, how, value, context.log)
   until not more
   self.settled:set()
 end

@@ -128,7 +128,9 @@ end
 
 local function handle(self, worker, message)
   local handler = on[message.op]
-  if handler then handler(self, worker, message) end
+  if not handler then return end
+  local ok, err = xpcall(handler, failures.remember, self, worker, message)
+  if not ok then log(("worker %d: %s: %s"):format(worker.number, message.op, failures.traced(err))) end
 end
 
 -- As the broker sees a worker.
