@@ -435,7 +435,7 @@ describe("what is under way when the program is reloaded", function()
     assert(down:read_until "first")
     assert(events:read_until "one")
     assert.equal(0, select(2, program:ask "reload"))
-    assert.same({ nil, "closed" }, { ws:receive() })
+    assert.same({ nil, "eof" }, { ws:receive() })
     assert.equal(1001, (ws:status()))
     up:write "world"
     assert.matches("connection: close\r\n.*\r\n\r\n10$", (up:read_all():lower():gsub("content%-length: 2\r\n", "")))
