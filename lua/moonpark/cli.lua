@@ -14,18 +14,14 @@
 -- Its parts: cli/words.lua reads the command line, cli/run.lua runs programs, cli/serve.lua serves folders,
 -- cli/shutdown.lua winds down, cli/report.lua reports failures, cli/signals.lua handles signals.
 
-local check = require "moonpark.check"
-local completion = require "moonpark.cli.completion"
-local control = require "moonpark.cli.control"
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local ffi = require "ffi"
 local options = require "moonpark.cli.options"
-local project = require "moonpark.project"
 local report = require "moonpark.cli.report"
 local run = require "moonpark.cli.run"
-local serve = require "moonpark.cli.serve"
 local words_of = require "moonpark.cli.words"
+local loads = require "moonpark.worker.loads"
 local worker = require "moonpark.worker"
 local workers = require "moonpark.workers"
 require "moonpark" -- for what it does to coroutines and to the JIT's limits
@@ -57,12 +53,20 @@ local actions = {
 
 -- This process runs nothing of the script.
 local function supervise(program)
-  local status, err = workers.supervise { count = program.workers, grace = program.grace_given,
+  local status, err = workers.supervise { count = program.workers or 1, name = program.name,
+    watch = program.watch and (program.watch_also or {}), grace = program.grace_given,
     control = program.control, max_requests = program.max_requests, max_memory = program.max_memory,
     user = program.user }
   if status then return status end
   report.say(err)
   return FAILED
+end
+
+-- In a worker: its supervisor starts it again when what it loads has changed.
+local function watch_loads(script)
+  loads.watch()
+  require("moonpark.worker.pages").show()
+  if script then loads.tell(script) end
 end
 
 local function run_program(words)
@@ -76,7 +80,11 @@ local function run_program(words)
     return USAGE
   end
   arg = words_of.shifted(words, program.script or #words + 1) -- luacheck: ignore 121
-  if program.workers and not worker.is_worker() then return supervise(program) end
+  if (program.workers or program.watch) and not worker.is_worker() then
+    program.name = program.script and words[program.script] or "the program"
+    return supervise(program)
+  end
+  if program.watch then watch_loads(program.script and words[program.script]) end
   local chunks, err = run.load(program, program.script and words[program.script])
   if not chunks then
     report.say(err)
@@ -90,12 +98,13 @@ end
 ---------------------------------------------------------------------------------------------------
 -- commands
 
--- [name] = fn(arguments) -> status | nil, what is wrong, a hint
+-- [name] = fn(arguments) -> status | nil, what is wrong, a hint. Each requires what it alone uses: a script starts in
+-- a third of the time, and with it each of its workers.
 local performers = {}
 
 function performers.check(paths)
   if #paths == 0 then return nil, "check: a script expected" end
-  local findings, unreadable = check.check(paths)
+  local findings, unreadable = require("moonpark.check").check(paths)
   for _, finding in ipairs(findings) do io.stdout:write(finding, "\n") end
   for _, why in ipairs(unreadable) do report.say("cannot read " .. why) end
   return #unreadable > 0 and USAGE or #findings > 0 and FAILED or OK
@@ -105,6 +114,7 @@ function performers.init(folders)
   local deployed = folders.options.deploy
   if deployed and #folders == 0 then folders[1] = "." end
   if #folders ~= 1 then return nil, "init: one folder expected" end
+  local project = require "moonpark.project"
   local written, err, misuse = project.init(folders[1], deployed)
   if misuse then return nil, err end
   if not written then
@@ -120,6 +130,7 @@ function performers.serve(arguments)
   local count, unfit = arguments.options.workers, nil
   if count then count, unfit = workers.count(count) end
   if unfit then return nil, ("serve: --workers: %s, got '%s'"):format(unfit, arguments.options.workers) end
+  local serve = require "moonpark.cli.serve"
   local serving, wrong = serve.prepare(arguments[1] or ".", arguments.options)
   if not serving then return nil, wrong end
   io.stdout:setvbuf "line"
@@ -134,7 +145,7 @@ for _, name in ipairs { "status", "reload", "stop", "dump", "eval" } do
     if #arguments ~= wanted then
       return nil, ("%s: %s expected"):format(name, wanted == 1 and "one line of code" or "no argument")
     end
-    local text, err = control.perform(name, arguments.options, arguments[1])
+    local text, err = require("moonpark.cli.control").perform(name, arguments.options, arguments[1])
     if not text then
       report.say(err)
       return FAILED
@@ -145,7 +156,7 @@ for _, name in ipairs { "status", "reload", "stop", "dump", "eval" } do
 end
 
 function performers.completion(shells)
-  local shell = #shells == 1 and completion[shells[1]]
+  local shell = #shells == 1 and require("moonpark.cli.completion")[shells[1]]
   if not shell then return nil, "completion: bash, zsh or fish expected" end
   io.stdout:write(shell())
   return OK

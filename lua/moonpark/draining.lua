@@ -3,19 +3,20 @@
 
 local M = {}
 
-local drains = setmetatable({}, { __mode = "k" }) -- [object] = fn(object, seconds)
+local drains = setmetatable({}, { __mode = "k" }) -- [object] = fn(object, seconds, stopped)
 
---- From now on fn(object, seconds) is called when the program drains: it waits until that is over, or the seconds are.
+--- From now on fn(object, seconds, stopped) is called when the program drains: it waits until that is over, or the
+--- seconds are. stopped: nil; or what comes next is not for this program, and fn calls it when it takes nothing more.
 --- An object that was collected is forgotten.
 ---@param object any
----@param fn fun(object: any, seconds: number)
+---@param fn fun(object: any, seconds: number, stopped: fun()|nil)
 function M.add(object, fn) drains[object] = fn end
 
 ---@param object any
 function M.remove(object) drains[object] = nil end
 
 --- All of them.
----@return {object: any, drain: fun(object: any, seconds: number)}[]
+---@return {object: any, drain: fun(object: any, seconds: number, stopped: fun()|nil)}[]
 function M.list()
   local list = {}
   for object, fn in pairs(drains) do list[#list + 1] = { object = object, drain = fn } end

@@ -115,7 +115,7 @@ local function requests()
 end
 
 local function obey()
-  post.on("drain", function(message) drain.begin(message.seconds) end)
+  post.on("drain", function(message) drain.begin(message.seconds, message.prompt) end)
   post.on("shared", function(message) shared.receive(message.message) end)
   post.on("gone", function(message) shared.disconnected(message.err) end)
   post.on("broadcast", function(message) core.go(tell, message.value) end)

@@ -4,7 +4,6 @@
 local command = require "moonpark.workers.command"
 local check_options = require("moonpark.options").check
 local processors = require "moonpark.processors"
-local supervisor = require "moonpark.workers.supervisor"
 local task = require "moonpark.task"
 local upgrade = require "moonpark.workers.upgrade"
 local worker = require "moonpark.worker"
@@ -35,6 +34,7 @@ function M.supervise(options)
   given.state, err = upgrade.inherited()
   if err then return nil, err end
   for name, value in pairs(options) do given[name] = value end
+  local supervisor = require "moonpark.workers.supervisor" -- no worker needs it
   return task.run(supervisor.run, given)
 end
 

@@ -57,6 +57,9 @@ struct http_face {
     int (*news)(struct lua_State *L, struct task *t);  /* wait.object: the server */
 };
 
+/* Which idle connections of a server that closes may still ask: those that have never asked, all of them. */
+enum http_patience { HTTP_WITH_NONE, HTTP_WITH_NEW, HTTP_WITH_ALL };
+
 struct http_server {
     struct loop *loop;
     const struct http_face *face;
@@ -81,7 +84,7 @@ struct http_server {
     bool stirred;                  /* a worker was woken for `arrived`, and has not run yet */
     bool full;                     /* accepting has stopped: there are limits.connections */
     bool closing;                  /* no new connections, and none is kept alive */
-    bool patient;                  /* while closing: idle connections may ask once more */
+    enum http_patience patience;   /* while closing */
     bool closed;                   /* what is left is cut off */
     struct http_date date;
 };
@@ -127,6 +130,13 @@ bool http_conn_in_use(const struct http_conn *hc);
 static inline bool http_conn_has_news(const struct http_conn *hc)
 {
     return !hc->c.drained || hc->c.stream.pd->hangup || netpoll_is_ready(hc->c.stream.pd, POLL_R);
+}
+
+/* May hc, which is IDLE, send a request, in view of its server's end? */
+static inline bool http_conn_may_ask(const struct http_conn *hc)
+{
+    const struct http_server *s = hc->server;
+    return !s->closing || s->patience == HTTP_WITH_ALL || (s->patience == HTTP_WITH_NEW && hc->requests == 0);
 }
 
 /* hc, which is IDLE or HEADING, must be read. */

@@ -134,7 +134,7 @@ void http_heads_serve(struct http_conn *hc, struct http_exchange *x)
     if (r == SERVE_OVER)
         return;
     http_conn_arm(hc);
-    if (hc->state == HTTP_IDLE && hc->server->closing && !hc->server->patient)
+    if (hc->state == HTTP_IDLE && !http_conn_may_ask(hc))
         http_conn_close(hc);
     else if (hc->state == HTTP_IDLE || hc->state == HTTP_HEADING)
         http_conn_settle(hc);

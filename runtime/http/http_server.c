@@ -167,9 +167,9 @@ static void last_look(struct http_server *s)
     for (struct list *l = s->idle.next, *next; l != &s->idle; l = next) {
         next = l->next;
         struct http_conn *hc = container_of(l, struct http_conn, link);
-        if (hc->state == HTTP_OPENING) {
+        if (hc->state == HTTP_OPENING && s->patience == HTTP_WITH_NONE) {
             http_conn_close(hc);
-        } else if (hc->state == HTTP_IDLE) {
+        } else if (hc->state == HTTP_IDLE && !http_conn_may_ask(hc)) {
             hc->c.drained = false;
             http_conn_join_arrived(hc);
         }
@@ -216,15 +216,14 @@ static void stop_accepting(struct http_server *s)
     dismiss_workers(s);
 }
 
-void http_server_drain(struct http_server *s, bool patient)
+void http_server_drain(struct http_server *s, enum http_patience patience)
 {
-    if (s->closing && !s->patient)
+    if (s->closing && patience >= s->patience)
         return;
-    s->patient = patient;
+    s->patience = patience;
     if (!s->closing)
         stop_accepting(s);
-    if (!patient)
-        last_look(s);
+    last_look(s);
     http_conn_tell_keeper(s);
 }
 
@@ -232,7 +231,7 @@ void http_server_close(struct http_server *s)
 {
     if (!s->loop)
         return;
-    http_server_drain(s, false);
+    http_server_drain(s, HTTP_WITH_NONE);
     s->closed = true;
     close_all(&s->idle);
     close_all(&s->arrived);

@@ -14,8 +14,9 @@
 int http_server_open(struct http_server *s, struct loop *loop, struct conn *listener, const struct http_face *face,
                      const struct http_limits *limits);
 
-/* Accepts no more connections and requests; closes idle connections. */
-void http_server_drain(struct http_server *s, bool patient);
+/* Accepts no more connections, and closes idle connections but for those that it has patience with: these may ask once.
+ * Once more with less patience: closes those. */
+void http_server_drain(struct http_server *s, enum http_patience patience);
 
 /* Drains, and closes all connections at once, except for those of workers: these are cancelled. */
 void http_server_close(struct http_server *s);

@@ -108,9 +108,12 @@ static int l_keep(lua_State *L)
     return face_return(L, t, l_http_face.news(L, t));
 }
 
+/* drain(patience): "none", "new" or "all", which idle connections may still ask */
 static int l_drain(lua_State *L)
 {
-    http_server_drain(server(L), lua_toboolean(L, 2));
+    static const char *const names[] = {"none", "new", "all", NULL};
+    static const enum http_patience values[] = {HTTP_WITH_NONE, HTTP_WITH_NEW, HTTP_WITH_ALL};
+    http_server_drain(server(L), values[luaL_checkoption(L, 2, "none", names)]);
     return 0;
 }
 

@@ -64,6 +64,17 @@ static int l_take_input(lua_State *L)
     return 1;
 }
 
+/* copy_fd(number) -> descriptor of its own | nil, err, errno */
+static int l_copy_fd(lua_State *L)
+{
+    int *object = l_fd_new(L);
+    int r = sys_dup(luaL_checkint(L, 1));
+    if (r < 0)
+        return face_error(L, r);
+    *object = r;
+    return 1;
+}
+
 static int l_pid(lua_State *L)
 {
     lua_pushinteger(L, getpid());
@@ -159,6 +170,7 @@ static const luaL_Reg functions[] = {
     {"attend", l_attend},
     {"become", l_become},
     {"close_number", l_close_number},
+    {"copy_fd", l_copy_fd},
     {"die_with", l_die_with},
     {"exec", l_exec},
     {"expect", l_expect},

@@ -101,6 +101,7 @@ struct option {
 
 static const struct option options[] = {
     {"broadcast", SOCKET_BOOL, SOL_SOCKET, SO_BROADCAST},
+    {"defer_accept", SOCKET_SECONDS, IPPROTO_TCP, TCP_DEFER_ACCEPT},
     {"keepalive", SOCKET_BOOL, SOL_SOCKET, SO_KEEPALIVE},
     {"keepalive_count", SOCKET_INT, IPPROTO_TCP, TCP_KEEPCNT},
     {"keepalive_idle", SOCKET_SECONDS, IPPROTO_TCP, TCP_KEEPIDLE},

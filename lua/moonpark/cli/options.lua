@@ -17,6 +17,8 @@ M.options = {
   { names = { "-i" }, help = "then starts a prompt: reads lines and runs them on the loop" },
   { names = { "--workers" }, value = "number", help = "runs the script in that many processes, or auto: one a\n"
     .. "processor; they share the listeners" },
+  { names = { "--watch" }, help = "restarts the script when a file that it has loaded\nchanges" },
+  { names = { "--watch-also" }, value = "path", help = "another file, or a folder, that counts for --watch" },
   { names = { "--grace" }, value = "seconds", help = "time for tasks to end after SIGINT or SIGTERM (default 5;\n"
     .. "30 for each worker's requests)" },
   { names = { "--max-requests" }, value = "number", help = "replaces a worker that has answered so many" },

@@ -20,13 +20,24 @@ local function is_frame_of_command(line, site)
   return line:find "^\t[^\n]*moonpark/cli/%w+%.lua:%d+: in function" ~= nil
 end
 
+-- In watch mode require is another one: see worker/loads.lua.
+local LOADS = "\t%[C%]: in function 'xpcall'\n\t[^\n]*worker/loads%.lua:%d+: in function [^\n]*"
+local ADDRESS = "\t%[C%]: at 0x%x+\n(\t%[C%]: in function 'require')"
+
+local function with_plain_require(text)
+  local n
+  text, n = text:gsub(LOADS, "\t[C]: in function 'require'")
+  while n > 0 do text, n = text:gsub(ADDRESS, "%1") end
+  return text
+end
+
 --- A failed task's error and traceback. The outermost frames are the command's own: nothing that the script's
 --- author could use.
 ---@param task moonpark.task
 ---@return string
 function M.describe(task)
   local lines, last, site = {}, 0, task:site()
-  for line in (failures.describe(task) .. "\n"):gmatch "(.-)\n" do
+  for line in (with_plain_require(failures.describe(task)) .. "\n"):gmatch "(.-)\n" do
     table.insert(lines, line)
     if not is_frame_of_command(line, site) then last = #lines end
   end

@@ -5,7 +5,6 @@ local core = require "moonpark.core"
 local dump = require "moonpark.dump"
 local failures = require "moonpark.failures"
 local limits = require "moonpark.limits"
-local repl = require "moonpark.repl"
 local report = require "moonpark.cli.report"
 local shutdown = require "moonpark.cli.shutdown"
 local signals = require "moonpark.cli.signals"
@@ -74,7 +73,7 @@ local function watch_terminal(prompt)
 end
 
 local function run_prompt(grace)
-  local prompt = repl.open { describe = report.describe }
+  local prompt = require("moonpark.repl").open { describe = report.describe }
   if prompt.terminal then
     say_hello()
     watch_terminal(prompt)

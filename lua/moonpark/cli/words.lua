@@ -21,6 +21,8 @@ local GRACE = 5 -- seconds
 ---@field grace number seconds
 ---@field grace_given? number the same, if it was asked for
 ---@field workers? integer
+---@field watch? boolean
+---@field watch_also? string[]
 ---@field control? string
 ---@field max_requests? integer
 ---@field max_memory? number bytes
@@ -82,6 +84,12 @@ local valued = {
   ["--user"] = read("user", text),
   ["--control"] = read("control", text),
   ["--slice"] = add_limit "slice", ["--limit"] = add_limit "limit", ["--stuck"] = add_limit "stuck",
+  ["--watch-also"] = function(program, value)
+    program.watch_also = program.watch_also or {}
+    table.insert(program.watch_also, value)
+    if value ~= "" then return true end
+    return nil, "--watch-also: a file or a folder expected"
+  end,
   ["--grace"] = function(program, value)
     program.grace = seconds(value)
     program.grace_given = program.grace
@@ -96,6 +104,7 @@ end
 
 local plain = {
   ["-i"] = function(program) program.interactive = true end,
+  ["--watch"] = function(program) program.watch = true end,
   ["-v"] = act "version", ["--version"] = act "version",
   ["-h"] = act "help", ["--help"] = act "help",
 }
@@ -137,6 +146,23 @@ local function read_option(program, words, i)
   return ok and behind, wrong
 end
 
+-- Options that do not go together -> nil, what is wrong
+local function check_together(program, words)
+  for _, field in ipairs { "max_requests", "max_memory", "user", "control" } do
+    if program[field] and not program.workers and not (program.watch and not field:find "^max") then
+      return nil, ("--%s needs --workers"):format((field:gsub("_", "-")))
+    end
+  end
+  if program.watch_also and not program.watch then return nil, "--watch-also needs --watch" end
+  if not program.watch then return true end
+  if program.max_requests or program.max_memory then
+    return nil, "--watch does not go with --max-requests or --max-memory"
+  end
+  if program.interactive then return nil, "--watch does not go with -i" end
+  if words[program.script] == "-" then return nil, "--watch needs a script that is a file" end
+  return true
+end
+
 --- The words of `moonpark [options] [script [arguments]]`.
 ---@param words string[]
 ---@return moonpark.cli.program|nil
@@ -155,12 +181,8 @@ function M.program(words)
     i = behind
   end
   program.script = words[i] and i
-  for _, field in ipairs { "max_requests", "max_memory", "user", "control" } do
-    if program[field] and not program.workers then
-      return nil, ("--%s needs --workers"):format((field:gsub("_", "-")))
-    end
-  end
-  return program
+  local fits, wrong = check_together(program, words)
+  return fits and program or nil, wrong
 end
 
 --- The command that the first word names, or nil.

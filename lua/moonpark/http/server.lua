@@ -14,8 +14,10 @@ local http_request = require "moonpark.http.request"
 local Request = http_request.Request
 local http_response = require "moonpark.http.response"
 local Response, refusals = http_response.Response, http_response.refusals
+local source = require "moonpark.net.source"
 local tls_contexts = require "moonpark.tls.context"
 local upgraded = require "moonpark.http.upgraded"
+local watching = require "moonpark.watching"
 
 local M = {}
 
@@ -46,6 +48,7 @@ local IDLE_WORKERS = 256
 local UNREAD_MAX = 262144 -- bytes of an unread body that are discarded to keep the connection
 local GRACE = 5
 local IDLE_PATIENCE = 5 -- seconds that a draining worker leaves to idle connections
+local NEW_PATIENCE = 0.1 -- seconds that one that ends promptly leaves to connections that have not asked yet
 local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1 -- seconds until starting workers is tried again after it failed
 
 ---------------------------------------------------------------------------------------------------
@@ -71,13 +74,15 @@ local function settle(req, res)
 end
 
 -- The handler failed: a client without a response gets one, and a response that has begun is cut off.
-local function settle_failure(req, res)
+local function settle_failure(req, res, text)
   if res.x:phase(res.serial) ~= "unsent" then return res.x:abort(res.serial) end
   res:reset()
   local late, curtailed = res.x:was_late(res.serial)
   if req:is_gone() and curtailed then return res.x:abort(res.serial) end
   local err = rawget(req, "body_error")
-  return res:fail(late and curtailed and 503 or err and refusals[err] or 500)
+  local status = late and curtailed and 503 or err and refusals[err] or 500
+  if status == 500 and watching.show and watching.show(req, res, text) then return true end
+  return res:fail(status)
 end
 
 -- A handler that gave up because its client had left, or its time was up, is not at fault.
@@ -99,7 +104,7 @@ local function failed(server, req, res, err)
   if not is_excused(req, res, err) then
     server.log(("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
   end
-  local ok, why = pcall(settle_failure, req, res)
+  local ok, why = pcall(settle_failure, req, res, failures.traced(err))
   if ok then return end
   res.x:abort(res.serial) -- nothing was sent, and a handler that returns without a response would get 200
   server.log("error while answering that failure: " .. failures.text(why))
@@ -316,10 +321,22 @@ function Server:shutdown(grace)
   return self.ended:wait()
 end
 
+-- The next program is to answer the next request of each client. Kept connections are closed at once: their clients
+-- know that this may happen. A new one was made to ask something; but browsers open some for later.
+local function wind_down_promptly(server, seconds, stopped)
+  server.core:drain "new"
+  server.upgraded:drain()
+  if server.scope then server.ended:wait(NEW_PATIENCE) end
+  server.core:drain "none"
+  stopped()
+  return server:shutdown(seconds - NEW_PATIENCE)
+end
+
 -- What a worker does when it drains: clients that have a connection open and are about to ask get an answer, the last
 -- one there. Idle connections are closed after a part of the time.
-local function wind_down(server, seconds)
-  server.core:drain(true)
+local function wind_down(server, seconds, stopped)
+  if stopped then return wind_down_promptly(server, seconds, stopped) end
+  server.core:drain "all"
   server.upgraded:drain()
   if not server.scope then return cut_off(server) end
   local patience = math.min(seconds / 2, IDLE_PATIENCE)
@@ -437,9 +454,12 @@ function M.new(handler, options)
   end
   if context then core.tls_listen(listener, context.core) end
   local address = listener:address()
+  local other = source.get()
+  if other and not context then other.speaks_http(listener) end
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
   local log = failures.log_to(options.on_error)
+  if watching.wrap then handler = watching.wrap(handler) end
   local made = setmetatable({ core = server, handler = handler, listening = address, log = log, ended = core.event(),
     tls = context, upgraded = upgraded.new(log, limits.connections),
     workers = setmetatable({}, { __mode = "k" }) }, Server)

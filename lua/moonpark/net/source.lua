@@ -6,6 +6,7 @@ local M = {}
 ---@class moonpark.net.source
 ---@field listen fun(address: string, options: table): moonpark.listener|nil, string?, integer?
 ---@field packet fun(address: string, options: table): moonpark.packet|nil, string?, integer?
+---@field speaks_http fun(listener: moonpark.listener) an HTTP server without TLS has opened over it
 
 local other
 

@@ -8,6 +8,7 @@
 local core = require "moonpark.core"
 local draining = require "moonpark.draining"
 local failures = require "moonpark.failures"
+local post = require "moonpark.worker.post"
 local sockets = require "moonpark.worker.sockets"
 local task = require "moonpark.task"
 
@@ -42,29 +43,43 @@ local function protected(fn, ...)
   if not ok then failures.log("error while draining: " .. failures.traced(err)) end
 end
 
-local function wind_down(seconds)
-  local deadline = core.now() + seconds
+-- A function that is called that many times: then the supervisor hears that nothing more is accepted.
+local function countdown(count)
+  return function()
+    count = count - 1
+    if count == 0 then post.post { op = "stopped" } end
+  end
+end
+
+local function wind_down(seconds, prompt)
+  local deadline, entries = core.now() + seconds, draining.list()
+  local stopped = prompt and countdown(#entries + 1) or nil
   return task.scope(function(scope)
     for _, fn in ipairs(functions) do scope:go(protected, fn, seconds) end
-    for _, entry in ipairs(draining.list()) do scope:go(protected, entry.drain, entry.object, seconds) end
+    for _, entry in ipairs(entries) do scope:go(protected, entry.drain, entry.object, seconds, stopped) end
     for _, listener in ipairs(sockets.open()) do listener:close() end
+    if stopped then stopped() end
     while core.share_open() > 0 and core.now() < deadline do core.sleep(PAUSE) end
   end)
 end
 
-local function drain(seconds)
+local function drain(seconds, prompt)
   core.current():name "drain"
-  task.shield(wind_down, seconds)
+  task.shield(wind_down, seconds, prompt)
   leave()
 end
 
 --- Begins to drain; on the attendant's time.
 ---@param seconds number
-function M.begin(seconds)
+---@param prompt boolean clients that keep a connection go on with the next program at once
+function M.begin(seconds, prompt)
   if under_way then return end
   under_way = true
-  if handles_term() then return core.raise "TERM" end
-  core.go(drain, seconds)
+  if handles_term() then
+    post.post { op = "stopped" } -- as far as can be known
+    return core.raise "TERM"
+  end
+  core.go(drain, seconds, prompt)
 end
 
 return M

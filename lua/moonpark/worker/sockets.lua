@@ -13,6 +13,7 @@ local M = {}
 local EADDRINUSE = 98
 local held = {} -- [kind and address] = the worker's listeners there, held weakly
 local listening = false
+local secured = setmetatable({}, { __mode = "k" }) -- [listener] = true: of TLS
 
 local function is_open(socket) return socket and not socket:is_closed() end
 
@@ -73,11 +74,18 @@ function M.listen(address, options)
     unlink = options.unlink, mode = options.mode }
   local listener, err, errno = fetch("listener", address, options, wanted)
   if not listener then return nil, err, errno end
+  secured[listener] = options.tls and true
   if not listening then
     listening = true
     if core.current() then core.go(say_ready) else say_ready() end
   end
   return listener
+end
+
+--- An HTTP server has opened over a listener.
+---@param listener moonpark.listener
+function M.speaks_http(listener)
+  if not secured[listener] then post.post { op = "http", address = listener:address() } end
 end
 
 --- net.packet's.

@@ -19,15 +19,18 @@ local STARTS = 5                       -- deaths in a row before the script has 
 ---@field worker moonpark.workers.worker|nil
 ---@field failure string|nil why no worker could start
 ---@field trial boolean it was begun by who waits for its worker to be ready
+---@field single boolean its worker has no successor
+---@field told boolean|nil its worker has printed the failure
 local Place = {}
 Place.__index = Place
 
 ---@param number integer
 ---@param generation integer
 ---@param trial? boolean the first death before a worker is ready is the end
+---@param single? boolean the first death is
 ---@return moonpark.workers.place
-function M.new(number, generation, trial)
-  return setmetatable({ number = number, generation = generation, trial = trial or false,
+function M.new(number, generation, trial, single)
+  return setmetatable({ number = number, generation = generation, trial = trial or false, single = single or false,
     settled = core.event(), retired = core.event() }, Place)
 end
 
@@ -55,6 +58,10 @@ end
 local function bury(self, worker, how, value)
   if how == "exited" and value == 0 then return false end
   self.trouble = ("worker %d (pid %d) %s"):format(self.number, worker.pid, described(how, value))
+  if self.single then
+    self.told = worker.failure ~= nil
+    return give_up(self, worker.failure or self.trouble)
+  end
   if worker.started:is_set() then
     self.deaths = 0
   else
@@ -115,11 +122,12 @@ function Place:accept() self.trial = false end
 
 --- No further worker starts here; the one that runs has that many seconds.
 ---@param seconds number
+---@param prompt? boolean
 ---@return boolean clean
-function Place:retire(seconds)
+function Place:retire(seconds, prompt)
   self.retired:set()
   local worker = self.worker
-  return not worker or worker:drain(seconds)
+  return not worker or worker:drain(seconds, prompt)
 end
 
 --- The same at once.

@@ -6,6 +6,8 @@ local net = require "moonpark.net"
 
 local M = {}
 
+local DEFERRED = 600 -- seconds that a connection without a request stays with the system
+
 ---@class moonpark.workers.sockets
 local Sockets = {}
 Sockets.__index = Sockets
@@ -100,6 +102,28 @@ function Sockets:get(message, number, generation)
   end
   entry.generation = math.max(entry.generation or 0, generation)
   return entry.socket
+end
+
+--- A worker serves HTTP there, without TLS. For watch mode: no worker gets a connection before its client has asked for
+--- something, so that the old code owes nothing to those who have not when it ends.
+---@param address string
+function Sockets:speaks_http(address)
+  for _, entry in pairs(self.list) do
+    if entry.socket:address() == address and not entry.http then
+      entry.http = true
+      entry.socket:setoption("defer_accept", DEFERRED) -- a unix socket has none
+    end
+  end
+end
+
+--- The listeners where workers have served HTTP.
+---@return moonpark.listener[]
+function Sockets:of_http()
+  local list = {}
+  for _, entry in pairs(self.list) do
+    if entry.http then list[#list + 1] = entry.socket end
+  end
+  return list
 end
 
 --- Closes what only older generations have asked for.

@@ -14,6 +14,7 @@ local sockets = require "moonpark.workers.sockets"
 local systemd = require "moonpark.systemd"
 local task = require "moonpark.task"
 local upgrade = require "moonpark.workers.upgrade"
+local watch = require "moonpark.workers.watch"
 local workers = require "moonpark.workers.worker"
 
 local M = {}
@@ -36,6 +37,8 @@ Supervisor.__index = Supervisor
 ---@field state? table what the version before an upgrade has left
 ---@field max_requests? integer a worker that has answered so many is replaced
 ---@field max_memory? number bytes; the same
+---@field watch? string[] watch mode: files and folders that count, beside what the program loads
+---@field name? string of the program, for watch mode
 
 local function log(text) failures.log(text) end
 
@@ -44,6 +47,9 @@ local function tell(state)
   local _, err = systemd.notify(state)
   if err and err ~= "canceled" then log("systemd is not told: " .. err) end
 end
+
+---@param text string
+function Supervisor.log(_, text) log(text) end
 
 ---------------------------------------------------------------------------------------------------
 -- what workers say
@@ -75,6 +81,8 @@ end
 local on = {}
 
 function on.socket(self, worker, message)
+  if self.watch and not self.watch:may_listen(worker) then return end -- it is ended, and need not know why
+  worker.has_sockets = true
   local ok, socket, err, errno = pcall(self.sockets.get, self.sockets, message, worker.number, worker.generation)
   if not ok then
     return worker:post { op = "answer", id = message.id, raised = (tostring(socket):gsub("^[^\n]-:%d+: ", "")) }
@@ -104,8 +112,19 @@ local function tell_ready(self)
   tell { ready = true, status = ("%d workers serve"):format(self.options.count) }
 end
 
+function on.http(self, _, message)
+  if self.watch then self.sockets:speaks_http(message.address) end
+end
+
+function on.stopped(_, worker) worker.stopped:set() end
+
+function on.loads(self, worker, message)
+  if self.watch and not self.stopping then self.watch:loads(worker, message.path) end
+end
+
 function on.ready(self, worker)
   worker:is_ready()
+  if self.watch then self.watch:ready(worker) end
   worker.place:settle()
   choose_leader(self)
   tell_ready(self)
@@ -151,17 +170,23 @@ end
 local function keep(self, place)
   core.current():name(("worker %d"):format(place.number))
   place:keep(self.context)
-  if place.failure and not place.trial and not place.retired:is_set() then self:fail(place.failure) end
   remove(self.places, place)
-  if #self.places == 0 then self.ended:set() end
+  if self.watch then self.watch:ended(place)
+  elseif place.failure and not place.trial and not place.retired:is_set() then self:fail(place.failure) end
+  if #self.places == 0 and (self.stopping or not self.watch) then self.ended:set() end
 end
 
 local function begin(self, number, generation, trial)
-  local place = places.new(number, generation, trial)
+  local place = places.new(number, generation, trial, self.watch ~= nil)
   table.insert(self.places, place)
   self.scope:go(keep, self, place)
   return place
 end
+
+--- Starts a worker of the newest generation.
+---@param number integer
+---@return moonpark.workers.place
+function Supervisor:begin(number) return begin(self, number, self.generation) end
 
 local function begin_all(self, trial)
   local new = {}
@@ -184,16 +209,23 @@ local function wait_for(list)
 end
 
 local function retire(self, list)
-  local seconds = self.options.grace or GRACE
+  local seconds = self.options.grace or self.watch and watch.GRACE or GRACE
   for _, place in ipairs(list) do
     place.retired:set()
     self.scope:go(function()
-      if place:retire(seconds) then return end
+      if place:retire(seconds, self.watch ~= nil) then return end
       self.unclean = true
       log(("worker %d was killed: it had not ended %g s after it was told to"):format(place.number, seconds))
     end)
   end
 end
+
+--- Those places' workers end.
+---@param list moonpark.workers.place[]
+function Supervisor:retire(list) return retire(self, list) end
+
+--- Its leader gives up.
+function Supervisor:depose() return depose(self) end
 
 local function do_reload(self)
   local old = { unpack(self.places) }
@@ -216,6 +248,10 @@ end
 ---@return string? why not; then the old ones serve
 function Supervisor:reload()
   if self.stopping then return nil, "it is stopping" end
+  if self.watch then
+    self.watch:restart("a reload was asked for", core.now())
+    return true
+  end
   self.reloading:lock()
   tell { reloading = true, status = "reloading" }
   local ok, why = do_reload(self)
@@ -290,6 +326,7 @@ function Supervisor:abort(status)
   self.status = status
   self.stopping = true
   for _, place in ipairs(self.places) do place:kill() end
+  if #self.places == 0 then self.ended:set() end
 end
 
 --- The script cannot be run.
@@ -308,6 +345,7 @@ function Supervisor:stop()
   self.sockets:close()
   self.scope:go(tell, { stopping = true, status = "the workers finish what they do" })
   retire(self, { unpack(self.places) })
+  if #self.places == 0 then self.ended:set() end
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -409,6 +447,7 @@ end
 function on_signal.USR2(self)
   self.scope:go(function()
     if self.stopping then return end
+    if self.watch then return log "not upgraded: it runs with --watch" end
     self.reloading:lock()
     local function links()
       local list = {}
@@ -481,6 +520,7 @@ function M.run(options)
     self.memory, wrong = memory.new(options.count)
   end
   if not self.memory then return nil, wrong end
+  self.watch = options.watch and watch.new(self, options.watch)
   local gate, err = control.open(options.control)
   if not gate then return nil, err end
   task.scope(function(scope)
@@ -491,8 +531,11 @@ function M.run(options)
     local control_task = scope:go(gate.serve, gate, self)
     local looks = (options.max_requests or options.max_memory) and scope:go(watch_use, self)
     local watched = scope:go(systemd.watch)
-    if state then take_over(self, state) else begin_all(self) end
+    local watching = self.watch and scope:go(self.watch.run, self.watch)
+    if state then take_over(self, state)
+    elseif not self.watch then begin_all(self) end
     self.ended:wait()
+    if watching then watching:cancel() end
     signals:cancel()
     control_task:cancel()
     watched:cancel()

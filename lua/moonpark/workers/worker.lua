@@ -18,6 +18,7 @@ local M = {}
 
 local PAGE = core.page_size()
 local LAST_WORDS = 1 -- seconds; something that it has started may hold the link open
+local PROMPT_PATIENCE = 1
 local PATIENCE = 5 -- seconds between a drain's deadline and KILL
 
 ---@class moonpark.workers.worker
@@ -27,6 +28,8 @@ local PATIENCE = 5 -- seconds between a drain's deadline and KILL
 ---@field pid integer
 ---@field since number when it was started; moonpark.now()
 ---@field failure string|nil what it said of its failure
+---@field has_sockets boolean it was given one
+---@field stopped moonpark.event it accepts nothing any more
 local Worker = {}
 Worker.__index = Worker
 
@@ -45,7 +48,7 @@ end
 local function made(number, generation, child, conn)
   return setmetatable({ number = number, generation = generation, state = "starting", since = core.now(),
     link = links.new(conn), child = child, pid = child:pid(), started = core.event(), gone = core.event(),
-    pending = {}, last_id = 0 }, Worker)
+    stopped = core.event(), has_sockets = false, pending = {}, last_id = 0 }, Worker)
 end
 
 --- Starts one. In a task; its process ends with the scope.
@@ -133,6 +136,7 @@ function Worker:attend(handle)
     local how, value = self.child:wait()
     self.state = "ended"
     self.gone:set()
+    self.stopped:set()
     reader:join(LAST_WORDS)
     self.link:close()
     return how, value
@@ -179,12 +183,13 @@ end
 
 --- Tells it to end, waits for that, and kills it after the deadline.
 ---@param seconds number
+---@param prompt? boolean in watch mode: no client is to meet the old code, and nobody wants to wait
 ---@return boolean clean it ended by itself
-function Worker:drain(seconds)
+function Worker:drain(seconds, prompt)
   if self.state == "ended" then return true end
   self.state = "draining"
-  self:post { op = "drain", seconds = seconds }
-  if self.gone:wait(seconds + PATIENCE) or self.state == "ended" then return true end
+  self:post { op = "drain", seconds = seconds, prompt = prompt or false }
+  if self.gone:wait(seconds + (prompt and PROMPT_PATIENCE or PATIENCE)) or self.state == "ended" then return true end
   self:kill()
   return false
 end
