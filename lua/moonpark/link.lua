@@ -13,6 +13,7 @@ cjson.encode_sparse_array(false, 1)
 local M = {}
 
 local HEAD = 4
+local PAUSE = 0.001     -- seconds
 local MOST = 2 ^ 24 - 1 -- bytes of a text
 local QUEUED = 67108864 -- bytes that wait for the other side to read
 
@@ -90,6 +91,13 @@ function Link:flush()
       self:close()
       return nil, err
     end
+  end
+end
+
+--- Waits until all that was posted has been sent, by whichever task, or the link has ended.
+function Link:sent()
+  while (self.first <= self.last or self.writing) and not self.conn:is_closed() do
+    if not core.sleep(PAUSE) then return end
   end
 end
 

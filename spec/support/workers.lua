@@ -57,8 +57,8 @@ end }))
 --- Starts a script with these words of the command, and returns once a worker says where it listens.
 ---@param text string
 ---@param words string[]
----@param options? {env?: table, silent?: boolean, plain?: boolean, library?: string, stderr?: string} plain: without the
---- command; library: the copy of lua/ that it runs from
+---@param options? {env?: table, silent?: boolean, plain?: boolean, library?: string, stderr?: string} plain: without
+--- the command; library: the copy of lua/ that it runs from
 function M.start(text, words, options)
   options = options or {}
   local folder = M.folder()

@@ -81,7 +81,7 @@ local function settle_failure(req, res, text)
   if req:is_gone() and curtailed then return res.x:abort(res.serial) end
   local err = rawget(req, "body_error")
   local status = late and curtailed and 503 or err and refusals[err] or 500
-  if status == 500 and watching.show and watching.show(req, res, text) then return true end
+  if status == 500 and watching.shows(req, res, text) then return true end
   return res:fail(status)
 end
 
@@ -459,8 +459,7 @@ function M.new(handler, options)
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
   local log = failures.log_to(options.on_error)
-  if watching.wrap then handler = watching.wrap(handler) end
-  local made = setmetatable({ core = server, handler = handler, listening = address, log = log, ended = core.event(),
+  local made = setmetatable({ core = server, handler = watching.wrapped(handler), listening = address, log = log, ended = core.event(),
     tls = context, upgraded = upgraded.new(log, limits.connections),
     workers = setmetatable({}, { __mode = "k" }) }, Server)
   draining.add(made, wind_down)

@@ -30,7 +30,7 @@ end
 function M.show()
   over = core.event()
   drain.on_drain(function() over:set() end)
-  watching.wrap, watching.show = wrap, show
+  watching.begin { wrap = wrap, show = show }
 end
 
 return M

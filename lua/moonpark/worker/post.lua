@@ -126,7 +126,10 @@ end
 function M.last_words(message)
   if not link or core.is_running() or not link:post(message) then return end
   link:finish()
-  pcall(core.run, function() return link:flush() end)
+  pcall(core.run, function()
+    link:flush()
+    link:sent() -- the attendant of an earlier run may have begun
+  end)
 end
 
 return M
