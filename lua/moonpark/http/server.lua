@@ -459,8 +459,8 @@ function M.new(handler, options)
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
   local log = failures.log_to(options.on_error)
-  local made = setmetatable({ core = server, handler = watching.wrapped(handler), listening = address, log = log, ended = core.event(),
-    tls = context, upgraded = upgraded.new(log, limits.connections),
+  local made = setmetatable({ core = server, handler = watching.wrapped(handler), listening = address, log = log,
+    ended = core.event(), tls = context, upgraded = upgraded.new(log, limits.connections),
     workers = setmetatable({}, { __mode = "k" }) }, Server)
   draining.add(made, wind_down)
   return made
