@@ -155,6 +155,7 @@ function M.join()
     end
   end
   leading = false
+  core.tell_crashes()
   net_source.set(sockets)
   segments.set_source(sockets.segment)
   shared.connect(function(message) post.post { op = "shared", message = message } end, core.expect)

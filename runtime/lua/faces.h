@@ -7,6 +7,7 @@
 
 #include "lua/face.h"
 
+void l_crash_open(lua_State *L);
 void l_debug_open(lua_State *L);
 void l_fs_open(lua_State *L);
 void l_heartbeat_open(lua_State *L);

@@ -25,6 +25,7 @@
 #include "base/ticker.h"
 #include "base/trail.h"
 #include "lua/l_runaway.h"
+#include "lua/l_trail.h"
 
 #include <luajit.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { UNANSWERED = 4, EXIT_STATUS = 70, LISTED = 50 };
+enum { UNANSWERED = 4, EXIT_STATUS = 70 };
 static const int64_t PERIOD_MIN = NS_PER_SECOND / 1000, PERIOD_MAX = NS_PER_SECOND / 4;
 
 enum wish { NOTE, WARN, STOP, DRIVE_OUT, STOP_ANYWHERE, END };
@@ -64,7 +65,7 @@ static struct {
     bool raised;      /* the error was */
     bool warned;      /* it was told of */
     enum wish wish;
-    char line[LUA_IDSIZE + 16]; /* the last one that is known; "": none */
+    char line[L_TRAIL_LINE]; /* the last one that is known; "": none */
 } now;
 
 /* ---- the hook ---- */
@@ -207,123 +208,27 @@ static int teller(lua_State *L)
 
 /* ---- what a signal handler can tell ---- */
 
-static void put_task(struct trail_text *text, const struct task *t)
-{
-    trail_put(text, "task ");
-    trail_put_number(text, t->id);
-}
-
-static void put_site(struct trail_text *text, const struct task *t)
-{
-    if (!t->site)
-        return;
-    trail_put(text, ", started at ");
-    trail_put(text, t->site->path);
-    trail_put(text, ":");
-    trail_put_number(text, (uint64_t)t->site->line);
-}
-
-struct lua_place {
-    lua_State *L;
-    const char *function; /* C; NULL: not known */
-    char line[LUA_IDSIZE + 16];
-};
-
-/* While a C function runs that the interpreter has called, the stack is whole. It is read, never written. */
-static void read_stack(void *arg)
-{
-    struct lua_place *place = arg;
-    lua_Debug ar;
-    for (int level = 0; lua_getstack(place->L, level, &ar) && lua_getinfo(place->L, "Sln", &ar); level++) {
-        if (level == 0 && *ar.what == 'C')
-            place->function = ar.name ? ar.name : "?";
-        if (*ar.what == 'C')
-            continue;
-        struct trail_text text = {.length = 0};
-        trail_put(&text, ar.short_src);
-        trail_put(&text, ":");
-        trail_put_number(&text, (uint64_t)ar.currentline);
-        memcpy(place->line, text.bytes, sizeof place->line - 1);
-        return;
-    }
-}
-
-static void put_machine(struct trail_text *text, const struct trail *trail)
-{
-    for (int i = 0; i < trail->count; i++) {
-        trail_put(text, i == 0 ? ", in the C function " : ", called by ");
-        trail_put(text, trail->names[i]);
-        trail_put(text, " (");
-        trail_put(text, trail->files[i]);
-        trail_put(text, ")");
-    }
-    if (trail->compiled)
-        trail_put(text, trail->count ? ", called by compiled code" : ", in compiled code");
-}
-
-static void put_place(struct trail_text *text, const struct task *t)
-{
-    struct trail trail;
-    struct lua_place place = {.L = t->L};
-    trail_read(&trail, (const void *)(uintptr_t)put_place);
-    put_machine(text, &trail);
-    bool called = !trail.compiled && trail_try(read_stack, &place) && place.function;
-    if (called) {
-        trail_put(text, trail.count ? ", called by Lua as " : ", in the C function ");
-        trail_put(text, place.function);
-        if (*place.line)
-            memcpy(now.line, place.line, sizeof now.line);
-    }
-    if (!called && !trail.compiled && !trail.count)
-        trail_put(text, ", in code that no hook interrupts, such as a finalizer");
-    trail_put(text, *now.line ? "; its last known line is " : "; no line of it is known");
-    trail_put(text, now.line);
-}
-
-static void write_out(const struct trail_text *text) { (void)!write(STDERR_FILENO, text->bytes, text->length); }
-
 static void tell_from_handler(const struct task *t)
 {
     struct trail_text text = {.length = 0};
     trail_put(&text, "moonpark: ");
-    put_task(&text, t);
-    put_site(&text, t);
+    l_trail_task(&text, t);
     trail_put(&text, ", has held the loop for ");
     trail_put_seconds(&text, now.held);
-    put_place(&text, t);
+    l_trail_place(&text, t, now.line, sizeof now.line);
     trail_put(&text, "\n");
-    write_out(&text);
-}
-
-static void list_tasks(void *arg)
-{
-    const struct ctx *cx = arg;
-    int listed = 0;
-    for (uint32_t slot = 0; slot < cx->slots && listed < LISTED; slot++) {
-        const struct task *t = cx->tasks[slot];
-        struct trail_text text = {.length = 0};
-        if (!t || (t->state != TASK_PARKED && t->state != TASK_READY))
-            continue;
-        trail_put(&text, "  ");
-        put_task(&text, t);
-        trail_put(&text, t->state == TASK_PARKED ? ", parked in " : ", ready after ");
-        trail_put(&text, t->wait.kind->name);
-        put_site(&text, t);
-        trail_put(&text, "\n");
-        write_out(&text);
-        listed++;
-    }
+    l_trail_write(&text);
 }
 
 static void end_from_handler(const struct task *t)
 {
     struct trail_text text = {.length = 0};
     tell_from_handler(t);
-    (void)trail_try(list_tasks, watch.cx);
+    l_trail_tasks(watch.cx);
     trail_put(&text, "moonpark: the process ends: a task has held the loop for ");
     trail_put_seconds(&text, now.held);
     trail_put(&text, "\n");
-    write_out(&text);
+    l_trail_write(&text);
     _exit(EXIT_STATUS);
 }
 

@@ -459,6 +459,33 @@ describe("what is under way when the program is reloaded", function()
   end)
 end)
 
+describe("a worker that crashes", function()
+  after_each(workers.stop_all)
+
+  for name, line in pairs {
+    ["in compiled code"] = "for i = 1, 1000 do ffi.cast('int *', i == 900 and 8 or good)[0] = i end",
+    ["in a C function"] = "ffi.copy(ffi.cast('char *', 8), ffi.C.getenv('PATH'), 4)",
+    ["by a signal"] = "ffi.C.kill(ffi.C.getpid(), 11)",
+  } do
+    it(name .. " tells where it was, and is replaced", function()
+      if os.getenv "ASAN_OPTIONS" then return pending "a sanitizer has its own reports" end
+      local program = workers.start(workers.SERVER .. [[
+        local ffi = require "ffi"
+        ffi.cdef "char *getenv(const char *); int kill(int, int); int getpid(void);"
+        local good = ffi.new "int[1]"
+        app:get("/crash", function() ]] .. line .. [[ end)
+      ]] .. workers.SERVE, { "--workers", "2" })
+      everybody(program, 2)
+      program:get "/crash"
+      everybody(program, 2)
+      local _, err = program:stop()
+      assert.matches("moonpark: pid %d+ has crashed by SIGSEGV in task %d+", err)
+      assert.matches("task %d+, parked in", err)
+      assert.matches("was ended by SIGSEGV; another one starts", err)
+    end)
+  end
+end)
+
 describe("a supervisor", function()
   after_each(workers.stop_all)
 
