@@ -21,6 +21,7 @@ local make_handler_cases = require "handler_cases"
 local make_https_cases = require "https_cases"
 local make_shared_cases = require "shared_cases"
 local make_websocket_cases = require "websocket_cases"
+local make_workers_cases = require "workers_cases"
 
 local ROUNDS, IMAGES = 7, "docs/images"
 local USAGE = [[
@@ -32,7 +33,7 @@ usage: luajit spec/bench/bench.lua [options], from the top of the tree
                     http-param-pipelined, http-real, http-real-pipelined, http-form,
                     http-middleware, http-connect, http-costs, http-limits, http-limits-pipelined,
                     https, https-handshake, https-resumed, https-file, https-idle, websocket, websocket-large,
-                    websocket-all, websocket-memory, shared-dict
+                    websocket-all, websocket-memory, shared-dict, workers
   --markdown FILE   write the tables to FILE as well, in Markdown
   --plot            draw each case as docs/images/bench-CASE.svg
   --help            this text
@@ -102,7 +103,7 @@ end
 local function all_cases()
   local cases = {}
   for _, make in ipairs { make_cases, make_network_cases, make_http_cases, make_handler_cases, make_shared_cases,
-    make_https_cases, make_websocket_cases } do
+    make_https_cases, make_websocket_cases, make_workers_cases } do
     for _, case in ipairs(make()) do table.insert(cases, case) end
   end
   return cases
