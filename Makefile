@@ -204,7 +204,7 @@ test-epoll:
 	$(SUM)
 
 test-poll:
-	$(call run_specs,poll,build/release,MOONPARK_POLLER=poll,$(LUAJIT),$(CORE_SPECS))
+	@$(IN_PARALLEL) $(CORE_SPECS:%=poll/%)
 	$(SUM)
 
 # HTTP over a stream that is as awkward as TLS, on both ends: see spec/support/veil.c.
@@ -255,9 +255,12 @@ test-hard:
 	@$(IN_PARALLEL) $(HARD_SPECS:%=hard/%) $(HARD_CORE:%=hard/%) $(HARD_POLL:%=hard-poll/%)
 	$(SUM)
 
-# These take long: a file on each core. What tests the sanitized builds has time to spare for a busy neighbour.
+# A file on each core. One build's specs run one by one (test-epoll), as a person runs them.
 IN_PARALLEL = $(SUB_MAKE) -O -j$(shell nproc 2>/dev/null || echo 1)
-.PHONY: $(CORE_SPECS:%=asan/%) $(HARD_SPECS:%=hard/%) $(HARD_CORE:%=hard/%) $(HARD_POLL:%=hard-poll/%)
+.PHONY: $(CORE_SPECS:%=poll/%) $(CORE_SPECS:%=other/%) $(CORE_SPECS:%=asan/%) $(HARD_SPECS:%=hard/%) $(HARD_CORE:%=hard/%) $(HARD_POLL:%=hard-poll/%)
+
+$(CORE_SPECS:%=poll/%): poll/%:
+	$(call run_specs,poll,build/release,MOONPARK_POLLER=poll,$(LUAJIT),$*)
 
 $(CORE_SPECS:%=asan/%): asan/%:
 	$(call run_specs,asan,build/asan,$(SANITIZER_ENV),$(LUAJIT),$*)
@@ -296,7 +299,10 @@ compile-other:
 	@$(COMPILE_SPECS) MODE=release BUILD=$(OTHER)/release LUA_CFLAGS='-I$(OTHER_INC)'
 
 test-other-specs:
-	$(call run_specs,other,$(OTHER)/release,LD_LIBRARY_PATH='$(OTHER_LIBS)',$(OTHER_JIT),$(CORE_SPECS))
+	@$(IN_PARALLEL) $(CORE_SPECS:%=other/%)
+
+$(CORE_SPECS:%=other/%): other/%:
+	$(call run_specs,other,$(OTHER)/release,LD_LIBRARY_PATH='$(OTHER_LIBS)',$(OTHER_JIT),$*)
 
 # ---- another kind of CPU: arm64, compiled for here and run by qemu ----
 

@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "net/tls_error.h"
 #include "net/tls_library.h"
+#include "net/tls_ocsp.h"
 #include "net/tls_pem.h"
 
 #include <errno.h>
@@ -171,6 +172,17 @@ static int on_status(SSL *ssl, void *own)
     return SSL_TLSEXT_ERR_NOACK;
 }
 
+/* Of the server's response, or that there is none. */
+static int on_servers_status(SSL *ssl, void *own)
+{
+    struct tls_peer *p = SSL_get_app_data(ssl);
+    (void)own;
+    if (!p || SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE)
+        return 1;
+    p->refused = tls_ocsp_check(ssl);
+    return p->refused == 0;
+}
+
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
                      int makes)
 {
@@ -195,8 +207,11 @@ static bool fill_in(struct tls_setup *setup)
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_session_cache_mode(ctx, setup->accepts ? SSL_SESS_CACHE_OFF
                                                        : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    if (!setup->accepts)
+    if (!setup->accepts) {
         SSL_CTX_sess_set_new_cb(ctx, on_session);
+        SSL_CTX_set_tlsext_status_type(ctx, TLSEXT_STATUSTYPE_ocsp);
+        SSL_CTX_set_tlsext_status_cb(ctx, on_servers_status);
+    }
     if (setup->accepts) {
         SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
         SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);

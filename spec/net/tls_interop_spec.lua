@@ -88,6 +88,49 @@ describe("a TLS server", function()
       { tls.server { cert = files.both_pem, ocsp = files.nothing_pem } })
   end)
 
+  -- A response of the authority: status is "V" or "R", of which certificate.
+  local function response_of(status, certificate)
+    local r = process.run(([[cd %s && serial=$(openssl x509 -in %s -noout -serial | cut -d= -f2) &&
+      printf '%s\t301231235959Z\t%s\t%%s\tunknown\t/CN=x\n' "$serial" >index.txt &&
+      openssl ocsp -index index.txt -CA ca.crt -rsigner ca.crt -rkey ca.key -issuer ca.crt -cert %s -ndays 3 \
+      -respout %s.der 2>&1]]):format(folder, certificate, status, status == "R" and "240101000000Z" or "", certificate,
+      status))
+    assert.equal(0, r.status, r.out)
+    return ("%s/%s.der"):format(folder, status)
+  end
+
+  it("refuses a certificate of which the stapled response says that it was revoked", function()
+    local tls, net = require "moonpark.tls", require "moonpark.net"
+    local verifying = tls.client { ca = files.ca_crt }
+    local function dialled(port, context)
+      local conn, err = net.dial("127.0.0.1:" .. port, { tls = context, server_name = "host.example" })
+      if conn then conn:close() end
+      return conn ~= nil, err
+    end
+    for _, version in ipairs { "1.2", "1.3" } do
+      served({ ocsp = response_of("R", "host.crt"), max_version = version }, function(port)
+        assert.same({ false, "certificate was revoked" }, { dialled(port, verifying) })
+        assert.is_true(dialled(port, tls.client { insecure = true }))
+      end)()
+    end
+    served({ ocsp = response_of("V", "host.crt") }, function(port) assert.is_true((dialled(port, verifying))) end)()
+    assert.equal(0, process.run(([[cd %s &&
+      printf 'subjectAltName=DNS:host.example\ntlsfeature=status_request\n' >must.ext &&
+      openssl req -new -key host.key -subj /CN=must -out must.csr 2>/dev/null &&
+      openssl x509 -req -in must.csr -CA ca.crt -CAkey ca.key -days 30 -set_serial 77 -extfile must.ext -out must.crt \
+      2>/dev/null]]):format(folder)).status)
+    local must = folder .. "/must.crt"
+    served({ cert = must }, function(port)
+      assert.same({ false, "certificate must come with an OCSP response that is good" }, { dialled(port, verifying) })
+    end)()
+    served({ cert = must, ocsp = response_of("V", "must.crt") }, function(port)
+      assert.is_true((dialled(port, verifying)))
+    end)()
+    served({ ocsp = response_of("R", "stranger.crt") }, function(port) -- of another certificate: it says nothing
+      assert.is_true((dialled(port, verifying)))
+    end)()
+  end)
+
   it("answers curl", served({ alpn = { "http/1.1" } }, function(port)
     local function curl(authorities)
       return process.run({ "curl", "-q", "-sS", "--noproxy", "*", "--cacert", authorities,
