@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* l_crash.c - tells of a crash on standard error: the signal, the C functions, the running task and its last known line,
- * and what the other tasks wait for. Then the signal does what it does without us: it ends the process, with a core dump
- * where the system is set up for one.
+/* l_crash.c - tells of a crash on standard error: the signal, the C functions, the running task and its last known
+ * line, and what the other tasks wait for. Then the signal does what it does without us: it ends the process, with a
+ * core dump where the system is set up for one.
  *
  * A sanitizer has its own report, and keeps its handlers. */
 #include "lua/faces.h"

@@ -100,7 +100,7 @@ describe("a TLS server", function()
   end
 
   it("refuses a certificate of which the stapled response says that it was revoked", function()
-    local tls, net = require "moonpark.tls", require "moonpark.net"
+    local tls = require "moonpark.tls"
     local verifying = tls.client { ca = files.ca_crt }
     local function dialled(port, context)
       local conn, err = net.dial("127.0.0.1:" .. port, { tls = context, server_name = "host.example" })
