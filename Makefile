@@ -257,7 +257,8 @@ test-hard:
 
 # A file on each core. One build's specs run one by one (test-epoll), as a person runs them.
 IN_PARALLEL = $(SUB_MAKE) -O -j$(shell nproc 2>/dev/null || echo 1)
-.PHONY: $(CORE_SPECS:%=poll/%) $(CORE_SPECS:%=other/%) $(CORE_SPECS:%=asan/%) $(HARD_SPECS:%=hard/%) $(HARD_CORE:%=hard/%) $(HARD_POLL:%=hard-poll/%)
+.PHONY: $(CORE_SPECS:%=poll/%) $(CORE_SPECS:%=other/%)
+.PHONY: $(CORE_SPECS:%=asan/%) $(HARD_SPECS:%=hard/%) $(HARD_CORE:%=hard/%) $(HARD_POLL:%=hard-poll/%)
 
 $(CORE_SPECS:%=poll/%): poll/%:
 	$(call run_specs,poll,build/release,MOONPARK_POLLER=poll,$(LUAJIT),$*)

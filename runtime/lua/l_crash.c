@@ -3,7 +3,7 @@
  * line, and what the other tasks wait for. Then the signal does what it does without us: it ends the process, with a
  * core dump where the system is set up for one.
  *
- * A sanitizer has its own report, and keeps its handlers. */
+ * Who has handlers already, such as a sanitizer, keeps them. */
 #include "lua/faces.h"
 
 #include "base/sys.h"
@@ -12,12 +12,6 @@
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
-
-#ifdef __SANITIZE_ADDRESS__
-enum { TOLD = 0 };
-#else
-enum { TOLD = 1 };
-#endif
 
 static struct {
     struct ctx *cx;
@@ -61,11 +55,13 @@ static void crashed(int signo)
 /* tell_crashes() -> will they be told of */
 static int l_tell_crashes(lua_State *L)
 {
-    struct sigaction sa = {.sa_handler = crashed, .sa_flags = SA_ONSTACK | SA_RESETHAND};
+    struct sigaction sa = {.sa_handler = crashed, .sa_flags = SA_ONSTACK | SA_RESETHAND}, before;
     stack_t stack = {.ss_sp = crash.stack, .ss_size = sizeof crash.stack};
     crash.cx = face_loop(L);
-    lua_pushboolean(L, TOLD);
-    if (!TOLD)
+    must(sigaction(SIGSEGV, NULL, &before) == 0);
+    bool free = before.sa_handler == SIG_DFL;
+    lua_pushboolean(L, free);
+    if (!free)
         return 1;
     trail_prepare((const void *)(uintptr_t)lua_newstate);
     must(sigaltstack(&stack, NULL) == 0);
