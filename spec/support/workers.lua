@@ -57,13 +57,14 @@ end }))
 --- Starts a script with these words of the command, and returns once a worker says where it listens.
 ---@param text string
 ---@param words string[]
----@param options? {env?: table, silent?: boolean, plain?: boolean, library?: string, stderr?: string} plain: without
---- the command; library: the copy of lua/ that it runs from
+---@param options? {env?: table, silent?: boolean, plain?: boolean, library?: string, stderr?: string,
+--- readable?: boolean} plain: without the command; library: the copy of lua/ that it runs from
 function M.start(text, words, options)
   options = options or {}
   local folder = M.folder()
   local path = folder .. "/server.lua"
   M.write(path, text)
+  if options.readable then assert(os.execute("chmod -R a+rX " .. folder) == 0) end -- moonpark: ignore
   local env = { MOONPARK_RUN_DIR = folder .. "/run" }
   for name, value in pairs(options.env or {}) do env[name] = value end
   if options.library then

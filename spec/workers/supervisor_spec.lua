@@ -459,6 +459,34 @@ describe("what is under way when the program is reloaded", function()
   end)
 end)
 
+describe("workers of another user", function()
+  after_each(workers.stop_all)
+
+  it("are that user's, and what the supervisor opens is root's", function()
+    local readable = ("setpriv --reuid=65534 --regid=65534 --clear-groups test -r '%s/lua/moonpark/init.lua'"):format(
+      process.root)
+    if process.run("id -u").out ~= "0\n" then return pending "only root may become somebody else" end
+    if process.run(readable).status ~= 0 then return pending "the tree cannot be read by others" end
+    local program = workers.start(workers.SERVER .. [[
+      app:get("/who", function(_, res)
+        res:send(require("moonpark.core").uid() .. " " .. tostring(io.open("/proc/1/environ")))
+      end)
+    ]] .. workers.SERVE, { "--workers", "2", "--user", "nobody" }, { readable = true })
+    assert.equal("65534 nil", (program:get "/who"))
+    local before = everybody(program, 2)
+    kill(before["1"].pid, "KILL")
+    ask_until(program, function(body) return body:find "^1 " and not body:find(before["1"].pid .. "$") end)
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("cannot be those of nobody known", function()
+    local program = workers.start("", { "--workers", "1", "--user", "no such user" }, { silent = true })
+    local status, _, err = program.child:wait()
+    assert.equal(1, status)
+    assert.matches("cannot run as user 'no such user': no such user", err)
+  end)
+end)
+
 describe("a worker that crashes", function()
   after_each(workers.stop_all)
 
