@@ -117,7 +117,8 @@ five seconds to finish; the second one exits at once.
 ]] },
   asking("status", "[options]", "shows the workers of a program that was started with --workers", [[
 One line a worker: its number, process, generation, state, the connections that
-it has open, and the memory of its Lua state.
+it has open and has accepted, the requests that it has answered, and the memory
+of its Lua state.
 ]]),
   asking("reload", "[options]", "loads a program with workers again, without a lost connection", [[
 New workers start beside the old ones. Once all of them listen, the old ones
@@ -156,6 +157,8 @@ signals:
                     closed and unix paths removed; a second signal exits at once
   QUIT              prints what every task is doing and exits with status 2
   USR1              prints what every task is doing and continues
+  HUP, USR2         to a supervisor (--workers): loads the program again; becomes
+                    the version of moonpark that is installed now
 
 exit status: 0; 1 after an uncaught error; 2 for wrong usage; 3 after a deadlock;
 70 after --stuck; 128 + the signal's number after a signal.
