@@ -30,8 +30,10 @@ local here = (arg[0] or ""):match "^(.*)/[^/]*$" or "."
 
 local rooms, room_count = {}, 0 -- [name] = {group =, people = {[name] = socket}, messages = {...}, last = id}
 
+local greatest_id = 0
+
 -- Pages ask for what came after an id: one of a room that has ended, or of a server before this one, must be smaller.
-local function first_id() return math.floor(moonpark.time() * 1000) end
+local function first_id() return math.max(greatest_id, math.floor(moonpark.time() * 1000)) end
 
 local function room_of(name)
   local room = rooms[name]
@@ -52,6 +54,7 @@ end
 
 local function say(room, name, text)
   room.last = room.last + 1
+  greatest_id = math.max(greatest_id, room.last)
   local message = { what = "said", id = room.last, name = name, text = text, time = moonpark.time() }
   table.insert(room.messages, message)
   if #room.messages > KEPT then table.remove(room.messages, 1) end

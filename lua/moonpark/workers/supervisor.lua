@@ -506,6 +506,9 @@ end
 ---@return integer|nil status of this process
 ---@return string? err
 function M.run(options)
+  -- It does little, and must not die; see docs/decisions/workers.md.
+  jit.off()
+  jit.flush()
   local self = setmetatable({ options = options, places = {}, generation = 1, status = 0, stopping = false,
     reloading = core.mutex(), ended = core.event(),
     sockets = not options.state and sockets.new() }, Supervisor)
