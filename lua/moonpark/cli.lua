@@ -51,12 +51,17 @@ local actions = {
   version = function() return ("moonpark %s, %s, %s\n"):format(core.version, jit.version, core.netpoll_name()) end,
 }
 
+local function stuck_of(program)
+  local seconds = program.limits and program.limits.stuck
+  return seconds and seconds > 0 and seconds or nil
+end
+
 -- This process runs nothing of the script.
 local function supervise(program)
   local status, err = workers.supervise { count = program.workers or 1, name = program.name,
     watch = program.watch and (program.watch_also or {}), grace = program.grace_given,
     control = program.control, max_requests = program.max_requests, max_memory = program.max_memory,
-    user = program.user }
+    user = program.user, stuck = stuck_of(program) }
   if status then return status end
   report.say(err)
   return FAILED

@@ -11,6 +11,7 @@ local post = require "moonpark.worker.post"
 local segments = require "moonpark.shared.segments"
 local shared = require "moonpark.shared.client"
 local sockets = require "moonpark.worker.sockets"
+local task = require "moonpark.task"
 
 ---@class moonpark.worker
 local M = {}
@@ -130,6 +131,21 @@ local function obey()
   end)
 end
 
+local heartbeat_sent = false
+
+-- Where the supervisor looks whether this worker's loop goes on, if it does.
+local function send_heartbeat()
+  if heartbeat_sent then return end
+  heartbeat_sent = true
+  core.go(function()
+    local answer, fds = post.ask { op = "heartbeat" }
+    if not answer.offset then return end
+    local fd = fds[1]:release()
+    core.heartbeat_at(fd, answer.offset)
+    core.close_number(fd)
+  end)
+end
+
 -- "number count generation parent user", as the supervisor writes it.
 local function place_of(text)
   local number, count, generation, parent, user = text:match "^(%d+) (%d+) (%d+) (%d+) (.*)$"
@@ -156,6 +172,7 @@ function M.join()
   end
   leading = false
   core.tell_crashes()
+  task.before_main(send_heartbeat)
   net_source.set(sockets)
   segments.set_source(sockets.segment)
   shared.connect(function(message) post.post { op = "shared", message = message } end, core.expect)

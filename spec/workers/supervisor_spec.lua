@@ -487,6 +487,160 @@ describe("workers of another user", function()
   end)
 end)
 
+describe("a program that serves", function()
+  after_each(workers.stop_all)
+
+  it("goes on with the workers that it has, while what is on the disk cannot start", function()
+    local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "2" })
+    local before = everybody(program, 2)
+    workers.write(program.path, "error 'half a deploy'")
+    kill(before["1"].pid, "KILL")
+    for _ = 1, 6 do
+      repeat local line = assert(program.child:line "err") until line:find "ended with status 1"
+    end
+    assert.matches("^2 ", (program:get "/"))
+    workers.write(program.path, workers.SERVER .. workers.SERVE)
+    everybody(program, 2)
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("in one worker alone is told of the others, and ready all the same", function()
+    local program = workers.start(workers.SERVER .. [[
+      if worker.number() == 2 then return moonpark.event():wait(3600) end
+    ]] .. workers.SERVE, { "--workers", "2" })
+    repeat local line = assert(program.child:line "err") until line:find(
+      "^moonpark: worker 2 %(pid %d+%) has not listened after 10 s, nor called moonpark.worker.ready%(%)")
+    assert.matches("\n2 +%d+ +1 +starting", (program:ask "status"))
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("without listening says that it is ready, and is reloaded", function()
+    local program = workers.start([[
+      local moonpark = require "moonpark"
+      moonpark.worker.ready()
+      print("generation " .. moonpark.worker.generation())
+      moonpark.event():wait(3600)
+    ]], { "--workers", "2" }, { silent = true })
+    for _ = 1, 2 do assert.equal("generation 1", program:line()) end
+    program.child:kill "HUP"
+    for _ = 1, 2 do assert.equal("generation 2", program:line()) end
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("prints every task on USR1 and goes on, and on QUIT, which ends it with 2", function()
+    local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "2" })
+    everybody(program, 2)
+    program.child:kill "USR1"
+    for _ = 1, 2 do
+      repeat local line = assert(program.child:line "err") until line:find "^worker %d, pid %d+:"
+      repeat local line = assert(program.child:line "err") until line:find "parked in http.keep"
+    end
+    everybody(program, 2)
+    local status, err = program:stop "QUIT"
+    assert.equal(2, status)
+    assert.equal(4, select(2, err:gsub("parked in http.keep", "")))
+  end)
+
+  it("spreads 64 long connections evenly", function()
+    local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "4" })
+    everybody(program, 4)
+    local conns = {}
+    for i = 1, 64 do
+      conns[i] = assert(net.dial(program.address, { timeout = 60 }))
+      conns[i]:set_timeout(60)
+      conns[i]:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+      assert(conns[i]:read_until "\r\n\r\n")
+    end
+    local counts, sum = {}, 0
+    for open in (program:ask "status"):gmatch "ready +%d+ %a+ +(%d+)" do
+      counts[#counts + 1] = tonumber(open)
+      sum = sum + tonumber(open)
+    end
+    assert.same({ 4, 64 }, { #counts, sum })
+    assert.is_true(math.max(unpack(counts)) - math.min(unpack(counts)) <= 3, table.concat(counts, " "))
+    for _, conn in ipairs(conns) do conn:close() end
+    program:stop()
+  end)
+
+  it("shares a port of UDP, and has one of its own with reuseport", function()
+    local free = assert(net.packet "udp:127.0.0.1:0")
+    local address = free:address()
+    free:close()
+    local program = workers.start(([[
+      local moonpark = require "moonpark"
+      local net, worker = moonpark.net, moonpark.worker
+      local socket = assert(net.packet("%s"))
+      local own = assert(net.listen("127.0.0.1:0", { reuseport = true }))
+      moonpark.go(function()
+        local conn = own:accept()
+        conn:write("own " .. worker.number())
+        conn:close()
+      end)
+      print("listening on " .. own:address())
+      for text, from in function() return socket:recv_from() end do
+        socket:send_to(text .. worker.number(), from)
+      end
+    ]]):format(address), { "--workers", "2" })
+    program:line()
+    local socket = assert(net.packet "udp:127.0.0.1:0")
+    socket:set_timeout(60)
+    local seen = {}
+    repeat
+      assert(socket:send_to("to ", address))
+      seen[assert(socket:recv_from())] = true
+    until seen["to 1"] and seen["to 2"] or not next(seen)
+    local conn = assert(net.dial(program.address))
+    assert.matches("^own %d$", conn:read_all())
+    conn:close()
+    socket:close()
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("has as many workers as processors with auto, and serves a folder", function()
+    local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "auto" })
+    everybody(program, require("moonpark.processors").count())
+    program:stop()
+    local child = process.start(process.moonpark("serve", "--workers", "2", "--address", "127.0.0.1:0", "--tls",
+      program.folder), { env = program.env })
+    assert.matches("^serving .* at https://127.0.0.1:%d+/, Ctrl%-C stops it$", child:line())
+    assert.matches("^self%-signed certificate, SHA%-256 fingerprint", child:line())
+    child:kill "TERM"
+    local status, out, err = child:wait()
+    assert.same({ 0, "" }, { status, err })
+    assert.equal(1, select(2, out:gsub("fingerprint", "")))
+  end)
+
+  it("ends a worker that is stuck and cannot end itself", function()
+    local program = workers.start(workers.SERVER .. [[
+      local ffi = require "ffi"
+      ffi.cdef "int getpid(void); int kill(int, int);"
+      app:get("/stop", function() ffi.C.kill(ffi.C.getpid(), 19) end) -- SIGSTOP
+    ]] .. workers.SERVE, { "--workers", "2", "--stuck", "1" })
+    everybody(program, 2)
+    local stopped = moonpark.go(program.get, program, "/stop")
+    repeat local line = assert(program.child:line "err") until line:find "is killed: a task has held its loop for %d+ s"
+    stopped:join()
+    everybody(program, 2)
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("tells systemd that it is ready, reloads and stops", function()
+    local folder = workers.folder()
+    local notified = assert(net.packet("unixgram:" .. folder .. "/notify"))
+    notified:set_timeout(60)
+    local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "2" },
+      { env = { NOTIFY_SOCKET = folder .. "/notify" } })
+    assert.matches("^READY=1\n", assert(notified:recv_from()))
+    program.child:kill "HUP"
+    assert.matches("RELOADING=1\n", assert(notified:recv_from()))
+    assert.matches("^READY=1\n", assert(notified:recv_from()))
+    program.child:kill "TERM"
+    assert.matches("^STOPPING=1\n", assert(notified:recv_from()))
+    assert.equal(0, (program.child:wait()))
+    notified:close()
+  end)
+end)
+
 describe("a worker that crashes", function()
   after_each(workers.stop_all)
 

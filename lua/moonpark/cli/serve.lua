@@ -6,8 +6,10 @@ local http_static = require "moonpark.http.static"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local report = require "moonpark.cli.report"
+local shared = require "moonpark.shared"
 local shutdown = require "moonpark.cli.shutdown"
 local tls = require "moonpark.tls"
+local worker = require "moonpark.worker"
 
 local M = {}
 
@@ -59,7 +61,9 @@ local function secured(options)
   if not options.tls then return nil end
   local cert, key, fingerprint = options.cert, options.key, nil
   if not cert then
-    local made, err = tls.self_signed(unpack(hosts_of(options.address or ADDRESS)))
+    local made, err = shared.once("moonpark serve: certificate", function() -- the same in all workers
+      return tls.self_signed(unpack(hosts_of(options.address or ADDRESS)))
+    end)
     if not made then return nil, nil, err end
     cert, key, fingerprint = made.cert, made.key, made.fingerprint
   end
@@ -104,8 +108,13 @@ local function serve(handler, folder, options)
   if wrong then return failed(wrong) end
   local server, err = http_server.new(handler, { address = options.address or ADDRESS, tls = context })
   if not server then return failed(("cannot listen on %s: %s"):format(options.address or ADDRESS, err)) end
-  io.stdout:write(("serving %s at %s, Ctrl-C stops it\n"):format(folder, place(server:address(), context)))
-  if fingerprint then io.stdout:write(("self-signed certificate, SHA-256 fingerprint %s\n"):format(fingerprint)) end
+  local speaks = worker.number() == 1 -- for all of them
+  if speaks then
+    io.stdout:write(("serving %s at %s, Ctrl-C stops it\n"):format(folder, place(server:address(), context)))
+  end
+  if fingerprint and speaks then
+    io.stdout:write(("self-signed certificate, SHA-256 fingerprint %s\n"):format(fingerprint))
+  end
   moonpark.go(drain_on_signal, server):name "signals"
   local watch = options.cert and moonpark.go(follow_files, context)
   server:run()

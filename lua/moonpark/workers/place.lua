@@ -11,7 +11,7 @@ local M = {}
 
 local YOUNG = 5                        -- seconds
 local FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5
-local STARTS = 5                       -- deaths in a row before the script has listened: then it is the script
+local STARTS = 5 -- deaths in a row before any worker has been ready: then it is the script
 
 ---@class moonpark.workers.place
 ---@field number integer
@@ -66,7 +66,7 @@ local function bury(self, worker, how, value)
     self.deaths = 0
   else
     self.deaths = self.deaths + 1
-    if self.trial or self.deaths >= STARTS then
+    if self.trial or self.deaths >= STARTS and not self.served() then
       return give_up(self, worker.failure or self.trouble .. " before it was ready")
     end
   end
@@ -76,15 +76,16 @@ end
 -- The system has no room for another process: that passes, and the other workers serve.
 local function not_started(self, err)
   self.trouble = ("worker %d cannot be started: %s"):format(self.number, err)
-  if self.trial or not self.has_served then return give_up(self, self.trouble) end
+  if self.trial or not self.served() then return give_up(self, self.trouble) end
   return pause(self, true)
 end
 
 --- Keeps a worker here until it is not wanted any more, or cannot start.
 ---@param context {words: string[], count: integer, user: string|nil, log: fun(text: string),
---- handle: fun(worker, message, fds), arrived: fun(worker), left: fun(worker)}
+--- handle: fun(worker, message, fds), arrived: fun(worker), left: fun(worker), served: fun(): boolean} served: has any
+--- worker been ready, ever? Then the others serve on, whatever became of the script
 function Place:keep(context)
-  self.deaths, self.pause, self.log = 0, 0, context.log
+  self.deaths, self.pause, self.log, self.served = 0, 0, context.log, context.served
   local more
   repeat
     local worker, err = self.restored, nil
@@ -96,7 +97,6 @@ function Place:keep(context)
       worker.place, self.worker = self, worker
       context.arrived(worker)
       local how, value = worker:attend(context.handle)
-      self.has_served = self.has_served or worker.started:is_set()
       self.worker = nil
       context.left(worker)
       more = how and not self.retired:is_set() and bury(self, worker, how, value)

@@ -19,8 +19,10 @@ local workers = require "moonpark.workers.worker"
 
 local M = {}
 
+local MERCY = 2           -- seconds beyond --stuck, in which a worker ends itself
 local LOOKS = 1           -- seconds between two looks at what workers have used
 local START_TIMEOUT = 60 -- seconds in which a reload's workers must be ready
+local SILENCE = 10       -- seconds until a worker that is not ready is told of
 local GRACE = 30         -- seconds in which a worker drains
 local SIGNALED = 128
 local ANSWERS = 5        -- seconds that a worker may take to answer a question
@@ -35,6 +37,7 @@ Supervisor.__index = Supervisor
 ---@field grace? number seconds in which a worker drains; 30
 ---@field control? string where the control socket is
 ---@field state? table what the version before an upgrade has left
+---@field stuck? number seconds; see docs/limits.md
 ---@field max_requests? integer a worker that has answered so many is replaced
 ---@field max_memory? number bytes; the same
 ---@field watch? string[] watch mode: files and folders that count, beside what the program loads
@@ -81,6 +84,7 @@ end
 local on = {}
 
 function on.socket(self, worker, message)
+  if self.stopping then return end -- it has been told to drain, which ends its wait
   if self.watch and not self.watch:may_listen(worker) then return end -- it is ended, and need not know why
   worker.has_sockets = true
   local ok, socket, err, errno = pcall(self.sockets.get, self.sockets, message, worker.number, worker.generation)
@@ -97,16 +101,22 @@ function on.segment(self, worker, message)
   worker:post({ op = "answer", id = message.id, err = err, errno = errno }, fd and { fd })
 end
 
+function on.heartbeat(self, worker, message)
+  local fd, offset
+  if self.options.stuck then fd, offset = self.memory:beat(worker) end
+  worker:post({ op = "answer", id = message.id, offset = fd and offset }, fd and { fd })
+end
+
 function on.share(self, worker, message)
   local slot, fds = self.memory:join(worker)
   worker:post({ op = "answer", id = message.id, slot = slot }, fds)
 end
 
--- Systemd learns of it once all have started.
-local function tell_ready(self)
+-- Systemd learns of it once all have started; those that have not for long do not count.
+local function tell_ready(self, anyway)
   if self.told_ready or self.stopping then return end
   for _, place in ipairs(self.places) do
-    if not (place.worker and place.worker.state ~= "starting") then return end
+    if not anyway and not (place.worker and place.worker.state ~= "starting") then return end
   end
   self.told_ready = true
   tell { ready = true, status = ("%d workers serve"):format(self.options.count) }
@@ -122,7 +132,20 @@ function on.loads(self, worker, message)
   if self.watch and not self.stopping then self.watch:loads(worker, message.path) end
 end
 
+-- A script that listens in some workers alone: the others seem to start for ever.
+local function tell_of_silent(self)
+  if self.watch or not core.sleep(SILENCE) or not self.served then return end
+  for _, worker in ipairs(each_worker(self)) do
+    if worker.state == "starting" and core.now() - worker.since >= SILENCE then
+      log(("worker %d (pid %d) has not listened after %g s, nor called moonpark.worker.ready(): a reload would wait")
+        :format(worker.number, worker.pid, SILENCE))
+    end
+  end
+  tell_ready(self, true)
+end
+
 function on.ready(self, worker)
+  self.served = true
   worker:is_ready()
   if self.watch then self.watch:ready(worker) end
   worker.place:settle()
@@ -301,6 +324,23 @@ local function used_up(self, row)
   if bytes and bytes > options.max_memory then return ("uses %.0f MiB"):format(bytes / 2 ^ 20) end
 end
 
+-- A worker that is stuck ends itself (--stuck). One that cannot, because its signals are blocked or it is stopped, is
+-- ended here, a little later.
+local function watch_beats(self)
+  while core.sleep(LOOKS) do
+    local now = core.now()
+    for _, worker in ipairs(each_worker(self)) do
+      local running = self.memory:running(worker)
+      if not running or running ~= worker.running then worker.running, worker.held_since = running, now end
+      if running and now - worker.held_since > self.options.stuck + MERCY then
+        log(("worker %d (pid %d) is killed: a task has held its loop for %.0f s"):format(worker.number, worker.pid,
+          now - worker.held_since))
+        worker:kill()
+      end
+    end
+  end
+end
+
 -- One after another, so that there are never many at once.
 local function watch_use(self)
   while core.sleep(LOOKS) do
@@ -428,6 +468,7 @@ local function take_over(self, state)
     if worker then
       self.memory:keep(worker)
       worker.identity = row.identity
+      self.served = self.served or row.state ~= "starting"
       local place = places.new(row.number, row.generation)
       place:take(worker)
       table.insert(self.places, place)
@@ -485,6 +526,7 @@ end
 local function context_of(self)
   return {
     words = self.options.words, count = self.options.count, user = self.options.user, log = log,
+    served = function() return self.served end,
     handle = function(worker, message) return handle(self, worker, message) end,
     arrived = function(worker)
       worker.client = client_of(worker)
@@ -532,8 +574,9 @@ function M.run(options)
     core.unblock_signals() -- they were held back while an older version became this one
     local signals = scope:go(obey_signals, self, subscription)
     local control_task = scope:go(gate.serve, gate, self)
+    local beats = options.stuck and scope:go(watch_beats, self)
     local looks = (options.max_requests or options.max_memory) and scope:go(watch_use, self)
-    local watched = scope:go(systemd.watch)
+    local watched, silent = scope:go(systemd.watch), scope:go(tell_of_silent, self)
     local watching = self.watch and scope:go(self.watch.run, self.watch)
     if state then take_over(self, state)
     elseif not self.watch then begin_all(self) end
@@ -542,7 +585,9 @@ function M.run(options)
     signals:cancel()
     control_task:cancel()
     watched:cancel()
+    silent:cancel()
     if looks then looks:cancel() end
+    if beats then beats:cancel() end
     self.sockets:close()
   end)
   gate:close()

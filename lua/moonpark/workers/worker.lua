@@ -78,7 +78,7 @@ end
 function Worker:row()
   local fd = assert(self.link.conn:fd())
   return { number = self.number, generation = self.generation, state = self.state, since = self.since, pid = self.pid,
-    slot = self.slot, fd = fd }, fd
+    slot = self.slot, beat = self.beat, fd = fd }, fd
 end
 
 --- A worker that the supervisor had before it was upgraded.
@@ -92,7 +92,7 @@ function M.restore(row)
   child, err = moonpark_process.adopt(row.pid, "worker", 0)
   if not child then return nil, err end
   local worker = made(row.number, row.generation, child, conn)
-  worker.since, worker.slot = row.since, row.slot
+  worker.since, worker.slot, worker.beat = row.since, row.slot, row.beat
   if row.state ~= "starting" then worker:is_ready() end
   return worker
 end
