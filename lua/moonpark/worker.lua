@@ -16,6 +16,8 @@ local task = require "moonpark.task"
 ---@class moonpark.worker
 local M = {}
 
+local LONGEST = 2 ^ 21 -- bytes of a text for the control socket; JSON may make it six times as long
+
 local alone = { number = 1, count = 1, generation = 1 }
 local leading = true -- without workers, or until the supervisor says so
 local listeners = {} -- on_broadcast's functions
@@ -103,7 +105,7 @@ end
 local function answer_eval(message)
   core.current():name "eval"
   local text, err = evaluate(message.code)
-  post.post { op = "answer", id = message.id, text = text, err = err }
+  post.post { op = "answer", id = message.id, text = text and text:sub(1, LONGEST), err = err and err:sub(1, LONGEST) }
 end
 
 -- Of all HTTP servers that are open.
@@ -124,7 +126,9 @@ local function obey()
     leading = message.leading
     if not leading then post.post { op = "led" } end
   end)
-  post.on("dump", function(message) post.post { op = "answer", id = message.id, text = dump.dump() } end)
+  post.on("dump", function(message)
+    post.post { op = "answer", id = message.id, text = dump.dump():sub(1, LONGEST) }
+  end)
   post.on("eval", function(message) core.go(answer_eval, message) end)
   post.on("status", function(message)
     post.post { op = "answer", id = message.id, requests = requests(), memory = collectgarbage "count" * 1024 }

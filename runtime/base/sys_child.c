@@ -142,7 +142,7 @@ void sys_kill_now(int pidfd, pid_t pid, bool group)
 {
     siginfo_t info;
     bool sent = group && kill(-pid, SIGKILL) == 0;
-    if (sent || kill(pid, SIGKILL) == 0) /* the group may not exist yet if exec was not waited for */
+    if (kill(pid, SIGKILL) == 0 || sent) /* the group may not exist yet, and it may have left it */
         (void)wait_for(pidfd, pid, WEXITED, &info);
 }
 

@@ -78,7 +78,8 @@ int child_kill(struct child *c, int signo)
 {
     if (child_ended(c))
         return -ESRCH;
-    return c->group ? sys_kill_group(c->pid, signo) : sys_pidfd_kill(c->pidfd, signo);
+    int r = c->group ? sys_kill_group(c->pid, signo) : -ESRCH;
+    return r < 0 || signo == SIGKILL ? sys_pidfd_kill(c->pidfd, signo) : r; /* it may have left its group */
 }
 
 void child_kill_rest(struct child *c)

@@ -93,8 +93,10 @@ function Program:get(path)
   local text
   text, err = conn:read_all()
   conn:close()
-  if not text or text == "" then return nil, err or "no answer" end
-  return text:match "\r\n\r\n(.*)$", tonumber(text:match "^HTTP/1.1 (%d+)")
+  local head, body = (text or ""):match "^(.-\r\n)\r\n(.*)$"
+  local length = head and tonumber(head:lower():match "\r\ncontent%-length: (%d+)")
+  if not head or length and length ~= #body then return nil, err or "no answer" end -- it was cut
+  return body, tonumber(head:match "^HTTP/1.1 (%d+)")
 end
 
 --- A command of moonpark's to its supervisor.

@@ -309,9 +309,17 @@ describe("a reload", function()
       assert.is_truthy(answer:find(said, 1, true), answer)
       assert.equal("one", (program:get "/version"))
     end
+    for _, late in ipairs { "error 'too late'", "moonpark.go(function() end) error 'too late'" } do
+      workers.write(program.path, workers.SERVER .. "moonpark.net.listen '127.0.0.3:0'\n" .. late)
+      local answer, status = program:ask "reload"
+      assert.equal(1, status)
+      assert.is_truthy(answer:find("too late", 1, true), answer)
+      assert.equal("one", (program:get "/version"))
+    end
     workers.write(program.path, server "two")
-    assert.same({ "generation 2 serves\n", 0 }, { program:ask "reload" })
+    assert.same({ "generation 7 serves\n", 0 }, { program:ask "reload" })
     repeat until program:get "/version" == "two"
+    assert.equal(1, select(2, program:ask("status"):gsub("leads", "")))
     program:stop()
   end)
 
@@ -449,8 +457,7 @@ describe("what is under way when the program is reloaded", function()
     local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "1" })
     local conn = dial(program)
     conn:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-    assert(conn:read_until "\r\n\r\n")
-    conn:read()
+    assert(conn:read_exactly(tonumber(conn:read_until("\r\n\r\n"):lower():match "content%-length: (%d+)")))
     assert.equal(0, select(2, program:ask "reload"))
     conn:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     assert.matches("^http/1.1 200 .*\r\nconnection: close\r\n", conn:read_all():lower())
@@ -666,6 +673,54 @@ describe("a worker that crashes", function()
       assert.matches("was ended by SIGSEGV; another one starts", err)
     end)
   end
+end)
+
+describe("what a worker does wrong", function()
+  after_each(workers.stop_all)
+
+  it("harms nobody but itself: lies, descriptors, a broken link, a group of its own", function()
+    local program = workers.start(workers.SERVER .. [[
+      local post = require "moonpark.worker.post"
+      local core, ffi = require "moonpark.core", require "ffi"
+      ffi.cdef "int setpgid(int, int); int getpgid(int); int getppid(void); int write(int, const char *, size_t);"
+      app:get("/lies", function(_, res)
+        post.post { op = "answer", id = 1, requests = "many" }
+        post.post { op = "answer" }
+        post.post { op = "socket" }
+        post.post { op = "segment" }
+        post.post { op = 7 }
+        for _ = 1, 20 do post.post { op = "share" } end
+        res:send "told"
+      end)
+      app:get("/group", function(_, res)
+        ffi.C.setpgid(0, ffi.C.getpgid(ffi.C.getppid()))
+        res:send(tostring(core.pid()))
+      end)
+      app:get("/broken", function(_, res)
+        for fd = 3, 60 do ffi.C.write(fd, "\255\255\255\255", 4) end
+        res:send(tostring(core.pid()))
+      end)
+    ]] .. workers.SERVE, { "--workers", "2", "--max-requests", "1000000" })
+    everybody(program, 2)
+    for _ = 1, 4 do assert.equal("told", (program:get "/lies")) end
+    local pid = program:get "/group"
+    program.child:kill "USR1"
+    kill(pid, "STOP") -- the dump waits for it, and it dies meanwhile
+    kill(pid, "KILL")
+    everybody(program, 2)
+    program:get "/broken"
+    everybody(program, 2)
+    assert.equal(0, select(2, program:ask "reload"))
+    everybody(program, 2)
+    assert.equal(0, (program:stop()))
+  end)
+
+  it("does not hold up the end: a reload that was asked for before it", function()
+    local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "2" })
+    everybody(program, 2)
+    for _, name in ipairs { "HUP", "HUP", "HUP", "TERM" } do program.child:kill(name) end
+    assert.equal(0, (program.child:wait()))
+  end)
 end)
 
 describe("a supervisor", function()

@@ -107,6 +107,7 @@ local function serve(handler, folder, options)
   local context, fingerprint, wrong = secured(options)
   if wrong then return failed(wrong) end
   local server, err = http_server.new(handler, { address = options.address or ADDRESS, tls = context })
+  if err == "canceled" then return end -- the program ends already
   if not server then return failed(("cannot listen on %s: %s"):format(options.address or ADDRESS, err)) end
   local speaks = worker.number() == 1 -- for all of them
   if speaks then

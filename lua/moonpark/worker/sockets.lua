@@ -58,8 +58,9 @@ local function fetch(kind, address, options, wanted)
   return socket
 end
 
--- Once the script's main task waits, it has started.
-local function say_ready()
+-- Once the script's main task waits, or has ended well, it has started.
+local function say_ready(listening_task)
+  if listening_task and listening_task:status() == "failed" then return end
   post.post { op = "ready" }
 end
 
@@ -77,7 +78,7 @@ function M.listen(address, options)
   secured[listener] = options.tls and true
   if not listening then
     listening = true
-    if core.current() then core.go(say_ready) else say_ready() end
+    if core.current() then core.go(say_ready, core.current()) else say_ready() end
   end
   return listener
 end

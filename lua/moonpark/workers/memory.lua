@@ -7,6 +7,7 @@ local ffi = require "ffi"
 
 local M = {}
 
+local SEGMENTS = 1024 -- names of moonpark.shared
 local MOST = 252 -- slots, so that their wakes fit into one message
 
 ---@class moonpark.workers.memory
@@ -22,7 +23,7 @@ function M.new(count)
   local share, wakes = core.share_make(slots)
   if not share then return nil, wakes end
   return setmetatable({ share = share, wakes = wakes, slots = slots, taken = {}, segments = {},
-    beating = {} }, Memory)
+    beating = {}, count = 0 }, Memory)
 end
 
 local function number_of(descriptor) return type(descriptor) == "number" and descriptor or descriptor:number() end
@@ -48,7 +49,7 @@ end
 ---@return moonpark.workers.memory
 function M.restore(row)
   return setmetatable({ share = row.share, wakes = row.wakes, slots = row.slots, taken = {}, segments = row.segments,
-    beating = {}, beats = row.beats }, Memory)
+    beating = {}, beats = row.beats, count = 0 }, Memory)
 end
 
 --- A worker has that slot already.
@@ -63,6 +64,7 @@ end
 ---@return integer|nil slot nil: there is none
 ---@return table|nil fds
 function Memory:join(worker)
+  if worker.slot then return nil end -- it has one
   for slot = 1, self.slots do
     if not self.taken[slot] then
       self.taken[slot] = worker
@@ -131,6 +133,8 @@ end
 function Memory:segment(message)
   local key = message.kind .. " " .. message.name
   if not self.segments[key] then
+    if self.count == SEGMENTS then return nil, "too many names" end
+    self.count = self.count + 1
     local fd, err, errno = core.shared_memory("moonpark " .. message.name, message.size)
     if not fd then return nil, err, errno end
     self.segments[key] = fd

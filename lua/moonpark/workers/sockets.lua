@@ -2,6 +2,7 @@
 -- sockets.lua - the supervisor's sockets: each is opened once, handed to every worker that asks for it, and closed when
 -- no worker of the newest generation has asked for it.
 
+local fs = require "moonpark.fs"
 local net = require "moonpark.net"
 
 local M = {}
@@ -22,7 +23,13 @@ function Sockets:rows()
   local rows, fds = {}, {}
   for key, entry in pairs(self.list) do
     local fd = assert(entry.socket:fd())
-    rows[#rows + 1] = { key = key, fd = fd, generation = entry.generation, kind = entry.kind, path = entry.path }
+    rows[#rows + 1] = { key = key, fd = fd, generation = entry.generation, kind = entry.kind, path = entry.path,
+      inode = entry.inode }
+    fds[#fds + 1] = fd
+  end
+  for _, socket in ipairs(self.inherited) do -- nobody has asked for them yet
+    local fd = socket:fd()
+    rows[#rows + 1] = { fd = fd }
     fds[#fds + 1] = fd
   end
   return rows, fds
@@ -34,27 +41,34 @@ end
 function M.restore(rows)
   local self = M.new()
   for _, row in ipairs(rows) do
-    self.list[row.key] = { socket = assert(net.from_fd(row.fd, row.kind)), generation = row.generation, kind = row.kind,
-      path = row.path, adopted = true }
+    local socket = assert(net.from_fd(row.fd, row.kind))
+    if row.key then
+      self.list[row.key] = { socket = socket, generation = row.generation, kind = row.kind, path = row.path,
+        inode = row.inode, first = row.generation, adopted = true }
+    else
+      table.insert(self.inherited, socket)
+    end
   end
   return self
 end
 
--- A socket that was adopted does not know that its path is its own.
-local function close(entry)
-  entry.socket:close()
-  if entry.adopted and entry.path then os.remove(entry.path) end
+-- Which file a path leads to.
+local function inode_of(path)
+  local stat = path and fs.stat(path, { follow = false })
+  return stat and stat.type == "socket" and stat.inode or nil
 end
 
--- The same options in another order are the same socket; with reuseport each worker has its own.
+-- A socket that was adopted does not know that its path is its own. A worker may have put something else there.
+local function close(entry)
+  local own = entry.adopted and entry.path and inode_of(entry.path) == entry.inode
+  entry.socket:close()
+  if own then os.remove(entry.path) end
+end
+
+-- With reuseport each worker has its own. Other options are those of whoever asks first.
 local function key_of(message, number)
-  local parts = { message.kind, message.address, tostring(message.place) }
-  local names = {}
-  for name in pairs(message.options) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do parts[#parts + 1] = name .. "=" .. tostring(message.options[name]) end
-  if message.options.reuseport then parts[#parts + 1] = "of " .. number end
-  return table.concat(parts, " ")
+  local own = message.options.reuseport and " of " .. number or ""
+  return ("%s %s %d%s"):format(message.kind, message.address, message.place, own)
 end
 
 -- ":80" is every address, which has two names.
@@ -95,9 +109,10 @@ function Sockets:get(message, number, generation)
   if self.closed then return nil, "closed" end
   if not entry then
     local socket, err, errno = take_inherited(self, message.address)
+    local path = not socket and path_of(message) or nil -- else the path is systemd's
     if not socket then socket, err, errno = openers[message.kind](message.address, message.options) end
     if not socket then return nil, err, errno end
-    entry = { socket = socket, kind = message.kind, path = path_of(message) }
+    entry = { socket = socket, kind = message.kind, path = path, inode = inode_of(path), first = generation }
     self.list[key] = entry
   end
   entry.generation = math.max(entry.generation or 0, generation)
@@ -131,6 +146,17 @@ end
 function Sockets:close_before(generation)
   for key, entry in pairs(self.list) do
     if entry.generation < generation then
+      close(entry)
+      self.list[key] = nil
+    end
+  end
+end
+
+--- Closes what a generation that could not start was the first to ask for.
+---@param generation integer
+function Sockets:close_first_of(generation)
+  for key, entry in pairs(self.list) do
+    if entry.first == generation then
       close(entry)
       self.list[key] = nil
     end

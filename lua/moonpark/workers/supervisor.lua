@@ -20,6 +20,8 @@ local workers = require "moonpark.workers.worker"
 local M = {}
 
 local MERCY = 2           -- seconds beyond --stuck, in which a worker ends itself
+local MOMENT = 0.05       -- seconds after a worker has listened, in which it may say that it has failed
+local LONGEST_REPRIEVE = 60 -- seconds until a worker is looked at again whose successor could not start
 local LOOKS = 1           -- seconds between two looks at what workers have used
 local START_TIMEOUT = 60 -- seconds in which a reload's workers must be ready
 local SILENCE = 10       -- seconds until a worker that is not ready is told of
@@ -172,7 +174,9 @@ local function handle(self, worker, message)
   local handler = on[message.op]
   if not handler then return end
   local ok, err = xpcall(handler, failures.remember, self, worker, message)
-  if not ok then log(("worker %d: %s: %s"):format(worker.number, message.op, failures.traced(err))) end
+  if ok then return end
+  log(("worker %d: %s: %s"):format(worker.number, tostring(message.op), failures.traced(err)))
+  if message.id then worker:post { op = "answer", id = message.id, err = "the supervisor has failed" } end
 end
 
 -- As the broker sees a worker.
@@ -218,7 +222,7 @@ local function begin_all(self, trial)
 end
 
 -- Waits until each place has a worker that serves -> true | nil, why not
-local function wait_for(list)
+local function wait_for(self, list)
   local deadline = core.now() + START_TIMEOUT
   for _, place in ipairs(list) do
     if not place.settled:wait(deadline - core.now()) then
@@ -227,6 +231,12 @@ local function wait_for(list)
     end
     if place.failure then return nil, place.failure end
   end
+  core.sleep(MOMENT)
+  for _, place in ipairs(list) do
+    local failure = place.failure or place.worker and place.worker.failure
+    if failure then return nil, failure end -- it has listened, and raised then
+  end
+  if self.stopping then return nil, "it is stopping" end
   for _, place in ipairs(list) do place:accept() end
   return true
 end
@@ -251,13 +261,17 @@ function Supervisor:retire(list) return retire(self, list) end
 function Supervisor:depose() return depose(self) end
 
 local function do_reload(self)
-  local old = { unpack(self.places) }
-  self.generation = self.generation + 1
+  if self.stopping then return nil, "it is stopping" end
+  local old, before = { unpack(self.places) }, self.generation
+  self.last_generation = self.last_generation + 1
+  self.generation = self.last_generation
   local new = begin_all(self, true)
-  local ok, why = wait_for(new)
+  local ok, why = wait_for(self, new)
   if not ok then
-    self.generation = self.generation - 1
     for _, place in ipairs(new) do place:kill() end
+    self.sockets:close_first_of(self.generation)
+    self.generation = before
+    choose_leader(self)
     return nil, why
   end
   depose(self)
@@ -306,18 +320,20 @@ local function replace(self, worker, why)
   log(("worker %d (pid %d) %s: another one takes its place"):format(worker.number, worker.pid, why))
   local old = worker.place
   local new = begin(self, worker.number, worker.generation, true)
-  local ok, err = wait_for { new }
+  local ok, err = wait_for(self, { new })
   if not ok then
     new:kill()
+    self.reprieve = math.min(LONGEST_REPRIEVE, 2 * self.reprieve)
     return log(("worker %d stays: %s"):format(worker.number, err))
   end
+  self.reprieve = LOOKS
   if self.leader == worker then depose(self) end
   retire(self, { old })
 end
 
 local function used_up(self, row)
   local options = self.options
-  if options.max_requests and row.answer and row.answer.requests >= options.max_requests then
+  if options.max_requests and row.answer and (tonumber(row.answer.requests) or 0) >= options.max_requests then
     return ("has answered %d requests"):format(row.answer.requests)
   end
   local bytes = options.max_memory and row.worker:resident()
@@ -343,7 +359,7 @@ end
 
 -- One after another, so that there are never many at once.
 local function watch_use(self)
-  while core.sleep(LOOKS) do
+  while core.sleep(self.reprieve) do
     for _, row in ipairs(ask_all(self, { op = "status" })) do
       local why = row.worker.state == "ready" and not self.stopping and used_up(self, row)
       if why then
@@ -412,7 +428,7 @@ function Supervisor:dump()
   local parts = {}
   for _, row in ipairs(ask_all(self, { op = "dump" })) do
     parts[#parts + 1] = ("worker %d, pid %d:\n%s"):format(row.worker.number, row.worker.pid,
-      row.answer and row.answer.text or ("it did not answer: " .. row.err .. "\n"))
+      row.answer and tostring(row.answer.text) or ("it did not answer: %s\n"):format(tostring(row.err)))
   end
   return table.concat(parts, "\n")
 end
@@ -439,6 +455,14 @@ local numbers = { INT = 2, QUIT = 3, TERM = 15 }
 local DUMPED = 2 -- the status of a SIGQUIT, as without workers
 
 local on_signal = {}
+
+-- In a task of its own; an error ends nothing but that.
+local function attempt(self, fn)
+  self.scope:go(function()
+    local ok, err = xpcall(fn, failures.remember)
+    if not ok then log("error in the supervisor: " .. failures.traced(err)) end
+  end)
+end
 
 -- -> what an upgraded supervisor must know, and the descriptors that it gets
 local function state_of(self)
@@ -486,7 +510,7 @@ local function take_over(self, state)
 end
 
 function on_signal.USR2(self)
-  self.scope:go(function()
+  attempt(self, function()
     if self.stopping then return end
     if self.watch then return log "not upgraded: it runs with --watch" end
     self.reloading:lock()
@@ -501,12 +525,12 @@ function on_signal.USR2(self)
   end)
 end
 
-function on_signal.HUP(self) self.scope:go(self.reload, self) end
+function on_signal.HUP(self) attempt(self, function() return self:reload() end) end
 
-function on_signal.USR1(self) self.scope:go(function() io.stderr:write(self:dump()) end) end
+function on_signal.USR1(self) attempt(self, function() io.stderr:write(self:dump()) end) end
 
 function on_signal.QUIT(self)
-  self.scope:go(function()
+  attempt(self, function()
     io.stderr:write(self:dump())
     self:abort(DUMPED)
   end)
@@ -521,6 +545,14 @@ function on_signal.PIPE() end -- nobody reads what we say: the workers serve on
 
 local function obey_signals(self, signals)
   for name in signals do on_signal[name](self, name) end
+end
+
+-- fn(self) goes on until its task is cancelled; an error is told, and it begins again.
+local function again_and_again(self, fn)
+  repeat
+    local ok, err = xpcall(fn, failures.remember, self)
+    if not ok then log("error in the supervisor: " .. failures.traced(err)) end
+  until ok or not core.sleep(LOOKS)
 end
 
 local function context_of(self)
@@ -551,7 +583,8 @@ function M.run(options)
   -- It does little, and must not die; see docs/decisions/workers.md.
   jit.off()
   jit.flush()
-  local self = setmetatable({ options = options, places = {}, generation = 1, status = 0, stopping = false,
+  local self = setmetatable({ options = options, places = {}, generation = 1, last_generation = 1,
+    status = 0, stopping = false, reprieve = LOOKS,
     reloading = core.mutex(), ended = core.event(),
     sockets = not options.state and sockets.new() }, Supervisor)
   self.context = context_of(self)
@@ -559,7 +592,10 @@ function M.run(options)
   if state then
     self.memory, self.sockets, self.generation = memory.restore(state.memory), sockets.restore(state.sockets),
       state.generation
-    self.broker = brokers.restore(state.broker)
+    self.last_generation = state.generation
+    local fine, broker = pcall(brokers.restore, state.broker)
+    if not fine then log("locks, channels and values are forgotten: " .. tostring(broker)) end
+    self.broker = fine and broker or brokers.new()
   else
     self.broker = brokers.new()
     self.memory, wrong = memory.new(options.count)
@@ -567,15 +603,16 @@ function M.run(options)
   if not self.memory then return nil, wrong end
   self.watch = options.watch and watch.new(self, options.watch)
   local gate, err = control.open(options.control)
-  if not gate then return nil, err end
+  if not gate and not state then return nil, err end
+  if not gate then log(err) end -- the workers serve all the same
   task.scope(function(scope)
     self.scope = scope
     local subscription = core.signals("INT", "TERM", "HUP", "USR1", "USR2", "QUIT", "PIPE")
     core.unblock_signals() -- they were held back while an older version became this one
     local signals = scope:go(obey_signals, self, subscription)
-    local control_task = scope:go(gate.serve, gate, self)
-    local beats = options.stuck and scope:go(watch_beats, self)
-    local looks = (options.max_requests or options.max_memory) and scope:go(watch_use, self)
+    local control_task = gate and scope:go(gate.serve, gate, self)
+    local beats = options.stuck and scope:go(again_and_again, self, watch_beats)
+    local looks = (options.max_requests or options.max_memory) and scope:go(again_and_again, self, watch_use)
     local watched, silent = scope:go(systemd.watch), scope:go(tell_of_silent, self)
     local watching = self.watch and scope:go(self.watch.run, self.watch)
     if state then take_over(self, state)
@@ -583,14 +620,14 @@ function M.run(options)
     self.ended:wait()
     if watching then watching:cancel() end
     signals:cancel()
-    control_task:cancel()
+    if control_task then control_task:cancel() end
     watched:cancel()
     silent:cancel()
     if looks then looks:cancel() end
     if beats then beats:cancel() end
     self.sockets:close()
   end)
-  gate:close()
+  if gate then gate:close() end
   return self.unclean and self.status == 0 and 1 or self.status
 end
 

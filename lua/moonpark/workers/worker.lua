@@ -8,6 +8,7 @@
 --   ended      the process is gone
 
 local core = require "moonpark.core"
+local failures = require "moonpark.failures"
 local links = require "moonpark.link"
 local moonpark_process = require "moonpark.process"
 local net = require "moonpark.net"
@@ -17,7 +18,8 @@ local command = require "moonpark.workers.command"
 local M = {}
 
 local PAGE = core.page_size()
-local LAST_WORDS = 1 -- seconds; something that it has started may hold the link open
+local UNLINKED = 5   -- seconds that a process may live on without its link
+local LAST_WORDS = 5 -- seconds; something that it has started may hold the link open
 local PROMPT_PATIENCE = 1
 local PATIENCE = 5 -- seconds between a drain's deadline and KILL
 
@@ -101,7 +103,7 @@ end
 local function forget(self)
   for id, request in pairs(self.pending) do
     self.pending[id] = nil
-    request.answer = { err = "the worker has ended" }
+    request.err = "the worker has ended"
     request.done:set()
   end
 end
@@ -118,15 +120,19 @@ local function read(self, handle)
   while true do
     local message, fds = self.link:receive()
     if not message then break end
+    for _, fd in ipairs(fds) do fd:close() end -- nothing that a worker says comes with any
     if message.op == "answer" then settle(self, message)
-    elseif message.op == "failed" then self.failure = message.text
-    else handle(self, message, fds) end
+    elseif message.op == "failed" then self.failure = tostring(message.text)
+    else handle(self, message) end
   end
   forget(self)
+  if self.gone:wait(UNLINKED) or self.state == "ended" then return end
+  failures.log(("worker %d (pid %d) is killed: it does not listen to its supervisor"):format(self.number, self.pid))
+  self:kill() -- no drain would reach it
 end
 
 --- Serves it until it has ended: handle(worker, message, fds) for what it says.
----@param handle fun(worker: moonpark.workers.worker, message: table, fds: table)
+---@param handle fun(worker: moonpark.workers.worker, message: table)
 ---@return "exited"|"signaled"|nil how
 ---@return integer|string value its status, or the signal's name
 function Worker:attend(handle)
@@ -162,7 +168,7 @@ function Worker:ask(message, timeout)
   if ok then ok, err = request.done:wait(timeout) end
   self.pending[message.id] = nil
   if not ok then return nil, err end
-  return request.answer
+  return request.answer, request.err
 end
 
 --- The memory of its process that is in use, in bytes; nil: unknown.
