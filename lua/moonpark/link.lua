@@ -26,7 +26,7 @@ Link.__index = Link
 ---@return moonpark.link
 function M.new(conn)
   return setmetatable({ conn = conn, first = 1, last = 0, posted = core.event(), ending = false,
-    queued = 0, within = false, writing = false }, Link)
+    queued = 0, within = false, writing = 0 }, Link)
 end
 
 local function framed(message, count)
@@ -84,9 +84,9 @@ function Link:flush()
     local entry, err = next_posted(self)
     if not entry then return nil, err end
     local sent
-    self.writing = true
+    self.writing = self.writing + 1
     sent, err = write(self.conn, entry[1], entry[2])
-    self.writing = false
+    self.writing = self.writing - 1
     if not sent then
       self:close()
       return nil, err
@@ -96,14 +96,14 @@ end
 
 --- Waits until all that was posted has been sent, by whichever task, or the link has ended.
 function Link:sent()
-  while (self.first <= self.last or self.writing) and not self.conn:is_closed() do
+  while (self.first <= self.last or self.writing > 0) and not self.conn:is_closed() do
     if not core.sleep(PAUSE) then return end
   end
 end
 
 --- Is nothing queued, and no message half-way in either direction?
 ---@return boolean
-function Link:is_quiet() return self.first > self.last and not self.writing and not self.within end
+function Link:is_quiet() return self.first > self.last and self.writing == 0 and not self.within end
 
 --- Nothing more is posted: flush returns when all is sent.
 function Link:finish()
