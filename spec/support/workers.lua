@@ -116,6 +116,29 @@ function Program:stop(signal)
   return status, err
 end
 
+--- Asks until every one of `count` workers has answered -> {[number] = {generation, pid}}
+function M.everybody(program, count)
+  local seen, n = {}, 0
+  while n < count do
+    local number, generation, pid = assert(program:get "/"):match "^(%d+) (%d+) (%d+)$"
+    if not seen[number] then n = n + 1 end
+    seen[number] = { generation = tonumber(generation), pid = tonumber(pid) }
+  end
+  return seen
+end
+
+--- Asks until test(answer) holds.
+function M.ask_until(program, test)
+  repeat
+    local body = program:get "/"
+  until body and test(body)
+end
+
+--- Sends a signal.
+function M.kill(pid, name)
+  assert(os.execute(("kill -%s %d"):format(name, pid)) == 0) -- moonpark: ignore
+end
+
 --- Ends all programs, and removes their folders: for after_each.
 function M.stop_all()
   process.stop_all()

@@ -10,6 +10,7 @@ local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local memory = require "moonpark.workers.memory"
 local places = require "moonpark.workers.place"
+local reports = require "moonpark.workers.reports"
 local sockets = require "moonpark.workers.sockets"
 local systemd = require "moonpark.systemd"
 local task = require "moonpark.task"
@@ -27,7 +28,6 @@ local START_TIMEOUT = 60 -- seconds in which a reload's workers must be ready
 local SILENCE = 10       -- seconds until a worker that is not ready is told of
 local GRACE = 30         -- seconds in which a worker drains
 local SIGNALED = 128
-local ANSWERS = 5        -- seconds that a worker may take to answer a question
 
 ---@class moonpark.workers.supervisor
 local Supervisor = {}
@@ -136,9 +136,12 @@ end
 
 -- A script that listens in some workers alone: the others seem to start for ever.
 local function tell_of_silent(self)
-  if self.watch or not core.sleep(SILENCE) or not self.served then return end
+  if self.watch then return end
+  repeat
+    if not core.sleep(SILENCE) then return end
+  until self.served
   for _, worker in ipairs(each_worker(self)) do
-    if worker.state == "starting" and core.now() - worker.since >= SILENCE then
+    if worker.state == "starting" and core.now() - worker.since >= SILENCE / 2 then
       log(("worker %d (pid %d) has not listened after %g s, nor called moonpark.worker.ready(): a reload would wait")
         :format(worker.number, worker.pid, SILENCE))
     end
@@ -299,22 +302,6 @@ function Supervisor:reload()
   return ok, why
 end
 
--- What each worker answers, in order -> {worker, answer | nil, err}[]
-local function ask_all(self, message)
-  local rows = {}
-  task.scope(function(scope)
-    for i, worker in ipairs(each_worker(self)) do
-      rows[i] = { worker = worker }
-      scope:go(function()
-        local question = {}
-        for name, value in pairs(message) do question[name] = value end
-        rows[i].answer, rows[i].err = worker:ask(question, ANSWERS)
-      end)
-    end
-  end)
-  return rows
-end
-
 -- Another worker takes its place: it starts before the old one drains.
 local function replace(self, worker, why)
   log(("worker %d (pid %d) %s: another one takes its place"):format(worker.number, worker.pid, why))
@@ -360,7 +347,7 @@ end
 -- One after another, so that there are never many at once.
 local function watch_use(self)
   while core.sleep(self.reprieve) do
-    for _, row in ipairs(ask_all(self, { op = "status" })) do
+    for _, row in ipairs(reports.ask_all(each_worker(self), { op = "status" })) do
       local why = row.worker.state == "ready" and not self.stopping and used_up(self, row)
       if why then
         self.reloading:lock()
@@ -409,45 +396,18 @@ end
 
 --- One row a worker.
 ---@return table[]
-function Supervisor:state()
-  local rows, load = {}, self.memory:load()
-  for i, row in ipairs(ask_all(self, { op = "status" })) do
-    local worker, answer = row.worker, row.answer or {}
-    local share = worker.slot and load[worker.slot] or {}
-    rows[i] = { number = worker.number, pid = worker.pid, generation = worker.generation, state = worker.state,
-      seconds = core.now() - worker.since, connections = share.open,
-      accepted = share.accepted, requests = answer.requests, memory = answer.memory,
-      leads = worker == self.leader, silent = not row.answer }
-  end
-  return rows
-end
+function Supervisor:state() return reports.state(each_worker(self), self.memory:load(), self.leader) end
 
 --- Where every task of every worker is.
 ---@return string
-function Supervisor:dump()
-  local parts = {}
-  for _, row in ipairs(ask_all(self, { op = "dump" })) do
-    parts[#parts + 1] = ("worker %d, pid %d:\n%s"):format(row.worker.number, row.worker.pid,
-      row.answer and tostring(row.answer.text) or ("it did not answer: %s\n"):format(tostring(row.err)))
-  end
-  return table.concat(parts, "\n")
-end
+function Supervisor:dump() return reports.dump(each_worker(self)) end
 
 --- Runs a line in one worker.
 ---@param code string
 ---@param number? integer; 1
 ---@return string|nil text
 ---@return string? err
-function Supervisor:eval(code, number)
-  for _, worker in ipairs(each_worker(self)) do
-    if worker.number == (number or 1) and worker.state == "ready" then
-      local answer, err = worker:ask({ op = "eval", code = code }, ANSWERS)
-      if not answer then return nil, err end
-      return answer.text, answer.err
-    end
-  end
-  return nil, ("no worker %d is ready"):format(number or 1)
-end
+function Supervisor:eval(code, number) return reports.eval(each_worker(self), code, number or 1) end
 
 ---------------------------------------------------------------------------------------------------
 
