@@ -9,7 +9,6 @@ local PIECES = "it says what one read or one write moves: here a byte"
 local AHEAD = "nothing is read ahead here"
 local VOLUME = "a byte at a time it takes too long, or fills what the kernel holds for us"
 local SIGHT = "it looks at a task's state, which a false wake changes for a moment"
-local LOST = "a worker's last words may come too late where each byte is a write; not understood"
 local MOVING = "it moves much: see spec/hard/moving_spec.lua"
 local TLS = "it moves much: see spec/hard/tls_spec.lua"
 
@@ -227,15 +226,5 @@ return {
     ["takes blocks of nothing between others"] = VOLUME,
     ["both may close at once"] = "a write lets the loop run here: the peer's close is answered by then",
     ["lets other tasks run while a large message"] = VOLUME,
-  },
-  ["spec/workers/watch_browser_spec.lua"] = {
-    ["shows the failure where it is"] = LOST,
-    ["shows the next failure by itself"] = LOST,
-  },
-  ["spec/workers/watch_spec.lua"] = {
-    ["prints the error once, and answers with it until it is mended"] = LOST,
-    ["shows browsers a page with the lines around the failure"] = LOST,
-    ["waits for the first version that starts"] = LOST,
-    ["waits for a change when the script has ended"] = LOST,
   },
 }

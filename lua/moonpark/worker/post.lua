@@ -127,8 +127,10 @@ function M.last_words(message)
   if not link or core.is_running() or not link:post(message) then return end
   link:finish()
   pcall(core.run, function()
+    core.expect(1) -- the attendant of an earlier run may be in the middle of a write, for which this one waits
     link:flush()
-    link:sent() -- the attendant of an earlier run may have begun
+    link:sent()
+    core.expect(-1)
   end)
 end
 
