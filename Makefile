@@ -169,7 +169,7 @@ SANITIZER_ENV = LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so) \
 
 # $(call run_specs,NAME,BUILD,ENVIRONMENT,INTERPRETER,FILES,LIMIT): a file may take LIMIT seconds. Specs start
 # programs, and make itself once: what this make was told must not reach them.
-run_specs = @SPEC_LIMIT=$(or $(6),120) $(RUNNER) specs $(1) \
+run_specs = @SPEC_LIMIT=$(or $(6),300) $(RUNNER) specs $(1) \
             env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS $(call lua_env,$(2)) $(3) $(4) -- $(5)
 
 SPEC_ENV = $(if $(filter hard,$(MODE)),$(HARD_LEFT_OUT)) $(if $(SANITIZED),$(SANITIZER_ENV))

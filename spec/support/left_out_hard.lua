@@ -227,4 +227,7 @@ return {
     ["both may close at once"] = "a write lets the loop run here: the peer's close is answered by then",
     ["lets other tasks run while a large message"] = VOLUME,
   },
+  ["spec/workers/watch_browser_spec.lua"] = {
+    ["shows the failure where it is"] = VOLUME,
+  },
 }
