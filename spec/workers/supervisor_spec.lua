@@ -160,6 +160,13 @@ describe("a program with workers", function()
     assert.matches("draining 30\n", program.child.text.out)
   end)
 
+  it("ends in time though an on_drain function never returns", function()
+    local program = start({ "--workers", "1", "--grace", "0.2" }, [[
+      worker.on_drain(function() moonpark.event():wait(3600) end)
+    ]])
+    assert.same({ 0, "" }, { program:stop() })
+  end)
+
   it("leaves TERM to a script that handles it", function()
     local program = start({ "--workers", "1" }, [[
       moonpark.go(function()

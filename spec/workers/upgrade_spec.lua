@@ -57,6 +57,25 @@ describe("an upgrade", function()
     assert.same({ nil, "connection refused" }, { program:get "/" })
   end)
 
+  it("to a version that knows no state of locks forgets them, and serves without a control socket", function()
+    local program = start_copy(workers.SERVER .. workers.SERVE)
+    everybody(program, 2)
+    local path = program.library .. "/moonpark/shared/broker.lua"
+    local file = assert(io.open(path))
+    local text, changed = file:read("*a"):gsub("local VERSION = %d+", "local VERSION = 1000")
+    file:close()
+    assert.equal(1, changed)
+    workers.write(path, text)
+    assert(os.execute("rm -r " .. program.folder .. "/run") == 0) -- moonpark: ignore
+    assert(os.execute("touch " .. program.folder .. "/run") == 0) -- moonpark: ignore
+    program.child:kill "USR2"
+    wait_for(program, "locks, channels and values are forgotten")
+    wait_for(program, "control socket")
+    wait_for(program, "generation 2 serves")
+    everybody(program, 2)
+    assert.equal(0, (program:stop()))
+  end)
+
   it("to a version that is broken changes nothing, and says why", function()
     local program = start_copy(workers.SERVER .. workers.SERVE)
     local before = everybody(program, 2)

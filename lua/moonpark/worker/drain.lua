@@ -55,7 +55,7 @@ local function wind_down(seconds, prompt)
   local deadline, entries = core.now() + seconds, draining.list()
   local stopped = prompt and countdown(#entries + 1) or nil
   return task.scope(function(scope)
-    for _, fn in ipairs(functions) do scope:go(protected, fn, seconds) end
+    for _, fn in ipairs(functions) do scope:go(protected, task.timeout, seconds, fn, seconds) end
     for _, entry in ipairs(entries) do scope:go(protected, entry.drain, entry.object, seconds, stopped) end
     for _, listener in ipairs(sockets.open()) do listener:close() end
     if stopped then stopped() end

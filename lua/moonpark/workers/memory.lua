@@ -93,6 +93,14 @@ function Memory:load() return core.share_read(self.share) or {} end
 
 local BEAT = 16 -- bytes: since when the loop has run tasks (ns, 8 bytes; 0: it waits), how many it has run (4 bytes)
 
+function Memory:still(place)
+  local file = io.open("/proc/self/fd/" .. self.beats, "r+b")
+  if not file then return end
+  file:seek("set", place * BEAT)
+  file:write(("\0"):rep(BEAT))
+  file:close()
+end
+
 --- Where a worker writes its heartbeat.
 ---@param worker table
 ---@return integer|nil fd
@@ -106,6 +114,7 @@ function Memory:beat(worker)
   for place = 0, self.slots - 1 do
     if not self.beating[place] then
       self.beating[place], worker.beat = worker, place
+      self:still(place) -- who had it before may have died in the middle of a turn
       return self.beats, place * BEAT
     end
   end

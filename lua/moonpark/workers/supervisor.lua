@@ -4,6 +4,7 @@
 -- A generation has a place for each number. A reload makes new places beside the old; when all of their workers serve,
 -- the old ones drain; if one of them cannot start, the new ones are dropped and the old ones go on.
 
+local beats = require "moonpark.workers.beats"
 local brokers = require "moonpark.shared.broker"
 local control = require "moonpark.workers.control"
 local core = require "moonpark.core"
@@ -20,7 +21,6 @@ local workers = require "moonpark.workers.worker"
 
 local M = {}
 
-local MERCY = 2           -- seconds beyond --stuck, in which a worker ends itself
 local MOMENT = 0.05       -- seconds after a worker has listened, in which it may say that it has failed
 local LONGEST_REPRIEVE = 60 -- seconds until a worker is looked at again whose successor could not start
 local LOOKS = 1           -- seconds between two looks at what workers have used
@@ -283,6 +283,16 @@ local function do_reload(self)
   return true
 end
 
+-- fn() while nothing else starts or replaces workers; the lock is given back however that ends.
+local function alone(self, fn)
+  self.reloading:lock()
+  return (function(ok, ...)
+    self.reloading:unlock()
+    if not ok then error((...), 0) end
+    return ...
+  end)(xpcall(fn, failures.remember))
+end
+
 --- Loads the program again, beside the old one. Waits until the new workers serve.
 ---@return true|nil
 ---@return string? why not; then the old ones serve
@@ -292,10 +302,10 @@ function Supervisor:reload()
     self.watch:restart("a reload was asked for", core.now())
     return true
   end
-  self.reloading:lock()
-  tell { reloading = true, status = "reloading" }
-  local ok, why = do_reload(self)
-  self.reloading:unlock()
+  local ok, why = alone(self, function()
+    tell { reloading = true, status = "reloading" }
+    return do_reload(self)
+  end)
   tell { ready = true, status = ("generation %d serves"):format(self.generation) }
   if ok then log(("reloaded: generation %d serves"):format(self.generation))
   else log("not reloaded: " .. why) end
@@ -327,34 +337,16 @@ local function used_up(self, row)
   if bytes and bytes > options.max_memory then return ("uses %.0f MiB"):format(bytes / 2 ^ 20) end
 end
 
--- A worker that is stuck ends itself (--stuck). One that cannot, because its signals are blocked or it is stopped, is
--- ended here, a little later.
-local function watch_beats(self)
-  while core.sleep(LOOKS) do
-    local now = core.now()
-    for _, worker in ipairs(each_worker(self)) do
-      local running = self.memory:running(worker)
-      if not running or running ~= worker.running then worker.running, worker.held_since = running, now end
-      if running and now - worker.held_since > self.options.stuck + MERCY then
-        log(("worker %d (pid %d) is killed: a task has held its loop for %.0f s"):format(worker.number, worker.pid,
-          now - worker.held_since))
-        worker:kill()
-      end
-    end
-  end
-end
-
 -- One after another, so that there are never many at once.
 local function watch_use(self)
   while core.sleep(self.reprieve) do
     for _, row in ipairs(reports.ask_all(each_worker(self), { op = "status" })) do
       local why = row.worker.state == "ready" and not self.stopping and used_up(self, row)
       if why then
-        self.reloading:lock()
-        if row.worker.state == "ready" and row.worker.generation == self.generation then
+        alone(self, function()
+          if self.stopping or row.worker.state ~= "ready" or row.worker.generation ~= self.generation then return end
           replace(self, row.worker, why)
-        end
-        self.reloading:unlock()
+        end)
       end
     end
   end
@@ -441,7 +433,7 @@ local function state_of(self)
   local memory_row, memory_fds = self.memory:row()
   keep_fds(sockets_fds)
   keep_fds(memory_fds)
-  return { generation = self.generation, workers = rows, sockets = sockets_rows, memory = memory_row,
+  return { generation = self.generation, last_generation = self.last_generation, workers = rows, sockets = sockets_rows, memory = memory_row,
     broker = self.broker:state() }, fds
 end
 
@@ -451,7 +443,7 @@ local function take_over(self, state)
     local worker, err = workers.restore(row)
     if worker then
       self.memory:keep(worker)
-      worker.identity = row.identity
+      worker.identity = self.knows_clients and row.identity or nil
       self.served = self.served or row.state ~= "starting"
       local place = places.new(row.number, row.generation)
       place:take(worker)
@@ -462,25 +454,25 @@ local function take_over(self, state)
       if row.retired then retire(self, { place }) end
     else
       log(("worker %d (pid %d) is lost: %s"):format(row.number, row.pid, err))
-      self.broker:leave(row.identity)
+      if self.knows_clients then self.broker:leave(row.identity) end
     end
   end
   log "upgraded"
-  self.scope:go(self.reload, self)
+  attempt(self, function() return self:reload() end)
 end
 
 function on_signal.USR2(self)
   attempt(self, function()
     if self.stopping then return end
     if self.watch then return log "not upgraded: it runs with --watch" end
-    self.reloading:lock()
     local function links()
       local list = {}
       for i, worker in ipairs(each_worker(self)) do list[i] = worker.link end
       return list
     end
-    local _, why = upgrade.become(self.options.words, links, function() return state_of(self) end)
-    self.reloading:unlock()
+    local _, why = alone(self, function()
+      return upgrade.become(self.options.words, links, function() return state_of(self) end)
+    end)
     log("not upgraded: " .. why)
   end)
 end
@@ -513,6 +505,10 @@ local function again_and_again(self, fn)
     local ok, err = xpcall(fn, failures.remember, self)
     if not ok then log("error in the supervisor: " .. failures.traced(err)) end
   until ok or not core.sleep(LOOKS)
+end
+
+local function watch_beats(self)
+  return beats.watch(self.memory, function() return each_worker(self) end, self.options.stuck)
 end
 
 local function context_of(self)
@@ -552,10 +548,10 @@ function M.run(options)
   if state then
     self.memory, self.sockets, self.generation = memory.restore(state.memory), sockets.restore(state.sockets),
       state.generation
-    self.last_generation = state.generation
+    self.last_generation = state.last_generation
     local fine, broker = pcall(brokers.restore, state.broker)
     if not fine then log("locks, channels and values are forgotten: " .. tostring(broker)) end
-    self.broker = fine and broker or brokers.new()
+    self.knows_clients, self.broker = fine, fine and broker or brokers.new()
   else
     self.broker = brokers.new()
     self.memory, wrong = memory.new(options.count)
@@ -571,7 +567,7 @@ function M.run(options)
     core.unblock_signals() -- they were held back while an older version became this one
     local signals = scope:go(obey_signals, self, subscription)
     local control_task = gate and scope:go(gate.serve, gate, self)
-    local beats = options.stuck and scope:go(again_and_again, self, watch_beats)
+    local hearts = options.stuck and scope:go(again_and_again, self, watch_beats)
     local looks = (options.max_requests or options.max_memory) and scope:go(again_and_again, self, watch_use)
     local watched, silent = scope:go(systemd.watch), scope:go(tell_of_silent, self)
     local watching = self.watch and scope:go(self.watch.run, self.watch)
@@ -584,7 +580,7 @@ function M.run(options)
     watched:cancel()
     silent:cancel()
     if looks then looks:cancel() end
-    if beats then beats:cancel() end
+    if hearts then hearts:cancel() end
     self.sockets:close()
   end)
   if gate then gate:close() end
