@@ -433,7 +433,8 @@ local function state_of(self)
   local memory_row, memory_fds = self.memory:row()
   keep_fds(sockets_fds)
   keep_fds(memory_fds)
-  return { generation = self.generation, last_generation = self.last_generation, workers = rows, sockets = sockets_rows, memory = memory_row,
+  return { generation = self.generation, last_generation = self.last_generation,
+    workers = rows, sockets = sockets_rows, memory = memory_row,
     broker = self.broker:state() }, fds
 end
 
