@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- run.lua - runs a program: -e, -l and the script are the main task, then comes the prompt of -i.
+-- run.lua - runs a program: --compat, -e, -l and the script are the main task, then comes the prompt of -i.
 
 local core = require "moonpark.core"
 local dump = require "moonpark.dump"
@@ -26,9 +26,20 @@ local function load_script(path)
   return loadfile(path)
 end
 
+-- --compat socket,ngx,global
+local function code_of_compat(value)
+  local names, global = {}, false
+  for name in value:gmatch "[^,%s]+" do
+    if name == "global" then global = true else names[#names + 1] = ("%q"):format(name) end
+  end
+  return ('require("moonpark.compat").install({ %s }, { global = %s })'):format(table.concat(names, ", "),
+    tostring(global))
+end
+
 -- -l name: as luajit's. -l name=module: the global, too.
 local function code_of(step)
   if step.option == "-e" then return step.value end
+  if step.option == "--compat" then return code_of_compat(step.value) end
   local name, module = step.value:match "^([^=]*)=(.*)$"
   return name and ("_G[%q] = require %q"):format(name, module) or ("require %q"):format(step.value)
 end

@@ -14,7 +14,7 @@ local M = {}
 local GRACE = 5 -- seconds
 
 ---@class moonpark.cli.program
----@field steps {option: "-e"|"-l", value: string}[] in their order
+---@field steps {option: "-e"|"-l"|"--compat", value: string}[] in their order
 ---@field script? integer the script's place among the words
 ---@field interactive? boolean
 ---@field action? "help"|"version"
@@ -78,6 +78,7 @@ end
 local valued = {
   ["-e"] = add_step "-e",
   ["-l"] = add_step "-l",
+  ["--compat"] = add_step "--compat",
   ["--workers"] = read("workers", workers.count),
   ["--max-requests"] = read("max_requests", whole),
   ["--max-memory"] = read("max_memory", bytes),
