@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -379,12 +380,36 @@ void sys_close(int fd)
     (void)close(fd);
 }
 
-int sys_poll(struct pollfd *fds, size_t count, int64_t timeout)
+static int poll_once(struct pollfd *fds, size_t count, int64_t timeout)
 {
     struct timespec ts = {.tv_sec = timeout / NS_PER_SECOND, .tv_nsec = timeout % NS_PER_SECOND};
-    FAULT(EINTR);
     int n = ppoll(fds, count, timeout < 0 ? NULL : &ts, NULL);
     return n < 0 ? -errno : n;
+}
+
+/* poll(2) refuses more descriptors than RLIMIT_NOFILE, which may have been lowered since they were opened: then they
+ * are looked at in parts, and if none is ready, after a nap the caller tries again. */
+static int poll_in_parts(struct pollfd *fds, size_t count, int64_t timeout)
+{
+    static const int64_t nap = NS_PER_SECOND / 100;
+    struct rlimit most;
+    int ready = 0;
+    if (getrlimit(RLIMIT_NOFILE, &most) < 0 || most.rlim_cur == 0 || most.rlim_cur >= count)
+        return -EINVAL;
+    for (size_t i = 0; i < count; i += most.rlim_cur) {
+        int n = poll_once(fds + i, base_min(most.rlim_cur, count - i), 0);
+        if (n < 0)
+            return n;
+        ready += n;
+    }
+    return ready || timeout == 0 ? ready : poll_once(NULL, 0, timeout < 0 || timeout > nap ? nap : timeout);
+}
+
+int sys_poll(struct pollfd *fds, size_t count, int64_t timeout)
+{
+    FAULT(EINTR);
+    int n = poll_once(fds, count, timeout);
+    return n == -EINVAL ? poll_in_parts(fds, count, timeout) : n;
 }
 
 /* For the whole process, including helper threads; for tests only, no behaviour depends on it. */

@@ -3,6 +3,7 @@
 
 local ffi = require "ffi"
 local bit = require "bit"
+local limit_descriptors = require("support.net").limit_descriptors
 local units = require "support.units"
 local lib = units.lib
 
@@ -475,6 +476,24 @@ for _, name in ipairs(backends) do
         assert.is_true(woken and ready)
         units.close(r, w)
       end)
+    end)
+
+    it("reports all of them though fewer may be open now", function()
+      local a, b = units.pipe()
+      local c, d = units.pipe()
+      add(a, 7)
+      add(c, 9)
+      arm(a, READ)
+      arm(c, READ)
+      local take_back = limit_descriptors(1)
+      local _, none = wait(3 * MS)
+      units.write(b, "x")
+      units.write(d, "x")
+      local got = drain()
+      take_back()
+      assert.equal(0, none)
+      assert.same({ [7] = READ, [9] = READ }, got)
+      units.close(a, b, c, d)
     end)
 
     if name == "poll" then

@@ -211,13 +211,19 @@ local function highest_descriptor()
   end
 end
 
+--- Lets descriptors be opened below that number alone from now on; a function that takes that back.
+function M.limit_descriptors(number)
+  local before, now = ffi.new("struct net_spec_rlimit"), ffi.new("struct net_spec_rlimit")
+  assert(ffi.C.getrlimit(RLIMIT_NOFILE, before) == 0)
+  now.now, now.most = number, before.most
+  assert(ffi.C.setrlimit(RLIMIT_NOFILE, now) == 0)
+  return function() assert(ffi.C.setrlimit(RLIMIT_NOFILE, before) == 0) end
+end
+
 --- Lets no descriptor be opened from now on, or no more than `spare`; a function that takes that back.
 function M.use_up_descriptors(spare)
   spare = spare or 0
-  local before, now = ffi.new("struct net_spec_rlimit"), ffi.new("struct net_spec_rlimit")
-  assert(ffi.C.getrlimit(RLIMIT_NOFILE, before) == 0)
-  now.now, now.most = highest_descriptor() + 1 + spare, before.most
-  assert(ffi.C.setrlimit(RLIMIT_NOFILE, now) == 0)
+  local take_back = M.limit_descriptors(highest_descriptor() + 1 + spare)
   local fillers = {}
   repeat
     local fd = ffi.C.fcntl(2, F_DUPFD, ffi.new("int", 0))
@@ -227,7 +233,7 @@ function M.use_up_descriptors(spare)
   for _ = 1, spare do ffi.C.close(table.remove(fillers)) end
   return function()
     for _, fd in ipairs(fillers) do ffi.C.close(fd) end
-    assert(ffi.C.setrlimit(RLIMIT_NOFILE, before) == 0)
+    take_back()
   end
 end
 

@@ -105,9 +105,10 @@ end
 
 local function serve(handler, folder, options)
   local context, fingerprint, wrong = secured(options)
+  if wrong == "canceled" then return end -- the program ends already
   if wrong then return failed(wrong) end
   local server, err = http_server.new(handler, { address = options.address or ADDRESS, tls = context })
-  if err == "canceled" then return end -- the program ends already
+  if err == "canceled" then return end
   if not server then return failed(("cannot listen on %s: %s"):format(options.address or ADDRESS, err)) end
   local speaks = worker.number() == 1 -- for all of them
   if speaks then
@@ -143,6 +144,7 @@ function M.prepare(folder, options)
   if not options.quiet then handler = logged(handler) end
   return function()
     local kind, err = moonpark.fs.stat(folder .. "/.")
+    if err == "canceled" then return nil end
     if not kind then return failed(("%s: %s"):format(folder, err)) end
     return serve(handler, folder, options)
   end
