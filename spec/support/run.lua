@@ -19,7 +19,7 @@ local RESULTS = RUN .. ".results" -- a line for each part: passed, failed, pendi
 local TALLY = RUN .. ".tally-"    -- and a spec file's name: of one that runs now
 local OUTPUT = RUN .. ".output"   -- of the check that runs now
 local AGAIN = RUN .. ".again"     -- a line of Lua for each file that failed: what ran it
-local AGAIN_MOST = 6              -- files that are run again; more have not failed by chance
+local AGAIN_MOST = 10             -- files that are run again; more have not failed by chance
 local LIMIT = tonumber(os.getenv "SPEC_LIMIT") or 120 -- seconds a spec file may take
 
 -- In the foreground, so that Ctrl-C reaches it. A test has a minute: the ten seconds of moonpark.testing are for people
