@@ -111,7 +111,6 @@ return {
     ["streams to a client that reads slowly"] = VOLUME,
   },
   ["spec/http/slow_spec.lua"] = {
-    ["read their answers"] = VOLUME,
     ["slowly hold nobody up"] = "the quick one is as slow there",
     ["a client that takes its time"] = VOLUME,
   },

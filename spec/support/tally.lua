@@ -56,11 +56,10 @@ local function leave(spec)
 end
 
 local function skip(element)
-  for part in pairs(here) do
+  for part in pairs(here) do -- a test may be left out for two reasons: both have one
     if full_name(element):find(part, 1, true) then
       here[part] = here[part] + 1
       element.run = function() element.env.pending "left out" end
-      return
     end
   end
 end
