@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 #   make run       install what is missing, build, start examples/hello.lua   (ADDRESS=127.0.0.1:8080)
-#   make test      install what is missing, run everything that CI runs
+#   make test      install what is missing, run everything that CI runs      (WHOLE=1: every spec in every build)
 #   make spec      build and run busted specs alone      (SPEC=spec/net/read_spec.lua, MODE=asan|hard)
 #   make fuzz      build and run the fuzz targets     (FUZZ_SECONDS=60 each, FUZZ="request url")
 #   make bench     build and print the benchmark table   (BENCH="--only echo")
@@ -162,6 +162,19 @@ HARD_SPECS := $(sort $(wildcard spec/hard/*_spec.lua))
 CORE_SPECS := $(filter-out $(TREE_SPECS) spec/bench/% spec/hard/%,$(sort $(shell find spec -name '*_spec.lua')))
 SPEC       ?= $(if $(filter hard,$(MODE)),$(HARD_SPECS),$(CORE_SPECS))
 
+# `make test` runs every spec in the release build on epoll, and in the other builds those that see what is different
+# there: half an hour. WHOLE=1 runs all in all of them, before a release.
+# $(call chosen,PATTERNS LEFT OUT,FILES)
+chosen   = $(if $(WHOLE),$(2),$(filter-out $(1),$(2)))
+BROWSERS := spec/%_browser_spec.lua spec/examples/dashboard-feed_browser_spec.lua \
+            spec/examples/websocket-chat_browser_spec.lua spec/workers/watch_browser_spec.lua
+# Programs of Lua in processes of their own, and modules that work on strings alone.
+PROGRAMS := spec/cli/% spec/cli_spec.lua spec/examples/% spec/lapis/% $(filter-out spec/workers/supervisor_spec.lua \
+            spec/workers/shared_spec.lua spec/workers/chaos_spec.lua,$(wildcard spec/workers/*_spec.lua))
+STRINGS  := spec/base/% spec/tls/acme% $(patsubst %,spec/%_spec.lua,url options memo processors failure_text \
+            http/date http/docs http/fields http/h1_fold http/h1_frame http/h1_parse http/http_form http/http_router \
+            http/multipart http/set_cookie net/addr net/addr_rank net/address net/resolv_conf net/unpack net/x509)
+
 # LuaJIT's allocator hides pointers from LeakSanitizer, so every Lua object would be a leak to it. The specs count
 # the runtime's own blocks instead. A process that loads a sanitized module needs the sanitizer from its start.
 SANITIZER_ENV = LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so) \
@@ -200,11 +213,11 @@ test-tree:
 	$(SUM)
 
 test-epoll:
-	$(call run_specs,epoll,build/release,MOONPARK_POLLER=epoll,$(LUAJIT),$(CORE_SPECS))
+	@$(IN_PARALLEL) $(CORE_SPECS:%=epoll/%)
 	$(SUM)
 
 test-poll:
-	@$(IN_PARALLEL) $(CORE_SPECS:%=poll/%)
+	@$(IN_PARALLEL) $(patsubst %,poll/%,$(call chosen,$(PROGRAMS) $(STRINGS),$(CORE_SPECS)))
 	$(SUM)
 
 # HTTP over a stream that is as awkward as TLS, on both ends: see spec/support/veil.c.
@@ -234,12 +247,12 @@ test-other:
 test-arm64:
 	@$(RUNNER) check 'build for arm64' $(SUB_MAKE) build-arm64
 	@[ ! -e $(ARM64)/release/moonpark/core.so ] || \
-		$(IN_PARALLEL) $(ARM64_SPECS:%=arm64/%)
+		$(IN_PARALLEL) $(patsubst %,arm64/%,$(call chosen,$(ARM64_BESIDE),$(ARM64_SPECS)))
 	$(SUM)
 
 test-asan:
 	@$(RUNNER) check 'build with ASan and UBSan' $(COMPILE_SPECS) MODE=asan
-	@$(IN_PARALLEL) $(CORE_SPECS:%=asan/%)
+	@$(IN_PARALLEL) $(patsubst %,asan/%,$(call chosen,$(BROWSERS),$(CORE_SPECS)))
 	$(SUM)
 
 # The hard build runs its own specs, and what holds of the others where a read is a byte: over poll(2) what sees the
@@ -252,13 +265,17 @@ HARD_POLL     := $(filter $(patsubst %,spec/%_spec.lua,loop/% net/accept net/clo
 
 test-hard:
 	@$(RUNNER) check 'build hard' $(COMPILE_SPECS) MODE=hard
-	@$(IN_PARALLEL) $(HARD_SPECS:%=hard/%) $(HARD_CORE:%=hard/%) $(HARD_POLL:%=hard-poll/%)
+	@$(IN_PARALLEL) $(HARD_SPECS:%=hard/%) $(patsubst %,hard/%,$(call chosen,$(PROGRAMS),$(HARD_CORE))) \
+		$(HARD_POLL:%=hard-poll/%)
 	$(SUM)
 
-# A file on each core. One build's specs run one by one (test-epoll), as a person runs them.
+# A file on each core.
 IN_PARALLEL = $(SUB_MAKE) -O -j$(shell nproc 2>/dev/null || echo 1)
-.PHONY: $(CORE_SPECS:%=poll/%) $(CORE_SPECS:%=other/%)
+.PHONY: $(CORE_SPECS:%=epoll/%) $(CORE_SPECS:%=poll/%) $(CORE_SPECS:%=other/%)
 .PHONY: $(CORE_SPECS:%=asan/%) $(HARD_SPECS:%=hard/%) $(HARD_CORE:%=hard/%) $(HARD_POLL:%=hard-poll/%)
+
+$(CORE_SPECS:%=epoll/%): epoll/%:
+	$(call run_specs,epoll,build/release,MOONPARK_POLLER=epoll,$(LUAJIT),$*)
 
 $(CORE_SPECS:%=poll/%): poll/%:
 	$(call run_specs,poll,build/release,MOONPARK_POLLER=poll,$(LUAJIT),$*)
@@ -300,7 +317,7 @@ compile-other:
 	@$(COMPILE_SPECS) MODE=release BUILD=$(OTHER)/release LUA_CFLAGS='-I$(OTHER_INC)'
 
 test-other-specs:
-	@$(IN_PARALLEL) $(CORE_SPECS:%=other/%)
+	@$(IN_PARALLEL) $(patsubst %,other/%,$(call chosen,$(PROGRAMS),$(CORE_SPECS)))
 
 $(CORE_SPECS:%=other/%): other/%:
 	$(call run_specs,other,$(OTHER)/release,LD_LIBRARY_PATH='$(OTHER_LIBS)',$(OTHER_JIT),$*)
@@ -313,6 +330,11 @@ ARM64          := build/arm64
 ARM64_ROOT     := $(CURDIR)/$(ARM64)/root
 ARM64_JIT      := $(if $(IS_ARM64),$(LUAJIT),$(CURDIR)/$(ARM64)/luajit)
 ARM64_SPECS    := $(filter-out spec/cli/% spec/cli_spec.lua spec/examples/%,$(CORE_SPECS))
+# What stands in C alone, and what meets other programs: qemu is slow.
+ARM64_BESIDE   := $(PROGRAMS) $(BROWSERS) spec/base/% spec/workers/% spec/tls/% spec/net/tls_% spec/net/share% \
+                  $(patsubst %,spec/%_spec.lua,http/date http/docs http/h1_fold http/h1_frame http/h1_parse \
+                  http/https_crowd http/https_reload http/websocket_peers http/clients net/addr net/addr_rank \
+                  net/dial_netns net/resolv_conf net/x509 shared/kill shared/processes)
 ARM64_PACKAGES := libc-ares-dev libssl-dev lua-cjson lua-busted zlib1g-dev libbrotli1
 ARM64_LEFT_OUT := spec/support/left_out_arm64.lua
 ARM64_CC       := aarch64-linux-gnu-gcc

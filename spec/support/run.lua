@@ -6,9 +6,9 @@
 --   run.lua check NAME COMMAND...              a command that must exit with 0: counts as one
 --   run.lua sum                                adds up all that ran since the last sum: "N passed, N failed"
 --
--- Files of most parts share the processors with others, and a few tests have failed for that alone. So `sum` runs a
--- file that failed once more, alone, if it is one of a few: what passes then counts as passed, and is named as UNSTEADY.
--- That is a fault, too, in the test or in what it tests; the first failure's report stands where it happened.
+-- Files share the processors with others, and a few tests have failed for that alone. So `sum` runs a file that failed
+-- once more, alone, if it is one of a few: what passes then counts as passed, and is named as UNSTEADY. That is a fault,
+-- too, in the test or in what it tests; the first failure's report stands where it happened.
 --
 -- Only what was seen to pass counts as passed. A process that crashes, hangs, ends without a word or runs no test
 -- is a failure, whatever its status. `specs` and `check` exit with 0 so that the next part runs; `sum` exits with 1
