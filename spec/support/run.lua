@@ -7,7 +7,7 @@
 --   run.lua sum                                adds up all that ran since the last sum: "N passed, N failed"
 --
 -- Files share the processors with others, and a few tests have failed for that alone. So `sum` runs a file that failed
--- once more, alone, if it is one of a few: what passes then counts as passed, and is named as UNSTEADY. That is a fault,
+-- once more, alone, if it is one of a few: what passes then counts as passed, and is named UNSTEADY. That is a fault,
 -- too, in the test or in what it tests; the first failure's report stands where it happened.
 --
 -- Only what was seen to pass counts as passed. A process that crashes, hangs, ends without a word or runs no test
