@@ -30,20 +30,24 @@ local M = {}
 ---@field lines fun(self, max?: integer): fun(): string|nil ends with the stream and at any failure
 ---@field read_unpack fun(self, format: string, max?: integer): integer|nil, any ... bytes taken, values; max 65536
 ---@field read_into moonpark.read_into bytes into memory of FFI; see read_into.lua
+---@field read_buffered fun(self, max?: integer): string|nil, string?, integer? what is received; nil alone: nothing
+---@field unread fun(self, bytes: string): true|nil, string?, integer? the next read finds them first
+---@field is_quiet fun(self): boolean open, unused, nothing received, not even an end: it could be used again
 ---@field buffered fun(self): integer|nil, string?, integer? bytes received and not read
 ---@field fill fun(self, n: integer, max?: integer): integer|nil, string?, integer? waits for n; max 64 MiB
 ---@field peek fun(self, n: integer, offset?: integer): string|nil, string?, integer? nil alone: not buffered
 ---@field find fun(self, bytes: string, offset?: integer): integer|nil, string?, integer? nil alone: not buffered
 ---@field unpack fun(self, format: string, offset?: integer): integer|nil, any ... offset behind, values; nil, needed
 ---@field skip fun(self, n: integer): integer|nil, string?, integer?, integer? 4th: skipped before a failure
----@field write fun(self, ...: string|number): integer|nil, string?, integer?, integer? bytes; 4th: before a failure
+---@field write fun(self, ...: string|number|table): integer|nil, string?, integer?, integer? bytes; 4th: before a failure
 ---@field sendfile moonpark.sendfile a file or a part of it; see net/copy.lua
 ---@field wait_readable fun(self): true|nil, string?, integer?
 ---@field wait_writable fun(self): true|nil, string?, integer?
 ---@field set_deadline fun(self, t: number|nil): true|nil, string? absolute seconds, on moonpark.now()'s clock
 ---@field set_read_deadline fun(self, t: number|nil): true|nil, string?
 ---@field set_write_deadline fun(self, t: number|nil): true|nil, string?
----@field set_timeout fun(self, seconds: number|nil): true|nil, string? for each operation from now on
+---@field set_timeout fun(self, seconds: number|nil, mode?: "r"|"w"|"rw"): true|nil, string?, integer? of each operation
+---@field set_wait_timeout fun(self, seconds: number|nil, mode?: "r"|"w"|"rw"): true|nil, string?, integer? of each wait
 ---@field handshake fun(self): true|nil, string?, integer? of TLS; else the first read or write performs it
 ---@field start_tls fun(self, options): true|nil, string?, integer? see tls/conn.lua
 ---@field tls fun(self): {version: string, cipher: string, server_name?: string, alpn?: string, resumed: boolean,
@@ -69,6 +73,7 @@ local M = {}
 ---@field local_address fun(self): string|nil, string?, integer? the same
 ---@field set_deadline fun(self, t: number|nil): true|nil, string? of accepting; absolute seconds
 ---@field set_timeout fun(self, seconds: number|nil): true|nil, string? of each accept from now on
+---@field set_wait_timeout fun(self, seconds: number|nil): true|nil, string?, integer? the same: an accept waits once
 ---@field close fun(self): true fails everybody who accepts with "closed"
 ---@field is_closed fun(self): boolean
 ---@field is_listener fun(self): true

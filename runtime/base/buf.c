@@ -63,6 +63,23 @@ int buf_append(struct buf *b, const char *bytes, size_t n)
     return 0;
 }
 
+int buf_prepend(struct buf *b, const char *bytes, size_t n)
+{
+    if (n == 0)
+        return 0;
+    if (b->start < n) {
+        if (!buf_reserve(b, n))
+            return -ENOMEM;
+        memmove(b->bytes + b->start + n, b->bytes + b->start, buf_len(b));
+        b->start += n;
+        b->end += n;
+    }
+    b->start -= n;
+    memcpy(b->bytes + b->start, bytes, n);
+    b->searched = 0;
+    return 0;
+}
+
 ptrdiff_t buf_find(struct buf *b, const char *what, size_t n)
 {
     must(n > 0);

@@ -40,6 +40,9 @@ inline void buf_commit(struct buf *b, size_t n)
 /* Appends a copy of n bytes. Returns 0 or -ENOMEM. */
 int buf_append(struct buf *b, const char *bytes, size_t n);
 
+/* Puts a copy of n bytes in front of the others. Returns 0 or -ENOMEM. */
+int buf_prepend(struct buf *b, const char *bytes, size_t n);
+
 /* Drops n bytes at the front. */
 inline void buf_consume(struct buf *b, size_t n)
 {

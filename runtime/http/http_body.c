@@ -11,6 +11,7 @@
 #include "http/http_client.h"
 #include "loop/sched.h"
 #include "net/conn_read.h"
+#include "net/conn_time.h"
 
 #include <errno.h>
 

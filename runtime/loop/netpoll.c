@@ -292,7 +292,7 @@ int netpoll_wait(struct pollDesc *pd, int side, struct task *t, const struct wai
     int err = netpollcheckerr(pd, side);
     if (err < 0)
         return err;
-    t->op.deadline = deadline;
+    t->op.until = deadline;
     return netpollblock(pd, side, t, kind, object, deadline);
 }
 
@@ -310,7 +310,7 @@ int netpoll_waited(struct task *t)
     if (pd->crossed & modes[side]) /* readiness of the other side may have come meanwhile, and left no mark here */
         return 0;
     /* The deadline was moved before this task ran: treated as not passed. */
-    return netpollblock(pd, side, t, t->wait.kind, t->wait.object, t->op.deadline);
+    return netpollblock(pd, side, t, t->wait.kind, t->wait.object, t->op.until);
 }
 
 int netpoll_wait_canceled(struct pollDesc *pd, int side, struct task *t,

@@ -79,6 +79,7 @@ enum task_state { TASK_READY, TASK_RUNNING, TASK_PARKED, TASK_DONE };
 /* An operation that may continue later. Its parameters are kept here, safe from changes of Lua stacks. */
 struct operation {
     int64_t deadline;        /* ns, 0: none; of the whole operation, however often it parks */
+    int64_t until;           /* netpoll's: the deadline of the present wait */
     struct lua_State *stack; /* where its Lua arguments are: the caller's, then the task's */
     int base;                /* the first one's index there */
     int (*push)(struct lua_State *L, struct task *t); /* builds its results; the face's */

@@ -34,7 +34,7 @@ static struct conn *self(lua_State *L) { return l_conn_self(L); }
 static struct conn *listener(lua_State *L) { return of_kind(L, CONN_LISTENER, "listener"); }
 struct conn *l_conn_packet(lua_State *L) { return of_kind(L, CONN_PACKET, "packet socket"); }
 
-static struct conn *any(lua_State *L)
+struct conn *l_conn_any(lua_State *L)
 {
     return face_self(L, 1, &conn_mark, sizeof(struct conn), "connection, listener or packet socket");
 }
@@ -130,48 +130,6 @@ int l_conn_push_connected(lua_State *L, struct task *t)
     return face_error(L, t->wait.result);
 }
 
-enum { JOINED = 64 }; /* bytes of a small piece, on average */
-
-/* Of a write of strings. They lie behind the first argument. */
-struct writing {
-    struct conn_writing writing;
-    size_t first; /* the first that is not wholly written */
-    size_t at;    /* where it begins in the whole */
-};
-
-/* Small pieces leave as one: to the kernel each place of a vector costs more than copying a few bytes does, and a layer
- * may make a record of each. */
-static int join(struct task *t, struct iovec *iov, int count)
-{
-    const struct conn *c = t->wait.object;
-    size_t n = 0;
-    for (int i = 0; i < count; n += iov[i++].iov_len)
-        memcpy(c->loop->scratch + n, iov[i].iov_base, iov[i].iov_len);
-    iov[0] = (struct iovec){.iov_base = c->loop->scratch, .iov_len = n};
-    return 1;
-}
-
-static int gather(struct task *t, struct iovec *iov, int max)
-{
-    struct operation *op = &t->op;
-    struct writing *w = OPERATION(t, struct writing);
-    size_t at = w->at, n, bytes = 0;
-    int count = 0;
-    for (size_t i = w->first; at < op->length && count < max; i++, at += n) {
-        const char *s = lua_tolstring(op->stack, op->base + 1 + (int)i, &n);
-        size_t skip = op->total > at ? base_min(op->total - at, n) : 0;
-        if (skip == n && count == 0) { /* an empty one behind bytes to be written is not past yet */
-            w->first = i + 1;
-            w->at = at + n;
-        }
-        if (skip == n)
-            continue;
-        iov[count++] = (struct iovec){.iov_base = (char *)s + skip, .iov_len = n - skip};
-        bytes += n - skip;
-    }
-    return count > 1 && bytes <= JOINED * (size_t)count && bytes <= limits.scratch ? join(t, iov, count) : count;
-}
-
 int l_conn_run(lua_State *L, struct task *t, struct conn *c, const struct conn_op *op, l_conn_push *push)
 {
     t->op.stack = L;
@@ -257,24 +215,6 @@ static int l_wait_writable(lua_State *L)
     return l_conn_run(L, face_task(L, face_ctx(L)), c, &conn_writable, l_conn_push_done);
 }
 
-/* ---- writing ---- */
-
-/* write(...) -> bytes | nil, err, errno, bytes written */
-static int l_write(lua_State *L)
-{
-    struct conn *c = self(L);
-    struct task *t = face_task(L, face_ctx(L));
-    size_t n, length = 0;
-    for (int i = 2, top = lua_gettop(L); i <= top; i++) {
-        luaL_checklstring(L, i, &n);
-        length += n;
-    }
-    *OPERATION(t, struct writing) = (struct writing){.writing.gather = gather};
-    t->op.length = length;
-    t->op.total = 0;
-    return l_conn_run(L, t, c, &conn_write, l_conn_push_written);
-}
-
 static int l_close_write(lua_State *L)
 {
     return face_result(L, conn_close_write(self(L)));
@@ -295,31 +235,9 @@ static int l_accept(lua_State *L)
 
 /* ---- both ---- */
 
-static int set_deadline(lua_State *L, int mode)
-{
-    struct conn *c = any(L);
-    int64_t when = face_deadline_at(L, 2, face_ctx(L));
-    return face_result(L, conn_set_deadline(c, when, mode));
-}
-
-static int l_set_deadline(lua_State *L) { return set_deadline(L, MODE_R | MODE_W); }
-static int l_set_read_deadline(lua_State *L) { return set_deadline(L, MODE_R); }
-static int l_set_write_deadline(lua_State *L) { return set_deadline(L, MODE_W); }
-
-/* set_timeout(seconds): for each operation that begins from now on; nil: none */
-static int l_set_timeout(lua_State *L)
-{
-    struct conn *c = any(L);
-    int64_t timeout = face_timeout(L, 2);
-    if (c->closed)
-        return face_error(L, ERR_CLOSED);
-    c->timeout = timeout;
-    return face_result(L, 0);
-}
-
 static int l_close(lua_State *L)
 {
-    struct conn *c = any(L);
+    struct conn *c = l_conn_any(L);
     conn_close(c);
     lua_pushboolean(L, 1);
     return 1;
@@ -353,12 +271,12 @@ static int push_address(lua_State *L, const struct conn *c, enum stream_end end)
     return 1;
 }
 
-static int l_local_address(lua_State *L) { return push_address(L, any(L), STREAM_LOCAL); }
+static int l_local_address(lua_State *L) { return push_address(L, l_conn_any(L), STREAM_LOCAL); }
 static int l_peer_address(lua_State *L) { return push_address(L, peered(L), STREAM_PEER); }
 
 static int l_fd(lua_State *L)
 {
-    struct conn *c = any(L);
+    struct conn *c = l_conn_any(L);
     if (c->closed)
         return face_error(L, ERR_CLOSED);
     if (c->stream.fd < 0)
@@ -393,7 +311,7 @@ static int option_value(lua_State *L, int type)
 /* setoption(name, value) -> true | nil, err, errno */
 static int l_setoption(lua_State *L)
 {
-    struct conn *c = any(L);
+    struct conn *c = l_conn_any(L);
     int value = option_value(L, option_type(L));
     return face_result(L, conn_set_option(c, lua_tostring(L, 2), value));
 }
@@ -401,7 +319,7 @@ static int l_setoption(lua_State *L)
 /* getoption(name) -> value | nil, err, errno */
 static int l_getoption(lua_State *L)
 {
-    struct conn *c = any(L);
+    struct conn *c = l_conn_any(L);
     int type = option_type(L), value = 0;
     int r = conn_get_option(c, lua_tostring(L, 2), &value);
     if (r < 0)
@@ -413,15 +331,22 @@ static int l_getoption(lua_State *L)
     return 1;
 }
 
+/* is_quiet() -> could the stream be used again: open, unused, nothing received */
+static int l_is_quiet(lua_State *L)
+{
+    lua_pushboolean(L, conn_is_quiet(self(L)));
+    return 1;
+}
+
 static int l_is_closed(lua_State *L)
 {
-    lua_pushboolean(L, any(L)->closed);
+    lua_pushboolean(L, l_conn_any(L)->closed);
     return 1;
 }
 
 static int l_is_listener(lua_State *L)
 {
-    struct conn *c = any(L);
+    struct conn *c = l_conn_any(L);
     if (c->kind == CONN_PACKET)
         return luaL_argerror(L, 1, "connection or listener expected, got a packet socket");
     lua_pushboolean(L, c->kind == CONN_LISTENER);
@@ -431,7 +356,7 @@ static int l_is_listener(lua_State *L)
 static int l_tostring(lua_State *L)
 {
     char text[3 * ADDR_TEXT_MAX];
-    conn_describe(any(L), text, sizeof text);
+    conn_describe(l_conn_any(L), text, sizeof text);
     lua_pushstring(L, text);
     return 1;
 }
@@ -445,10 +370,6 @@ const luaL_Reg l_conn_common[] = {
     {"is_closed", l_is_closed},
     {"local_address", l_local_address},
     {"peer_address", l_peer_address},
-    {"set_deadline", l_set_deadline},
-    {"set_read_deadline", l_set_read_deadline},
-    {"set_timeout", l_set_timeout},
-    {"set_write_deadline", l_set_write_deadline},
     {"setoption", l_setoption},
     {"wait_readable", l_wait_readable},
     {"wait_writable", l_wait_writable},
@@ -459,12 +380,12 @@ static const luaL_Reg methods[] = {
     {"accept", l_accept},
     {"close_write", l_close_write},
     {"is_listener", l_is_listener},
+    {"is_quiet", l_is_quiet},
     {"read", l_read},
     {"read_all", l_read_all},
     {"read_exactly", l_read_exactly},
     {"read_line", l_read_line},
     {"read_until", l_read_until},
-    {"write", l_write},
     {NULL, NULL},
 };
 

@@ -29,6 +29,9 @@ struct conn *l_conn_new_of(lua_State *L, struct ctx *cx, int meta);
 /* The connection at 1; raises on others. */
 struct conn *l_conn_self(lua_State *L);
 
+/* The connection, listener or packet socket at 1; raises on others. */
+struct conn *l_conn_any(lua_State *L);
+
 /* The packet socket at 1; raises on others. */
 struct conn *l_conn_packet(lua_State *L);
 

@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "lua/l_conn.h"
 #include "net/conn_packet.h"
+#include "net/conn_time.h"
 #include "net/dgram.h"
 #include "net/unix_listen.h"
 
@@ -195,8 +196,9 @@ static int l_send_limit(lua_State *L)
     int64_t now = loop_now(c->loop), limit = pd ? pd->side[POLL_W].deadline : 0;
     if (limit < 0)
         limit = now;
-    if (c->timeout >= 0 && (limit == 0 || clock_add(now, c->timeout) < limit))
-        limit = clock_add(now, c->timeout);
+    int64_t timeout = conn_timeout(c, POLL_W);
+    if (timeout >= 0)
+        limit = conn_sooner(limit, clock_add(now, timeout));
     if (limit == 0)
         return 0;
     lua_pushnumber(L, (lua_Number)limit / 1e9);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* l_reader.c - reads for protocols. Four of them look at what is buffered: they never wait, and are no operations. The
- * others are reads like l_conn.c's. */
+/* l_reader.c - reads for protocols. Those that look at what is buffered, take it or put it back never wait, and are no
+ * operations. The others are reads like l_conn.c's. */
 #include "lua/faces.h"
 
 #include "base/errors.h"
@@ -35,6 +35,35 @@ static int l_buffered(lua_State *L)
         return face_error(L, r);
     lua_pushnumber(L, (lua_Number)buf_len(&c->in));
     return 1;
+}
+
+/* read_buffered([max]) -> 1..max bytes | nil, err, errno; nil alone: nothing is buffered */
+static int l_read_buffered(lua_State *L)
+{
+    struct conn *c = l_conn_self(L);
+    size_t max = face_size(L, 2, 1, SIZE_MAX);
+    int r = refused(L, c);
+    if (r < 0)
+        return face_error(L, r);
+    size_t n = base_min(buf_len(&c->in), max);
+    if (n == 0)
+        return 0;
+    bool pinned = c->pinned; /* a finalizer that runs while the string is made may close c */
+    c->pinned = true;
+    lua_pushlstring(L, buf_at(&c->in), n);
+    c->pinned = pinned;
+    buf_consume(&c->in, n);
+    return 1;
+}
+
+/* unread(bytes) -> true | nil, err, errno: the next read finds them first */
+static int l_unread(lua_State *L)
+{
+    size_t n;
+    struct conn *c = l_conn_self(L);
+    const char *bytes = luaL_checklstring(L, 2, &n);
+    int r = refused(L, c);
+    return face_result(L, r < 0 ? r : buf_prepend(&c->in, bytes, n));
 }
 
 /* find(bytes[, offset]) -> offset | nil, err, errno; nil alone: not among what is buffered */
@@ -257,10 +286,12 @@ static const luaL_Reg methods[] = {
     {"fill", l_fill},
     {"find", l_find},
     {"peek", l_peek},
+    {"read_buffered", l_read_buffered},
     {"read_unpack", l_read_unpack},
     {"skip", l_skip},
     {"unpack", l_unpack},
     {"unpack_all", l_unpack_all},
+    {"unread", l_unread},
     {NULL, NULL},
 };
 

@@ -6,6 +6,8 @@
 
 #include "base/errors.h"
 #include "base/hard.h"
+#include "base/sys.h"
+#include "net/conn_time.h"
 #include "net/fdstream.h"
 #include "net/socket.h"
 #include "net/unix_listen.h"
@@ -16,14 +18,11 @@
 
 const char conn_mark = 0;
 
-/* What t is at, or was when it parked. */
-static const struct conn_op *op_of(const struct task *t) { return container_of(t->wait.kind, struct conn_op, kind); }
-
 /* ---- steps that are not reads or writes ---- */
 
 static int step_ready(struct conn *c, struct task *t)
 {
-    int r = conn_ready(c, op_of(t)->side);
+    int r = conn_ready(c, conn_op_of(t)->side);
     return r == 0 ? -EAGAIN : r < 0 ? r : 0;
 }
 
@@ -51,7 +50,7 @@ static int step_connect(struct conn *c, struct task *t)
 
 static int step_handshake(struct conn *c, struct task *t)
 {
-    c->stream.again = op_of(t)->side;
+    c->stream.again = conn_op_of(t)->side;
     return stream_handshake(&c->stream);
 }
 
@@ -83,7 +82,7 @@ static void disown(struct conn *c)
 static int admit(struct conn *c, struct task *t)
 {
     struct pollDesc *pd = c->stream.pd;
-    int side = op_of(t)->side;
+    int side = conn_op_of(t)->side;
     if (c->closed)
         return ERR_CLOSED;
     if (c->lost && side == POLL_R)
@@ -106,12 +105,15 @@ static int admit(struct conn *c, struct task *t)
 static int park(struct conn *c, struct task *t)
 {
     struct pollDesc *pd;
-    int r = conn_poll(c, &pd), side = op_of(t)->side;
+    int64_t deadline = conn_wait_deadline(c, t);
+    if (deadline < 0)
+        return ERR_TIMEOUT;
+    int r = conn_poll(c, &pd), side = conn_op_of(t)->side;
     if (r < 0)
         return r;
     if (side == POLL_R)
         buf_release(&c->in);
-    r = netpoll_wait(pd, side, t, t->wait.kind, c, t->op.deadline);
+    r = netpoll_wait(pd, side, t, t->wait.kind, c, deadline);
     if (r == SCHED_PARKED && c->stream.again != side)
         netpoll_cross(pd, side);
     return r;
@@ -121,13 +123,11 @@ static int park(struct conn *c, struct task *t)
  * the deadlines then. */
 static int wait_a_while(struct conn *c, struct task *t)
 {
-    int side = op_of(t)->side;
+    int side = conn_op_of(t)->side;
+    if (conn_wait_deadline(c, t) < 0)
+        return ERR_TIMEOUT;
     int64_t until = clock_add(clock_now(&c->loop->clock), OPERATION(t, struct conn_pause)->ns);
-    int64_t own = netpoll_deadline(c->stream.pd, side);
-    if (t->op.deadline > 0 && t->op.deadline < until)
-        until = t->op.deadline;
-    if (own > 0 && own < until)
-        until = own;
+    until = conn_sooner(netpoll_deadline(c->stream.pd, side), conn_sooner(t->op.deadline, until));
     int r = sched_park(t, t->wait.kind, c, until, 0);
     if (r < 0)
         return r;
@@ -138,7 +138,7 @@ static int wait_a_while(struct conn *c, struct task *t)
 /* Goes on until the operation is done, must wait, or has had its share. */
 static int work(struct conn *c, struct task *t)
 {
-    const struct conn_op *op = op_of(t);
+    const struct conn_op *op = conn_op_of(t);
     for (uint32_t pieces = 0;; pieces++) {
         int r = admit(c, t);
         if (r < 0)
@@ -172,7 +172,7 @@ static void release(struct conn_side *s)
 /* What a write that is given up has in the stream will leave with the next one: it counts. */
 static void give_up(struct conn *c, struct task *t)
 {
-    if (op_of(t)->side == POLL_W) {
+    if (conn_op_of(t)->side == POLL_W) {
         t->op.total += c->stream.taken;
         c->stream.taken = 0;
     }
@@ -183,7 +183,7 @@ static int finish(struct conn *c, struct task *t, int r)
     if (r < 0)
         give_up(c, t);
     if (r != SCHED_PARKED)
-        release(&c->side[op_of(t)->side]);
+        release(&c->side[conn_op_of(t)->side]);
     return r;
 }
 
@@ -198,11 +198,15 @@ int conn_start(struct conn *c, struct task *t, const struct conn_op *op)
     if (sched_canceled(t))
         return ERR_CANCELED;
     conn_renew(c, t);
+    int64_t deadline = conn_wait_deadline(c, t);
     if (!s->holder) {
+        c->drained = c->drained && deadline >= 0; /* who never waits meets no event: it has to look */
         s->holder = t;
         return finish(c, t, work(c, t));
     }
-    int r = sched_park(t, &op->kind, c, t->op.deadline, 0);
+    if (deadline < 0)
+        return ERR_TIMEOUT;
+    int r = sched_park(t, &op->kind, c, deadline, 0);
     if (r < 0)
         return r;
     list_push(&s->queue, &t->wait.self.link);
@@ -231,7 +235,7 @@ void conn_let_go(struct conn *c)
 int conn_attempt(struct task *t)
 {
     struct conn *c = t->wait.object;
-    struct conn_side *s = &c->side[op_of(t)->side];
+    struct conn_side *s = &c->side[conn_op_of(t)->side];
     if (s->holder != t)
         return t->wait.result; /* left the queue: timeout, closed, canceled */
     int r = t->wait.result;
@@ -292,7 +296,7 @@ void conn_describe_wait(const struct task *t, char *text, size_t n)
 int64_t conn_deadline(const struct task *t)
 {
     const struct conn *c = t->wait.object;
-    return netpoll_deadline(c->stream.pd, op_of(t)->side);
+    return netpoll_deadline(c->stream.pd, conn_op_of(t)->side);
 }
 
 const struct conn_op conn_readable = CONN_OP("wait_readable", POLL_R, step_ready);
@@ -412,6 +416,8 @@ void conn_move(struct conn *to, struct conn *from)
 void conn_fini(struct conn *c)
 {
     conn_close(c);
+    sys_free(c->times);
+    c->times = NULL;
     buf_fini(&c->in);
 }
 

@@ -76,6 +76,12 @@ struct conn_owner {
     void (*closed)(struct conn *c);      /* c has just been closed, by whomever; or NULL */
 };
 
+/* Timeouts of a connection by side, in ns; negative: none, 0: nothing waits. */
+struct conn_times {
+    int64_t whole[2]; /* for each operation */
+    int64_t wait[2];  /* for each wait inside an operation: progress renews it */
+};
+
 struct conn_side {
     struct task *holder; /* the task whose operation is running; or NULL */
     struct list queue;   /* waiters for this side */
@@ -88,7 +94,8 @@ struct conn {
     struct stream stream;
     struct buf in;
     struct conn_side side[2];
-    int64_t timeout; /* ns for each operation; negative: none */
+    int64_t timeout; /* for each operation, as in conn_times, of which it is the short form */
+    struct conn_times *times; /* instead of it; or NULL */
     struct unix_path *path;  /* of a listener or packet socket: removed when it is closed; or NULL */
     const struct stream_layer *layer; /* of a listener: put over every accepted stream; or NULL */
     struct shared *shared;   /* of a listener that several workers share; or NULL */
@@ -102,6 +109,7 @@ struct conn {
     bool pinned;  /* a push is reading `in`: keep it even if c is closed */
     bool lost;    /* received bytes were dropped for lack of memory: the stream is broken */
     bool counted; /* it was accepted by a shared listener, and counts there until it is closed */
+    uint8_t ahead; /* the next fill of `in` makes room for limits.buffer << ahead */
     bool lasting; /* a write's timeout restarts with each progress: a slow reader is not a dead one */
 };
 
@@ -152,18 +160,18 @@ void conn_fini(struct conn *c);
 /* Starts an operation of the running task t (t->op filled in). Returns SCHED_PARKED; 0: done; or a negative code. */
 int conn_start(struct conn *c, struct task *t, const struct conn_op *op);
 
+/* What t is at, or was when it parked. */
+static inline const struct conn_op *conn_op_of(const struct task *t)
+{
+    return container_of(t->wait.kind, struct conn_op, kind);
+}
+
 /* The functions that all operations share, for CONN_OP. */
 int conn_attempt(struct task *t);
 int conn_push(struct lua_State *L, struct task *t);
 void conn_undo(struct task *t);
 int64_t conn_deadline(const struct task *t);
 void conn_describe_wait(const struct task *t, char *text, size_t n);
-
-/* t's operation starts or has made progress: c's timeout counts from now. */
-static inline void conn_renew(const struct conn *c, struct task *t)
-{
-    t->op.deadline = c->timeout < 0 ? 0 : clock_add(clock_now(&c->loop->clock), c->timeout);
-}
 
 /* Ends the pause (CONN_LATER) of the side's holder, if it is pausing. */
 static inline void conn_rouse(struct conn_side *s)
@@ -203,6 +211,13 @@ int conn_detach(struct conn *c);
 /* Is the side ready without waiting (buffered bytes count)? Returns 1; 0: stream.again says which side must become
  * ready; or a negative code. */
 int conn_ready(struct conn *c, int side);
+
+/* Is c open and unused, with nothing received, not even an end: could its stream be used again? */
+static inline bool conn_is_quiet(struct conn *c)
+{
+    bool used = c->side[POLL_R].holder || c->side[POLL_W].holder || buf_len(&c->in) > 0 || c->ended || c->lost;
+    return !c->closed && !used && conn_ready(c, POLL_R) == 0;
+}
 
 /* The pollDesc, opened if it was not yet: for select and deadlines. Returns 0 or a negative code. */
 int conn_poll(struct conn *c, struct pollDesc **pd);

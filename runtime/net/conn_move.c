@@ -10,6 +10,7 @@
 #include "base/sys_file.h"
 #include "base/sys_move.h"
 #include "loop/sched.h"
+#include "net/conn_time.h"
 #include "net/send_file.h"
 #include "net/send_file_opening.h"
 

@@ -3,6 +3,7 @@
 #include "net/conn_write.h"
 
 #include "loop/sched.h"
+#include "net/conn_time.h"
 
 enum { WRITE_VECTOR = 1024 };
 

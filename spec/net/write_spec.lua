@@ -138,10 +138,33 @@ for _, transport in ipairs(support.transports) do
     end))
 
     it("refuses what is neither string nor number before anything is sent", with_pair(function(a, b)
-      for _, value in ipairs { true, {}, print, a } do
+      for _, value in ipairs { true, print, a } do
         assert.error_matches(function() a:write("sent?", value) end, "bad argument #2 to 'write'")
       end
       assert.error_matches(function() a:write("sent?", nil, "x") end, "bad argument #2 to 'write'")
+      a:close()
+      assert.equal("", b:read_all())
+    end))
+
+    it("takes tables of strings and numbers, in each other", with_pair(function(a, b)
+      local shared = { "s", { 1.5, {} } }
+      assert.equal(17, a:write("a", { "b", { "c", 1, { { "d" } } }, shared }, 2, shared, {}, { ("x"):rep(3) }))
+      assert.equal("abc1ds1.52s1.5xxx", b:read_exactly(17))
+      local pieces = {}
+      for i = 1, 20000 do pieces[i] = { "piece ", i, "\n" } end
+      local writer = moonpark.go(function() return a:write(pieces) end)
+      for i = 1, 20000 do assert.equal("piece " .. i, b:read_line()) end
+      assert.is_true(writer:join())
+    end))
+
+    it("refuses what is none of these in a table before anything is sent", with_pair(function(a, b)
+      local ring = {}
+      ring[1] = ring
+      assert.error_matches(function() a:write("sent?", ring) end, "write: more than 32 tables in each other")
+      for value, kind in pairs { [true] = "boolean", [print] = "function", [a] = "userdata" } do
+        assert.error_matches(function() a:write("sent?", { "x", { value } }) end,
+          "write: string, number or table expected in a table, got " .. kind)
+      end
       a:close()
       assert.equal("", b:read_all())
     end))

@@ -27,7 +27,8 @@ local M = {}
 ---@field set_deadline fun(self, t: number|nil): true|nil, string? absolute seconds, on moonpark.now()'s clock
 ---@field set_read_deadline fun(self, t: number|nil): true|nil, string?
 ---@field set_write_deadline fun(self, t: number|nil): true|nil, string?
----@field set_timeout fun(self, seconds: number|nil): true|nil, string? for each operation from now on
+---@field set_timeout fun(self, seconds: number|nil, mode?: "r"|"w"|"rw"): true|nil, string?, integer? of each operation
+---@field set_wait_timeout fun(self, seconds: number|nil, mode?: "r"|"w"|"rw"): true|nil, string?, integer? of each wait
 ---@field close fun(self): true every waiting task fails with "closed"
 ---@field is_closed fun(self): boolean
 ---@field address fun(self): string|nil, string?, integer? where it receives, with the port that was picked
