@@ -46,8 +46,8 @@ local M = {}
 ---@field set_deadline fun(self, t: number|nil): true|nil, string? absolute seconds, on moonpark.now()'s clock
 ---@field set_read_deadline fun(self, t: number|nil): true|nil, string?
 ---@field set_write_deadline fun(self, t: number|nil): true|nil, string?
----@field set_timeout fun(self, seconds: number|nil, mode?: "r"|"w"|"rw"): true|nil, string?, integer? of each operation
----@field set_wait_timeout fun(self, seconds: number|nil, mode?: "r"|"w"|"rw"): true|nil, string?, integer? of each wait
+---@field set_timeout fun(self, seconds: number|nil, mode?: "r"|"w"|"rw"): true|nil, string? of each operation
+---@field set_wait_timeout fun(self, seconds: number|nil, mode?: "r"|"w"|"rw"): true|nil, string? of each wait
 ---@field handshake fun(self): true|nil, string?, integer? of TLS; else the first read or write performs it
 ---@field start_tls fun(self, options): true|nil, string?, integer? see tls/conn.lua
 ---@field tls fun(self): {version: string, cipher: string, server_name?: string, alpn?: string, resumed: boolean,
