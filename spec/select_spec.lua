@@ -195,4 +195,49 @@ describe("select", function()
     client:close()
     server:close()
   end)
+
+  it("joins the first of several tasks that ends", function()
+    local gate = moonpark.event()
+    local slow = moonpark.go(function() gate:wait() return "slow" end)
+    local quick = moonpark.go(function() moonpark.sleep(0.001) return "quick", 2, nil, 4 end)
+    assert.same({ 2, true, "quick", 2, nil, 4 }, { moonpark.select { { slow }, { quick } } })
+    assert.same({ 1, true, "quick", 2, nil, 4 }, { moonpark.select { { quick }, { slow } } }) -- ended already
+    assert.same({ nil, "timeout" }, { moonpark.select { { slow }, timeout = 0.001 } })
+    assert.same({ nil, "timeout" }, { moonpark.select { { slow }, { slow }, timeout = 0.001 } })
+    local other = moonpark.go(function() return moonpark.select { { slow }, { moonpark.chan() } } end)
+    moonpark.yield()
+    gate:set()
+    assert.same({ true, 1, true, "slow" }, { other:join() })
+  end)
+
+  it("joins a task with many results, and one that failed: its error is joined, not reported", function()
+    local function range(n) return unpack((function() local t = {} for i = 1, n do t[i] = i end return t end)()) end
+    local many = { moonpark.select { { moonpark.go(range, 100) } } }
+    assert.same({ 1, true, 1, 100, 102 }, { many[1], many[2], many[3], many[102], #many })
+    local failing = moonpark.go(error, { code = 7 })
+    local number, ok, err, trace = moonpark.select { { failing } }
+    assert.same({ 1, nil, 7, "string" }, { number, ok, err.code, type(trace) })
+    assert.same({ 1, nil, err, trace }, { moonpark.select { { failing } } })
+  end)
+
+  it("is cancelled while it joins, and forgets the tasks", function()
+    local sleeper = moonpark.go(moonpark.sleep, 1000)
+    local selecting = moonpark.go(function() return moonpark.select { { sleeper } } end)
+    moonpark.yield()
+    selecting:cancel()
+    assert.same({ true, nil, "canceled" }, { selecting:join() })
+    sleeper:cancel()
+    sleeper:join()
+  end)
+
+  it("of nothing, of itself and of no case is a mistake at the caller's line", function()
+    local function wrong(cases)
+      local ok, err = pcall(function() moonpark.select(cases) end)
+      return not ok and err
+    end
+    assert.matches("select_spec.lua:%d+: select: no cases and no timeout", wrong {})
+    assert.matches("select_spec.lua:%d+: select: a task cannot join itself", wrong { { moonpark.current() } })
+    assert.matches("select_spec.lua:%d+: select: a case must be", wrong { { 5 } })
+    assert.same({ nil, "timeout" }, { moonpark.select { timeout = 0.001 } })
+  end)
 end)

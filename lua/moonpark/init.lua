@@ -36,6 +36,8 @@ local M = {
   scope = task.scope,
   timeout = task.timeout,
   shield = task.shield,
+  go_daemon = task.go_daemon,
+  locals = task.locals,
   dump = dump.dump,
   limits = limits.set,
 }
@@ -43,6 +45,11 @@ local M = {
 --- Starts fn(...) as a task. Inside moonpark.run only.
 ---@type fun(fn: function, ...: any): moonpark.task
 M.go = core.go
+
+--- The same, and it runs at once, until its first wait; then the caller goes on. Where the caller cannot wait, as in a
+--- callback of string.gsub, it is like go.
+---@type fun(fn: function, ...: any): moonpark.task
+M.go_now = core.go_now
 
 --- The calling task, or nil outside tasks.
 ---@type fun(): moonpark.task|nil
@@ -76,12 +83,12 @@ M.time = core.time
 ---@type fun(capacity?: integer): moonpark.channel
 M.chan = core.chan
 
---- Waits for the first of several things: {channel} receives, {channel, value} sends, {connection, "r"} or
+--- Waits for the first of several things: {channel} receives, {channel, value} sends, {task} joins, {connection, "r"} or
 --- "w" waits for readiness; `timeout = seconds`. Among ready ones it picks at random. Returns the number of the
---- case, then what was received, or true for a send and for readiness, or nil and "closed", "timeout", ... of
---- that case; or nil and "timeout" or "canceled" if no case was ready.
----@type fun(cases: table): integer|nil, any, string?, integer?
-M.select = core.select
+--- case, then what was received, or true for a send and for readiness, or what the task's join returns, or nil and
+--- "closed", "timeout", ... of that case; or nil and "timeout" or "canceled" if no case was ready.
+---@type fun(cases: table): integer|nil, any, ...
+M.select = task.select
 
 ---@class moonpark.mutex
 ---@field lock fun(self, timeout?: number): true|nil, string? "timeout", "canceled"; raises if this task has it

@@ -39,7 +39,7 @@ local M = {}
 ---@field find fun(self, bytes: string, offset?: integer): integer|nil, string?, integer? nil alone: not buffered
 ---@field unpack fun(self, format: string, offset?: integer): integer|nil, any ... offset behind, values; nil, needed
 ---@field skip fun(self, n: integer): integer|nil, string?, integer?, integer? 4th: skipped before a failure
----@field write fun(self, ...: string|number|table): integer|nil, string?, integer?, integer? bytes; 4th: before a failure
+---@field write fun(self, ...: string|number|table): integer|nil, string?, integer?, integer? 4th: before a failure
 ---@field sendfile moonpark.sendfile a file or a part of it; see net/copy.lua
 ---@field wait_readable fun(self): true|nil, string?, integer?
 ---@field wait_writable fun(self): true|nil, string?, integer?

@@ -9,6 +9,7 @@ local M = {}
 
 ---@class moonpark.pollDesc
 ---@field wait fun(self, mode: "r"|"w"): true|nil, string? "closed", "timeout", "canceled"; a second waiter raises
+---@field wait_level fun(self, mode: "r"|"w"): true|nil, string? as wait; at once if it is ready now: for foreign code
 ---@field wait_canceled fun(self, mode: "r"|"w"): true|nil, string? only readiness ends it; "canceled"
 ---@field reset fun(self, mode: "r"|"w"): true|nil, string? forgets old readiness; "closed", "timeout", "not pollable"
 ---@field set_deadline fun(self, t: number|nil, mode: "r"|"w"|"rw"): true|nil, string? absolute; nil: none; "closed"

@@ -62,6 +62,18 @@ function Task:join(timeout)
   return joined(self, await(self, timeout))
 end
 
+-- Of a select: the same, behind the number of the case.
+local function selected(number, ...)
+  local ok, task = ...
+  if ok ~= parked then return number, ... end
+  return number, joined(task, ok)
+end
+
+local select_one = core.select
+
+--- See moonpark.select.
+function M.select(cases) return selected(select_one(cases)) end
+
 local cancel, id = Task.cancel, Task.id
 
 local function check_task(self, name)
@@ -127,6 +139,55 @@ function Task:__tostring()
 end
 
 M.go = core.go
+
+---------------------------------------------------------------------------------------------------
+-- daemons
+
+local daemons = setmetatable({}, weak) -- [task] = true
+
+--- Starts fn(...) as a task for which moonpark.run does not wait: it serves the others. When they have ended, it is
+--- cancelled, and run returns once it has ended as well.
+---@param fn function
+---@param ... any
+---@return moonpark.task
+function M.go_daemon(fn, ...)
+  check_function(fn, 1, "go_daemon")
+  local daemon = core.go_daemon(fn, ...)
+  daemons[daemon] = true
+  return daemon
+end
+
+--- For reports.
+function M.is_daemon(task) return daemons[task] == true end
+
+-- The others have ended, so the loop has: the daemons are cancelled, and it goes on until they have ended, too.
+local function end_daemons(state)
+  while state == "ended" and next(daemons) do
+    local ending = false
+    for daemon in pairs(daemons) do
+      daemons[daemon] = nil
+      if daemon:status() == "parked" or daemon:status() == "ready" then
+        core.recall(daemon)
+        cancel(daemon)
+        ending = true
+      end
+    end
+    if not ending then break end
+    state = core.go_on()
+  end
+  return state
+end
+
+---------------------------------------------------------------------------------------------------
+-- values of a task
+
+--- The calling task's values: moonpark.locals.user = "ada". A task that it starts has the same ones, as they are at that
+--- time; what either changes later, the other does not see. Outside tasks there are none, and setting one raises.
+M.locals = setmetatable({}, {
+  __index = function(_, key) return core.get_local(key) end,
+  __newindex = function(_, key, value) core.set_local(key, value) end,
+  __metatable = false,
+})
 
 local function main_failed()
   for _, info in ipairs(core.tasks()) do
@@ -260,7 +321,7 @@ function M.run_main(fn, ...)
   end
   local task, state = core.run(start, ...)
   main = nil
-  return state, task
+  return end_daemons(state), task
 end
 
 local function finished(task, ok, ...)

@@ -213,7 +213,7 @@ void sched_finish(struct task *t)
     must(t->state == TASK_RUNNING && s->running == t);
     t->state = TASK_DONE;
     s->running = NULL;
-    s->alive -= !t->attendant;
+    s->alive -= !t->daemon;
     while (t->scope)
         sched_scope_close(t->scope);
     list_del(&t->sibling);
@@ -241,7 +241,24 @@ void sched_attend(struct task *t)
     for (const struct scope *sc = t->scope; sc; sc = sc->outer)
         count_outside(t, -(sc->timer.slot != 0));
     t->attendant = true;
-    t->sched->alive--;
+    sched_set_daemon(t, true);
+}
+
+void sched_set_daemon(struct task *t, bool daemon)
+{
+    if (t->state == TASK_DONE || t->daemon == daemon || (t->attendant && !daemon))
+        return;
+    t->daemon = daemon;
+    t->sched->alive += daemon ? UINT32_MAX : 1;
+}
+
+void sched_put_first(struct task *first, struct task *second)
+{
+    must(first->state == TASK_READY && second->state == TASK_READY);
+    list_del(&second->link);
+    list_push(first->sched->ready.next, &second->link);
+    list_del(&first->link);
+    list_push(&second->link, &first->link);
 }
 
 void sched_expect(struct sched *s, int n)

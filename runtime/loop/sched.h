@@ -115,7 +115,8 @@ struct task {
     bool canceled;            /* the whole task, by task:cancel() */
     bool failed;              /* ended by an error */
     bool awaited;             /* a task was waiting for it when it ended, and learns of it */
-    bool attendant;           /* see sched_attend */
+    bool daemon;              /* the loop ends without it */
+    bool attendant;           /* the same, and its waits do not count: see sched_attend */
 };
 
 /* A part of one task that can be cancelled by itself: timeout(), shield(), scope(). */
@@ -137,7 +138,7 @@ struct sched {
     struct task *running;
     int64_t now; /* the loop's clock, read once a turn */
     uint64_t last_id;
-    uint32_t alive;   /* tasks not DONE, without attendants */
+    uint32_t alive;   /* tasks not DONE, without daemons */
     uint32_t outside; /* parked tasks that something outside can wake, and armed scope timers */
 };
 
@@ -181,6 +182,12 @@ void sched_finish(struct task *t);
 /* The running task becomes an attendant: it serves the others, such as by reading from a supervisor. The loop ends
  * without it, and where the others are deadlocked, its waits do not hide that. */
 void sched_attend(struct task *t);
+
+/* The loop ends without t, which may wake others meanwhile; or no longer does. */
+void sched_set_daemon(struct task *t, bool daemon);
+
+/* Both are ready: `first` and `second` come before all others. */
+void sched_put_first(struct task *first, struct task *second);
 
 /* Something outside that no wait names will wake a task, such as an attendant's next message: n more of these, or fewer
  * where n is negative. */

@@ -22,6 +22,7 @@ void l_http_router_open(lua_State *L);
 void l_http_server_open(lua_State *L);
 void l_init_open(lua_State *L);
 void l_json_open(lua_State *L);
+void l_locals_open(lua_State *L);
 void l_net_open(lua_State *L);
 void l_netpoll_open(lua_State *L);
 void l_notify_open(lua_State *L);

@@ -11,6 +11,7 @@
 #include "http/http_server.h"
 #include "http/http_workers.h"
 #include "lua/l_conn.h"
+#include "lua/l_task.h"
 #include "net/conn_write.h"
 #include "net/socket.h"
 
@@ -158,6 +159,7 @@ static int l_take(lua_State *L)
         left = http_workers_end(x, true);
     if (left != HTTP_LEFT_NOTHING)
         return not_yet(L, words[left]);
+    l_task_forget_locals(t);
     loop_beat(&face_ctx(L)->loop); /* the next handler is not charged for this one's time */
     return x->conn ? face_return(L, t, push_request(L, x)) : take(L, t, x);
 }

@@ -6,6 +6,7 @@
 #include "lua/faces.h"
 
 #include "base/errors.h"
+#include "base/sys.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -93,6 +94,22 @@ static int l_wait(lua_State *L)
     if (f->pd && r == ERR_CLOSED)
         r = netpoll_wait(f->pd, side, t, &kind_wait, f, 0);
     return finish(L, t, r);
+}
+
+/* wait_level(mode) -> as wait; at once if the descriptor is ready now, whatever has been reported before */
+static int l_wait_level(lua_State *L)
+{
+    struct poll_face *f = self(L);
+    int side = check_side(L, 2);
+    struct task *t = face_task(L, face_ctx(L));
+    int r = sched_canceled(t) ? ERR_CANCELED : f->pd ? netpoll_reset(f->pd, side) : ERR_CLOSED;
+    if (r < 0)
+        return finish(L, t, r);
+    struct pollfd look = {.fd = f->pd->fd, .events = side == POLL_R ? POLLIN | POLLPRI : POLLOUT};
+    do
+        r = sys_poll(&look, 1, 0);
+    while (r == -EINTR);
+    return finish(L, t, r > 0 ? 0 : r < 0 ? r : netpoll_wait(f->pd, side, t, &kind_wait, f, 0));
 }
 
 /* wait_canceled(mode) -> true | nil, "canceled": only readiness ends it */
@@ -277,6 +294,7 @@ static const luaL_Reg methods[] = {
     {"__gc", l_gc},       {"close", l_close}, {"info", l_info},
     {"reset", l_reset},   {"set_deadline", l_set_deadline},
     {"unblock", l_unblock}, {"wait", l_wait}, {"wait_canceled", l_wait_canceled},
+    {"wait_level", l_wait_level},
     {NULL, NULL},
 };
 

@@ -9,11 +9,12 @@
 #include "base/errors.h"
 #include "lua/l_chan.h"
 #include "lua/l_conn.h"
+#include "lua/l_task.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-enum case_type { CASE_RECV, CASE_SEND, CASE_CONN };
+enum case_type { CASE_RECV, CASE_SEND, CASE_CONN, CASE_TASK };
 enum { CASES_MAX = 128 };
 
 /* The arguments, from op.base on: the cases as given, the selection, then each case's object and
@@ -36,13 +37,22 @@ struct selection {
 
 /* ---- reading the cases ---- */
 
+/* Raises at the line of our caller's caller: the caller is task.lua. */
+static void misused(lua_State *L, const char *what)
+{
+    luaL_where(L, 2);
+    lua_pushstring(L, what);
+    lua_concat(L, 2);
+    lua_error(L);
+}
+
 static uint8_t side_of(lua_State *L, int idx)
 {
     const char *mode = lua_isstring(L, idx) ? lua_tostring(L, idx) : "";
     if (mode[0] == 'r' && !mode[1])
         return POLL_R;
     if (mode[0] != 'w' || mode[1])
-        luaL_error(L, "select: \"r\" or \"w\" expected with a connection");
+        misused(L, "select: \"r\" or \"w\" expected with a connection");
     return POLL_W;
 }
 
@@ -53,12 +63,15 @@ static void read_case(lua_State *L, struct select_case *sc, int place)
     lua_rawgeti(L, -2, 2);
     struct chan *ch = l_chan_test(L, -2);
     struct conn *c = ch ? NULL : l_conn_test(L, -2);
-    if (!ch && !c)
-        luaL_error(L, "select: a case must be {channel}, {channel, value} or {connection, \"r\" or \"w\"}");
-    sc->object = ch ? (void *)ch : (void *)c;
-    sc->type = c ? CASE_CONN : lua_isnil(L, -1) ? CASE_RECV : CASE_SEND;
+    struct task_face *f = ch || c ? NULL : l_task_face(L, -2);
+    if (!ch && !c && !f)
+        misused(L, "select: a case must be {channel}, {channel, value}, {task} or {connection, \"r\" or \"w\"}");
+    sc->object = ch ? (void *)ch : c ? (void *)c : (void *)f;
+    sc->type = f ? CASE_TASK : c ? CASE_CONN : lua_isnil(L, -1) ? CASE_RECV : CASE_SEND;
     if (c)
         sc->side = side_of(L, -1);
+    if (f && f->task && f->task == face_running(face_ctx(L)))
+        misused(L, "select: a task cannot join itself");
     lua_replace(L, place + 1);
     lua_replace(L, place);
 }
@@ -66,7 +79,11 @@ static void read_case(lua_State *L, struct select_case *sc, int place)
 static struct selection *read_cases(lua_State *L, struct ctx *cx)
 {
     size_t n = lua_objlen(L, 1);
-    luaL_argcheck(L, n <= CASES_MAX, 1, "too many cases");
+    lua_getfield(L, 1, "timeout");
+    if (n == 0 && lua_isnil(L, -1))
+        misused(L, "select: no cases and no timeout: it would wait for ever");
+    if (n > CASES_MAX)
+        misused(L, "select: too many cases");
     luaL_checkstack(L, ARGS_A_CASE * (int)n + LUA_MINSTACK, "too many cases");
     lua_settop(L, 1);
     struct selection *s = lua_newuserdata(L, sizeof *s + n * sizeof s->cases[0]);
@@ -79,7 +96,8 @@ static struct selection *read_cases(lua_State *L, struct ctx *cx)
         sc->waiter.value = FACE_ARGUMENT + ARG_VALUE + ARGS_A_CASE * (int)i;
         list_init(&sc->waiter.link);
         lua_rawgeti(L, 1, (int)i + 1);
-        luaL_argcheck(L, lua_istable(L, -1), 1, "a case must be a table");
+        if (!lua_istable(L, -1))
+            misused(L, "select: a case must be a table");
         read_case(L, sc, 1 + ARG_OBJECT + ARGS_A_CASE * (int)i);
         lua_pop(L, 1);
     }
@@ -90,6 +108,8 @@ static struct selection *read_cases(lua_State *L, struct ctx *cx)
 
 static bool case_ready(struct select_case *sc)
 {
+    if (sc->type == CASE_TASK)
+        return !((const struct task_face *)sc->object)->task;
     if (sc->type != CASE_CONN)
         return (sc->type == CASE_SEND ? l_chan_can_send : l_chan_can_recv)(sc->object);
     const struct conn *c = sc->object;
@@ -126,6 +146,20 @@ static void fetch(lua_State *L, const struct operation *op, int argument)
         lua_xmove(op->stack, L, 1);
 }
 
+/* The number and how the task ended; or the number, the token and the task: its results are to be fetched. */
+static int complete_join(lua_State *L, struct task *t, const struct task_face *f, int number)
+{
+    lua_pushinteger(L, number);
+    fetch(L, &t->op, ARG_OBJECT + ARGS_A_CASE * (number - 1));
+    int n = l_task_push_ended(L, f);
+    if (lua_touserdata(L, -1) == (const void *)&face_token) {
+        lua_insert(L, -2);
+        return 3;
+    }
+    lua_remove(L, -n - 1);
+    return 1 + n;
+}
+
 /* Ends the ready case of that number: pushes the number and the case's results. */
 static int complete(lua_State *L, struct task *t, struct selection *s, int number)
 {
@@ -136,6 +170,8 @@ static int complete(lua_State *L, struct task *t, struct selection *s, int numbe
         int r = conn_ready(sc->object, sc->side);
         return 1 + face_result(L, r < 0 ? r : 0);
     }
+    if (sc->type == CASE_TASK)
+        return complete_join(L, t, sc->object, number);
     fetch(L, &t->op, ARG_OBJECT + ARGS_A_CASE * (number - 1));
     fetch(L, &t->op, ARG_VALUE + ARGS_A_CASE * (number - 1));
     if (sc->type == CASE_SEND)
@@ -204,6 +240,8 @@ static int enlist(struct selection *s, struct task *t, bool *outside)
         sc->waiter.task = t;
         if (sc->type == CASE_CONN)
             r = enlist_conn(sc, outside);
+        else if (sc->type == CASE_TASK)
+            list_push(&((struct task_face *)sc->object)->task->joiners, &sc->waiter.link);
         else if (sc->type == CASE_SEND)
             list_push(&((struct chan *)sc->object)->senders, &sc->waiter.link);
         else
@@ -272,7 +310,8 @@ static const struct wait_kind kind_select = {
 static int l_select(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
-    luaL_checktype(L, 1, LUA_TTABLE);
+    if (!lua_istable(L, 1))
+        misused(L, "bad argument #1 to 'select' (table expected)");
     lua_getfield(L, 1, "timeout");
     int64_t deadline = face_deadline_in(L, -1, cx);
     struct selection *s = read_cases(L, cx);

@@ -13,15 +13,6 @@
 
 static const char task_mark = 0, scope_mark = 0;
 
-struct task_face {
-    const void *mark;
-    struct task *task; /* NULL once it has ended: then what is below holds */
-    uint64_t id;       /* this and the next one always hold */
-    const struct site *site;
-    int values;
-    bool failed, canceled, awaited;
-};
-
 struct scope_face {
     const void *mark;
     struct scope *scope; /* NULL once closed */
@@ -33,6 +24,8 @@ static struct task_face *self(lua_State *L, int idx)
 {
     return face_self(L, idx, &task_mark, sizeof(struct task_face), "task");
 }
+
+struct task_face *l_task_face(lua_State *L, int idx) { return face_test(L, idx, &task_mark, sizeof(struct task_face)); }
 
 bool l_task_is(lua_State *L, int idx) { return face_test(L, idx, &task_mark, sizeof(struct task_face)); }
 
@@ -67,6 +60,21 @@ void l_task_push(lua_State *L, const struct task *t)
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), face_task_key(t->slot));
 }
 
+/* The task on top of L has the locals of the one that starts it, in the same table until one of them changes it. */
+static void inherit(lua_State *L, struct ctx *cx, struct task_face *f)
+{
+    struct task *parent = face_running(cx);
+    struct task_face *of = parent ? parent->handle : NULL;
+    if (!of || !of->locals)
+        return;
+    l_task_push(L, parent);
+    lua_getfenv(L, -1);
+    lua_setfenv(L, -3);
+    lua_pop(L, 1);
+    f->locals = true;
+    f->alone = of->alone = false;
+}
+
 struct task *l_task_start(lua_State *L, struct ctx *cx, int n, struct scope *parent)
 {
     struct task_face *f = face_new(L, FACE_META_TASK, sizeof *f);
@@ -89,6 +97,7 @@ struct task *l_task_start(lua_State *L, struct ctx *cx, int n, struct scope *par
     sched_start(&cx->loop.sched, t, parent);
     t->values = n - 1;
     *f = (struct task_face){.mark = &task_mark, .task = t, .id = t->id, .site = t->site};
+    inherit(L, cx, f);
     return t;
 }
 
@@ -101,6 +110,37 @@ static int l_go(lua_State *L)
         return luaL_error(L, "no loop is running: call it inside moonpark.run");
     l_task_start(L, cx, lua_gettop(L), NULL);
     return 1;
+}
+
+/* go_daemon(fn, ...) -> task: for which the loop does not wait */
+static int l_go_daemon(lua_State *L)
+{
+    int n = l_go(L);
+    sched_set_daemon(l_task_test(L, -1), true);
+    return n;
+}
+
+/* recall(task): the loop waits for it again */
+static int l_recall(lua_State *L)
+{
+    struct task *t = self(L, 1)->task;
+    if (t)
+        sched_set_daemon(t, false);
+    return 0;
+}
+
+/* go_now(fn, ...) -> task: it runs at once, until its first wait, and the caller after it. Where the caller cannot wait,
+ * as in a callback of string.gsub, it is like go. */
+static int l_go_now(lua_State *L)
+{
+    struct ctx *cx = face_ctx(L);
+    int n = l_go(L);
+    struct task *t = face_running(cx), *child = l_task_test(L, -1);
+    if (!t || !lua_isyieldable(L))
+        return n;
+    n = face_yield(L, t, 1);
+    sched_put_first(child, t);
+    return n;
 }
 
 /* go_inside(fn, ...) -> task: in the caller's innermost open scope or, without one, in the scope it was started in */
@@ -123,7 +163,7 @@ static void leave_joiners(struct task *t) { list_del(&t->wait.self.link); }
 enum { JOIN_VALUES = 8 };
 
 /* If it has results, its handle is on top of L. */
-static int push_ended(lua_State *L, const struct task_face *target)
+int l_task_push_ended(lua_State *L, const struct task_face *target)
 {
     if (target->values > JOIN_VALUES || target->failed) {
         lua_pushlightuserdata(L, (void *)&face_token);
@@ -146,10 +186,10 @@ static int push_joined(lua_State *L, struct task *t)
         return face_error(L, t->wait.result);
     const struct task_face *target = self(t->L, FACE_ARGUMENT);
     if (target->values <= 0)
-        return push_ended(L, target);
+        return l_task_push_ended(L, target);
     lua_pushvalue(t->L, FACE_ARGUMENT);
     lua_xmove(t->L, L, 1);
-    int n = push_ended(L, target);
+    int n = l_task_push_ended(L, target);
     lua_remove(L, -n - 1);
     return n;
 }
@@ -177,7 +217,7 @@ static int l_await(lua_State *L)
         return face_return(L, t, face_error(L, ERR_CANCELED));
     if (!target) {
         lua_pushvalue(L, 1);
-        return face_return(L, t, push_ended(L, f));
+        return face_return(L, t, l_task_push_ended(L, f));
     }
     int r = sched_park(t, &kind_join, target, deadline, 0);
     if (r < 0)
@@ -525,8 +565,9 @@ static const luaL_Reg scope_methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"current", l_current}, {"go", l_go},       {"go_inside", l_go_inside}, {"pass", l_pass},
-    {"scope_open", l_scope_open}, {"sleep", l_sleep}, {"yield", l_yield}, {NULL, NULL},
+    {"current", l_current}, {"go", l_go}, {"go_daemon", l_go_daemon}, {"go_inside", l_go_inside},
+    {"go_now", l_go_now}, {"pass", l_pass}, {"recall", l_recall}, {"scope_open", l_scope_open}, {"sleep", l_sleep},
+    {"yield", l_yield}, {NULL, NULL},
 };
 
 void l_task_open(lua_State *L)

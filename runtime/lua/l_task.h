@@ -12,6 +12,27 @@
 /* A failed task's environment: the error, its traceback, and at this index the task, for its scope. */
 enum { ENDED_TASK = 3 };
 
+struct task_face {
+    const void *mark;
+    struct task *task; /* NULL once it has ended: then what is below holds */
+    uint64_t id;       /* this and the next one always hold */
+    const struct site *site;
+    int values;
+    bool failed, canceled, awaited;
+    bool locals; /* until it has ended its environment is its table of locals ... */
+    bool alone;  /* ... which no other task has */
+};
+
+/* The handle at idx, or NULL. */
+struct task_face *l_task_face(lua_State *L, int idx);
+
+/* t, which runs, works for somebody else from now on. */
+static inline void l_task_forget_locals(struct task *t) { ((struct task_face *)t->handle)->locals = false; }
+
+/* Pushes how the task of the handle on top of L has ended: true and its results; or the token: fetch them with
+ * results(). Returns how many values. */
+int l_task_push_ended(lua_State *L, const struct task_face *target);
+
 /* Starts a task with the function and arguments in the top n values, pops them and pushes the task. */
 struct task *l_task_start(lua_State *L, struct ctx *cx, int n, struct scope *parent);
 

@@ -1,0 +1,147 @@
+-- SPDX-License-Identifier: MIT
+-- daemon_spec.lua - tasks for which moonpark.run does not wait, and tasks that run at once.
+
+local moonpark = require "moonpark"
+local process = require "support.process"
+
+local function run(script)
+  return process.run { process.interpreter, "-e", 'local moonpark = require "moonpark"\n' .. script }
+end
+
+describe("a daemon", function()
+  it("does not keep run alive: it is cancelled when the others have ended, and may clean up", function()
+    local r = run [[
+      print(moonpark.run(function()
+        moonpark.go_daemon(function()
+          print("daemon", moonpark.sleep(1e6))
+          moonpark.shield(function() moonpark.sleep(0.01) end)
+          print "cleaned up"
+        end)
+        moonpark.go(function() moonpark.sleep(0.01) print "task" end)
+        return "main"
+      end))
+    ]]
+    assert.same({ 0, "task\ndaemon\tnil\tcanceled\ncleaned up\nmain\n", "" }, { r.status, r.out, r.err })
+  end)
+
+  it("that has not begun yet is cancelled as well, and so is one that a daemon starts", function()
+    local r = run [[
+      moonpark.run(function()
+        moonpark.go_daemon(function()
+          moonpark.go_daemon(function() print("inner", moonpark.sleep(1e6)) end)
+          print("outer", moonpark.sleep(1e6))
+        end)
+      end)
+      print "over"
+    ]]
+    assert.same({ 0, "" }, { r.status, r.err })
+    assert.matches("outer\tnil\tcanceled\n", r.out, 1, true)
+    assert.matches("inner\tnil\tcanceled\n", r.out, 1, true)
+    assert.matches("over\n$", r.out)
+  end)
+
+  it("may wake the others: only where it cannot are they deadlocked, and alone it never is", function()
+    local r = run [[
+      print(moonpark.run(function()
+        local ch = moonpark.chan()
+        moonpark.go_daemon(function() moonpark.sleep(0.01) ch:send "woken" end)
+        return ch:recv()
+      end))
+      print(pcall(moonpark.run, function()
+        moonpark.go_daemon(function() moonpark.chan():recv() end)
+        moonpark.chan():recv()
+      end))
+    ]]
+    assert.matches("^woken\nfalse\tdeadlock: ", r.out)
+    r = run [[
+      moonpark.run(function() moonpark.go_daemon(function() moonpark.chan():recv() end) end)
+      print "fine"
+    ]]
+    assert.same({ 0, "fine\n", "" }, { r.status, r.out, r.err })
+  end)
+
+  it("is joined, cancelled and reported as any task", function()
+    local daemon = moonpark.go_daemon(function(...) moonpark.sleep(0.001) return ... end, 1, 2)
+    assert.same({ true, 1, 2 }, { daemon:join() })
+    daemon = moonpark.go_daemon(moonpark.sleep, 1000)
+    daemon:cancel()
+    assert.same({ true, nil, "canceled" }, { daemon:join() })
+    local r = run [[moonpark.run(function() moonpark.go_daemon(function() error "broken" end) moonpark.sleep(0.01) end)]]
+    assert.matches("broken", r.err)
+    assert.error_matches(function() moonpark.go_daemon(5) end, "bad argument #1 to 'go_daemon'")
+  end)
+
+  it("ends with the program under the command", function()
+    local r = process.run(process.moonpark("-e", [[
+      local moonpark = require "moonpark"
+      moonpark.go_daemon(function() print(moonpark.sleep(1e6)) end)
+      moonpark.sleep(0.01)
+    ]]))
+    assert.same({ 0, "nil\tcanceled\n", "" }, { r.status, r.out, r.err })
+  end)
+end)
+
+describe("go_now", function()
+  it("runs the task until its first wait, then the caller, then the others", function()
+    local order = {}
+    local function add(what) order[#order + 1] = what end
+    local other = moonpark.go(add, "other")
+    local task = moonpark.go_now(function(a, b)
+      add("child " .. a .. b)
+      moonpark.yield()
+      add "child again"
+      return "result"
+    end, 1, 2)
+    add "caller"
+    assert.same({ true, "result" }, { task:join() })
+    other:join()
+    assert.same({ "child 12", "caller", "other", "child again" }, order)
+  end)
+
+  it("gives back a task that has ended already, or failed", function()
+    local task = moonpark.go_now(function() return "done" end)
+    assert.equal("done", task:status())
+    assert.same({ true, "done" }, { task:join() })
+    task = moonpark.go_now(error, "at once", 0)
+    assert.equal("failed", task:status())
+    assert.same({ nil, "at once" }, { (task:join()), (select(2, task:join())) })
+  end)
+
+  it("is like go where the caller cannot wait, and works in generators", function()
+    local order = {}
+    ("x"):gsub("x", function()
+      moonpark.go_now(function() order[#order + 1] = "child" end)
+      order[#order + 1] = "caller"
+    end)
+    moonpark.yield()
+    assert.same({ "caller", "child" }, order)
+    order = {}
+    coroutine.wrap(function()
+      moonpark.go_now(function() order[#order + 1] = "child" end)
+      order[#order + 1] = "generator"
+    end)()
+    assert.same({ "child", "generator" }, order)
+  end)
+
+  it("in itself goes as deep as one likes", function()
+    local deepest = 0
+    local function go_down(n)
+      deepest = n
+      if n < 1000 then assert(moonpark.go_now(go_down, n + 1):join()) end
+    end
+    go_down(1)
+    assert.equal(1000, deepest)
+  end)
+
+  it("of a cancelled task still starts it", function()
+    local ran = false
+    local canceled = moonpark.go(function()
+      moonpark.sleep(1000)
+      moonpark.go_now(function() ran = true end)
+      return ran
+    end)
+    moonpark.yield()
+    canceled:cancel()
+    assert.same({ true, true }, { canceled:join() })
+  end)
+end)
