@@ -6,6 +6,7 @@
 local addresses = require "moonpark.net.addresses"
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
+local bind = require "moonpark.net.bind"
 local dial = require "moonpark.net.dial"
 local failures = require "moonpark.failures"
 local inherit = require "moonpark.net.inherit"
@@ -197,6 +198,7 @@ function M.dial(address, options)
 end
 
 M.packet = packet.packet
+M.bind = bind.bind
 
 M.check_address = addresses.test
 M.resolve = resolve.resolve

@@ -66,12 +66,13 @@ static int close_context(lua_State *L)
 
 static void (*const openers[])(lua_State *) = {
     l_task_open, l_locals_open, l_run_open, l_conn_open, l_conn_write_open, l_fd_open, l_packet_open,
-    l_conn_time_open, l_unix_open, l_reader_open, l_move_open, l_net_open, l_http_open, l_http_request_open,
-    l_http_form_open, l_http_router_open, l_http_server_open, l_http_client_open, l_http_forward_open,
-    l_http_file_open, l_http_log_open, l_ws_open, l_ws_group_open, l_json_open, l_netpoll_open, l_fs_open,
-    l_watch_open, l_resolver_open, l_chan_open, l_select_open, l_stdout_open, l_sync_open, l_time_open, l_tls_open,
-    l_x509_open, l_signal_open, l_detached_open, l_process_open, l_debug_open, l_watchdog_open, l_worker_open,
-    l_share_open, l_shared_open, l_init_open, l_notify_open, l_runaway_open, l_heartbeat_open, l_crash_open,
+    l_conn_time_open, l_unix_open, l_reader_open, l_move_open, l_net_open, l_bind_open, l_http_open,
+    l_http_request_open, l_http_form_open, l_http_router_open, l_http_server_open, l_http_client_open,
+    l_http_forward_open, l_http_file_open, l_http_log_open, l_ws_open, l_ws_group_open, l_json_open, l_netpoll_open,
+    l_fs_open, l_watch_open, l_resolver_open, l_chan_open, l_select_open, l_stdout_open, l_sync_open, l_time_open,
+    l_tls_open, l_x509_open, l_signal_open, l_detached_open, l_process_open, l_debug_open, l_watchdog_open,
+    l_worker_open, l_share_open, l_shared_open, l_init_open, l_notify_open, l_runaway_open, l_heartbeat_open,
+    l_crash_open,
 };
 
 static int open_faces(lua_State *L)

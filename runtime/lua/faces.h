@@ -7,6 +7,7 @@
 
 #include "lua/face.h"
 
+void l_bind_open(lua_State *L);
 void l_conn_time_open(lua_State *L);
 void l_conn_write_open(lua_State *L);
 void l_crash_open(lua_State *L);

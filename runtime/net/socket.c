@@ -250,6 +250,27 @@ int socket_listen(struct addr *a, const struct socket_listen_options *o)
     return listen_at(a, o);
 }
 
+int socket_bind(const struct addr *a, bool reuseaddr, bool reuseport, bool v6only)
+{
+    int fd = sys_socket(a->any.sa_family, SOCK_STREAM);
+    if (fd < 0)
+        return fd;
+    bool inet = a->any.sa_family != AF_UNIX;
+    int r = socket_set_defaults(fd, a->any.sa_family);
+    if (r == 0 && reuseaddr && inet)
+        r = socket_set_option(fd, "reuseaddr", 1);
+    if (r == 0 && reuseport && inet)
+        r = socket_set_option(fd, "reuseport", 1);
+    if (r == 0 && a->any.sa_family == AF_INET6)
+        r = socket_set_option(fd, "v6only", v6only || !a->wildcard);
+    if (r == 0)
+        r = sys_bind(fd, &a->any, a->len);
+    if (r == 0)
+        return fd;
+    sys_close(fd);
+    return r;
+}
+
 /* The client left before we came, or its network did: not our caller's concern. accept(2) has the list, but for EPERM,
  * with which a filter of the system's calls refuses every one: it would be tried again for ever. */
 static bool is_lost_client(int r)

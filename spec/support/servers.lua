@@ -1,0 +1,105 @@
+-- SPDX-License-Identifier: MIT
+-- support/servers.lua - servers of Debian's packages, for the specs of their clients: each in a folder of its own, on a
+-- loopback address that nobody else uses and on a unix socket. A server is started once a spec file, before its tests,
+-- and killed after them; or with the process, whatever ends it.
+--
+--   local redis = servers.redis()       {host =, port =, path =}, or nil and what is not installed
+--
+-- Called while a spec file is read, so outside of tasks: it may block.
+
+local support = require "support.net"
+
+local M = {}
+
+local running = {} -- {pid =, folder =, pipe =}
+
+local function read(path)
+  local file = io.open(path)
+  local text = file and file:read "*a" or ""
+  if file then file:close() end
+  return text
+end
+
+local function output(command)
+  local pipe = assert(io.popen(command)) -- moonpark: ignore
+  local text = pipe:read "*a"
+  pipe:close()
+  return text:match "^(.-)%s*$"
+end
+
+local function succeeds(command) return os.execute(command .. " >/dev/null 2>&1") == 0 end -- moonpark: ignore
+
+local function has(program) return succeeds("command -v " .. program) end
+
+local is_root = output "id -u" == "0"
+
+-- Servers that refuse to run as root, and all that they have, belong to nobody then.
+local AS_NOBODY = is_root and "setpriv --reuid=65534 --regid=65534 --clear-groups " or ""
+
+local function new_folder()
+  local folder = output "mktemp -d /tmp/moonpark-server-XXXXXX"
+  if is_root then assert(succeeds("chown 65534:65534 " .. folder)) end
+  return folder
+end
+
+-- Starts it, and waits until the check succeeds. Its parent is this process, so that it dies with it.
+local function start(folder, command, check)
+  local log = folder .. "/log"
+  local pipe = assert(io.popen(("cd %s; echo $$ >pid; exec %ssetpriv --pdeathsig KILL %s >%s 2>&1"):format( -- moonpark: ignore
+    folder, AS_NOBODY, command, log), "w"))
+  running[#running + 1] = { folder = folder, pipe = pipe }
+  local waits = ("for i in $(seq 600); do %s >/dev/null 2>&1 && exit 0; sleep 0.05; done; exit 1"):format(check)
+  if not succeeds(("sh -c '%s'"):format(waits)) then
+    error(("%s does not answer: %s"):format(command, read(log)))
+  end
+end
+
+--- Ends those that were started. The last test of a file has run: call it in a teardown.
+function M.stop()
+  for i, server in ipairs(running) do
+    succeeds("kill -9 " .. read(server.folder .. "/pid"))
+    server.pipe:close()
+    succeeds("rm -rf " .. server.folder)
+    running[i] = nil
+  end
+end
+
+local host = support.own_host()
+
+function M.redis()
+  if not has "redis-server" then return nil, "redis-server is not installed" end
+  local folder = new_folder()
+  local server = { host = host, port = 6379, path = folder .. "/redis.sock" }
+  start(folder, ("redis-server --port %d --bind %s --unixsocket %s --save '' --appendonly no --dir %s"):format(
+    server.port, host, server.path, folder), ("redis-cli -s %s ping"):format(server.path))
+  return server
+end
+
+function M.memcached()
+  if not has "memcached" then return nil, "memcached is not installed" end
+  local folder = new_folder()
+  local server = { host = host, port = 11211 }
+  start(folder, ("memcached -l %s -p %d -U 0"):format(host, server.port),
+    ("echo version | nc -q 1 %s %d | grep VERSION"):format(host, server.port))
+  return server
+end
+
+function M.postgres()
+  local bin = output "ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1"
+  if bin == "" then return nil, "postgresql is not installed" end
+  local folder = new_folder()
+  local data = folder .. "/data"
+  local server = { host = host, port = 5432, path = folder, user = "moonpark", password = "secret", database = "postgres" }
+  local words = folder .. "/password"
+  local file = assert(io.open(words, "w"))
+  file:write(server.password, "\n")
+  file:close()
+  local made = ("%s%s/initdb -D %s -U %s --pwfile=%s -A scram-sha-256 --no-sync --no-instructions"):format(AS_NOBODY, bin,
+    data, server.user, words)
+  assert(succeeds(made), "initdb failed: " .. made)
+  start(folder, ("%s/postgres -D %s -k %s -h %s -p %d -c fsync=off -c shared_buffers=16MB"):format(bin, data, folder,
+    host, server.port), ("%s/pg_isready -h %s -p %d"):format(bin, folder, server.port))
+  return server
+end
+
+return M
