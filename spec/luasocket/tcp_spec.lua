@@ -1,0 +1,38 @@
+-- SPDX-License-Identifier: MIT
+-- tcp_spec.lua - the façade answers as LuaSocket does, value by value: behaviours.lua on both.
+
+local process = require "support.process"
+
+local function run(how)
+  local env = how == "original" and { LUA_PATH = ";;", LUA_CPATH = ";;" } or nil
+  local r = process.run({ process.interpreter, process.root .. "/spec/luasocket/behaviours.lua", how }, { env = env })
+  assert.same({ 0, "" }, { r.status, r.err })
+  local lines = {}
+  for line in r.out:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  return lines
+end
+
+local function has_original()
+  return process.run({ process.interpreter, "-e", 'require "socket"' }, { env = { LUA_PATH = ";;", LUA_CPATH = ";;" } })
+    .status == 0
+end
+
+describe("a LuaSocket socket", function()
+  after_each(process.stop_all)
+
+  it("answers as LuaSocket's own, in a task", function()
+    if not has_original() then return pending "LuaSocket is not installed (lua-socket)" end
+    local original, ours = run "original", run "façade"
+    for i, line in ipairs(original) do assert.equal(line, ours[i]) end
+    assert.equal(#original, #ours)
+  end)
+
+  it("answers in the same way outside of the loop, where nobody else can connect for it", function()
+    local inside, outside = run "façade", run "outside"
+    for i, line in ipairs(inside) do
+      if line == "later:connect: true | nil | timeout" then line = "later:connect: true | 1" end
+      assert.equal(line, outside[i])
+    end
+    assert.equal(#inside, #outside)
+  end)
+end)
