@@ -1,0 +1,51 @@
+-- SPDX-License-Identifier: MIT
+-- cosocket_spec.lua - cosockets answer as ngx_lua's do, value by value: cosocket_behaviours.lua on both.
+
+local openresty = require "support.openresty"
+local process = require "support.process"
+local testing = require "moonpark.testing"
+
+local function read(path)
+  local file = assert(io.open(process.root .. "/" .. path))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  return lines
+end
+
+local FACADE = [[
+require("moonpark.compat").install({ "ngx" }, { global = true })
+ngx.say = function(...) io.write(...) io.write "\n" end
+]]
+
+-- What the script says on the façade, run by the command.
+local function run_ours(script)
+  local path = testing.tempdir() .. "/script.lua"
+  local file = assert(io.open(path, "w"))
+  file:write(FACADE .. script)
+  file:close()
+  local r = process.run(process.moonpark(path))
+  assert.same({ 0, "" }, { r.status, r.err })
+  return r.out
+end
+
+describe("a cosocket", function()
+  after_each(process.stop_all)
+
+  it("answers as ngx_lua's own", function()
+    local missing = openresty.missing()
+    if missing then return pending(missing) end
+    local peer = process.start(process.moonpark(process.root .. "/spec/ngx/peer.lua"))
+    local script = ("local PEER = %s\n"):format(assert(peer:line()):match ":(%d+)$") ..
+      read("spec/ngx/cosocket_behaviours.lua")
+    local theirs, ours = lines_of(openresty.run(script, "http://localhost/")), lines_of(run_ours(script))
+    for i, line in ipairs(theirs) do assert.equal(line, ours[i]) end
+    assert.equal(#theirs, #ours)
+    assert.is_true(#theirs > 100)
+  end)
+end)

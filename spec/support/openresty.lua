@@ -1,0 +1,67 @@
+-- SPDX-License-Identifier: MIT
+-- support/openresty.lua - what a script that uses `ngx` says inside nginx, with Debian's module for Lua.
+
+local process = require "support.process"
+local testing = require "moonpark.testing"
+
+local M = {}
+
+local MODULES = "/usr/lib/nginx/modules/"
+
+local CONFIG = [[
+load_module %sndk_http_module.so;
+load_module %sngx_http_lua_module.so;
+daemon off;
+master_process off;
+pid %s/pid;
+error_log %s/errors warn;
+%s
+events {}
+http {
+  access_log off;
+  resolver 127.0.0.1 ipv6=off;
+  lua_shared_dict dict 1m;
+  client_body_temp_path %s/body;
+  server {
+    listen unix:%s/socket;
+    location / { content_by_lua_file %s/script.lua; }
+  }
+}
+]]
+
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
+--- nil, or what is not installed.
+---@return string|nil
+function M.missing()
+  local file = io.open(MODULES .. "ngx_http_lua_module.so")
+  if not file then return "nginx's module for Lua is not installed (libnginx-mod-http-lua)" end
+  file:close()
+end
+
+--- Runs the script for one request -> what it has sent. curl's further arguments are the request.
+---@param script string
+---@param ... string
+---@return string
+function M.run(script, ...)
+  local folder = testing.tempdir()
+  local root = process.run({ "id", "-u" }).out == "0\n" and "user root;" or ""
+  write(folder .. "/script.lua", script)
+  write(folder .. "/nginx.conf", CONFIG:format(MODULES, MODULES, folder, folder, root, folder, folder, folder))
+  local nginx = process.start { "nginx", "-c", folder .. "/nginx.conf", "-p", folder, "-e", folder .. "/errors" }
+  local r = process.run { "curl", "-s", "--retry", "100", "--retry-connrefused", "--retry-delay", "0", "--retry-all-errors",
+    "--max-time", "40", "--unix-socket", folder .. "/socket", ... }
+  nginx:kill "KILL"
+  nginx:wait()
+  if r.status ~= 0 then
+    local file = io.open(folder .. "/errors")
+    error(("curl ended with %d: %s"):format(r.status, file and file:read "*a" or ""))
+  end
+  return r.out
+end
+
+return M
