@@ -5,6 +5,8 @@ include_files = { "**/*.lua", "**/*.rockspec", "lua/bin/moonpark", ".luacheckrc"
 exclude_files = { "build/**", "lua_modules/**" }
 
 files["spec"].std = "+busted"
+files["spec/ngx"].globals = { "ngx" }
+files["spec/ngx"].read_globals = { "PEER" }
 files[".busted"].ignore = { "111", "112" }
 files["rockspec"].std = "+rockspec"
 files["lua/moonpark/coroutines.lua"].globals = { "coroutine" } -- install() puts ours in place

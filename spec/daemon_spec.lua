@@ -66,7 +66,12 @@ describe("a daemon", function()
     daemon = moonpark.go_daemon(moonpark.sleep, 1000)
     daemon:cancel()
     assert.same({ true, nil, "canceled" }, { daemon:join() })
-    local r = run [[moonpark.run(function() moonpark.go_daemon(function() error "broken" end) moonpark.sleep(0.01) end)]]
+    local r = run [[
+      moonpark.run(function()
+        moonpark.go_daemon(function() error "broken" end)
+        moonpark.sleep(0.01)
+      end)
+    ]]
     assert.matches("broken", r.err)
     assert.error_matches(function() moonpark.go_daemon(5) end, "bad argument #1 to 'go_daemon'")
   end)

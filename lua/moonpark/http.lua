@@ -23,6 +23,7 @@ local http_static = require "moonpark.http.static"
 ---@field request_id fun(options?: table): function middleware: see http/request_id.lua
 ---@field redirect_to_https fun(options?: table): function handler: see http/to_https.lua
 ---@field secure_headers fun(fields?: table): function middleware: see http/secure.lua
+---@field ngx fun(fn: function): function handler: fn() with the request as `ngx`; see docs/ngx.md
 ---@field null any JSON's null
 ---@field group fun(options?: table): moonpark.websocket.group see http/group.lua
 ---@field websocket fun(url: string, options?: table): moonpark.websocket|nil, string?, integer?
@@ -53,6 +54,7 @@ local parts = {
   null = function() return require("cjson").null end,
   group = function() return require("moonpark.http.group").group end,
   websocket = function() return require("moonpark.http.websocket_client").websocket end,
+  ngx = function() return require("moonpark.ngx.handler").new end,
   reason = function() return require("moonpark.http.fields").reason end,
 }
 

@@ -83,8 +83,8 @@ M.time = core.time
 ---@type fun(capacity?: integer): moonpark.channel
 M.chan = core.chan
 
---- Waits for the first of several things: {channel} receives, {channel, value} sends, {task} joins, {connection, "r"} or
---- "w" waits for readiness; `timeout = seconds`. Among ready ones it picks at random. Returns the number of the
+--- Waits for the first of several things: {channel} receives, {channel, value} sends, {task} joins, {connection, "r"}
+--- or "w" waits for readiness; `timeout = seconds`. Among ready ones it picks at random. Returns the number of the
 --- case, then what was received, or true for a send and for readiness, or what the task's join returns, or nil and
 --- "closed", "timeout", ... of that case; or nil and "timeout" or "canceled" if no case was ready.
 ---@type fun(cases: table): integer|nil, any, ...

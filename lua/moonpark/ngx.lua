@@ -1,15 +1,38 @@
 -- SPDX-License-Identifier: MIT
 -- ngx.lua - a façade of OpenResty's ngx: libraries written for ngx_lua run on moonpark's tasks and connections.
 
+local constants = require "moonpark.ngx.constants"
 local context = require "moonpark.ngx.context"
 local core = require "moonpark.core"
+local crypto = require "moonpark.ngx.crypto"
+local escape = require "moonpark.ngx.escape"
 local in_task = require "moonpark.in_task"
+local log = require "moonpark.ngx.log"
+local modules = require "moonpark.ngx.modules"
+local re = require "moonpark.ngx.re"
+local request = require "moonpark.ngx.request"
+local response = require "moonpark.ngx.response"
+local sandbox = require "moonpark.ngx.sandbox"
+local shared = require "moonpark.ngx.shared"
+local spelling = require "moonpark.spelling"
 local tcp = require "moonpark.ngx.tcp"
 local thread = require "moonpark.ngx.thread"
+local time = require "moonpark.ngx.time"
+local timer = require "moonpark.ngx.timer"
 local udp = require "moonpark.ngx.udp"
+local words = require "moonpark.ngx.words"
+local worker = require "moonpark.worker"
 require "moonpark.ngx.ssl"
 
 local ngx = {}
+
+for _, part in ipairs { constants, log.levels, escape, time } do
+  for name, value in pairs(part) do ngx[name] = value end
+end
+ngx.methods = nil
+
+---------------------------------------------------------------------------------------------------
+-- connections, tasks, time
 
 local function connect(...)
   local socket = tcp.new()
@@ -20,24 +43,106 @@ end
 
 ngx.socket = { tcp = tcp.new, stream = tcp.new, udp = udp.new, connect = connect }
 ngx.thread = thread
+ngx.timer = timer
 
 --- Seconds; 0: lets others run.
 function ngx.sleep(seconds)
-  if type(seconds) ~= "number" then seconds = assert(tonumber(seconds), "bad argument #1 to 'sleep' (number expected)") end
-  if seconds < 0 then error("invalid sleep duration \"" .. seconds .. "\"", 2) end
-  in_task.call(core.sleep, seconds)
+  local n = tonumber(seconds)
+  if not n then words.misuse(("bad argument #1 to 'sleep' (number expected, got %s)"):format(type(seconds))) end
+  if n < 0 then words.misuse(('bad argument #1 to \'sleep\' (invalid sleep duration "%d")'):format(n * 1000)) end
+  in_task.call(core.sleep, n)
 end
+
+---------------------------------------------------------------------------------------------------
+-- values
+
+ngx.null = require("cjson").null
+ngx.log = log.log
+ngx.md5, ngx.md5_bin, ngx.sha1_bin, ngx.hmac_sha1 = crypto.md5, crypto.md5_bin, crypto.sha1_bin, crypto.hmac_sha1
+ngx.crc32_short, ngx.crc32_long = crypto.crc32, crypto.crc32
+ngx.encode_base64, ngx.decode_base64 = crypto.encode_base64, crypto.decode_base64
+ngx.re = { match = re.match, find = re.find, gmatch = re.gmatch, sub = re.sub, gsub = re.gsub }
+ngx.shared = shared.shared
+
+ngx.config = {
+  debug = false, subsystem = "http", nginx_version = 1022001, ngx_lua_version = 10023,
+  prefix = function() return "./" end,
+  nginx_configure = function() return "moonpark " .. core.version end,
+}
+
+ngx.worker = {
+  id = function() return (worker.number() or 1) - 1 end,
+  pid = core.pid,
+  count = worker.count,
+  exiting = worker.is_draining,
+  pids = function() return { core.pid() } end,
+}
+
+function ngx.get_phase()
+  local current = context.current()
+  return current and current.phase or "timer"
+end
+
+---------------------------------------------------------------------------------------------------
+-- what belongs to the request, or to the task
+
+-- [name] = what reads it from the present request; request.lua adds the rest.
+local readers, writers = {}, {}
+
+function readers.ctx()
+  local current = context.current() or context.open "timer"
+  current.ctx = current.ctx or {}
+  return current.ctx
+end
+
+function writers.ctx(value)
+  local current = context.current() or context.open "timer"
+  current.ctx = value
+end
+
+for _, part in ipairs { response.readers, response.writers } do
+  local into = part == response.readers and readers or writers
+  for name, fn in pairs(part) do into[name] = fn end
+end
+
+ngx.req, ngx.var, ngx.header = request.req, request.var, response.header
+ngx.resp = { get_headers = response.get_headers }
+for _, name in ipairs { "say", "print", "flush", "send_headers", "eof", "exit", "redirect", "on_abort" } do
+  ngx[name] = response[name]
+end
+
+-- What needs nginx's machinery, and why.
+local machinery = { exec = "there are no internal redirects", location = "there are no subrequests",
+  balancer = "use http.proxy", run_worker_thread = "start a worker, or a process",
+  arg = "there are no body filters" }
+
+setmetatable(ngx, {
+  __index = function(_, name)
+    local read = readers[name]
+    if read then return read() end
+    if machinery[name] then words.misuse(("ngx.%s is not there on moonpark: %s"):format(name, machinery[name])) end
+    if type(name) ~= "string" or name:find "^_" then return nil end
+    local known = {}
+    for each in pairs(ngx) do known[#known + 1] = each end
+    local meant = spelling.nearest(name, known)
+    if meant then words.misuse(("ngx.%s is not there (did you mean ngx.%s?)"):format(name, meant)) end
+    return nil
+  end,
+  __newindex = function(self, name, value)
+    local write = writers[name]
+    if write then return write(value) end
+    rawset(self, name, value)
+  end,
+})
 
 ---@type moonpark.compat.facade
 local M = {
-  ngx = ngx,
-  context = context,
-  preload = {},
+  ngx = ngx, declare = shared.declare, preload = modules.preload,
 }
 
---- With `global`, ngx is a global.
+--- With `global`, ngx is a global; else modules of lua-resty see it.
 function M.start(options)
-  if options.global then rawset(_G, "ngx", ngx) end
+  if options.global then rawset(_G, "ngx", ngx) else sandbox.install(ngx) end
 end
 
 return M

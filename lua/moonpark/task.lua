@@ -181,8 +181,8 @@ end
 ---------------------------------------------------------------------------------------------------
 -- values of a task
 
---- The calling task's values: moonpark.locals.user = "ada". A task that it starts has the same ones, as they are at that
---- time; what either changes later, the other does not see. Outside tasks there are none, and setting one raises.
+--- The calling task's values: moonpark.locals.user = "ada". A task that it starts has the same ones, as they are at
+--- that time; what either changes later, the other does not see. Outside tasks there are none, and setting one raises.
 M.locals = setmetatable({}, {
   __index = function(_, key) return core.get_local(key) end,
   __newindex = function(_, key, value) core.set_local(key, value) end,

@@ -129,8 +129,8 @@ static int l_recall(lua_State *L)
     return 0;
 }
 
-/* go_now(fn, ...) -> task: it runs at once, until its first wait, and the caller after it. Where the caller cannot wait,
- * as in a callback of string.gsub, it is like go. */
+/* go_now(fn, ...) -> task: it runs at once, until its first wait, and the caller after it. Where the caller cannot
+ * wait, as in a callback of string.gsub, it is like go. */
 static int l_go_now(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);

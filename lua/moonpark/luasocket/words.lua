@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- words.lua - failures in LuaSocket's words: "closed", "timeout", "connection refused", and the C library's own text for
--- the rest.
+-- words.lua - failures in LuaSocket's words: "closed", "timeout", "connection refused", and the C library's own text
+-- for the rest.
 
 local core = require "moonpark.core"
 local ffi = require "ffi"

@@ -4,7 +4,7 @@
 
 local locals = require("moonpark.task").locals
 
-local KEY = "moonpark.ngx"
+local KEY = "ngx.request"
 
 local M = {}
 

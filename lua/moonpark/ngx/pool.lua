@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- pool.lua - pools of idle cosocket connections, by name: the one used last is taken first, the one unused for the longest
--- goes when there are too many. A pool that was made with a size and a backlog also bounds how many are open.
+-- pool.lua - pools of idle cosocket connections, by name: the one used last is taken first, the one unused for the
+-- longest goes when there are too many. A pool that was made with a size and a backlog also bounds how many are open.
 
 local core = require "moonpark.core"
 local draining = require "moonpark.draining"

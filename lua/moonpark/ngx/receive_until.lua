@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- receive_until.lua - the iterators of receiveuntil: data up to a pattern, whole or in pieces of a size. What was searched
--- is not searched again.
+-- receive_until.lua - the iterators of receiveuntil: data up to a pattern, whole or in pieces of a size. What was
+-- searched is not searched again.
 
 local M = {}
 

@@ -12,8 +12,9 @@ local function context_of(verify, cert, key)
   local kind = verify and "verify" or "none"
   contexts[kind] = contexts[kind] or {}
   local name = (cert or "") .. "\0" .. (key or "")
-  local found, err = contexts[kind][name], nil
+  local found = contexts[kind][name]
   if not found then
+    local err
     found, err = tls.client { insecure = not verify or nil, cert = cert, key = key }
     if not found then return nil, err end
     contexts[kind][name] = found

@@ -78,7 +78,9 @@ local known = { pool = "string", pool_size = "number", backlog = "number" }
 
 local function check_options(options)
   if options == nil then return {} end
-  if type(options) ~= "table" then misuse("bad argument #3 to 'connect' (table expected, got " .. type(options) .. ")") end
+  if type(options) ~= "table" then
+    misuse(("bad argument #3 to 'connect' (table expected, got %s)"):format(type(options)))
+  end
   for name, kind in pairs(known) do
     local value = options[name]
     if value ~= nil and type(value) ~= kind and not (kind == "string" and type(value) == "number") then
@@ -90,7 +92,9 @@ end
 
 -- -> address, host, options, the name of its pool
 local function read_target(host, port, options)
-  if type(host) ~= "string" then misuse(("bad argument #1 to 'connect' (string expected, got %s)"):format(type(host))) end
+  if type(host) ~= "string" then
+    misuse(("bad argument #1 to 'connect' (string expected, got %s)"):format(type(host)))
+  end
   if host:find "^unix:" then return host, host, check_options(port), host end
   port = tonumber(port)
   if not port then misuse "bad argument #2 to 'connect' (number expected)" end

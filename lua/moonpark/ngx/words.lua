@@ -5,7 +5,7 @@ local core = require "moonpark.core"
 
 local M = {}
 
-local words = { eof = "closed", ["connection reset by peer"] = "connection reset by peer", ["broken pipe"] = "broken pipe" }
+local words = { eof = "closed" }
 
 --- The word for a failure of moonpark's.
 ---@param err string
@@ -22,21 +22,6 @@ function M.misuse(text)
     frame = debug.getinfo(level, "S")
   end
   error(text, level)
-end
-
---- A table whose missing fields raise by name, with the nearest one that is there.
----@param title string
----@param fields table
----@param absent? table<string, string> [name] = why it is not there
----@return table
-function M.guarded(title, fields, absent)
-  local spelling = require "moonpark.spelling"
-  return setmetatable(fields, { __index = function(_, name)
-    if type(name) ~= "string" then return nil end
-    local why = absent and absent[name]
-    if why then return function() M.misuse(("%s.%s is not there on moonpark: %s"):format(title, name, why)) end end
-    return nil, spelling
-  end })
 end
 
 return M

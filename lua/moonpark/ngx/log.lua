@@ -1,0 +1,54 @@
+-- SPDX-License-Identifier: MIT
+-- log.lua - ngx.log: lines on standard error, with the script's place. MOONPARK_NGX_LOG is the lowest level that is
+-- written: "warn" by default.
+
+local core = require "moonpark.core"
+local words = require "moonpark.ngx.words"
+
+local M = {}
+
+local names = { [0] = "stderr", "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug" }
+local levels = { err = 4 }
+for i = 0, 8 do levels[names[i]] = i end
+
+local wanted = levels[os.getenv "MOONPARK_NGX_LOG" or ""] or levels.warn
+
+M.levels = { STDERR = 0, EMERG = 1, ALERT = 2, CRIT = 3, ERR = 4, WARN = 5, NOTICE = 6, INFO = 7, DEBUG = 8 }
+
+-- "file.lua:3" of the first frame that is not ours
+local function place()
+  local level = 3
+  local frame = debug.getinfo(level, "Sl")
+  while frame and frame.what ~= "C" and core.is_own(frame.source:sub(2)) do
+    level = level + 1
+    frame = debug.getinfo(level, "Sl")
+  end
+  return frame and ("%s:%d"):format(frame.short_src, frame.currentline) or "?"
+end
+
+--- What print and log write of values.
+---@return string
+function M.joined(...)
+  local parts = {}
+  for i = 1, select("#", ...) do
+    local value = (select(i, ...))
+    if type(value) == "table" and not (getmetatable(value) or {}).__tostring then
+      words.misuse(("bad argument #%d to 'log' (expected table to have __tostring metamethod)"):format(i + 1))
+    end
+    parts[i] = tostring(value)
+  end
+  return table.concat(parts)
+end
+
+--- log(level, ...)
+function M.log(level, ...)
+  if type(level) ~= "number" or not names[level] then words.misuse "bad argument #1 to 'log' (bad log level)" end
+  if level > wanted then return end
+  io.stderr:write(("moonpark: [%s] %s: %s\n"):format(names[level], place(), M.joined(...)))
+end
+
+--- The level that is written, and its change: of the module ngx.errlog.
+function M.get_sys_filter_level() return wanted end
+function M.set_filter_level(level) wanted = level end
+
+return M

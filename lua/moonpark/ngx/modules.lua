@@ -1,0 +1,62 @@
+-- SPDX-License-Identifier: MIT
+-- modules.lua - the Lua modules that come with OpenResty and ask nginx for symbols of C: ours are in their place.
+-- Debian's lua-resty-core lies on LuaJIT's path and must not be taken.
+
+local crypto = require "moonpark.ngx.crypto"
+local log = require "moonpark.ngx.log"
+local re = require "moonpark.ngx.re"
+local semaphore = require "moonpark.ngx.semaphore"
+local worker = require "moonpark.worker"
+
+local M = {}
+
+local function constant(value) return function() return value end end
+
+local resty_string = {
+  to_hex = crypto.to_hex,
+  atoi = function(text) return text:find "^%d+$" and tonumber(text) or -1 end,
+}
+
+local process = {
+  type = function() return worker.number() and "worker" or "single" end,
+  get_master_pid = function() return require("moonpark.core").pid() end,
+  enable_privileged_agent = function() return nil, "there is no privileged agent on moonpark" end,
+}
+
+local errlog = {
+  get_sys_filter_level = log.get_sys_filter_level,
+  set_filter_level = log.set_filter_level,
+  raw_log = log.log,
+}
+
+-- What needs nginx's machinery: each function raises by its name.
+local function absent(title)
+  return setmetatable({}, { __index = function(_, name)
+    return function()
+      require("moonpark.ngx.words").misuse(("%s.%s is not there on moonpark: it needs nginx"):format(title, name))
+    end
+  end })
+end
+
+---@type table<string, fun(name: string): any>
+M.preload = {
+  ["ngx.re"] = constant(re.module),
+  ["ngx.base64"] = constant { encode_base64url = crypto.encode_base64url, decode_base64url = crypto.decode_base64url },
+  ["ngx.semaphore"] = constant(semaphore),
+  ["ngx.process"] = constant(process),
+  ["ngx.errlog"] = constant(errlog),
+  ["resty.string"] = constant(resty_string),
+  ["nginx.string"] = constant(resty_string),
+  ["resty.core"] = constant { version = "0.1.25" },
+}
+
+for _, name in ipairs { "base", "base64", "coroutine", "ctx", "exit", "hash", "misc", "ndk", "param", "phase", "regex",
+  "request", "response", "shdict", "socket", "socket_tcp", "time", "uri", "utils", "var", "worker" } do
+  M.preload["resty.core." .. name] = constant { version = "0.1.25" }
+end
+
+for _, name in ipairs { "balancer", "ssl", "ocsp", "pipe", "ssl.clienthello", "ssl.session" } do
+  M.preload["ngx." .. name] = constant(absent("ngx." .. name))
+end
+
+return M

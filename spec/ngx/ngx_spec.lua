@@ -1,0 +1,202 @@
+-- SPDX-License-Identifier: MIT
+-- ngx_spec.lua - the façade of ngx answers as ngx_lua does, value by value: scripts run on both; and what is ours alone.
+
+local http = require "moonpark.http"
+local moonpark = require "moonpark"
+local openresty = require "support.openresty"
+local process = require "support.process"
+local testing = require "moonpark.testing"
+
+local function read(path)
+  local file = assert(io.open(process.root .. "/" .. path))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  return lines
+end
+
+local FACADE = [[
+require("moonpark.compat").install({ "ngx" }, { global = true })
+rawset(ngx, "say", function(...) io.write(...) io.write "\n" end)
+]]
+
+local function run_ours(text)
+  local path = testing.tempdir() .. "/script.lua"
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  local r = process.run(process.moonpark(path))
+  assert.same({ 0, "" }, { r.status, r.err })
+  return r.out
+end
+
+local function compare(script, least)
+  local missing = openresty.missing()
+  if missing then return pending(missing) end
+  local theirs, ours = lines_of(openresty.run(script, "http://localhost/")), lines_of(run_ours(FACADE .. script))
+  for i, line in ipairs(theirs) do assert.equal(line, ours[i]) end
+  assert.equal(#theirs, #ours)
+  assert.is_true(#theirs > least)
+end
+
+describe("ngx", function()
+  after_each(process.stop_all)
+
+  it("answers as ngx_lua's own", function() compare(read "spec/ngx/behaviours.lua", 70) end)
+
+  it("matches regular expressions as ngx_lua's own", function() compare(read "spec/ngx/re_behaviours.lua", 80) end)
+
+  it("raises for what is not there, by its name, with the nearest that is", function()
+    local out = run_ours(FACADE .. [[
+      for _, code in ipairs { "ngx.exec('/x')", "ngx.location.capture('/x')", "ngx.slep(1)", "ngx.req.socket()",
+        "require('ngx.balancer').set_current_peer()", "return ngx.var.uri" } do
+        print((select(2, pcall(loadstring(code))):gsub("^%[.-%]:%d+: ", "")))
+      end
+      print(ngx.nothing_like_that)
+    ]])
+    assert.same({
+      "ngx.exec is not there on moonpark: there are no internal redirects",
+      "ngx.location is not there on moonpark: there are no subrequests",
+      "ngx.slep is not there (did you mean ngx.sleep?)",
+      "ngx.req.socket is not there on moonpark",
+      "ngx.balancer.set_current_peer is not there on moonpark: it needs nginx",
+      "API disabled in the context of ngx.timer: ngx.var needs a request (http.ngx)",
+      "nil",
+    }, lines_of(out))
+  end)
+
+  it("is no global unless it is asked for, and modules of lua-resty see it", function()
+    local folder = testing.tempdir()
+    os.execute("mkdir -p " .. folder .. "/resty") -- moonpark: ignore
+    local file = assert(io.open(folder .. "/resty/mine.lua", "w"))
+    file:write "return { ngx = ngx, set = function() made_by_mine = 1 end }"
+    file:close()
+    local out = run_ours(([[
+      package.path = %q .. package.path
+      require("moonpark.compat").install "ngx"
+      local mine = require "resty.mine"
+      mine.set()
+      print(rawget(_G, "ngx"), type(mine.ngx.socket.tcp), made_by_mine, require("resty.core").version)
+    ]]):format(folder .. "/?.lua;"))
+    assert.equal("nil\tfunction\t1\t0.1.25\n", out)
+  end)
+
+  it("calls timers that the end of the program has overtaken", function()
+    local out = run_ours(FACADE .. [[
+      ngx.timer.at(1000, function(premature, word) print(premature, word) end, "word")
+      ngx.timer.at(0.001, function(premature) print(premature) end)
+      ngx.sleep(0.05)
+    ]])
+    assert.equal("false\ntrue\tword\n", out)
+  end)
+end)
+
+describe("a request", function()
+  after_each(process.stop_all)
+
+  -- What a handler sees and sends: on both.
+  local HANDLER = [[
+    local path = ngx.var.uri
+    if path == "/seen" then
+      ngx.say(ngx.req.get_method(), " ", ngx.var.args, " ", ngx.var.arg_a, " ", ngx.var.arg_none, " ", ngx.var.host)
+      ngx.say(ngx.var.request_uri, " ", ngx.req.http_version(), " ", ngx.var.http_x_own, " ", ngx.var.cookie_c)
+      local headers = ngx.req.get_headers()
+      ngx.say(headers["X-Own"], " ", headers.x_own, " ", headers["x-none"], " ", table.concat(headers["x-two"], "+"))
+      local args = ngx.req.get_uri_args()
+      ngx.say(args.a, " ", args.flag, " ", table.concat(args.b, "+"))
+      ngx.req.set_header("X-Own", "changed")
+      ngx.req.clear_header "X-Two"
+      ngx.req.set_uri_args { z = 1 }
+      ngx.say(ngx.req.get_headers()["x-own"], " ", ngx.var.http_x_own, " ", ngx.req.get_headers()["x-two"])
+      ngx.say(ngx.var.args)
+      ngx.say(ngx.is_subrequest, " ", ngx.headers_sent, " ", ngx.get_phase(), " ", ngx.req.is_internal())
+      ngx.ctx.x = 5
+      ngx.say(ngx.ctx.x, " ", ngx.ctx.y)
+    elseif path == "/output" then
+      ngx.status = 201
+      ngx.header["X-Mine"] = { "1", "2" }
+      ngx.header.x_under = "u"
+      ngx.header.content_type = "text/x-own"
+      ngx.print("a", 1, nil, true, { "b", { 2, "c" } }, ngx.null)
+      ngx.say()
+      ngx.say(ngx.header["X-Under"], ngx.header["x-none"])
+    elseif path == "/body" then
+      ngx.req.read_body()
+      local args = ngx.req.get_post_args()
+      ngx.say(ngx.req.get_body_data(), " ", args.a, " ", args.b, " ", ngx.req.get_body_file())
+    elseif path == "/exit" then
+      ngx.exit(403)
+    elseif path == "/exit-after" then
+      ngx.status = 404
+      ngx.say "my own page"
+      ngx.exit(404)
+    elseif path == "/exit-zero" then
+      ngx.say "said"
+      ngx.exit(ngx.OK)
+    elseif path == "/redirect" then
+      ngx.redirect("/seen?x=1", 301)
+    elseif path == "/empty" then
+      ngx.status = 204
+    elseif path == "/eof" then
+      ngx.say "before"
+      ngx.eof()
+      ngx.say(ngx.say "after")
+    elseif path == "/late" then
+      ngx.say "x"
+      ngx.flush(true)
+      ngx.header["X-Late"] = "late"
+      ngx.say(ngx.headers_sent)
+    elseif path == "/error" then
+      error "broken"
+    end
+  ]]
+
+  local requests = {
+    { "/seen?a=1&flag&b=2&b=3", "-H", "X-Own: own", "-H", "X-Two: 1", "-H", "X-Two: 2", "-H", "Cookie: c=cookie" },
+    { "/output" }, { "/body", "-d", "a=1&b=two%20words" }, { "/exit-after" }, { "/exit-zero" }, { "/empty" },
+  { "/eof" },
+    { "/late" }, { "/exit", only = true }, { "/redirect", only = true }, { "/error", only = true },
+  }
+
+  -- Status, the fields that the handler has set, and the body; `only`: without the page, which is the server's own.
+  local function essence(text, only)
+    local head, body = text:match "^(.-\r\n)\r\n(.*)$"
+    local found = { head:match "^HTTP/1.1 (%d+)" }
+    for _, name in ipairs { "x%-mine", "x%-under", "x%-late", "location" } do
+      for value in head:lower():gmatch("\r\n" .. name .. ": ([^\r]*)") do found[#found + 1] = name .. " " .. value end
+    end
+    if only then return found end
+    found[#found + 1] = head:lower():match "\r\ncontent%-type: ([^\r;]*)" or "no type"
+    found[#found + 1] = body
+    return found
+  end
+
+  it("is what ngx_lua's is, and what is sent is what it sends", function()
+    local missing = openresty.missing()
+    if missing then return pending(missing) end
+    require("moonpark.compat").install("ngx", { global = true })
+    local handler = assert(loadstring(HANDLER))
+    local server = assert(http.server(http.ngx(handler), { address = "127.0.0.1:0", on_error = function() end }))
+    local serving = moonpark.go(server.run, server)
+    for _, request in ipairs(requests) do
+      local words = { unpack(request, 2) }
+      local url = request[1]
+      local theirs = openresty.run("ngx.header.content_type = 'text/plain'\n" .. HANDLER, "-i",
+  "http://localhost" .. url,
+        unpack(words))
+      local ours = process.run { "curl", "-si", "-H", "Host: localhost", "http://" .. server:address() .. url,
+  unpack(words) }
+      local expected, seen = essence(theirs, request.only), essence(ours.out, request.only)
+      for i, line in ipairs(expected) do expected[i] = line:gsub("http://localhost", "") end
+      assert.same(expected, seen, url)
+    end
+    server:shutdown(1)
+    serving:join()
+    _G.ngx = nil
+  end)
+end)
