@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- ngx_spec.lua - the façade of ngx answers as ngx_lua does, value by value: scripts run on both; and what is ours alone.
+-- ngx_spec.lua - the façade of ngx answers as ngx_lua does, value by value: scripts run on both; and what is ours.
 
 local http = require "moonpark.http"
 local moonpark = require "moonpark"

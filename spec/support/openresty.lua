@@ -53,8 +53,8 @@ function M.run(script, ...)
   write(folder .. "/script.lua", script)
   write(folder .. "/nginx.conf", CONFIG:format(MODULES, MODULES, folder, folder, root, folder, folder, folder))
   local nginx = process.start { "nginx", "-c", folder .. "/nginx.conf", "-p", folder, "-e", folder .. "/errors" }
-  local r = process.run { "curl", "-s", "--retry", "100", "--retry-connrefused", "--retry-delay", "0", "--retry-all-errors",
-    "--max-time", "40", "--unix-socket", folder .. "/socket", ... }
+  local r = process.run { "curl", "-s", "--retry", "100", "--retry-connrefused", "--retry-delay", "0",
+    "--retry-all-errors", "--max-time", "40", "--unix-socket", folder .. "/socket", ... }
   nginx:kill "KILL"
   nginx:wait()
   if r.status ~= 0 then

@@ -45,8 +45,9 @@ end
 -- Starts it, and waits until the check succeeds. Its parent is this process, so that it dies with it.
 local function start(folder, command, check)
   local log = folder .. "/log"
-  local pipe = assert(io.popen(("cd %s; echo $$ >pid; exec %ssetpriv --pdeathsig KILL %s >%s 2>&1"):format( -- moonpark: ignore
-    folder, AS_NOBODY, command, log), "w"))
+  local line = ("cd %s; echo $$ >pid; exec %ssetpriv --pdeathsig KILL %s >%s 2>&1"):format(folder, AS_NOBODY, command,
+    log)
+  local pipe = assert(io.popen(line, "w")) -- moonpark: ignore
   running[#running + 1] = { folder = folder, pipe = pipe }
   local waits = ("for i in $(seq 600); do %s >/dev/null 2>&1 && exit 0; sleep 0.05; done; exit 1"):format(check)
   if not succeeds(("sh -c '%s'"):format(waits)) then
@@ -89,13 +90,14 @@ function M.postgres()
   if bin == "" then return nil, "postgresql is not installed" end
   local folder = new_folder()
   local data = folder .. "/data"
-  local server = { host = host, port = 5432, path = folder, user = "moonpark", password = "secret", database = "postgres" }
+  local server = { host = host, port = 5432, path = folder, user = "moonpark", password = "secret",
+    database = "postgres" }
   local words = folder .. "/password"
   local file = assert(io.open(words, "w"))
   file:write(server.password, "\n")
   file:close()
-  local made = ("%s%s/initdb -D %s -U %s --pwfile=%s -A scram-sha-256 --no-sync --no-instructions"):format(AS_NOBODY, bin,
-    data, server.user, words)
+  local made = ("%s%s/initdb -D %s -U %s --pwfile=%s -A scram-sha-256 --no-sync --no-instructions"):format(AS_NOBODY,
+    bin, data, server.user, words)
   assert(succeeds(made), "initdb failed: " .. made)
   start(folder, ("%s/postgres -D %s -k %s -h %s -p %d -c fsync=off -c shared_buffers=16MB"):format(bin, data, folder,
     host, server.port), ("%s/pg_isready -h %s -p %d"):format(bin, folder, server.port))

@@ -177,11 +177,6 @@ local function finish(current)
   end
   current.begun = true
   res.status = current.status or 200
-  if res.status == 204 or res.status == 304 then
-    res.type = nil
-    local ok, err = res:begin()
-    return ok and res:finish(), err
-  end
   return res:send(current.out and table.concat(current.out) or "")
 end
 
