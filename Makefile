@@ -92,10 +92,13 @@ IS_ARM64 := $(filter aarch64,$(shell uname -m))
 RUN_PACKAGES   := gcc libc6-dev libc-ares-dev libssl-dev lua-cjson zlib1g-dev libbrotli1 curl
 FUZZ_PACKAGES  := clang libclang-rt-dev node-llhttp
 EMULATION      := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+# Libraries that run on façades, their servers, and nginx with Lua, which is asked what is right.
+CLIENT_PACKAGES := lua-socket lua-redis redis-server memcached postgresql libnginx-mod-http-lua libpcre2-8-0
 TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION)) openssl \
                   redis-tools lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
                   iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \
-                  nginx-light nodejs node-ws python3-websockets wrk chromium
+                  nginx-light nodejs node-ws python3-websockets wrk chromium \
+                  $(CLIENT_PACKAGES)
 BENCH_PACKAGES := $(RUN_PACKAGES) redis-server redis-tools haproxy nginx-light libnginx-mod-http-lua nodejs node-ws \
                   wrk lua-http openssl procps
 
@@ -114,7 +117,7 @@ as_root=''; \
 if [ "$$(id -u)" != 0 ]; then as_root=sudo; command -v sudo >/dev/null || \
 	{ echo "Run this as root, then try again: apt-get update && apt-get install$$missing" >&2; exit 1; }; fi; \
 echo "Installing from Debian:$$missing"; \
-apt="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0"; \
+apt="$$as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -o Dpkg::Use-Pty=0"; \
 $$apt update && $$apt install -y --no-install-recommends --no-remove $$missing
 endef
 

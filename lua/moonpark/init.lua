@@ -38,6 +38,7 @@ local M = {
   shield = task.shield,
   go_daemon = task.go_daemon,
   locals = task.locals,
+  pool_of = require("moonpark.pool_of").new,
   dump = dump.dump,
   limits = limits.set,
 }

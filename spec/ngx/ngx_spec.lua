@@ -158,9 +158,8 @@ describe("a request", function()
 
   local requests = {
     { "/seen?a=1&flag&b=2&b=3", "-H", "X-Own: own", "-H", "X-Two: 1", "-H", "X-Two: 2", "-H", "Cookie: c=cookie" },
-    { "/output" }, { "/body", "-d", "a=1&b=two%20words" }, { "/exit-after" }, { "/exit-zero" }, { "/empty" },
-  { "/eof" },
-    { "/late" }, { "/exit", only = true }, { "/redirect", only = true }, { "/error", only = true },
+    { "/output" }, { "/body", "-d", "a=1&b=two%20words" }, { "/exit-after" }, { "/exit-zero" },
+    { "/empty", only = true }, { "/eof" }, { "/late" }, { "/exit", only = true }, { "/redirect", only = true }, { "/error", only = true },
   }
 
   -- Status, the fields that the handler has set, and the body; `only`: without the page, which is the server's own.
@@ -183,6 +182,7 @@ describe("a request", function()
     local handler = assert(loadstring(HANDLER))
     local server = assert(http.server(http.ngx(handler), { address = "127.0.0.1:0", on_error = function() end }))
     local serving = moonpark.go(server.run, server)
+    local nginx = openresty.start("ngx.header.content_type = 'text/plain'\n" .. HANDLER)
     for _, request in ipairs(requests) do
       local words = { unpack(request, 2) }
       local url = request[1]
@@ -195,6 +195,7 @@ describe("a request", function()
       for i, line in ipairs(expected) do expected[i] = line:gsub("http://localhost", "") end
       assert.same(expected, seen, url)
     end
+    nginx:stop()
     server:shutdown(1)
     serving:join()
     _G.ngx = nil

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- support/openresty.lua - what a script that uses `ngx` says inside nginx, with Debian's module for Lua.
 
+local moonpark = require "moonpark"
+local net = require "moonpark.net"
 local process = require "support.process"
 local testing = require "moonpark.testing"
 
@@ -43,25 +45,62 @@ function M.missing()
   file:close()
 end
 
---- Runs the script for one request -> what it has sent. curl's further arguments are the request.
+-- Until nginx listens. A test that waits in vain ends by its time.
+local function wait_for(path)
+  while true do
+    local conn = net.dial("unix:" .. path)
+    if conn then
+      conn:close()
+      return
+    end
+    moonpark.sleep(0.01)
+  end
+end
+
+---@class support.openresty.nginx
+local Nginx = {}
+Nginx.__index = Nginx
+
+--- nginx, with the script as what answers each request; stop() ends it.
 ---@param script string
----@param ... string
----@return string
-function M.run(script, ...)
+function M.start(script)
   local folder = testing.tempdir()
   local root = process.run({ "id", "-u" }).out == "0\n" and "user root;" or ""
   write(folder .. "/script.lua", script)
   write(folder .. "/nginx.conf", CONFIG:format(MODULES, MODULES, folder, folder, root, folder, folder, folder))
-  local nginx = process.start { "nginx", "-c", folder .. "/nginx.conf", "-p", folder, "-e", folder .. "/errors" }
-  local r = process.run { "curl", "-s", "--retry", "100", "--retry-connrefused", "--retry-delay", "0",
-    "--retry-all-errors", "--max-time", "40", "--unix-socket", folder .. "/socket", ... }
-  nginx:kill "KILL"
-  nginx:wait()
+  local self = setmetatable({ folder = folder }, Nginx)
+  self.child = process.start { "nginx", "-c", folder .. "/nginx.conf", "-p", folder, "-e", folder .. "/errors" }
+  wait_for(folder .. "/socket")
+  return self
+end
+
+--- What it has sent. The arguments are curl's.
+---@param ... string
+---@return string
+function Nginx:ask(...)
+  local r = process.run { "curl", "-s", "--max-time", "40", "--unix-socket", self.folder .. "/socket", ... }
   if r.status ~= 0 then
-    local file = io.open(folder .. "/errors")
+    local file = io.open(self.folder .. "/errors")
     error(("curl ended with %d: %s"):format(r.status, file and file:read "*a" or ""))
   end
   return r.out
+end
+
+function Nginx:stop()
+  self.child:kill "KILL"
+  self.child:wait()
+end
+
+--- The script's answer to one request.
+---@param script string
+---@param ... string
+---@return string
+function M.run(script, ...)
+  local nginx = M.start(script)
+  local ok, answer = pcall(nginx.ask, nginx, ...)
+  nginx:stop()
+  if not ok then error(answer, 0) end
+  return answer
 end
 
 return M

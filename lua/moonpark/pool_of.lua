@@ -1,0 +1,232 @@
+-- SPDX-License-Identifier: MIT
+-- pool_of.lua - moonpark.pool_of: a bounded pool of objects of any library, such as connections to a database.
+--
+-- An object is idle, or with one task. Those that want one while all are taken wait in the order in which they came.
+-- An object whose user failed, was cancelled or timed out is closed, never given back: it may be in the middle of
+-- something.
+
+local check_options = require("moonpark.options").check
+local core = require "moonpark.core"
+local draining = require "moonpark.draining"
+local failures = require "moonpark.failures"
+local task = require "moonpark.task"
+
+local M = {}
+
+---@class moonpark.pool_of.options
+---@field open fun(): any makes an object; or nil and why not. May wait
+---@field check? fun(object: any): boolean is it still usable? Asked when it is taken; must not raise
+---@field close? fun(object: any) ends it; by default its method `close`
+---@field max? integer objects at most; 10
+---@field idle_timeout? number seconds without use until an object is closed; 60
+---@field max_lifetime? number seconds until an object is not used again; none
+---@field timeout? number seconds that a task waits for an object; none
+
+---@class moonpark.pool_of.stats
+---@field open integer objects that are open, or about to be
+---@field idle integer of these, those that nobody has
+---@field waiting integer tasks that wait for one
+
+---@class moonpark.pool_of
+---@field private options moonpark.pool_of.options
+local Pool = {}
+Pool.__index = Pool
+
+local known = { open = "function", check = "function", close = "function", max = "positive", idle_timeout = "seconds",
+  max_lifetime = "seconds", timeout = "seconds" }
+
+local MAX, IDLE = 10, 60
+
+local function close_object(object) object:close() end
+
+-- Closes it, whatever its close raises; not cut off by a cancellation.
+local function discard(self, entry)
+  self.open = self.open - 1
+  task.shield(pcall, self.close_object, entry.object)
+end
+
+local function is_old(self, entry, now)
+  local lifetime = self.options.max_lifetime
+  return lifetime ~= nil and now - entry.born >= lifetime
+end
+
+local function is_usable(self, entry)
+  if is_old(self, entry, core.now()) then return false end
+  local check = self.options.check
+  if not check then return true end
+  local ok, usable = pcall(check, entry.object)
+  return ok and usable and true or false
+end
+
+---------------------------------------------------------------------------------------------------
+-- idle objects
+
+-- A daemon closes what is idle for too long, while there is anything idle.
+local function watch(self)
+  while #self.idle > 0 do
+    local now, soonest = core.now(), math.huge
+    for i = #self.idle, 1, -1 do
+      local entry = self.idle[i]
+      if now >= entry.due or is_old(self, entry, now) then
+        table.remove(self.idle, i)
+        discard(self, entry)
+      else
+        local lifetime = self.options.max_lifetime
+        soonest = math.min(soonest, entry.due, lifetime and entry.born + lifetime or math.huge)
+      end
+    end
+    if soonest < math.huge and not core.sleep(math.max(0.001, soonest - core.now())) then break end
+  end
+  self.watcher = nil
+end
+
+local function keep(self, entry)
+  entry.due = core.now() + (self.options.idle_timeout or IDLE)
+  table.insert(self.idle, entry)
+  if not self.watcher then self.watcher = task.go_daemon(watch, self) end
+end
+
+-- The next that waits gets the entry, or the right to open one.
+local function serve(self, entry)
+  local waiter = table.remove(self.waiting, 1)
+  if not waiter then return false end
+  waiter.served, waiter.entry = true, entry
+  waiter.event:set()
+  return true
+end
+
+-- One place is free.
+local function free_place(self)
+  if not self.is_over and self.open < self.max then
+    if #self.waiting > 0 then
+      self.open = self.open + 1
+      serve(self)
+    end
+  end
+end
+
+---------------------------------------------------------------------------------------------------
+-- taking and giving
+
+-- The place of a new object is reserved already.
+local function open_new(self)
+  local ok, object, err, errno = pcall(self.options.open)
+  if ok and object ~= nil and object ~= false then return { object = object, born = core.now() } end
+  self.open = self.open - 1
+  free_place(self)
+  if not ok then error(object, 0) end
+  return nil, err or "the pool's open returned nothing", errno
+end
+
+local function leave_queue(self, waiter)
+  for i, one in ipairs(self.waiting) do
+    if one == waiter then
+      table.remove(self.waiting, i)
+      return
+    end
+  end
+end
+
+local function wait_in_queue(self, timeout)
+  local waiter = { event = core.event() }
+  table.insert(self.waiting, waiter)
+  local ok, err = waiter.event:wait(timeout)
+  if waiter.closed then return nil, "closed" end
+  if ok then return waiter end
+  if not waiter.served then
+    leave_queue(self, waiter)
+    return nil, err
+  end
+  if waiter.entry then -- it was served and cancelled at once
+    if not serve(self, waiter.entry) then keep(self, waiter.entry) end
+  else
+    self.open = self.open - 1
+    free_place(self)
+  end
+  return nil, err
+end
+
+local function take(self, timeout)
+  if self.is_over then return nil, "closed" end
+  while #self.idle > 0 do
+    local entry = table.remove(self.idle)
+    if is_usable(self, entry) then return entry end
+    discard(self, entry)
+  end
+  if self.open < self.max then
+    self.open = self.open + 1
+    return open_new(self)
+  end
+  local waiter, err = wait_in_queue(self, timeout or self.options.timeout)
+  if not waiter then return nil, err end
+  local entry = waiter.entry
+  if not entry then return open_new(self) end
+  if is_usable(self, entry) then return entry end
+  discard(self, entry)
+  self.open = self.open + 1
+  return open_new(self)
+end
+
+local function give(self, entry, broken)
+  if broken or self.is_over or is_old(self, entry, core.now()) then
+    discard(self, entry)
+    free_place(self)
+  elseif not serve(self, entry) then keep(self, entry) end
+end
+
+local function leave(self, entry, me, ok, ...)
+  give(self, entry, not ok or me:is_canceled())
+  if not ok then error((...), 0) end
+  return ...
+end
+
+--- Runs fn(object) with an object of the pool, and gives it back. If fn raises, or its task is cancelled meanwhile, the
+--- object is closed. The error is raised as it is.
+---@param fn fun(object: any): ...
+---@param timeout? number seconds to wait for an object; the pool's by default
+---@return any ... fn's results; or nil and "timeout", "canceled", "closed", or why there is no object
+---@return string? err
+function Pool:with(fn, timeout)
+  if type(fn) ~= "function" then
+    error(("bad argument #1 to 'with' (function expected, got %s)"):format(type(fn)), 2)
+  end
+  local entry, err, errno = take(self, timeout)
+  if not entry then return nil, err, errno end
+  return leave(self, entry, core.current(), xpcall(fn, failures.remember, entry.object))
+end
+
+---@return moonpark.pool_of.stats
+function Pool:stats() return { open = self.open, idle = #self.idle, waiting = #self.waiting } end
+
+--- Closes what is idle, and everything else when it comes back. Tasks that wait for an object get "closed".
+function Pool:close()
+  self.is_over = true
+  draining.remove(self)
+  while #self.idle > 0 do discard(self, table.remove(self.idle)) end
+  local watcher = self.watcher
+  if watcher and watcher ~= core.current() then
+    watcher:cancel()
+    watcher:join()
+  end
+  while #self.waiting > 0 do
+    local waiter = table.remove(self.waiting, 1)
+    waiter.closed = true
+    waiter.event:set()
+  end
+end
+
+--- A pool. When the program drains, what is idle is closed.
+---@param options moonpark.pool_of.options
+---@return moonpark.pool_of
+function M.new(options)
+  options = check_options("pool_of", options, known, 2, 1)
+  if not options.open then error("pool_of: option 'open' is needed: a function that makes an object", 2) end
+  local self = setmetatable({ options = options, max = options.max or MAX, open = 0, idle = {}, waiting = {},
+    close_object = options.close or close_object }, Pool)
+  draining.add(self, function(pool)
+    while #pool.idle > 0 do discard(pool, table.remove(pool.idle)) end
+  end)
+  return self
+end
+
+return M
