@@ -174,6 +174,8 @@ BROWSERS := spec/%_browser_spec.lua spec/examples/dashboard-feed_browser_spec.lu
 # Programs of Lua in processes of their own, and modules that work on strings alone.
 PROGRAMS := spec/cli/% spec/cli_spec.lua spec/examples/% spec/lapis/% $(filter-out spec/workers/supervisor_spec.lua \
             spec/workers/shared_spec.lua spec/workers/chaos_spec.lua,$(wildcard spec/workers/*_spec.lua))
+# Libraries of others, and their servers: they have short patience.
+FACADES  := spec/ngx/% spec/luasocket/% spec/databases_spec.lua
 STRINGS  := spec/base/% spec/tls/acme% $(patsubst %,spec/%_spec.lua,url options memo processors failure_text \
             http/date http/docs http/fields http/h1_fold http/h1_frame http/h1_parse http/http_form http/http_router \
             http/multipart http/set_cookie net/addr net/addr_rank net/address net/resolv_conf net/unpack net/x509)
@@ -268,7 +270,7 @@ HARD_POLL     := $(filter $(patsubst %,spec/%_spec.lua,loop/% net/accept net/clo
 
 test-hard:
 	@$(RUNNER) check 'build hard' $(COMPILE_SPECS) MODE=hard
-	@$(IN_PARALLEL) $(HARD_SPECS:%=hard/%) $(patsubst %,hard/%,$(call chosen,$(PROGRAMS),$(HARD_CORE))) \
+	@$(IN_PARALLEL) $(HARD_SPECS:%=hard/%) $(patsubst %,hard/%,$(call chosen,$(PROGRAMS) $(FACADES),$(HARD_CORE))) \
 		$(HARD_POLL:%=hard-poll/%)
 	$(SUM)
 
@@ -334,7 +336,7 @@ ARM64_ROOT     := $(CURDIR)/$(ARM64)/root
 ARM64_JIT      := $(if $(IS_ARM64),$(LUAJIT),$(CURDIR)/$(ARM64)/luajit)
 ARM64_SPECS    := $(filter-out spec/cli/% spec/cli_spec.lua spec/examples/%,$(CORE_SPECS))
 # What stands in C alone, and what meets other programs: qemu is slow.
-ARM64_BESIDE   := $(PROGRAMS) $(BROWSERS) spec/base/% spec/workers/% spec/tls/% spec/net/tls_% spec/net/share% \
+ARM64_BESIDE   := $(PROGRAMS) $(BROWSERS) $(FACADES) spec/base/% spec/workers/% spec/tls/% spec/net/tls_% spec/net/share% \
                   $(patsubst %,spec/%_spec.lua,http/date http/docs http/h1_fold http/h1_frame http/h1_parse \
                   http/https_crowd http/https_reload http/websocket_peers http/clients net/addr net/addr_rank \
                   net/dial_netns net/resolv_conf net/x509 shared/kill shared/processes)

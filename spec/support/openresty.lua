@@ -8,6 +8,9 @@ local testing = require "moonpark.testing"
 
 local M = {}
 
+--- What sanitizers and another LuaJIT need of this process is not for others.
+M.env = { env = { LD_PRELOAD = false, LD_LIBRARY_PATH = false, LUA_PATH = false, LUA_CPATH = false } }
+
 local MODULES = "/usr/lib/nginx/modules/"
 
 local CONFIG = [[
@@ -69,7 +72,7 @@ function M.start(script)
   write(folder .. "/script.lua", script)
   write(folder .. "/nginx.conf", CONFIG:format(MODULES, MODULES, folder, folder, root, folder, folder, folder))
   local self = setmetatable({ folder = folder }, Nginx)
-  self.child = process.start { "nginx", "-c", folder .. "/nginx.conf", "-p", folder, "-e", folder .. "/errors" }
+  self.child = process.start({ "nginx", "-c", folder .. "/nginx.conf", "-p", folder, "-e", folder .. "/errors" }, M.env)
   wait_for(folder .. "/socket")
   return self
 end
@@ -78,7 +81,7 @@ end
 ---@param ... string
 ---@return string
 function Nginx:ask(...)
-  local r = process.run { "curl", "-s", "--max-time", "40", "--unix-socket", self.folder .. "/socket", ... }
+  local r = process.run({ "curl", "-s", "--max-time", "40", "--unix-socket", self.folder .. "/socket", ... }, M.env)
   if r.status ~= 0 then
     local file = io.open(self.folder .. "/errors")
     error(("curl ended with %d: %s"):format(r.status, file and file:read "*a" or ""))

@@ -20,14 +20,16 @@ local function read(path)
   return text
 end
 
+local PLAIN = "unset LD_PRELOAD LD_LIBRARY_PATH; " -- what the sanitizers need of this process is not for others
+
 local function output(command)
-  local pipe = assert(io.popen(command)) -- moonpark: ignore
+  local pipe = assert(io.popen(PLAIN .. command)) -- moonpark: ignore
   local text = pipe:read "*a"
   pipe:close()
   return text:match "^(.-)%s*$"
 end
 
-local function succeeds(command) return os.execute(command .. " >/dev/null 2>&1") == 0 end -- moonpark: ignore
+local function succeeds(command) return os.execute(PLAIN .. command .. " >/dev/null 2>&1") == 0 end -- moonpark: ignore
 
 local function has(program) return succeeds("command -v " .. program) end
 
@@ -47,7 +49,7 @@ local function start(folder, command, check)
   local log = folder .. "/log"
   local line = ("cd %s; echo $$ >pid; exec %ssetpriv --pdeathsig KILL %s >%s 2>&1"):format(folder, AS_NOBODY, command,
     log)
-  local pipe = assert(io.popen(line, "w")) -- moonpark: ignore
+  local pipe = assert(io.popen(PLAIN .. line, "w")) -- moonpark: ignore
   running[#running + 1] = { folder = folder, pipe = pipe }
   local waits = ("for i in $(seq 600); do %s >/dev/null 2>&1 && exit 0; sleep 0.05; done; exit 1"):format(check)
   if not succeeds(("sh -c '%s'"):format(waits)) then
