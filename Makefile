@@ -336,7 +336,8 @@ ARM64_ROOT     := $(CURDIR)/$(ARM64)/root
 ARM64_JIT      := $(if $(IS_ARM64),$(LUAJIT),$(CURDIR)/$(ARM64)/luajit)
 ARM64_SPECS    := $(filter-out spec/cli/% spec/cli_spec.lua spec/examples/%,$(CORE_SPECS))
 # What stands in C alone, and what meets other programs: qemu is slow.
-ARM64_BESIDE   := $(PROGRAMS) $(BROWSERS) $(FACADES) spec/base/% spec/workers/% spec/tls/% spec/net/tls_% spec/net/share% \
+ARM64_BESIDE   := $(PROGRAMS) $(BROWSERS) $(FACADES) spec/base/% spec/workers/% spec/tls/% spec/net/tls_% \
+                  spec/net/share% \
                   $(patsubst %,spec/%_spec.lua,http/date http/docs http/h1_fold http/h1_frame http/h1_parse \
                   http/https_crowd http/https_reload http/websocket_peers http/clients net/addr net/addr_rank \
                   net/dial_netns net/resolv_conf net/x509 shared/kill shared/processes)
