@@ -91,4 +91,27 @@ describe("dump", function()
     gate:set()
     joiner:join()
   end)
+
+  it("says of a mutex that its holder has ended", function()
+    local mutex = moonpark.mutex()
+    local holder = moonpark.go(function() mutex:lock() end)
+    local locker = started("locker", function() mutex:lock() end)
+    holder:join()
+    assert.matches(("on mutex held by task %d, which has ended, "):format(holder:id()), entry("locker"))
+    locker:cancel()
+  end)
+
+  it("counts hours and days, and leaves out a deadline that is none", function()
+    local function deadline_of(seconds)
+      local task = started("sleeper", function() moonpark.sleep(seconds) end)
+      local text = entry("sleeper"):match "[^\n]*"
+      task:cancel()
+      task:join()
+      return text:match "deadline in (.*)$"
+    end
+    assert.equal("1 h 59 min", deadline_of(2 * 3600 - 1))
+    assert.equal("2 d 3 h", deadline_of(51.5 * 3600))
+    assert.is_nil(deadline_of(1e12))
+    assert.is_nil(deadline_of(math.huge))
+  end)
 end)

@@ -8,9 +8,14 @@ local task = require "moonpark.task"
 
 local M = {}
 
+local MINUTE, HOUR, DAY = 60, 3600, 86400
+local NEVER = 36500 * DAY -- a deadline so far away was meant to be none
+
 local function seconds(s)
-  if s < 60 then return ("%.3g s"):format(s) end
-  return ("%d min %d s"):format(s / 60, s % 60)
+  if s < MINUTE then return ("%.3g s"):format(s) end
+  if s < HOUR then return ("%d min %d s"):format(s / MINUTE, s % MINUTE) end
+  if s < DAY then return ("%d h %d min"):format(s / HOUR, s % HOUR / MINUTE) end
+  return ("%d d %d h"):format(s / DAY, s % DAY / HOUR)
 end
 
 local function title(info)
@@ -18,21 +23,37 @@ local function title(info)
   return ("task %d%s"):format(info.id, name and (" %q"):format(name) or "")
 end
 
-local function state_of(info, now)
+-- What a task waits on, in words. A mutex is held by a task, which may have ended and will never let go.
+local function object_of(object, alive)
+  return (object:gsub("^(mutex held by )task (%d+)$", function(held, id)
+    local holder = alive[tonumber(id)]
+    return held .. (holder and title(holder) or ("task %s, which has ended"):format(id))
+  end))
+end
+
+-- [id] = info
+local function by_id(tasks)
+  local alive = {}
+  for _, info in ipairs(tasks) do alive[info.id] = info end
+  return alive
+end
+
+local function state_of(info, now, alive)
   if info.state == "running" then return "running" end
   local wait, object = task.wait_of(info)
   if info.state == "ready" then return ("ready after %s"):format(wait) end
   local text = ("parked in %s"):format(wait)
-  if object then text = text .. " on " .. object end
+  if object then text = text .. " on " .. object_of(object, alive) end
   text = text .. (", %s"):format(seconds(now - info.since))
-  if info.deadline then text = text .. (", deadline in %s"):format(seconds(info.deadline - now)) end
+  local left = info.deadline and info.deadline - now
+  if left and left < NEVER then text = text .. (", deadline in %s"):format(seconds(left)) end
   return text
 end
 
 --- One line: which task, and where it is parked, on what, since when, until when.
 ---@param info table an entry of core.tasks()
 ---@return string
-function M.line(info) return title(info) .. " " .. state_of(info, core.now()) end
+function M.line(info) return title(info) .. " " .. state_of(info, core.now(), by_id(core.tasks())) end
 
 local function cancellation(info)
   if not info.canceled then return "" end
@@ -65,8 +86,8 @@ local function created_by(info)
   return ("  started by task %d at%s"):format(info.creator, at)
 end
 
-local function entry(info, now)
-  return ("%s %s%s\n%s\n%s"):format(title(info), state_of(info, now), cancellation(info), parked_at(info),
+local function entry(info, now, alive)
+  return ("%s %s%s\n%s\n%s"):format(title(info), state_of(info, now, alive), cancellation(info), parked_at(info),
     created_by(info))
 end
 
@@ -80,7 +101,8 @@ end
 ---@return string
 function M.dump()
   local tasks, now, lines = core.tasks(), core.now(), {}
-  for _, info in ipairs(tasks) do lines[#lines + 1] = entry(info, now) end
+  local alive = by_id(tasks)
+  for _, info in ipairs(tasks) do lines[#lines + 1] = entry(info, now, alive) end
   table.insert(lines, 1, ("moonpark: %d task%s"):format(#tasks, #tasks == 1 and "" or "s"))
   for _, ended in ipairs(failures.unjoined()) do lines[#lines + 1] = failed(ended) end
   return table.concat(lines, "\n\n") .. "\n"
@@ -97,9 +119,9 @@ local function first_line(info)
   return debug.traceback(thread, "", frame and level or 0):match("\n%s+([^\n]+)") or "?"
 end
 
-local function waits(info)
+local function waits(info, alive)
   local wait, object = task.wait_of(info)
-  local on = object and (" on " .. object) or ""
+  local on = object and (" on " .. object_of(object, alive)) or ""
   return ("  %s waits in %s%s\n    at %s"):format(title(info), wait or "?", on, first_line(info))
 end
 
@@ -107,7 +129,8 @@ end
 ---@return string
 function M.deadlock()
   local tasks, lines = core.tasks(), {}
-  for _, info in ipairs(tasks) do lines[#lines + 1] = waits(info) end
+  local alive = by_id(tasks)
+  for _, info in ipairs(tasks) do lines[#lines + 1] = waits(info, alive) end
   table.insert(lines, 1, ("deadlock: %s parked, and nothing outside can wake %s"):format(
     #tasks == 1 and "the only task is" or ("all %d tasks are"):format(#tasks),
     #tasks == 1 and "it" or "any of them"))
