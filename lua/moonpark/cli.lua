@@ -144,6 +144,20 @@ function performers.serve(arguments)
   return run.run({ serving }, { steps = {}, grace = serve.GRACE, limits = {} })
 end
 
+function performers.lapis(arguments)
+  if #arguments > 1 then return nil, "lapis: one environment expected" end
+  local count, unfit = arguments.options.workers, nil
+  if count then count, unfit = workers.count(count) end
+  if unfit then return nil, ("lapis: --workers: %s, got '%s'"):format(unfit, arguments.options.workers) end
+  local lapis = require "moonpark.cli.lapis"
+  local serving, wrong = lapis.prepare(arguments[1], arguments.options)
+  if not serving then return nil, wrong end
+  io.stdout:setvbuf "line"
+  if count and not worker.is_worker() then return supervise { workers = count } end
+  arg = { [0] = "lapis" } -- luacheck: ignore 121
+  return run.run({ serving }, { steps = {}, grace = lapis.GRACE, limits = {} })
+end
+
 for _, name in ipairs { "status", "reload", "stop", "dump", "eval" } do
   performers[name] = function(arguments)
     local wanted = name == "eval" and 1 or 0

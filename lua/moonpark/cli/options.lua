@@ -117,6 +117,22 @@ read again when they change.
 The first Ctrl-C (or SIGTERM) stops listening and gives running requests up to
 five seconds to finish; the second one exits at once.
 ]] },
+  { name = "lapis", arguments = "[options] [environment]", words = { "development", "production" },
+    help = "serves the Lapis application of the current folder",
+    options = {
+      { names = { "--address" }, value = "address",
+        help = "host:port or unix:/path (default: the port in\nconfig.lua, on 127.0.0.1)" },
+      { names = { "--workers" }, value = "number",
+        help = "serves in that many processes, or auto: one a\nprocessor" },
+    },
+    usage = [[
+Runs the application as it is, with its config.lua, and serves the files in
+static/. The environment is one of config.lua's: LAPIS_ENVIRONMENT, or
+development, by default. With code_cache = "off" each request loads the
+application's modules anew.
+
+Lapis and what it needs must be installed.
+]] },
   asking("status", "[options]", "shows the workers of a program that was started with --workers", [[
 One line a worker: its number, process, generation, state, the connections that
 it has open and has accepted, the requests that it has answered, and the memory

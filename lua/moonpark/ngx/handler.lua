@@ -27,15 +27,16 @@ end
 
 --- A handler that runs fn() with the request as ngx.
 ---@param fn fun()
+---@param default_type? string the Content-Type of what sets none; "text/plain"
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response)
-function M.new(fn)
+function M.new(fn, default_type)
   if type(fn) ~= "function" then
     error(("bad argument #1 to 'ngx' (function expected, got %s)"):format(type(fn)), 3)
   end
   return function(req, res)
     local current = context.open "content"
     current.req, current.res, current.began = req, res, core.time()
-    if current.res.type == nil then res.type = "text/plain" end
+    if res.type == nil then res.type = default_type or "text/plain" end
     local ok, err = xpcall(fn, failures.remember)
     if not ok and err ~= EXIT then return give_up(current, err) end
     conclude(current, res)

@@ -47,6 +47,7 @@ M.preload = {
   ["ngx.errlog"] = constant(errlog),
   ["resty.string"] = constant(resty_string),
   ["nginx.string"] = constant(resty_string),
+  ["resty.upload"] = function() return require "moonpark.ngx.upload" end,
   ["resty.core"] = constant { version = "0.1.25" },
 }
 

@@ -1,0 +1,4 @@
+-- SPDX-License-Identifier: MIT
+-- lapis.lua - Lapis applications on moonpark: see moonpark/lapis.lua.
+
+return require "moonpark.lapis"
