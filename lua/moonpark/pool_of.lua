@@ -149,7 +149,7 @@ local function wait_in_queue(self, timeout)
   return nil, err
 end
 
--- The entry, if it is usable. If not, a new object in its place: others that are idle are older, and likely dead as well.
+-- The entry, if it is usable. If not, a new object in its place: others that are idle are older, likely dead as well.
 local function usable_or_new(self, entry)
   if is_usable(self, entry) then return entry end
   end_object(self, entry)
