@@ -93,6 +93,45 @@ describe("moonpark.pool_of", function()
     assert.equal(4, pool:with(function(one) return one.number end))
   end)
 
+  it("closes idle ones while others take and give meanwhile", function()
+    support.with_frozen_clock(function()
+      local timed = pool_of { idle_timeout = 10, close = function(one)
+        moonpark.sleep(5)
+        closed[#closed + 1] = one.number
+      end }
+      local function use_three()
+        timed:with(function() timed:with(function() timed:with(function() end) end) end)
+      end
+      use_three()
+      moonpark.sleep(11) -- the first is being closed
+      timed:with(function() timed:with(function() moonpark.sleep(10) end) end)
+      moonpark.sleep(100)
+      assert.same({ 3, 0 }, { #closed, timed:stats().open })
+      use_three()
+      moonpark.sleep(100)
+      assert.same({ 6, 0 }, { #closed, timed:stats().open })
+      timed:close()
+    end)
+  end)
+
+  it("keeps the place of an object until it is closed", function()
+    local alive, most, dead = 0, 0, false
+    pool = pool_of { max = 1, check = function() return not dead end, open = function()
+      alive = alive + 1
+      most = math.max(most, alive)
+      return {}
+    end, close = function()
+      moonpark.yield()
+      alive = alive - 1
+    end }
+    pool:with(function() end)
+    dead = true
+    local tasks = {}
+    for i = 1, 4 do tasks[i] = moonpark.go(function() pcall(pool.with, pool, i > 2 and error or moonpark.yield) end) end
+    for _, task in ipairs(tasks) do task:join() end
+    assert.equal(1, most)
+  end)
+
   it("tells why there is no object, and the next that waits tries again", function()
     local fail = true
     pool = pool_of { max = 1, open = function()
@@ -149,7 +188,13 @@ describe("moonpark.pool_of", function()
       most = math.max(most, open)
       moonpark.yield()
       return {}
-    end, close = function() open = open - 1 end, check = function() return random(10) > 1 end }
+    end, close = function()
+      moonpark.yield()
+      open = open - 1
+    end, check = function()
+      moonpark.yield()
+      return random(10) > 1
+    end }
     local tasks = {}
     for i = 1, 300 do
       tasks[i] = moonpark.go(function()

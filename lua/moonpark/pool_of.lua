@@ -39,11 +39,8 @@ local MAX, IDLE = 10, 60
 
 local function close_object(object) object:close() end
 
--- Closes it, whatever its close raises; not cut off by a cancellation.
-local function discard(self, entry)
-  self.open = self.open - 1
-  task.shield(pcall, self.close_object, entry.object)
-end
+-- Closes it, whatever its close raises; not cut off by a cancellation. Its place stays taken until it is closed.
+local function end_object(self, entry) task.shield(pcall, self.close_object, entry.object) end
 
 local function is_old(self, entry, now)
   local lifetime = self.options.max_lifetime
@@ -61,21 +58,47 @@ end
 ---------------------------------------------------------------------------------------------------
 -- idle objects
 
--- A daemon closes what is idle for too long, while there is anything idle.
+-- The next that waits gets the entry, or the right to open one.
+local function serve(self, entry)
+  local waiter = table.remove(self.waiting, 1)
+  if not waiter then return false end
+  waiter.served, waiter.entry = true, entry
+  waiter.event:set()
+  return true
+end
+
+-- One place is free: the next that waits may open an object.
+local function free_place(self)
+  self.open = self.open - 1
+  if self.is_over or #self.waiting == 0 then return end
+  self.open = self.open + 1
+  serve(self)
+end
+
+local function discard(self, entry)
+  end_object(self, entry)
+  free_place(self)
+end
+
+-- Takes one out that is due; or nil, and when the next one is.
+local function take_due(self, now)
+  local lifetime, soonest = self.options.max_lifetime or math.huge, math.huge
+  for i, entry in ipairs(self.idle) do
+    local due = math.min(entry.due, entry.born + lifetime)
+    if now >= due then return table.remove(self.idle, i) end
+    soonest = math.min(soonest, due)
+  end
+  return nil, soonest
+end
+
+-- A daemon closes what is idle for too long, while there is anything idle. A close may wait, and others take and give
+-- meanwhile: the list is read anew after each.
 local function watch(self)
   while #self.idle > 0 do
-    local now, soonest = core.now(), math.huge
-    for i = #self.idle, 1, -1 do
-      local entry = self.idle[i]
-      if now >= entry.due or is_old(self, entry, now) then
-        table.remove(self.idle, i)
-        discard(self, entry)
-      else
-        local lifetime = self.options.max_lifetime
-        soonest = math.min(soonest, entry.due, lifetime and entry.born + lifetime or math.huge)
-      end
-    end
-    if soonest < math.huge and not core.sleep(math.max(0.001, soonest - core.now())) then break end
+    local now = core.now()
+    local entry, soonest = take_due(self, now)
+    if entry then discard(self, entry)
+    elseif not core.sleep(math.max(0.001, soonest - now)) then break end
   end
   self.watcher = nil
 end
@@ -86,25 +109,6 @@ local function keep(self, entry)
   if not self.watcher then self.watcher = task.go_daemon(watch, self) end
 end
 
--- The next that waits gets the entry, or the right to open one.
-local function serve(self, entry)
-  local waiter = table.remove(self.waiting, 1)
-  if not waiter then return false end
-  waiter.served, waiter.entry = true, entry
-  waiter.event:set()
-  return true
-end
-
--- One place is free.
-local function free_place(self)
-  if not self.is_over and self.open < self.max then
-    if #self.waiting > 0 then
-      self.open = self.open + 1
-      serve(self)
-    end
-  end
-end
-
 ---------------------------------------------------------------------------------------------------
 -- taking and giving
 
@@ -112,7 +116,6 @@ end
 local function open_new(self)
   local ok, object, err, errno = pcall(self.options.open)
   if ok and object ~= nil and object ~= false then return { object = object, born = core.now() } end
-  self.open = self.open - 1
   free_place(self)
   if not ok then error(object, 0) end
   return nil, err or "the pool's open returned nothing", errno
@@ -127,6 +130,11 @@ local function leave_queue(self, waiter)
   end
 end
 
+local function give(self, entry, broken)
+  if broken or self.is_over or is_old(self, entry, core.now()) then discard(self, entry)
+  elseif not serve(self, entry) then keep(self, entry) end
+end
+
 local function wait_in_queue(self, timeout)
   local waiter = { event = core.event() }
   table.insert(self.waiting, waiter)
@@ -137,41 +145,28 @@ local function wait_in_queue(self, timeout)
     leave_queue(self, waiter)
     return nil, err
   end
-  if waiter.entry then -- it was served and cancelled at once
-    if not serve(self, waiter.entry) then keep(self, waiter.entry) end
-  else
-    self.open = self.open - 1
-    free_place(self)
-  end
+  if waiter.entry then give(self, waiter.entry) else free_place(self) end -- served and cancelled at once
   return nil, err
+end
+
+-- The entry, if it is usable. If not, a new object in its place: others that are idle are older, likely dead as well.
+local function usable_or_new(self, entry)
+  if is_usable(self, entry) then return entry end
+  end_object(self, entry)
+  return open_new(self)
 end
 
 local function take(self, timeout)
   if self.is_over then return nil, "closed" end
-  while #self.idle > 0 do
-    local entry = table.remove(self.idle)
-    if is_usable(self, entry) then return entry end
-    discard(self, entry)
-  end
+  if #self.idle > 0 then return usable_or_new(self, table.remove(self.idle)) end
   if self.open < self.max then
     self.open = self.open + 1
     return open_new(self)
   end
   local waiter, err = wait_in_queue(self, timeout or self.options.timeout)
   if not waiter then return nil, err end
-  local entry = waiter.entry
-  if not entry then return open_new(self) end
-  if is_usable(self, entry) then return entry end
-  discard(self, entry)
-  self.open = self.open + 1
+  if waiter.entry then return usable_or_new(self, waiter.entry) end
   return open_new(self)
-end
-
-local function give(self, entry, broken)
-  if broken or self.is_over or is_old(self, entry, core.now()) then
-    discard(self, entry)
-    free_place(self)
-  elseif not serve(self, entry) then keep(self, entry) end
 end
 
 local function leave(self, entry, me, ok, ...)
