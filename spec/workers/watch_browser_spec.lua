@@ -2,6 +2,7 @@
 -- watch_browser_spec.lua - the page of `moonpark --watch` for code that does not start, in a browser.
 
 local browser = require "support.browser"
+local http = require "moonpark.http"
 local process = require "support.process"
 local watched = require "support.watched"
 
@@ -42,6 +43,16 @@ describe("the page of moonpark --watch for code that does not start", function()
     if SCREENSHOTS then page:screenshot(("%s/watch-%s.png"):format(SCREENSHOTS, name)) end
   end
 
+  -- The code does not start, and its page is there: until then the old code answers.
+  local function fails()
+    program:failed()
+    local client, answer = http.client(), nil
+    repeat
+      answer = client:get("http://" .. program.address .. "/")
+    until answer and answer.body:find("does not start", 1, true)
+    client:close()
+  end
+
   local function shows(page, text)
     page:wait_for(("document.querySelector('#text')?.textContent == '%s'"):format(text))
   end
@@ -54,7 +65,7 @@ describe("the page of moonpark --watch for code that does not start", function()
     local page = window:open("http://" .. program.address .. "/", 860, 720)
     shows(page, "first")
     program:save("greetings.lua", FAILING)
-    program:failed()
+    fails()
     page:call("Page.reload")
     page:wait_for "document.querySelector('.failed')"
     assert.equal("app.lua does not start", page:run "document.querySelector('h1').textContent")
@@ -72,7 +83,7 @@ describe("the page of moonpark --watch for code that does not start", function()
 
   it("shows the next failure by itself", function()
     program:save("greetings.lua", FAILING)
-    program:failed()
+    fails()
     local page = window:open("http://" .. program.address .. "/", 480, 640)
     page:wait_for "document.querySelector('.failed')"
     look(page, "narrow")
