@@ -14,7 +14,7 @@ local M = {}
 ---@field start? fun(options: {global?: boolean}) after these are in place, for what is more than modules
 
 -- [the name scripts use] = the module
-local facades = { socket = "luasocket", ngx = "ngx" }
+local facades = { socket = "luasocket", ssl = "luasec", ngx = "ngx" }
 
 local install_options = { global = "boolean" }
 
@@ -49,7 +49,7 @@ local function check_loaded(preload)
 end
 
 --- Puts façades where `require` finds them before the originals. Installing one again changes nothing.
----@param names ("socket"|"ngx")[]|string
+---@param names ("socket"|"ssl"|"ngx")[]|string
 ---@param options? {global?: boolean} global: ngx becomes a global, too (default: false)
 function M.install(names, options)
   names = check_names(names)

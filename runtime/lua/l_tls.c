@@ -149,6 +149,13 @@ static int l_name(lua_State *L)
     return face_result(L, name ? tls_setup_name(setup, name, other) : tls_setup_names(setup, other));
 }
 
+/* raw() -> SSL_CTX: it lives as long as the setup, or the context that took it */
+static int l_setup_raw(lua_State *L)
+{
+    lua_pushlightuserdata(L, tls_setup_ssl(setup_at(L, 1)));
+    return 1;
+}
+
 /* ---- contexts ---- */
 
 /* tls_context(setup) -> context | nil, err, errno; the setup cannot be changed any more */
@@ -377,6 +384,17 @@ static int l_peer_certificate(lua_State *L)
     return l_tls_push_certificate(L, conn_at(L, CONN_STREAM, "connection expected"));
 }
 
+/* tls_raw(connection) -> SSL | nil: it is not TLS, or closed. Never to be kept */
+static int l_raw(lua_State *L)
+{
+    struct conn *c = conn_at(L, CONN_STREAM, "connection expected");
+    struct ssl_st *ssl = c->closed ? NULL : tls_ssl(&c->stream);
+    if (!ssl)
+        return 0;
+    lua_pushlightuserdata(L, ssl);
+    return 1;
+}
+
 /* tls_stats() -> open, handshakes, resumed, failed */
 static int l_stats(lua_State *L)
 {
@@ -398,6 +416,7 @@ static const luaL_Reg setup_methods[] = {
     {"min_version", l_min_version},
     {"name", l_name},
     {"ocsp", l_ocsp},
+    {"raw", l_setup_raw},
     {"suites", l_suites},
     {"tickets", l_tickets},
     {"trust", l_trust},
@@ -422,6 +441,7 @@ static const luaL_Reg functions[] = {
     {"tls_cover", l_cover},
     {"tls_info", l_info},
     {"tls_listen", l_listen},
+    {"tls_raw", l_raw},
     {"tls_setup", l_setup},
     {"tls_stats", l_stats},
     {NULL, NULL},

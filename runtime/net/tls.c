@@ -529,6 +529,8 @@ void tls_layer_unref(struct tls_layer *l)
 
 bool tls_is(const struct stream *s) { return s->ops == &tls_ops || s->ops == &tls_insecure; }
 
+struct ssl_st *tls_ssl(const struct stream *s) { return tls_is(s) ? ((const struct tls *)s->own)->ssl : NULL; }
+
 int tls_offer(struct stream *s, const char *wire, size_t n)
 {
     const struct tls *t = s->own;

@@ -38,6 +38,9 @@ struct tls_info {
     bool resumed, verified;
 };
 
+/* OpenSSL's own of a TLS stream, as long as that is open; else NULL. */
+struct ssl_st *tls_ssl(const struct stream *s);
+
 /* Is s TLS? */
 bool tls_is(const struct stream *s);
 

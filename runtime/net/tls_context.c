@@ -374,6 +374,8 @@ void tls_setup_tickets(struct tls_setup *setup, bool on)
 
 bool tls_setup_gives_tickets(const struct tls_setup *setup) { return setup->tickets; }
 
+struct ssl_ctx_st *tls_setup_ssl(struct tls_setup *setup) { return setup->ctx; }
+
 void tls_setup_verify(struct tls_setup *setup, enum tls_verify verify)
 {
     static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};

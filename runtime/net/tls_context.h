@@ -55,6 +55,7 @@ struct tls_context {
 /* Returns NULL: no memory. accepts: for servers. It has Mozilla's intermediate settings. */
 struct tls_setup *tls_setup_new(bool accepts);
 struct tls_setup *tls_setup_ref(struct tls_setup *setup);
+struct ssl_ctx_st *tls_setup_ssl(struct tls_setup *setup); /* OpenSSL's own, as long as the setup is there */
 void tls_setup_unref(struct tls_setup *setup);
 
 /* These return 0, or a negative code whose text says what is wrong with what was given. */
