@@ -93,7 +93,7 @@ RUN_PACKAGES   := gcc libc6-dev libc-ares-dev libssl-dev lua-cjson zlib1g-dev li
 FUZZ_PACKAGES  := clang libclang-rt-dev node-llhttp
 EMULATION      := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 # Libraries that run on façades, their servers, and nginx with Lua, which is asked what is right.
-CLIENT_PACKAGES := lua-socket lua-redis redis-server memcached postgresql libnginx-mod-http-lua libpcre2-8-0
+CLIENT_PACKAGES := lua-socket lua-sec lua-redis redis-server memcached postgresql libnginx-mod-http-lua libpcre2-8-0
 TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION)) openssl \
                   redis-tools lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
                   iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \
@@ -175,7 +175,7 @@ BROWSERS := spec/%_browser_spec.lua spec/examples/dashboard-feed_browser_spec.lu
 PROGRAMS := spec/cli/% spec/cli_spec.lua spec/examples/% spec/lapis/% $(filter-out spec/workers/supervisor_spec.lua \
             spec/workers/shared_spec.lua spec/workers/chaos_spec.lua,$(wildcard spec/workers/*_spec.lua))
 # Libraries of others, and their servers: they have short patience.
-FACADES  := spec/ngx/% spec/luasocket/% spec/databases_spec.lua
+FACADES  := spec/ngx/% spec/luasocket/% spec/luasec/% spec/databases_spec.lua
 STRINGS  := spec/base/% spec/tls/acme% $(patsubst %,spec/%_spec.lua,url options memo processors failure_text \
             http/date http/docs http/fields http/h1_fold http/h1_frame http/h1_parse http/http_form http/http_router \
             http/multipart http/set_cookie net/addr net/addr_rank net/address net/resolv_conf net/unpack net/x509)

@@ -15,7 +15,7 @@ M.options = {
   { names = { "-l" }, value = "name[=module]", help = "requires the module, in order with the -e options; with '='\n"
     .. "its result is assigned to the global of that name" },
   { names = { "--compat" }, value = "names", help = "first puts façades in the place of other libraries, such as\n"
-    .. "socket,ngx; with ',global' ngx is a global" },
+    .. "socket,ssl,ngx; with ',global' ngx is a global" },
   { names = { "-i" }, help = "then starts a prompt: reads lines and runs them on the loop" },
   { names = { "--workers" }, value = "number", help = "runs the script in that many processes, or auto: one a\n"
     .. "processor; they share the listeners" },
