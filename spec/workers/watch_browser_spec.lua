@@ -46,7 +46,8 @@ describe("the page of moonpark --watch for code that does not start", function()
   -- The code does not start, and its page is there: until then the old code answers.
   local function fails()
     program:failed()
-    local client, answer = http.client(), nil
+    local client = http.client()
+    local answer
     repeat
       answer = client:get("http://" .. program.address .. "/")
     until answer and answer.body:find("does not start", 1, true)
