@@ -103,21 +103,22 @@ for _, protocol in ipairs { "tlsv1_2", "tlsv1_3" } do
   say(protocol .. ":fd", conn:getfd() >= 0, plain:getfd())
   conn:send "prefixed\nand\r\nthe rest"
   say(protocol .. ":prefix", conn:receive("*l", "before "))
-  say(protocol .. ":dirty", conn:dirty())
   say(protocol .. ":cr", conn:receive())
   say(protocol .. ":number", conn:receive(3))
+  say(protocol .. ":rest", conn:receive(5))
+  say(protocol .. ":part", conn:send("abcdef", 2, 4))
+  say(protocol .. ":parts", conn:receive(3))
+  say(protocol .. ":dirty", conn:dirty())
   conn:settimeout(0)
-  conn:receive(5)
   say(protocol .. ":nothing", conn:receive())
   say(protocol .. ":nothing:want", conn:want())
   say(protocol .. ":select", #socket.select({ conn }, nil, 0))
-  conn:settimeout(5)
   conn:send "bye\n"
-  say(protocol .. ":selected", #socket.select({ conn }, nil, 5))
+  conn:settimeout(60)
+  say(protocol .. ":selected", #socket.select({ conn }, nil, 60))
   say(protocol .. ":end", conn:receive "*a")
   say(protocol .. ":after the end", conn:receive())
   say(protocol .. ":stats", (conn:getstats()), (select(2, conn:getstats())))
-  say(protocol .. ":part", conn:send("abcdef", 2, 4))
   conn:close()
   say(protocol .. ":closed", conn:send "x")
   say(protocol .. ":closed:fd", conn:getfd())
@@ -154,8 +155,8 @@ local function both(name, server, client)
     socket.select({ near, far }, nil, 0.1)
   end
   say(name, words.server or words.client)
-  near:settimeout(5)
-  far:settimeout(5)
+  near:settimeout(60)
+  far:settimeout(60)
   return near, far
 end
 

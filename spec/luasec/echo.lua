@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- echo.lua FOLDER - a TLS server that says what it is told, until a line "bye"; writes its port. A
--- request gets an answer.
+-- echo.lua FOLDER - a TLS server that says what it is told, to a line "bye"; writes its port. A
+-- request, which is all that may begin with a "G", gets an answer.
 
 local moonpark = require "moonpark"
 local tls = require "moonpark.tls"
@@ -12,13 +12,17 @@ print(listener:address():match ":(%d+)$")
 io.stdout:flush()
 
 listener:serve(function(conn)
-  local bytes = conn:read()
-  if bytes and bytes:find "^GET" then
-    conn:write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
-    bytes = nil
-  end
-  while bytes and not bytes:find "bye\n" do
-    conn:write(bytes)
+  local seen, bytes = "", conn:read()
+  while bytes do
+    seen = (seen .. bytes):sub(-200)
+    if seen:find "^GET" then
+      if seen:find "\r\n\r\n" then
+        return conn:write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+      end
+    elseif not ("GET"):find(seen, 1, true) then
+      conn:write(bytes)
+    end
+    if seen:find "bye\n$" then return end
     bytes = conn:read()
   end
 end)
