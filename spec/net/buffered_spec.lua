@@ -106,6 +106,24 @@ for _, kind in ipairs(kinds) do
   end)
 end
 
+describe("reading ahead", function()
+  it("grows from 4 to 64 KiB while reads are filled", function()
+    local a, b = net.pipe(2 ^ 20)
+    local line = ("x"):rep(99) .. "\n"
+    assert(b:write(line:rep(5000)))
+    local first, most = nil, 0
+    for _ = 1, 5000 do
+      assert.equal(99, #a:read_line())
+      first = first or a:buffered()
+      most = math.max(most, a:buffered())
+    end
+    assert.is_true(first < 4096, first)
+    assert.is_true(most > 32768 and most <= 128 * 1024, most)
+    a:close()
+    b:close()
+  end)
+end)
+
 describe("is_quiet of TLS", function()
   it("does not take a session ticket for data", function()
     local tls = require "moonpark.tls"
