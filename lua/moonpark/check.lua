@@ -2,6 +2,7 @@
 -- check.lua - `moonpark check`: mistakes that can be seen without running a script. It reports only what is certain.
 
 local calls = require "moonpark.check.calls"
+local facades = require "moonpark.check.facades"
 local globals = require "moonpark.check.globals"
 local tokens_of = require "moonpark.check.tokens"
 
@@ -44,6 +45,7 @@ local function parse(path, text)
   script.tokens, script.comments = tokens_of.read(text)
   script.globals = globals.collect(chunk)
   script.certain = globals.is_certain(script.globals, script.tokens)
+  if facades.may_be_used(script.tokens) then script.globals.tested.ngx = true end
   return script
 end
 

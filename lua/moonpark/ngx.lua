@@ -135,9 +135,27 @@ setmetatable(ngx, {
   end,
 })
 
+-- [table of ngx][name] = true: a function that only raises
+local raising = { req = { socket = true, set_body_file = true, get_original_addr = true, set_uri_jump = true } }
+
+-- For `moonpark check`: why ngx.name, or ngx.name.sub, is not there; nil: it is.
+local function missing(name, sub)
+  if machinery[name] then return ("ngx.%s is not there on moonpark: %s"):format(name, machinery[name]) end
+  local value = rawget(ngx, name)
+  if value == nil and not readers[name] then
+    local known = {}
+    for each in pairs(ngx) do known[#known + 1] = each end
+    local meant = spelling.nearest(name, known)
+    return ("ngx.%s is not there%s"):format(name, meant and (" (did you mean ngx.%s?)"):format(meant) or " on moonpark")
+  end
+  if not sub or type(value) ~= "table" then return nil end
+  if value[sub] ~= nil and not (raising[name] and raising[name][sub]) then return nil end
+  return ("ngx.%s.%s is not there on moonpark"):format(name, sub)
+end
+
 ---@type moonpark.compat.facade
 local M = {
-  ngx = ngx, declare = shared.declare, preload = modules.preload,
+  ngx = ngx, declare = shared.declare, missing = missing, preload = modules.preload,
 }
 
 --- With `global`, ngx is a global; else modules of lua-resty see it.

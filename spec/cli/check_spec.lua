@@ -179,8 +179,12 @@ describe("moonpark check", function()
         in_script "io.popen('ls')")
       assert.matches("^1: warning: io%.read blocks", in_script "io.read()")
       assert.matches("^1: warning: io%.stdin:read blocks", in_script "io.stdin:read()")
-      assert.equal("1: warning: 'socket' blocks the whole loop: use moonpark.net\n",
-        in_script "print(require 'socket')")
+      assert.equal("1: warning: 'socket' blocks the whole loop: use moonpark.net, or install a façade: "
+        .. "moonpark.compat\n", in_script "print(require 'socket')")
+    end)
+
+    it("does not where the script installs a façade", function()
+      assert.equal("", in_script "require('moonpark.compat').install 'socket' print(require 'socket')")
     end)
 
     it("does not in scripts without moonpark, nor in specs, nor of another os", function()
@@ -213,5 +217,20 @@ describe("moonpark check", function()
     local r = process.run(("cd '%s' && find examples lua spec/support -name '*.lua' "
       .. "| xargs '%s' lua/bin/moonpark check lua/bin/moonpark"):format(process.root, process.interpreter))
     assert.same({ 0, "", "" }, { r.status, r.out, r.err })
+  end)
+
+  it("of a library names what the façades do not have of ngx and socket", function()
+    local function library(text) return found(text) end
+    assert.equal("", library "local ngx = ngx local tcp = ngx.socket.tcp return ngx.null, ngx.re.match, ngx.OK, tcp")
+    assert.equal("", library "ngx.shared.any:get 'x' ngx.var.any = 1 return ngx.ctx.any, ngx.req.get_headers()")
+    assert.equal("1: ngx.location is not there on moonpark: there are no subrequests\n",
+      library "return ngx.location.capture '/x'")
+    assert.equal("1: ngx.slep is not there (did you mean ngx.sleep?)\n", library "ngx.slep(1)")
+    assert.equal("1: ngx.req.socket is not there on moonpark\n", library "return ngx.req.socket()")
+    assert.equal("", library "local ngx = { own = print } ngx.own()")
+    assert.equal("", library "local s = require 'socket' s.mine = 1 return s.tcp(), s.try, s.mine")
+    assert.equal("1: socket.serial is not there on moonpark: see docs/luasocket.md\n",
+      library "local s = require 'socket' return s.serial()")
+    assert.matches("global 'ngx' is read but never defined", in_script "ngx.say 'x'")
   end)
 end)

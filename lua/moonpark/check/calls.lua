@@ -3,6 +3,7 @@
 -- calls that block the whole loop, and moonpark.go of a call.
 
 local core = require "moonpark.core"
+local facades = require "moonpark.check.facades"
 local names_of = require "moonpark.check.names"
 local spelling = require "moonpark.spelling"
 require "moonpark.net" -- its methods too
@@ -126,8 +127,9 @@ local function check_blocking(tokens, i, state)
     end
   end
   local required = names_of.required(tokens, i)
-  if sockets[required] then
-    state.add(tokens[i].line, ("warning: '%s' blocks the whole loop: use moonpark.net"):format(required))
+  if sockets[required] and not state.facades then
+    state.add(tokens[i].line,
+      ("warning: '%s' blocks the whole loop: use moonpark.net, or install a façade: moonpark.compat"):format(required))
   end
 end
 
@@ -218,13 +220,15 @@ end
 function M.judge(tokens, path, add)
   local names = names_of.read(tokens)
   local state = { names = names, add = add, added = additions(tokens, names), procedures = procedures(tokens),
-    waits = uses_moonpark(tokens) and not path:find "_spec%.lua$" } -- in a test no other task needs to run
+    waits = uses_moonpark(tokens) and not path:find "_spec%.lua$", -- in a test no other task needs to run
+    facades = facades.may_be_used(tokens) }
   for i = 1, #tokens do
     check_modules(tokens, i, state)
     check_connections(tokens, i, state)
     check_blocking(tokens, i, state)
     check_go(tokens, i, state)
   end
+  facades.judge(tokens, names, add)
 end
 
 return M
