@@ -5,8 +5,16 @@ local process = require "support.process"
 local servers = require "support.servers"
 local testing = require "moonpark.testing"
 
-local redis, no_redis = servers.redis()
-local postgres, no_postgres = servers.postgres()
+-- Modules that Debian does not have are looked for in MOONPARK_LIBS, too, which is written as LUA_PATH is.
+local libraries = os.getenv "MOONPARK_LIBS"
+local path = (libraries and libraries .. ";" or "") .. os.getenv "LUA_PATH"
+
+local started, why = {}, {}
+started.redis, why.redis = servers.redis()
+started.postgres, why.postgres = servers.postgres()
+if libraries then started.mariadb, why.mariadb = servers.mariadb()
+else why.mariadb = "lua-resty-mysql is not installed (MOONPARK_LIBS)" end
+local postgres, no_postgres = started.postgres, why.postgres
 
 local function read(path)
   local file = assert(io.open(process.root .. "/" .. path))
@@ -16,16 +24,16 @@ local function read(path)
 end
 
 local function run(script)
-  local path = testing.tempdir() .. "/script.lua"
-  local file = assert(io.open(path, "w"))
+  local script_path = testing.tempdir() .. "/script.lua"
+  local file = assert(io.open(script_path, "w"))
   file:write(script)
   file:close()
-  return process.run(process.moonpark(path))
+  return process.run(process.moonpark(script_path), { env = { LUA_PATH = path } })
 end
 
 local function has(module)
-  return process.run { process.interpreter, "-e", ("assert(package.searchpath(%q, package.path))"):format(module) }
-    .status == 0
+  local look = ("assert(package.searchpath(%q, package.path))"):format(module)
+  return process.run({ process.interpreter, "-e", look }, { env = { LUA_PATH = path } }).status == 0
 end
 
 describe("docs/databases.md:", function()
@@ -33,11 +41,13 @@ describe("docs/databases.md:", function()
   after_each(process.stop_all)
 
   for block in read("docs/databases.md"):gmatch "\n```lua\n(.-)```" do
-    local module = block:match "module (%S+)"
+    local kind, module = block:match "needs: (%w+), module (%S+)"
     it("the program with " .. module .. " says what the page says", function()
-      if not redis then return pending(no_redis) end
-      if not has(module) then return pending(module .. " is not installed") end
-      local r = run(("local HOST, PORT = %q, %d\n"):format(redis.host, redis.port) .. block)
+      local server = started[kind]
+      if not server then return pending(why[kind]) end
+      if not has(module) then return pending(module .. " is not installed (MOONPARK_LIBS)") end
+      local r = run(("local HOST, PORT, USER, PASSWORD, DATABASE = %q, %d, %q, %q, %q -- luacheck: ignore\n"):format(
+        server.host, server.port, server.user or "", server.password or "", server.database or "") .. block)
       assert.same({ 0, "" }, { r.status, r.err })
       local expected = {}
       for text in block:gmatch "%-%-> ([^\n]*)" do expected[#expected + 1] = text .. "\n" end

@@ -86,6 +86,23 @@ describe("ngx", function()
     assert.equal("nil\tfunction\t1\t0.1.25\n", out)
   end)
 
+  it("brings the digests that come with OpenResty", function()
+    local out = run_ours(FACADE .. [[
+      local to_hex = require("resty.string").to_hex
+      for _, name in ipairs { "md5", "sha1", "sha256", "sha512" } do
+        local digest = require("resty." .. name):new()
+        digest:update "a"
+        digest:update("bcd", 2)
+        print(name, #to_hex(digest:final()) / 2, digest:reset())
+        digest:update "abc"
+        print(to_hex(digest:final()):sub(1, 16))
+      end
+      print(#require("resty.random").bytes(20))
+    ]])
+    assert.equal("md5\t16\ttrue\n900150983cd24fb0\nsha1\t20\ttrue\na9993e364706816a\nsha256\t32\ttrue\n"
+      .. "ba7816bf8f01cfea\nsha512\t64\ttrue\nddaf35a193617aba\n20\n", out)
+  end)
+
   it("calls timers that the end of the program has overtaken", function()
     local out = run_ours(FACADE .. [[
       ngx.timer.at(1000, function(premature, word) print(premature, word) end, "word")

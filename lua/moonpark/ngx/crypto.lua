@@ -26,7 +26,7 @@ end
 local crypto, zlib = load_global("libcrypto.so.3", "crypto"), load_global("libz.so.1", "z")
 local bytes = ffi.new("unsigned char[64]")
 
-local M = {}
+local M = { library = crypto }
 
 local function text_of(data) return data == nil and "" or type(data) == "string" and data or tostring(data) end
 

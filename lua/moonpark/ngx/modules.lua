@@ -3,6 +3,7 @@
 -- Debian's lua-resty-core lies on LuaJIT's path and must not be taken.
 
 local crypto = require "moonpark.ngx.crypto"
+local digest = require "moonpark.ngx.digest"
 local log = require "moonpark.ngx.log"
 local re = require "moonpark.ngx.re"
 local semaphore = require "moonpark.ngx.semaphore"
@@ -50,6 +51,11 @@ M.preload = {
   ["resty.upload"] = function() return require "moonpark.ngx.upload" end,
   ["resty.core"] = constant { version = "0.1.25" },
 }
+
+-- Where lua-resty-string is installed, its own are taken: they call libcrypto, which is there.
+for name, make in pairs(digest.preload) do
+  if not package.searchpath(name, package.path) then M.preload[name] = make end
+end
 
 for _, name in ipairs { "base", "base64", "coroutine", "ctx", "exit", "hash", "misc", "ndk", "param", "phase", "regex",
   "request", "response", "shdict", "socket", "socket_tcp", "time", "uri", "utils", "var", "worker" } do
