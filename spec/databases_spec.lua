@@ -7,7 +7,7 @@ local testing = require "moonpark.testing"
 
 -- Modules that Debian does not have are looked for in MOONPARK_LIBS, too, which is written as LUA_PATH is.
 local libraries = os.getenv "MOONPARK_LIBS"
-local path = (libraries and libraries .. ";" or "") .. os.getenv "LUA_PATH"
+local lua_path = (libraries and libraries .. ";" or "") .. os.getenv "LUA_PATH"
 
 local started, why = {}, {}
 started.redis, why.redis = servers.redis()
@@ -28,12 +28,12 @@ local function run(script)
   local file = assert(io.open(script_path, "w"))
   file:write(script)
   file:close()
-  return process.run(process.moonpark(script_path), { env = { LUA_PATH = path } })
+  return process.run(process.moonpark(script_path), { env = { LUA_PATH = lua_path } })
 end
 
 local function has(module)
   local look = ("assert(package.searchpath(%q, package.path))"):format(module)
-  return process.run({ process.interpreter, "-e", look }, { env = { LUA_PATH = path } }).status == 0
+  return process.run({ process.interpreter, "-e", look }, { env = { LUA_PATH = lua_path } }).status == 0
 end
 
 describe("docs/databases.md:", function()

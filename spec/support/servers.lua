@@ -114,12 +114,12 @@ function M.mariadb()
   local server = { host = host, port = 3306, path = folder .. "/mariadb.sock", user = "moonpark", password = "secret",
     database = "test" }
   local user = is_root and "--user=nobody " or ""
-  local made = ("mariadb-install-db --no-defaults %s--datadir=%s --skip-name-resolve --auth-root-authentication-method=normal")
-    :format(user, data)
+  local made = ("mariadb-install-db --no-defaults %s--datadir=%s --skip-name-resolve "
+    .. "--auth-root-authentication-method=normal"):format(user, data)
   assert(succeeds(made), "mariadb-install-db failed")
-  start(folder, ("mariadbd --no-defaults --datadir=%s --socket=%s --pid-file=%s/mariadb.pid --bind-address=%s --port=%d "
-    .. "--skip-grant-tables --skip-networking=0 --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=8M"):format(
-    data, server.path, folder, host, server.port),
+  start(folder, ("mariadbd --no-defaults --datadir=%s --socket=%s --pid-file=%s/mariadb.pid --bind-address=%s "
+    .. "--port=%d --skip-grant-tables --skip-networking=0 --innodb-flush-log-at-trx-commit=0 "
+    .. "--innodb-buffer-pool-size=8M"):format(data, server.path, folder, host, server.port),
     ("mariadb --no-defaults -S %s -e \"create database if not exists test\""):format(server.path))
   return server
 end
