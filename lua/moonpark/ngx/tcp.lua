@@ -258,8 +258,28 @@ local function read(self, reader, argument)
   return done(self, call(reader, self, conn, argument))
 end
 
+local find, gsub = string.find, string.gsub
+
 --- receive([size or "*l" or "*a"]) -> data | nil, err, partial
+--- A line and a number of bytes take the shortest way.
 function Tcp:receive(pattern)
+  local conn = self.conn
+  if conn and not self.reading and current() then
+    if pattern == nil or pattern == "*l" then
+      self.reading = true
+      local line, err = conn:read_until("\n", LONGEST)
+      self.reading = false
+      if not line then return partial(self, conn, err, true) end
+      if find(line, "\r", 1, true) then line = gsub(line, "\r", "") end
+      return line
+    elseif type(pattern) == "number" and pattern >= 1 and pattern % 1 == 0 then
+      self.reading = true
+      local bytes, err = conn:read_exactly(pattern)
+      self.reading = false
+      if not bytes then return partial(self, conn, err) end
+      return bytes
+    end
+  end
   if pattern == nil or pattern == "*l" then return read(self, readers.line) end
   if pattern == "*a" then return read(self, readers.all) end
   local n = tonumber(pattern)
