@@ -8,6 +8,9 @@ local current, is_running = core.current, core.is_running
 
 local M = {}
 
+--- loop.runs: a loop runs, so a call needs none of its own.
+M.loop = task.loop
+
 --- fn(...) in a task: the calling one, or one of its own where there is no loop.
 function M.call(fn, ...)
   if current() or is_running() then return fn(...) end

@@ -302,6 +302,9 @@ function M.reason_of(task) return reasons[task] end
 
 local preludes = {}
 
+--- runs: while run_main does. Cheaper to look at than to ask the core for the running task.
+M.loop = { runs = false }
+
 --- fn() is called in each main task, before what that runs.
 ---@param fn fun()
 function M.before_main(fn) preludes[#preludes + 1] = fn end
@@ -319,9 +322,12 @@ function M.run_main(fn, ...)
     for i = 1, #preludes do preludes[i]() end
     return fn(...)
   end
+  M.loop.runs = true
   local task, state = core.run(start, ...)
   main = nil
-  return end_daemons(state), task
+  state = end_daemons(state)
+  M.loop.runs = false
+  return state, task
 end
 
 local function finished(task, ok, ...)

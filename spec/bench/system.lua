@@ -58,6 +58,11 @@ local function look_for_modules()
   if not libuv then M.missing.luv = "luv is not installed" end
   local lua_http = lua_module("http.server", "require('http.version').version")
   M.versions["lua-http"] = lua_http
+  for package, file in pairs { ["lua-socket"] = "/usr/share/lua/5.1/socket.lua",
+    ["redis-lua"] = "/usr/share/lua/5.1/redis.lua" } do
+    M.versions[package] = ""
+    if not exists(file) then M.missing[package] = package .. " is not installed" end
+  end
   if not lua_http then M.missing["lua-http"] = "lua-http is not installed" end
 end
 

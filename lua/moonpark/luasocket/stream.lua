@@ -21,7 +21,7 @@ local M = {}
 local LONGEST = 2 ^ 52 -- bytes of a line or of a whole stream: LuaSocket has no limit
 local BACKLOG = 32
 
-local current, now, call = core.current, core.now, waiting.call
+local current, now, call, loop = core.current, core.now, waiting.call, waiting.loop
 local word_of = words.of
 
 local methods = {}
@@ -372,7 +372,7 @@ end
 -- A line and a number of bytes, without a prefix and in a task, are what clients ask for: they take the shortest way.
 function methods:receive(pattern, prefix)
   local conn = self.conn
-  if conn and prefix == nil and current() then
+  if conn and prefix == nil and loop.runs then
     if pattern == nil or pattern == "*l" then
       local line, err, errno = conn:read_until("\n", LONGEST)
       if not line then return partial(self, conn, nil, err, errno, true) end
@@ -389,7 +389,7 @@ function methods:receive(pattern, prefix)
   if not clients[getmetatable(self)] then check_class(self, "client") end
   check_pattern(pattern)
   if prefix == "" then prefix = nil end
-  if current() then return receive(self, pattern, prefix) end
+  if loop.runs then return receive(self, pattern, prefix) end
   return call(receive, self, pattern, prefix)
 end
 
@@ -419,7 +419,7 @@ end
 
 function methods:send(data, i, j)
   local conn = self.conn
-  if conn and i == nil and j == nil and type(data) == "string" and current() then return send(self, data, 0) end
+  if conn and i == nil and j == nil and type(data) == "string" and loop.runs then return send(self, data, 0) end
   if not clients[getmetatable(self)] then check_class(self, "client") end
   local kind = type(data)
   if kind == "number" then data = tostring(data)
@@ -428,7 +428,7 @@ function methods:send(data, i, j)
   end
   local before = 0
   if i or j then data, before = part_of(data, i, j) end
-  if current() then return send(self, data, before) end
+  if loop.runs then return send(self, data, before) end
   return call(send, self, data, before)
 end
 

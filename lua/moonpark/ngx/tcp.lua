@@ -2,9 +2,8 @@
 -- tcp.lua - ngx.socket.tcp: cosockets over connections. Timeouts are of each wait. One task reads and one writes at a
 -- time; another one gets "socket busy reading" or "socket busy writing".
 
-local call = require("moonpark.in_task").call
+local in_task = require "moonpark.in_task"
 local context = require "moonpark.ngx.context"
-local core = require "moonpark.core"
 local dial = require("moonpark.net").dial
 local pool = require "moonpark.ngx.pool"
 local receive_until = require "moonpark.ngx.receive_until"
@@ -15,7 +14,7 @@ local M = {}
 local LONGEST = 2 ^ 52
 local DEFAULT = 60 -- seconds: lua_socket_connect_timeout and its like
 
-local current, misuse, word_of = core.current, words.misuse, words.of
+local call, loop, misuse, word_of = in_task.call, in_task.loop, words.misuse, words.of
 
 ---@class moonpark.ngx.tcp
 local Tcp = {}
@@ -254,7 +253,7 @@ local function read(self, reader, argument)
   if not conn then return nil, "closed" end
   if self.reading then return nil, "socket busy reading" end
   self.reading = true
-  if current() then return done(self, reader(self, conn, argument)) end
+  if loop.runs then return done(self, reader(self, conn, argument)) end
   return done(self, call(reader, self, conn, argument))
 end
 
@@ -264,7 +263,7 @@ local find, gsub = string.find, string.gsub
 --- A line and a number of bytes take the shortest way.
 function Tcp:receive(pattern)
   local conn = self.conn
-  if conn and not self.reading and current() then
+  if conn and not self.reading and loop.runs then
     if pattern == nil or pattern == "*l" then
       self.reading = true
       local line, err = conn:read_until("\n", LONGEST)
@@ -354,7 +353,7 @@ function Tcp:send(data)
   if self.writing then return nil, "socket busy writing" end
   if type(data) == "table" then check_table(data) end
   self.writing = true
-  if current() then return send(self, conn, data) end
+  if loop.runs then return send(self, conn, data) end
   return call(send, self, conn, data)
 end
 
