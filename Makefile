@@ -93,7 +93,7 @@ RUN_PACKAGES   := gcc libc6-dev libc-ares-dev libssl-dev lua-cjson zlib1g-dev li
 FUZZ_PACKAGES  := clang libclang-rt-dev node-llhttp
 EMULATION      := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 # Libraries that run on façades, their servers, and nginx with Lua, which is asked what is right.
-CLIENT_PACKAGES := lua-socket lua-sec lua-redis redis-server memcached postgresql libnginx-mod-http-lua libpcre2-8-0
+CLIENT_PACKAGES := lua-socket lua-sec lua-redis redis-server postgresql libnginx-mod-http-lua libpcre2-8-0
 TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION)) openssl \
                   redis-tools lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
                   iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \

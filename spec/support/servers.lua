@@ -78,15 +78,6 @@ function M.redis()
   return server
 end
 
-function M.memcached()
-  if not has "memcached" then return nil, "memcached is not installed" end
-  local folder = new_folder()
-  local server = { host = host, port = 11211 }
-  start(folder, ("memcached -l %s -p %d -U 0"):format(host, server.port),
-    ("echo version | nc -q 1 %s %d | grep VERSION"):format(host, server.port))
-  return server
-end
-
 function M.postgres()
   local bin = output "ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1"
   if bin == "" then return nil, "postgresql is not installed" end
