@@ -100,7 +100,7 @@ TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION
                   nginx-light nodejs node-ws python3-websockets wrk chromium \
                   $(CLIENT_PACKAGES)
 BENCH_PACKAGES := $(RUN_PACKAGES) redis-server redis-tools haproxy nginx-light libnginx-mod-http-lua nodejs node-ws \
-                  wrk lua-http openssl procps lua-socket lua-redis
+                  wrk lua-http openssl procps lua-socket lua-redis postgresql
 
 # Installs what is missing of the packages in $(1), and a LuaJIT with headers where there is none. The two LuaJIT
 # packages exclude each other and both are fine: where the library of one is there, its kind is completed.

@@ -26,6 +26,7 @@ local M = {}
 ---@field read fun(self, max?: integer): string|nil, string?, integer? 1..max bytes; "eof" at the end; max 65536
 ---@field read_exactly fun(self, n: integer): string|nil, string?, integer? what came stays readable if it fails
 ---@field read_line fun(self, max?: integer): string|nil, string?, integer? without LF or CRLF; max 65536
+---@field receive_line fun(self, max?: integer): string|nil, string?, integer? up to LF, without its CRs; max 65536
 ---@field read_until fun(self, delimiter: string, max?: integer): string|nil, string?, integer? without it; max 1 MiB
 ---@field read_all fun(self, max?: integer): string|nil, string?, integer? up to the end; max 64 MiB
 ---@field lines fun(self, max?: integer): fun(): string|nil ends with the stream and at any failure

@@ -80,6 +80,20 @@ int buf_prepend(struct buf *b, const char *bytes, size_t n)
     return 0;
 }
 
+size_t buf_drop(struct buf *b, size_t n, char byte)
+{
+    must(n <= buf_len(b));
+    char *first = b->bytes + b->start, *to = first + n;
+    for (const char *from = to; from > first;) {
+        if (*--from != byte)
+            *--to = *from;
+    }
+    size_t dropped = (size_t)(to - first);
+    if (dropped)
+        buf_consume(b, dropped);
+    return n - dropped;
+}
+
 ptrdiff_t buf_find(struct buf *b, const char *what, size_t n)
 {
     must(n > 0);

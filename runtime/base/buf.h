@@ -53,6 +53,9 @@ inline void buf_consume(struct buf *b, size_t n)
         b->start = b->end = 0;
 }
 
+/* Drops each `byte` among the first n; returns how many of them are left. */
+size_t buf_drop(struct buf *b, size_t n, char byte);
+
 /* Returns where `what` (n > 0 bytes) begins, counted from the front, or -1. Bytes that were searched are not
  * searched again; call buf_rewind before looking for something else. */
 ptrdiff_t buf_find(struct buf *b, const char *what, size_t n);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* decimal.h - a number as text: what printf makes of it with "%.14g" in the C locale, several times faster.
  *
- * Called by json.c. Knows no locale: the point is a point. */
+ * Called by json.c and l_conn_write.c. Knows no locale: the point is a point. */
 #ifndef MOONPARK_DECIMAL_H
 #define MOONPARK_DECIMAL_H
 

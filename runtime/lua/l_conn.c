@@ -181,6 +181,16 @@ static int l_read_line(lua_State *L)
     return l_conn_run(L, t, c, &conn_read_line, l_conn_push_held);
 }
 
+/* receive_line([max]) -> the line up to LF, without its CRs | nil, err, errno */
+static int l_receive_line(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 1, CONN_LINE_MAX);
+    buf_rewind(&c->in);
+    return l_conn_run(L, t, c, &conn_receive_line, l_conn_push_held);
+}
+
 /* read_until(delimiter[, max]) -> what stands before it | nil, err, errno */
 static int l_read_until(lua_State *L)
 {
@@ -386,6 +396,7 @@ static const luaL_Reg methods[] = {
     {"read_exactly", l_read_exactly},
     {"read_line", l_read_line},
     {"read_until", l_read_until},
+    {"receive_line", l_receive_line},
     {NULL, NULL},
 };
 

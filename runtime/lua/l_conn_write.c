@@ -3,31 +3,38 @@
  * pieces becomes one string first. */
 #include "lua/faces.h"
 
+#include "base/decimal.h"
 #include "base/hard.h"
 #include "lua/l_conn.h"
 #include "net/conn_write.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- tables of pieces ---- */
 
 enum { NESTED = 32 }; /* tables in tables: a table that holds itself is nested for ever */
 
-/* Pieces on their way into one string; or, while `to` is NULL, counted. */
+/* Pieces on their way into one string. */
 struct joining {
     char *to;
-    size_t room, length;
-    bool numbers; /* there are some, whose text is made as they are added */
+    size_t room, length; /* length counts what found no room, too */
+    bool fits;           /* all that was added is in `to` */
+    bool collects;       /* a string was made: finalizers may have run, and used the scratch */
 };
 
-static void add_piece(lua_State *L, struct joining *j)
+static void add_piece(lua_State *L, struct joining *j, int type)
 {
-    size_t n;
-    j->numbers |= lua_type(L, -1) == LUA_TNUMBER;
-    const char *piece = lua_tolstring(L, -1, &n);
-    if (j->to && n > j->room - j->length)
-        luaL_error(L, "write: the table was changed meanwhile");
-    if (j->to)
+    char text[DECIMAL_MAX];
+    const char *piece = text;
+    bool decimal = type == LUA_TNUMBER && isfinite(lua_tonumber(L, -1));
+    size_t n = decimal ? decimal_write(text, lua_tonumber(L, -1)) : 0;
+    if (!decimal) {
+        j->collects |= type == LUA_TNUMBER;
+        piece = lua_tolstring(L, -1, &n);
+    }
+    j->fits = j->fits && n <= j->room - j->length;
+    if (j->fits)
         memcpy(j->to + j->length, piece, n);
     j->length += n;
 }
@@ -44,7 +51,7 @@ static void add_table(lua_State *L, struct joining *j, int table, int depth)
         if (type == LUA_TTABLE)
             add_table(L, j, lua_gettop(L), depth + 1);
         else if (type == LUA_TSTRING || type == LUA_TNUMBER)
-            add_piece(L, j);
+            add_piece(L, j, type);
         else
             luaL_error(L, "write: string, number or table expected in a table, got %s", luaL_typename(L, -1));
         lua_pop(L, 1);
@@ -54,17 +61,21 @@ static void add_table(lua_State *L, struct joining *j, int table, int depth)
 /* In place of the table at idx what it holds, as one string. */
 static void join_table(lua_State *L, int idx)
 {
-    struct joining j = {0};
+    struct joining j = {.to = face_ctx(L)->loop.scratch, .room = limits.scratch, .fits = true};
     add_table(L, &j, idx, 1);
-    bool small = !j.numbers && j.length <= limits.scratch; /* nothing runs meanwhile that would use the scratch, too */
-    j.room = j.length;
-    j.length = 0;
-    j.to = small ? face_ctx(L)->loop.scratch : lua_newuserdata(L, j.room);
+    if (j.fits && !j.collects) {
+        lua_pushlstring(L, j.to, j.length);
+        lua_replace(L, idx);
+        return;
+    }
+    size_t size = j.length;
+    j = (struct joining){.to = lua_newuserdata(L, size), .room = size, .fits = true};
     add_table(L, &j, idx, 1);
+    if (!j.fits)
+        luaL_error(L, "write: the table was changed meanwhile");
     lua_pushlstring(L, j.to, j.length);
     lua_replace(L, idx);
-    if (!small)
-        lua_pop(L, 1);
+    lua_pop(L, 1);
 }
 
 /* ---- the write ---- */

@@ -153,6 +153,7 @@ static int work(struct conn *c, struct task *t)
         } else if (r != CONN_GO_ON && r != CONN_OTHERS) {
             return r;
         } else if (r == CONN_OTHERS || pieces >= limits.operations) {
+            conn_wait_deadline(c, t); /* the time of the others counts */
             return sched_canceled(t) ? ERR_CANCELED : sched_again(t, &op->kind, c);
         }
     }
@@ -198,12 +199,12 @@ int conn_start(struct conn *c, struct task *t, const struct conn_op *op)
     if (sched_canceled(t))
         return ERR_CANCELED;
     conn_renew(c, t);
-    int64_t deadline = conn_wait_deadline(c, t);
     if (!s->holder) {
-        c->drained = c->drained && deadline >= 0; /* who never waits meets no event: it has to look */
+        c->drained = c->drained && !conn_tries_once(c, t); /* who never waits meets no event: it has to look */
         s->holder = t;
         return finish(c, t, work(c, t));
     }
+    int64_t deadline = conn_wait_deadline(c, t);
     if (deadline < 0)
         return ERR_TIMEOUT;
     int r = sched_park(t, &op->kind, c, deadline, 0);

@@ -8,6 +8,7 @@
 #include "loop/sched.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* After a short read nothing is there until an edge has been reported: say so without asking. */
 static bool nothing_there(const struct conn *c)
@@ -121,6 +122,22 @@ static int read_line(struct conn *c, struct task *t)
     return r;
 }
 
+/* A line ends at LF, and nothing else ends one. The CRs in it are dropped in place: that may happen before a push that
+ * fails, and does no harm a second time. */
+static int receive_line(struct conn *c, struct task *t)
+{
+    ptrdiff_t at = buf_find(&c->in, "\n", 1);
+    if (at >= 0) {
+        size_t cr = at > 0 && buf_at(&c->in)[at - 1] == '\r', n = (size_t)at - cr;
+        if (!n || !memchr(buf_at(&c->in), '\r', n))
+            return found(t, n, cr + 1);
+        return found(t, buf_drop(&c->in, (size_t)at, '\r'), 1);
+    }
+    if (buf_len(&c->in) >= OPERATION(t, struct conn_reading)->limit + 2)
+        return ERR_TOO_LONG;
+    return fill_ahead(c);
+}
+
 static int read_all(struct conn *c, struct task *t)
 {
     if (buf_len(&c->in) > OPERATION(t, struct conn_reading)->limit)
@@ -135,5 +152,6 @@ static int read_all(struct conn *c, struct task *t)
 const struct conn_op conn_read = CONN_OP("read", POLL_R, read_some);
 const struct conn_op conn_read_exactly = CONN_OP("read_exactly", POLL_R, read_exactly);
 const struct conn_op conn_read_line = CONN_OP("read_line", POLL_R, read_line);
+const struct conn_op conn_receive_line = CONN_OP("receive_line", POLL_R, receive_line);
 const struct conn_op conn_read_until = CONN_OP("read_until", POLL_R, read_until);
 const struct conn_op conn_read_all = CONN_OP("read_all", POLL_R, read_all);

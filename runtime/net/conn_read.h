@@ -22,7 +22,8 @@ struct conn_reading_until {
 };
 
 /* All set op.length, the bytes to hand out, and op.total, the bytes to consume then. */
-extern const struct conn_op conn_read, conn_read_exactly, conn_read_line, conn_read_until, conn_read_all;
+extern const struct conn_op conn_read, conn_read_exactly, conn_read_line, conn_receive_line, conn_read_until,
+    conn_read_all;
 
 /* For the steps of other files. Reads once from the stream into `in`, where it makes room for at least `room` bytes.
  * Returns CONN_GO_ON, -EAGAIN, ERR_EOF, or another negative code. */

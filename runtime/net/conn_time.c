@@ -8,17 +8,31 @@
 
 #include <errno.h>
 
-enum { TRY_ONCE = -1 }; /* a deadline: nothing may wait */
+/* Deadlines that are none yet: nothing may wait; and the timeout counts from the first wait, as most operations find
+ * what they want at once and need no clock. */
+enum { TRY_ONCE = -1, AT_FIRST_WAIT = -2 };
 
 void conn_renew(const struct conn *c, struct task *t)
 {
     int64_t timeout = conn_timeout(c, conn_op_of(t)->side);
-    t->op.deadline = timeout < 0 ? 0 : timeout == 0 ? TRY_ONCE : clock_add(clock_now(&c->loop->clock), timeout);
+    t->op.deadline = timeout < 0 ? 0 : timeout == 0 ? TRY_ONCE : AT_FIRST_WAIT;
 }
 
-int64_t conn_wait_deadline(const struct conn *c, const struct task *t)
+static int64_t wait_timeout(const struct conn *c, const struct task *t)
 {
-    int64_t timeout = c->times ? c->times->wait[conn_op_of(t)->side] : -1, whole = t->op.deadline;
+    return c->times ? c->times->wait[conn_op_of(t)->side] : -1;
+}
+
+bool conn_tries_once(const struct conn *c, const struct task *t)
+{
+    return t->op.deadline == TRY_ONCE || wait_timeout(c, t) == 0;
+}
+
+int64_t conn_wait_deadline(const struct conn *c, struct task *t)
+{
+    if (t->op.deadline == AT_FIRST_WAIT)
+        t->op.deadline = clock_add(clock_now(&c->loop->clock), conn_timeout(c, conn_op_of(t)->side));
+    int64_t timeout = wait_timeout(c, t), whole = t->op.deadline;
     if (timeout < 0 || whole < 0)
         return whole;
     return timeout == 0 ? TRY_ONCE : conn_sooner(whole, clock_add(clock_now(&c->loop->clock), timeout));

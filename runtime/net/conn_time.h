@@ -16,11 +16,14 @@ static inline int64_t conn_timeout(const struct conn *c, int side)
     return c->times ? c->times->whole[side] : c->timeout;
 }
 
-/* t's operation begins or has made progress: the timeout of the whole counts from now. */
+/* t's operation begins or has made progress: the timeout of the whole counts from its next wait. */
 void conn_renew(const struct conn *c, struct task *t);
 
+/* May t's operation wait at all? */
+bool conn_tries_once(const struct conn *c, const struct task *t);
+
 /* When a wait of t's operation that begins now has to end: 0: never; negative: it may not begin. */
-int64_t conn_wait_deadline(const struct conn *c, const struct task *t);
+int64_t conn_wait_deadline(const struct conn *c, struct task *t);
 
 /* The earlier one; `deadline` may be none (0). */
 static inline int64_t conn_sooner(int64_t deadline, int64_t other)

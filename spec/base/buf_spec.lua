@@ -224,7 +224,12 @@ describe("buf", function()
         if random(10) == 1 then n = #model end
         lib.buf_consume(b, n)
         model = model:sub(n + 1)
-      elseif what <= 9 then
+      elseif what == 8 then
+        local n, c = random(#model + 1) - 1, bytes(1)
+        local left = model:sub(1, n):gsub(c, "")
+        assert.equal(#left, tonumber(lib.buf_drop(b, n, c:byte())))
+        model = left .. model:sub(n + 1)
+      elseif what == 9 then
         local s = bytes(random(6))
         rewind()
         local want = (model:find(s, 1, true) or 0) - 1

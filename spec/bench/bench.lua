@@ -19,6 +19,7 @@ local make_network_cases = require "network_cases"
 local make_http_cases = require "http_cases"
 local make_facade_cases = require "facade_cases"
 local make_handler_cases = require "handler_cases"
+local make_library_cases = require "library_cases"
 local make_https_cases = require "https_cases"
 local make_shared_cases = require "shared_cases"
 local make_websocket_cases = require "websocket_cases"
@@ -35,10 +36,12 @@ usage: luajit spec/bench/bench.lua [options], from the top of the tree
                     http-middleware, http-connect, http-costs, http-limits, http-limits-pipelined,
                     https, https-handshake, https-resumed, https-file, https-idle, websocket, websocket-large,
                     websocket-all, websocket-memory, shared-dict, workers, facade-socket,
-                    facade-ngx, facade-redis
+                    facade-ngx, facade-redis, library-redis, library-redis-pipelined, library-pgmoon,
+                    library-pgmoon-rows
   --markdown FILE   write the tables to FILE as well, in Markdown
   --plot            draw each case as docs/images/bench-CASE.svg
   --help            this text
+Client libraries are looked for in MOONPARK_LIBS, patterns as in LUA_PATH.
 Contenders are used where they are installed. Bun is looked for on the PATH, or is what the variable BUN names.
 ]]
 
@@ -105,7 +108,8 @@ end
 local function all_cases()
   local cases = {}
   for _, make in ipairs { make_cases, make_network_cases, make_http_cases, make_handler_cases, make_shared_cases,
-    make_https_cases, make_websocket_cases, make_workers_cases, make_facade_cases } do
+    make_https_cases, make_websocket_cases, make_workers_cases, make_facade_cases,
+    make_library_cases } do
     for _, case in ipairs(make()) do table.insert(cases, case) end
   end
   return cases

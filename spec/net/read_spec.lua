@@ -94,6 +94,28 @@ for _, delivery in ipairs(deliveries) do
       assert.equal("123456", conn:read_all())
     end))
 
+    it("receive_line takes LF and every CR away", given("lf\ncrlf\r\n\n\r\n\r\rcr\rin it\r\r\n\0zero\n",
+      function(conn)
+      for _, line in ipairs { "lf", "crlf", "", "", "crin it", "\0zero" } do
+        assert.equal(line, conn:receive_line())
+      end
+      assert.same({ nil, "eof" }, { conn:receive_line() })
+    end))
+
+    it("receive_line is ended by LF alone, and leaves what the end has cut", given("one\r\nl\rast\r", function(conn)
+      assert.equal("one", conn:receive_line())
+      assert.same({ nil, "eof" }, { conn:receive_line() })
+      assert.equal("l\rast\r", conn:read_all())
+    end))
+
+    it("receive_line refuses a line above max as too long, and keeps it", given("12345\r\n1\r2345\n123456\nnext\n",
+      function(conn)
+      for _ = 1, 2 do assert.equal("12345", conn:receive_line(5)) end
+      for _ = 1, 2 do assert.same({ nil, "too long" }, { conn:receive_line(5) }) end
+      assert.equal("123456", conn:receive_line(6))
+      assert.equal("next", conn:receive_line(4))
+    end))
+
     it("read_until takes the delimiter away, however it was cut", given("one--two---three--", function(conn)
       assert.equal("one", conn:read_until("--"))
       assert.equal("two", conn:read_until("--"))

@@ -157,6 +157,22 @@ for _, transport in ipairs(support.transports) do
       assert.is_true(writer:join())
     end))
 
+    it("writes a number in a table as the same number alone", with_pair(function(a, b)
+      local numbers = { 0, -0, 7, -7, 1234567890, 2 ^ 31, -2 ^ 31, 2 ^ 53, 99999999999999, 1e14, -99999999999999, -1e14,
+        0.5, -0.1, 1e300, 1 / 0, -1 / 0, 5e-324 }
+      for _, n in ipairs(numbers) do
+        local text = tostring(n)
+        for _, value in ipairs { n, { n }, { "", { n } } } do
+          assert.equal(#text, a:write(value))
+          assert.equal(text, b:read_exactly(#text))
+        end
+      end
+      local whole = table.concat(numbers) .. ("x"):rep(100000)
+      local writer = moonpark.go(function() return a:write { numbers, ("x"):rep(100000) } end)
+      assert.is_true(whole == b:read_exactly(#whole))
+      assert.is_true(writer:join())
+    end))
+
     it("refuses what is none of these in a table before anything is sent", with_pair(function(a, b)
       local ring = {}
       ring[1] = ring

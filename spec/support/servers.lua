@@ -3,7 +3,7 @@
 -- loopback address that nobody else uses and on a unix socket. A server is started once a spec file, before its tests,
 -- and killed after them; or with the process, whatever ends it.
 --
---   local redis = servers.redis()       {host =, port =, path =}, or nil and what is not installed
+--   local redis = servers.redis()       {host =, port =, path =, pid =}, or nil and what is not installed
 --
 -- Called while a spec file is read, so outside of tasks: it may block.
 
@@ -55,6 +55,7 @@ local function start(folder, command, check)
   if not succeeds(("sh -c '%s'"):format(waits)) then
     error(("%s does not answer: %s"):format(command, read(log)))
   end
+  return tonumber(read(folder .. "/pid"))
 end
 
 --- Ends those that were started. The last test of a file has run: call it in a teardown.
@@ -73,8 +74,9 @@ function M.redis()
   if not has "redis-server" then return nil, "redis-server is not installed" end
   local folder = new_folder()
   local server = { host = host, port = 6379, path = folder .. "/redis.sock" }
-  start(folder, ("redis-server --port %d --bind %s --unixsocket %s --save '' --appendonly no --dir %s"):format(
-    server.port, host, server.path, folder), ("redis-cli -s %s ping"):format(server.path))
+  local command = ("redis-server --port %d --bind %s --unixsocket %s --save '' --appendonly no --dir %s"):format(
+    server.port, host, server.path, folder)
+  server.pid = start(folder, command, ("redis-cli -s %s ping"):format(server.path))
   return server
 end
 
@@ -92,8 +94,9 @@ function M.postgres()
   local made = ("%s%s/initdb -D %s -U %s --pwfile=%s -A scram-sha-256 --no-sync --no-instructions"):format(AS_NOBODY,
     bin, data, server.user, words)
   assert(succeeds(made), "initdb failed: " .. made)
-  start(folder, ("%s/postgres -D %s -k %s -h %s -p %d -c fsync=off -c shared_buffers=16MB"):format(bin, data, folder,
-    host, server.port), ("%s/pg_isready -h %s -p %d"):format(bin, folder, server.port))
+  local command = ("%s/postgres -D %s -k %s -h %s -p %d -c fsync=off -c shared_buffers=16MB"):format(bin, data,
+    folder, host, server.port)
+  server.pid = start(folder, command, ("%s/pg_isready -h %s -p %d"):format(bin, folder, server.port))
   return server
 end
 
@@ -108,9 +111,10 @@ function M.mariadb()
   local made = ("mariadb-install-db --no-defaults %s--datadir=%s --skip-name-resolve "
     .. "--auth-root-authentication-method=normal"):format(user, data)
   assert(succeeds(made), "mariadb-install-db failed")
-  start(folder, ("mariadbd --no-defaults --datadir=%s --socket=%s --pid-file=%s/mariadb.pid --bind-address=%s "
+  local command = ("mariadbd --no-defaults --datadir=%s --socket=%s --pid-file=%s/mariadb.pid --bind-address=%s "
     .. "--port=%d --skip-grant-tables --skip-networking=0 --innodb-flush-log-at-trx-commit=0 "
-    .. "--innodb-buffer-pool-size=8M"):format(data, server.path, folder, host, server.port),
+    .. "--innodb-buffer-pool-size=8M"):format(data, server.path, folder, host, server.port)
+  server.pid = start(folder, command,
     ("mariadb --no-defaults -S %s -e \"create database if not exists test\""):format(server.path))
   return server
 end
