@@ -22,6 +22,8 @@ local timer = require "moonpark.ngx.timer"
 local udp = require "moonpark.ngx.udp"
 local words = require "moonpark.ngx.words"
 local worker = require "moonpark.worker"
+require "moonpark.ngx.receive"
+require "moonpark.ngx.send"
 require "moonpark.ngx.ssl"
 
 local ngx = {}
