@@ -283,3 +283,37 @@ ngx.sleep(0.05)
 say("receive after a reset", reset:receive())
 say("  receive", reset:receive())
 say("  close", reset:close())
+
+-- a peer that does not read
+local stuck = told "conn:write('x\\n') sleep(3)"
+stuck:settimeout(100)
+say("send to a peer that does not read", stuck:send(("x"):rep(2 ^ 24)))
+say("  send", stuck:send "x")
+say("  receive", stuck:receive())
+say("  getreusedtimes", stuck:getreusedtimes())
+say("  setkeepalive", stuck:setkeepalive())
+say("  receive", stuck:receive())
+say("  close", stuck:close())
+local dead = told "conn:write('some') conn:setoption('linger', 0) conn:close()"
+ngx.sleep(0.05)
+say("send to a peer that has reset", dead:send "x")
+say("  send", dead:send "x")
+say("  receive", dead:receive())
+say("  getreusedtimes", dead:getreusedtimes())
+say("  close", dead:close())
+
+-- two threads
+local shared = told "conn:read_line() sleep(3)"
+shared:settimeout(200)
+local reading = ngx.thread.spawn(function() say("the reader", shared:receive()) end)
+local writing = ngx.thread.spawn(function() say("the writer", shared:send(("x"):rep(2 ^ 24))) end)
+say("  receive meanwhile", shared:receive())
+say("  receiveany meanwhile", shared:receiveany(1))
+say("  send meanwhile", shared:send "x")
+say("  close meanwhile", shared:close())
+say("  setkeepalive meanwhile", shared:setkeepalive())
+say("  connect meanwhile", shared:connect(HOST, PORT))
+say("  iterator meanwhile", shared:receiveuntil "x" ())
+ngx.thread.wait(reading)
+ngx.thread.wait(writing)
+say("  close", shared:close())

@@ -25,6 +25,7 @@ events {}
 http {
   access_log off;
   resolver 127.0.0.1 ipv6=off;
+  resolver_timeout 200ms;
   lua_shared_dict dict 1m;
   client_body_temp_path %s/body;
   server {

@@ -67,17 +67,20 @@ function M.busy(self, reading, writing)
 end
 local busy = M.busy
 
---- fn(self, ...) with both sides in use: what it returns. What it raises is raised, with the sides free.
+local function free(self, ...)
+  self.connecting, self.reading, self.writing = false, false, false
+  return ...
+end
+
+--- fn(self, ...) with both sides in use, as pcall calls it. They are free afterwards.
 ---@param self moonpark.ngx.tcp
 ---@param fn function
 ---@param ... any
----@return any, any
+---@return boolean ok
+---@return any ...
 function M.alone(self, fn, ...)
   self.connecting, self.reading, self.writing = true, true, true
-  local ok, result, err = pcall(call, fn, self, ...)
-  self.connecting, self.reading, self.writing = false, false, false
-  if not ok then error(result, 0) end
-  return result, err
+  return free(self, pcall(call, fn, self, ...))
 end
 
 -- Is it closed for both sides?
@@ -125,7 +128,7 @@ function Tcp:connect(...)
   if err then return nil, err end
   close(self)
   self.pool_name, self.read_closed, self.write_closed = to.pool, false, false
-  local ok, result, why = pcall(M.alone, self, connect, to)
+  local ok, result, why = M.alone(self, connect, to)
   if ok and result then return result end
   close(self)
   if not ok then error(result, 0) end

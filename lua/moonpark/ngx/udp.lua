@@ -10,7 +10,7 @@ local words = require "moonpark.ngx.words"
 
 local M = {}
 
-local DEFAULT, LARGEST = 60, 8192 -- seconds; bytes of a datagram
+local DEFAULT, LARGEST = 60, 65536 -- seconds; bytes of a datagram
 
 local integer, misuse = words.integer, words.misuse
 
@@ -28,13 +28,16 @@ local function close(self)
   if conn then conn:close() end
 end
 
+local function done(self, ok, ...)
+  self.waiting = false
+  if not ok then error((...), 0) end
+  return ...
+end
+
 -- fn(self, ...), while which the socket is busy.
 local function alone(self, fn, ...)
   self.waiting = true
-  local ok, result, err = pcall(call, fn, self, ...)
-  self.waiting = false
-  if not ok then error(result, 0) end
-  return result, err
+  return done(self, pcall(call, fn, self, ...))
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -123,9 +126,9 @@ function Udp:send(...)
 end
 
 local function receive(self, size)
-  local data, err = self.conn:recv(size)
+  local data, err = self.conn:recv(math.max(1, size))
   if not data then return nil, words.of(err) end
-  return data
+  return size > 0 and data or ""
 end
 
 --- receive([size]) -> one datagram | nil, err
