@@ -19,6 +19,7 @@ local call, integer, misuse = in_task.call, words.integer, words.misuse
 ---@class moonpark.ngx.tcp
 ---@field conn moonpark.connection|nil nil: not connected
 ---@field place moonpark.ngx.place|nil in a pool
+---@field session moonpark.ngx.session|nil of its TLS
 ---@field reading boolean|nil true: ask M.busy. nil: no, and nothing was read after self.iterator's last piece
 ---@field writing boolean true: ask M.busy
 ---@field connecting boolean or shaking hands
@@ -39,8 +40,9 @@ end
 -- states
 
 local function close(self)
-  local conn, place = self.conn, self.place
-  self.conn, self.place = nil, nil
+  local conn, place, session = self.conn, self.place, self.session
+  self.conn, self.place, self.session = nil, nil, nil
+  if session then session:leave() end
   if conn then conn:close() end
   pool.leave(place)
 end
@@ -95,9 +97,10 @@ local function apply_timeouts(self)
   conn:set_wait_timeout(self.read_timeout, "r")
   conn:set_wait_timeout(self.send_timeout, "w")
 end
+M.apply_timeouts = apply_timeouts
 
-local function take(self, conn, place, used)
-  self.conn, self.place, self.used, self.session = conn, place, used, nil
+local function take(self, conn, place, used, session)
+  self.conn, self.place, self.used, self.session = conn, place, used, session
   apply_timeouts(self)
   local request = context.current()
   if request then request:on_end(self, close) end
@@ -106,11 +109,7 @@ end
 
 local function connect(self, to)
   local entry, place, err = pool.take(to.pool, to.pool_size, to.backlog, self.connect_timeout)
-  if entry then
-    take(self, entry.conn, entry.place, entry.used)
-    self.session = entry.session
-    return 1
-  end
+  if entry then return take(self, entry.conn, entry.place, entry.used, entry.session) end
   if err then return nil, err end
   self.place = place
   if to.err then return nil, to.err end
@@ -197,7 +196,8 @@ function Tcp:setkeepalive(timeout, size)
   end
   local entry = { conn = self.conn, place = self.place, used = self.used + 1, session = self.session }
   entry.conn:set_wait_timeout(nil)
-  self.conn, self.place = nil, nil
+  self.conn, self.place, self.session = nil, nil, nil
+  if entry.session then entry.session:keep() end
   ms = ms or DEFAULT * 1000
   pool.give(self.pool_name, entry, ms ~= 0 and ms / 1000 or nil, most)
   return 1
