@@ -8,32 +8,34 @@ local M = {}
 
 local function refuse(text) misuse(("bad argument #1 to 'send' (%s)"):format(text)) end
 
--- Something is wrong with the array: raises for the first thing that is. A hole is a nil.
-local function explain(array, last)
+local check
+
+-- An array that is not walked in order, or with something wrong in it: raises for the first thing that is. A hole is a
+-- nil.
+local function look_closer(array)
+  local last = #array
   for key in pairs(array) do
     if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then refuse "non-array table found" end
     if key > last then last = key end
   end
   for i = 1, last do
-    local kind = type(array[i])
-    if kind == "table" then M.check(array[i])
+    local value = rawget(array, i)
+    local kind = type(value)
+    if kind == "table" then check(value)
     elseif kind ~= "string" and kind ~= "number" then refuse(("bad data type %s found"):format(kind)) end
   end
 end
 
---- Raises unless the table is an array that can be sent.
----@param array table
-function M.check(array)
-  local last = #array
+-- Raises unless the table is an array of strings, of numbers and of such arrays.
+function check(array)
   local count = 0
-  for key, value in pairs(array) do
-    local kind = type(value)
-    if kind == "table" then M.check(value)
-    elseif kind ~= "string" and kind ~= "number" then return explain(array, last) end
-    if type(key) ~= "number" or key < 1 or key > last or key % 1 ~= 0 then return explain(array, last) end
+  for key, value in next, array do
     count = count + 1
+    if key ~= count then return look_closer(array) end
+    local kind = type(value)
+    if kind == "table" then check(value)
+    elseif kind ~= "string" and kind ~= "number" then return look_closer(array) end
   end
-  if count ~= last then explain(array, last) end
 end
 
 --- What is written for send's argument: strings, numbers and tables as they are. Raises for the rest.
@@ -43,7 +45,7 @@ function M.of(data)
   local kind = type(data)
   if kind == "string" or kind == "number" then return data end
   if kind == "table" then
-    M.check(data)
+    check(data)
     return data
   end
   if kind == "nil" or kind == "boolean" then return tostring(data) end
