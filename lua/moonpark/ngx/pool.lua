@@ -97,19 +97,26 @@ local function pause()
   return math.max(0.001, soonest - core.now())
 end
 
---- Closes all that is idle.
-function M.clear()
+local function close_idle()
   for _, pool in pairs(pools) do
     while #pool.idle > 0 do drop(pool, #pool.idle) end
   end
+end
+
+--- Closes all that is idle.
+function M.clear()
+  close_idle()
+  if reaper then reaper:cancel() end
+  reaper = nil
 end
 
 local function watch()
   while reap() do
     if not core.sleep(pause()) then break end
   end
-  if reaper == core.current() then reaper = nil end
-  if task.is_daemon(core.current()) and core.current():is_canceled() then M.clear() end
+  local own = reaper == core.current() -- else M.clear has ended it
+  if own then reaper = nil end
+  if own and core.current():is_canceled() then close_idle() end
 end
 
 local function need_reaper()
@@ -133,14 +140,13 @@ end
 local function wait(pool, timeout)
   local waiter = { event = core.event() }
   table.insert(pool.waiting, waiter)
-  local ok, err = waiter.event:wait(timeout)
-  if not ok and not waiter.entry and not waiter.place then
-    for i = #pool.waiting, 1, -1 do
-      if pool.waiting[i] == waiter then table.remove(pool.waiting, i) end
-    end
-    return nil, nil, err
+  local could, ok, err = pcall(waiter.event.wait, waiter.event, timeout)
+  if could and (ok or waiter.entry or waiter.place) then return waiter.entry, waiter.place end
+  for i = #pool.waiting, 1, -1 do
+    if pool.waiting[i] == waiter then table.remove(pool.waiting, i) end
   end
-  return waiter.entry, waiter.place
+  if not could then error(ok, 0) end
+  return nil, nil, err
 end
 
 --- An idle connection of the pool of that name; or nil, and a place for a new one, if there is such a pool; or nil, nil,
