@@ -80,10 +80,30 @@ for _, name in ipairs { "a b", "127.0.0.1 ", "a..b", ("x"):rep(64), ("x."):rep(1
   say("no such name", ok, tostring(err):find("could not be resolved", 1, true) ~= nil or err)
 end
 
+-- local addresses
+local function bound(...)
+  local sock = ngx.socket.tcp()
+  try("bind", sock.bind, sock, ...)
+  if (...) == "127.0.0.2" then
+    say("  connect", sock:connect(HOST, PORT))
+    sock:send "conn:write(conn:peer_address():match '^[^:]+', '\\n')\n"
+    say("  the peer sees", sock:receive())
+  end
+end
+bound {}
+bound ""
+bound "localhost"
+bound "127.0.0"
+bound "127.0.0.256"
+bound "::1"
+bound "::x"
+bound "127.0.0.2"
+
 -- options
 local function option(name, value)
   local sock = ngx.socket.tcp()
-  try(("%s = %s"):format(name, type(value) == "table" and "{}" or tostring(value)), sock.connect, sock, HOST, PORT, { [name] = value })
+  local shape = type(value) == "table" and "{}" or tostring(value)
+  try(name .. " = " .. shape, sock.connect, sock, HOST, PORT, { [name] = value })
   sock:close()
 end
 for _, value in ipairs { 0, -1, "3", "x", true, 1.5, 0.5 } do option("pool_size", value) end
@@ -168,39 +188,33 @@ try("iterator after", until_9)
 pattern:close()
 
 -- receiveuntil
-local function read_until(name, what, options, fn)
+-- Each step is a size for the iterator, false for none, or text: what is received in between.
+local function read_until(name, options, what, steps)
   local sock = told(what)
-  local reader = sock:receiveuntil(name, options or {})
-  fn(sock, reader, function(...) say(name, ...) end)
+  local reader = sock:receiveuntil(name, options)
+  for _, step in ipairs(steps) do
+    if type(step) == "string" then say("receive " .. step, sock:receive(step))
+    elseif step then say(("until %s (%d)"):format(name, step), reader(step))
+    else say("until " .. name, reader()) end
+  end
   sock:close()
 end
--- a foreign read between pieces
-read_until("--", "conn:write('abcdefgh--ijkl--mn')", nil, function(sock, reader, tell)
-  tell(reader(2)); tell(sock:receive(5)); tell(reader(2)); tell(reader(2)); tell(reader(2)); tell(sock:receive(1))
-  tell(reader(20)); tell(reader(20)); tell(reader(20))
-end)
-read_until("--", "conn:write('abcdefgh--ijkl\\n--mn')", { inclusive = true }, function(sock, reader, tell)
-  tell(reader(2)); tell(sock:receive "*l"); tell(reader(2)); tell(reader(2)); tell(reader(2))
-end)
+local plain, inclusive = {}, { inclusive = true }
+-- another read between pieces
+read_until("--", plain, "conn:write('abcdefgh--ijkl--mn')", { 2, "5", 2, 2, 2, "1", 20, 20, 20 })
+read_until("--", inclusive, "conn:write('abcdefgh--ijkl\\n--mn')", { 2, "*l", 2, 2, 2 })
 -- a timeout inside the pattern
-read_until("--end", "conn:write('abc--e') sleep(0.4) conn:write('nd tail\\n') sleep(1)", nil, function(sock, reader, tell)
-  tell(reader()); tell(reader()); tell(reader()); tell(sock:receive())
-end)
-read_until("--end", "conn:write('abc--e') sleep(0.4) conn:write('x--end tail\\n') sleep(1)", nil, function(sock, reader, tell)
-  tell(reader()); tell(reader()); tell(reader()); tell(sock:receive())
-end)
-read_until("--end", "conn:write('abc--e') sleep(0.4) conn:write('nd tail\\n') sleep(1)", nil, function(sock, reader, tell)
-  tell(reader(2)); tell(reader(2)); tell(reader(2)); tell(reader(2)); tell(reader(2));  tell(reader(2))
-end)
-read_until("aab", "conn:write('xaa') sleep(0.4) conn:write('aab tail\\n') sleep(1)", { inclusive = true }, function(sock, reader, tell)
-  tell(reader()); tell(reader()); tell(reader()); tell(reader())
-end)
-read_until("--end", "conn:write('abc--e')", nil, function(sock, reader, tell)
-  tell(reader()); tell(reader())
-end)
-read_until("--end", "conn:write('abc--e')", nil, function(sock, reader, tell)
-  tell(reader(2)); tell(reader(20)); tell(reader(20))
-end)
+local half = "conn:write('abc--e') sleep(0.4) conn:write('nd tail\\n') sleep(1)"
+read_until("--end", plain, half, { false, false, false, "*l" })
+read_until("--end", inclusive, half, { false, false, false, "*l" })
+read_until("--end", plain, half, { 2, 2, 2, 2, 2, 2 })
+read_until("--end", plain, "conn:write('abc--e') sleep(0.4) conn:write('x--end tail\\n') sleep(1)",
+  { false, false, false, "*l" })
+read_until("aab", inclusive, "conn:write('xaa') sleep(0.4) conn:write('aab tail\\n') sleep(1)",
+  { false, false, false, false })
+-- an end inside the pattern
+read_until("--end", plain, "conn:write('abc--e')", { false, false })
+read_until("--end", plain, "conn:write('abc--e')", { 2, 20, 20 })
 
 local nowhere = ngx.socket.tcp()
 try("receiveany before connect", nowhere.receiveany, nowhere, "x")
@@ -229,7 +243,8 @@ try("send a hole to a closed one", echo.send, echo, { 1, nil, 2 })
 try("send a function to a closed one", echo.send, echo, print)
 
 -- keeping
-for _, arguments in ipairs { { "x" }, { 1, "x" }, { 1, 0 }, { 1, -1 } } do -- after that nginx's socket is in no good state
+-- After these nginx's socket is in no good state.
+for _, arguments in ipairs { { "x" }, { 1, "x" }, { 1, 0 }, { 1, -1 } } do
   local kept = told(ECHO, { pool = "misuse of " .. arguments[1] .. tostring(arguments[2]) })
   try("setkeepalive", kept.setkeepalive, kept, unpack(arguments))
 end

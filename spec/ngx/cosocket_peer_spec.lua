@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cosocket_peer_spec.lua - cosockets whose peer answers by halves, late, with nothing, and closes anywhere; TLS sessions
--- that are resumed; and requests, whose end closes them.
+-- cosocket_peer_spec.lua - cosockets whose peer answers by halves, late, with nothing, and closes anywhere; TLS
+-- sessions that are resumed; and requests, whose end closes them.
 
 local cosockets = require "support.cosockets"
 local http = require "moonpark.http"
@@ -10,7 +10,7 @@ local process = require "support.process"
 local testing = require "moonpark.testing"
 local tls = require "support.tls"
 
-local ngx, HOST = cosockets.ngx, cosockets.HOST
+local HOST = cosockets.HOST
 
 local MESSAGE = "first\r\nsec\rond\n12345--piece---\n-rest--end"
 
@@ -259,7 +259,7 @@ describe("outside of a loop", function()
     ]])
     file:close()
     local r = process.run { process.interpreter, path }
-    assert.equal("1\n73\nline\nhal\tf\nrestx\t--\nnil\ttimeout\t\nnil\ttimeout\n1\n1\n1\t1\tnil\tclosed\n1\t1\tdatagram\t1\n",
-      r.out .. r.err)
+    assert.equal("1\n73\nline\nhal\tf\nrestx\t--\nnil\ttimeout\t\nnil\ttimeout\n1\n1\n1\t1\tnil\tclosed\n"
+      .. "1\t1\tdatagram\t1\n", r.out .. r.err)
   end)
 end)

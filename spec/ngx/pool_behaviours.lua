@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- pool_behaviours.lua - how pools of cosockets count, bound and queue, as calls: run as cosocket_behaviours.lua is. PEER
--- is peer.lua's port. Collected sockets, killed threads and failures must leave no place taken.
+-- pool_behaviours.lua - how pools of cosockets count, bound and queue, as calls: run as cosocket_behaviours.lua is.
+-- PEER is peer.lua's port. Collected sockets, killed threads and failures must leave no place taken.
 
 local HOST, PORT = "127.0.0.1", tonumber(PEER)
 local ECHO = "while true do local n = conn:read_line() if not n then break end conn:write(n, '\\n') end\n"
@@ -60,14 +60,16 @@ room("after sockets that were collected", two)
 
 local function in_thread(fn) return ngx.thread.spawn(fn) end
 local holder = open("holder", two)
-local thread = in_thread(function()
-  local sock = open("in a thread", two)
-  sock:receive()
-end)
-ngx.sleep(0.05)
-ngx.thread.kill(thread)
-ngx.sleep(0.01)
-thread = nil
+local function use_and_die()
+  local thread = in_thread(function()
+    local sock = open("in a thread", two)
+    sock:receive()
+  end)
+  ngx.sleep(0.05)
+  ngx.thread.kill(thread)
+  ngx.sleep(0.01)
+end
+use_and_die()
 collectgarbage()
 collectgarbage()
 room("after a killed thread", two)
@@ -103,7 +105,6 @@ open("tight", tight)
 open("loose, where the pool is bounded by now", loose)
 before:close()
 open("tight, after the loose one", tight)
-before = nil
 bound:close()
 room("after both", tight)
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- pool.lua - pools of cosocket connections, by name. Idle ones: the one used last is taken first, the one unused for the
--- longest goes when there are too many. A pool counts all connections that were made while it was there, and one that
--- was made with a backlog bounds them.
+-- pool.lua - pools of cosocket connections, by name. The idle one that was used last is taken first, and the one unused
+-- for the longest goes when there are too many. A pool counts all connections that were made while it was there, and
+-- one that was made with a backlog bounds them.
 --
 -- Each connection that counts has a place. It is left when the connection is closed, and when whoever holds the place
 -- has been collected.
@@ -149,8 +149,8 @@ local function wait(pool, timeout)
   return nil, nil, err
 end
 
---- An idle connection of the pool of that name; or nil, and a place for a new one, if there is such a pool; or nil, nil,
---- and why there is none. The first that asks for a size or a backlog makes the pool, and says what they are.
+--- An idle connection of the pool of that name; or nil, and a place for a new one, if there is such a pool; or nil,
+--- nil, and why there is none. The first that asks for a size or a backlog makes the pool, and says what they are.
 ---@param name string
 ---@param size integer|nil
 ---@param backlog integer|nil

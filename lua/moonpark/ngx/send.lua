@@ -26,8 +26,8 @@ local function refusal(self)
   return busy(self, false, true)
 end
 
---- send(string, number, or table of these and of tables) -> bytes | nil, err. Its shortest way is the usual one. After a
---- failure, a timeout among them, the writing side is closed.
+--- send(string, number, or table of these and of tables) -> bytes | nil, err. After a failure, a timeout among them,
+--- the writing side is closed.
 function tcp.class:send(...)
   one(select("#", ...))
   local conn = self.conn

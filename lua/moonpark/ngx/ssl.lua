@@ -45,7 +45,8 @@ function M.trust(ca) trusted = ca end
 local function context_of(verify, cert, key)
   local name = table.concat({ verify and (trusted or "system") or "none", cert or "", key or "" }, "\0")
   if not made[name] then
-    local context, err = contexts { insecure = not verify or nil, ca = verify and trusted or nil, cert = cert, key = key }
+    local ca = verify and trusted or nil
+    local context, err = contexts { insecure = not verify or nil, ca = ca, cert = cert, key = key }
     if not context then return nil, err end
     made[name] = context
   end

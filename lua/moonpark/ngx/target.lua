@@ -75,6 +75,17 @@ function M.explain(err, host)
   return words.of(err)
 end
 
+--- A numeric local address, as moonpark.net takes it; nil: it is none.
+---@param host string
+---@param port integer
+---@return string|nil
+function M.source(host, port)
+  local form = host:find ":" and "[%s]:%d" or "%s:%d"
+  local is_numeric = host:find "^%d+%.%d+%.%d+%.%d+$" or host:find "^%x*:[%x:.]*$"
+  local address = form:format(host, port)
+  return is_numeric and addresses.test(address) and address or nil
+end
+
 ---------------------------------------------------------------------------------------------------
 -- the arguments of connect
 

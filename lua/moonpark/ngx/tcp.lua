@@ -20,6 +20,7 @@ local call, integer, misuse = in_task.call, words.integer, words.misuse
 ---@field conn moonpark.connection|nil nil: not connected
 ---@field place moonpark.ngx.place|nil in a pool
 ---@field session moonpark.ngx.session|nil of its TLS
+---@field source string|nil the local address
 ---@field reading boolean|nil true: ask M.busy. nil: no, and nothing was read after self.iterator's last piece
 ---@field writing boolean true: ask M.busy
 ---@field connecting boolean or shaking hands
@@ -114,7 +115,7 @@ local function connect(self, to)
   self.place = place
   if to.err then return nil, to.err end
   if not to.address then return nil, target.explain("no such host", to.host) end
-  local conn, why = dial(to.address, { timeout = self.connect_timeout })
+  local conn, why = dial(to.address, { timeout = self.connect_timeout, local_address = self.source })
   if not conn then return nil, target.explain(why, to.host) end
   return take(self, conn, place, 0)
 end
@@ -132,6 +133,22 @@ function Tcp:connect(...)
   close(self)
   if not ok then error(result, 0) end
   return nil, why
+end
+
+--- bind(address[, port]) -> true | nil, err: the local address of the next connections.
+function Tcp:bind(...)
+  local count, host, port = select("#", ...), ...
+  if count ~= 1 and count ~= 2 then misuse(("expecting 2 or 3 arguments, but got %d"):format(count + 1)) end
+  if type(host) ~= "string" then
+    misuse(("bad argument #1 to 'bind' (string expected, got %s)"):format(type(host)))
+  end
+  local number = count == 1 and 0 or integer(port)
+  if not number then return nil, "expecting port to be a number but got type: " .. type(port) end
+  if number < 0 or number > 65535 then return nil, ("bad port number: %d"):format(number) end
+  local source = target.source(host, number)
+  if not source then return nil, "bad address" end
+  self.source = source
+  return true
 end
 
 --- How often the connection was taken from a pool -> integer | nil, "closed"

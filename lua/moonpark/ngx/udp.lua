@@ -76,10 +76,17 @@ function Udp:setpeername(...)
   return alone(self, set_peer, path and "unixgram:" .. path or "udp:" .. address, host)
 end
 
---- The local address of the next setpeername.
-function Udp:bind(host)
-  self.from = ("udp:%s:0"):format(host)
-  return 1
+--- bind(address) -> true | nil, "bad address": the local address of the next setpeername.
+function Udp:bind(...)
+  local host = ...
+  if select("#", ...) ~= 1 then misuse(("expecting 2 arguments, but got %d"):format(select("#", ...) + 1)) end
+  if type(host) ~= "string" then
+    misuse(("bad argument #1 to 'bind' (string expected, got %s)"):format(type(host)))
+  end
+  local source = target.source(host, 0)
+  if not source then return nil, "bad address" end
+  self.from = "udp:" .. source
+  return true
 end
 
 --- close() -> 1 | nil, err
