@@ -5,7 +5,9 @@
 local collect = require "support.collect"
 local cosockets = require "support.cosockets"
 local moonpark = require "moonpark"
+local names = require "support.names"
 local pool = require "moonpark.ngx.pool"
+local support_random = require "support.random"
 local testing = require "moonpark.testing"
 
 local ngx, HOST = cosockets.ngx, cosockets.HOST
@@ -167,6 +169,28 @@ describe("a cosocket", function()
       end)() })
     end
     assert.equal(1, sock:close())
+  end)
+
+  it("has words for any text as a host, seed 13", function()
+    local random = support_random.new(13)
+    local pieces = { "[", "]", ":", "::", ".", "/", "?", "%", "unix:", "UNIX:", "x", "1", "0", "\0", " ", "-", "@", "*",
+      "\255", "..", "127.0.0.1", "name", ("y"):rep(70) }
+    names.known({}, function()
+      for _ = 1, 1000 do
+        local host = {}
+        for i = 1, random(5) do host[i] = pieces[random(#pieces)] end
+        host = table.concat(host)
+        local sock, udp = ngx.socket.tcp(), ngx.socket.udp()
+        sock:settimeout(50)
+        local ok, err = sock:connect(host, 1, { pool = "words", pool_size = 1, backlog = 0 })
+        assert.is_true(ok == 1 or type(err) == "string", host)
+        sock:close()
+        ok, err = udp:setpeername(host, 1)
+        assert.is_true(ok == 1 or type(err) == "string", host)
+        udp:close()
+      end
+    end)
+    assert.equal(0, pool.open "words")
   end)
 
   it("is bounded by its pool when a thousand tasks want one", function()
