@@ -188,12 +188,13 @@ try("iterator after", until_9)
 pattern:close()
 
 -- receiveuntil
--- Each step is a size for the iterator, false for none, or text: what is received in between.
+-- Each step is a size for the iterator, false for none, text: what is received in between, or true: the peer goes on.
 local function read_until(name, options, what, steps)
   local sock = told(what)
   local reader = sock:receiveuntil(name, options)
   for _, step in ipairs(steps) do
     if type(step) == "string" then say("receive " .. step, sock:receive(step))
+    elseif step == true then sock:send "\n"
     elseif step then say(("until %s (%d)"):format(name, step), reader(step))
     else say("until " .. name, reader()) end
   end
@@ -204,14 +205,14 @@ local plain, inclusive = {}, { inclusive = true }
 read_until("--", plain, "conn:write('abcdefgh--ijkl--mn')", { 2, "5", 2, 2, 2, "1", 20, 20, 20 })
 read_until("--", inclusive, "conn:write('abcdefgh--ijkl\\n--mn')", { 2, "*l", 2, 2, 2 })
 -- a timeout inside the pattern
-local half = "conn:write('abc--e') sleep(0.4) conn:write('nd tail\\n') sleep(1)"
-read_until("--end", plain, half, { false, false, false, "*l" })
-read_until("--end", inclusive, half, { false, false, false, "*l" })
-read_until("--end", plain, half, { 2, 2, 2, 2, 2, 2 })
-read_until("--end", plain, "conn:write('abc--e') sleep(0.4) conn:write('x--end tail\\n') sleep(1)",
-  { false, false, false, "*l" })
-read_until("aab", inclusive, "conn:write('xaa') sleep(0.4) conn:write('aab tail\\n') sleep(1)",
-  { false, false, false, false })
+local half = "conn:write('abc--e') conn:read_line() conn:write('nd tail\\n') conn:read()"
+read_until("--end", plain, half, { false, true, false, false, "*l" })
+read_until("--end", inclusive, half, { false, true, false, false, "*l" })
+read_until("--end", plain, half, { 2, 2, true, 2, 2, 2, 2 })
+read_until("--end", plain, "conn:write('abc--e') conn:read_line() conn:write('x--end tail\\n') conn:read()",
+  { false, true, false, false, "*l" })
+read_until("aab", inclusive, "conn:write('xaa') conn:read_line() conn:write('aab tail\\n') conn:read()",
+  { false, true, false, false, false })
 -- an end inside the pattern
 read_until("--end", plain, "conn:write('abc--e')", { false, false })
 read_until("--end", plain, "conn:write('abc--e')", { 2, 20, 20 })

@@ -13,7 +13,7 @@ end
 
 local function new(timeout)
   local sock = ngx.socket.tcp()
-  sock:settimeout(timeout or 50)
+  sock:settimeout(timeout or 1000)
   return sock
 end
 
@@ -30,7 +30,7 @@ end
 local function room(name, options)
   local open_ones = {}
   repeat
-    local sock = new(20)
+    local sock = new(200)
     local ok = sock:connect(HOST, PORT, options)
     if ok then open_ones[#open_ones + 1] = sock end
   until not ok
@@ -48,9 +48,9 @@ local kept = open("taken again", two)
 kept:close()
 room("after close", two)
 
-for _ = 1, 3 do open("refused", two, 50, HOST, 1) end
-for _ = 1, 3 do open("no host", two, 50, "[::1", 1) end
-for _ = 1, 3 do open("no path", two, 50, "unix:/nosuch", nil) end
+for _ = 1, 3 do open("refused", two, nil, HOST, 1) end
+for _ = 1, 3 do open("no host", two, nil, "[::1", 1) end
+for _ = 1, 3 do open("no path", two, nil, "unix:/nosuch", nil) end
 room("after connects that failed", two)
 
 for _ = 1, 2 do open("dropped", two) end
