@@ -59,10 +59,12 @@ end
 ---@class moonpark.ngx.session
 ---@field context moonpark.tls_context that it may be resumed with: what another one has verified does not count
 ---@field name string|nil the server's, for the same reason
----@field conn moonpark.connection|nil as long as it may bring a newer ticket
+---@field of {conn: moonpark.connection|nil} weak: as long as it may bring a newer ticket
 ---@field kept ffi.cdata*|nil OpenSSL's
 local Session = {}
 Session.__index = Session
+
+local weak = { __mode = "v" } -- who keeps a session does not keep a connection open
 
 local function raw_of(conn)
   local raw = not conn:is_closed() and core.tls_raw(conn)
@@ -71,7 +73,8 @@ end
 
 --- Before the connection is closed: the server's tickets may have come after the handshake.
 function Session:keep()
-  local raw = self.conn and raw_of(self.conn)
+  local conn = self.of.conn
+  local raw = conn and raw_of(conn)
   local newest = raw and ssl.moonpark_ngx_get_session(raw)
   if newest and newest ~= nil then self.kept = ffi.gc(newest, ssl.moonpark_ngx_free_session) end
 end
@@ -79,7 +82,7 @@ end
 --- The connection is about to be closed.
 function Session:leave()
   self:keep()
-  self.conn = nil
+  self.of.conn = nil
 end
 
 -- What can be resumed on a connection by that context to that server; nil: a whole handshake it is.
@@ -123,7 +126,7 @@ local function shake(self, context, name, session)
   if not ok then return nil, explained(conn, err) end
   conn:set_timeout(nil)
   tcp.apply_timeouts(self)
-  self.session = setmetatable({ context = context, name = name, conn = conn }, Session)
+  self.session = setmetatable({ context = context, name = name, of = setmetatable({ conn = conn }, weak) }, Session)
   return true
 end
 
