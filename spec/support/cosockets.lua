@@ -81,6 +81,13 @@ M.waiting = {
       body(sock, function() return sock:connect("name.example", 80) end)
     end)
   end,
+  connect = function(body)
+    local listener, conns = support.clogged()
+    local sock, port = ngx.socket.tcp(), tonumber(listener:address():match ":(%d+)$")
+    body(sock, function() return sock:connect(M.HOST, port, { pool = "waiting", pool_size = 1, backlog = 0 }) end)
+    for _, conn in ipairs(conns) do conn:close() end
+    listener:close()
+  end,
   ["a place in a pool"] = function(body)
     M.serving(M.silent, function(port)
       local options = { pool = "waiting", pool_size = 1, backlog = 1 }
