@@ -34,6 +34,7 @@ local M = {}
 ---@field read_into moonpark.read_into bytes into memory of FFI; see read_into.lua
 ---@field read_buffered fun(self, max?: integer): string|nil, string?, integer? what is received; nil alone: nothing
 ---@field unread fun(self, bytes: string): true|nil, string?, integer? the next read finds them first
+---@field is_busy fun(self, side: "r"|"w"): boolean a task is reading, or writing
 ---@field is_quiet fun(self): boolean open, unused, nothing received, not even an end: it could be used again
 ---@field buffered fun(self): integer|nil, string?, integer? bytes received and not read
 ---@field fill fun(self, n: integer, max?: integer): integer|nil, string?, integer? waits for n; max 64 MiB

@@ -14,6 +14,7 @@ local request = require "moonpark.ngx.request"
 local response = require "moonpark.ngx.response"
 local sandbox = require "moonpark.ngx.sandbox"
 local shared = require "moonpark.ngx.shared"
+local ssl = require "moonpark.ngx.ssl"
 local spelling = require "moonpark.spelling"
 local tcp = require "moonpark.ngx.tcp"
 local thread = require "moonpark.ngx.thread"
@@ -22,7 +23,8 @@ local timer = require "moonpark.ngx.timer"
 local udp = require "moonpark.ngx.udp"
 local words = require "moonpark.ngx.words"
 local worker = require "moonpark.worker"
-require "moonpark.ngx.ssl"
+require "moonpark.ngx.receive"
+require "moonpark.ngx.send"
 
 local ngx = {}
 
@@ -155,7 +157,7 @@ end
 
 ---@type moonpark.compat.facade
 local M = {
-  ngx = ngx, declare = shared.declare, missing = missing, preload = modules.preload,
+  ngx = ngx, declare = shared.declare, trust = ssl.trust, missing = missing, preload = modules.preload,
 }
 
 --- With `global`, ngx is a global; else modules of lua-resty see it.

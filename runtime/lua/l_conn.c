@@ -348,6 +348,15 @@ static int l_is_quiet(lua_State *L)
     return 1;
 }
 
+/* is_busy("r" | "w") -> does a task's operation run on that side */
+static int l_is_busy(lua_State *L)
+{
+    static const char *const sides[] = {[POLL_R] = "r", [POLL_W] = "w", NULL};
+    struct conn *c = self(L);
+    lua_pushboolean(L, c->side[luaL_checkoption(L, 2, NULL, sides)].holder != NULL);
+    return 1;
+}
+
 static int l_is_closed(lua_State *L)
 {
     lua_pushboolean(L, l_conn_any(L)->closed);
@@ -389,6 +398,7 @@ const luaL_Reg l_conn_common[] = {
 static const luaL_Reg methods[] = {
     {"accept", l_accept},
     {"close_write", l_close_write},
+    {"is_busy", l_is_busy},
     {"is_listener", l_is_listener},
     {"is_quiet", l_is_quiet},
     {"read", l_read},

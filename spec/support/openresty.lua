@@ -25,7 +25,9 @@ events {}
 http {
   access_log off;
   resolver 127.0.0.1 ipv6=off;
+  resolver_timeout 200ms;
   lua_shared_dict dict 1m;
+  %s
   client_body_temp_path %s/body;
   server {
     listen unix:%s/socket;
@@ -66,11 +68,13 @@ Nginx.__index = Nginx
 
 --- nginx, with the script as what answers each request; stop() ends it.
 ---@param script string
-function M.start(script)
+---@param settings? string more lines of the http block
+function M.start(script, settings)
   local folder = testing.tempdir()
   local root = process.run({ "id", "-u" }).out == "0\n" and "user root;" or ""
   write(folder .. "/script.lua", script)
-  write(folder .. "/nginx.conf", CONFIG:format(MODULES, MODULES, folder, folder, root, folder, folder, folder))
+  write(folder .. "/nginx.conf", CONFIG:format(MODULES, MODULES, folder, folder, root, settings or "", folder, folder,
+    folder))
   local self = setmetatable({ folder = folder }, Nginx)
   self.child = process.start({ "nginx", "-c", folder .. "/nginx.conf", "-p", folder, "-e", folder .. "/errors" }, M.env)
   wait_for(folder .. "/socket")
@@ -96,11 +100,12 @@ end
 
 --- The script's answer to one request.
 ---@param script string
----@param ... string
+---@param url string
+---@param settings? string more lines of the http block
 ---@return string
-function M.run(script, ...)
-  local nginx = M.start(script)
-  local ok, answer = pcall(nginx.ask, nginx, ...)
+function M.run(script, url, settings)
+  local nginx = M.start(script, settings)
+  local ok, answer = pcall(nginx.ask, nginx, url)
   nginx:stop()
   if not ok then error(answer, 0) end
   return answer

@@ -1,161 +1,222 @@
 -- SPDX-License-Identifier: MIT
--- tcp.lua - ngx.socket.tcp: cosockets over connections. Timeouts are of each wait. One task reads and one writes at a
--- time; another one gets "socket busy reading" or "socket busy writing".
+-- tcp.lua - ngx.socket.tcp: cosockets over connections; here is how they connect, close, wait in pools, and are set.
+-- Timeouts are of each wait. receive.lua and send.lua have the bytes, ssl.lua has TLS.
 
-local in_task = require "moonpark.in_task"
 local context = require "moonpark.ngx.context"
 local dial = require("moonpark.net").dial
+local in_task = require "moonpark.in_task"
 local pool = require "moonpark.ngx.pool"
-local receive_until = require "moonpark.ngx.receive_until"
+local target = require "moonpark.ngx.target"
 local words = require "moonpark.ngx.words"
+local worker = require "moonpark.worker"
 
 local M = {}
 
-local LONGEST = 2 ^ 52
 local DEFAULT = 60 -- seconds: lua_socket_connect_timeout and its like
 
-local call, loop, misuse, word_of = in_task.call, in_task.loop, words.misuse, words.of
+local call, integer, misuse = in_task.call, words.integer, words.misuse
 
 ---@class moonpark.ngx.tcp
+---@field conn moonpark.connection|nil nil: not connected
+---@field place moonpark.ngx.place|nil in a pool
+---@field session moonpark.ngx.session|nil of its TLS
+---@field source string|nil the local address
+---@field reading boolean|nil true: ask M.busy. nil: no, and nothing was read after self.iterator's last piece
+---@field writing boolean true: ask M.busy
+---@field connecting boolean or shaking hands
+---@field read_closed boolean the peer's end has been read, or reading has failed; then `reading` is true
+---@field write_closed boolean writing has failed; then `writing` is true
 local Tcp = {}
 Tcp.__index = Tcp
 M.class = Tcp
 
-local function close(self)
-  local conn = self.conn
-  self.conn = nil
-  if conn then
-    conn:close()
-    pool.closed(self.pool)
-  end
-  self.pool = nil
-end
-
 --- A socket that is not connected.
 ---@return moonpark.ngx.tcp
 function M.new()
-  return setmetatable({ connect_timeout = DEFAULT, send_timeout = DEFAULT, read_timeout = DEFAULT }, Tcp)
+  return setmetatable({ connect_timeout = DEFAULT, send_timeout = DEFAULT, read_timeout = DEFAULT,
+    reading = false, writing = false }, Tcp)
 end
+
+---------------------------------------------------------------------------------------------------
+-- states
+
+local function close(self)
+  local conn, place, session = self.conn, self.place, self.session
+  self.conn, self.place, self.session = nil, nil, nil
+  if session then session:leave() end
+  if conn then conn:close() end
+  pool.leave(place)
+end
+M.close = close
+
+-- Is that side in use? An error may have been raised out of a call, so the flag alone does not say it.
+local function in_use(self, flag, closed, side)
+  if not self[flag] or self[closed] then return false end
+  local conn = self.conn
+  if self.connecting or conn and not conn:is_closed() and conn:is_busy(side) then return true end
+  self[flag] = false
+  return false
+end
+
+--- Why the socket cannot be used now: "socket busy ...", or nil.
+---@param self moonpark.ngx.tcp
+---@param reading boolean is the reading side needed?
+---@param writing boolean
+---@return string|nil
+function M.busy(self, reading, writing)
+  if self.connecting then return "socket busy connecting" end
+  if reading and in_use(self, "reading", "read_closed", "r") then return "socket busy reading" end
+  if writing and in_use(self, "writing", "write_closed", "w") then return "socket busy writing" end
+end
+local busy = M.busy
+
+local function free(self, ...)
+  self.connecting, self.reading, self.writing = false, false, false
+  return ...
+end
+
+--- fn(self, ...) with both sides in use, as pcall calls it. They are free afterwards.
+---@param self moonpark.ngx.tcp
+---@param fn function
+---@param ... any
+---@return boolean ok
+---@return any ...
+function M.alone(self, fn, ...)
+  self.connecting, self.reading, self.writing = true, true, true
+  return free(self, pcall(call, fn, self, ...))
+end
+
+-- Is it closed for both sides?
+local function is_closed(self) return not self.conn or self.read_closed and self.write_closed end
 
 ---------------------------------------------------------------------------------------------------
 -- connecting
 
-local function apply_timeouts(self, conn)
+local function apply_timeouts(self)
+  local conn = self.conn
+  if not conn or conn:is_closed() then return end
   conn:set_wait_timeout(self.read_timeout, "r")
   conn:set_wait_timeout(self.send_timeout, "w")
 end
+M.apply_timeouts = apply_timeouts
 
-local function take(self, conn, from, used)
-  self.conn, self.pool, self.used = conn, from, used
-  self.reading, self.writing = false, false
-  apply_timeouts(self, conn)
+local function take(self, conn, place, used, session)
+  self.conn, self.place, self.used, self.session = conn, place, used, session
+  apply_timeouts(self)
   local request = context.current()
   if request then request:on_end(self, close) end
   return 1
 end
 
--- How ngx_lua says that a name has no address.
-local function explained(err, host)
-  if err == "no such host" then return ("%s could not be resolved (3: Host not found)"):format(host) end
-  if err == "server failure" then return ("%s could not be resolved (2: Server failure)"):format(host) end
-  return word_of(err)
-end
-
-local function connect(self, address, host, options)
-  local entry, from, err = pool.take(self.pool_name, options, self.connect_timeout)
-  if entry then return take(self, entry.conn, from, entry.used) end
-  if not from then return nil, err end
-  local conn, why = dial(address, { timeout = self.connect_timeout })
-  if not conn then
-    pool.closed(from)
-    return nil, explained(why, host)
-  end
-  return take(self, conn, from, 0)
-end
-
-local known = { pool = "string", pool_size = "number", backlog = "number" }
-
-local function check_options(options)
-  if options == nil then return {} end
-  if type(options) ~= "table" then
-    misuse(("bad argument #3 to 'connect' (table expected, got %s)"):format(type(options)))
-  end
-  for name, kind in pairs(known) do
-    local value = options[name]
-    if value ~= nil and type(value) ~= kind and not (kind == "string" and type(value) == "number") then
-      misuse(("bad \"%s\" option type: %s"):format(name, type(value)))
-    end
-  end
-  return options
-end
-
--- -> address, host, options, the name of its pool
-local function read_target(host, port, options)
-  if type(host) ~= "string" then
-    misuse(("bad argument #1 to 'connect' (string expected, got %s)"):format(type(host)))
-  end
-  if host:find "^unix:" then return host, host, check_options(port), host end
-  port = tonumber(port)
-  if not port then misuse "bad argument #2 to 'connect' (number expected)" end
-  if port < 0 or port > 65535 then return nil, ("bad port number: %d"):format(port) end
-  host = host:gsub("^%[(.*)%]$", "%1")
-  local address = host:find(":", 1, true) and ("[%s]:%d"):format(host, port) or ("%s:%d"):format(host, port)
-  return address, host, check_options(options), ("%s:%d"):format(host, port)
+local function connect(self, to)
+  local entry, place, err = pool.take(to.pool, to.pool_size, to.backlog, self.connect_timeout)
+  if entry then return take(self, entry.conn, entry.place, entry.used, entry.session) end
+  if err then return nil, err end
+  self.place = place
+  if to.err then return nil, to.err end
+  if not to.address then return nil, target.explain("no such host", to.host) end
+  local conn, why = dial(to.address, { timeout = self.connect_timeout, local_address = self.source })
+  if not conn then return nil, target.explain(why, to.host) end
+  return take(self, conn, place, 0)
 end
 
 --- connect(host, port[, options]), connect("unix:/path"[, options]) -> 1 | nil, err
-function Tcp:connect(host, port, options)
-  if self.reading then return nil, "socket busy reading" end
-  if self.writing then return nil, "socket busy writing" end
-  if self.connecting then return nil, "socket busy connecting" end
-  local address, where, checked, name = read_target(host, port, options)
-  if not address then return nil, where end
+function Tcp:connect(...)
+  local to, err = target.read(select("#", ...), ...)
+  if not to then return nil, err end
+  err = busy(self, true, true)
+  if err then return nil, err end
   close(self)
-  self.pool_name = checked.pool and tostring(checked.pool) or name
-  self.pool_size = checked.pool_size
-  self.connecting = true
-  local ok, err = call(connect, self, address, where, checked)
-  self.connecting = false
-  if ok then return ok end
-  return nil, err
+  self.pool_name, self.read_closed, self.write_closed = to.pool, false, false
+  local ok, result, why = M.alone(self, connect, to)
+  if ok and result then return result end
+  close(self)
+  if not ok then error(result, 0) end
+  return nil, why
 end
 
+--- bind(address[, port]) -> true | nil, err: the local address of the next connections.
+function Tcp:bind(...)
+  local count, host, port = select("#", ...), ...
+  if count ~= 1 and count ~= 2 then misuse(("expecting 2 or 3 arguments, but got %d"):format(count + 1)) end
+  if type(host) ~= "string" then
+    misuse(("bad argument #1 to 'bind' (string expected, got %s)"):format(type(host)))
+  end
+  local number = count == 1 and 0 or integer(port)
+  if not number then return nil, "expecting port to be a number but got type: " .. type(port) end
+  if number < 0 or number > 65535 then return nil, ("bad port number: %d"):format(number) end
+  local source = target.source(host, number)
+  if not source then return nil, "bad address" end
+  self.source = source
+  return true
+end
+
+--- How often the connection was taken from a pool -> integer | nil, "closed"
 function Tcp:getreusedtimes()
-  if not self.conn then return nil, "closed" end
+  if is_closed(self) then return nil, "closed" end
   return self.used
+end
+
+--- close() -> 1 | nil, err
+function Tcp:close()
+  if self.connecting then return nil, "socket busy connecting" end
+  if is_closed(self) then return nil, "closed" end
+  local err = busy(self, true, true)
+  if err then return nil, err end
+  close(self)
+  return 1
+end
+
+---------------------------------------------------------------------------------------------------
+-- pools
+
+local function peek(self)
+  local conn = self.conn
+  conn:set_wait_timeout(0, "r")
+  local data, err = conn:read(1)
+  apply_timeouts(self)
+  return data, err
+end
+
+-- Why the connection cannot be kept, or nil.
+local function unfit(self)
+  local conn = self.conn
+  if conn:is_closed() then return "closed" end
+  if (conn:buffered() or 0) > 0 then return "unread data in buffer" end
+  if conn:is_quiet() then return nil end
+  local data, err = call(peek, self)
+  if not data then return err ~= "timeout" and "closed" or nil end
+  close(self)
+  return "connection in dubious state"
+end
+
+local function count(value, name, argument)
+  if value == nil then return nil end
+  local number = integer(value)
+  if number then return number end
+  misuse(("bad argument #%d to '%s' (number expected, got %s)"):format(argument, name, type(value)))
 end
 
 --- setkeepalive([timeout in ms[, size]]) -> 1 | nil, err. The socket is closed for its user then.
 function Tcp:setkeepalive(timeout, size)
-  local conn = self.conn
-  if not conn then return nil, "closed" end
-  if self.reading then return nil, "socket busy reading" end
-  if self.writing then return nil, "socket busy writing" end
-  if (conn:buffered() or 0) > 0 then return nil, "unread data in buffer" end
-  if not conn:is_quiet() then
-    conn:set_wait_timeout(0, "r")
-    local data = conn:read(1)
-    apply_timeouts(self, conn)
-    if not data then
-      close(self)
-      return nil, "closed"
-    end
-    conn:unread(data)
-    return nil, "connection in dubious state"
+  local ms, most = count(timeout, "setkeepalive", 1), count(size, "setkeepalive", 2)
+  if self.connecting then return nil, "socket busy connecting" end
+  if not self.conn or self.read_closed or self.write_closed then return nil, "closed" end
+  local err = busy(self, true, true) or unfit(self)
+  if err then return nil, err end
+  if most and most <= 0 and not pool.exists(self.pool_name) then
+    misuse(('bad argument #%d to \'setkeepalive\' (bad "pool_size" option value: %d)'):format(2, most))
   end
-  local ms = tonumber(timeout) or DEFAULT * 1000
-  conn:set_wait_timeout(nil)
-  self.conn = nil
-  pool.give(self.pool_name, conn, self.used + 1, ms > 0 and ms / 1000 or nil, tonumber(size) or self.pool_size)
-  self.pool = nil
-  return 1
-end
-
-function Tcp:close()
-  if not self.conn then return nil, "closed" end
-  if self.reading then return nil, "socket busy reading" end
-  if self.writing then return nil, "socket busy writing" end
-  close(self)
+  if worker.is_draining() then
+    close(self)
+    return 1
+  end
+  local entry = { conn = self.conn, place = self.place, used = self.used + 1, session = self.session }
+  entry.conn:set_wait_timeout(nil)
+  self.conn, self.place, self.session = nil, nil, nil
+  if entry.session then entry.session:keep() end
+  ms = ms or DEFAULT * 1000
+  pool.give(self.pool_name, entry, ms ~= 0 and ms / 1000 or nil, most)
   return 1
 end
 
@@ -163,198 +224,69 @@ end
 -- timeouts and options
 
 local function seconds(ms)
-  if ms == nil then return DEFAULT end
-  local n = tonumber(ms)
-  if not n then misuse(("bad argument #1 to 'settimeout' (number expected, got %s)"):format(type(ms))) end
+  local n = integer(ms) or 0
   if n < 0 or n >= 2 ^ 31 then misuse "bad timeout value" end
   return n > 0 and n / 1000 or DEFAULT
 end
 
---- Milliseconds, for connecting, sending and receiving.
-function Tcp:settimeout(ms)
-  local timeout = seconds(ms)
+--- Milliseconds, for connecting, sending and receiving; 0, and what is no number, stands for the default.
+function Tcp:settimeout(...)
+  if select("#", ...) ~= 1 then
+    misuse(("ngx.socket settimeout: expecting 2 arguments (including the object) but seen %d")
+      :format(select("#", ...) + 1))
+  end
+  local timeout = seconds((...))
   self.connect_timeout, self.send_timeout, self.read_timeout = timeout, timeout, timeout
-  if self.conn then apply_timeouts(self, self.conn) end
+  apply_timeouts(self)
 end
 
-function Tcp:settimeouts(connecting, sending, reading)
+--- settimeouts(connecting, sending, receiving), in milliseconds
+function Tcp:settimeouts(...)
+  if select("#", ...) ~= 3 then
+    misuse(("ngx.socket settimeout: expecting 4 arguments (including the object) but seen %d")
+      :format(select("#", ...) + 1))
+  end
+  local connecting, sending, reading = ...
   self.connect_timeout, self.send_timeout, self.read_timeout = seconds(connecting), seconds(sending), seconds(reading)
-  if self.conn then apply_timeouts(self, self.conn) end
+  apply_timeouts(self)
 end
 
-local option_names = { keepalive = { "keepalive", true }, reuseaddr = { "reuseaddr", true },
+local options = { keepalive = { "keepalive", true }, reuseaddr = { "reuseaddr", true },
   ["tcp-nodelay"] = { "nodelay", true }, sndbuf = { "sndbuf" }, rcvbuf = { "rcvbuf" } }
 
+-- -> the option | nil, err. Raises for a socket that never was connected.
+local function find_option(self, name)
+  if not self.pool_name then misuse "socket is never created nor connected" end
+  if name == nil then return nil, 'missing the "option" argument' end
+  if not options[name] then return nil, "unsupported option " .. tostring(name) end
+  return options[name]
+end
+
+--- setoption(name, number or boolean) -> true | nil, err
 function Tcp:setoption(name, value)
-  local option = option_names[name]
-  if not option then return nil, "unsupported option " .. tostring(name) end
+  local option, err = find_option(self, name)
+  if name ~= nil and value == nil and self.pool_name then return nil, 'missing the "value" argument' end
+  if not option then return nil, err end
+  if type(value) == "boolean" then value = value and 1 or 0 end
+  if type(value) ~= "number" then
+    misuse(("bad argument #2 to 'setoption' (cannot convert '%s' to 'int')"):format(type(value)))
+  end
   if not self.conn then return nil, "closed" end
-  if option[2] then value = value == true or value == 1 end
-  local ok, err = self.conn:setoption(option[1], value)
-  if not ok then return nil, err end
+  if option[2] then value = value ~= 0 else value = math.max(0, integer(value)) end
+  local ok, why = self.conn:setoption(option[1], value)
+  if not ok then return nil, why end
   return true
 end
 
+--- getoption(name) -> integer | nil, err
 function Tcp:getoption(name)
-  local option = option_names[name]
-  if not option then return nil, "unsupported option " .. tostring(name) end
+  local option, err = find_option(self, name)
+  if not option then return nil, err end
   if not self.conn then return nil, "closed" end
-  local value = self.conn:getoption(option[1])
+  local value, why = self.conn:getoption(option[1])
+  if value == nil then return nil, why end
   if option[2] then return value and 1 or 0 end
   return value
-end
-
----------------------------------------------------------------------------------------------------
--- receiving
-
--- A read has failed: the partial data. Only after a timeout the connection goes on.
-local function partial(self, conn, err, lines)
-  local bytes = not conn:is_closed() and conn:read_buffered() or ""
-  if lines and bytes:find("\r", 1, true) then bytes = bytes:gsub("\r", "") end
-  if err ~= "timeout" and err ~= "canceled" and self.conn == conn then close(self) end
-  return nil, word_of(err), bytes
-end
-
-local readers = {}
-
-function readers.line(self, conn)
-  local line, err = conn:read_until("\n", LONGEST)
-  if not line then return partial(self, conn, err, true) end
-  if line:find("\r", 1, true) then line = line:gsub("\r", "") end
-  return line
-end
-
-function readers.all(self, conn)
-  local bytes, err = conn:read_all(LONGEST)
-  if not bytes then return partial(self, conn, err) end
-  return bytes
-end
-
-function readers.exactly(self, conn, n)
-  local bytes, err = conn:read_exactly(n)
-  if not bytes then return partial(self, conn, err) end
-  return bytes
-end
-
-function readers.any(self, conn, max)
-  local bytes, err = conn:read(max)
-  if not bytes then return partial(self, conn, err) end
-  return bytes
-end
-
-local function done(self, ...)
-  self.reading = false
-  return ...
-end
-
--- The frame around every read.
-local function read(self, reader, argument)
-  local conn = self.conn
-  if not conn then return nil, "closed" end
-  if self.reading then return nil, "socket busy reading" end
-  self.reading = true
-  if loop.runs then return done(self, reader(self, conn, argument)) end
-  return done(self, call(reader, self, conn, argument))
-end
-
-local find, gsub = string.find, string.gsub
-
---- receive([size or "*l" or "*a"]) -> data | nil, err, partial
---- A line and a number of bytes take the shortest way.
-function Tcp:receive(pattern)
-  local conn = self.conn
-  if conn and not self.reading and loop.runs then
-    if pattern == nil or pattern == "*l" then
-      self.reading = true
-      local line, err = conn:read_until("\n", LONGEST)
-      self.reading = false
-      if not line then return partial(self, conn, err, true) end
-      if find(line, "\r", 1, true) then line = gsub(line, "\r", "") end
-      return line
-    elseif type(pattern) == "number" and pattern >= 1 and pattern % 1 == 0 then
-      self.reading = true
-      local bytes, err = conn:read_exactly(pattern)
-      self.reading = false
-      if not bytes then return partial(self, conn, err) end
-      return bytes
-    end
-  end
-  if pattern == nil or pattern == "*l" then return read(self, readers.line) end
-  if pattern == "*a" then return read(self, readers.all) end
-  local n = tonumber(pattern)
-  if not n then misuse(("bad argument #1 to 'receive' (bad pattern argument: %s)"):format(tostring(pattern))) end
-  if n < 0 then misuse "bad argument #1 to 'receive' (bad pattern argument)" end
-  if n == 0 and self.conn and not self.reading then return "" end
-  return read(self, readers.exactly, math.floor(n))
-end
-
---- receiveany(max) -> 1..max bytes | nil, err
-function Tcp:receiveany(max)
-  if not self.conn then return nil, "closed" end
-  local n = tonumber(max)
-  if not n then misuse "bad argument #1 to 'receiveany' (bad max argument)" end
-  if n < 1 then misuse "bad argument #1 to 'receiveany' (bad max argument)" end
-  return read(self, readers.any, n)
-end
-
---- receiveuntil(pattern[, {inclusive =}]) -> an iterator: see receive_until.lua
-function Tcp:receiveuntil(pattern, options)
-  if type(pattern) ~= "string" and type(pattern) ~= "number" then
-    misuse(("bad argument #1 to 'receiveuntil' (string expected, got %s)"):format(type(pattern)))
-  end
-  pattern = tostring(pattern)
-  if pattern == "" then return nil, "pattern is empty" end
-  if options ~= nil and type(options) ~= "table" then misuse "bad argument #2 to 'receiveuntil' (table expected)" end
-  local inclusive = options and options.inclusive
-  if inclusive ~= nil and type(inclusive) ~= "boolean" then
-    misuse(("bad \"inclusive\" option value type: %s"):format(type(inclusive)))
-  end
-  local step = receive_until.new(pattern, inclusive == true, partial)
-  return function(size)
-    if size ~= nil and not tonumber(size) then misuse "bad argument #1 (number expected)" end
-    return read(self, step, tonumber(size))
-  end
-end
-
----------------------------------------------------------------------------------------------------
--- sending
-
--- nil and booleans go as their names; write takes the rest as it is.
-local function sendable(data)
-  local kind = type(data)
-  if kind == "string" or kind == "number" or kind == "table" then return data end
-  if kind == "nil" or kind == "boolean" then return tostring(data) end
-  misuse(("bad argument #1 to 'send' (string, number, boolean, nil, or array table expected, got %s)"):format(kind))
-end
-
-local function check_table(data)
-  for _, value in ipairs(data) do
-    local kind = type(value)
-    if kind == "table" then check_table(value)
-    elseif kind ~= "string" and kind ~= "number" then
-      misuse(("bad argument #1 to 'send' (bad data type %s found)"):format(kind))
-    end
-  end
-end
-
-local function send(self, conn, data)
-  local sent, err = conn:write(data)
-  self.writing = false
-  if sent then return sent end
-  if err ~= "timeout" and err ~= "canceled" and self.conn == conn then close(self) end
-  return nil, word_of(err)
-end
-
---- send(string, number, or table of these and of tables) -> bytes | nil, err
-function Tcp:send(data)
-  data = sendable(data)
-  local conn = self.conn
-  if not conn then return nil, "closed" end
-  if self.writing then return nil, "socket busy writing" end
-  if type(data) == "table" then check_table(data) end
-  self.writing = true
-  if loop.runs then return send(self, conn, data) end
-  return call(send, self, conn, data)
 end
 
 return M

@@ -4,18 +4,23 @@
 local call = require("moonpark.in_task").call
 local context = require "moonpark.ngx.context"
 local dial = require("moonpark.net").dial
+local sendable = require "moonpark.ngx.sendable"
+local target = require "moonpark.ngx.target"
 local words = require "moonpark.ngx.words"
 
 local M = {}
 
-local DEFAULT, LARGEST = 60, 65536
+local DEFAULT, LARGEST = 60, 65536 -- seconds; bytes of a datagram
 
-local misuse, word_of = words.misuse, words.of
+local integer, misuse = words.integer, words.misuse
 
+---@class moonpark.ngx.udp
+---@field conn moonpark.packet|nil
+---@field waiting boolean in a call
 local Udp = {}
 Udp.__index = Udp
 
-function M.new() return setmetatable({ timeout = DEFAULT }, Udp) end
+function M.new() return setmetatable({ timeout = DEFAULT, waiting = false }, Udp) end
 
 local function close(self)
   local conn = self.conn
@@ -23,12 +28,24 @@ local function close(self)
   if conn then conn:close() end
 end
 
+local function done(self, ok, ...)
+  self.waiting = false
+  if not ok then error((...), 0) end
+  return ...
+end
+
+-- fn(self, ...), while which the socket is busy.
+local function alone(self, fn, ...)
+  self.waiting = true
+  return done(self, pcall(call, fn, self, ...))
+end
+
+---------------------------------------------------------------------------------------------------
+-- the peer
+
 local function set_peer(self, address, host)
   local conn, err = dial(address, { local_address = self.from, timeout = self.timeout })
-  if not conn then
-    if err == "no such host" then err = ("%s could not be resolved (3: Host not found)"):format(host) end
-    return nil, word_of(err)
-  end
+  if not conn then return nil, target.explain(err, host) end
   conn:set_wait_timeout(self.timeout)
   self.conn = conn
   local request = context.current()
@@ -37,26 +54,62 @@ local function set_peer(self, address, host)
 end
 
 --- setpeername(host, port), setpeername("unix:/path") -> 1 | nil, err
-function Udp:setpeername(host, port)
-  if type(host) ~= "string" then
+function Udp:setpeername(...)
+  local count, host, port = select("#", ...), ...
+  if count ~= 1 and count ~= 2 then
+    misuse(("ngx.socket.udp setpeername: expecting 2 or 3 arguments (including the object), but seen %d")
+      :format(count + 1))
+  end
+  if type(host) ~= "string" and type(host) ~= "number" then
     misuse(("bad argument #1 to 'setpeername' (string expected, got %s)"):format(type(host)))
   end
-  if self.conn then close(self) end
-  local path = host:match "^unix:(.*)$"
-  if path then return call(set_peer, self, "unixgram:" .. path, host) end
-  port = tonumber(port)
-  if not port then misuse "bad argument #2 to 'setpeername' (number expected)" end
-  if port < 0 or port > 65535 then return nil, ("bad port number: %d"):format(port) end
-  local bare = host:gsub("^%[(.*)%]$", "%1")
-  local address = bare:find(":", 1, true) and ("udp:[%s]:%d") or "udp:%s:%d"
-  return call(set_peer, self, address:format(bare, port), bare)
+  host = tostring(host)
+  local number = count == 1 and 0 or integer(port)
+  if not number then misuse(("bad argument #2 to 'setpeername' (number expected, got %s)"):format(type(port))) end
+  if number < 0 or number > 65535 then return nil, ("bad port number: %d"):format(number) end
+  if self.waiting then return nil, "socket busy" end
+  close(self)
+  local address, err = target.parse(host, number)
+  if err then return nil, err end
+  if not address then return nil, target.explain("no such host", host) end
+  local path = address:match "^unix:(.*)$"
+  return alone(self, set_peer, path and "unixgram:" .. path or "udp:" .. address, host)
 end
 
---- The local address of the next setpeername.
-function Udp:bind(host)
-  self.from = ("udp:%s:0"):format(host)
+--- bind(address) -> true | nil, "bad address": the local address of the next setpeername.
+function Udp:bind(...)
+  local host = ...
+  if select("#", ...) ~= 1 then misuse(("expecting 2 arguments, but got %d"):format(select("#", ...) + 1)) end
+  if type(host) ~= "string" then
+    misuse(("bad argument #1 to 'bind' (string expected, got %s)"):format(type(host)))
+  end
+  local source = target.source(host, 0)
+  if not source then return nil, "bad address" end
+  self.from = "udp:" .. source
+  return true
+end
+
+--- close() -> 1 | nil, err
+function Udp:close()
+  if self.waiting then return nil, "socket busy" end
+  if not self.conn then return nil, "closed" end
+  close(self)
   return 1
 end
+
+--- Milliseconds, for connecting and receiving; 0, and what is no positive number, stands for the default.
+function Udp:settimeout(...)
+  if select("#", ...) ~= 1 then
+    misuse(("ngx.socket settimeout: expecting at least 2 arguments (including the object) but seen %d")
+      :format(select("#", ...) + 1))
+  end
+  local n = integer((...)) or 0
+  self.timeout = n > 0 and n / 1000 or DEFAULT
+  if self.conn and not self.conn:is_closed() then self.conn:set_wait_timeout(self.timeout) end
+end
+
+---------------------------------------------------------------------------------------------------
+-- datagrams
 
 local function flat(data)
   if type(data) ~= "table" then return tostring(data) end
@@ -67,45 +120,31 @@ end
 
 local function send(self, data)
   local sent, err = self.conn:send(data)
-  if not sent then return nil, word_of(err) end
+  if not sent then return nil, words.of(err) end
   return 1
 end
 
 --- send(string, number, or table of these) -> 1 | nil, err
-function Udp:send(data)
-  local kind = type(data)
-  if kind ~= "string" and kind ~= "number" and kind ~= "table" and kind ~= "nil" and kind ~= "boolean" then
-    misuse(("bad argument #1 to 'send' (string, number, boolean, nil, or array table expected, got %s)"):format(kind))
-  end
+function Udp:send(...)
+  sendable.one(select("#", ...))
+  if self.waiting then return nil, "socket busy" end
   if not self.conn then return nil, "closed" end
-  return call(send, self, flat(data))
+  return alone(self, send, flat(sendable.of((...))))
 end
 
 local function receive(self, size)
-  local data, err = self.conn:recv(size)
-  self.reading = false
-  if not data then return nil, word_of(err) end
-  return data
+  local data, err = self.conn:recv(math.max(1, size))
+  if not data then return nil, words.of(err) end
+  return size > 0 and data or ""
 end
 
 --- receive([size]) -> one datagram | nil, err
 function Udp:receive(size)
+  if self.waiting then return nil, "socket busy" end
   if not self.conn then return nil, "closed" end
-  if self.reading then return nil, "socket busy" end
-  self.reading = true
-  return call(receive, self, math.min(tonumber(size) or 8192, LARGEST))
-end
-
-function Udp:close()
-  if not self.conn then return nil, "closed" end
-  close(self)
-  return 1
-end
-
-function Udp:settimeout(ms)
-  local n = tonumber(ms) or DEFAULT * 1000
-  self.timeout = n > 0 and n / 1000 or DEFAULT
-  if self.conn then self.conn:set_wait_timeout(self.timeout) end
+  local n = size == nil and LARGEST or integer(size)
+  if not n then misuse(("bad argument #1 to 'receive' (number expected, got %s)"):format(type(size))) end
+  return alone(self, receive, n >= 0 and math.min(n, LARGEST) or LARGEST)
 end
 
 return M
