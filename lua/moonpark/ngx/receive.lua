@@ -24,10 +24,9 @@ end
 local readers = {}
 
 function readers.line(self, conn)
-  local line, err = conn:read_until("\n", LONGEST)
+  local line, err = conn:receive_line(LONGEST)
   self.reading = false
   if not line then return partial(self, conn, err, true) end
-  if line:find("\r", 1, true) then line = line:gsub("\r", "") end
   return line
 end
 
@@ -87,8 +86,6 @@ local function receive(self, pattern)
   wrong("bad pattern argument: " .. pattern)
 end
 
-local find, gsub = string.find, string.gsub
-
 --- receive([size or "*l" or "*a"]) -> data | nil, err, partial
 --- A line and a number of bytes take the shortest way.
 function Tcp:receive(pattern)
@@ -96,10 +93,9 @@ function Tcp:receive(pattern)
   if conn and not self.reading and loop.runs then
     if pattern == nil or pattern == "*l" then
       self.reading = true
-      local line, err = conn:read_until("\n", LONGEST)
+      local line, err = conn:receive_line(LONGEST)
       self.reading = false
       if not line then return partial(self, conn, err, true) end
-      if find(line, "\r", 1, true) then line = gsub(line, "\r", "") end
       return line
     elseif type(pattern) == "number" and pattern >= 1 and pattern % 1 == 0 and pattern < LONGEST then
       self.reading = true
