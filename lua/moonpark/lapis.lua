@@ -8,9 +8,17 @@ local http = require "moonpark.http"
 local M = {}
 
 local STATIC = "static" -- the folder of a Lapis project that its nginx serves
+local ICON = "/favicon.ico" -- a file of that folder
+
+local HERE = "./?.lua;./?/init.lua;"
+
+local function install()
+  compat.install({ "ngx", "socket", "ssl" }, { global = true })
+  package.preload["lapis.nginx.http"] = function() return require "moonpark.lapis.http" end
+end
 
 local function load_lapis()
-  compat.install({ "ngx", "socket" }, { global = true })
+  install()
   local found, lapis = pcall(require, "lapis")
   if found then return lapis end
   return nil, "Lapis cannot be loaded: " .. tostring(lapis)
@@ -54,12 +62,24 @@ local function has_folder(path)
   return kind ~= nil
 end
 
+--- How many processes config.lua wants; 1 if it does not say so or cannot be read: then whatever serves tells why.
+---@param environment? string
+---@return integer
+function M.workers(environment)
+  local ok, config = pcall(function()
+    package.path = HERE .. package.path
+    install() -- before Lapis looks for ngx
+    return require("lapis.config").get(environment or require("lapis.environment").default_environment())
+  end)
+  return ok and require("moonpark.workers").count(tostring(config.num_workers or 1)) or 1
+end
+
 --- What serves the application of the current folder: its handler, and the files in static/.
 ---@param environment? string of config.lua; LAPIS_ENVIRONMENT, or "development", by default
 ---@return moonpark.http.router|nil
 ---@return table|string config of Lapis; or why there is none
 function M.application(environment)
-  package.path = "./?.lua;./?/init.lua;" .. package.path
+  package.path = HERE .. package.path
   local lapis, err = load_lapis()
   if not lapis then return nil, err end
   if environment then require("lapis.environment").set_default_environment(environment) end
@@ -67,7 +87,11 @@ function M.application(environment)
   local cache = config.code_cache
   local handler = M.handler(nil, { reload = cache == "off" or cache == false })
   local router = http.router()
-  if has_folder(STATIC) then router:get("/" .. STATIC .. "/*path", http.static(STATIC)) end
+  if has_folder(STATIC) then
+    local files = http.static(STATIC)
+    router:get("/" .. STATIC .. "/*path", files)
+    if require("moonpark.fs").stat(STATIC .. ICON) then router:get(ICON, files) end
+  end
   router:any("/*path", handler)
   router:any("/", handler)
   return router, config

@@ -46,9 +46,10 @@ function Server:start(name, overrides)
   config = setmetatable(overrides or {}, { __index = config })
   environment.push(config)
   self.port = get_free_port()
-  self.input = assert(io.popen(command(self.runner.base_path, { LAPIS_ENVIRONMENT = config._name, -- moonpark: ignore
-    MOONPARK_LAPIS_PORT = config.port, MOONPARK_LAPIS_RUN_PORT = self.port, LUA_PATH = package.path,
-    LUA_CPATH = package.cpath }), "w"))
+  local values = { LAPIS_ENVIRONMENT = config._name, MOONPARK_LAPIS_PORT = config.port,
+    MOONPARK_LAPIS_RUN_PORT = self.port }
+  if jit then values.LUA_PATH, values.LUA_CPATH = package.path, package.cpath end -- luacheck: globals jit
+  self.input = assert(io.popen(command(self.runner.base_path, values), "w")) -- moonpark: ignore
   local ok, err = pcall(self.wait_until_ready, self)
   if ok then return end
   self:detach()
