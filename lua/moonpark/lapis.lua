@@ -97,4 +97,7 @@ function M.application(environment)
   return router, config
 end
 
+--- The program behind Lapis's test server: see lapis/spec.lua.
+function M.serve_tests() require("moonpark.lapis.test_server").run(M.application) end
+
 return M

@@ -14,7 +14,8 @@ local M = {}
 
 local loadstring = loadstring or load -- luacheck: ignore
 
-local PROGRAM = 'require("moonpark.lapis.test_server").run()'
+-- The face of this folder runs in the server's process.
+local PROGRAM = ("require(%q).serve_tests()"):format((...):match "^(.*)%.")
 
 local function quoted(text) return "'" .. tostring(text):gsub("'", "'\\''") .. "'" end
 

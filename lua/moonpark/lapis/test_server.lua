@@ -3,8 +3,8 @@
 -- on a second port runs Lua code that the specs send. It ends when its standard input does.
 
 local http = require "moonpark.http"
-local lapis = require "moonpark.lapis"
-local moonpark = require "moonpark"
+local netpoll = require "moonpark.netpoll"
+local task = require "moonpark.task"
 
 local M = {}
 
@@ -39,21 +39,22 @@ local function serve(handler, name)
 end
 
 local function end_with_input()
-  local pd = assert(moonpark.netpoll.open(0))
+  local pd = assert(netpoll.open(0))
   pd:wait_level "r"
   os.exit(0)
 end
 
 --- Returns never. MOONPARK_LAPIS_PORT and MOONPARK_LAPIS_RUN_PORT say where it listens.
-function M.run()
-  moonpark.run(function()
-    moonpark.go(end_with_input):name "standard input"
-    local router, err = lapis.application()
+---@param application fun(): moonpark.http.router|nil, string? the face's
+function M.run(application)
+  task.run(function()
+    task.go(end_with_input):name "standard input"
+    local router, err = application()
     if not router then
       io.stderr:write("moonpark: lapis: ", err, "\n")
       os.exit(1)
     end
-    moonpark.go(serve, router, "MOONPARK_LAPIS_PORT")
+    task.go(serve, router, "MOONPARK_LAPIS_PORT")
     serve(http.ngx(run_code), "MOONPARK_LAPIS_RUN_PORT")
   end)
 end
