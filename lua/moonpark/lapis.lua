@@ -10,6 +10,8 @@ local M = {}
 local STATIC = "static" -- the folder of a Lapis project that its nginx serves
 local ICON = "/favicon.ico" -- a file of that folder
 
+local CONFIG = "config" -- the module of an application's configuration
+
 local HERE = "./?.lua;./?/init.lua;"
 
 local function install()
@@ -24,15 +26,21 @@ local function load_lapis()
   return nil, "Lapis cannot be loaded: " .. tostring(lapis)
 end
 
--- What a request has loaded of the application is loaded again by the next one: Lapis's code_cache = "off".
+local function is_here(name)
+  local path = package.searchpath(name, package.path)
+  return path ~= nil and path:find "^%./" ~= nil
+end
+
+-- What earlier requests have loaded of the application is loaded again, config.lua too: Lapis's code_cache = "off".
 local function forget(lapis, kept)
   for name in pairs(package.loaded) do
-    if not kept[name] then
-      local path = package.searchpath(name, package.path)
-      if path and path:find "^%./" then package.loaded[name] = nil end
-    end
+    if not kept[name] and is_here(name) then package.loaded[name] = nil end
   end
   for key in pairs(lapis.app_cache) do lapis.app_cache[key] = nil end
+  if not is_here(CONFIG) then return end
+  package.loaded[CONFIG] = nil
+  require("lapis.config").reset(true)
+  require(CONFIG)
 end
 
 local function names_of(loaded)
@@ -52,8 +60,8 @@ function M.handler(app, options)
   app = app or require("lapis.config").get_app_module()
   local kept = options and options.reload and names_of(package.loaded)
   return http.ngx(function()
-    lapis.serve(app)
     if kept then forget(lapis, kept) end
+    lapis.serve(app)
   end, "text/html")
 end
 

@@ -144,6 +144,13 @@ describe("moonpark lapis", function()
     assert.equal("first", get("/changed").body)
     write(folder .. "/changing.lua", "return 'second'")
     assert.equal("second", get("/changed").body)
+    assert.equal("nil", get("/greeting").body)
+    local config = assert(io.open(folder .. "/config.lua", "a"))
+    config:write 'config("development", { greeting = "hello" })'
+    config:close()
+    assert.equal("hello", get("/greeting").body)
+    write(folder .. "/config.lua", "this is no Lua")
+    assert.equal(500, get("/greeting").status)
     child:kill "TERM"
     local status, _, err = child:wait()
     assert.equal(143, status, err)

@@ -88,6 +88,8 @@ end)
 
 app:get("/broken", function() error "broken" end)
 
+app:get("/greeting", function() return tostring(require("lapis.config").get().greeting) end)
+
 app:get("/changed", function() return require "changing" end)
 
 return app
