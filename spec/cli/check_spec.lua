@@ -256,7 +256,7 @@ describe("moonpark check", function()
     { "local d = ngx.shared['a'] d:incrr 'x'", "a dict of ngx.shared has no method 'incrr' (did you mean 'incr'?)" },
     { "local t = ngx.socket.tcp() t:recieve()", "a cosocket has no method 'recieve' (did you mean 'receive'?)" },
     { "local tcp = ngx.socket.tcp local t = assert(tcp()) t:opn()", "a cosocket has no method 'opn'" },
-    { "local u = ngx.socket.udp() u:recieve()", "a datagram cosocket has no method 'recieve' (did you mean 'receive'?)" },
+    { "local u = ngx.socket.udp() u:sedn()", "a datagram cosocket has no method 'sedn' (did you mean 'send'?)" },
     { "require('ngx.semaphore').neww()", "ngx.semaphore.neww is not there on moonpark (did you mean 'new'?)" },
     { "local s = require('ngx.semaphore').new() s:psot()",
       "a semaphore of ngx has no method 'psot' (did you mean 'post'?)" },

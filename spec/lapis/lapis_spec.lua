@@ -19,17 +19,24 @@ end
 
 local postgres = libraries and servers.postgres()
 
-local function copy_of(folder)
-  local copy = testing.tempdir()
-  local command = ("cp -r %s/%s/. %s && mkdir %s/static"):format(process.root, folder, copy, copy)
-  assert(os.execute(command) == 0) -- moonpark: ignore
-  return copy
-end
-
 local function write(name, text)
   local file = assert(io.open(name, "w"))
   file:write(text)
   file:close()
+end
+
+local views = {
+  list = '<ul><% for i = 1, 2 do %><li><%= "<" .. i %></li><% end %></ul><% render("views.part", { x = 5 }) %>',
+  part = "<p><%= x %></p>",
+  layout = '<body><% content_for("inner") %></body>',
+}
+
+local function copy_of(folder)
+  local copy = testing.tempdir()
+  local command = ("cp -r %s/%s/. %s && cd %s && mkdir static views"):format(process.root, folder, copy, copy)
+  assert(os.execute(command) == 0) -- moonpark: ignore
+  for name, text in pairs(views) do write(("%s/views/%s.etlua"):format(copy, name), text) end
+  return copy
 end
 
 describe("moonpark lapis", function()

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- wait_level_spec.lua - pd:wait_level: waits for what is, not for what has happened. For libraries that ask for readiness
--- without having met EAGAIN.
+-- wait_level_spec.lua - pd:wait_level: waits for what is, not for what has happened. For libraries that ask for
+-- readiness without having met EAGAIN.
 
 local moonpark = require "moonpark"
 local ffi = require "ffi"

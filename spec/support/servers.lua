@@ -3,8 +3,8 @@
 -- loopback address that nobody else uses and on a unix socket. A server is started once a spec file, before its tests,
 -- and killed after them; or with the process, whatever ends it.
 --
---   local redis = servers.redis()       {host =, port =, path = of its unix socket, ca = a file, user =, ...}, or nil and
---                                       what is not installed
+--   local redis = servers.redis()       {host =, port =, path = of its unix socket, ca = a file, user =, ...}, or nil
+--                                       and what is not installed
 --
 -- Called while a spec file is read, so outside of tasks: it may block.
 

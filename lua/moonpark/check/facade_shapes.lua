@@ -148,7 +148,8 @@ function M.missing(path, name)
   if facade then
     local part = ngx_part(path)
     if not closed[part] then return nil end
-    return facade.missing(part, name), keys(rawget(facade.ngx, part), function(key) return facade.missing(part, key) end)
+    local function is_missing(key) return facade.missing(part, key) end
+    return facade.missing(part, name), keys(rawget(facade.ngx, part), is_missing)
   end
   local held = fields(path)
   if not held or rawget(held, name) ~= nil then return nil end

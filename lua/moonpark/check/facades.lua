@@ -118,7 +118,8 @@ local function excused_names(tokens, kinds)
       local after = tokens[behind]
       local is_written = is(after, "=") or is(tokens[start - 1], "function")
       local is_tested = after and after.kind ~= "string" and tests[after.text] or is(tokens[start - 1], "not")
-      if is_written or is_tested and not shapes.raises(path, name.text) then excused[path .. "." .. name.text] = true end
+      is_tested = is_tested and not shapes.raises(path, name.text)
+      if is_written or is_tested then excused[path .. "." .. name.text] = true end
     end)
   end
   return excused

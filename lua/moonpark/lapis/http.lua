@@ -82,8 +82,8 @@ local function drain(source)
   return table.concat(pieces)
 end
 
---- request(url[, body]) -> body, status, headers; or request {url, method, headers, source, sink} -> 1, status, headers:
---- as socket.http's.
+--- request(url[, body]) -> body, status, headers; or request {url, method, headers, source, sink} -> 1, status,
+--- headers: as socket.http's.
 ---@param url string|table
 ---@param body? string a form that is encoded already
 ---@return string|integer

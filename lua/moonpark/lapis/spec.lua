@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- spec.lua - busted's helper for specs of Lapis applications: `busted --helper=moonpark.lapis.spec`. Lapis's test server
--- (use_test_server, load_test_server) is moonpark then, not nginx.
+-- spec.lua - busted's helper for specs of Lapis applications: `busted --helper=moonpark.lapis.spec`. Lapis's test
+-- server (use_test_server, load_test_server) is moonpark then, not nginx.
 --
 -- It needs nothing of moonpark in the process of the specs, so busted may run on any Lua: the server is a process of
 -- its own, which ends with this one, because its standard input does.
