@@ -3,6 +3,7 @@
 
 local moonpark = require "moonpark"
 local support = require "support.net"
+local testing = require "moonpark.testing"
 
 local closed, opened
 
@@ -303,7 +304,7 @@ describe("an object that take gives", function()
     assert.same({ { 1, 2 }, {} }, { closed, lines })
     collectgarbage()
     moonpark.sleep(0.001)
-    local uncaught = require("moonpark.testing").uncaught()
+    local uncaught = testing.uncaught()
     assert.equal(1, #uncaught)
     assert.matches("the user's", uncaught[1])
   end)
@@ -330,11 +331,30 @@ describe("an object that take gives", function()
     assert.same({ {}, {} }, { closed, lines })
   end)
 
+  it("is closed once, though another task gives it back while those of an ended task are closed", function()
+    pool = pool_of { max = 3, close = function(one)
+      moonpark.yield()
+      closed[#closed + 1] = one.number
+    end }
+    local objects = {}
+    moonpark.go(function()
+      for i = 1, 3 do objects[i] = pool:take() end
+    end):join()
+    for i = 1, 3 do pcall(pool.give, pool, objects[i]) end
+    while pool:stats().open > pool:stats().idle do moonpark.yield() end
+    local stats = pool:stats()
+    assert.equal(3 - #closed, stats.open)
+    table.sort(closed)
+    for i = 2, #closed do assert.not_equal(closed[i - 1], closed[i]) end
+    assert.same({}, testing.uncaught())
+  end)
+
   it("is not handed out twice by an open that returns the same one", function()
     local same = {}
     pool = pool_of { open = function() return same end, close = function() closed[#closed + 1] = "same" end }
     pool:take()
     assert.error_matches(function() pool:take() end, "has returned an object that is in use already")
+    assert.same({}, closed)
     pool:give(same)
     assert.equal(1, pool:stats().open)
   end)

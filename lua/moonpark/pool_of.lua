@@ -261,12 +261,11 @@ end
 ---------------------------------------------------------------------------------------------------
 -- take and give
 
-local function taken_of(self, owner)
-  local list = {}
+-- Any that the task has taken, or nil. Asked anew after each that is closed: meanwhile others may be given back.
+local function next_of(self, owner)
   for _, entry in pairs(self.taken) do
-    if entry.owner == owner then list[#list + 1] = entry end
+    if entry.owner == owner then return entry end
   end
-  return list
 end
 
 local function has_ended(owner) return owner:status() == "done" or owner:status() == "failed" end
@@ -280,7 +279,7 @@ local function watch_owner(self, owner)
   if not has_ended(owner) then return end -- cancelled: nothing is left to watch
   self.watched[owner] = nil
   local is_leak = owner:status() == "done" and not owner:is_canceled()
-  for _, entry in ipairs(taken_of(self, owner)) do
+  for entry in function() return next_of(self, owner) end do
     if is_leak then
       failures.log(("pool: a task has ended without giving back the object that it took at %s; it is closed")
         :format(entry.place))
@@ -300,7 +299,8 @@ function Pool:take(timeout)
   if not entry then return nil, err, errno end
   local object, owner = entry.object, entry.owner
   if self.taken[object] then
-    give(self, entry, true)
+    released(self, entry) -- without closing it: another task uses it
+    free_place(self)
     error("pool:take: the pool's open has returned an object that is in use already", 2)
   end
   local caller = debug.getinfo(2, "Sl")
