@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- pool_of_spec.lua - pools of objects: bounded, fair, and nothing dirty comes back.
 
+local failures = require "moonpark.failures"
 local moonpark = require "moonpark"
 local support = require "support.net"
 local testing = require "moonpark.testing"
@@ -15,6 +16,16 @@ end
 local function pool_of(options)
   options.open = options.open or object
   return moonpark.pool_of(options)
+end
+
+-- What is logged while fn runs.
+local function logged(fn)
+  local lines, log = {}, failures.log
+  failures.log = function(text) lines[#lines + 1] = text end
+  local ok, err = pcall(fn)
+  failures.log = log
+  assert(ok, err)
+  return lines
 end
 
 describe("moonpark.pool_of", function()
@@ -91,9 +102,12 @@ describe("moonpark.pool_of", function()
     assert.equal(2, pool:with(function(one) return one.number end))
     assert.same({ 1 }, closed)
     pool:close()
-    pool = pool_of { max = 1, check = function() error "broken check" end }
-    pool:with(function() end)
-    assert.equal(4, pool:with(function(one) return one.number end))
+    local lines = logged(function()
+      pool = pool_of { max = 1, check = function() error "broken check" end }
+      pool:with(function() end)
+      assert.equal(4, pool:with(function(one) return one.number end))
+    end)
+    assert.equal(1, #lines)
   end)
 
   it("closes idle ones while others take and give meanwhile", function()
@@ -246,7 +260,6 @@ end)
 
 describe("an object that take gives", function()
   local pool, lines, log
-  local failures = require "moonpark.failures"
 
   before_each(function()
     closed, opened, lines, log = {}, 0, {}, failures.log
@@ -446,7 +459,7 @@ describe("a pool whose functions misbehave", function()
     support.with_frozen_clock(function()
       pool = pool_of { max = 1, close_timeout = 3, close = function(one)
         closed[#closed + 1] = one.number
-        assert(moonpark.sleep(1000))
+        moonpark.sleep(1000)
       end }
       local began = moonpark.now()
       local user = moonpark.go(pool.with, pool, function() moonpark.sleep(1000) end)
@@ -457,6 +470,29 @@ describe("a pool whose functions misbehave", function()
       assert.same({ 1 }, closed)
       pool:close()
       assert.same({ 1, 2 }, closed)
+    end)
+  end)
+
+  it("logs what check and close raise, and goes on", function()
+    local lines = logged(function()
+      pool = pool_of { max = 1, check = function() error("bad check", 0) end,
+        close = function() error("bad close", 0) end }
+      pool:with(function() end)
+      assert.equal(2, pool:with(function(one) return one.number end))
+      pool:close()
+    end)
+    assert.equal(3, #lines)
+    assert.matches("^error in a pool's check: bad check", lines[1])
+    assert.matches("^error in a pool's close: bad close", lines[2])
+  end)
+
+  it("is named where tasks wait for it", function()
+    pool = pool_of { max = 1 }
+    pool:with(function()
+      local waiter = moonpark.go(pool.with, pool, function() end)
+      moonpark.yield()
+      assert.matches("parked in with on pool %(1 of 1 open, 1 waiting%)", moonpark.dump())
+      waiter:cancel()
     end)
   end)
 

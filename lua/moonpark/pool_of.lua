@@ -16,7 +16,7 @@ local M = {}
 
 ---@class moonpark.pool_of.options
 ---@field open fun(): any makes an object; or nil and why not. May wait
----@field check? fun(object: any): boolean is it still usable? Asked when it is taken; an error means no
+---@field check? fun(object: any): boolean is it still usable? Asked when it is taken; an error is logged, and means no
 ---@field close? fun(object: any) ends it; by default its method `close`
 ---@field max? integer objects at most; 10
 ---@field idle_timeout? number seconds without use until an object is closed; 60
@@ -61,10 +61,18 @@ end
 
 local function close_object(object) object:close() end
 
--- Closes it, whatever its close raises; not cut off by a cancellation, but by its time: what the object waits for may
--- never come. Its place stays taken until it is closed.
+-- Not those of a task that gives up: it was cancelled.
+local function log_failure(what, err)
+  if failures.is_cancellation(err) and core.current():is_canceled() then return end
+  failures.log(("error in a pool's %s: %s"):format(what, failures.traced(err)))
+end
+
+-- Closes it; not cut off by a cancellation, but by its time: what the object waits for may never come. Its place stays
+-- taken until it is closed. An error is logged: the caller may be a task that has nothing to do with this object.
 local function end_object(self, entry)
-  task.shield(pcall, task.timeout, self.options.close_timeout or CLOSE, self.close_object, entry.object)
+  local seconds = self.options.close_timeout or CLOSE
+  local ok, err = task.shield(xpcall, task.timeout, failures.remember, seconds, self.close_object, entry.object)
+  if not ok then log_failure("close", err) end
 end
 
 -- fn's results, or nil and "timeout".
@@ -77,7 +85,8 @@ local function is_usable(self, entry, deadline)
   if core.now() >= entry.dies then return false end
   local check = self.options.check
   if not check then return true end
-  local ok, usable = pcall(within, deadline, check, entry.object)
+  local ok, usable = xpcall(within, failures.remember, deadline, check, entry.object)
+  if not ok then log_failure("check", usable) end
   return ok and usable and true or false
 end
 
@@ -181,10 +190,18 @@ local function give(self, entry, broken)
   end
 end
 
-local function wait_in_queue(self, deadline)
+-- For reports: see task.waits_for.
+local function describe(wait)
+  local pool = wait.pool
+  return wait.name, ("pool (%d of %d open, %d waiting)"):format(pool.open, pool.max, pool.waiting.count)
+end
+
+local function wait_in_queue(self, name, deadline)
   local waiter = { event = core.event() }
   self.waiting:push(waiter)
+  task.waits_for { pool = self, name = name, describe = describe }
   local ok, err = waiter.event:wait(deadline and math.max(0, deadline - core.now()))
+  task.waits_for(nil)
   if waiter.closed then return nil, "closed" end
   if ok then return waiter end
   if not waiter.served then
@@ -205,13 +222,13 @@ local function usable_or_new(self, entry, deadline)
   return open_new(self, deadline)
 end
 
-local function find(self, deadline)
+local function find(self, name, deadline)
   if #self.idle > 0 then return usable_or_new(self, table.remove(self.idle), deadline) end
   if self.open < self.max then
     self.open = self.open + 1
     return open_new(self, deadline)
   end
-  local waiter, err = wait_in_queue(self, deadline)
+  local waiter, err = wait_in_queue(self, name, deadline)
   if not waiter then return nil, err end
   if waiter.entry then return usable_or_new(self, waiter.entry, deadline) end
   return open_new(self, deadline)
@@ -223,7 +240,8 @@ local function take(self, name, timeout)
   if not me then error(("pool:%s must be called in a task"):format(name), 3) end
   if timeout ~= nil and (type(timeout) ~= "number" or timeout ~= timeout) then
     local got = type(timeout) == "number" and "NaN" or type(timeout)
-    error(("bad timeout to '%s' (number of seconds expected, got %s)"):format(name, got), 3)
+    local number = name == "with" and 2 or 1
+    error(("bad argument #%d to '%s' (number of seconds expected, got %s)"):format(number, name, got), 3)
   end
   if self.is_over then return nil, "closed" end
   if self.held[me] == self.max then
@@ -231,7 +249,7 @@ local function take(self, name, timeout)
       self.max), 3)
   end
   timeout = timeout or self.options.timeout
-  local entry, err, errno = find(self, timeout and core.now() + timeout)
+  local entry, err, errno = find(self, name, timeout and core.now() + timeout)
   if not entry then return nil, err, errno end
   taken_by(self, entry, me)
   return entry
