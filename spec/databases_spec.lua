@@ -23,16 +23,31 @@ local function read(path)
   return text
 end
 
-local function run(script)
+-- What the page's programs know of their server.
+local NAMES = { HOST = "host", PORT = "port", TLS_PORT = "tls_port", USER = "user", PASSWORD = "password",
+  DATABASE = "database", SOCKET = "path", CA = "ca" }
+
+local function values_of(server)
+  local lines = {}
+  for name, field in pairs(NAMES) do
+    if server[field] then lines[#lines + 1] = ("local %s = %q"):format(name, server[field]) end
+  end
+  return table.concat(lines, " ") .. "\n"
+end
+
+local function run(script, env)
   local script_path = testing.tempdir() .. "/script.lua"
   local file = assert(io.open(script_path, "w"))
   file:write(script)
   file:close()
-  return process.run(process.moonpark(script_path), { env = { LUA_PATH = lua_path } })
+  env = env or {}
+  env.LUA_PATH = lua_path
+  return process.run(process.moonpark(script_path), { env = env })
 end
 
 local function has(module)
-  local look = ("assert(package.searchpath(%q, package.path))"):format(module)
+  local look = ("assert(package.searchpath(%q, package.path) or package.searchpath(%q, package.cpath))"):format(module,
+    module)
   return process.run({ process.interpreter, "-e", look }, { env = { LUA_PATH = lua_path } }).status == 0
 end
 
@@ -41,13 +56,17 @@ describe("docs/databases.md:", function()
   after_each(process.stop_all)
 
   for block in read("docs/databases.md"):gmatch "\n```lua\n(.-)```" do
-    local kind, module = block:match "needs: (%w+), module (%S+)"
-    it("the program with " .. module .. " says what the page says", function()
+    local kind, modules, line = block:match "needs: (%w+), modules ([^\n]+)\n[^\n]*\n([^\n]*)"
+    it(("%s by %s: %s"):format(kind, modules, line), function()
       local server = started[kind]
       if not server then return pending(why[kind]) end
-      if not has(module) then return pending(module .. " is not installed (MOONPARK_LIBS)") end
-      local r = run(("local HOST, PORT, USER, PASSWORD, DATABASE = %q, %d, %q, %q, %q -- luacheck: ignore\n"):format(
-        server.host, server.port, server.user or "", server.password or "", server.database or "") .. block)
+      if not has "resty.redis" and has "nginx.redis" then -- Debian's name
+        modules, block = modules:gsub("resty%.redis", "nginx.redis"), block:gsub("resty%.redis", "nginx.redis")
+      end
+      for module in modules:gmatch "%S+" do
+        if not has(module) then return pending(module .. " is not installed (MOONPARK_LIBS)") end
+      end
+      local r = run(values_of(server) .. block, { SSL_CERT_FILE = server.ca })
       assert.same({ 0, "" }, { r.status, r.err })
       local expected = {}
       for text in block:gmatch "%-%-> ([^\n]*)" do expected[#expected + 1] = text .. "\n" end

@@ -83,9 +83,22 @@ describe("moonpark.locals", function()
     local script = [[
       local moonpark = require "moonpark"
       print(moonpark.locals.x, pcall(function() moonpark.locals.x = 1 end))
+      print(pcall(function() moonpark.go_daemon(print) end))
     ]]
     local process = require "support.process"
     local r = process.run { process.interpreter, "-e", script }
-    assert.matches("^nil\tfalse\t.*must be called in a task", r.out)
+    assert.matches('^nil\tfalse\t%(command line%):2: moonpark.locals: must be set in a task', r.out)
+    assert.matches('\nfalse\t%(command line%):3: no loop is running', r.out)
+  end)
+
+  it("have keys that tables may have", function()
+    local line = debug.getinfo(1, "l").currentline
+    local _, err = pcall(function() moonpark.locals[nil] = 1 end)
+    assert.matches(("locals_spec.lua:%d: moonpark.locals: a key expected, got nil$"):format(line + 1), err)
+    assert.error_matches(function() moonpark.locals[0 / 0] = 1 end, "a key expected, got %-?nan")
+    local key = {}
+    moonpark.locals[key] = 1
+    assert.equal(1, moonpark.locals[key])
+    moonpark.locals[key] = nil
   end)
 end)

@@ -153,7 +153,10 @@ function performers.lapis(arguments)
   local serving, wrong = lapis.prepare(arguments[1], arguments.options)
   if not serving then return nil, wrong end
   io.stdout:setvbuf "line"
-  if count and not worker.is_worker() then return supervise { workers = count } end
+  if not worker.is_worker() then
+    count = count or require("moonpark.lapis").workers(arguments[1])
+    if arguments.options.workers or count > 1 then return supervise { workers = count } end
+  end
   arg = { [0] = "lapis" } -- luacheck: ignore 121
   return run.run({ serving }, { steps = {}, grace = lapis.GRACE, limits = {} })
 end

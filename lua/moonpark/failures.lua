@@ -19,6 +19,7 @@ local reporter, only_at_end
 local kept, first, pending, count = {}, 1, 1, 0 -- count: of those that are not claimed
 local unjoined = setmetatable({}, { __mode = "k" }) -- [task] = such an entry
 local traces = setmetatable({}, { __mode = "k" }) -- [task] = {err = value, trace = text}
+local watched = setmetatable({}, { __mode = "k" }) -- [task] = true: what waits for its end takes no errors
 local holds_weakly = { __mode = "v" } -- of such an entry: an error that knows its task would keep both for ever
 local last_collection, collection_cost = 0, 0
 
@@ -132,10 +133,14 @@ end
 -- The loop calls back before it blocks while there is anything to report, and when the oldest has waited long enough.
 local function watch() core.watch_idle(count > 0, not only_at_end and next_due() or nil) end
 
+--- A task that is not going to take its error waits for the end of that one.
+---@param task moonpark.task
+function M.only_watched(task) watched[task] = true end
+
 --- Remembers a task that ended with an error which no task has taken yet.
 function M.keep(task)
   local failure = { box = setmetatable({ task }, { __mode = "v" }), text = M.describe(task),
-    due = core.now() + PATIENCE, awaited = task:is_awaited() }
+    due = core.now() + PATIENCE, awaited = task:is_awaited() and not watched[task] }
   unjoined[task] = failure
   kept[#kept + 1] = failure
   count = count + 1

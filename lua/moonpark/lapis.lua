@@ -8,23 +8,39 @@ local http = require "moonpark.http"
 local M = {}
 
 local STATIC = "static" -- the folder of a Lapis project that its nginx serves
+local ICON = "/favicon.ico" -- a file of that folder
+
+local CONFIG = "config" -- the module of an application's configuration
+
+local HERE = "./?.lua;./?/init.lua;"
+
+local function install()
+  compat.install({ "ngx", "socket", "ssl" }, { global = true })
+  package.preload["lapis.nginx.http"] = function() return require "moonpark.lapis.http" end
+end
 
 local function load_lapis()
-  compat.install({ "ngx", "socket" }, { global = true })
+  install()
   local found, lapis = pcall(require, "lapis")
   if found then return lapis end
   return nil, "Lapis cannot be loaded: " .. tostring(lapis)
 end
 
--- What a request has loaded of the application is loaded again by the next one: Lapis's code_cache = "off".
+local function is_here(name)
+  local path = package.searchpath(name, package.path)
+  return path ~= nil and path:find "^%./" ~= nil
+end
+
+-- What earlier requests have loaded of the application is loaded again, config.lua too: Lapis's code_cache = "off".
 local function forget(lapis, kept)
   for name in pairs(package.loaded) do
-    if not kept[name] then
-      local path = package.searchpath(name, package.path)
-      if path and path:find "^%./" then package.loaded[name] = nil end
-    end
+    if not kept[name] and is_here(name) then package.loaded[name] = nil end
   end
   for key in pairs(lapis.app_cache) do lapis.app_cache[key] = nil end
+  if not is_here(CONFIG) then return end
+  package.loaded[CONFIG] = nil
+  require("lapis.config").reset(true)
+  require(CONFIG)
 end
 
 local function names_of(loaded)
@@ -44,8 +60,8 @@ function M.handler(app, options)
   app = app or require("lapis.config").get_app_module()
   local kept = options and options.reload and names_of(package.loaded)
   return http.ngx(function()
-    lapis.serve(app)
     if kept then forget(lapis, kept) end
+    lapis.serve(app)
   end, "text/html")
 end
 
@@ -54,12 +70,24 @@ local function has_folder(path)
   return kind ~= nil
 end
 
+--- How many processes config.lua wants; 1 if it does not say so or cannot be read: then whatever serves tells why.
+---@param environment? string
+---@return integer
+function M.workers(environment)
+  local ok, config = pcall(function()
+    package.path = HERE .. package.path
+    install() -- before Lapis looks for ngx
+    return require("lapis.config").get(environment or require("lapis.environment").default_environment())
+  end)
+  return ok and require("moonpark.workers").count(tostring(config.num_workers or 1)) or 1
+end
+
 --- What serves the application of the current folder: its handler, and the files in static/.
 ---@param environment? string of config.lua; LAPIS_ENVIRONMENT, or "development", by default
 ---@return moonpark.http.router|nil
 ---@return table|string config of Lapis; or why there is none
 function M.application(environment)
-  package.path = "./?.lua;./?/init.lua;" .. package.path
+  package.path = HERE .. package.path
   local lapis, err = load_lapis()
   if not lapis then return nil, err end
   if environment then require("lapis.environment").set_default_environment(environment) end
@@ -67,10 +95,17 @@ function M.application(environment)
   local cache = config.code_cache
   local handler = M.handler(nil, { reload = cache == "off" or cache == false })
   local router = http.router()
-  if has_folder(STATIC) then router:get("/" .. STATIC .. "/*path", http.static(STATIC)) end
+  if has_folder(STATIC) then
+    local files = http.static(STATIC)
+    router:get("/" .. STATIC .. "/*path", files)
+    if require("moonpark.fs").stat(STATIC .. ICON) then router:get(ICON, files) end
+  end
   router:any("/*path", handler)
   router:any("/", handler)
   return router, config
 end
+
+--- The program behind Lapis's test server: see lapis/spec.lua.
+function M.serve_tests() require("moonpark.lapis.test_server").run(M.application) end
 
 return M

@@ -152,6 +152,7 @@ local daemons = setmetatable({}, weak) -- [task] = true
 ---@return moonpark.task
 function M.go_daemon(fn, ...)
   check_function(fn, 1, "go_daemon")
+  if not core.is_running() then error("no loop is running: call it inside moonpark.run", 2) end
   local daemon = core.go_daemon(fn, ...)
   daemons[daemon] = true
   return daemon
@@ -185,7 +186,11 @@ end
 --- that time; what either changes later, the other does not see. Outside tasks there are none, and setting one raises.
 M.locals = setmetatable({}, {
   __index = function(_, key) return core.get_local(key) end,
-  __newindex = function(_, key, value) core.set_local(key, value) end,
+  __newindex = function(_, key, value)
+    if not core.current() then error("moonpark.locals: must be set in a task (inside moonpark.run)", 2) end
+    if key == nil or key ~= key then error("moonpark.locals: a key expected, got " .. tostring(key), 2) end
+    core.set_local(key, value)
+  end,
   __metatable = false,
 })
 

@@ -112,7 +112,8 @@ end
 local function requests()
   local sum = 0
   for _, entry in ipairs(draining.list()) do
-    if entry.object.stats then sum = sum + entry.object:stats().requests end
+    local stats = entry.object.stats and entry.object:stats()
+    sum = sum + (stats and stats.requests or 0)
   end
   return sum
 end

@@ -159,6 +159,19 @@ static int l_peer(lua_State *L)
     return 1;
 }
 
+/* local_address(serial) -> where the client has connected to | nil, err, errno */
+static int l_local_address(lua_State *L)
+{
+    const struct http_conn *hc = l_http_current(L)->conn;
+    char text[ADDR_TEXT_MAX];
+    struct addr a;
+    int r = !hc || hc->c.closed ? ERR_CLOSED : stream_address(&hc->c.stream, STREAM_LOCAL, &a);
+    if (r < 0)
+        return face_error(L, r);
+    lua_pushlstring(L, text, addr_format(&a, text));
+    return 1;
+}
+
 /* tls(serial) -> {version =, cipher =, ...} | nil: it came over a connection without */
 static int l_tls(lua_State *L) { return l_tls_push_info(L, &l_http_current(L)->conn->c); }
 
@@ -199,8 +212,8 @@ static int l_hijack(lua_State *L)
 static const luaL_Reg methods[] = {
     {"client_certificate", l_client_certificate}, {"discard", l_discard}, {"field", l_field}, {"fields", l_fields},
     {"framing", l_framing}, {"hijack", l_hijack}, {"is_gone", l_is_gone}, {"is_read", l_is_read}, {"limit", l_limit},
-    {"peer", l_peer}, {"read", l_read}, {"target", l_target}, {"tls", l_tls}, {"trailers", l_trailers},
-    {"whole", l_whole}, {NULL, NULL},
+    {"local_address", l_local_address}, {"peer", l_peer}, {"read", l_read}, {"target", l_target}, {"tls", l_tls},
+    {"trailers", l_trailers}, {"whole", l_whole}, {NULL, NULL},
 };
 
 void l_http_request_open(lua_State *L) { l_http_methods(L, methods); }

@@ -109,7 +109,9 @@ static int l_wait_level(lua_State *L)
     do
         r = sys_poll(&look, 1, 0);
     while (r == -EINTR);
-    return finish(L, t, r > 0 ? 0 : r < 0 ? r : netpoll_wait(f->pd, side, t, &kind_wait, f, 0));
+    if (r > 0)
+        return finish(L, t, look.revents & POLLNVAL ? -EBADF : 0);
+    return finish(L, t, r < 0 ? r : netpoll_wait(f->pd, side, t, &kind_wait, f, 0));
 }
 
 /* wait_canceled(mode) -> true | nil, "canceled": only readiness ends it */

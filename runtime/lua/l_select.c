@@ -70,6 +70,8 @@ static void read_case(lua_State *L, struct select_case *sc, int place)
     sc->type = f ? CASE_TASK : c ? CASE_CONN : lua_isnil(L, -1) ? CASE_RECV : CASE_SEND;
     if (c)
         sc->side = side_of(L, -1);
+    if (f && !lua_isnil(L, -1))
+        misused(L, "select: a task is a case of its own, {task}: nothing is sent to it");
     if (f && f->task && f->task == face_running(face_ctx(L)))
         misused(L, "select: a task cannot join itself");
     lua_replace(L, place + 1);

@@ -26,7 +26,9 @@ local started = {}
 local function server(kind)
   if not started[kind] then
     local at = assert(servers[kind]())
-    if system.load_core then os.execute(("taskset -acp %d %d >/dev/null"):format(system.load_core, at.pid)) end
+    for _, pid in ipairs(system.load_core and servers.pids() or {}) do
+      os.execute(("taskset -acp %d %d >/dev/null"):format(system.load_core, pid))
+    end
     started[kind] = at
   end
   return started[kind]

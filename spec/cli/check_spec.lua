@@ -233,4 +233,70 @@ describe("moonpark check", function()
       library "local s = require 'socket' return s.serial()")
     assert.matches("global 'ngx' is read but never defined", in_script "ngx.say 'x'")
   end)
+
+  -- {a line that is wrong, what is said of it}
+  local wrong = {
+    { "ngx.socket.tpc()", "ngx.socket.tpc is not there on moonpark (did you mean 'tcp'?)" },
+    { "ngx.exec '/x'", "ngx.exec is not there on moonpark: there are no internal redirects" },
+    { "local c = ngx.location.capture", "ngx.location is not there on moonpark: there are no subrequests" },
+    { "ngx.re.matsh('a', 'b')", "ngx.re.matsh is not there on moonpark (did you mean 'match'?)" },
+    { "ngx.req.sockett()", "ngx.req.sockett is not there on moonpark" },
+    { "ngx.req.get_header 'x'", "ngx.req.get_header is not there on moonpark (did you mean 'get_headers'?)" },
+    { "ngx.timer.after(1, print)", "ngx.timer.after is not there on moonpark" },
+    { "ngx.thread.spwan(print)", "ngx.thread.spwan is not there on moonpark (did you mean 'spawn'?)" },
+    { "ngx.encode_base46 'x'", "ngx.encode_base46 is not there (did you mean ngx.encode_base64?)" },
+    { "ngx.balancer.set_current_peer()", "ngx.balancer is not there on moonpark: use http.proxy" },
+    { "ngx.run_worker_thread 'x'", "ngx.run_worker_thread is not there on moonpark: start a worker, or a process" },
+    { "ngx['prnt'] 'x'", "ngx.prnt is not there (did you mean ngx.print?)" },
+    { "local s = ngx.socket s.tcpp()", "ngx.socket.tcpp is not there on moonpark (did you mean 'tcp'?)" },
+    { "local re = ngx.re re.gsubb('a')", "ngx.re.gsubb is not there on moonpark (did you mean 'gsub'?)" },
+    { "ngx.worker.idd()", "ngx.worker.idd is not there on moonpark (did you mean 'id'?)" },
+    { "ngx.resp.get_hdrs()", "ngx.resp.get_hdrs is not there on moonpark" },
+    { "ngx.shared.dict:gett 'x'", "a dict of ngx.shared has no method 'gett' (did you mean 'get'?)" },
+    { "local d = ngx.shared['a'] d:incrr 'x'", "a dict of ngx.shared has no method 'incrr' (did you mean 'incr'?)" },
+    { "local t = ngx.socket.tcp() t:recieve()", "a cosocket has no method 'recieve' (did you mean 'receive'?)" },
+    { "local tcp = ngx.socket.tcp local t = assert(tcp()) t:opn()", "a cosocket has no method 'opn'" },
+    { "local u = ngx.socket.udp() u:sedn()", "a datagram cosocket has no method 'sedn' (did you mean 'send'?)" },
+    { "require('ngx.semaphore').neww()", "ngx.semaphore.neww is not there on moonpark (did you mean 'new'?)" },
+    { "local s = require('ngx.semaphore').new() s:psot()",
+      "a semaphore of ngx has no method 'psot' (did you mean 'post'?)" },
+    { "local re = require 'ngx.re' re.splitt 'a'", "ngx.re.splitt is not there on moonpark (did you mean 'split'?)" },
+    { "require 'ngx.base64'.encod()", "ngx.base64.encod is not there on moonpark" },
+    { "local pipe = require 'ngx.pipe' pipe.spawn 'ls'", "ngx.pipe.spawn is not there on moonpark" },
+    { "require('socket').gettim()",
+      "socket.gettim is not there on moonpark: see docs/luasocket.md (did you mean 'gettime'?)" },
+    { "local s = require 'socket' s.dns.tohostnme 'x'",
+      "socket.dns.tohostnme is not there on moonpark: see docs/luasocket.md (did you mean 'tohostname'?)" },
+    { "local s = require 'socket.core' s.udpp()",
+      "socket.udpp is not there on moonpark: see docs/luasocket.md (did you mean 'udp'?)" },
+    { "local s = require 'socket' local t = s.tcp() t:setoptions 'x'",
+      "a socket of LuaSocket has no method 'setoptions' (did you mean 'setoption'?)" },
+    { "local s = require 'socket' local u = assert(s.udp()) u:sendtoo 'x'",
+      "a datagram socket of LuaSocket has no method 'sendtoo' (did you mean 'sendto'?)" },
+    { "require('socket.unix').strem()",
+      "socket.unix.strem is not there on moonpark: see docs/luasocket.md (did you mean 'stream'?)" },
+    { "local ssl = require 'ssl' ssl.wrapp()",
+      "ssl.wrapp is not there on moonpark: see docs/luasec.md (did you mean 'wrap'?)" },
+  }
+
+  it("names wrong calls of façades, also through local names and of the objects that they make", function()
+    for _, case in ipairs(wrong) do assert.equal("1: " .. case[2] .. "\n", found(case[1])) end
+  end)
+
+  it("says nothing of what may be right", function()
+    for _, text in ipairs {
+      "if ngx.own_extension then ngx.own_extension() end", "return ngx._mark",
+      "local s = require 'socket' if s.unheard_of then s.unheard_of() end", "function ngx.mine() end ngx.mine()",
+      "local function f(t) t:anything() end f() local t = ngx.socket.tcp() t:anything()", -- t is two things
+      "local s = require 'socket' local l = s.bind('*', 0) local c = l:accept() c:settimeout(1)",
+      "local t = ngx.socket.tcp() function t:mine() end t:mine()", "local ok = require 'ngx.unheard_of'.anything()",
+      "return require('socket').http, require 'socket'.url", "local s = {} s.socket = 1 return s.socket.tpc",
+      "local d = ngx.shared.a:get 'x' d:anything()", "local name = 'x' return ngx[name], ngx.shared[name]:get(name)",
+      "return ngx.var.anything, ngx.ctx.anything, ngx.header.anything, ngx.re.match('a', 'b')",
+    } do
+      assert.equal("", found(text))
+    end
+    local page = "return function(self) return self:html(function() h1 'a title' end) end"
+    assert.equal("", found(page))
+  end)
 end)

@@ -35,6 +35,14 @@ describe("a request", function()
         { told(host, "GET http://b.example/x HTTP/1.0\nHost: b.example") })
     end)
 
+    it("both addresses of its connection", function()
+      local function addresses(req) return req.address, req.local_address end
+      local peer, own = told(addresses, "GET / HTTP/1.1")
+      if not peer:find "^127" then return pending "the connection has no addresses here" end
+      assert.matches("^127%.0%.0%.1:%d+$", own)
+      assert.not_equal(peer, own)
+    end)
+
     it("query values: the last of each name, or all in their order", function()
       local function query(req) return req.query, req:queries() end
       local last, all = told(query, "GET /?a=1&b=x+y%26&a=2&&c HTTP/1.1")

@@ -3,7 +3,8 @@
 -- loopback address that nobody else uses and on a unix socket. A server is started once a spec file, before its tests,
 -- and killed after them; or with the process, whatever ends it.
 --
---   local redis = servers.redis()       {host =, port =, path =, pid =}, or nil and what is not installed
+--   local redis = servers.redis()       {host =, port =, path = of its unix socket, ca = a file, user =, ...}, or nil
+--                                       and what is not installed
 --
 -- Called while a spec file is read, so outside of tasks: it may block.
 
@@ -55,7 +56,14 @@ local function start(folder, command, check)
   if not succeeds(("sh -c '%s'"):format(waits)) then
     error(("%s does not answer: %s"):format(command, read(log)))
   end
-  return tonumber(read(folder .. "/pid"))
+end
+
+--- The processes of those that were started.
+---@return integer[]
+function M.pids()
+  local pids = {}
+  for i, server in ipairs(running) do pids[i] = tonumber(read(server.folder .. "/pid")) end
+  return pids
 end
 
 --- Ends those that were started. The last test of a file has run: call it in a teardown.
@@ -70,13 +78,23 @@ end
 
 local host = support.own_host()
 
+-- A certificate for that host in the folder, which is its own authority -> its file, its key's.
+local function certificate(folder)
+  local cert, key = folder .. "/cert.pem", folder .. "/key.pem"
+  assert(succeeds(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=%s "
+    .. "-addext subjectAltName=IP:%s -keyout %s -out %s"):format(host, host, key, cert)), "openssl failed")
+  if is_root then assert(succeeds(("chown 65534:65534 %s %s && chmod 600 %s"):format(cert, key, key))) end
+  return cert, key
+end
+
 function M.redis()
   if not has "redis-server" then return nil, "redis-server is not installed" end
   local folder = new_folder()
-  local server = { host = host, port = 6379, path = folder .. "/redis.sock" }
-  local command = ("redis-server --port %d --bind %s --unixsocket %s --save '' --appendonly no --dir %s"):format(
-    server.port, host, server.path, folder)
-  server.pid = start(folder, command, ("redis-cli -s %s ping"):format(server.path))
+  local cert, key = certificate(folder)
+  local server = { host = host, port = 6379, tls_port = 6380, path = folder .. "/redis.sock", ca = cert }
+  start(folder, ("redis-server --port %d --bind %s --unixsocket %s --save '' --appendonly no --dir %s --tls-port %d "
+    .. "--tls-cert-file %s --tls-key-file %s --tls-ca-cert-file %s --tls-auth-clients no"):format(server.port, host,
+    server.path, folder, server.tls_port, cert, key, cert), ("redis-cli -s %s ping"):format(server.path))
   return server
 end
 
@@ -85,8 +103,9 @@ function M.postgres()
   if bin == "" then return nil, "postgresql is not installed" end
   local folder = new_folder()
   local data = folder .. "/data"
-  local server = { host = host, port = 5432, path = folder, user = "moonpark", password = "secret",
-    database = "postgres" }
+  local cert, key = certificate(folder)
+  local server = { host = host, port = 5432, path = folder .. "/.s.PGSQL.5432", user = "moonpark", password = "secret",
+    database = "postgres", ca = cert }
   local words = folder .. "/password"
   local file = assert(io.open(words, "w"))
   file:write(server.password, "\n")
@@ -94,9 +113,9 @@ function M.postgres()
   local made = ("%s%s/initdb -D %s -U %s --pwfile=%s -A scram-sha-256 --no-sync --no-instructions"):format(AS_NOBODY,
     bin, data, server.user, words)
   assert(succeeds(made), "initdb failed: " .. made)
-  local command = ("%s/postgres -D %s -k %s -h %s -p %d -c fsync=off -c shared_buffers=16MB"):format(bin, data,
-    folder, host, server.port)
-  server.pid = start(folder, command, ("%s/pg_isready -h %s -p %d"):format(bin, folder, server.port))
+  start(folder, ("%s/postgres -D %s -k %s -h %s -p %d -c fsync=off -c shared_buffers=16MB -c ssl=on -c "
+    .. "ssl_cert_file=%s -c ssl_key_file=%s"):format(bin, data, folder, host, server.port, cert, key),
+    ("%s/pg_isready -h %s -p %d"):format(bin, folder, server.port))
   return server
 end
 
@@ -105,16 +124,17 @@ function M.mariadb()
   if not has "mariadbd" then return nil, "mariadb-server is not installed" end
   local folder = new_folder()
   local data = folder .. "/data"
+  local cert, key = certificate(folder)
   local server = { host = host, port = 3306, path = folder .. "/mariadb.sock", user = "moonpark", password = "secret",
-    database = "test" }
+    database = "test", ca = cert }
   local user = is_root and "--user=nobody " or ""
   local made = ("mariadb-install-db --no-defaults %s--datadir=%s --skip-name-resolve "
     .. "--auth-root-authentication-method=normal"):format(user, data)
   assert(succeeds(made), "mariadb-install-db failed")
-  local command = ("mariadbd --no-defaults --datadir=%s --socket=%s --pid-file=%s/mariadb.pid --bind-address=%s "
+  start(folder, ("mariadbd --no-defaults --datadir=%s --socket=%s --pid-file=%s/mariadb.pid --bind-address=%s "
     .. "--port=%d --skip-grant-tables --skip-networking=0 --innodb-flush-log-at-trx-commit=0 "
-    .. "--innodb-buffer-pool-size=8M"):format(data, server.path, folder, host, server.port)
-  server.pid = start(folder, command,
+    .. "--innodb-buffer-pool-size=8M --ssl-cert=%s --ssl-key=%s"):format(data, server.path, folder, host, server.port,
+    cert, key),
     ("mariadb --no-defaults -S %s -e \"create database if not exists test\""):format(server.path))
   return server
 end

@@ -31,6 +31,23 @@ describe("the control socket", function()
     assert.matches("no supervisor of this user is running", (program:ask "status"))
   end)
 
+  it("counts requests of programs that have pools, whose idle objects are closed when the worker drains", function()
+    local program = workers.start(([[
+      local moonpark = require "moonpark"
+      local pool = moonpark.pool_of { open = function() return {} end, close = function()
+        io.stdout:write "closed\n"
+        io.stdout:flush()
+      end }
+      moonpark.go(function() pool:with(function() end) end)
+    ]]) .. workers.SERVER .. workers.SERVE, { "--workers", "1" })
+    program:get "/"
+    local status = program:ask "status"
+    assert.matches("\n1 +%d+ +1 +ready", status)
+    assert.not_matches("does not answer", status)
+    assert.same({ "stopped\n", 0 }, { program:ask "stop" })
+    assert.equal("closed", program.child:line())
+  end)
+
   it("is for the same user alone", function()
     local program = workers.start(workers.SERVER .. workers.SERVE, { "--workers", "1" })
     local pipe = assert(io.popen(("stat -c '%%a %%u' %s/run %s/run/*.sock"):format(program.folder, program.folder)))

@@ -86,6 +86,7 @@ end
 local function check_connections(tokens, i, state)
   local object, sign, method = tokens[i], tokens[i + 1], tokens[i + 2]
   if object.kind ~= "name" or is_field(tokens, i) or not state.names.connections[object.text] then return end
+  if state.facades then return end -- LuaSocket's have an accept, too
   local first = tokens[i + 4]
   if not (is(sign, ".") or is(sign, ":")) or not is(tokens[i + 3], "(") then return end
   if not methods[method.text] then
@@ -228,7 +229,7 @@ function M.judge(tokens, path, add)
     check_blocking(tokens, i, state)
     check_go(tokens, i, state)
   end
-  facades.judge(tokens, names, add)
+  facades.judge(tokens, add)
 end
 
 return M

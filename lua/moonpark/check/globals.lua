@@ -91,6 +91,14 @@ end
 
 local changers = { setfenv = true, module = true }
 
+-- Functions that Lapis gives an environment of elements: self:html(function() h1 "a title" end), and those of widgets.
+local function makes_html(tokens, i)
+  local token = tokens[i]
+  if token.kind == "string" then return token.text == "lapis.html" end
+  local before, after = tokens[i - 1], tokens[i + 1]
+  return token.text == "html" and before ~= nil and before.text == ":" and after ~= nil and after.text == "("
+end
+
 --- Can globals be recognized? Adds those that are assigned through _G.
 ---@param found moonpark.check.globals
 ---@param tokens moonpark.check.token[]
@@ -99,6 +107,7 @@ function M.is_certain(found, tokens)
   local certain = true
   for i, token in ipairs(tokens) do
     if token.kind == "name" and changers[token.text] then certain = false end
+    if makes_html(tokens, i) then certain = false end
     if token.text == "setmetatable" and tokens[i + 2] and tokens[i + 2].text == "_G" then certain = false end
   end
   fields_of_g(tokens, function(name)

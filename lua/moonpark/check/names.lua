@@ -12,6 +12,7 @@ local M = {}
 ---@field bound table<string, true> every name that the script binds
 
 local OTHER = "?"
+M.OTHER = OTHER
 
 local function is(token, text) return token ~= nil and token.text == text and token.kind ~= "string" end
 
@@ -26,7 +27,7 @@ function M.required(tokens, i)
 end
 
 -- Is the expression over before tokens[i]?
-local function ends_at(tokens, i)
+function M.ends_at(tokens, i)
   local token = tokens[i]
   if not token then return true end
   if token.kind == "string" then return false end
@@ -38,7 +39,7 @@ local makers = { dial = true, listen = true }
 -- What the expression at that place is: a module's name, "connection", or OTHER.
 local function kind_of(tokens, i, modules)
   local module, behind = M.required(tokens, i)
-  if module then return ends_at(tokens, behind) and module or OTHER end
+  if module then return M.ends_at(tokens, behind) and module or OTHER end
   if is(tokens[i], "assert") and is(tokens[i + 1], "(") then i = i + 2 end
   local first, dot, field = tokens[i], tokens[i + 1], tokens[i + 2]
   if not field or first.kind ~= "name" then return OTHER end
@@ -47,7 +48,7 @@ local function kind_of(tokens, i, modules)
   if is(dot, ":") and field.text == "accept" and called then return "connection" end
   if not is(dot, ".") or not of then return OTHER end
   if of == "moonpark.net" and makers[field.text] and called then return "connection" end
-  if of == "moonpark" and ends_at(tokens, i + 3) then return "moonpark." .. field.text end
+  if of == "moonpark" and M.ends_at(tokens, i + 3) then return "moonpark." .. field.text end
   return OTHER
 end
 
@@ -63,13 +64,13 @@ local function name_list(tokens, i)
   return names, i
 end
 
--- Each binder: fn(tokens, i, bind, modules); i is the index of its keyword
+-- Each binder: fn(tokens, i, bind, kind_at); i is the index of its keyword
 local binders = {}
 
-binders["local"] = function(tokens, i, bind, modules)
+binders["local"] = function(tokens, i, bind, kind_at)
   if is(tokens[i + 1], "function") then return bind(tokens[i + 2].text, OTHER) end
   local names, behind = name_list(tokens, i + 1)
-  local kind = is(tokens[behind], "=") and kind_of(tokens, behind + 1, modules) or OTHER
+  local kind = is(tokens[behind], "=") and kind_at(behind + 1) or OTHER
   for n, name in ipairs(names) do bind(name, n == 1 and kind or OTHER) end
 end
 
@@ -102,14 +103,18 @@ binders["="] = function(tokens, i, bind)
   for _, name in ipairs(names) do bind(name, OTHER) end
 end
 
-local function bindings(tokens, modules)
+--- What the names of a script are: [name] = kind, or OTHER if it is not certain.
+---@param tokens moonpark.check.token[]
+---@param kind_at fun(i: integer): string what the expression at that place is
+---@return table<string, string>
+function M.bindings(tokens, kind_at)
   local kinds = {}
   local function bind(name, kind)
     kinds[name] = (kinds[name] == nil or kinds[name] == kind) and kind or OTHER
   end
   for i, token in ipairs(tokens) do
     local binder = token.kind ~= "string" and binders[token.text]
-    if binder then binder(tokens, i, bind, modules) end
+    if binder then binder(tokens, i, bind, kind_at) end
   end
   return kinds
 end
@@ -130,7 +135,7 @@ function M.read(tokens)
   local kinds
   local names = { modules = {}, connections = {}, bound = {} }
   for _ = 1, 3 do
-    kinds = bindings(tokens, names.modules)
+    kinds = M.bindings(tokens, function(i) return kind_of(tokens, i, names.modules) end)
     names.modules = modules_of(kinds)
   end
   for name, kind in pairs(kinds) do

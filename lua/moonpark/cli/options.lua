@@ -123,7 +123,7 @@ five seconds to finish; the second one exits at once.
       { names = { "--address" }, value = "address",
         help = "host:port or unix:/path (default: the port in\nconfig.lua, on 127.0.0.1)" },
       { names = { "--workers" }, value = "number",
-        help = "serves in that many processes, or auto: one a\nprocessor" },
+        help = "serves in that many processes, or auto: one a\nprocessor (default: num_workers in config.lua)" },
     },
     usage = [[
 Runs the application as it is, with its config.lua, and serves the files in

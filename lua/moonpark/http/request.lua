@@ -38,6 +38,7 @@ local url = require "moonpark.url"
 ---@field scheme string "https" if it came over TLS, else "http"
 ---@field tls moonpark.http.request.tls|nil if it came over TLS
 ---@field address string|nil the client's, "127.0.0.1:50000"
+---@field local_address string|nil where the client has connected to, "127.0.0.1:8080"
 ---@field body_error string|nil why the body could not be read, once that has failed
 ---@field user string|nil the user that http.basic_auth has admitted
 ---@field id string|nil what http.request_id has given it
@@ -86,6 +87,8 @@ function lazy.tls(self)
 end
 
 function lazy.address(self) return (self.x:peer(self.serial)) end
+
+function lazy.local_address(self) return (self.x:local_address(self.serial)) end
 
 -- Of the path that the router has seen: a mounted one sees another path afterwards. They take the place of what makes
 -- them, so that a request whose params are read, and nothing else by name, needs no hash part for them.

@@ -1,12 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- context.lua - the request that the calling task works for, as the parts of ngx see it; outside of requests there is
--- one for each task that needs it.
+-- one for each task that needs it, and outside of tasks one.
 
+local core = require "moonpark.core"
 local locals = require("moonpark.task").locals
 
 local KEY = "ngx.request"
 
 local M = {}
+
+local outside -- of tasks
 
 ---@class moonpark.ngx.context
 ---@field phase string "content", "timer", "init_worker"
@@ -22,13 +25,17 @@ Context.__index = Context
 ---@return moonpark.ngx.context
 function M.open(phase)
   local context = setmetatable({ phase = phase }, Context)
-  locals[KEY] = context
+  if core.current() then locals[KEY] = context else outside = context end
   return context
 end
 
 --- The calling task's, or nil.
 ---@return moonpark.ngx.context|nil
-function M.current() return locals[KEY] end
+function M.current()
+  local context = locals[KEY]
+  if context ~= nil or core.current() then return context end
+  return outside
+end
 
 --- fn(object) is called when the request is over, unless the object has been collected.
 function Context:on_end(object, fn)

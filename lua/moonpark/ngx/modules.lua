@@ -48,6 +48,7 @@ M.preload = {
   ["ngx.errlog"] = constant(errlog),
   ["resty.string"] = constant(resty_string),
   ["nginx.string"] = constant(resty_string),
+  ["resty.openssl.ssl"] = function() return require("moonpark.ngx.openssl").ssl end,
   ["resty.upload"] = function() return require "moonpark.ngx.upload" end,
   ["resty.core"] = constant { version = "0.1.25" },
 }

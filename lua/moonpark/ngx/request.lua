@@ -183,8 +183,8 @@ end
 ---------------------------------------------------------------------------------------------------
 -- ngx.var
 
-local function split_address(current)
-  local address = current.req.address or ""
+local function split_address(address)
+  address = address or ""
   if address:find "^unix:" then return "unix:", "" end
   local host, port = address:match "^%[?(.-)%]?:(%d+)$"
   return host or address, port
@@ -212,10 +212,13 @@ function vars.request(current)
   return ("%s %s HTTP/%s"):format(current.req.method, current.req.target, current.req.version)
 end
 function vars.server_protocol(current) return "HTTP/" .. current.req.version end
-function vars.remote_addr(current) return (split_address(current)) end
-function vars.remote_port(current) return (select(2, split_address(current))) end
+function vars.remote_addr(current) return (split_address(current.req.address)) end
+function vars.remote_port(current) return (select(2, split_address(current.req.address))) end
+function vars.server_addr(current) return (split_address(current.req.local_address)) end
+function vars.server_port(current) return select(2, split_address(current.req.local_address)) or "" end
+function vars.server_name() return "" end
 function vars.binary_remote_addr(current)
-  local host = split_address(current)
+  local host = split_address(current.req.address)
   local a, b, c, d = host:match "^(%d+)%.(%d+)%.(%d+)%.(%d+)$"
   return a and string.char(a, b, c, d) or host
 end

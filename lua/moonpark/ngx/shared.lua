@@ -12,6 +12,7 @@ local MARK = "\0ngx\0"
 
 local Dict = {}
 Dict.__index = Dict
+M.class = Dict
 
 -- What is stored of a value and its flags.
 local function packed(value, flags)

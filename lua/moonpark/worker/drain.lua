@@ -51,12 +51,24 @@ local function countdown(count)
   end
 end
 
+-- One of draining's list. Of those that take nothing from outside, such as pools, none says so: its end does.
+local function wind_one_down(entry, seconds, stopped)
+  local said = stopped == nil
+  local function say()
+    if said then return end
+    said = true
+    stopped()
+  end
+  protected(entry.drain, entry.object, seconds, stopped and say)
+  say()
+end
+
 local function wind_down(seconds, prompt)
   local deadline, entries = core.now() + seconds, draining.list()
   local stopped = prompt and countdown(#entries + 1) or nil
   return task.scope(function(scope)
     for _, fn in ipairs(functions) do scope:go(protected, task.timeout, seconds, fn, seconds) end
-    for _, entry in ipairs(entries) do scope:go(protected, entry.drain, entry.object, seconds, stopped) end
+    for _, entry in ipairs(entries) do scope:go(wind_one_down, entry, seconds, stopped) end
     for _, listener in ipairs(sockets.open()) do listener:close() end
     if stopped then stopped() end
     while core.share_open() > 0 and core.now() < deadline do core.sleep(PAUSE) end
