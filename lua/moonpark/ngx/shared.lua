@@ -252,13 +252,12 @@ function Dict:ttl(key)
   return seconds == math.huge and 0 or seconds
 end
 
---- expire(key, seconds): one that is over begins anew.
+--- expire(key, seconds): one that is over begins anew. 0 and less: no end.
 function Dict:expire(key, seconds)
   local dict, name, err = check_self(self), check_key(key)
   if seconds == nil then words.misuse 'bad "exptime" argument' end
   if not name then return nil, err end
   seconds = tonumber(seconds) or words.misuse(('bad "exptime" argument (number expected, got %s)'):format(type(seconds)))
-  if seconds < 0 then seconds = 1e-9 end
   local ok, why = dict:expire(name, seconds > 0 and seconds or nil)
   if not ok then return nil, why end
   return true
