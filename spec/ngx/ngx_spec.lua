@@ -110,6 +110,39 @@ describe("ngx", function()
       .. "ba7816bf8f01cfea\nsha512\t64\ttrue\nddaf35a193617aba\n20\n", out)
   end)
 
+  it("takes what nginx's configuration says of limits", function()
+    local out = run_ours(FACADE .. [[
+      local configure = require("moonpark.ngx").configure
+      require("ngx.re").opt("jit_stack_size", 1024 * 1024)
+      print(#ngx.re.match(("a"):rep(20000) .. "c", "^(?:(a)|(b))*c", "jo")[0])
+      print((pcall(require("ngx.re").opt, "jit_stack_size", 65536)))
+      configure { regex_match_limit = 100 }
+      for _, o in ipairs { "", "jo" } do print(ngx.re.match(("a"):rep(30) .. "c", "(a+a+)+[bd]", o)) end
+      configure { regex_match_limit = 0, regex_cache_max_entries = 10 }
+      for i = 1, 100 do assert(ngx.re.match("x" .. i, "^x(" .. i .. ")$", "jo")[1] == tostring(i)) end
+      configure { max_pending_timers = 1, max_running_timers = 1 }
+      print(ngx.timer.at(0, function() ngx.sleep(0.01) end), ngx.timer.at(0, function() end))
+      print(pcall(configure, { regex_limit = 1 }))
+    ]])
+    local lines = lines_of(out)
+    assert.equal("20001", lines[1])
+    assert.is_truthy(out:find("false\nnil\tpcre_exec() failed: -8\nnil\tpcre_exec() failed: -8\n", 1, true))
+    assert.is_truthy(out:find("1\tnil\ttoo many pending timers\nfalse\t", 1, true))
+    assert.is_truthy(out:find("regex_limit", 1, true))
+  end)
+
+  it("keeps compiled patterns that are used, however many others there are", function()
+    local pcre = require "moonpark.ngx.pcre"
+    local used = pcre.compile("used", "jo")
+    for i = 1, 5000 do
+      assert(pcre.compile("other" .. i, "jo"))
+      if i % 100 == 0 then assert.equal(used, pcre.compile("used", "jo")) end
+    end
+    local other = pcre.compile("other1", "jo")
+    for i = 1, 2000 do assert(pcre.compile("more" .. i, "jo")) end
+    assert.not_equal(other, pcre.compile("other1", "jo"))
+  end)
+
   it("calls timers that the end of the program has overtaken", function()
     local out = run_ours(FACADE .. [[
       ngx.timer.at(1000, function(premature, word) print(premature, word) end, "word")
