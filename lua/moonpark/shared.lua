@@ -25,7 +25,7 @@ local M = {}
 ---@field replace fun(self, key: string, value: any, ttl?: number): true|nil, boolean|string "not found"
 ---@field compare_and_set fun(self, key: string, old: any, new: any, ttl?: number): true|nil, boolean|string
 ---@field compare_and_delete fun(self, key: string, old: any): true|nil, string? "changed"
----@field safe_set fun(self, key: string, value: any, ttl?: number): true|nil, boolean|string evicts nothing: "no memory"
+---@field safe_set fun(self, key: string, value: any, ttl?: number): true|nil, boolean|string evicts nothing
 ---@field safe_add fun(self, key: string, value: any, ttl?: number): true|nil, boolean|string "exists", "no memory"
 ---@field safe_compare_and_set fun(self, key: string, old: any, new: any, ttl?: number): true|nil, boolean|string
 ---@field get_stale fun(self, key: string): moonpark.shared.value|nil, boolean? the value, and whether it is over
@@ -39,6 +39,10 @@ local M = {}
 ---@field keys fun(self, max?: integer): string[] the most recently used first; at most 1024 by default
 ---@field flush fun(self) removes all
 ---@field stats fun(self): moonpark.shared.stats
+
+---@class moonpark.shared.dict_options
+---@field size? integer|string
+---@field keep_expired? boolean
 
 ---@class moonpark.shared.stats
 ---@field entries integer including those that are over and not looked for since
@@ -58,7 +62,7 @@ local M = {}
 --- process. Options: size = bytes, or text such as "512k" and "10m"; at least 16 KiB, 1 MiB by default. Raises if the
 --- name has another size or kind. With keep_expired, entries that are over stay until their room is needed or their key
 --- is written, for get_stale; all processes should open it so. After ngx.shared.DICT.
----@type fun(name: string, options?: {size?: integer|string, keep_expired?: boolean}): moonpark.shared.dict|nil, string?, integer?
+---@type fun(name: string, options?: moonpark.shared.dict_options): moonpark.shared.dict|nil, string?, integer?
 M.dict = dict.open
 
 --- Opens a counter, or makes it at 0: a whole number within 2^53 of 0. There is room for about a thousand.

@@ -135,9 +135,9 @@ try("hmac nil", ngx.hmac_sha1, nil, "a")
 try("hmac {}", ngx.hmac_sha1, {}, "a")
 say("hmac", ngx.hmac_sha1(12, 34), ngx.hmac_sha1("", ""), ngx.hmac_sha1(("k"):rep(1000), ("x"):rep(100000)))
 try("padding x", ngx.encode_base64, "a", "x")
-for _, s in ipairs { "YQ==", "YQ=", "YQ", "YQ===", "Y", "", "=", "==", "YWI", "YWI=", "YW=I", "YQ\n", "YQ+/", "__79",
-  "a b", "YQ==YQ", "YR", "YQ==x" } do say("base64 " .. s, b.decode_base64url(s), ngx.decode_base64(s)) end
-for _, s in ipairs { 1, true, {} } do say("base64url", b.decode_base64url(s), b.encode_base64url(s)) end
+for _, text in ipairs { "YQ==", "YQ=", "YQ", "YQ===", "Y", "", "=", "==", "YWI", "YWI=", "YW=I", "YQ\n", "YQ+/", "__79",
+  "a b", "YQ==YQ", "YR", "YQ==x" } do say("base64 " .. text, b.decode_base64url(text), ngx.decode_base64(text)) end
+for _, text in ipairs { 1, true, {} } do say("base64url", b.decode_base64url(text), b.encode_base64url(text)) end
 
 -- arguments of queries
 for i, args in ipairs { { a = { b = 1 } }, { a = { false } }, { a = { true, 5 } }, { a = { x = true } }, { a = 1.5 },
@@ -146,9 +146,9 @@ for i, args in ipairs { { a = { b = 1 } }, { a = { false } }, { a = { true, 5 } 
 end
 for i, args in ipairs { { a = { {} } }, { a = ngx.null }, { a = { function() end } }, { [1.5] = "x" }, { "x" },
   { [true] = 1 } } do try("encode bad " .. i, ngx.encode_args, args) end
-for _, s in ipairs { "a=1&&b=2&&&c=3", "&a", "a&", "&", "", "=", "=a", "a=", "a==b", "a=b=c", "a&a&a", "a=1&a&a=",
+for _, text in ipairs { "a=1&&b=2&&&c=3", "&a", "a&", "&", "", "=", "=a", "a=", "a==b", "a=b=c", "a&a&a", "a=1&a&a=",
   "%61=%62", "a+b=c+d", "a=%", "a=%4", "a=%zz", "a;b", "%", "%00=%00", "a[]=1&a[]=2", "=&=&x", "a=1&=2&b=3" } do
-  for most = -1, 3 do try("decode " .. s .. most, ngx.decode_args, s, most) end
+  for most = -1, 3 do try("decode " .. text .. most, ngx.decode_args, text, most) end
 end
 local many = {}
 for i = 1, 150 do many[i] = "k" .. i .. "=1" end
@@ -166,5 +166,7 @@ for _, n in ipairs { 0, 1.9, -1, 2 ^ 31, 2 ^ 32, 253402300799, 1e15, "x", 1 / 0 
   try("http_time " .. tostring(n), ngx.http_time, n)
   try("cookie_time " .. tostring(n), ngx.cookie_time, n)
 end
-for _, s in ipairs { "", "x", "Thursday, 18-Nov-10 11:27:35 GMT", "Thu Nov 18 11:27:35 2010", "Thu, 18 Nov 2010",
-  "Thu, 32 Nov 2010 11:27:35 GMT", "Thu, 18 Nov 2010 25:27:35 GMT" } do say("parse " .. s, ngx.parse_http_time(s)) end
+for _, text in ipairs { "", "x", "Thursday, 18-Nov-10 11:27:35 GMT", "Thu Nov 18 11:27:35 2010", "Thu, 18 Nov 2010",
+  "Thu, 32 Nov 2010 11:27:35 GMT", "Thu, 18 Nov 2010 25:27:35 GMT" } do
+  say("parse " .. text, ngx.parse_http_time(text))
+end

@@ -38,7 +38,7 @@ end
 
 -- The table of that name, on both.
 local function compare(name, least)
-  local script = read "spec/ngx/say.lua" .. read("spec/ngx/" .. name .. ".lua")
+  local script = read "spec/ngx/say.lua" .. "\n" .. read("spec/ngx/" .. name .. ".lua")
   local missing = openresty.missing()
   if missing then return pending(missing) end
   local theirs, ours = lines_of(openresty.run(script, "http://localhost/")), lines_of(run_ours(FACADE .. script))

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- say.lua - what stands before each table of behaviours: say and try print values so that two runs can be compared.
+-- luacheck: ignore 211
 
 local function describe(value)
   if type(value) == "table" then
@@ -31,4 +32,3 @@ end
 local function raises(name, fn, ...)
   say(name, pcall(fn, ...) and "did not raise" or "raised")
 end
-

@@ -132,7 +132,7 @@ clear()
 local big = ("x"):rep(2 ^ 20)
 for _, m in ipairs { "set", "add", "safe_set", "safe_add" } do say(m .. " big", D[m](D, "big", big)) end
 say("push big", D:rpush("big", big), D:lpush("big", big))
-local n, ok, err, forced = 0, nil, nil, nil
+local n, ok, err, forced = 0
 repeat
   ok, err, forced = D:safe_set("f" .. n, ("y"):rep(10000))
   n = n + 1

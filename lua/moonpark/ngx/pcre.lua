@@ -132,9 +132,10 @@ local function compile(regex, options)
   data = ffi.gc(data, pcre.pcre2_match_data_free_8)
   local count = ffi.new("uint32_t[1]")
   pcre.pcre2_pattern_info_8(code, CAPTURECOUNT, count)
-  return { code = code, data = data, ovector = ffi.cast("const int32_t *", pcre.pcre2_get_ovector_pointer_8(data)) + LOW,
-    captures = dfa and 0 or tonumber(count[0]), names = dfa and {} or names_of(code), lists = has.D or false,
-    utf = utf, check = has.U and NO_UTF_CHECK or 0, plain = fast and (not utf or has.U or false),
+  local ovector = ffi.cast("const int32_t *", pcre.pcre2_get_ovector_pointer_8(data)) + LOW
+  return { code = code, data = data, ovector = ovector, captures = dfa and 0 or tonumber(count[0]),
+    names = dfa and {} or names_of(code), lists = has.D or false, utf = utf,
+    check = has.U and NO_UTF_CHECK or 0, plain = fast and (not utf or has.U or false),
     work = dfa and ffi.new("int[?]", WORKSPACE) or false }
 end
 
@@ -159,9 +160,10 @@ end
 -- One that is not among the young ones.
 local function find_or_compile(regex, options)
   local of_options = old[options]
-  local pattern, err = of_options and of_options[regex], nil
+  local pattern = of_options and of_options[regex]
   if pattern then of_options[regex] = nil
   else
+    local err
     pattern, err = compile(regex, options)
     if not pattern then return nil, err end
   end

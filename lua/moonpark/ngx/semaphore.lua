@@ -27,7 +27,7 @@ function Semaphore:wait(timeout)
   check_self(self)
   local seconds = tonumber(timeout)
   if not seconds then words.misuse(("bad timeout (number expected, got %s)"):format(type(timeout))) end
-  if not (seconds >= 0) then words.misuse "no negative number" end
+  if seconds < 0 or seconds ~= seconds then words.misuse "no negative number" end
   self.waiting = self.waiting + 1
   local ok, err = in_task.call(self.inner.acquire, self.inner, seconds)
   self.waiting = self.waiting - 1

@@ -257,7 +257,8 @@ function Dict:expire(key, seconds)
   local dict, name, err = check_self(self), check_key(key)
   if seconds == nil then words.misuse 'bad "exptime" argument' end
   if not name then return nil, err end
-  seconds = tonumber(seconds) or words.misuse(('bad "exptime" argument (number expected, got %s)'):format(type(seconds)))
+  seconds = tonumber(seconds)
+    or words.misuse(('bad "exptime" argument (number expected, got %s)'):format(type(seconds)))
   local ok, why = dict:expire(name, seconds > 0 and seconds or nil)
   if not ok then return nil, why end
   return true
