@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- ngx.lua - a façade of OpenResty's ngx: libraries written for ngx_lua run on moonpark's tasks and connections.
 
+local check_options = require("moonpark.options").check
 local constants = require "moonpark.ngx.constants"
 local context = require "moonpark.ngx.context"
 local core = require "moonpark.core"
@@ -9,6 +10,7 @@ local escape = require "moonpark.ngx.escape"
 local in_task = require "moonpark.in_task"
 local log = require "moonpark.ngx.log"
 local modules = require "moonpark.ngx.modules"
+local pcre = require "moonpark.ngx.pcre"
 local re = require "moonpark.ngx.re"
 local request = require "moonpark.ngx.request"
 local response = require "moonpark.ngx.response"
@@ -44,15 +46,16 @@ local function connect(...)
 end
 
 ngx.socket = { tcp = tcp.new, stream = tcp.new, udp = udp.new, connect = connect }
-ngx.thread = thread
-ngx.timer = timer
+ngx.thread = { spawn = thread.spawn, wait = thread.wait, kill = thread.kill }
+ngx.timer = { at = timer.at, every = timer.every, running_count = timer.running_count,
+  pending_count = timer.pending_count }
 
 --- Seconds; 0: lets others run.
 function ngx.sleep(seconds)
   local n = tonumber(seconds)
   if not n then words.misuse(("bad argument #1 to 'sleep' (number expected, got %s)"):format(type(seconds))) end
   if n < 0 then words.misuse(('bad argument #1 to \'sleep\' (invalid sleep duration "%d")'):format(n * 1000)) end
-  in_task.call(core.sleep, n)
+  if not in_task.call(core.sleep, n) then thread.leave_if_killed() end
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -155,13 +158,28 @@ local function missing(name, sub)
   return ("ngx.%s.%s is not there on moonpark"):format(name, sub)
 end
 
+local configure_options = { regex_match_limit = "count", regex_cache_max_entries = "count",
+  max_pending_timers = "count", max_running_timers = "count" }
+
+-- What nginx's configuration sets: lua_regex_match_limit and lua_regex_cache_max_entries, lua_max_pending_timers and
+-- lua_max_running_timers.
+local function configure(options)
+  options = check_options("configure", options, configure_options, 1, 2)
+  if options.regex_match_limit then pcre.set_match_limit(options.regex_match_limit) end
+  if options.regex_cache_max_entries then pcre.set_most_kept(options.regex_cache_max_entries) end
+  timer.most_pending = options.max_pending_timers or timer.most_pending
+  timer.most_running = options.max_running_timers or timer.most_running
+end
+
 ---@type moonpark.compat.facade
 local M = {
-  ngx = ngx, declare = shared.declare, trust = ssl.trust, missing = missing, preload = modules.preload,
+  ngx = ngx, declare = shared.declare, configure = configure, trust = ssl.trust, missing = missing,
+  preload = modules.preload,
 }
 
 --- With `global`, ngx is a global; else modules of lua-resty see it.
 function M.start(options)
+  thread.install()
   if options.global then rawset(_G, "ngx", ngx) else sandbox.install(ngx) end
 end
 

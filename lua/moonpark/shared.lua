@@ -24,6 +24,14 @@ local M = {}
 ---@field add fun(self, key: string, value: any, ttl?: number): true|nil, boolean|string "exists"
 ---@field replace fun(self, key: string, value: any, ttl?: number): true|nil, boolean|string "not found"
 ---@field compare_and_set fun(self, key: string, old: any, new: any, ttl?: number): true|nil, boolean|string
+---@field compare_and_delete fun(self, key: string, old: any): true|nil, string? "changed"
+---@field safe_set fun(self, key: string, value: any, ttl?: number): true|nil, boolean|string evicts nothing
+---@field safe_add fun(self, key: string, value: any, ttl?: number): true|nil, boolean|string "exists", "no memory"
+---@field safe_compare_and_set fun(self, key: string, old: any, new: any, ttl?: number): true|nil, boolean|string
+---@field get_stale fun(self, key: string): moonpark.shared.value|nil, boolean? the value, and whether it is over
+---@field flush_expired fun(self, max?: integer): integer removes entries that are over; how many
+---@field expire_all fun(self) all entries are over from now on
+---@field keep_expired fun(self) the option of that name, for this process
 ---@field delete fun(self, key: string): boolean was it there
 ---@field incr fun(self, key: string, by?: number, init?: number, ttl?: number): number|nil, boolean|string the sum
 ---@field ttl fun(self, key: string): number|nil, string? seconds, math.huge: no end; or nil and "not found"
@@ -31,6 +39,10 @@ local M = {}
 ---@field keys fun(self, max?: integer): string[] the most recently used first; at most 1024 by default
 ---@field flush fun(self) removes all
 ---@field stats fun(self): moonpark.shared.stats
+
+---@class moonpark.shared.dict_options
+---@field size? integer|string
+---@field keep_expired? boolean
 
 ---@class moonpark.shared.stats
 ---@field entries integer including those that are over and not looked for since
@@ -48,8 +60,9 @@ local M = {}
 
 --- Opens a dict, or makes it. The processes of a group get the same one for a name, and so does each call in one
 --- process. Options: size = bytes, or text such as "512k" and "10m"; at least 16 KiB, 1 MiB by default. Raises if the
---- name has another size or kind. After ngx.shared.DICT.
----@type fun(name: string, options?: {size: integer|string}): moonpark.shared.dict|nil, string?, integer?
+--- name has another size or kind. With keep_expired, entries that are over stay until their room is needed or their key
+--- is written, for get_stale; all processes should open it so. After ngx.shared.DICT.
+---@type fun(name: string, options?: moonpark.shared.dict_options): moonpark.shared.dict|nil, string?, integer?
 M.dict = dict.open
 
 --- Opens a counter, or makes it at 0: a whole number within 2^53 of 0. There is room for about a thousand.

@@ -71,8 +71,8 @@ static void (*const openers[])(lua_State *) = {
     l_http_forward_open, l_http_file_open, l_http_log_open, l_ws_open, l_ws_group_open, l_json_open, l_netpoll_open,
     l_fs_open, l_watch_open, l_resolver_open, l_chan_open, l_select_open, l_stdout_open, l_sync_open, l_time_open,
     l_tls_open, l_x509_open, l_signal_open, l_detached_open, l_process_open, l_debug_open, l_watchdog_open,
-    l_worker_open, l_share_open, l_shared_open, l_init_open, l_notify_open, l_runaway_open, l_heartbeat_open,
-    l_crash_open,
+    l_worker_open, l_share_open, l_shared_open, l_shared_counter_open, l_init_open, l_notify_open, l_runaway_open,
+    l_heartbeat_open, l_crash_open,
 };
 
 static int open_faces(lua_State *L)

@@ -205,6 +205,7 @@ static int l_check(lua_State *L)
 {
     const struct ctx *cx = face_ctx(L);
     l_shared_check(cx);
+    l_shared_counter_check(cx);
     if (!cx->opened)
         return 0;
     timers_check(&cx->loop.timers);

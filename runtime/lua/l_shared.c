@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_shared.c - the Lua face of dicts and counters that processes share.
+/* l_shared.c - the Lua face of dicts that processes share, and of their memory.
  *
  * Nothing of Lua runs while a lock is held: arguments are read before, and results are pushed from private copies. */
 #include "lua/l_shared.h"
@@ -7,31 +7,18 @@
 #include "base/errors.h"
 #include "base/sys.h"
 #include "base/sys_memory.h"
-#include "shared/counters.h"
 #include "shared/dict_keys.h"
 
 #include <math.h>
 #include <string.h>
 
-static const char dict_mark = 0, counters_mark = 0, counter_mark = 0;
+static const char dict_mark = 0;
 
 struct face_dict {
     const void *mark;
     struct list link; /* in ctx.shared, while open */
     struct dict dict;
     struct dict_keys keys; /* that are being pushed */
-};
-
-struct face_counters {
-    const void *mark;
-    struct list link;
-    struct counters counters;
-};
-
-struct face_counter {
-    const void *mark;
-    struct face_counters *of; /* its environment keeps it */
-    struct counter *counter;
 };
 
 /* ---- segments ---- */
@@ -48,7 +35,7 @@ static int l_memory(lua_State *L)
 }
 
 /* What open functions return: true | nil, err, errno, or false, what is wrong with the segment. */
-static int push_opened(lua_State *L, int r, const struct segment *s, const char *kind, lua_Number size)
+int l_shared_opened(lua_State *L, int r, const struct segment *s, const char *kind, lua_Number size)
 {
     if (r <= 0)
         return face_result(L, r);
@@ -173,11 +160,31 @@ static int l_get(lua_State *L)
     return 1;
 }
 
-static int write(lua_State *L, enum dict_how how, int value)
+/* get_stale(key) -> value, whether it is over | nil */
+static int l_get_stale(lua_State *L)
 {
     struct face_dict *d = self(L);
     struct shard_key k = check_key(L, d);
-    struct dict_write w = {.how = how, .value = check_value(L, value), .ttl = check_ttl(L, value + 1)};
+    struct shard_value v;
+    bool stale;
+    int r = dict_get_stale(&d->dict, &k, &v, &stale);
+    if (r < 0)
+        return luaL_error(L, "not enough memory");
+    if (r == 0) {
+        lua_pushnil(L);
+        return 1;
+    }
+    push_value(L, &v);
+    lua_pushboolean(L, stale);
+    return 2;
+}
+
+static int write(lua_State *L, enum dict_how how, bool gently, int value)
+{
+    struct face_dict *d = self(L);
+    struct shard_key k = check_key(L, d);
+    struct dict_write w = {
+        .how = how, .gently = gently, .value = check_value(L, value), .ttl = check_ttl(L, value + 1)};
     if (how == DICT_COMPARE && !lua_isnil(L, 3))
         w.old = check_value(L, 3);
     int r = dict_write(&d->dict, &k, &w);
@@ -189,16 +196,38 @@ static int write(lua_State *L, enum dict_how how, int value)
 }
 
 /* set(key, value [, ttl]) -> true, evicted | nil, "no memory" */
-static int l_set(lua_State *L) { return write(L, DICT_SET, 3); }
+static int l_set(lua_State *L) { return write(L, DICT_SET, false, 3); }
 
 /* add(key, value [, ttl]) -> true, evicted | nil, "exists" or "no memory" */
-static int l_add(lua_State *L) { return write(L, DICT_ADD, 3); }
+static int l_add(lua_State *L) { return write(L, DICT_ADD, false, 3); }
 
 /* replace(key, value [, ttl]) -> true, evicted | nil, "not found" or "no memory" */
-static int l_replace(lua_State *L) { return write(L, DICT_REPLACE, 3); }
+static int l_replace(lua_State *L) { return write(L, DICT_REPLACE, false, 3); }
+
+/* safe_set(key, value [, ttl]) -> true, false | nil, "no memory": nothing is evicted for it */
+static int l_safe_set(lua_State *L) { return write(L, DICT_SET, true, 3); }
+
+/* safe_add(key, value [, ttl]) -> true, false | nil, "exists" or "no memory" */
+static int l_safe_add(lua_State *L) { return write(L, DICT_ADD, true, 3); }
 
 /* compare_and_set(key, old, new [, ttl]) -> true, evicted | nil, "changed" or "no memory" */
-static int l_compare_and_set(lua_State *L) { return write(L, DICT_COMPARE, 4); }
+static int l_compare_and_set(lua_State *L) { return write(L, DICT_COMPARE, false, 4); }
+
+/* safe_compare_and_set(key, old, new [, ttl]) -> true, false | nil, "changed" or "no memory" */
+static int l_safe_compare_and_set(lua_State *L) { return write(L, DICT_COMPARE, true, 4); }
+
+/* compare_and_delete(key, old) -> true | nil, "changed" */
+static int l_compare_and_delete(lua_State *L)
+{
+    struct face_dict *d = self(L);
+    struct shard_key k = check_key(L, d);
+    struct dict_write w = {.how = DICT_COMPARE, .old = check_value(L, 3)};
+    int r = dict_write(&d->dict, &k, &w);
+    if (r != 0)
+        return push_refusal(L, r);
+    lua_pushboolean(L, 1);
+    return 1;
+}
 
 /* delete(key) -> was it there */
 static int l_delete(lua_State *L)
@@ -324,6 +353,28 @@ static int l_keys(lua_State *L)
     return 1;
 }
 
+/* flush_expired([max]) -> how many entries were over, and are gone */
+static int l_flush_expired(lua_State *L)
+{
+    struct face_dict *d = self(L);
+    lua_pushnumber(L, (lua_Number)dict_flush_expired(&d->dict, face_size(L, 2, 0, 0)));
+    return 1;
+}
+
+/* expire_all(): all entries are over from now on */
+static int l_expire_all(lua_State *L)
+{
+    dict_expire_all(&self(L)->dict);
+    return 0;
+}
+
+/* keep_expired(): entries that are over stay until their room is needed */
+static int l_keep_expired(lua_State *L)
+{
+    self(L)->dict.keeps_over = true;
+    return 0;
+}
+
 /* flush() */
 static int l_flush(lua_State *L)
 {
@@ -394,118 +445,7 @@ static int l_dict_open(lua_State *L)
     sys_close(fd);
     if (r == 0)
         list_push(&face_ctx(L)->dicts, &d->link);
-    return push_opened(L, r, &d->dict.segment, "dict", (lua_Number)size);
-}
-
-/* ---- counters ---- */
-
-static struct counter *counter_self(lua_State *L)
-{
-    struct face_counter *c = face_self(L, 1, &counter_mark, sizeof *c, "shared counter");
-    if (!c->of->counters.segment.base)
-        luaL_error(L, "shared counter is closed");
-    return c->counter;
-}
-
-static int64_t check_whole(lua_State *L, int idx, lua_Number n)
-{
-    if (n != floor(n) || fabs(n) > (lua_Number)COUNTERS_LIMIT)
-        luaL_argerror(L, idx, "whole number within 2^53 expected");
-    return (int64_t)n;
-}
-
-/* add([n]) -> the sum | nil, "out of range" */
-static int l_counter_add(lua_State *L)
-{
-    struct counter *c = counter_self(L);
-    int64_t sum;
-    if (counters_add(c, check_whole(L, 2, luaL_optnumber(L, 2, 1)), &sum)) {
-        lua_pushnumber(L, (lua_Number)sum);
-        return 1;
-    }
-    lua_pushnil(L);
-    lua_pushliteral(L, "out of range");
-    return 2;
-}
-
-/* get() -> number */
-static int l_counter_get(lua_State *L)
-{
-    lua_pushnumber(L, (lua_Number)counters_get(counter_self(L)));
-    return 1;
-}
-
-/* set(n) */
-static int l_counter_set(lua_State *L)
-{
-    struct counter *c = counter_self(L);
-    counters_set(c, check_whole(L, 2, luaL_checknumber(L, 2)));
-    return 0;
-}
-
-static int l_counter_tostring(lua_State *L)
-{
-    lua_pushfstring(L, "shared counter '%s'", counter_self(L)->name);
-    return 1;
-}
-
-static struct face_counters *counters_self(lua_State *L)
-{
-    return face_self(L, 1, &counters_mark, sizeof(struct face_counters), "shared counters");
-}
-
-static int l_counters_gc(lua_State *L)
-{
-    struct face_counters *c = face_test(L, 1, &counters_mark, sizeof *c);
-    if (c) {
-        list_del(&c->link);
-        counters_close(&c->counters);
-    }
-    return 0;
-}
-
-/* shared_counters() -> all counters, not open yet */
-static int l_counters(lua_State *L)
-{
-    struct face_counters *c = face_new(L, FACE_META_SHARED_COUNTERS, sizeof *c);
-    c->mark = &counters_mark;
-    list_init(&c->link);
-    return 1;
-}
-
-/* shared_counters_open(counters, fd, name) -> as shared_dict_open */
-static int l_counters_open(lua_State *L)
-{
-    struct face_counters *c = counters_self(L);
-    int fd = (int)luaL_checkinteger(L, 2);
-    must(!c->counters.segment.base);
-    int r = counters_open(&c->counters, fd, luaL_checkstring(L, 3));
-    sys_close(fd);
-    if (r == 0)
-        list_push(&face_ctx(L)->counters, &c->link);
-    return push_opened(L, r, &c->counters.segment, "counters", COUNTERS_SIZE);
-}
-
-/* shared_counter(counters, name) -> counter | nil, "no memory" */
-static int l_counter(lua_State *L)
-{
-    struct face_counters *of = counters_self(L);
-    const char *name = luaL_checkstring(L, 2);
-    luaL_argcheck(L, of->counters.segment.base, 1, "shared counters are closed");
-    struct face_counter *c = face_new(L, FACE_META_SHARED_COUNTER, sizeof *c);
-    c->of = of;
-    lua_createtable(L, 1, 0);
-    lua_pushvalue(L, 1);
-    lua_rawseti(L, -2, 1);
-    lua_setfenv(L, -2);
-    c->counter = counters_find(&of->counters, name);
-    if (c->counter) {
-        c->mark = &counter_mark;
-        return 1;
-    }
-    lua_pushnil(L);
-    lua_pushliteral(L, "no memory");
-    return 2;
+    return l_shared_opened(L, r, &d->dict.segment, "dict", (lua_Number)size);
 }
 
 /* ---- tables ---- */
@@ -514,42 +454,36 @@ void l_shared_check(const struct ctx *cx)
 {
     for (struct list *l = cx->dicts.next; l != &cx->dicts; l = l->next)
         dict_check(&container_of(l, struct face_dict, link)->dict);
-    for (struct list *l = cx->counters.next; l != &cx->counters; l = l->next)
-        must(!counters_fault(&container_of(l, struct face_counters, link)->counters));
 }
 
 static const luaL_Reg dict_methods[] = {
     {"__gc", l_dict_gc},
     {"__tostring", l_dict_tostring},
     {"add", l_add},
+    {"compare_and_delete", l_compare_and_delete},
     {"compare_and_set", l_compare_and_set},
     {"delete", l_delete},
     {"expire", l_expire},
+    {"expire_all", l_expire_all},
     {"flush", l_flush},
+    {"flush_expired", l_flush_expired},
     {"get", l_get},
+    {"get_stale", l_get_stale},
     {"incr", l_incr},
+    {"keep_expired", l_keep_expired},
     {"keys", l_keys},
     {"replace", l_replace},
+    {"safe_add", l_safe_add},
+    {"safe_compare_and_set", l_safe_compare_and_set},
+    {"safe_set", l_safe_set},
     {"set", l_set},
     {"stats", l_stats},
     {"ttl", l_ttl},
     {NULL, NULL},
 };
 
-static const luaL_Reg counter_methods[] = {
-    {"__tostring", l_counter_tostring}, {"add", l_counter_add}, {"get", l_counter_get}, {"set", l_counter_set},
-    {NULL, NULL},
-};
-
-static const luaL_Reg counters_methods[] = {
-    {"__gc", l_counters_gc}, {NULL, NULL},
-};
-
 static const luaL_Reg functions[] = {
     {"shared_calls", l_calls},
-    {"shared_counter", l_counter},
-    {"shared_counters", l_counters},
-    {"shared_counters_open", l_counters_open},
     {"shared_dict", l_dict},
     {"shared_dict_open", l_dict_open},
     {"shared_memory", l_memory},
@@ -560,10 +494,7 @@ void l_shared_open(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
     list_init(&cx->dicts);
-    list_init(&cx->counters);
     face_class(L, FACE_META_SHARED_DICT, "moonpark.shared_dict", dict_methods);
-    face_class(L, FACE_META_SHARED_COUNTER, "moonpark.shared_counter", counter_methods);
-    face_class(L, FACE_META_SHARED_COUNTERS, "moonpark.shared_counters", counters_methods);
     face_functions(L, functions);
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_SHARED_DICT);
     lua_setfield(L, -2, "shared_dict_class");

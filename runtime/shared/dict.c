@@ -146,15 +146,30 @@ static void forget(struct dict *d, const struct shard *s, uint32_t n, bool *evic
     }
 }
 
-/* 0: there is none; one that is over goes. */
-static uint32_t find(struct dict *d, const struct shard *s, const struct shard_key *k)
+/* 0: there is none. One that is over goes, or is *over. */
+static uint32_t find(struct dict *d, const struct shard *s, const struct shard_key *k, uint32_t *over)
 {
     uint32_t n = shard_find(s, k);
+    *over = 0;
     if (n == 0 || !dict_is_over(d, shard_entry(s, n)))
         return n;
     bool evicted;
-    forget(d, s, n, &evicted);
+    if (d->keeps_over)
+        *over = n;
+    else
+        forget(d, s, n, &evicted);
     return 0;
+}
+
+/* The same; what is over goes in any case. */
+static uint32_t find_for_write(struct dict *d, const struct shard *s, const struct shard_key *k)
+{
+    uint32_t over;
+    uint32_t n = find(d, s, k, &over);
+    bool evicted;
+    if (over != 0)
+        forget(d, s, over, &evicted);
+    return n;
 }
 
 /* Chunks that are freed are written only after that was committed: so each goes by itself. */
@@ -167,6 +182,43 @@ static void make_room(struct dict *d, const struct shard *s, uint64_t chunks, ui
         must(n != 0); /* half of the chunks are not the spared one's */
         forget(d, s, n, evicted);
     }
+}
+
+/* Those that are over go, but for the spared one, until so many chunks are free, or so many went; 0: all. */
+static uint64_t flush_over(struct dict *d, const struct shard *s, uint64_t chunks, uint32_t spared, uint64_t max)
+{
+    uint64_t gone = 0;
+    bool evicted;
+    uint32_t newer;
+    for (uint32_t n = s->head->oldest; n != 0; n = newer) {
+        if ((chunks != 0 && s->head->free.count >= chunks) || (max != 0 && gone == max))
+            break;
+        newer = shard_entry(s, n)->newer;
+        if (n == spared || !dict_is_over(d, shard_entry(s, n)))
+            continue;
+        forget(d, s, n, &evicted);
+        gone++;
+    }
+    return gone;
+}
+
+/* Without evicting. The old version may have to go first; a process that dies then leaves none. */
+static bool make_room_gently(struct dict *d, const struct shard *s, const struct shard_key *k, uint64_t chunks,
+                             uint32_t *old)
+{
+    if (s->head->free.count < chunks)
+        flush_over(d, s, chunks, *old, 0);
+    if (s->head->free.count >= chunks)
+        return true;
+    if (*old == 0)
+        return false;
+    struct shard_value v = shard_value(s, *old);
+    if (s->head->free.count + shard_needs(k, &v) < chunks)
+        return false;
+    shard_remove(s, *old);
+    shard_commit(s);
+    *old = 0;
+    return true;
 }
 
 static int64_t end_of(const struct dict *d, int64_t ttl) { return ttl ? clock_add(clock_now(d->clock), ttl) : 0; }
@@ -183,7 +235,10 @@ static int put(struct dict *d, const struct shard *s, const struct shard_key *k,
     } else {
         if (chunks > shard_most(s))
             return DICT_NO_ROOM;
-        make_room(d, s, chunks, old, &w->evicted);
+        if (!w->gently)
+            make_room(d, s, chunks, old, &w->evicted);
+        else if (!make_room_gently(d, s, k, chunks, &old))
+            return DICT_NO_ROOM;
         shard_add(s, k, &w->value, expires, *d->turn);
         if (old != 0)
             shard_remove(s, old);
@@ -217,13 +272,16 @@ static int grow_room(struct dict *d, uint64_t size)
     return 0;
 }
 
-int dict_get(struct dict *d, const struct shard_key *k, struct shard_value *v)
+int dict_get_stale(struct dict *d, const struct shard_key *k, struct shard_value *v, bool *stale)
 {
     if (d->room_size > ROOM_KEPT)
         (void)grow_room(d, ROOM);
     while (true) {
         const struct shard *s = take_of(d, k);
-        uint32_t n = find(d, s, k);
+        uint32_t over;
+        uint32_t n = find(d, s, k, &over);
+        if (stale && (*stale = over != 0))
+            n = over;
         if (n != 0) {
             shard_touch(s, n, *d->turn);
             shard_commit(s);
@@ -235,6 +293,11 @@ int dict_get(struct dict *d, const struct shard_key *k, struct shard_value *v)
         if (grow_room(d, v->length) < 0)
             return -ENOMEM;
     }
+}
+
+int dict_get(struct dict *d, const struct shard_key *k, struct shard_value *v)
+{
+    return dict_get_stale(d, k, v, NULL);
 }
 
 static int refusal(const struct shard *s, uint32_t n, const struct dict_write *w)
@@ -256,11 +319,16 @@ static int refusal(const struct shard *s, uint32_t n, const struct dict_write *w
 int dict_write(struct dict *d, const struct shard_key *k, struct dict_write *w)
 {
     const struct shard *s = take_of(d, k);
-    uint32_t n = find(d, s, k);
+    uint32_t over;
+    uint32_t n = find(d, s, k, &over);
     w->evicted = false;
     int r = refusal(s, n, w);
-    if (r == 0)
-        r = put(d, s, k, n, w);
+    if (r == 0 && w->value.type == SHARD_NONE) {
+        shard_remove(s, n);
+        shard_commit(s);
+    } else if (r == 0) {
+        r = put(d, s, k, n != 0 ? n : find_for_write(d, s, k), w);
+    }
     dict_drop(s);
     return r;
 }
@@ -293,7 +361,7 @@ static int add_number(const struct dict *d, const struct shard *s, uint32_t n, s
 int dict_incr(struct dict *d, const struct shard_key *k, struct dict_incr *i)
 {
     const struct shard *s = take_of(d, k);
-    uint32_t n = find(d, s, k);
+    uint32_t n = i->may_init ? find_for_write(d, s, k) : find(d, s, k, &(uint32_t){0});
     i->evicted = false;
     int r = n != 0         ? add_number(d, s, n, i)
             : i->may_init ? begin_number(d, s, k, i)
@@ -305,7 +373,7 @@ int dict_incr(struct dict *d, const struct shard_key *k, struct dict_incr *i)
 bool dict_delete(struct dict *d, const struct shard_key *k)
 {
     const struct shard *s = take_of(d, k);
-    uint32_t n = find(d, s, k);
+    uint32_t n = find_for_write(d, s, k);
     if (n != 0) {
         shard_remove(s, n);
         shard_commit(s);
@@ -317,11 +385,16 @@ bool dict_delete(struct dict *d, const struct shard_key *k)
 int dict_ttl(struct dict *d, const struct shard_key *k, int64_t *ttl)
 {
     const struct shard *s = take_of(d, k);
-    uint32_t n = find(d, s, k);
+    uint32_t over;
+    uint32_t n = find(d, s, k, &over);
+    if (n == 0)
+        n = over;
     int64_t expires = n != 0 ? shard_entry(s, n)->expires : 0;
     dict_drop(s);
     int64_t left = expires != 0 ? expires - clock_now(d->clock) : 0;
-    *ttl = expires != 0 && left < 1 ? 1 : left;
+    if (expires != 0 && (over != 0 ? left >= 0 : left < 1))
+        left = over != 0 ? -1 : 1;
+    *ttl = left;
     return n != 0 ? 0 : DICT_NOT_FOUND;
 }
 
@@ -329,7 +402,10 @@ int dict_expire(struct dict *d, const struct shard_key *k, int64_t ttl)
 {
     int64_t expires = end_of(d, ttl);
     const struct shard *s = take_of(d, k);
-    uint32_t n = find(d, s, k);
+    uint32_t over;
+    uint32_t n = find(d, s, k, &over);
+    if (n == 0)
+        n = over;
     if (n != 0) {
         shard_set_expires(s, n, expires);
         shard_commit(s);
@@ -345,6 +421,29 @@ void dict_flush(struct dict *d)
     for (uint32_t i = 0; i < d->shards; i++) {
         const struct shard *s = dict_take(d, i);
         shard_empty(s);
+        dict_drop(s);
+    }
+}
+
+uint64_t dict_flush_expired(struct dict *d, uint64_t max)
+{
+    uint64_t gone = 0;
+    for (uint32_t i = 0; i < d->shards && (max == 0 || gone < max); i++) {
+        const struct shard *s = dict_take(d, i);
+        gone += flush_over(d, s, 0, 0, max != 0 ? max - gone : 0);
+        dict_drop(s);
+    }
+    return gone;
+}
+
+void dict_expire_all(struct dict *d)
+{
+    for (uint32_t i = 0; i < d->shards; i++) {
+        const struct shard *s = dict_take(d, i);
+        for (uint32_t n = s->head->newest; n != 0; n = shard_entry(s, n)->older) {
+            shard_set_expires(s, n, 1);
+            shard_commit(s);
+        }
         dict_drop(s);
     }
 }

@@ -26,7 +26,7 @@ enum dict_refusal {
     DICT_NOT_FOUND,
     DICT_NOT_A_NUMBER,
     DICT_CHANGED,
-    DICT_NO_ROOM, /* key and value need more than half a shard */
+    DICT_NO_ROOM, /* key and value need more than half a shard, or, gently, more than there is */
 };
 
 enum dict_how { DICT_SET, DICT_ADD, DICT_REPLACE, DICT_COMPARE };
@@ -41,6 +41,7 @@ struct dict {
     char *key;
     const struct clock *clock;
     const int64_t *turn;    /* when the loop's turn began: the time of an entry's use */
+    bool keeps_over;        /* entries that are over stay until their room is needed, or their key is written */
 };
 
 struct dict_stats {
@@ -58,9 +59,13 @@ struct shard_key dict_key(const struct dict *d, const char *bytes, uint64_t leng
 /* Returns 1 with the value, whose bytes are good until the next call; 0: there is none; or -ENOMEM. */
 int dict_get(struct dict *d, const struct shard_key *k, struct shard_value *v);
 
+/* The same for an entry that is over, if the dict keeps those: *stale says so. */
+int dict_get_stale(struct dict *d, const struct shard_key *k, struct shard_value *v, bool *stale);
+
 struct dict_write {
     enum dict_how how;
-    struct shard_value value;
+    bool gently;            /* only entries that are over may go for it */
+    struct shard_value value; /* SHARD_NONE, with an old one: the entry goes */
     struct shard_value old; /* DICT_COMPARE: what must be there; SHARD_NONE: nothing */
     int64_t ttl;            /* ns; 0: none */
     bool evicted;           /* result: entries that were not over had to go for it */
@@ -81,11 +86,13 @@ int dict_incr(struct dict *d, const struct shard_key *k, struct dict_incr *i);
 
 bool dict_delete(struct dict *d, const struct shard_key *k); /* was it there */
 
-/* These return 0 or DICT_NOT_FOUND. */
+/* These return 0 or DICT_NOT_FOUND. If the dict keeps entries that are over, they are found: their ttl is negative. */
 int dict_ttl(struct dict *d, const struct shard_key *k, int64_t *ttl); /* 0: none */
 int dict_expire(struct dict *d, const struct shard_key *k, int64_t ttl);
 
 void dict_flush(struct dict *d);
+uint64_t dict_flush_expired(struct dict *d, uint64_t max); /* 0: all that are over; returns how many went */
+void dict_expire_all(struct dict *d); /* they are over */
 struct dict_stats dict_stats(struct dict *d);
 
 static inline bool dict_is_over(const struct dict *d, const struct shard_entry *e)

@@ -2,29 +2,6 @@
 -- behaviours.lua - what the manual of ngx_lua says of ngx's functions, as calls.
 -- ngx_spec.lua runs this script inside nginx, with ngx_lua, and on the façade, and compares what it says.
 
-local function describe(value)
-  if type(value) == "table" then
-    local parts = {}
-    for key, item in pairs(value) do parts[#parts + 1] = tostring(key) .. "=" .. describe(item) end
-    table.sort(parts)
-    return "{" .. table.concat(parts, ",") .. "}"
-  end
-  return (tostring(value):gsub("[^\32-\126]", function(c) return ("\\%d"):format(c:byte()) end))
-end
-
-local function say(name, ...)
-  local parts = {}
-  for i = 1, select("#", ...) do parts[i] = describe((select(i, ...))) end
-  ngx.say(name, ": ", table.concat(parts, " | "))
-end
-
--- Of an error only what it is about.
-local function try(name, fn, ...)
-  local results = { n = select("#", pcall(fn, ...)), pcall(fn, ...) }
-  if results[1] then return say(name, unpack(results, 2, results.n)) end
-  say(name, "raised", tostring(results[2]):match "%((.*)%)" or (tostring(results[2]):gsub("^.-:%d+: ", "")))
-end
-
 local all = {} for i=0,255 do all[#all+1]=string.char(i) end all=table.concat(all)
 say("esc", ngx.escape_uri(all))
 say("esc0", ngx.escape_uri(all,0))
@@ -101,7 +78,7 @@ say("llen", D:llen("nolist"), D:llen("s"))
 say("ttl", D:set("t",1,100), D:ttl("t")>99, D:ttl("n"), D:ttl("nokey"))
 say("exp", D:expire("t",0.01), D:expire("nokey",1))
 say("keys", #D:get_keys(), D:capacity(), type(D:free_space()))
-say("flush", D:flush_all(), D:get("n"), D:flush_expired())
+say("flush", D:flush_all(), D:get("n"))
 try("setnil", D.set, D, nil, 1)
 try("setkey", D.set, D, "", 1)
 try("setlong", D.set, D, ("x"):rep(70000), 1)
@@ -137,3 +114,59 @@ try("timer", ngx.timer.at, -1, print)
 try("every", ngx.timer.every, 0, print)
 ngx.sleep(0.01)
 say("pending", ngx.timer.pending_count())
+
+-- escapes
+for kind = 0, 5 do say("escape " .. kind, ngx.escape_uri(all, kind)) end
+for _, kind in ipairs { -1, 1.5, "2", "x", true, {} } do try("kind " .. type(kind), ngx.escape_uri, "a b/&", kind) end
+for _, v in ipairs { 1, 1.5, true, false } do
+  for _, name in ipairs { "escape_uri", "unescape_uri", "md5", "md5_bin", "sha1_bin", "crc32_short", "crc32_long",
+    "encode_base64", "decode_base64", "quote_sql_str", "parse_http_time", "http_time", "cookie_time", "decode_args",
+    "encode_args" } do try(name .. " of " .. tostring(v), ngx[name], v) end
+  try("key " .. tostring(v), ngx.hmac_sha1, v, "a")
+  try("data " .. tostring(v), ngx.hmac_sha1, "a", v)
+  try("padding " .. tostring(v), ngx.encode_base64, "a", v)
+end
+for _, name in ipairs { "escape_uri", "unescape_uri", "md5", "sha1_bin", "crc32_short", "encode_base64",
+  "decode_base64", "quote_sql_str", "parse_http_time", "http_time", "cookie_time", "decode_args", "encode_args" } do
+  try(name .. " of nil", ngx[name], nil)
+end
+raises("hmac of one", ngx.hmac_sha1, "a")
+try("hmac nil", ngx.hmac_sha1, nil, "a")
+try("hmac {}", ngx.hmac_sha1, {}, "a")
+say("hmac", ngx.hmac_sha1(12, 34), ngx.hmac_sha1("", ""), ngx.hmac_sha1(("k"):rep(1000), ("x"):rep(100000)))
+try("padding x", ngx.encode_base64, "a", "x")
+for _, text in ipairs { "YQ==", "YQ=", "YQ", "YQ===", "Y", "", "=", "==", "YWI", "YWI=", "YW=I", "YQ\n", "YQ+/", "__79",
+  "a b", "YQ==YQ", "YR", "YQ==x" } do say("base64 " .. text, b.decode_base64url(text), ngx.decode_base64(text)) end
+for _, text in ipairs { 1, true, {} } do say("base64url", b.decode_base64url(text), b.encode_base64url(text)) end
+
+-- arguments of queries
+for i, args in ipairs { { a = { b = 1 } }, { a = { false } }, { a = { true, 5 } }, { a = { x = true } }, { a = 1.5 },
+  { a = "" }, { [""] = "x" }, { ["a&="] = "&= /?" }, { a = { [5] = "v" } } } do
+  try("encode " .. i, ngx.encode_args, args)
+end
+for i, args in ipairs { { a = { {} } }, { a = ngx.null }, { a = { function() end } }, { [1.5] = "x" }, { "x" },
+  { [true] = 1 } } do try("encode bad " .. i, ngx.encode_args, args) end
+for _, text in ipairs { "a=1&&b=2&&&c=3", "&a", "a&", "&", "", "=", "=a", "a=", "a==b", "a=b=c", "a&a&a", "a=1&a&a=",
+  "%61=%62", "a+b=c+d", "a=%", "a=%4", "a=%zz", "a;b", "%", "%00=%00", "a[]=1&a[]=2", "=&=&x", "a=1&=2&b=3" } do
+  for most = -1, 3 do try("decode " .. text .. most, ngx.decode_args, text, most) end
+end
+local many = {}
+for i = 1, 150 do many[i] = "k" .. i .. "=1" end
+many = table.concat(many, "&")
+for most = 98, 151 do
+  local args, err = ngx.decode_args(many, most)
+  local n = 0
+  for _ in pairs(args) do n = n + 1 end
+  say("many", n, err, args.k100)
+end
+for _, most in ipairs { "1", "x", true, 1.5 } do try("most " .. tostring(most), ngx.decode_args, "a=1&b=2", most) end
+
+-- times
+for _, n in ipairs { 0, 1.9, -1, 2 ^ 31, 2 ^ 32, 253402300799, 1e15, "x", 1 / 0 } do
+  try("http_time " .. tostring(n), ngx.http_time, n)
+  try("cookie_time " .. tostring(n), ngx.cookie_time, n)
+end
+for _, text in ipairs { "", "x", "Thursday, 18-Nov-10 11:27:35 GMT", "Thu Nov 18 11:27:35 2010", "Thu, 18 Nov 2010",
+  "Thu, 32 Nov 2010 11:27:35 GMT", "Thu, 18 Nov 2010 25:27:35 GMT" } do
+  say("parse " .. text, ngx.parse_http_time(text))
+end

@@ -3,6 +3,7 @@
 
 local http = require "moonpark.http"
 local moonpark = require "moonpark"
+local net = require "moonpark.net"
 local openresty = require "support.openresty"
 local process = require "support.process"
 local testing = require "moonpark.testing"
@@ -35,7 +36,9 @@ local function run_ours(text)
   return r.out
 end
 
-local function compare(script, least)
+-- The table of that name, on both.
+local function compare(name, least)
+  local script = read "spec/ngx/say.lua" .. "\n" .. read("spec/ngx/" .. name .. ".lua")
   local missing = openresty.missing()
   if missing then return pending(missing) end
   local theirs, ours = lines_of(openresty.run(script, "http://localhost/")), lines_of(run_ours(FACADE .. script))
@@ -47,9 +50,13 @@ end
 describe("ngx", function()
   after_each(process.stop_all)
 
-  it("answers as ngx_lua's own", function() compare(read "spec/ngx/behaviours.lua", 70) end)
+  it("answers as ngx_lua's own", function() compare("behaviours", 300) end)
 
-  it("matches regular expressions as ngx_lua's own", function() compare(read "spec/ngx/re_behaviours.lua", 80) end)
+  it("matches regular expressions as ngx_lua's own", function() compare("re_behaviours", 450) end)
+
+  it("shares dicts as ngx_lua's own", function() compare("shared_behaviours", 250) end)
+
+  it("has the light threads, semaphores and timers of ngx_lua", function() compare("thread_behaviours", 110) end)
 
   it("raises for what is not there, by its name, with the nearest that is", function()
     local out = run_ours(FACADE .. [[
@@ -101,6 +108,39 @@ describe("ngx", function()
     ]])
     assert.equal("md5\t16\ttrue\n900150983cd24fb0\nsha1\t20\ttrue\na9993e364706816a\nsha256\t32\ttrue\n"
       .. "ba7816bf8f01cfea\nsha512\t64\ttrue\nddaf35a193617aba\n20\n", out)
+  end)
+
+  it("takes what nginx's configuration says of limits", function()
+    local out = run_ours(FACADE .. [[
+      local configure = require("moonpark.ngx").configure
+      require("ngx.re").opt("jit_stack_size", 1024 * 1024)
+      print(#ngx.re.match(("a"):rep(20000) .. "c", "^(?:(a)|(b))*c", "jo")[0])
+      print((pcall(require("ngx.re").opt, "jit_stack_size", 65536)))
+      configure { regex_match_limit = 100 }
+      for _, o in ipairs { "", "jo" } do print(ngx.re.match(("a"):rep(30) .. "c", "(a+a+)+[bd]", o)) end
+      configure { regex_match_limit = 0, regex_cache_max_entries = 10 }
+      for i = 1, 100 do assert(ngx.re.match("x" .. i, "^x(" .. i .. ")$", "jo")[1] == tostring(i)) end
+      configure { max_pending_timers = 1, max_running_timers = 1 }
+      print(ngx.timer.at(0, function() ngx.sleep(0.01) end), ngx.timer.at(0, function() end))
+      print(pcall(configure, { regex_limit = 1 }))
+    ]])
+    local lines = lines_of(out)
+    assert.equal("20001", lines[1])
+    assert.is_truthy(out:find("false\nnil\tpcre_exec() failed: -8\nnil\tpcre_exec() failed: -8\n", 1, true))
+    assert.is_truthy(out:find("1\tnil\ttoo many pending timers\nfalse\t", 1, true))
+    assert.is_truthy(out:find("regex_limit", 1, true))
+  end)
+
+  it("keeps compiled patterns that are used, however many others there are", function()
+    local pcre = require "moonpark.ngx.pcre"
+    local used = pcre.compile("used", "jo")
+    for i = 1, 5000 do
+      assert(pcre.compile("other" .. i, "jo"))
+      if i % 100 == 0 then assert.equal(used, pcre.compile("used", "jo")) end
+    end
+    local other = pcre.compile("other1", "jo")
+    for i = 1, 2000 do assert(pcre.compile("more" .. i, "jo")) end
+    assert.not_equal(other, pcre.compile("other1", "jo"))
   end)
 
   it("calls timers that the end of the program has overtaken", function()
@@ -168,6 +208,31 @@ describe("a request", function()
       ngx.flush(true)
       ngx.header["X-Late"] = "late"
       ngx.say(ngx.headers_sent)
+    elseif path == "/threads" then
+      ngx.thread.spawn(function()
+        ngx.sleep(0.01)
+        ngx.thread.spawn(function()
+          ngx.sleep(0.01)
+          ngx.say "grandchild"
+        end)
+        ngx.say "child"
+      end)
+      ngx.say "parent"
+    elseif path == "/threads-exit" then
+      ngx.thread.spawn(function()
+        ngx.sleep(0.01)
+        ngx.say "never"
+      end)
+      ngx.say "parent"
+      ngx.exit(200)
+    elseif path == "/exit-in-thread" then
+      ngx.say "parent"
+      ngx.thread.wait(ngx.thread.spawn(function()
+        ngx.sleep(0.01)
+        ngx.say "child"
+        ngx.exit(200)
+      end))
+      ngx.say "never"
     elseif path == "/error" then
       error "broken"
     end
@@ -178,6 +243,7 @@ describe("a request", function()
     { "/output" }, { "/body", "-d", "a=1&b=two%20words" }, { "/exit-after" }, { "/exit-zero" },
     { "/empty", only = true }, { "/eof" }, { "/late" }, { "/exit", only = true },
     { "/redirect", only = true }, { "/error", only = true },
+    { "/threads" }, { "/threads-exit" }, { "/exit-in-thread" },
   }
 
   -- Status, the fields that the handler has set, and the body; `only`: without the page, which is the server's own.
@@ -212,6 +278,34 @@ describe("a request", function()
       assert.same(expected, seen, url)
     end
     nginx:stop()
+    server:shutdown(1)
+    serving:join()
+    _G.ngx = nil
+  end)
+
+  it("calls the function of on_abort when its client goes, not when it ends", function()
+    require("moonpark.compat").install("ngx", { global = true })
+    local order, aborted, ended = {}, moonpark.event(), moonpark.event()
+    local server = assert(http.server(http.ngx(function()
+      assert(ngx.on_abort(function()
+        order[#order + 1] = "aborted"
+        aborted:set()
+      end))
+      order[#order + 1] = tostring(select(2, ngx.on_abort(function() end)))
+      if ngx.var.arg_end then return ngx.say "whole" end
+      moonpark.sleep(1000) -- fails when the client goes
+      moonpark.shield(aborted.wait, aborted)
+      order[#order + 1] = "ended"
+      ended:set()
+    end), { address = "127.0.0.1:0", on_error = function() end }))
+    local serving = moonpark.go(server.run, server)
+    local client = assert(net.dial(server:address()))
+    assert(client:write "GET /?end=1 HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert.equal("HTTP/1.1 200 OK", client:read_line())
+    while #order < 2 do moonpark.yield() end
+    client:close()
+    moonpark.shield(ended.wait, ended)
+    assert.same({ "duplicate call", "duplicate call", "aborted", "ended" }, order)
     server:shutdown(1)
     serving:join()
     _G.ngx = nil

@@ -3,6 +3,7 @@
 -- OpenResty, which call it as ffi.C, find its symbols, too.
 
 local ffi = require "ffi"
+local misuse = require("moonpark.ngx.words").misuse
 
 ffi.cdef [[
   unsigned char *moonpark_ngx_md5(const char *, size_t, unsigned char *) __asm__("MD5");
@@ -28,7 +29,18 @@ local bytes = ffi.new("unsigned char[64]")
 
 local M = { library = crypto }
 
-local function text_of(data) return data == nil and "" or type(data) == "string" and data or tostring(data) end
+-- nil and false are no text.
+local function text_of(data)
+  if type(data) == "string" then return data end
+  return data and tostring(data) or ""
+end
+
+-- Of what must be a text, or a number.
+local function must_be_text(data, number, name)
+  if type(data) == "string" then return data end
+  if type(data) == "number" then return tostring(data) end
+  misuse(("bad argument #%d to '%s' (string expected, got %s)"):format(number, name, type(data)))
+end
 
 function M.md5_bin(data)
   data = text_of(data)
@@ -49,6 +61,7 @@ M.to_hex = hex_of
 function M.md5(data) return hex_of(M.md5_bin(data)) end
 
 function M.hmac_sha1(key, data)
+  key, data = must_be_text(key, 1, "hmac_sha1"), must_be_text(data, 2, "hmac_sha1")
   local length = ffi.new("unsigned[1]")
   crypto.moonpark_ngx_hmac(crypto.moonpark_ngx_evp_sha1(), key, #key, data, #data, bytes, length)
   return ffi.string(bytes, length[0])
@@ -62,6 +75,9 @@ end
 --- encode_base64(data[, without padding])
 function M.encode_base64(data, bare)
   data = text_of(data)
+  if bare ~= nil and type(bare) ~= "boolean" then
+    misuse(("bad argument #2 to 'encode_base64' (bad no_padding: boolean expected, got %s)"):format(type(bare)))
+  end
   local out = ffi.new("unsigned char[?]", math.floor(#data / 3) * 4 + 8)
   local text = ffi.string(out, crypto.moonpark_ngx_encode(out, data, #data))
   return bare and text:gsub("=+$", "") or text
@@ -69,7 +85,7 @@ end
 
 --- -> data | nil: what stands after a "=" does not count
 function M.decode_base64(text)
-  if type(text) ~= "string" then error("string argument only", 3) end
+  if type(text) ~= "string" then misuse "bad argument #1 to 'decode_base64' (string argument only)" end
   text = text:match "^[^=]*"
   if text:find "[^%w+/]" or #text % 4 == 1 then return nil end
   local padding = -#text % 4
@@ -87,6 +103,7 @@ end
 
 function M.decode_base64url(text)
   if type(text) ~= "string" then return nil, "must provide a string" end
+  text = text:match "^[^=]*"
   if text:find "[^%w_-]" then return nil, "invalid input" end
   local data = M.decode_base64((text:gsub("[-_]", from_url)))
   if not data then return nil, "invalid input" end

@@ -14,7 +14,7 @@ ffi.cdef [[
   int moonpark_ngx_random(unsigned char *, int) __asm__("RAND_bytes");
 ]]
 
-local library = crypto.library
+local library, misuse = crypto.library, require("moonpark.ngx.words").misuse
 
 local M = {}
 
@@ -23,7 +23,15 @@ Digest.__index = Digest
 
 --- update(data[, length]) -> true | false
 function Digest:update(data, length)
-  return library.moonpark_ngx_md_update(self.context, data, length or #data) == 1
+  if type(data) == "number" then data = tostring(data)
+  elseif type(data) ~= "string" then
+    misuse(("bad argument #1 to 'update' (string expected, got %s)"):format(type(data)))
+  end
+  length = length or #data
+  if type(length) ~= "number" or not (length >= 0 and length <= #data) then
+    misuse "bad argument #2 to 'update' (a length within the string expected)"
+  end
+  return library.moonpark_ngx_md_update(self.context, data, length) == 1
 end
 
 --- final() -> the digest, in bytes
@@ -49,6 +57,9 @@ end
 local random = {
   --- bytes(n) -> that many random bytes
   bytes = function(n)
+    if type(n) ~= "number" or not (n >= 0 and n < 2^31) then
+      misuse "bad argument #1 to 'bytes' (number of bytes expected)"
+    end
     local bytes = ffi.new("unsigned char[?]", n)
     if library.moonpark_ngx_random(bytes, n) ~= 1 then return nil end
     return ffi.string(bytes, n)

@@ -10,19 +10,26 @@ local misuse = words.misuse
 local hex = {}
 for i = 0, 255 do hex[string.char(i)] = ("%%%02X"):format(i) end
 
--- What is escaped in a component, and in a whole URI (0).
-local component, whole = "[^%w!'()*%-._~]", "[%z\1-\32\127-\255%%#?]"
+-- [type] = what is escaped: in a whole URI (0), in arguments, in a component (2), for HTML, for Refresh, for memcached,
+-- for the protocol of mail (6).
+local classes = { [0] = "[%z\1-\32\127-\255%%#?]", "[%z\1-\32\127-\255%%#?+]", "[^%w!'()*%-._~]",
+  "[%z\1-\32\127-\255%%#\"']", "[%z\1-\32\127-\255\"']", "[%z\1-\32%%]", "[%z\1-\32%%]" }
+local COMPONENT = 2
 
-local function text_of(value) return value == nil and "" or tostring(value) end
+-- nil and false are no text.
+local function text_of(value)
+  if type(value) == "string" then return value end
+  return value and tostring(value) or ""
+end
 
 function M.escape_uri(text, kind)
-  if kind ~= nil and type(kind) ~= "number" then
-    misuse(("bad argument #2 to 'escape_uri' (number expected, got %s)"):format(type(kind)))
+  if kind == nil then kind = COMPONENT
+  elseif type(kind) ~= "number" then
+    misuse "bad argument #2 to 'escape_uri' (\"type\" is not a number)"
   end
-  if kind and (kind < 0 or kind > 8) then
-    misuse(("bad argument #2 to 'escape_uri' (\"type\" %s out of range)"):format(kind))
-  end
-  return (text_of(text):gsub(kind == 0 and whole or component, hex))
+  local class = classes[kind - kind % 1]
+  if not class then misuse(("bad argument #2 to 'escape_uri' (\"type\" %s out of range)"):format(kind)) end
+  return (text_of(text):gsub(class, hex))
 end
 
 local function byte_of(digits) return string.char(tonumber(digits, 16)) end
@@ -56,7 +63,7 @@ function M.encode_args(args)
   for name, value in pairs(args) do
     if type(name) ~= "string" then misuse 'attempt to use a non-string key in the "args" option table' end
     if type(value) == "table" then
-      for _, one in ipairs(value) do add_arg(parts, name, one) end
+      for _, one in pairs(value) do add_arg(parts, name, one) end
     else add_arg(parts, name, value) end
   end
   return table.concat(parts, "&")
@@ -71,19 +78,30 @@ local function add_decoded(args, name, value)
   else args[name] = { before, value } end
 end
 
---- decode_args(text[, most]) -> args[, "truncated"]; 0: as many as there are
+local function add_part(args, part)
+  local name, value = part:match "^([^=]*)=(.*)$"
+  name = M.unescape_uri(name or part)
+  if name ~= "" then add_decoded(args, name, value and M.unescape_uri(value) or value == nil and true) end
+end
+
+--- decode_args(text[, most]) -> args[, "truncated"]; 0: as many as there are. Empty parts count.
 function M.decode_args(text, most)
-  most = most or MOST
-  local args, count = {}, 0
-  for part in text:gmatch "[^&]+" do
-    local name, value = part:match "^([^=]*)=(.*)$"
-    name = M.unescape_uri(name or part)
-    if name ~= "" then
-      count = count + 1
-      if most > 0 and count > most then return args, "truncated" end
-      add_decoded(args, name, value and M.unescape_uri(value) or value == nil and true)
-    end
+  if type(text) == "number" then text = tostring(text)
+  elseif type(text) ~= "string" then
+    misuse(("bad argument #1 to 'decode_args' (string expected, got %s)"):format(type(text)))
   end
+  local limit = most == nil and MOST or type(most) ~= "boolean" and tonumber(most)
+  if not limit then misuse(("bad argument #2 to 'decode_args' (number expected, got %s)"):format(type(most))) end
+  limit = limit - limit % 1
+  local args, count, at = {}, 0, 1
+  while true do
+    local mark = text:find("&", at, true)
+    if not mark then break end
+    add_part(args, text:sub(at, mark - 1))
+    count, at = count + 1, mark + 1
+    if count == limit then return args, "truncated" end
+  end
+  add_part(args, text:sub(at))
   return args
 end
 

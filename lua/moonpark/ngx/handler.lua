@@ -5,6 +5,8 @@ local context = require "moonpark.ngx.context"
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local response = require "moonpark.ngx.response"
+local task = require "moonpark.task"
+local thread = require "moonpark.ngx.thread"
 
 local M = {}
 
@@ -20,9 +22,24 @@ local function conclude(current, res)
   return finish(current)
 end
 
-local function give_up(current, err)
-  current:close()
-  error(err, 0)
+-- The function of ngx.on_abort, in a task of the handler's scope: this is cancelled when the client goes, unless the
+-- handler has ended before.
+local function watch(current)
+  core.sleep(math.huge)
+  if not current.concluded or current.req:is_gone() then task.shield(current.abort) end
+end
+
+-- Runs fn, and waits for its light threads -> whether it has ended by itself or by ngx.exit, or an error.
+local function work(current, fn)
+  return task.scope(function(scope)
+    current.scope, current.watch = scope, watch
+    local ok, err = xpcall(fn, failures.remember)
+    if ok and not current.exiting then thread.wait_for_all(current) end
+    thread.kill_all(current)
+    current.concluded = true
+    if current.watching then current.watching:cancel() end
+    return ok or err == EXIT, err
+  end)
 end
 
 --- A handler that runs fn() with the request as ngx.
@@ -37,11 +54,10 @@ function M.new(fn, default_type)
     local current = context.open "content"
     current.req, current.res, current.began = req, res, core.time()
     if res.type == nil then res.type = default_type or "text/plain" end
-    local ok, err = xpcall(fn, failures.remember)
-    if not ok and err ~= EXIT then return give_up(current, err) end
-    conclude(current, res)
-    if current.abort and req:is_gone() then current.abort() end
+    local ok, err = work(current, fn)
+    if ok then conclude(current, res) end
     current:close()
+    if not ok then error(err, 0) end
   end
 end
 

@@ -15,7 +15,7 @@ local M = {}
 local KEPT = 65536 -- bytes that are kept until they are sent
 
 --- What ngx.exit raises.
-M.EXIT = setmetatable({}, { __tostring = function() return "ngx.exit" end })
+M.EXIT = require("moonpark.ngx.thread").EXIT
 
 local function current_of(name)
   local current = present(name)
@@ -226,12 +226,15 @@ function M.redirect(uri, status)
   leave(current)
 end
 
---- fn() is called, in a task, when the client has gone.
+--- fn() is called, in a task, as soon as the client has gone.
 function M.on_abort(fn)
   local current = present "ngx.on_abort"
-  if type(fn) ~= "function" then words.misuse "bad argument #1 to 'on_abort' (Lua function expected)" end
+  if type(fn) ~= "function" then
+    words.misuse "bad argument #1 to 'on_abort' (Lua function expected)"
+  end
   if current.abort then return nil, "duplicate call" end
   current.abort = fn
+  current.watching = current.scope:go(current.watch, current)
   return 1
 end
 

@@ -9,6 +9,8 @@ local M = {}
 
 local floor = math.floor
 
+local LAST = 253402300799 -- of the year 9999: no later time has this form
+
 --- Seconds, with milliseconds as fractions.
 function M.now() return floor(core.time() * 1000) / 1000 end
 
@@ -24,7 +26,8 @@ function M.utctime() return os.date("!%Y-%m-%d %H:%M:%S", floor(core.time())) en
 
 local function check(seconds, name)
   if type(seconds) ~= "number" then words.misuse(("bad argument #1 to '%s' (number argument only)"):format(name)) end
-  return seconds
+  if not (seconds >= 0 and seconds < 2^63) then return 0 end
+  return math.min(seconds, LAST)
 end
 
 function M.http_time(seconds) return date.format(check(seconds, "http_time")) end
@@ -40,7 +43,7 @@ function M.cookie_time(seconds)
 end
 
 function M.parse_http_time(text)
-  if type(text) ~= "string" then words.misuse "bad argument #1 to 'parse_http_time' (string expected)" end
+  if type(text) ~= "string" then words.misuse "bad argument #1 to 'parse_http_time' (string argument only)" end
   return date.parse(text)
 end
 

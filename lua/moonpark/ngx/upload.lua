@@ -16,7 +16,7 @@ function M.new(_, size)
   local current = present "resty.upload"
   local kind = current.req:header "content-type"
   if not kind then return nil, "no Content-Type header" end
-  if not kind:lower():find "multipart/form%-data" then return nil, "not multipart" end
+  if not kind:lower():find "multipart/form%-data" then return nil, "no boundary defined in Content-Type" end
   return setmetatable({ req = current.req, size = size or PIECE, next_part = current.req:multipart(), queue = {} },
     Upload)
 end

@@ -30,7 +30,7 @@ local function check_size(size)
   return false, ("must be at least %d bytes and at most %.0f, got %.0f"):format(LEAST, MOST, bytes)
 end
 
-local known_options = { size = { check_size } }
+local known_options = { size = { check_size }, keep_expired = "boolean" }
 
 --- See shared.lua.
 ---@param name string
@@ -43,13 +43,19 @@ function M.open(name, options)
   options = check_options("shared.dict", options, known_options, 2, 2)
   local wanted = options.size and bytes_of(options.size)
   local dict = names.find("dict", name, wanted, 2)
-  if dict then return dict end
+  if dict then
+    if options.keep_expired then dict:keep_expired() end
+    return dict
+  end
   local size = wanted or DEFAULT
   local made = core.shared_dict()
   local fd, err, errno = segments.open("dict", name, size)
   if not fd then return nil, err, errno end
   local ok, why, number = core.shared_dict_open(made, fd, name, size)
-  if ok then return names.keep("dict", name, size, made) end
+  if ok then
+    if options.keep_expired then made:keep_expired() end
+    return names.keep("dict", name, size, made)
+  end
   if ok == false then error(("shared.dict '%s' %s"):format(name, why), 2) end
   return nil, why, number
 end
