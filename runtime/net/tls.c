@@ -542,6 +542,32 @@ int tls_offer(struct stream *s, const char *wire, size_t n)
     return r == 0 ? 0 : -ENOMEM;
 }
 
+void tls_choose(struct stream *s, const char *protocol, size_t n)
+{
+    struct tls *t = s->own;
+    must(tls_is(s) && t->accepts && !t->started && n <= TLS_ALPN);
+    t->peer.chosen = true;
+    t->peer.protocol[0] = (uint8_t)n;
+    memcpy(t->peer.protocol + 1, protocol, n);
+}
+
+void tls_go_on(struct stream *s, int mode)
+{
+    struct tls *t = s->own;
+    must(tls_is(s));
+    tls_peer_go_on(&t->peer, mode);
+}
+
+bool tls_trouble(const struct stream *s, int i, int *depth, int *code)
+{
+    const struct tls *t = tls_is(s) ? s->own : NULL;
+    if (!t || i >= t->peer.trouble_count)
+        return false;
+    *depth = t->peer.troubles[i].depth;
+    *code = t->peer.troubles[i].code;
+    return true;
+}
+
 bool tls_info(const struct stream *s, struct tls_info *info)
 {
     const struct tls *t = tls_is(s) ? s->own : NULL;

@@ -18,8 +18,8 @@ local function start_echo()
   return child, assert(child:line())
 end
 
-local function lines_of(how, port)
-  local script = process.root .. "/spec/luasec/behaviours.lua"
+local function lines_of(how, port, name)
+  local script = ("%s/spec/luasec/%s.lua"):format(process.root, name or "behaviours")
   local argv = how == "façade" and process.moonpark(script, how, FOLDER, port)
     or { process.interpreter, script, how == "outside" and "façade" or how, FOLDER, port }
   local r = process.run(argv, { env = how == "original" and plain or nil })
@@ -47,6 +47,16 @@ describe("LuaSec's façade", function()
       for i, line in ipairs(original) do assert.equal(line, ours[i]) end
       assert.equal(#original, #ours)
     end)
+  end
+
+  for _, how in ipairs { "façade", "outside" } do
+    it("agrees with a peer on what LuaSec agrees on, " .. (how == "outside" and "outside of the loop" or "in a task"),
+      function()
+        if not has "ssl" then return pending "LuaSec is not installed (lua-sec)" end
+        local original, ours = lines_of("original", 0, "choices"), lines_of(how, 0, "choices")
+        for i, line in ipairs(original) do assert.equal(line, ours[i]) end
+        assert.equal(#original, #ours)
+      end)
   end
 
   it("carries LuaSec's own https, unchanged", function()
