@@ -20,9 +20,10 @@ end
 
 local function lines_of(how, port, name)
   local script = ("%s/spec/luasec/%s.lua"):format(process.root, name or "behaviours")
-  local argv = how == "façade" and process.moonpark(script, how, FOLDER, port)
+  local argv = (how == "façade" or how == "small") and process.moonpark(script, "façade", FOLDER, port)
     or { process.interpreter, script, how == "outside" and "façade" or how, FOLDER, port }
-  local r = process.run(argv, { env = how == "original" and plain or nil })
+  local env = how == "original" and plain or how == "small" and { LUA_PATH = process.root .. "/lua/?.lua" } or nil
+  local r = process.run(argv, { env = env })
   assert.same({ 0, "" }, { r.status, r.err })
   local lines = {}
   for line in r.out:gmatch "[^\n]+" do lines[#lines + 1] = line end
@@ -58,6 +59,12 @@ describe("LuaSec's façade", function()
         assert.equal(#original, #ours)
       end)
   end
+
+  it("agrees on the same where LuaSec is not installed", function()
+    local ours, small = lines_of("façade", 0, "choices"), lines_of("small", 0, "choices")
+    for i, line in ipairs(ours) do assert.equal(line, small[i]) end
+    assert.equal(#ours, #small)
+  end)
 
   it("carries LuaSec's own https, unchanged", function()
     if not has "ssl.https" then return pending "LuaSec is not installed (lua-sec)" end
