@@ -81,9 +81,28 @@ static int push_bytes(lua_State *L, struct task *t, bool held)
     c->lost = !held;
     lua_pushlstring(L, held ? buf_at(&c->in) : c->loop->scratch, t->op.length);
     c->pinned = c->lost = false;
+    c->taken += held ? t->op.total : t->op.length;
     if (held)
         buf_consume(&c->in, t->op.total);
     return 1;
+}
+
+/* A carriage return before the line's end is left out; with others in the line comes a true. */
+static int push_plain_line(lua_State *L, struct task *t)
+{
+    struct conn *c = t->wait.object;
+    size_t n = t->op.length;
+    bool others = false;
+    if (t->wait.result >= 0 && n > 0) {
+        const char *line = buf_at(&c->in), *first = memchr(line, '\r', n);
+        others = first && first < line + n - 1;
+        t->op.length -= first && !others;
+    }
+    int results = push_bytes(L, t, true);
+    if (!others)
+        return results;
+    lua_pushboolean(L, 1);
+    return results + 1;
 }
 
 static int push_read(lua_State *L, struct task *t)
@@ -179,6 +198,26 @@ static int l_read_line(lua_State *L)
     OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 1, CONN_LINE_MAX);
     buf_rewind(&c->in);
     return l_conn_run(L, t, c, &conn_read_line, l_conn_push_held);
+}
+
+/* take_line(connection) -> a line of any length, without its end; true: it has carriage returns | nil, err, errno */
+static int l_take_line(lua_State *L)
+{
+    struct conn *c = self(L);
+    struct task *t = face_task(L, face_ctx(L));
+    struct conn_reading_until *u = OPERATION(t, struct conn_reading_until);
+    u->delimiter = "\n";
+    u->delimiter_length = 1;
+    u->reading.limit = SIZE_MAX / 2;
+    buf_rewind(&c->in);
+    return l_conn_run(L, t, c, &conn_read_until, push_plain_line);
+}
+
+/* bytes_taken(connection) -> how many bytes its reads have handed out */
+static int l_bytes_taken(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)self(L)->taken);
+    return 1;
 }
 
 /* read_until(delimiter[, max]) -> what stands before it | nil, err, errno */
@@ -389,10 +428,13 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
+static const luaL_Reg functions[] = {{"bytes_taken", l_bytes_taken}, {"take_line", l_take_line}, {NULL, NULL}};
+
 void l_conn_open(lua_State *L)
 {
     face_class(L, FACE_META_CONN, "moonpark.connection", methods);
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_CONN);
     face_functions(L, l_conn_common);
     lua_setfield(L, -2, "conn_class");
+    face_functions(L, functions);
 }

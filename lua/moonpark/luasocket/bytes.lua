@@ -21,34 +21,31 @@ local function check_client(self)
   if not clients[getmetatable(self)] then class.check(self, tcp_client) end
 end
 
-local find, gsub = string.find, string.gsub
+local find, gsub, take_line, taken = string.find, string.gsub, core.take_line, core.bytes_taken
 
 -- What a failed read has received, after the prefix.
-local function partial(self, conn, prefix, err, errno, lines)
+local function partial(conn, prefix, err, errno, lines)
   local bytes = not conn:is_closed() and conn:read_buffered()
   if not bytes then return nil, word_of(err, errno), prefix or "" end
-  self.received = self.received + #bytes
   if lines and find(bytes, "\r", 1, true) then bytes = gsub(bytes, "\r", "") end
   return nil, word_of(err, errno), prefix and prefix .. bytes or bytes
 end
 
-local function receive_line(self, conn, prefix)
-  local line, err, errno = conn:read_until("\n", LONGEST)
-  if not line then return partial(self, conn, prefix, err, errno, true) end
-  self.received = self.received + #line + 1
-  if find(line, "\r", 1, true) then line = gsub(line, "\r", "") end
+local function receive_line(conn, prefix)
+  local line, err, errno = take_line(conn)
+  if not line then return partial(conn, prefix, err, errno, true) end
+  if err then line = gsub(line, "\r", "") end
   return prefix and prefix .. line or line, nil, nil
 end
 
-local function receive_all(self, conn, prefix)
+local function receive_all(conn, prefix)
   local bytes, err, errno = conn:read_all(LONGEST)
-  if not bytes then return partial(self, conn, prefix, err, errno) end
+  if not bytes then return partial(conn, prefix, err, errno) end
   if bytes == "" then return nil, "closed", prefix or "" end
-  self.received = self.received + #bytes
   return prefix and prefix .. bytes or bytes, nil, nil
 end
 
-local function receive_exactly(self, conn, n, prefix)
+local function receive_exactly(conn, n, prefix)
   if prefix then
     n = n - #prefix
     if n <= 0 then return prefix, nil, nil end
@@ -59,8 +56,7 @@ local function receive_exactly(self, conn, n, prefix)
     return "", nil, nil
   end
   local bytes, err, errno = conn:read_exactly(n)
-  if not bytes then return partial(self, conn, prefix, err, errno) end
-  self.received = self.received + n
+  if not bytes then return partial(conn, prefix, err, errno) end
   return prefix and prefix .. bytes or bytes, nil, nil
 end
 
@@ -68,9 +64,9 @@ local function receive(self, pattern, prefix)
   local conn = self.conn
   if not conn then return nil, "closed", prefix or "" end
   local n = tonumber(pattern)
-  if n then return receive_exactly(self, conn, math.floor(n), prefix) end
-  if pattern == nil or find(pattern, "^%*l") then return receive_line(self, conn, prefix) end
-  return receive_all(self, conn, prefix)
+  if n then return receive_exactly(conn, math.floor(n), prefix) end
+  if pattern == nil or find(pattern, "^%*l") then return receive_line(conn, prefix) end
+  return receive_all(conn, prefix)
 end
 
 local function check_pattern(pattern)
@@ -86,18 +82,16 @@ end
 -- A line and a number of bytes, without a prefix and in a task, are what clients ask for: they take the shortest way.
 function methods:receive(pattern, prefix)
   local conn = self.conn
-  if conn and prefix == nil and loop.runs then
+  if conn and not prefix and loop.runs then
     if pattern == nil or pattern == "*l" then
-      local line, err, errno = conn:read_until("\n", LONGEST)
-      if not line then return partial(self, conn, nil, err, errno, true) end
-      self.received = self.received + #line + 1
-      if find(line, "\r", 1, true) then line = gsub(line, "\r", "") end
-      return line, nil, nil
+      local line, err, errno = take_line(conn)
+      if line and not err then return line, nil, nil end
+      if line then return (gsub(line, "\r", "")), nil, nil end
+      return partial(conn, nil, err, errno, true)
     elseif type(pattern) == "number" and pattern >= 1 and pattern % 1 == 0 then
       local bytes, err, errno = conn:read_exactly(pattern)
-      if not bytes then return partial(self, conn, nil, err, errno) end
-      self.received = self.received + pattern
-      return bytes, nil, nil
+      if bytes then return bytes, nil, nil end
+      return partial(conn, nil, err, errno)
     end
   end
   check_client(self)
@@ -148,14 +142,19 @@ end
 
 ---------------------------------------------------------------------------------------------------
 
+-- The connection counts what it hands out; `received` is what is to be added.
+local function received(self) return self.received + (self.conn and taken(self.conn) or 0) end
+
 function methods:getstats()
   check_client(self)
-  return self.received, self.sent, now() - self.since
+  return received(self), self.sent, now() - self.since
 end
 
-function methods:setstats(received, sent, age)
+function methods:setstats(got, sent, age)
   check_client(self)
-  self.received, self.sent = tonumber(received) or self.received, tonumber(sent) or self.sent
+  sent, got = tonumber(sent), tonumber(got)
+  if got then self.received = self.received + got - received(self) end
+  if sent then self.sent = sent end
   if tonumber(age) then self.since = now() - age end
   return 1
 end
@@ -168,6 +167,13 @@ function M.add(meta)
   tcp_client = tcp_client or meta
   clients[meta] = true
 end
+
+--- The socket loses its connection, or gets one: what that has counted so far is not the socket's.
+function M.lose(self)
+  if self.conn then self.received = received(self) end
+end
+
+function M.gain(self, conn) self.received = self.received - taken(conn) end
 
 function M.is_client(self) return clients[getmetatable(self)] == true end
 

@@ -166,6 +166,7 @@ end
 -- The connection is the object's.
 local function take(self, conn)
   prepare(self, conn)
+  bytes.gain(self, conn)
   self.conn = conn
   become(self, "client")
 end
@@ -323,6 +324,7 @@ end
 
 function methods:close()
   local native = inner(self)
+  bytes.lose(self)
   if native then native:close() end
   self.conn, self.listener, self.bound, self.closed = nil, nil, nil, true
   return 1
@@ -343,6 +345,7 @@ function methods:setfd(fd)
   if type(fd) ~= "number" then
     misuse(("bad argument #2 to '?' (number expected, got %s)"):format(fd == nil and "no value" or type(fd)))
   end
+  bytes.lose(self)
   descriptors.release(self)
   self.closed = fd < 0
   if fd < 0 then return end
@@ -353,7 +356,12 @@ function methods:setfd(fd)
     if not native then misuse("setfd: " .. err) end
   end
   prepare(self, native)
-  if native:is_listener() then self.listener = native else self.conn = native end
+  if native:is_listener() then
+    self.listener = native
+    return
+  end
+  bytes.gain(self, native)
+  self.conn = native
 end
 
 class.fill(classes.tcp, methods)
