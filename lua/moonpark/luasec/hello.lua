@@ -7,11 +7,17 @@ local ffi = require "ffi"
 
 require "moonpark.luasec.library" -- declares what is called here
 
+ffi.cdef [[
+  struct moonpark_luasec_pollfd { int fd; short events, revents; };
+  int moonpark_luasec_poll(struct moonpark_luasec_pollfd *, unsigned long, int) __asm__("poll");
+]]
+
 local M = {}
 
 local SOCKET, LOW_WATER, PEEK = 1, 18, 2 -- SOL_SOCKET, SO_RCVLOWAT, MSG_PEEK
 local MOST, RECORD, HANDSHAKE, CLIENT_HELLO = 18432, 5, 22, 1
 local SERVER_NAME, PROTOCOLS = 0, 16
+local ENDED = 0x2000 -- POLLRDHUP
 local PAUSE, PAUSES = 0.005, 2000 -- seconds, where the system does not tell of further bytes; 10 s of them
 
 local function number(bytes, at, n)
@@ -72,6 +78,12 @@ local function need(fd, n)
   core.socket_option(fd, SOCKET, LOW_WATER, ffi.string(ffi.new("int[1]", n), 4))
 end
 
+local function has_ended(fd)
+  local asked = ffi.new("struct moonpark_luasec_pollfd[1]")
+  asked[0].fd, asked[0].events = fd, ENDED
+  return ffi.C.moonpark_luasec_poll(asked, 1, 0) ~= 0
+end
+
 -- Looks until the first words are whole.
 local function look(conn, fd)
   local had, pauses = -1, 0
@@ -81,8 +93,10 @@ local function look(conn, fd)
     local bytes = peek(fd)
     local text = joined(bytes)
     if text then return read(text) end
-    if text == nil or #bytes == 0 or pauses > PAUSES then return { protocols = "" } end
-    if #bytes == had then -- the end has come, or this kind of socket knows no low water
+    if text == nil or #bytes == 0 or pauses > PAUSES or #bytes == had and has_ended(fd) and #peek(fd) == had then
+      return { protocols = "" } -- OpenSSL says what is wrong
+    end
+    if #bytes == had then -- this kind of socket knows no low water
       pauses = pauses + 1
       ok, err = core.sleep(PAUSE)
       if not ok then return nil, err end
