@@ -399,7 +399,7 @@ static int l_raw(lua_State *L)
     return 1;
 }
 
-/* tls_go_on(connection, mode) -> true | false: its handshake has begun, or it is not TLS. The certificate is verified as
+/* tls_go_on(connection, mode) -> true | false: its handshake is over, or it is not TLS. The certificate is verified as
  * OpenSSL's mode says; what is wrong is told by tls_troubles, and the handshake goes on */
 static int l_go_on(lua_State *L)
 {

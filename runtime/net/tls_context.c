@@ -174,6 +174,14 @@ static int on_verify_go_on(int ok, X509_STORE_CTX *store)
     return 1;
 }
 
+void tls_peer_choose(struct tls_peer *p, const char *protocol, size_t n)
+{
+    must(n < sizeof p->protocol);
+    p->chosen = true;
+    p->protocol[0] = (uint8_t)n;
+    memcpy(p->protocol + 1, protocol, n);
+}
+
 void tls_peer_go_on(struct tls_peer *p, int mode) { SSL_set_verify(p->ssl, mode, on_verify_go_on); }
 
 /* For a client that asks how its certificate stands; OpenSSL takes the copy over. */

@@ -46,6 +46,9 @@ struct tls_peer {
     int trouble_count; /* what was found by a verification that goes on */
 };
 
+/* A server answers that protocol: n bytes, fewer than 256; 0: none. */
+void tls_peer_choose(struct tls_peer *p, const char *protocol, size_t n);
+
 /* Verifies the peer's certificate as OpenSSL's mode says; what is wrong is noted, and the handshake goes on. */
 void tls_peer_go_on(struct tls_peer *p, int mode);
 

@@ -76,8 +76,8 @@ end
 local hosts = { ["host.example"] = context("server", certificate "host"),
   ["other.example"] = context("server", certificate "other") }
 
-for _, case in ipairs { { "host.example" }, { "other.example" }, { "third.example" }, { nil }, { "other.example", true },
-  { "third.example", true }, { nil, true } } do
+for _, case in ipairs { { "host.example" }, { "other.example" }, { "third.example" }, { nil },
+  { "other.example", true }, { "third.example", true }, { nil, true } } do
   local near, far, words = meet(context("server", certificate "far"), context "client", function(near, far)
     if case[1] then near:sni(case[1]) end
     far:sni(hosts, case[2])

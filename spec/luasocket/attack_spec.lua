@@ -32,7 +32,8 @@ end
 
 local function secured(server, client)
   local near, far = pair()
-  near, far = assert(secure.wrap(near, client or context "client")), assert(secure.wrap(far, server or context "server"))
+  near = assert(secure.wrap(near, client or context "client"))
+  far = assert(secure.wrap(far, server or context "server"))
   local task = moonpark.go(far.dohandshake, far)
   assert(near:dohandshake())
   assert.same({ true, true }, { task:join() })

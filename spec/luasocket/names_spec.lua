@@ -34,8 +34,9 @@ local function answering(fn)
   end
 end
 
-local function head(id, answers, code) return id .. "\129" .. string.char(128 + (code or 0)) .. "\0\1" .. u16(answers)
-  .. "\0\0\0\0" end
+local function head(id, answers, code)
+  return id .. "\129" .. string.char(128 + (code or 0)) .. "\0\1" .. u16(answers) .. "\0\0\0\0"
+end
 
 describe("socket.dns", function()
   it("asks the name servers for the name of an address", function()

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- class.lua - LuaSocket's objects change their class as they go on ("tcp{master}" becomes "tcp{client}"). The classes of
--- a kind have the same methods, each in a table of its own, and a name that tostring shows.
+-- class.lua - LuaSocket's objects change their class as they go on: "tcp{master}" becomes "tcp{client}". The classes
+-- of a kind have the same methods, each in a table of its own, and a name that tostring shows.
 
 local core = require "moonpark.core"
 local misuse = require("moonpark.luasocket.words").misuse

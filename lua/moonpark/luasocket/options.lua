@@ -122,8 +122,9 @@ local group6 = {
 -- [kind][LuaSocket's name] = {level, number, type, "set" | "get": there is only that}
 
 local both = {
-  reuseaddr = { SOCKET, 2, boolean }, reuseport = { SOCKET, 15, boolean }, ["recv-buffer-size"] = { SOCKET, 8, integer },
-  ["send-buffer-size"] = { SOCKET, 7, integer }, error = { SOCKET, 4, fault, "get" },
+  reuseaddr = { SOCKET, 2, boolean }, reuseport = { SOCKET, 15, boolean },
+  ["recv-buffer-size"] = { SOCKET, 8, integer }, ["send-buffer-size"] = { SOCKET, 7, integer },
+  error = { SOCKET, 4, fault, "get" },
 }
 
 local tcp = {

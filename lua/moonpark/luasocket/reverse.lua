@@ -43,7 +43,9 @@ local function servers()
   local file = io.open "/etc/resolv.conf"
   for line in file and file:lines() or function() end do
     local host = line:match "^%s*nameserver%s+(%S+)"
-    if host and #list < 3 then list[#list + 1] = host:find(":", 1, true) and ("[%s]:53"):format(host) or host .. ":53" end
+    if host and #list < 3 then
+      list[#list + 1] = host:find(":", 1, true) and ("[%s]:53"):format(host) or host .. ":53"
+    end
   end
   if file then file:close() end
   if #list == 0 then list[1] = "127.0.0.1:53" end

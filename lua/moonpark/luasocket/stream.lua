@@ -349,10 +349,10 @@ function methods:setfd(fd)
   descriptors.release(self)
   self.closed = fd < 0
   if fd < 0 then return end
-  local native, err = descriptors.take(fd), nil
+  local native = descriptors.take(fd)
   if not native then
-    native, err = core.from_fd(fd, "connection")
-    native = native or core.from_fd(fd, "listener")
+    local conn, err = core.from_fd(fd, "connection")
+    native = conn or core.from_fd(fd, "listener")
     if not native then misuse("setfd: " .. err) end
   end
   prepare(self, native)

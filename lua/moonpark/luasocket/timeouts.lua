@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- timeouts.lua - settimeout: "b" limits each wait, "t" (or "r") the whole call. They hold for whatever native object the
--- socket has, and for those that it gets later.
+-- timeouts.lua - settimeout: "b" limits each wait, "t" (or "r") the whole call. They hold for the native object that
+-- the socket has, and for those that it gets later.
 
 local misuse = require("moonpark.luasocket.words").misuse
 
