@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- luasec.lua - a façade of LuaSec 1.2: ssl.core, ssl.context, ssl.x509 and ssl.config over moonpark's TLS. LuaSec's own
--- Lua files (ssl, ssl.https) stay on top, unchanged.
+-- Lua files (ssl, ssl.https) stay on top, unchanged; without them there is a small `ssl`.
 
 ---@type moonpark.compat.facade
 local M = {
@@ -11,5 +11,9 @@ local M = {
     ["ssl.config"] = function() return require "moonpark.luasec.config" end,
   },
 }
+
+if not package.searchpath("ssl", package.path) then
+  M.preload.ssl = function() return require "moonpark.luasec.small" end
+end
 
 return M

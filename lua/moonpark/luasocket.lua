@@ -6,9 +6,13 @@ local function is_on_path(name)
   return package.searchpath(name, package.path) ~= nil
 end
 
+-- As LuaSocket's: a table of two makers that can be called itself.
 local function load_unix()
-  local stream = require "moonpark.luasocket.stream"
-  return setmetatable({ stream = stream.unix, tcp = stream.unix }, { __call = function() return stream.unix() end })
+  local stream = require("moonpark.luasocket.stream").unix
+  local datagram = require("moonpark.luasocket.datagram").unix
+  local module = { stream = stream, tcp = stream, dgram = datagram, udp = datagram }
+  module.__call = function(self, ...) return self.stream(...) end
+  return setmetatable(module, module)
 end
 
 local function missing(name)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_bind.c - a stream socket with a local address, of which a listener or a connection is made later. It is a
+/* l_bind.c - a stream socket of which a listener or a connection is made later; and the options of any socket. It is a
  * descriptor's object (l_fd.h) until then; lua/moonpark/net/bind.lua makes a class of these functions. */
 #include "lua/faces.h"
 
@@ -38,6 +38,59 @@ static int l_bind(lua_State *L)
     if (fd < 0)
         return face_error(L, fd);
     *owned = fd;
+    return 1;
+}
+
+static int family_at(lua_State *L, int idx)
+{
+    static const char *const names[] = {"inet4", "inet6", "unix", NULL};
+    static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
+    return families[luaL_checkoption(L, idx, NULL, names)];
+}
+
+/* bound_new("inet4" | "inet6" | "unix") -> descriptor of a stream socket without an address | nil, err, errno */
+static int l_bound_new(lua_State *L)
+{
+    int family = family_at(L, 1), *owned = l_fd_new(L);
+    int fd = socket_new(family);
+    if (fd < 0)
+        return face_error(L, fd);
+    *owned = fd;
+    return 1;
+}
+
+/* bound_bind(descriptor, address) -> true | nil, err, errno | false: no numeric address */
+static int l_bound_bind(lua_State *L)
+{
+    struct addr a;
+    int fd = *bound(L);
+    if (!parse(L, 2, &a)) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    return face_result(L, fd < 0 ? ERR_CLOSED : sys_bind(fd, &a.any, a.len));
+}
+
+enum { OPTION_MOST = 64 }; /* bytes of an option's value */
+
+/* socket_option(fd, level, name, bytes) -> true | nil, err, errno: sets it. With a number in the place of bytes it is
+ * asked for: -> that many bytes, or fewer */
+static int l_socket_option(lua_State *L)
+{
+    char value[OPTION_MOST];
+    size_t n;
+    int fd = luaL_checkint(L, 1), level = luaL_checkint(L, 2), name = luaL_checkint(L, 3);
+    if (lua_type(L, 4) == LUA_TSTRING) {
+        const char *bytes = lua_tolstring(L, 4, &n);
+        return face_result(L, sys_setsockopt(fd, level, name, bytes, (socklen_t)n));
+    }
+    n = face_size(L, 4, 1, 1);
+    luaL_argcheck(L, n <= sizeof value, 4, "too many bytes");
+    socklen_t len = (socklen_t)n;
+    int r = sys_getsockopt(fd, level, name, value, &len);
+    if (r < 0)
+        return face_error(L, r);
+    lua_pushlstring(L, value, base_min(len, sizeof value));
     return 1;
 }
 
@@ -93,8 +146,14 @@ static int l_bound_address(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"bind", l_bind}, {"bound_address", l_bound_address}, {"bound_dial", l_bound_dial},
-    {"bound_listen", l_bound_listen}, {NULL, NULL},
+    {"bind", l_bind},
+    {"bound_address", l_bound_address},
+    {"bound_bind", l_bound_bind},
+    {"bound_dial", l_bound_dial},
+    {"bound_listen", l_bound_listen},
+    {"bound_new", l_bound_new},
+    {"socket_option", l_socket_option},
+    {NULL, NULL},
 };
 
 void l_bind_open(lua_State *L) { face_functions(L, functions); }

@@ -81,6 +81,7 @@ static int push_bytes(lua_State *L, struct task *t, bool held)
     c->lost = !held;
     lua_pushlstring(L, held ? buf_at(&c->in) : c->loop->scratch, t->op.length);
     c->pinned = c->lost = false;
+    c->taken += held ? t->op.total : t->op.length;
     if (held)
         buf_consume(&c->in, t->op.total);
     return 1;
@@ -189,6 +190,13 @@ static int l_receive_line(lua_State *L)
     OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 1, CONN_LINE_MAX);
     buf_rewind(&c->in);
     return l_conn_run(L, t, c, &conn_receive_line, l_conn_push_held);
+}
+
+/* bytes_taken(connection) -> how many bytes its reads have handed out */
+static int l_bytes_taken(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)self(L)->taken);
+    return 1;
 }
 
 /* read_until(delimiter[, max]) -> what stands before it | nil, err, errno */
@@ -410,10 +418,13 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
+static const luaL_Reg functions[] = {{"bytes_taken", l_bytes_taken}, {NULL, NULL}};
+
 void l_conn_open(lua_State *L)
 {
     face_class(L, FACE_META_CONN, "moonpark.connection", methods);
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_CONN);
     face_functions(L, l_conn_common);
     lua_setfield(L, -2, "conn_class");
+    face_functions(L, functions);
 }

@@ -382,7 +382,45 @@ static int l_packet(lua_State *L)
     return r < 0 ? face_error(L, r) : 1;
 }
 
-static const luaL_Reg functions[] = {{"packet", l_packet}, {NULL, NULL}};
+/* packet_new("inet4" | "inet6" | "unix") -> packet socket without an address | nil, err, errno */
+static int l_packet_fresh(lua_State *L)
+{
+    static const char *const names[] = {"inet4", "inet6", "unix", NULL};
+    static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
+    struct ctx *cx = face_loop(L);
+    int family = families[luaL_checkoption(L, 1, NULL, names)];
+    struct conn *c = l_packet_new(L, cx);
+    struct stream s = {.fd = -1};
+    int r = c ? dgram_new(&s, family) : -ENOMEM;
+    if (r < 0)
+        return face_error(L, r);
+    conn_open(c, &s);
+    c->kind = CONN_PACKET;
+    return 1;
+}
+
+/* packet_bind(packet socket, address) -> true | nil, err, errno */
+static int l_packet_bind(lua_State *L)
+{
+    struct conn *c = l_conn_packet(L);
+    struct addr a;
+    parse(L, 2, &a);
+    return face_result(L, c->closed ? ERR_CLOSED : sys_bind(c->stream.fd, &a.any, a.len));
+}
+
+/* packet_connect(packet socket, address | nil: to nobody any more) -> true | nil, err, errno */
+static int l_packet_connect(lua_State *L)
+{
+    struct conn *c = l_conn_packet(L);
+    struct addr a = {.any.sa_family = AF_UNSPEC, .len = sizeof a.in};
+    if (!lua_isnoneornil(L, 2))
+        parse(L, 2, &a);
+    return face_result(L, c->closed ? ERR_CLOSED : sys_connect(c->stream.fd, &a.any, a.len));
+}
+
+static const luaL_Reg functions[] = {{"packet", l_packet}, {"packet_bind", l_packet_bind},
+                                     {"packet_connect", l_packet_connect}, {"packet_new", l_packet_fresh},
+                                     {NULL, NULL}};
 
 void l_packet_open(lua_State *L)
 {

@@ -53,6 +53,7 @@ static int l_read_buffered(lua_State *L)
     lua_pushlstring(L, buf_at(&c->in), n);
     c->pinned = pinned;
     buf_consume(&c->in, n);
+    c->taken += n;
     return 1;
 }
 

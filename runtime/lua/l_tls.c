@@ -315,7 +315,8 @@ static int l_listen(lua_State *L)
 }
 
 /* tls_cover(connection, context, name, alpn) -> true | nil, err, errno: TLS lies over its stream from now on. name:
- * whom a client wants to speak to; alpn: what it offers if the context does not say, each with its length before it */
+ * whom a client wants to speak to; alpn: what it offers if the context does not say, each with its length before it;
+ * of a server the protocol that it answers, "": none, whatever the context says */
 static int l_cover(lua_State *L)
 {
     struct conn *c = conn_at(L, CONN_STREAM, "connection expected");
@@ -329,9 +330,12 @@ static int l_cover(lua_State *L)
         return face_error(L, errors_code("server_name is neither a host's name nor an address"));
     struct tls_layer once = tls_layer_once(context, text ? name : NULL);
     size_t alpn_n = 0;
-    const char *alpn = context->accepts ? NULL : luaL_optlstring(L, 4, NULL, &alpn_n);
+    const char *alpn = luaL_optlstring(L, 4, NULL, &alpn_n);
+    luaL_argcheck(L, !context->accepts || alpn_n <= TLS_ALPN, 4, "too long");
     int r = conn_cover(c, &once.layer, context->accepts);
-    if (r == 0 && alpn)
+    if (r == 0 && alpn && context->accepts)
+        tls_choose(&c->stream, alpn, alpn_n);
+    else if (r == 0 && alpn)
         r = tls_offer(&c->stream, alpn, alpn_n);
     return face_result(L, r == -EPROTO ? errors_code("plain bytes were received before TLS") : r);
 }
@@ -395,6 +399,32 @@ static int l_raw(lua_State *L)
     return 1;
 }
 
+/* tls_go_on(connection, mode) -> true | false: its handshake is over, or it is not TLS. The certificate is verified as
+ * OpenSSL's mode says; what is wrong is told by tls_troubles, and the handshake goes on */
+static int l_go_on(lua_State *L)
+{
+    struct conn *c = conn_at(L, CONN_STREAM, "connection expected");
+    struct tls_info info;
+    bool fresh = !c->closed && tls_is(&c->stream) && !tls_info(&c->stream, &info);
+    if (fresh)
+        tls_go_on(&c->stream, luaL_checkint(L, 2));
+    lua_pushboolean(L, fresh);
+    return 1;
+}
+
+/* tls_troubles(connection) -> depth, code, depth, code ...: of each thing that tls_go_on has gone on over */
+static int l_troubles(lua_State *L)
+{
+    struct conn *c = conn_at(L, CONN_STREAM, "connection expected");
+    int n = 0;
+    luaL_checkstack(L, 2 * TLS_TROUBLES, "too many troubles");
+    for (int depth, code; !c->closed && tls_trouble(&c->stream, n, &depth, &code); n++) {
+        lua_pushinteger(L, depth);
+        lua_pushinteger(L, code);
+    }
+    return 2 * n;
+}
+
 /* tls_stats() -> open, handshakes, resumed, failed */
 static int l_stats(lua_State *L)
 {
@@ -439,11 +469,13 @@ static const luaL_Reg functions[] = {
     {"tls_certificate", l_peer_certificate},
     {"tls_context", l_context},
     {"tls_cover", l_cover},
+    {"tls_go_on", l_go_on},
     {"tls_info", l_info},
     {"tls_listen", l_listen},
     {"tls_raw", l_raw},
     {"tls_setup", l_setup},
     {"tls_stats", l_stats},
+    {"tls_troubles", l_troubles},
     {NULL, NULL},
 };
 

@@ -101,6 +101,7 @@ struct conn {
     struct shared *shared;   /* of a listener that several workers share; or NULL */
     struct list link;        /* among the loop's open ones */
     const struct site *site; /* where it was made; NULL if that is not recorded */
+    uint64_t taken;          /* bytes that reads have handed out */
     uint64_t id, creator;    /* its own id and the creating task's; recorded if site is */
     bool closed;
     uint8_t kind; /* enum conn_kind */

@@ -47,6 +47,7 @@ static void move(struct conn *c, struct task *t, char *to)
     if (to && n)
         memcpy(to + t->op.total, buf_at(&c->in), n);
     buf_consume(&c->in, n);
+    c->taken += n;
     t->op.total += n;
 }
 

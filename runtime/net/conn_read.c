@@ -131,7 +131,9 @@ static int receive_line(struct conn *c, struct task *t)
         size_t cr = at > 0 && buf_at(&c->in)[at - 1] == '\r', n = (size_t)at - cr;
         if (!n || !memchr(buf_at(&c->in), '\r', n))
             return found(t, n, cr + 1);
-        return found(t, buf_drop(&c->in, (size_t)at, '\r'), 1);
+        n = buf_drop(&c->in, (size_t)at, '\r');
+        c->taken += (size_t)at - n;
+        return found(t, n, 1);
     }
     if (buf_len(&c->in) >= OPERATION(t, struct conn_reading)->limit + 2)
         return ERR_TOO_LONG;

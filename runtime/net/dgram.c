@@ -95,6 +95,19 @@ int dgram_open(struct stream *s, struct addr *local, const struct addr *peer, co
     return 0;
 }
 
+int dgram_new(struct stream *s, int family)
+{
+    int fd = sys_socket(family, SOCK_DGRAM);
+    int r = fd >= 0 && family == AF_INET6 ? socket_set_option(fd, "v6only", 1) : 0;
+    if (fd >= 0 && r < 0)
+        sys_close(fd);
+    if (fd < 0 || r < 0)
+        return fd < 0 ? fd : r;
+    s->ops = dgram_ops(family);
+    s->fd = fd;
+    return 0;
+}
+
 /* ---- receiving ---- */
 
 static void received(struct dgram *d, const char *at, size_t length, socklen_t len)

@@ -45,6 +45,9 @@ struct dgram_options {
  * families, or only IPv4 if there is no IPv6. */
 int dgram_open(struct stream *s, struct addr *local, const struct addr *peer, const struct dgram_options *o);
 
+/* A socket without an address; an IPv6 one is for IPv6 alone. Returns 0, or why not. */
+int dgram_new(struct stream *s, int family);
+
 /* The stream of a datagram socket of that family. */
 const struct stream_ops *dgram_ops(int family);
 

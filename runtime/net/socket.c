@@ -250,6 +250,20 @@ int socket_listen(struct addr *a, const struct socket_listen_options *o)
     return listen_at(a, o);
 }
 
+int socket_new(int family)
+{
+    int fd = sys_socket(family, SOCK_STREAM);
+    if (fd < 0)
+        return fd;
+    int r = socket_set_defaults(fd, family);
+    if (r == 0 && family == AF_INET6)
+        r = socket_set_option(fd, "v6only", 1);
+    if (r == 0)
+        return fd;
+    sys_close(fd);
+    return r;
+}
+
 int socket_bind(const struct addr *a, bool reuseaddr, bool reuseport, bool v6only)
 {
     int fd = sys_socket(a->any.sa_family, SOCK_STREAM);

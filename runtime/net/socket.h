@@ -29,6 +29,9 @@ struct socket_listen_options {
 /* Returns a listening descriptor. ":port" means both families, or only IPv4 if there is no IPv6. */
 int socket_listen(struct addr *a, const struct socket_listen_options *options);
 
+/* A stream socket without an address, with what ours have by default; an IPv6 one is for IPv6 alone. */
+int socket_new(int family);
+
 /* Returns the descriptor of a stream socket with that local address, which neither listens nor is connected. */
 int socket_bind(const struct addr *a, bool reuseaddr, bool reuseport, bool v6only);
 

@@ -542,6 +542,27 @@ int tls_offer(struct stream *s, const char *wire, size_t n)
     return r == 0 ? 0 : -ENOMEM;
 }
 
+void tls_choose(struct stream *s, const char *protocol, size_t n)
+{
+    struct tls *t = s->own;
+    must(tls_is(s) && t->accepts && !t->started);
+    tls_peer_choose(&t->peer, protocol, n);
+}
+
+void tls_go_on(struct stream *s, int mode)
+{
+    must(tls_is(s));
+    tls_peer_go_on(&((struct tls *)s->own)->peer, mode);
+}
+
+bool tls_trouble(const struct stream *s, int i, int *depth, int *code)
+{
+    const struct tls_peer *p = tls_is(s) ? &((const struct tls *)s->own)->peer : NULL;
+    if (p && i < p->trouble_count)
+        *depth = p->troubles[i].depth, *code = p->troubles[i].code;
+    return p && i < p->trouble_count;
+}
+
 bool tls_info(const struct stream *s, struct tls_info *info)
 {
     const struct tls *t = tls_is(s) ? s->own : NULL;

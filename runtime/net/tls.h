@@ -30,6 +30,15 @@ enum { TLS_ALPN = 255 }; /* bytes of the longest protocol's name */
 /* A client's stream, whose handshake has not begun, offers these protocols if its context has none. 0 or -ENOMEM. */
 int tls_offer(struct stream *s, const char *wire, size_t n);
 
+/* A server's stream, whose handshake has not begun, answers that protocol: n bytes; 0: none. */
+void tls_choose(struct stream *s, const char *protocol, size_t n);
+
+/* The peer's certificate is verified as OpenSSL's mode says, what is wrong is noted, and the handshake goes on. */
+void tls_go_on(struct stream *s, int mode);
+
+/* The i-th thing (0 ...) that was noted: at which depth of the chain, and OpenSSL's code. False: there are no more. */
+bool tls_trouble(const struct stream *s, int i, int *depth, int *code);
+
 struct tls_info {
     const char *version, *cipher; /* "TLSv1.3"; OpenSSL's name */
     char server_name[TLS_NAME];   /* what the client asked for; or "" */

@@ -139,7 +139,12 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n, const 
         *n = theirs[0];
         return SSL_TLSEXT_ERR_OK;
     }
-    if (setup->alpn_n == 0)
+    if (p && p->chosen && p->protocol[0] > 0) {
+        *out = p->protocol + 1;
+        *n = p->protocol[0];
+        return SSL_TLSEXT_ERR_OK;
+    }
+    if (setup->alpn_n == 0 || (p && p->chosen))
         return SSL_TLSEXT_ERR_NOACK;
     if (SSL_select_next_proto(&chosen, n, setup->alpn, (unsigned)setup->alpn_n, theirs, m) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -158,6 +163,26 @@ static int on_verify(int ok, X509_STORE_CTX *store)
                                               X509_STORE_CTX_get_error_depth(store));
     return ok;
 }
+
+static int on_verify_go_on(int ok, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_peer *p = ssl ? SSL_get_app_data(ssl) : NULL;
+    if (!ok && p && p->trouble_count < TLS_TROUBLES)
+        p->troubles[p->trouble_count++] = (struct tls_trouble){.depth = X509_STORE_CTX_get_error_depth(store),
+                                                               .code = X509_STORE_CTX_get_error(store)};
+    return 1;
+}
+
+void tls_peer_choose(struct tls_peer *p, const char *protocol, size_t n)
+{
+    must(n < sizeof p->protocol);
+    p->chosen = true;
+    p->protocol[0] = (uint8_t)n;
+    memcpy(p->protocol + 1, protocol, n);
+}
+
+void tls_peer_go_on(struct tls_peer *p, int mode) { SSL_set_verify(p->ssl, mode, on_verify_go_on); }
 
 /* For a client that asks how its certificate stands; OpenSSL takes the copy over. */
 static int on_status(SSL *ssl, void *own)

@@ -23,6 +23,8 @@ struct ssl_ctx_st;
 struct tls_setup;
 
 /* What a context's callbacks need of a connection: it is first in a connection's state. */
+enum { TLS_TROUBLES = 8 }; /* that are noted; further ones are not */
+
 struct tls_peer {
     struct tls_context *context; /* these three by tls_context_connection */
     struct tls_setup *setup;     /* what it began with */
@@ -36,7 +38,19 @@ struct tls_peer {
     void (*answered)(struct tls_peer *p); /* it may go on */
     bool told, known; /* the owner knows the question; the name is one of the setup's */
     bool challenge;   /* the client offers the protocol "acme-tls/1" and no other (RFC 8737) */
+    bool chosen;      /* a server's: `protocol` is what it answers, and not one of the setup's */
+    uint8_t protocol[256]; /* with its length before it; 0: none */
+    struct tls_trouble {
+        int depth, code; /* X509_V_ERR_* of the certificate that deep in the chain */
+    } troubles[TLS_TROUBLES];
+    int trouble_count; /* what was found by a verification that goes on */
 };
+
+/* A server answers that protocol: n bytes, fewer than 256; 0: none. */
+void tls_peer_choose(struct tls_peer *p, const char *protocol, size_t n);
+
+/* Verifies the peer's certificate as OpenSSL's mode says; what is wrong is noted, and the handshake goes on. */
+void tls_peer_go_on(struct tls_peer *p, int mode);
 
 struct tls_context {
     uint32_t refs;

@@ -18,11 +18,12 @@ local function start_echo()
   return child, assert(child:line())
 end
 
-local function lines_of(how, port)
-  local script = process.root .. "/spec/luasec/behaviours.lua"
-  local argv = how == "façade" and process.moonpark(script, how, FOLDER, port)
+local function lines_of(how, port, name)
+  local script = ("%s/spec/luasec/%s.lua"):format(process.root, name or "behaviours")
+  local argv = (how == "façade" or how == "small") and process.moonpark(script, "façade", FOLDER, port)
     or { process.interpreter, script, how == "outside" and "façade" or how, FOLDER, port }
-  local r = process.run(argv, { env = how == "original" and plain or nil })
+  local env = how == "original" and plain or how == "small" and { LUA_PATH = process.root .. "/lua/?.lua" } or nil
+  local r = process.run(argv, { env = env })
   assert.same({ 0, "" }, { r.status, r.err })
   local lines = {}
   for line in r.out:gmatch "[^\n]+" do lines[#lines + 1] = line end
@@ -48,6 +49,22 @@ describe("LuaSec's façade", function()
       assert.equal(#original, #ours)
     end)
   end
+
+  for _, how in ipairs { "façade", "outside" } do
+    it("agrees with a peer on what LuaSec agrees on, " .. (how == "outside" and "outside of the loop" or "in a task"),
+      function()
+        if not has "ssl" then return pending "LuaSec is not installed (lua-sec)" end
+        local original, ours = lines_of("original", 0, "choices"), lines_of(how, 0, "choices")
+        for i, line in ipairs(original) do assert.equal(line, ours[i]) end
+        assert.equal(#original, #ours)
+      end)
+  end
+
+  it("agrees on the same where LuaSec is not installed", function()
+    local ours, small = lines_of("façade", 0, "choices"), lines_of("small", 0, "choices")
+    for i, line in ipairs(ours) do assert.equal(line, small[i]) end
+    assert.equal(#ours, #small)
+  end)
 
   it("carries LuaSec's own https, unchanged", function()
     if not has "ssl.https" then return pending "LuaSec is not installed (lua-sec)" end

@@ -4,37 +4,8 @@
 --
 --   luajit behaviours.lua original | façade      façade: in a task if the moonpark command runs it
 
-local function describe(value)
-  if type(value) == "table" and not getmetatable(value) then return "table" end
-  return (tostring(value):gsub("0x%x+", "ADDRESS"):gsub("[\r\n]", { ["\r"] = "\\r", ["\n"] = "\\n" }))
-end
-
-local ports = {} -- [a port] = its number in the order of appearance
-
--- What a call has given, without what differs from run to run.
-local function say(name, ...)
-  local words = {}
-  for i = 1, select("#", ...) do words[i] = describe((select(i, ...))) end
-  local line = (name .. ": " .. table.concat(words, " | ")):gsub("%d%d%d%d%d", function(port) return ports[port] end)
-  line = line:gsub("^(.-: )[^ |]*%.lua:%d+: ", "%1"):gsub("| [^ |]*%.lua:%d+: ", "| ")
-  io.write(line, "\n")
-end
-
-local function know(port)
-  ports.count = (ports.count or 0) + 1
-  ports[tostring(port)] = "PORT" .. ports.count
-  return port
-end
-
-local function try(name, fn, ...) say(name, pcall(fn, ...)) end
-
--- Each of these calls of the object, in order: {"method", arguments ...}
-local function calls(title, object, list)
-  for _, call in ipairs(list) do
-    local method, n = call[1], call.n or #call
-    say(("%s:%s"):format(title, method), pcall(function() return object[method](object, unpack(call, 2, n)) end))
-  end
-end
+local tell = dofile(arg[0]:match "^(.*/)" .. "tell.lua")
+local say, try, calls = tell.say, tell.try, tell.calls
 
 if arg[1] == "façade" then require("moonpark.compat").install "socket" end
 
@@ -44,7 +15,7 @@ local server = socket.tcp()
 calls("new", server, { { "getsockname" }, { "getpeername" }, { "getfd" }, { "getfamily" }, { "receive" }, { "accept" },
   { "getstats" } })
 calls("server", server, { { "bind", "127.0.0.1", 0 }, { "getpeername" } })
-local port = know(select(2, server:getsockname()))
+local port = select(2, server:getsockname())
 say("a port is a", type(port))
 calls("server", server, { { "getsockname" }, { "listen" }, { "receive" }, { "send", "x" }, { "listen" } })
 say("server", server)
@@ -53,7 +24,6 @@ local function pair()
   local client = socket.tcp()
   assert(client:connect("127.0.0.1", port))
   local peer = assert(server:accept())
-  know(select(2, client:getsockname()))
   return client, peer
 end
 
@@ -173,12 +143,11 @@ calls("u", u, { { "getsockname" }, { "setsockname", "127.0.0.1", 0 }, { "getpeer
 local v = socket.udp()
 v:settimeout(5)
 u:settimeout(5)
-local uport = know(select(2, u:getsockname()))
+local uport = select(2, u:getsockname())
 calls("v", v, { { "sendto", "hello", "127.0.0.1", uport }, { "sendto", "x", "127.0.0.1" }, { "sendto", {},
   "127.0.0.1", 9 } })
 local data, host, vport = u:receivefrom()
 say("receivefrom", data, host, type(vport))
-know(vport)
 calls("u", u, { { "sendto", "a longer one", host, vport } })
 calls("v", v, { { "receive", 3 }, { "setpeername", "127.0.0.1", uport } })
 say("connected", v)

@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- tcp_spec.lua - the façade answers as LuaSocket does, value by value: behaviours.lua on both.
+-- tcp_spec.lua - the façade answers as LuaSocket does, value by value: behaviours.lua and states.lua on both.
 
 local process = require "support.process"
 
-local function run(how)
-  local env = how == "original" and { LUA_PATH = ";;", LUA_CPATH = ";;" } or nil
-  local script = process.root .. "/spec/luasocket/behaviours.lua"
-  local argv = how == "façade" and process.moonpark(script, how) or
+local function run(how, name)
+  local env = how == "original" and { LUA_PATH = ";;", LUA_CPATH = ";;" }
+    or how == "small" and { LUA_PATH = process.root .. "/lua/?.lua" } or nil
+  local script = process.root .. "/spec/luasocket/" .. name .. ".lua"
+  local argv = (how == "façade" or how == "small") and process.moonpark(script, "façade") or
     { process.interpreter, script, how == "outside" and "façade" or how }
   local r = process.run(argv, { env = env })
   assert.same({ 0, "" }, { r.status, r.err })
@@ -23,19 +24,27 @@ end
 describe("a LuaSocket socket", function()
   after_each(process.stop_all)
 
-  it("answers as LuaSocket's own, in a task", function()
-    if not has_original() then return pending "LuaSocket is not installed (lua-socket)" end
-    local original, ours = run "original", run "façade"
-    for i, line in ipairs(original) do assert.equal(line, ours[i]) end
-    assert.equal(#original, #ours)
-  end)
+  for _, name in ipairs { "behaviours", "states" } do
+    it("answers as LuaSocket's own, in a task: " .. name, function()
+      if not has_original() then return pending "LuaSocket is not installed (lua-socket)" end
+      local original, ours = run("original", name), run("façade", name)
+      for i, line in ipairs(original) do assert.equal(line, ours[i]) end
+      assert.equal(#original, #ours)
+    end)
 
-  it("answers in the same way outside of the loop, where nobody else can connect for it", function()
-    local inside, outside = run "façade", run "outside"
-    for i, line in ipairs(inside) do
-      if line == "later:connect: true | nil | timeout" then line = "later:connect: true | 1" end
-      assert.equal(line, outside[i])
-    end
-    assert.equal(#inside, #outside)
-  end)
+    it("answers in the same way where LuaSocket is not installed: " .. name, function()
+      local ours, small = run("façade", name), run("small", name)
+      for i, line in ipairs(ours) do assert.equal(line, small[i]) end
+      assert.equal(#ours, #small)
+    end)
+
+    it("answers in the same way outside of the loop, where nobody else can connect for it: " .. name, function()
+      local inside, outside = run("façade", name), run("outside", name)
+      for i, line in ipairs(inside) do
+        if line == "later:connect: true | nil | timeout" then line = "later:connect: true | 1" end
+        assert.equal(line, outside[i])
+      end
+      assert.equal(#inside, #outside)
+    end)
+  end
 end)

@@ -5,7 +5,7 @@ local context = require "moonpark.luasec.context"
 
 local M = {
   algorithms = { ec = true },
-  capabilities = { alpn = true, curves_list = true, ecdh_auto = true },
+  capabilities = { alpn = true, dane = true, curves_list = true, ecdh_auto = true },
   curves = {},
   options = {},
   protocols = {},

@@ -8,6 +8,7 @@ local context = require "moonpark.luasec.context"
 local core = require "moonpark.core"
 local descriptors = require "moonpark.luasocket.descriptors"
 local ffi = require "ffi"
+local hello = require "moonpark.luasec.hello"
 local library = require "moonpark.luasec.library"
 local misuse = require("moonpark.luasocket.words").misuse
 local stream = require "moonpark.luasocket.stream"
@@ -18,6 +19,8 @@ local x509 = require "moonpark.luasec.x509"
 local crypto, ssl = library.crypto, library.ssl
 
 local M = { SOCKET_INVALID = -1 }
+
+local UNKNOWN_NAME = "\21\3\3\0\2\2\112" -- an alert: unrecognized_name (RFC 6066)
 
 ---@class moonpark.luasec.connection
 ---@field sock table a LuaSocket client
@@ -37,8 +40,10 @@ end
 --- The socket with that descriptor becomes the connection's.
 function M.setfd(self, fd)
   if type(fd) ~= "number" then misuse(("bad argument #2 to 'setfd' (number expected, got %s)"):format(type(fd))) end
-  local conn = descriptors.take(fd)
-  if not conn then return end
+  local conn, err = descriptors.take(fd), nil
+  if not conn and fd < 0 then return end
+  if not conn then conn, err = core.from_fd(fd, "connection") end -- LuaSocket's own, or another's
+  if not conn then misuse(("bad argument #2 to 'setfd' (descriptor %d: %s)"):format(fd, err)) end
   conn:set_wait_timeout(nil)
   conn:set_timeout(nil)
   self.conn, self.sock = conn, stream.of(conn)
@@ -59,17 +64,42 @@ end
 ---------------------------------------------------------------------------------------------------
 -- handshake
 
+-- A server that has names or chooses a protocol looks at the client's first words before it begins -> the context to
+-- use, the protocol to answer | nil, err
+local function chosen(self)
+  local ctx = self.context
+  if not self.contexts and not ctx.choose then return ctx end
+  local said, err = hello.wait(self.conn)
+  if not said then return nil, err end
+  if said.name and self.contexts then
+    self.asked_for = said.name
+    local other = self.contexts[said.name]
+    if not other and self.strict then
+      self.conn:write(UNKNOWN_NAME)
+      return nil, "callback failed"
+    end
+    ctx = other or ctx
+  end
+  return ctx, context.answer(self.context, said.protocols)
+end
+
 local function cover(self)
-  local made, err = context.made(self.context)
+  local ctx, protocol = self.context, nil
+  if ctx.mode == "server" then
+    ctx, protocol = chosen(self)
+    if not ctx then return nil, protocol end
+  end
+  local made, err = context.made(ctx)
   if not made then return nil, err end
-  local ok, why = core.tls_cover(self.conn, made, self.name)
+  local ok, why = core.tls_cover(self.conn, made, self.name, protocol)
   if not ok then return nil, why end
   local raw = raw_of(self)
   -- LuaSec compares no names: a script does, with the certificate.
   local param = ssl.SSL_get0_param(raw)
   crypto.X509_VERIFY_PARAM_set1_host(param, nil, 0)
   crypto.X509_VERIFY_PARAM_set1_ip(param, nil, 0)
-  ssl.SSL_set_verify(raw, context.verifies(self.context), nil)
+  if self.context.goes_on then core.tls_go_on(self.conn, self.context.verify)
+  else ssl.SSL_set_verify(raw, self.context.verify, nil) end
   self.covered = true
   return true
 end
@@ -78,7 +108,11 @@ local function shake(self)
   if not self.conn then return false, "closed" end
   if not self.covered then
     local ok, err = cover(self)
-    if not ok then return false, err end
+    if err == "timeout" then
+      self.wanted = "read"
+      return false, "wantread"
+    end
+    if not ok then return false, words.of_bytes(err) end
   end
   local ok, err, errno = core.handshake(self.conn)
   if ok then
@@ -102,21 +136,31 @@ end
 --- want() -> "read", "write" or "nothing": what the last call waits for
 function methods:want() return self.wanted end
 
---- sni(name) of a client, before the handshake.
-function methods:sni(name)
-  if self.context.mode == "server" or type(name) == "table" then
-    misuse "sni with a table of contexts is not there on moonpark: see docs/luasec.md"
+--- sni(name) of a client; sni({[name] = context}[, strict]) of a server: for other names it has its own context, or
+--- refuses them. Before the handshake.
+function methods:sni(name, strict)
+  local wanted = self.context.mode == "server" and "table" or "string"
+  if type(name) ~= wanted then
+    misuse(("bad argument #1 to 'sni' (%s expected, got %s)"):format(wanted, type(name)))
   end
-  if type(name) ~= "string" then
-    misuse(("bad argument #1 to 'sni' (string expected, got %s)"):format(type(name)))
+  if wanted == "string" then
+    self.name = name
+    return
   end
-  self.name = name
+  local contexts = {}
+  for key, ctx in pairs(name) do
+    if type(key) ~= "string" or getmetatable(ctx) ~= context.class or ctx.mode ~= "server" then
+      misuse "bad argument #1 to 'sni' (table of names and contexts of servers expected)"
+    end
+    contexts[key] = ctx
+  end
+  self.contexts, self.strict = contexts, strict and true or false
 end
 
 function methods:getsniname()
   local raw = raw_of(self)
   local name = raw and ssl.SSL_get_servername(raw, 0)
-  return name ~= nil and name and ffi.string(name) or nil
+  return name ~= nil and name and ffi.string(name) or self.asked_for
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -215,12 +259,25 @@ function methods:getpeerchain()
   return chain_of(raw)
 end
 
+-- {[depth + 1] = {text, ...}} of what a verification has gone on over
+local function told(troubles)
+  local deepest, list = 0, {}
+  for i = 1, #troubles, 2 do deepest = math.max(deepest, troubles[i]) end
+  for depth = 0, deepest do list[depth + 1] = {} end
+  for i = 1, #troubles, 2 do
+    table.insert(list[troubles[i] + 1], ffi.string(crypto.X509_verify_cert_error_string(troubles[i + 1])))
+  end
+  return list
+end
+
 --- getpeerverification() -> true | false, the reason
 function methods:getpeerverification()
   local raw = open(self)
   if not raw then return false, "closed" end
   local code = ssl.SSL_get_verify_result(raw)
-  if code == 0 then return true end
+  local troubles = { core.tls_troubles(self.conn) }
+  if code == 0 and #troubles == 0 then return true end
+  if #troubles > 0 then return false, told(troubles) end
   return false, ffi.string(crypto.X509_verify_cert_error_string(code))
 end
 
@@ -256,8 +313,27 @@ function methods:exportkeyingmaterial(label, length, salt)
   return nil, "error exporting keying material"
 end
 
-function methods.setdane() misuse "dane is not there on moonpark: see docs/luasec.md" end
-methods.settlsa = methods.setdane
+--- setdane(name): the records that settlsa adds are for that host. Before the handshake; the context has setdane.
+function methods:setdane(name)
+  if type(name) ~= "string" then
+    misuse(("bad argument #1 to 'setdane' (string expected, got %s)"):format(type(name)))
+  end
+  if not self.covered and (not self.conn or not call(cover, self)) then return false end
+  return ssl.SSL_dane_enable(raw_of(self), name) == 1
+end
+
+--- settlsa(usage, selector, matching type, data) -> is it one that can be used? (RFC 6698)
+function methods:settlsa(usage, selector, kind, data)
+  for i, value in ipairs { usage, selector, kind } do
+    if type(value) ~= "number" then
+      misuse(("bad argument #%d to 'settlsa' (number expected, got %s)"):format(i, type(value)))
+    end
+  end
+  local raw = self.covered and raw_of(self)
+  local added = raw and ssl.SSL_dane_tlsa_add(raw, usage, selector, kind, data, #data) or 0
+  crypto.ERR_clear_error()
+  return added > 0
+end
 
 --- compression(connection) -> nil: there is none | nil, "closed"
 function M.compression(self)

@@ -5,6 +5,7 @@
 local bit = require "bit"
 local core = require "moonpark.core"
 local ffi = require "ffi"
+local hello = require "moonpark.luasec.hello"
 local library = require "moonpark.luasec.library"
 local misuse = require("moonpark.luasocket.words").misuse
 
@@ -18,15 +19,24 @@ local M = {}
 ---@field made any the core's context, once there was a connection
 ---@field verify integer SSL_VERIFY_*
 local Context = {}
-M.class = Context
-Context.__index = Context
-function Context:__tostring() return ("SSL context: %p"):format(self) end
 
--- What is not there at all.
-local function missing(what) misuse(what .. " is not there on moonpark: see docs/luasec.md") end
+-- Objects are userdata, as LuaSec's: ssl.wrap takes a table for settings. What they hold is beside them.
+local prototype = newproxy(true)
+local class = getmetatable(prototype)
+local held = setmetatable({}, { __mode = "k" }) -- [object] = its fields
+M.class = class
+
+function class.__index(self, key)
+  local value = held[self][key]
+  if value == nil then value = Context[key] end
+  return value
+end
+
+function class.__newindex(self, key, value) held[self][key] = value end
+function class:__tostring() return ("SSL context: %p"):format(self) end
 
 local function check(ctx, position, value, kind, fn)
-  if getmetatable(ctx) ~= Context then misuse(("bad argument #1 to '%s' (SSL:Context expected)"):format(fn)) end
+  if getmetatable(ctx) ~= class then misuse(("bad argument #1 to '%s' (SSL:Context expected)"):format(fn)) end
   if type(value) ~= kind then
     misuse(("bad argument #%d to '%s' (%s expected, got %s)"):format(position, fn, kind, type(value)))
   end
@@ -43,7 +53,9 @@ function M.create(protocol)
   end
   local versions = protocols[protocol]
   if not versions then return nil, ("invalid protocol (%s)"):format(protocol) end
-  return setmetatable({ versions = versions, verify = 0 }, Context)
+  local ctx = newproxy(prototype)
+  held[ctx] = { versions = versions, verify = 0 }
+  return ctx
 end
 
 local MIN_VERSION, MAX_VERSION = 123, 124 -- SSL_CTRL_*
@@ -196,11 +208,11 @@ end
 
 function M.setcurveslist(ctx, list)
   check(ctx, 2, list, "string", "setcurveslist")
-  if list == "auto" or set_groups(ctx, list) then return true end
+  if set_groups(ctx, list) then return true end
   return false, ("unknown elliptic curve in \"%s\""):format(list)
 end
 
-local ANY_PURPOSE = 7
+local SERVER_PURPOSE = 2 -- LuaSec ignores that a client's certificate is one of a client, and asks for a server's
 local store_flags = { crl_check = 4, crl_check_chain = 12 }
 
 --- ctx:setverifyext(...): lsec_continue verifies, tells by getpeerverification, and goes on.
@@ -208,10 +220,9 @@ function Context:setverifyext(...)
   for i = 1, select("#", ...) do
     local name = select(i, ...)
     if name == "lsec_continue" then
-      if self.mode == "server" then missing "lsec_continue of a server" end
       self.goes_on = true
     elseif name == "lsec_ignore_purpose" then
-      crypto.X509_VERIFY_PARAM_set_purpose(ssl.SSL_CTX_get0_param(self.raw), ANY_PURPOSE)
+      crypto.X509_VERIFY_PARAM_set_purpose(ssl.SSL_CTX_get0_param(self.raw), SERVER_PURPOSE)
     elseif store_flags[name] then
       crypto.X509_STORE_set_flags(ssl.SSL_CTX_get_cert_store(self.raw), store_flags[name])
     else
@@ -230,14 +241,30 @@ function M.setalpn(ctx, wire)
   return ctx.setup:alpn(wire)
 end
 
---- setalpncb(ctx, fn): a server's list. fn is called here with an empty offer: it may not depend on the client's.
+--- setalpncb(ctx, fn): fn(the client's offer) -> a server's list, both each with its length before it. It is called
+--- in each handshake.
 function M.setalpncb(ctx, fn)
-  local wire = fn ""
-  if type(wire) ~= "string" then missing "an alpn function that looks at what the client offers" end
-  return ctx.setup:alpn(wire)
+  check(ctx, 2, fn, "function", "setalpncb")
+  ctx.choose = fn
+  return true
 end
 
-function M.setdane() missing "dane" end
+local dane_flags = { no_ee_namechecks = 1 }
+
+--- setdane(ctx, flags ...)
+function M.setdane(ctx, ...)
+  if getmetatable(ctx) ~= class then misuse "bad argument #1 to 'setdane' (SSL:Context expected)" end
+  local ok = ssl.SSL_CTX_dane_enable(ctx.raw) == 1
+  local flags = 0
+  for i = 1, select("#", ...) do
+    local flag = dane_flags[select(i, ...)]
+    if not flag then misuse(("bad argument #%d to 'setdane' (invalid option '%s')"):format(i + 1,
+      tostring((select(i, ...))))) end
+    flags = bit.bor(flags, flag)
+  end
+  if flags ~= 0 then ssl.SSL_CTX_dane_set_flags(ctx.raw, flags) end
+  return ok
+end
 
 ---------------------------------------------------------------------------------------------------
 
@@ -252,7 +279,19 @@ function M.made(ctx)
   return ctx.made
 end
 
---- What a connection of it verifies.
-function M.verifies(ctx) return ctx.goes_on and 0 or ctx.verify end
+--- What a server of it answers to the client's offer, without its length; "": nothing; nil: nobody is asked.
+---@param ctx moonpark.luasec.context
+---@param offer string protocols, each with its length before it
+---@return string|nil
+function M.answer(ctx, offer)
+  if not ctx.choose or offer == "" then return nil end
+  local ours = ctx.choose(offer)
+  for own in hello.protocols(type(ours) == "string" and ours or "") do
+    for theirs in hello.protocols(offer) do
+      if own == theirs then return own end
+    end
+  end
+  return ""
+end
 
 return M

@@ -36,6 +36,11 @@ ffi.cdef [[
   int OBJ_sn2nid(const char *);
 
   void *SSL_get0_param(void *);
+  int SSL_CTX_dane_enable(void *);
+  unsigned long SSL_CTX_dane_set_flags(void *, unsigned long);
+  int SSL_dane_enable(void *, const char *);
+  int SSL_dane_tlsa_add(void *, uint8_t, uint8_t, uint8_t, const unsigned char *, size_t);
+  long moonpark_luasec_peek(int, void *, size_t, int) __asm__("recv");
   int X509_VERIFY_PARAM_set1_host(void *, const char *, size_t);
   int X509_VERIFY_PARAM_set1_ip(void *, const unsigned char *, size_t);
   void SSL_set_verify(void *, int, void *);

@@ -25,6 +25,20 @@ local M = {
   gettime = core.time,
 }
 
+local makers = { unspec = stream.tcp, inet = stream.tcp4, inet6 = stream.tcp6 }
+
+local function check_text(value, position)
+  if type(value) == "string" or type(value) == "number" then return end
+  misuse(("bad argument #%d to '?' (string expected, got %s)"):format(position, value == nil and "no value"
+    or type(value)))
+end
+
+local function check_number(value)
+  local n = type(value) ~= "boolean" and tonumber(value)
+  if n then return n end
+  misuse(("bad argument #1 to '?' (number expected, got %s)"):format(value == nil and "no value" or type(value)))
+end
+
 --- A connected socket. The family is "inet", "inet6" or "unspec", the default.
 ---@param host string
 ---@param port string|number
@@ -34,10 +48,13 @@ local M = {
 ---@return table|nil socket
 ---@return string? err
 function M.connect(host, port, local_host, local_port, family)
-  for i, value in ipairs { host == nil and false or host, port == nil and false or port } do
-    if not value then misuse(("bad argument #%d to '?' (string expected, got no value)"):format(i)) end
-  end
-  local socket = family == "inet6" and stream.tcp6() or family == "inet" and stream.tcp4() or stream.tcp()
+  check_text(host, 1)
+  check_text(port, 2)
+  if local_host ~= nil then check_text(local_host, 3) end
+  family = family or "unspec"
+  if not makers[family] then misuse(("bad argument #5 to '?' (invalid option '%s')"):format(tostring(family))) end
+  local socket, wrong = makers[family]()
+  if not socket then return nil, wrong end
   if local_host then
     local ok, err = socket:bind(local_host, local_port or 0)
     if not ok then return nil, err end
@@ -51,14 +68,16 @@ end
 --- Negative: not at all.
 ---@param seconds number
 function M.sleep(seconds)
-  if type(seconds) ~= "number" then
-    misuse(("bad argument #1 to 'sleep' (number expected, got %s)"):format(type(seconds)))
-  end
-  if seconds > 0 then waiting.call(core.sleep, seconds) end
+  local n = check_number(seconds)
+  if n > 0 then waiting.call(core.sleep, n) end
 end
 
 --- What follows the first n of the others.
-function M.skip(n, ...) return select(n + 1, ...) end
+function M.skip(n, ...)
+  n = math.floor(check_number(n))
+  if n < 0 then return n, ... end
+  return select(n + 1, ...)
+end
 
 function M.__unload() return true end
 

@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- datagram.lua - udp sockets as LuaSocket has them, over packet sockets. A socket is made when it gets an address or
--- first sends, because only then its family is known.
+-- datagram.lua - udp and unix datagram sockets as LuaSocket has them, over packet sockets. A udp socket that was made
+-- without a family is made when it gets an address or first sends, because only then its family is known.
 
+local class = require "moonpark.luasocket.class"
 local core = require "moonpark.core"
 local descriptors = require "moonpark.luasocket.descriptors"
 local endpoint = require "moonpark.luasocket.endpoint"
 local options = require "moonpark.luasocket.options"
-local packet = require "moonpark.net.packet"
+local timeouts = require "moonpark.luasocket.timeouts"
 local waiting = require "moonpark.in_task"
 local words = require "moonpark.luasocket.words"
 
@@ -16,130 +17,131 @@ local M = {}
 
 M.DATAGRAM = 8192 -- bytes that a receive takes without an argument
 
-local call, word_of = waiting.call, words.of
+local call = waiting.call
 
 local methods = {}
 
-local function class_of(name)
-  local title = ("udp{%s}"):format(name)
-  return { __index = methods, title = title,
-    __tostring = function(self) return ("%s: 0x%x"):format(title, self.address) end }
-end
+local states = { "unconnected", "connected" }
+local classes = { udp = class.new("udp", states), unixdgram = class.new("unixdgram", states) }
 
-local unconnected, connected = class_of "unconnected", class_of "connected"
-
-local function new(family)
-  local self = { family = family or "unspec" }
-  self.address = tonumber(("%p"):format(self))
-  return setmetatable(self, unconnected)
+local function new(kind, family)
+  local self = class.object(classes[kind].unconnected)
+  self.family = family
+  return self
 end
 
 local function check_class(self, wanted)
-  local meta = getmetatable(self)
-  if meta == wanted or wanted == nil and (meta == unconnected or meta == connected) then return end
-  misuse(("bad argument #1 to '?' (%s expected)"):format((wanted or unconnected).title))
+  local own = type(self) == "table" and classes[self.kind] or classes.udp
+  class.check(self, own[wanted or "unconnected"], not wanted and own.connected or nil)
 end
 
-local function prepare(self, socket)
-  if self.timeout then socket:set_wait_timeout(self.timeout) end
-  for _, option in ipairs(self.wanted or {}) do socket:setoption(option[1], option[2]) end
-  self.wanted = nil
-  self.conn = socket
+-- What is "closed" of a stream is "refused" of datagrams: nobody is at the address.
+local function word_of(err, errno)
+  local word = words.of(err, errno)
+  return errno and word == "closed" and "refused" or word
 end
 
--- "udp:host:port" of the first host that fits -> address | nil, err
-local function address_of(self, host, port)
+-- A socket of that family -> 1 | nil, err
+local function open(self, family)
+  local socket, err, errno = core.packet_new(family)
+  if not socket then return nil, word_of(err, errno) end
+  timeouts.give(self, socket)
+  self.family, self.conn, self.closed = family, socket, nil
+  return 1
+end
+
+-- The address of moonpark's, and a socket that fits it -> address | nil, err
+local function prepare(self, host, port)
+  if self.kind == "unixdgram" then
+    local path, wrong = endpoint.unix(host)
+    if not path then return nil, wrong end
+    if not self.conn then return nil, words.system(9) end
+    return "unixgram:" .. path
+  end
   local number, wrong = endpoint.port(port)
   if not number then return nil, wrong end
   local hosts, err = endpoint.hosts(host, self.family)
   if not hosts then return nil, err end
-  if self.family == "unspec" then self.family = hosts[1]:find(":", 1, true) and "inet6" or "inet4" end
+  if not self.conn then
+    local ok, why = open(self, hosts[1]:find(":", 1, true) and "inet6" or "inet4")
+    if not ok then return nil, why end
+  end
   return "udp:" .. endpoint.join(hosts[1], number)
 end
 
-local function wants(self, name)
-  for _, option in ipairs(self.wanted or {}) do
-    if option[1] == name then return option[2] end
-  end
+local function named(self, fn, host, port)
+  local address, wrong = prepare(self, host, port)
+  if not address then return nil, wrong end
+  local fine, ok, err, errno = pcall(fn, self.conn, address)
+  if not fine then return nil, words.of "no such host" end -- no numeric address after all
+  if ok then return 1 end
+  if self.kind == "unixdgram" then self:close() end
+  return nil, words.of(err, errno)
 end
 
-local function open(self, address, peer)
-  local socket, err, errno = packet.packet(address, { peer = peer, shared = false,
-    reuseaddr = wants(self, "reuseaddr") == true, reuseport = wants(self, "reuseport") == true,
-    broadcast = wants(self, "broadcast") == true })
-  if not socket then return nil, word_of(err, errno) end
-  prepare(self, socket)
-  return 1
+local function check_text(value, position)
+  if type(value) == "string" or type(value) == "number" then return tostring(value) end
+  misuse(("bad argument #%d to '?' (string expected, got %s)"):format(position, value == nil and "no value"
+    or type(value)))
 end
 
--- A socket that has only its family.
-local function need(self, family)
-  if self.conn then return 1 end
-  if self.closed then return nil, "closed" end
-  return open(self, family == "inet6" and "udp:[::]:0" or "udp:0.0.0.0:0")
-end
-
-local function set_name(self, host, port)
-  local address, err = address_of(self, host, port)
-  if not address then return nil, err end
-  return open(self, address)
+local function check_address(self, host, port, position)
+  host = check_text(host, position)
+  if self.kind == "udp" then port = check_text(port, position + 1) end
+  return host, port
 end
 
 function methods:setsockname(host, port)
-  check_class(self, unconnected)
-  return call(set_name, self, host, port)
-end
-
-local function set_peer(self, host, port)
-  local peer, err = address_of(self, host, port)
-  if not peer then return nil, err end
-  local from = self.conn and self.conn:local_address()
-  if self.conn then self.conn:close() end
-  self.conn = nil
-  local ok, why = open(self, from or (peer:find "^udp:%[" and "udp:[::]:0" or "udp:0.0.0.0:0"), peer)
-  if not ok then return nil, why end
-  setmetatable(self, connected)
-  return 1
+  check_class(self, "unconnected")
+  host, port = check_address(self, host, port, 2)
+  local ok, err = call(named, self, core.packet_bind, host, port)
+  if ok then return 1 end
+  return nil, err
 end
 
 local function forget_peer(self)
-  local from = self.conn and self.conn:local_address()
-  if self.conn then self.conn:close() end
-  self.conn = nil
-  setmetatable(self, unconnected)
-  return open(self, from or "udp:0.0.0.0:0")
+  if self.conn then core.packet_connect(self.conn, nil) end
+  setmetatable(self, classes.udp.unconnected)
+  return 1
 end
 
 function methods:setpeername(host, port)
   check_class(self)
-  if host == "*" then return call(forget_peer, self) end
-  return call(set_peer, self, host, port)
+  if self.kind == "udp" and host == "*" then return forget_peer(self) end
+  host, port = check_address(self, host, port, 2)
+  local ok, err = call(named, self, core.packet_connect, host, port)
+  if not ok then return nil, err end
+  setmetatable(self, classes[self.kind].connected)
+  return 1
 end
 
-local function shown(address)
-  if not address then return nil, words.system(107) end
-  return endpoint.split((address:gsub("^udp:", "")))
+local function shown(self, address, errno)
+  if not address then return nil, words.system(errno or 107) end
+  if self.kind == "unixdgram" then return (address:gsub("^[^:]*:", "")) end
+  return endpoint.split(address:gsub("^udp:", ""), self.family)
 end
 
 function methods:getsockname()
   check_class(self)
   if not self.conn then return nil, words.system(9) end
-  return shown(self.conn:local_address())
+  local address, _, errno = self.conn:local_address()
+  return shown(self, address, errno)
 end
 
 function methods:getpeername()
-  check_class(self, connected)
-  return shown(self.conn and self.conn:peer_address())
+  check_class(self, "connected")
+  if not self.conn then return nil, words.system(9) end
+  local address, _, errno = self.conn:peer_address()
+  return shown(self, address, errno)
 end
 
-function methods:getfamily() return self.family end
+function methods:getfamily() return self.family == "inet6" and "inet6" or "inet4" end
 
 ---------------------------------------------------------------------------------------------------
 -- datagrams
 
 local function receive(self, size)
-  local ok, wrong = need(self, self.family)
-  if not ok then return nil, wrong end
+  if not self.conn then return nil, "closed" end
   local data, from, errno = self.conn:recv_from(size)
   if not data then return nil, word_of(from, errno) end
   return data, from
@@ -147,94 +149,73 @@ end
 
 local function check_size(size)
   if size == nil then return M.DATAGRAM end
-  if type(size) ~= "number" then
-    misuse(("bad argument #2 to '?' (number expected, got %s)"):format(type(size)))
-  end
-  return math.max(1, size)
+  local n = tonumber(size)
+  if not n then misuse(("bad argument #2 to '?' (number expected, got %s)"):format(type(size))) end
+  return n
 end
 
 function methods:receive(size)
   check_class(self)
-  local data, err = call(receive, self, check_size(size))
+  local n = check_size(size)
+  local data, err = call(receive, self, math.max(1, n))
   if not data then return nil, err end
-  return data
+  return n < 1 and "" or data
 end
 
 function methods:receivefrom(size)
-  check_class(self, unconnected)
-  local data, from = call(receive, self, check_size(size))
+  check_class(self, "unconnected")
+  local n = check_size(size)
+  local data, from = call(receive, self, math.max(1, n))
   if not data then return nil, from end
-  local host, port = endpoint.split((from:gsub("^udp:", "")))
+  if n < 1 then data = "" end
+  if self.kind == "unixdgram" then return data, (from:gsub("^unixgram:", "")) end
+  local host, port = endpoint.split(from:gsub("^udp:", ""), self.family)
   return data, host, tonumber(port)
 end
 
-local function check_data(data)
-  if type(data) == "number" then return tostring(data) end
-  if type(data) == "string" then return data end
-  misuse(("bad argument #2 to '?' (string expected, got %s)"):format(type(data)))
-end
-
 local function send_to(self, data, host, port)
-  local address, wrong = address_of(self, host, port)
-  if not address then
-    return nil, wrong == "host or service not provided, or not known" and "Name or service not known" or wrong
+  if self.kind == "udp" then
+    if not endpoint.is_numeric(host) or not tonumber(port) then return nil, "Name or service not known" end
+    if not self.conn and self.family ~= "unspec" then return nil, "refused" end
   end
-  local ok, err = need(self, self.family)
-  if not ok then return nil, err end
+  local address, wrong = prepare(self, host, port)
+  if not address then return nil, wrong end
   local sent, why, errno = self.conn:send_to(data, address)
   if not sent then return nil, word_of(why, errno) end
   return sent
 end
 
 function methods:sendto(data, host, port)
-  check_class(self, unconnected)
-  data = check_data(data)
-  if type(host) ~= "string" then misuse("bad argument #3 to '?' (string expected, got no value)") end
-  if port == nil then misuse("bad argument #4 to '?' (string expected, got no value)") end
+  check_class(self, "unconnected")
+  data = check_text(data, 2)
+  host, port = check_address(self, host, port, 3)
   return call(send_to, self, data, host, port)
 end
 
 local function send(self, data)
-  if not self.conn then return nil, "closed" end
+  if not self.conn then return nil, "refused" end
   local sent, err, errno = self.conn:send(data)
   if not sent then return nil, word_of(err, errno) end
   return sent
 end
 
 function methods:send(data)
-  check_class(self, connected)
-  return call(send, self, check_data(data))
+  check_class(self, "connected")
+  return call(send, self, check_text(data, 2))
 end
 
 ---------------------------------------------------------------------------------------------------
 -- the rest
 
-function methods:settimeout(value)
-  value = tonumber(value)
-  if value and value < 0 then value = nil end
-  self.timeout = value
-  if self.conn then self.conn:set_wait_timeout(value) end
-  return 1
-end
+methods.settimeout, methods.gettimeout = timeouts.set, timeouts.get
 
-function methods:gettimeout() return self.timeout or -1, -1 end
+local function fd_of(self) return self.conn and self.conn:fd() or -1 end
 
 function methods:setoption(name, value)
-  local native, setting = options.parse("udp", name, value)
-  if self.conn then return options.set(self.conn, native, setting) end
-  if self.closed then return nil, "setsockopt failed" end
-  self.wanted = self.wanted or {}
-  table.insert(self.wanted, { native, setting })
-  return 1
+  return options.apply(fd_of(self), options.parse(self.kind, name, value))
 end
 
-function methods:getoption(name)
-  if not self.conn and not self.closed and name ~= "error" then
-    local native = options.parse("udp", name, name == "linger" and { on = false, timeout = 0 } or nil)
-    return wants(self, native)
-  end
-  return options.get("udp", self.conn, name)
-end
+function methods:getoption(name) return options.get(self.kind, fd_of(self), name) end
 
 function methods:close()
   if self.conn then self.conn:close() end
@@ -243,33 +224,49 @@ function methods:close()
 end
 
 function methods:getfd()
-  local fd = self.conn and self.conn:fd()
-  descriptors.put(fd, self)
-  return fd or -1
+  local fd = fd_of(self)
+  if fd >= 0 then descriptors.put(fd, self) end
+  return fd
 end
 
-function methods:setfd()
-  if self.conn then
-    local descriptor = self.conn:detach()
-    if descriptor then descriptor:release() end
+-- The object forgets its descriptor, which stays open.
+function methods:setfd(fd)
+  if type(fd) ~= "number" then
+    misuse(("bad argument #2 to '?' (number expected, got %s)"):format(fd == nil and "no value" or type(fd)))
   end
-  self.conn = nil
+  descriptors.release(self)
+  self.closed = fd < 0
+  if fd < 0 then return end
+  local socket, err = descriptors.take(fd), nil
+  if not socket then socket, err = core.from_fd(fd, "packet") end
+  if not socket then misuse("setfd: " .. err) end
+  timeouts.give(self, socket)
+  self.conn = socket
 end
 
-function methods.dirty() return false end
+function methods:dirty()
+  check_class(self)
+  return false
+end
 
-methods.class = "udp{unconnected}"
+class.fill(classes.udp, methods)
+methods.bind, methods.connect = methods.setsockname, methods.setpeername
+methods.getpeername, methods.getfamily, methods.getoption = nil, nil, nil
+class.fill(classes.unixdgram, methods)
 
 --- What select waits for; nil: that is no socket of ours.
-function M.waited(socket)
-  local meta = getmetatable(socket)
-  return (meta == unconnected or meta == connected) and socket.conn or nil
+function M.waited(socket) return classes[class.kind(socket)] and socket.conn or nil end
+
+local function opened(kind, family)
+  local self = new(kind, family)
+  local ok, err = open(self, family)
+  if not ok then return nil, err end
+  return self
 end
 
-M.now = core.now
-
-function M.udp() return new() end
-function M.udp4() return new "inet4" end
-function M.udp6() return new "inet6" end
+function M.udp() return new("udp", "unspec") end
+function M.udp4() return opened("udp", "inet4") end
+function M.udp6() return opened("udp", "inet6") end
+function M.unix() return opened("unixdgram", "unix") end
 
 return M

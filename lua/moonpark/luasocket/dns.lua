@@ -1,21 +1,35 @@
 -- SPDX-License-Identifier: MIT
--- dns.lua - socket.dns over moonpark's resolver. Names of addresses come from the hosts file alone.
+-- dns.lua - socket.dns over moonpark's resolver, and over reverse.lua for the names of addresses.
 
 local endpoint = require "moonpark.luasocket.endpoint"
 local ffi = require "ffi"
+local reverse = require "moonpark.luasocket.reverse"
 local waiting = require "moonpark.in_task"
+local words = require "moonpark.luasocket.words"
 
 ffi.cdef "int moonpark_luasocket_hostname(char *, size_t) __asm__(\"gethostname\");"
 
+local misuse = words.misuse
+
 local M = {}
 
-local NOT_FOUND = "host not found"
+-- As hstrerror says: by our word.
+local of_host = { ["server failure"] = "Host name lookup failure", timeout = "Host name lookup failure",
+  canceled = "canceled" }
+
+local function not_found(err) return of_host[err] or "host not found" end
+
+local function check_text(value, position)
+  if type(value) == "string" or type(value) == "number" then return tostring(value) end
+  misuse(("bad argument #%d to '?' (string expected, got %s)"):format(position, value == nil and "no value"
+    or type(value)))
+end
 
 local function family_of(host) return host:find(":", 1, true) and "inet6" or "inet" end
 
 function M.gethostname()
-  local name = ffi.new("char[256]")
-  if ffi.C.moonpark_luasocket_hostname(name, 255) ~= 0 then return nil, "unknown" end
+  local name = ffi.new("char[257]")
+  if ffi.C.moonpark_luasocket_hostname(name, 256) ~= 0 then return nil, words.system(ffi.errno()) end
   return ffi.string(name)
 end
 
@@ -27,56 +41,73 @@ local function list_of(host)
   return list
 end
 
-M.getaddrinfo = waiting.method(list_of)
+function M.getaddrinfo(host) return waiting.call(list_of, check_text(host, 1)) end
 
--- The lines of the hosts file that name the address -> its names
-local function names_of(address)
+-- What gethostbyaddr tells of an IPv4 address -> name, {name, alias, ip} | nil, err
+local function by_address(address)
+  local names, err = reverse.names(address)
+  if not names then return nil, not_found(err) end
+  return names[1], { name = names[1], alias = { unpack(names, 2) }, ip = { address } }
+end
+
+-- What gethostbyname tells of a name.
+local function by_name(host)
+  local hosts, err = endpoint.hosts(host, "inet4")
+  if not hosts then return nil, not_found(err) end
+  return host, { name = host, alias = {}, ip = hosts }
+end
+
+local function is_ipv4(host) return host:find "^%d+%.%d+%.%d+%.%d+$" ~= nil end
+
+local function known(host)
+  if is_ipv4(host) then return by_address(host) end
+  return by_name(host)
+end
+
+local function to_ip(host)
+  local name, found = known(host)
+  if not name then return nil, found end
+  return found.ip[1], found
+end
+
+--- toip(name or address) -> address, {name =, alias =, ip =} | nil, err. An address is looked for by its name, too.
+function M.toip(host) return waiting.call(to_ip, check_text(host, 1)) end
+
+--- tohostname(address or name) -> name, {name =, alias =, ip =} | nil, err
+function M.tohostname(host) return waiting.call(known, check_text(host, 1)) end
+
+-- The service's name, or the number itself.
+local function service_of(port)
+  local number = tonumber(port)
+  for line in io.lines "/etc/services" do
+    local name, known_number = line:match "^([%w%-_.+]+)%s+(%d+)/tcp"
+    if name and (tonumber(known_number) == number or name == port) then return name end
+  end
+  return number and ("%d"):format(number) or nil
+end
+
+local function names_of(host, port)
+  local service = port and service_of(port)
+  if port and not service then return nil, "service not supported for socket type" end
   local names = {}
-  local file = io.open "/etc/hosts"
-  if not file then return names end
-  for line in file:lines() do
-    local ip, rest = line:gsub("#.*", ""):match "^%s*(%S+)%s+(.-)%s*$"
-    if ip == address then
-      for name in rest:gmatch "%S+" do names[#names + 1] = name end
+  if host then
+    local hosts, err = endpoint.hosts(host, "unspec")
+    if not hosts then return nil, err end
+    for i, one in ipairs(hosts) do
+      local found = reverse.names(one)
+      names[i] = found and found[1] or one
     end
   end
-  file:close()
+  if port then return names, service end
   return names
 end
 
-local function is_address(text) return text:find "^%d+%.%d+%.%d+%.%d+$" or text:find(":", 1, true) end
-
--- As gethostbyname: the addresses of the first kind.
-local function to_ip(host)
-  local hosts = endpoint.hosts(host, "unspec")
-  if not hosts then return nil, NOT_FOUND end
-  local ips = {}
-  for _, one in ipairs(hosts) do
-    if family_of(one) == "inet" then ips[#ips + 1] = one end
-  end
-  if #ips == 0 then return nil, NOT_FOUND end
-  return ips[1], { name = host, alias = {}, ip = ips }
-end
-
-M.toip = waiting.method(to_ip)
-
-local function to_name(host)
-  if not is_address(host) then
-    local ip = to_ip(host)
-    if not ip then return nil, NOT_FOUND end
-    host = ip
-  end
-  local names = names_of(host)
-  if #names == 0 then return nil, NOT_FOUND end
-  return names[1], { name = names[1], alias = { unpack(names, 2) }, ip = { host } }
-end
-
-M.tohostname = waiting.method(to_name)
-
+--- getnameinfo([host[, service]]) -> names of the host's addresses, name of the service | nil, err
 function M.getnameinfo(host, port)
-  local names = host and names_of(host) or {}
-  if host and #names == 0 then names = { host } end
-  return names, port
+  host = host ~= nil and check_text(host, 1) or nil
+  port = port ~= nil and check_text(port, 2) or nil
+  if not host and not port then misuse "host and serv cannot be both nil" end
+  return waiting.call(names_of, host, port)
 end
 
 return M

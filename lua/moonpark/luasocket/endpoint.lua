@@ -1,13 +1,15 @@
 -- SPDX-License-Identifier: MIT
--- endpoint.lua - hosts and ports as LuaSocket takes and gives them, and addresses as moonpark does.
+-- endpoint.lua - hosts, ports and paths as LuaSocket takes and gives them, and addresses as moonpark does.
 
-local core = require "moonpark.core"
 local resolve = require "moonpark.net.resolve"
 local words = require "moonpark.luasocket.words"
 
 local M = {}
 
 local ANY = { inet4 = "0.0.0.0", inet6 = "::" }
+local UNKNOWN = "host or service not provided, or not known"
+local OTHER_FAMILY = "Address family for hostname not supported"
+local LONGEST_PATH = 107
 
 local function is_numeric4(host) return host:find "^%d+%.%d+%.%d+%.%d+$" ~= nil end
 
@@ -15,12 +17,18 @@ function M.join(host, port)
   return host:find(":", 1, true) and ("[%s]:%d"):format(host, port) or ("%s:%d"):format(host, port)
 end
 
+local shown = { inet4 = "inet", inet6 = "inet6" }
+
 --- "127.0.0.1", "80", "inet" of an address of moonpark's.
-function M.split(address)
+---@param address string
+---@param family string the socket's
+---@return string host
+---@return string port
+---@return string family
+function M.split(address, family)
   local host, port = address:match "^%[(.*)%]:(%d+)$"
-  if host then return host, port, "inet6" end
-  host, port = address:match "^(.*):(%d+)$"
-  return host, port, "inet"
+  if not host then host, port = address:match "^(.*):(%d+)$" end
+  return host, port, shown[family] or "unspec"
 end
 
 --- A port as LuaSocket takes it: a number, or one in digits; service names are looked up. -> number | nil, err
@@ -40,14 +48,19 @@ local function fits(host, family)
   return family == "unspec" or (family == "inet6") == six
 end
 
+--- Is that the text of an address?
+function M.is_numeric(host) return is_numeric4(host) or host:find(":", 1, true) ~= nil end
+
 --- The numeric hosts of a name, "*" being any -> list | nil, err
 function M.hosts(host, family)
   if host == "*" then return { ANY[family] or ANY.inet4 } end
   local found
-  if is_numeric4(host) or host:find(":", 1, true) then found = { host }
+  if M.is_numeric(host) then
+    if not fits(host, family) then return nil, OTHER_FAMILY end
+    found = { host }
   else
     local fine, list, err, errno = pcall(resolve.resolve, host)
-    if not fine then return nil, "host or service not provided, or not known" end -- no name of a host
+    if not fine then return nil, UNKNOWN end -- no name of a host
     if not list then return nil, words.of(err, errno) end
     found = list
   end
@@ -55,10 +68,15 @@ function M.hosts(host, family)
   for _, one in ipairs(found) do
     if fits(one, family) then usable[#usable + 1] = one end
   end
-  if #usable == 0 then return nil, "host or service not provided, or not known" end
+  if #usable == 0 then return nil, UNKNOWN end
   return usable
 end
 
-M.now = core.now
+--- A path as moonpark writes it: a first zero byte, of an abstract name, is "@" -> text | nil, err
+function M.unix(path)
+  if #path > LONGEST_PATH then return nil, "path too long" end
+  if path:sub(1, 1) == "@" then return "./" .. path end
+  return (path:gsub("^%z", "@"))
+end
 
 return M

@@ -41,6 +41,28 @@ function M.bind(address, options)
   return setmetatable({ descriptor = descriptor }, Bound)
 end
 
+--- A socket without an address, with what connections have by default; one for IPv6 is for IPv6 alone.
+---@param family "inet4"|"inet6"|"unix"
+---@return moonpark.bound|nil
+---@return string? err "too many open files", ...
+---@return integer? errno
+function M.socket(family)
+  local descriptor, err, errno = core.bound_new(family)
+  if not descriptor then return nil, err, errno end
+  return setmetatable({ descriptor = descriptor }, Bound)
+end
+
+--- Takes a local address. Options stay as they are: SO_REUSEADDR is set only if the script has set it.
+---@param address string numeric
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Bound:bind(address)
+  local ok, err, errno = core.bound_bind(self.descriptor, address)
+  if ok == false then error("bind: a numeric address expected, got " .. tostring(address), 2) end
+  return ok, err, errno
+end
+
 --- Becomes a listener; the socket is gone then.
 ---@param backlog? integer the system's maximum by default
 ---@return moonpark.listener|nil

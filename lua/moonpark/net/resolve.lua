@@ -76,6 +76,12 @@ M.lookup = core.resolve
 ---------------------------------------------------------------------------------------------------
 -- settings
 
+local configured -- "address:port" of the servers that set_resolver was given; nil: the system's
+
+--- The name servers of set_resolver, "address:port"; nil: the system's.
+---@return string[]|nil
+function M.name_servers() return configured end
+
 local function milliseconds(seconds)
   return seconds and math.max(1, math.floor(seconds * 1000 + 0.5))
 end
@@ -96,7 +102,7 @@ local function server_list(servers)
     list[i] = type(server) == "string" and server_address(server)
       or error(("set_resolver: invalid server address '%s'"):format(tostring(server)), 3)
   end
-  return table.concat(list, ",")
+  return list
 end
 
 local function check_search(search)
@@ -124,8 +130,10 @@ function M.set_resolver(options)
   local servers = server_list(options.servers)
   check_search(options.search)
   local timeout = milliseconds(options.timeout)
-  return core.resolver_configure(servers, options.search, options.ndots, timeout, options.tries,
-    options.lookups)
+  local ok, err, errno = core.resolver_configure(servers and table.concat(servers, ","), options.search, options.ndots,
+    timeout, options.tries, options.lookups)
+  if ok then configured = servers end
+  return ok, err, errno
 end
 
 return M
