@@ -56,6 +56,7 @@ describe("stdout_line", function()
       local before = used()
       core.stdout_line(("x"):rep(5e7))
       moonpark.sleep(0)
+      core.stdout_flush()
       for _ = 1, 2 do collectgarbage() end
       io.stderr:write(tostring(used() - before < 3e7))
     ]], " > /dev/null")

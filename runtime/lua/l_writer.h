@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* l_writer.h - the writers of the standard output and the standard error, which other faces write to. */
+#ifndef MOONPARK_L_WRITER_H
+#define MOONPARK_L_WRITER_H
+
+#include "lua/face.h"
+#include "loop/writer.h"
+
+/* Appends whole lines to the standard output (1) or the standard error (2). Outside of the loop it returns once they
+ * are written. Returns 0, or a negative code: they are lost. */
+int l_writer_put(struct ctx *cx, int fd, const struct iovec *parts, int count);
+
+/* Waits for that long, at most, until all is written; negative: without limit. Returns whether all is. */
+bool l_writer_flush(struct ctx *cx, int64_t patience);
+
+/* Writes what is pending, for a bounded time. From now on lines are written at once. */
+void l_writer_close(struct ctx *cx);
+void l_writer_open(lua_State *L);
+
+#endif
