@@ -8,17 +8,17 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/errors.h"
 #include "base/list.h"
 #include "base/sys.h"
 #include "base/sys_file.h"
+#include "base/sys_move.h"
+#include "loop/writer_notice.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,7 +32,7 @@ enum {
     FILE_PIECE = 65536,   /* the same for regular files: each write is whole there */
     KEPT = 65536,         /* bytes of memory that an empty buffer keeps */
     PERMISSIONS = 0640,   /* of a new file */
-    NOTICE = 256,         /* bytes around the form of a notice */
+    TERMINAL_PIECE = 1024, /* bytes that a terminal takes at once, if it takes any */
 };
 
 struct writer {
@@ -52,6 +52,7 @@ struct writer {
     int fd;
     char *path;
     size_t piece;
+    enum { THREAD, NOW, TERMINAL } way; /* how a line is written where nothing else waits */
     bool cut;             /* a line has left in part */
 };
 
@@ -129,6 +130,7 @@ static void look_at(struct writer *w)
 {
     struct stat st;
     w->piece = sys_fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode) ? FILE_PIECE : PIECE;
+    w->way = w->path ? THREAD : isatty(w->fd) ? TERMINAL : NOW;
 }
 
 /* Has another file taken the place of ours? Then it is opened; if that fails, ours goes on. */
@@ -148,44 +150,10 @@ static void follow_path(struct writer *w)
     look_at(w);
 }
 
-/* ---- notices of lost lines ---- */
-
-static size_t put_time(char *to, size_t room)
-{
-    int64_t now = clock_wall(&(struct clock){.frozen = false});
-    time_t seconds = now / NS_PER_SECOND;
-    struct tm tm;
-    gmtime_r(&seconds, &tm);
-    size_t n = strftime(to, room, "%Y-%m-%dT%H:%M:%S", &tm);
-    return n + (size_t)snprintf(to + n, room - n, ".%03dZ", (int)(now % NS_PER_SECOND / 1000000));
-}
-
-static size_t put_field(char *to, size_t room, char field, uint64_t lines, int error)
-{
-    if (field == 't')
-        return put_time(to, room);
-    if (field == 'n')
-        return (size_t)snprintf(to, room, "%llu", (unsigned long long)lines);
-    return (size_t)snprintf(to, room, "%s", error ? errors_text(error) : "the queue was full");
-}
-
 /* Appends the notice to b; false: there is no memory for it, or nothing to tell. Called with the lock. */
 static bool put_notice(const struct writer *w, struct buf *b)
 {
-    size_t length = w->form ? strlen(w->form) : 0, room = length + NOTICE, n = 0;
-    char *to = w->untold && w->form ? buf_reserve(b, room) : NULL;
-    if (!to)
-        return false;
-    for (const char *at = w->form; *at; at++) {
-        bool is_field = at[0] == '%' && at[1] && strchr("tnr", at[1]);
-        at += is_field;
-        if (is_field)
-            n += put_field(to + n, room - n, *at, w->untold, w->error);
-        else
-            to[n++] = *at;
-    }
-    buf_commit(b, n);
-    return true;
+    return w->untold && w->form && writer_notice(b, w->form, w->untold, w->error) == 0;
 }
 
 /* ---- in the thread; the lock is held except while it writes ---- */
@@ -226,7 +194,7 @@ static int tell(struct writer *w)
     if (to == w)
         r = write_piece(w, buf_at(&text), buf_len(&text), &done);
     else if (to)
-        (void)writer_put(to, &(struct iovec){(void *)buf_at(&text), buf_len(&text)}, 1, false);
+        (void)writer_put(to, &(struct iovec){(void *)buf_at(&text), buf_len(&text)}, 1, 0);
     pthread_mutex_lock(&w->lock);
     if (r == 0)
         w->untold -= told;
@@ -416,20 +384,36 @@ static size_t size_of(const struct iovec *parts, int count)
     return n;
 }
 
-/* A queue that is empty takes any line. */
-static int enqueue(struct writer *w, const struct iovec *parts, int count, size_t n)
+/* Writes in this thread what can be written without waiting: then it is in its order with what the script itself
+ * writes, and no thread has to wake. Returns how many bytes, 0 if that cannot be done. */
+static size_t write_now(struct writer *w, const struct iovec *parts, int count, size_t n)
 {
+    if (w->way == THREAD || w->pending > 0 || w->busy || w->untold || w->error || w->cut || n > PIECE)
+        return 0;
+    ssize_t r = w->way == NOW ? sys_write_now(w->fd, parts, count) : n > TERMINAL_PIECE ? -EAGAIN
+        : sys_write_terminal(w->fd, parts, count);
+    if (r == -EOPNOTSUPP)
+        w->way = THREAD;
+    return r > 0 ? (size_t)r : 0;
+}
+
+/* Without its first `skip` bytes. A queue that is empty takes any line. */
+static int enqueue(struct writer *w, const struct iovec *parts, int count, size_t skip)
+{
+    size_t n = size_of(parts, count) - skip;
     if (w->pending > 0 && n > w->most - base_min(w->pending, w->most))
         return -ENOBUFS;
-    if (!buf_reserve(&w->queued, n + NOTICE + (w->form ? strlen(w->form) : 0)))
-        return -ENOMEM;
     size_t before = buf_len(&w->queued);
-    if (w->untold && !w->error && w->to == w && put_notice(w, &w->queued))
+    if (!w->error && w->to == w && put_notice(w, &w->queued))
         w->untold = 0;
-    for (int i = 0; i < count; i++)
-        (void)buf_append(&w->queued, parts[i].iov_base, parts[i].iov_len);
+    bool fits = buf_reserve(&w->queued, n) != NULL;
+    for (int i = 0; fits && i < count; i++) {
+        size_t less = base_min(skip, parts[i].iov_len);
+        (void)buf_append(&w->queued, (const char *)parts[i].iov_base + less, parts[i].iov_len - less);
+        skip -= less;
+    }
     __atomic_add_fetch(&w->pending, buf_len(&w->queued) - before, __ATOMIC_RELAXED);
-    return 0;
+    return fits ? 0 : -ENOMEM;
 }
 
 /* Called with the lock: until nothing is pending. A writer without a thread writes here. */
@@ -448,25 +432,32 @@ static bool await_rest(struct writer *w, int64_t patience)
     return true;
 }
 
-int writer_put(struct writer *w, const struct iovec *parts, int count, bool wait)
+static int hand_over(struct writer *w, const struct iovec *parts, int count, size_t skip, int64_t patience)
+{
+    bool idle = w->pending == 0;
+    int r = enqueue(w, parts, count, skip);
+    for (int i = 0; r < 0 && i < count; i++) {
+        size_t lines = lines_in(parts[i].iov_base, parts[i].iov_len);
+        w->lost += lines;
+        w->untold += lines;
+    }
+    if (r == 0 && !w->started && start(w) < 0)
+        patience = -1;
+    if (r == 0 && !w->busy)
+        pthread_cond_signal(&w->work);
+    if (patience < 0 || (patience > 0 && idle))
+        (void)await_rest(w, patience);
+    return r;
+}
+
+int writer_put(struct writer *w, const struct iovec *parts, int count, int64_t patience)
 {
     if (was_forked(w))
         return put_forked(w, parts, count);
-    size_t n = size_of(parts, count);
     pthread_mutex_lock(&w->lock);
-    int r = enqueue(w, parts, count, n);
-    if (r < 0) {
-        size_t lines = 0;
-        for (int i = 0; i < count; i++)
-            lines += lines_in(parts[i].iov_base, parts[i].iov_len);
-        w->lost += lines;
-        w->untold += lines;
-    } else if (!w->started && start(w) < 0)
-        wait = true;
-    if (r == 0 && !w->busy)
-        pthread_cond_signal(&w->work);
-    if (wait)
-        (void)await_rest(w, -1);
+    size_t n = size_of(parts, count), done = write_now(w, parts, count, n);
+    w->written += done;
+    int r = done < n ? hand_over(w, parts, count, done, patience) : 0;
     pthread_mutex_unlock(&w->lock);
     return r;
 }

@@ -2,6 +2,7 @@
 /* writer.h - lines for a descriptor, written by a thread of its own: a slow pipe or disk delays nobody else.
  *
  * Uses buf and clock; used by l_writer and l_stdout, for logs. It needs no loop.
+ * A line that a pipe or terminal takes at once is written by the caller.
  * Lines wait in a queue of bounded size. Those that find it full, or cannot be written, are lost; they are counted, and
  * the count is written as soon as lines flow again. The descriptor is never made non-blocking, because other processes
  * may share it. The thread starts with the first line, and blocks all signals. */
@@ -32,8 +33,9 @@ int writer_tell(struct writer *w, const char *form, struct writer *to);
 
 void writer_limit(struct writer *w, size_t most);
 
-/* Appends whole lines. wait: returns once they are written. Returns 0, or -ENOBUFS, -ENOMEM: they are lost. */
-int writer_put(struct writer *w, const struct iovec *parts, int count, bool wait);
+/* Appends whole lines. patience: for how many ns it waits until they are written, if no others were waiting; 0: not at
+ * all; negative: without limit, whatever is waiting. Returns 0, or -ENOBUFS, -ENOMEM: they are lost. */
+int writer_put(struct writer *w, const struct iovec *parts, int count, int64_t patience);
 
 /* Waits until nothing is pending, for `patience` ns at most; negative: without limit. Returns whether nothing is. */
 bool writer_flush(struct writer *w, int64_t patience);

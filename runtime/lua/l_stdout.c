@@ -17,7 +17,7 @@ enum { BATCH = 4096 }; /* bytes */
 static void put(struct ctx *cx, const struct iovec *parts, int count)
 {
     (void)fflush(stdout);
-    l_writer_put(cx, fileno(stdout), parts, count);
+    l_writer_put(cx, fileno(stdout), parts, count, 0);
 }
 
 static void put_first(struct ctx *cx, size_t n)

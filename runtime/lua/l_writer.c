@@ -44,12 +44,12 @@ static struct writer *standard(struct ctx *cx, int fd)
 }
 
 /* Without a writer, as in a finalizer while the Lua state closes, it writes at once. */
-int l_writer_put(struct ctx *cx, int fd, const struct iovec *parts, int count)
+int l_writer_put(struct ctx *cx, int fd, const struct iovec *parts, int count, int64_t patience)
 {
     struct writer *w = standard(cx, fd);
     for (int i = 0; !w && i < count; i++)
         (void)sys_write(fd, parts[i].iov_base, parts[i].iov_len);
-    return w ? writer_put(w, parts, count, !cx->L) : 0;
+    return w ? writer_put(w, parts, count, cx->L ? patience : -1) : 0;
 }
 
 bool l_writer_flush(struct ctx *cx, int64_t patience)
@@ -139,7 +139,8 @@ static int l_file(lua_State *L)
     return face_error(L, -ENOMEM);
 }
 
-/* put(line) -> whether it is not lost; a line end is added */
+/* put(line, patience: seconds | nil) -> whether it is not lost; a line end is added. It waits for that long, at most,
+ * until the line is written, if no other was waiting: nil: not at all. */
 static int l_put(lua_State *L)
 {
     const struct writer_face *f = self(L);
@@ -147,7 +148,8 @@ static int l_put(lua_State *L)
     size_t n;
     const char *line = luaL_checklstring(L, 2, &n);
     struct iovec parts[] = {{(void *)(uintptr_t)line, n}, {"\n", 1}};
-    int r = f->fd ? l_writer_put(cx, f->fd, parts, 2) : writer_put(f->w, parts, 2, !cx->L);
+    int64_t patience = lua_isnoneornil(L, 3) ? 0 : face_timeout(L, 3);
+    int r = f->fd ? l_writer_put(cx, f->fd, parts, 2, patience) : writer_put(f->w, parts, 2, cx->L ? patience : -1);
     lua_pushboolean(L, r == 0);
     return 1;
 }

@@ -126,7 +126,7 @@ describe("http.logger", function()
 
   it("raises for a format that there is not", function()
     local err = select(2, pcall(function() http.logger { format = "fancy" } end))
-    assert.truthy(err:find("logger_spec%.lua:%d+: logger: option 'format' must be 'combined', 'pairs' or a function"))
+    assert.truthy(err:find("logger_spec%.lua:%d+: logger: option 'format' must be 'combined', 'common', 'json', 'pairs' or a function"))
   end)
 end)
 

@@ -109,7 +109,7 @@ local function watch_main(grace)
 end
 
 local function report_deadlock()
-  report.say(dump.deadlock())
+  report.fail(dump.deadlock())
   report.tell_main()
   report.hush() -- what is killed now has not failed
   core.kill_all()
