@@ -35,8 +35,22 @@ end
 ---------------------------------------------------------------------------------------------------
 -- queries, which may hold secrets
 
--- The target of a connection that was taken over is gone.
-local function target_of(req) return rawget(req, "hijacked") and req.raw_path or req.target end
+local function unescaped(text)
+  return (text:gsub("\\x(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+-- Of a connection that was taken over the head is gone. Its request line was kept in quotes, see l_http_log.c.
+local function kept_line(req) return req.log_line:match '^"(%S+) (.*) (HTTP/%d%.%d)"$' end
+
+local function target_of(req)
+  if not rawget(req, "hijacked") then return req.target end
+  return unescaped((select(2, kept_line(req))))
+end
+
+local function protocol_of(req)
+  if not rawget(req, "hijacked") then return "HTTP/" .. req.version end
+  return (select(3, kept_line(req)))
+end
 
 -- What a line shows of a URL or target: fn(text) -> text. rule: true, all; false, nothing behind the path; a list, the
 -- values of these parameters are hidden.
@@ -52,12 +66,11 @@ local function shower(rule)
   return function(text) return (text:gsub("([?&;])([^=&;#]+)(=[^&;#]*)", hide)) end
 end
 
--- The two fields of a connection that was taken over were kept in quotes, see l_http_log.c.
+-- So were these.
 local function kept_field(req, n)
   local referer, agent = req.log_from:match '^"(.-)" "(.*)"$'
   local text = n == 1 and referer or agent
-  if text == "-" then return nil end
-  return (text:gsub("\\x(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+  return text ~= "-" and unescaped(text) or nil
 end
 
 local function referer_of(req)
@@ -93,11 +106,7 @@ local host_of = memo.new(function(address) return (address:gsub(":%d+$", ""):gsu
 local time_combined = clock "!%d/%b/%Y:%H:%M:%S +0000"
 
 local function request_line(req, show)
-  if rawget(req, "hijacked") then
-    local method, target, version = req.log_line:match '^"(%S+) (.*) (HTTP/%d%.%d)"$'
-    return ('"%s %s %s"'):format(method, show(target), version)
-  end
-  return quoted(("%s %s HTTP/%s"):format(req.method, show(req.target), req.version))
+  return quoted(("%s %s %s"):format(req.method, show(target_of(req)), protocol_of(req)))
 end
 
 -- of Apache and nginx
@@ -141,7 +150,7 @@ local function json_of(show)
       n = n + 2
     end
     if query ~= "" then put(',"query":', query) end
-    put(',"protocol":', rawget(req, "hijacked") and req.log_line:match "(HTTP/%d%.%d)" or "HTTP/" .. req.version)
+    put(',"protocol":', protocol_of(req))
     put(',"status":', status)
     put(',"bytes":', bytes)
     put(',"duration":', math.floor(seconds * 1e6 + 0.5) / 1e6)
