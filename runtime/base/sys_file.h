@@ -13,8 +13,8 @@
 
 struct stat;
 
-/* Opens the null device in the place of a standard descriptor (0, 1, 2) that is closed, so that no other descriptor takes
- * that place, and gets what is written there. */
+/* Opens the null device in the place of a standard descriptor (0, 1, 2) that is closed, so that no other descriptor
+ * takes that place, and gets what is written there. */
 void sys_fill_standard(void);
 
 int sys_openat(int dir, const char *path, int flags, unsigned permissions);

@@ -2,7 +2,7 @@
 /* writer.c - one lock, two buffers: lines are appended to `queued`, and the thread writes `leaving` without the lock.
  *
  * Pieces of whole lines leave, small enough for a pipe to take each at once, so that lines of several processes do not
- * mix. The end of the process is awaited by an exit handler; a child that was forked has no thread, and writes itself. */
+ * mix. An exit handler waits for the lines; a child that was forked has no thread, and writes itself. */
 #define _GNU_SOURCE
 #include "loop/writer.h"
 

@@ -40,7 +40,8 @@ int writer_put(struct writer *w, const struct iovec *parts, int count, int64_t p
 /* Waits until nothing is pending, for `patience` ns at most; negative: without limit. Returns whether nothing is. */
 bool writer_flush(struct writer *w, int64_t patience);
 
-/* Writes what is pending within that time, and frees w. A thread that hangs in the system is abandoned. w may be NULL. */
+/* Writes what is pending within that time, and frees w, which may be NULL. A thread that hangs in the system is
+ * abandoned. */
 void writer_close(struct writer *w, int64_t patience);
 
 void writer_count(struct writer *w, struct writer_counts *counts);

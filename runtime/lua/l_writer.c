@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_writer.c - writers of lines: those of the standard output and error belong to the context, others to their handle. */
+/* l_writer.c - writers of lines: those of the standard output and error belong to the context, others to a handle. */
 #include "lua/l_writer.h"
 
 #include "base/errors.h"

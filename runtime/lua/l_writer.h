@@ -7,7 +7,8 @@
 #include "loop/writer.h"
 
 /* Appends whole lines to the standard output (1) or the standard error (2). Outside of the loop it returns once they
- * are written; inside, it waits for `patience` ns at most, and not behind other lines. Returns 0, or a negative code: they are lost. */
+ * are written; inside, it waits for `patience` ns at most, and not behind other lines. Returns 0, or a negative code:
+ * they are lost. */
 int l_writer_put(struct ctx *cx, int fd, const struct iovec *parts, int count, int64_t patience);
 
 /* Waits for that long, at most, until all is written; negative: without limit. Returns whether all is. */

@@ -136,7 +136,8 @@ describe("http.logger", function()
 
   it("writes JSON, with what there is", function()
     local lines = logged({ format = "json" }, {
-      'GET /a?b=c HTTP/1.1\nX-Request-Id: abc-1\nUser-Agent: te"st\255\nReferer: http://r.example/', "HEAD /none HTTP/1.1",
+      'GET /a?b=c HTTP/1.1\nX-Request-Id: abc-1\nUser-Agent: te"st\255\nReferer: http://r.example/',
+      "HEAD /none HTTP/1.1",
       "GET /gone HTTP/1.1\nUser-Agent: x\\y",
     }, function(req, res, next)
       req.user = "ada"
@@ -147,9 +148,10 @@ describe("http.logger", function()
     assert.matches("^127%.0%.0%.1:%d+$", first.client)
     assert.is_true(first.duration >= 0 and first.duration < 60)
     first.time, first.client, first.duration = nil, nil, nil
-    assert.same({ method = "GET", path = "/a", query = "b=c", protocol = "HTTP/1.1", status = 200, bytes = 5, user = "ada",
-      user_agent = 'te"st\239\191\189', referer = "http://r.example/", request_id = "abc-1" }, first)
-    assert.same({ "/none", nil, 404, 0, nil }, { second.path, second.query, second.status, second.bytes, second.failure })
+    assert.same({ method = "GET", path = "/a", query = "b=c", protocol = "HTTP/1.1", status = 200, bytes = 5,
+      user = "ada", user_agent = 'te"st\239\191\189', referer = "http://r.example/", request_id = "abc-1" }, first)
+    assert.same({ "/none", nil, 404, 0 }, { second.path, second.query, second.status, second.bytes })
+    assert.is_nil(second.failure)
     assert.same({ "/gone", 0, "x\\y", "HTTP/1.1" }, { third.path, third.status, third.user_agent, third.protocol })
   end)
 
@@ -173,7 +175,8 @@ describe("http.logger", function()
   end)
 
   it("hides queries, or the values of some parameters, in every format, and in Referer", function()
-    local head = "GET /a?token=s3cret&x=1&TOKEN=s3cret&%74oken=s3cret HTTP/1.1\nReferer: http://r.example/?token=s3cret#f"
+    local head = "GET /a?token=s3cret&x=1&TOKEN=s3cret&%74oken=s3cret HTTP/1.1\n"
+      .. "Referer: http://r.example/?token=s3cret#f"
     for _, format in ipairs { "combined", "common", "json", "pairs" } do
       for _, query in ipairs { false, { "Token" } } do
         local lines = logged({ format = format, query = query }, { head, (head:gsub("/a", "/gone")) })
@@ -192,7 +195,8 @@ describe("http.logger", function()
 
   it("raises for a format that there is not", function()
     local err = select(2, pcall(function() http.logger { format = "fancy" } end))
-    assert.truthy(err:find("logger_spec%.lua:%d+: logger: option 'format' must be 'combined', 'common', 'json', 'pairs' or a function"))
+    assert.matches("logger_spec%.lua:%d+: logger: option 'format' must be 'combined', 'common', 'json', 'pairs' or a "
+      .. "function", err)
   end)
 end)
 
@@ -257,8 +261,8 @@ describe("http.request_id", function()
     log.configure { format = "text", output = "stderr" }
     local seen = {}
     for i, line in ipairs(lines) do seen[i] = { line.message:match "^[^:]*", line.request_id, line.logger } end
-    assert.same({ { "handler", "one" }, { "child", "one", "db" }, { "error in the handler for GET /boom", "two", "http" },
-      { "outside" } }, seen)
+    assert.same({ { "handler", "one" }, { "child", "one", "db" },
+      { "error in the handler for GET /boom", "two", "http" }, { "outside" } }, seen)
   end)
 
   it("raises for a header that there cannot be, and not at each request", function()

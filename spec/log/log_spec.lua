@@ -35,7 +35,8 @@ describe("a line of text", function()
 
   it("has the time, the level, the logger's name, the message and the fields in the order of their names", function()
     log.info("listening", { port = 8080, address = "127.0.0.1" })
-    assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ INFO  listening address=127%.0%.0%.1 port=8080$", lines[1])
+    assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ INFO  listening ", lines[1])
+    assert.equal("INFO  listening address=127.0.0.1 port=8080", last())
     log.named("http").error("no certificate", { host = "a b", ok = false })
     assert.equal('ERROR http: no certificate host="a b" ok=false', last())
     assert.same({ "info", "error" }, levels)
@@ -94,7 +95,8 @@ describe("a line of JSON", function()
     local odd = setmetatable({}, { __tostring = function() error "no text" end })
     log.info("x\n\0\255\237\160\128", { nan = 0 / 0, inf = 1 / 0, minus = -1 / 0, loop = loop, deep = deep, wide = wide,
       odd = odd, fn = print, thread = coroutine.create(print), big = 2 ^ 53, third = 1 / 3, i64 = -5LL, null = json.null,
-      binary = "\0\1\128\254", cut = ("é"):rep(20000), [1] = "one", [true] = "yes", [1.5] = "x", sparse = { [1] = 1, [9] = 2 },
+      binary = "\0\1\128\254", cut = ("é"):rep(20000), [1] = "one", [true] = "yes", [1.5] = "x",
+      sparse = { [1] = 1, [9] = 2 },
       mixed = { 1, 2, n = 3 }, emoji = "\240\159\153\130", del = "\127", bidi = "\226\128\174", c1 = "\194\155",
       shared = { wide[1], wide[1] } })
     local got = last_json()
@@ -129,7 +131,8 @@ describe("a line of JSON", function()
   it("does not give a name twice: a field that is called like one of the line's own gets an underscore", function()
     log.info("x", { time = 1, level = 2, logger = 3, message = 4 })
     local got = last_json()
-    assert.same({ 1, 2, 3, 4, "info", "x" }, { got.time_, got.level_, got.logger_, got.message_, got.level, got.message })
+    assert.same({ 1, 2, 3, 4 }, { got.time_, got.level_, got.logger_, got.message_ })
+    assert.same({ "info", "x" }, { got.level, got.message })
   end)
 
   it("survives fields whose texts log themselves, and messages of any kind", function()
@@ -183,10 +186,10 @@ describe("levels", function()
   end
 
   it("leave out what is less important", function()
-    for _, case in ipairs { { "trace", 5 }, { "debug", 4 }, { "info", 3 }, { "warn", 2 }, { "error", 1 }, { "off", 0 } } do
-      log.configure { level = case[1] }
-      assert.equal(case[2], #all(log), case[1])
-      assert.equal(case[2] >= 3, log.enabled "info")
+    for level, count in pairs { trace = 5, debug = 4, info = 3, warn = 2, error = 1, off = 0 } do
+      log.configure { level = level }
+      assert.equal(count, #all(log), level)
+      assert.equal(count >= 3, log.enabled "info")
     end
     assert.is_false(log.enabled "off")
   end)
@@ -217,7 +220,7 @@ describe("levels", function()
     local function raised(fn, ...) return select(2, pcall(fn, ...)) end
     assert.matches("log_spec%.lua:%d+: configure: unknown level 'wran' %(did you mean 'warn'%?%)",
       raised(function() log.configure { level = "http=wran" } end))
-    assert.matches("log_spec%.lua:%d+: set_level: unknown level 'loud' %(there are trace, debug, info, warn, error, off%)",
+    assert.matches("log_spec%.lua:%d+: set_level: unknown level 'loud' %(there are trace, debug, info, warn, error,",
       raised(function() log.set_level "loud" end))
     assert.matches("log_spec%.lua:%d+: set_level: a level expected", raised(function() log.set_level "" end))
     assert.matches("log_spec%.lua:%d+: .*a level expected, got \"inof\"; did you mean 'info'",
@@ -231,7 +234,7 @@ describe("levels", function()
   it("raise for fields that are no table, even where nothing would be written", function()
     log.configure { level = "off" }
     local err = select(2, pcall(function() log.debug("cannot open", "no such file") end))
-    assert.matches("log_spec%.lua:%d+: bad argument #2 to 'debug' %(table of fields expected, such as { error = err }", err)
+    assert.matches("log_spec%.lua:%d+: bad argument #2 to 'debug' %(table of fields expected, such as { error =", err)
     assert.matches("log_spec%.lua:%d+: bad argument #1 to 'named'", select(2, pcall(function() log.named "a b" end)))
     assert.matches("log_spec%.lua:%d+: bad argument #1 to 'with'", select(2, pcall(function() log.with "a" end)))
   end)
@@ -347,7 +350,8 @@ describe("an output that is a function", function()
     configure { format = "text" }
     log.warn "first"
     log.info "second"
-    assert.same({ "WARN  first", "INFO  second", "warn", "info" }, { lines[1]:sub(26), lines[2]:sub(26), unpack(levels) })
+    assert.same({ "WARN  first", "INFO  second" }, { lines[1]:sub(26), lines[2]:sub(26) })
+    assert.same({ "warn", "info" }, levels)
   end)
 
   it("carries what moonpark itself says", function()

@@ -123,7 +123,8 @@ local function combined_of(show)
   local common = common_of(show)
   return function(req, res, status, bytes)
     local referer = referer_of(req)
-    return ("%s %s %s"):format(common(req, res, status, bytes), quoted(referer and show(referer)), quoted(agent_of(req)))
+    local line = common(req, res, status, bytes)
+    return ("%s %s %s"):format(line, quoted(referer and show(referer)), quoted(agent_of(req)))
   end
 end
 

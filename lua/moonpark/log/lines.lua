@@ -128,14 +128,18 @@ local function put_field(out, name, value, depth)
     return put_fields(out, value, name .. ".", depth + 1)
   end
   out.count = out.count + 1
-  local kind, text = type(value), nil
-  if kind == "string" then text = word(without_trace(value, out.traces))
-  elseif kind == "table" and values.has_text(value) then text = word(without_trace(values.text(value), out.traces))
-  elseif kind == "table" or kind == "userdata" then text = word(values.json(value))
-  else text = word(values.text(value)) end
+  local kind = type(value)
+  local text
+  if kind == "string" or kind == "table" and values.has_text(value) then
+    text = without_trace(values.text(value), out.traces)
+  elseif kind == "table" or kind == "userdata" then
+    text = values.json(value)
+  else
+    text = values.text(value)
+  end
   local n = #out
   out[n + 1], out[n + 2], out[n + 3] = out.before, name, out.equals
-  out[n + 4] = text
+  out[n + 4] = word(text)
 end
 
 function put_fields(out, fields, prefix, depth)

@@ -19,7 +19,8 @@ local function wants_color(number)
 end
 
 local function of_writer(writer, color, where)
-  return { put = function(line, _, patience) writer:put(line, patience) end, writer = writer, color = color, where = where }
+  local function put(line, _, patience) writer:put(line, patience) end
+  return { put = put, writer = writer, color = color, where = where }
 end
 
 -- What the function raises is written to the standard error; what it logs itself, while it is called, too.
