@@ -94,8 +94,8 @@ describe("a line of JSON", function()
     for i = 1, 1000 do wide[i] = i end
     local odd = setmetatable({}, { __tostring = function() error "no text" end })
     log.info("x\n\0\255\237\160\128", { nan = 0 / 0, inf = 1 / 0, minus = -1 / 0, loop = loop, deep = deep, wide = wide,
-      odd = odd, fn = print, thread = coroutine.create(print), big = 2 ^ 53, third = 1 / 3, i64 = -5LL, null = json.null,
-      binary = "\0\1\128\254", cut = ("é"):rep(20000), [1] = "one", [true] = "yes", [1.5] = "x",
+      odd = odd, fn = print, thread = coroutine.create(print), big = 2 ^ 53, third = 1 / 3, i64 = -5LL,
+      null = json.null, binary = "\0\1\128\254", cut = ("é"):rep(20000), [1] = "one", [true] = "yes", [1.5] = "x",
       sparse = { [1] = 1, [9] = 2 },
       mixed = { 1, 2, n = 3 }, emoji = "\240\159\153\130", del = "\127", bidi = "\226\128\174", c1 = "\194\155",
       shared = { wide[1], wide[1] } })
