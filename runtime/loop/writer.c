@@ -47,8 +47,8 @@ struct writer {
     int error;
     char *form;
     struct writer *to;
-    unsigned generation;  /* of the process that has started the thread */
-    bool started, busy, closing, over;
+    unsigned owner;       /* 1 + the generation of the process that has started the thread, or 0; atomic */
+    bool busy, closing, over;
     int fd;
     char *path;
     size_t piece;
@@ -185,7 +185,7 @@ static int tell(struct writer *w)
 {
     struct buf text = {.bytes = NULL};
     int r = 0;
-    size_t done;
+    size_t done = 0;
     uint64_t told = w->untold;
     struct writer *to = w->to;
     if (!put_notice(w, &text))
@@ -196,6 +196,7 @@ static int tell(struct writer *w)
     else if (to)
         (void)writer_put(to, &(struct iovec){(void *)buf_at(&text), buf_len(&text)}, 1, 0);
     pthread_mutex_lock(&w->lock);
+    w->written += done;
     if (r == 0)
         w->untold -= told;
     buf_fini(&text);
@@ -359,12 +360,18 @@ static int start(struct writer *w)
     pthread_sigmask(SIG_SETMASK, &every, &before); /* the new thread inherits that */
     int r = -pthread_create(&w->thread, NULL, run, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    w->started = r == 0;
-    w->generation = generation;
+    if (r == 0)
+        __atomic_store_n(&w->owner, 1 + generation, __ATOMIC_RELAXED);
     return r;
 }
 
-static bool was_forked(const struct writer *w) { return w->started && w->generation != generation; }
+static bool has_thread(const struct writer *w) { return __atomic_load_n(&w->owner, __ATOMIC_RELAXED) != 0; }
+
+static bool was_forked(const struct writer *w)
+{
+    unsigned owner = __atomic_load_n(&w->owner, __ATOMIC_RELAXED);
+    return owner != 0 && owner != 1 + generation;
+}
 
 /* In a child without the thread, where the lock may be held for ever. */
 static int put_forked(struct writer *w, const struct iovec *parts, int count)
@@ -388,7 +395,7 @@ static size_t size_of(const struct iovec *parts, int count)
  * writes, and no thread has to wake. Returns how many bytes, 0 if that cannot be done. */
 static size_t write_now(struct writer *w, const struct iovec *parts, int count, size_t n)
 {
-    if (w->way == THREAD || w->pending > 0 || w->busy || w->untold || w->error || w->cut || n > PIECE)
+    if (w->busy || w->pending > 0 || w->way == THREAD || w->untold || w->error || w->cut || n > PIECE)
         return 0;
     ssize_t r = w->way == NOW ? sys_write_now(w->fd, parts, count) : n > TERMINAL_PIECE ? -EAGAIN
         : sys_write_terminal(w->fd, parts, count);
@@ -422,7 +429,7 @@ static bool await_rest(struct writer *w, int64_t patience)
     int64_t until = clock_add(clock_real(), patience);
     struct timespec ts = {.tv_sec = until / NS_PER_SECOND, .tv_nsec = until % NS_PER_SECOND};
     while (w->busy || buf_len(&w->queued) > 0) {
-        if (!w->started && !w->busy)
+        if (!has_thread(w) && !w->busy)
             work(w);
         else if (patience < 0)
             pthread_cond_wait(&w->rest, &w->lock);
@@ -441,7 +448,7 @@ static int hand_over(struct writer *w, const struct iovec *parts, int count, siz
         w->lost += lines;
         w->untold += lines;
     }
-    if (r == 0 && !w->started && start(w) < 0)
+    if (r == 0 && !has_thread(w) && start(w) < 0)
         patience = -1;
     if (r == 0 && !w->busy)
         pthread_cond_signal(&w->work);
@@ -495,13 +502,13 @@ void writer_close(struct writer *w, int64_t patience)
     if (was_forked(w))
         return;
     pthread_mutex_lock(&w->lock);
-    bool over = w->started ? await_end(w, patience) : await_rest(w, patience);
+    bool over = has_thread(w) ? await_end(w, patience) : await_rest(w, patience);
     if (!over)
         w->to = NULL; /* w stays for the thread that hangs, until the process ends */
     pthread_mutex_unlock(&w->lock);
-    if (w->started && over)
+    if (has_thread(w) && over)
         pthread_join(w->thread, NULL);
-    else if (w->started)
+    else if (has_thread(w))
         pthread_detach(w->thread);
     if (over)
         free_writer(w);

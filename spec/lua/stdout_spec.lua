@@ -10,7 +10,9 @@ local function written(script, stdout)
   file:write('local moonpark, core = require "moonpark", require "moonpark.core"\n', script)
   file:close()
   local child = process.moonpark(path)
-  local r = process.run({ "sh", "-c", '"$@"' .. (stdout or ""), "sh", unpack(child) })
+  local sanitizer = (os.getenv "ASAN_OPTIONS" or "") .. ":quarantine_size_mb=1" -- what was freed is kept there
+  local r = process.run({ "sh", "-c", '"$@"' .. (stdout or ""), "sh", unpack(child) },
+    { env = { ASAN_OPTIONS = sanitizer } })
   os.remove(path)
   return r
 end
