@@ -14,13 +14,21 @@ local M = {}
 
 local numbers = { stdout = 1, stderr = 2 }
 
-local function wants_color(number)
-  return (os.getenv "NO_COLOR" or "") == "" and os.getenv "TERM" ~= "dumb" and core.writer_is_terminal(number)
-end
+local function wants_color() return (os.getenv "NO_COLOR" or "") == "" and os.getenv "TERM" ~= "dumb" end
 
-local function of_writer(writer, color, where)
-  local function put(line, _, patience) writer:put(line, patience) end
-  return { put = put, writer = writer, color = color, where = where }
+local interject -- fn(line), while a prompt has the terminal
+
+--- From now on fn(line) writes what goes to a terminal, where a line is being typed; nil: nobody types.
+---@param fn fun(line: string)|nil
+function M.interject_with(fn) interject = fn end
+
+local function of_writer(writer, number, where)
+  local terminal = number ~= nil and core.writer_is_terminal(number)
+  local function put(line, _, patience)
+    if terminal and interject then return interject(line) end
+    writer:put(line, patience)
+  end
+  return { put = put, writer = writer, color = terminal and wants_color(), where = where }
 end
 
 -- What the function raises is written to the standard error; what it logs itself, while it is called, too.
@@ -44,10 +52,10 @@ end
 function M.open(output)
   if type(output) == "function" then return of_function(output) end
   local number = numbers[output]
-  if number then return of_writer(core.writer_standard(number), wants_color(number), output) end
+  if number then return of_writer(core.writer_standard(number), number, output) end
   local writer, err, errno = core.writer_file(output)
   if not writer then return nil, ("cannot open %s: %s"):format(output, err), errno end
-  return of_writer(writer, false, output)
+  return of_writer(writer, nil, output)
 end
 
 return M
