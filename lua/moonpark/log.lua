@@ -72,7 +72,8 @@ end
 local function make_line(level, name, message, bound, fields)
   local all = all_fields(bound, fields)
   if level == ERROR then all = with_trace(all and all.error or message, all) end
-  return render(level, name, type(message) == "string" and message or values.text(message), all, color)
+  if type(message) ~= "string" then message = values.message(message) end
+  return render(level, name, message, all, color)
 end
 
 local function write(level, name, message, bound, fields, patience)

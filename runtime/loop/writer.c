@@ -44,6 +44,7 @@ struct writer {
     struct buf queued, leaving;
     size_t most, pending; /* bytes */
     uint64_t written, lost, untold; /* untold: of the lost lines, those that no notice tells of */
+    uint64_t in_vain;     /* 1 + what was written when writer_finish had waited in vain */
     int error;
     char *form;
     struct writer *to;
@@ -279,13 +280,13 @@ static void *run(void *argument)
 
 /* ---- in other threads ---- */
 
-static void flush_all(void)
+static void finish_all(void)
 {
     int64_t until = clock_real() + EXIT_PATIENCE;
     pthread_mutex_lock(&all_lock);
     for (struct list *l = all.next; l != &all; l = l->next) {
         int64_t left = until - clock_real();
-        (void)writer_flush(container_of(l, struct writer, link), left > 0 ? left : 0);
+        (void)writer_finish(container_of(l, struct writer, link), left > 0 ? left : 0);
     }
     pthread_mutex_unlock(&all_lock);
 }
@@ -294,7 +295,7 @@ static void forked(void) { generation++; }
 
 static void prepare(void)
 {
-    (void)atexit(flush_all);
+    (void)atexit(finish_all);
     (void)pthread_atfork(NULL, NULL, forked);
 }
 
@@ -399,7 +400,7 @@ static size_t write_now(struct writer *w, const struct iovec *parts, int count, 
         return 0;
     ssize_t r = w->way == NOW ? sys_write_now(w->fd, parts, count) : n > TERMINAL_PIECE ? -EAGAIN
         : sys_write_terminal(w->fd, parts, count);
-    if (r == -EOPNOTSUPP)
+    if (r < 0 && r != -EAGAIN && r != -EPIPE)
         w->way = THREAD;
     return r > 0 ? (size_t)r : 0;
 }
@@ -479,6 +480,18 @@ bool writer_flush(struct writer *w, int64_t patience)
     return done;
 }
 
+bool writer_finish(struct writer *w, int64_t patience)
+{
+    if (was_forked(w))
+        return true;
+    pthread_mutex_lock(&w->lock);
+    bool done = await_rest(w, w->in_vain == 1 + w->written ? 0 : patience);
+    if (!done)
+        w->in_vain = 1 + w->written;
+    pthread_mutex_unlock(&w->lock);
+    return done;
+}
+
 /* Called with the lock: has the thread ended, or will it never touch w again? */
 static bool await_end(struct writer *w, int64_t patience)
 {
@@ -502,6 +515,8 @@ void writer_close(struct writer *w, int64_t patience)
     if (was_forked(w))
         return;
     pthread_mutex_lock(&w->lock);
+    if (w->in_vain == 1 + w->written)
+        patience = 0;
     bool over = has_thread(w) ? await_end(w, patience) : await_rest(w, patience);
     if (!over)
         w->to = NULL; /* w stays for the thread that hangs, until the process ends */

@@ -40,6 +40,10 @@ int writer_put(struct writer *w, const struct iovec *parts, int count, int64_t p
 /* Waits until nothing is pending, for `patience` ns at most; negative: without limit. Returns whether nothing is. */
 bool writer_flush(struct writer *w, int64_t patience);
 
+/* The same at the process's end, where it may be called several times: it does not wait again for a thread that has
+ * written nothing since it waited in vain. */
+bool writer_finish(struct writer *w, int64_t patience);
+
 /* Writes what is pending within that time, and frees w, which may be NULL. A thread that hangs in the system is
  * abandoned. */
 void writer_close(struct writer *w, int64_t patience);

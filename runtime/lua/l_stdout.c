@@ -9,8 +9,6 @@
 
 #include <stdio.h>
 
-#define PATIENCE (2 * NS_PER_SECOND)
-
 enum { BATCH = 4096 }; /* bytes */
 
 /* What the script has printed leaves first. */
@@ -70,7 +68,7 @@ static int l_line(lua_State *L)
 static int l_flush(lua_State *L)
 {
     put_out(face_ctx(L));
-    (void)l_writer_flush(face_ctx(L), PATIENCE);
+    l_writer_finish(face_ctx(L));
     return 0;
 }
 

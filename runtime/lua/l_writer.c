@@ -2,6 +2,7 @@
 /* l_writer.c - writers of lines: those of the standard output and error belong to the context, others to a handle. */
 #include "lua/l_writer.h"
 
+#include "base/clock.h"
 #include "base/errors.h"
 #include "base/sys.h"
 #include "base/sys_file.h"
@@ -43,21 +44,23 @@ static struct writer *standard(struct ctx *cx, int fd)
     return *w;
 }
 
+static int64_t patience_of(const struct ctx *cx, int64_t inside, int64_t outside) { return cx->L ? inside : outside; }
+
 /* Without a writer, as in a finalizer while the Lua state closes, it writes at once. */
 int l_writer_put(struct ctx *cx, int fd, const struct iovec *parts, int count, int64_t patience)
 {
     struct writer *w = standard(cx, fd);
     for (int i = 0; !w && i < count; i++)
         (void)sys_write(fd, parts[i].iov_base, parts[i].iov_len);
-    return w ? writer_put(w, parts, count, cx->L ? patience : -1) : 0;
+    return w ? writer_put(w, parts, count, patience_of(cx, patience, PATIENCE)) : 0;
 }
 
-bool l_writer_flush(struct ctx *cx, int64_t patience)
+void l_writer_finish(struct ctx *cx)
 {
-    bool done = true;
+    int64_t until = clock_real() + PATIENCE;
     for (size_t i = 0; i < ARRAY_LEN(cx->writers); i++)
-        done = (!cx->writers[i] || writer_flush(cx->writers[i], patience)) && done;
-    return done;
+        if (cx->writers[i])
+            (void)writer_finish(cx->writers[i], clock_real() < until ? until - clock_real() : 0);
 }
 
 /* The standard error's is last: the others tell it of lost lines. */
@@ -139,8 +142,9 @@ static int l_file(lua_State *L)
     return face_error(L, -ENOMEM);
 }
 
-/* put(line, patience: seconds | nil) -> whether it is not lost; a line end is added. It waits for that long, at most,
- * until the line is written, if no other was waiting: nil: not at all. */
+/* put(line, patience: seconds | nil) -> whether it is not lost; a line end is added. It waits until the line is written,
+ * if no other was waiting: for that long, at most; outside of the loop for some seconds. nil: not at all, and outside of
+ * the loop as long as it takes. */
 static int l_put(lua_State *L)
 {
     const struct writer_face *f = self(L);
@@ -149,7 +153,9 @@ static int l_put(lua_State *L)
     const char *line = luaL_checklstring(L, 2, &n);
     struct iovec parts[] = {{(void *)(uintptr_t)line, n}, {"\n", 1}};
     int64_t patience = lua_isnoneornil(L, 3) ? 0 : face_timeout(L, 3);
-    int r = f->fd ? l_writer_put(cx, f->fd, parts, 2, patience) : writer_put(f->w, parts, 2, cx->L ? patience : -1);
+    struct writer *w = writer_of(L, f);
+    patience = patience_of(cx, patience, patience ? PATIENCE : -1);
+    int r = w ? writer_put(w, parts, 2, patience) : l_writer_put(cx, f->fd, parts, 2, 0);
     lua_pushboolean(L, r == 0);
     return 1;
 }
@@ -212,7 +218,12 @@ static int l_close(lua_State *L)
 /* writer_flush(seconds) -> has all that the standard ones have been given been written */
 static int l_flush_standard(lua_State *L)
 {
-    lua_pushboolean(L, l_writer_flush(face_ctx(L), face_timeout(L, 1)));
+    struct ctx *cx = face_ctx(L);
+    int64_t patience = face_timeout(L, 1);
+    bool done = true;
+    for (size_t i = 0; i < ARRAY_LEN(cx->writers); i++)
+        done = (!cx->writers[i] || writer_flush(cx->writers[i], patience)) && done;
+    lua_pushboolean(L, done);
     return 1;
 }
 

@@ -6,13 +6,13 @@
 #include "lua/face.h"
 #include "loop/writer.h"
 
-/* Appends whole lines to the standard output (1) or the standard error (2). Outside of the loop it returns once they
- * are written; inside, it waits for `patience` ns at most, and not behind other lines. Returns 0, or a negative code:
- * they are lost. */
+/* Appends whole lines to the standard output (1) or the standard error (2). It waits until they are written if no others
+ * were waiting: for `patience` ns at most, and outside of the loop for some seconds. Returns 0, or a negative code: they
+ * are lost. */
 int l_writer_put(struct ctx *cx, int fd, const struct iovec *parts, int count, int64_t patience);
 
-/* Waits for that long, at most, until all is written; negative: without limit. Returns whether all is. */
-bool l_writer_flush(struct ctx *cx, int64_t patience);
+/* At the program's end: waits until all is written, for a bounded time. */
+void l_writer_finish(struct ctx *cx);
 
 /* Writes what is pending, for a bounded time. From now on lines are written at once. */
 void l_writer_close(struct ctx *cx);

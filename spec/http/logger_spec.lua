@@ -266,6 +266,26 @@ describe("http.request_id", function()
       { "error in the handler for GET /boom", "two", "http" }, { "outside" } }, seen)
   end)
 
+  it("and what else is set for a request are gone with the request", function()
+    local lines = {}
+    log.configure { format = "json", output = function(line) lines[#lines + 1] = json.decode(line) end }
+    local server = support.start(function(req, res)
+      if req.path == "/first" then log.set { secret = 1 } end
+      log.info(req.path)
+      res:send ""
+    end)
+    local conn = server:dial()
+    for _, path in ipairs { "/first", "/second" } do
+      conn:write(support.request("GET " .. path .. " HTTP/1.1\nHost: x"))
+      assert(conn:read())
+    end
+    conn:close()
+    server:stop()
+    log.configure { format = "text", output = "stderr" }
+    assert.same({ "/first", 1, "/second" }, { lines[1].message, lines[1].secret, lines[2].message })
+    assert.is_nil(lines[2].secret)
+  end)
+
   it("raises for a header that there cannot be, and not at each request", function()
     for _, name in ipairs { "", "a b", "a:", "a\r\nb" } do
       local err = select(2, pcall(function() http.request_id { header = name } end))

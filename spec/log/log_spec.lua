@@ -153,6 +153,8 @@ describe("a line of JSON", function()
     assert.equal("nil", last_json().message)
     log.info(setmetatable({}, { __tostring = function() return "an error object" end }))
     assert.equal("an error object", last_json().message)
+    log.error { code = 404 }
+    assert.equal('{"code":404}', last_json().message)
   end)
 
   it("of an error has its traceback, if the task knows it", function()

@@ -206,6 +206,22 @@ describe("an output that does not work", function()
     assert.same({ 0, "end\n" }, { r.status, r.out })
   end)
 
+  it("does not keep moonpark from reporting, and ending, after the loop", function()
+    for _, plain_luajit in ipairs { false, true } do
+      local r = run([[
+        local moonpark_run = moonpark.run
+        moonpark_run(function()
+          local read = stderr_to_pipe()
+          for i = 1, 2000 do log.info("x", { filler = ("x"):rep(200) }) end
+          kept = moonpark.go(error, "never joined")
+        end)
+        print "end"
+      ]], { plain = plain_luajit })
+      assert.equal("end\n", r.out)
+      assert.is_nil(r.signal)
+    end
+  end)
+
   it("if it is a function that fails, goes to the standard error, and so does what it logs itself", function()
     local r = run [[
       log.configure { output = function(line) if line:find "bad" then error("boom", 0) end log.info "inside" end }

@@ -271,6 +271,20 @@ describe("a writer", function()
     while (units.read(reader, 65536) or "") ~= "" do end -- the abandoned thread ends
   end)
 
+  it("is waited for only once at the end, if nothing has been written since", function()
+    local reader, fd = pipe()
+    local w = writer_of(fd)
+    units.write(fd, ("x"):rep(C.writer_spec_fcntl(fd, F_GETPIPE_SZ)))
+    put(w, ("y"):rep(5000) .. "\n" .. ("z"):rep(200000) .. "\n")
+    assert.is_false(lib.writer_finish(w, 1e6))
+    assert.is_false(lib.writer_finish(w, LONG)) -- would hang
+    while counts(w).written == 0 do units.read(reader, 4096) end
+    assert.is_false(lib.writer_finish(w, 1e6)) -- it looks again
+    drain(w, reader)
+    assert.is_true(lib.writer_finish(w, LONG))
+    close(w)
+  end)
+
   it("waits for a line only if no other is waiting, unless it is to wait for all", function()
     local reader, fd = pipe()
     local w = writer_of(fd)

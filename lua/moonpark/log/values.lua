@@ -147,6 +147,13 @@ function M.text(value)
   return type(value) == "cdata" and text:match "^(%-?%d+)U?LL$" or text
 end
 
+--- What a line says that is given this value in the place of a text: a plain table as JSON.
+---@param value any
+---@return string
+function M.message(value)
+  return type(value) == "table" and not M.has_text(value) and M.json(value) or M.text(value)
+end
+
 -- cjson.null and ngx.null
 local function is_null(value) return type(value) == "userdata" and failures.text(value) == "userdata: NULL" end
 
