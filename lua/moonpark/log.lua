@@ -228,6 +228,7 @@ function M.set_level(text)
 end
 
 --- Sets what --log asks for.
+---@package
 ---@param text string
 ---@return string|nil wrong
 function M.ask(text)
