@@ -142,9 +142,9 @@ static int l_file(lua_State *L)
     return face_error(L, -ENOMEM);
 }
 
-/* put(line, patience: seconds | nil) -> whether it is not lost; a line end is added. It waits until the line is written,
- * if no other was waiting: for that long, at most; outside of the loop for some seconds. nil: not at all, and outside of
- * the loop as long as it takes. */
+/* put(line, patience: seconds | nil) -> whether it is not lost; a line end is added. It waits until the line is
+ * written, if no other was waiting: for that long, at most; outside of the loop for some seconds. nil: not at all, and
+ * outside of the loop as long as it takes. */
 static int l_put(lua_State *L)
 {
     const struct writer_face *f = self(L);

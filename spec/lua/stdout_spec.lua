@@ -95,7 +95,8 @@ describe("stdout_line", function()
       core.writer_flush(2)
       io.stderr:write(lines)
     ]])
-    local lost, lines = r.err:match "^moonpark: (%d+) lines for the standard output were lost: the queue was full\n(%d+)$"
+    local lost, lines = r.err:match
+      "^moonpark: (%d+) lines for the standard output were lost: the queue was full\n(%d+)$"
     assert.equal(30000, tonumber(lost) + tonumber(lines), r.err)
   end)
 
