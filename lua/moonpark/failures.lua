@@ -112,7 +112,7 @@ local function report(text, what)
   M.log(what .. ": " .. text)
 end
 
-local stderr, say
+local stderr, say = core.writer_standard(2), nil
 
 --- Writes a line for whoever runs the program: once moonpark.log is loaded, in the form that it has.
 ---@param text string
@@ -120,8 +120,7 @@ local stderr, say
 ---@param name? string of a logger: the part of moonpark that says it
 function M.log(text, level, name)
   if say then return say(text, level, name) end
-  stderr = stderr or core.writer_standard(2)
-  stderr:put("moonpark: " .. text, PATIENCE_TO_WRITE)
+  stderr:put(text, PATIENCE_TO_WRITE, "moonpark: ")
 end
 
 --- From now on fn(text, level, name) writes these lines.

@@ -30,7 +30,6 @@
 enum {
     PIECE = PIPE_BUF,     /* bytes of one write, where others may write, too */
     FILE_PIECE = 65536,   /* the same for regular files: each write is whole there */
-    KEPT = 65536,         /* bytes of memory that an empty buffer keeps */
     PERMISSIONS = 0640,   /* of a new file */
     TERMINAL_PIECE = 1024, /* bytes that a terminal takes at once, if it takes any */
 };
@@ -223,12 +222,6 @@ static void write_leaving(struct writer *w)
         w->error = 0;
 }
 
-static void release_large(struct buf *b)
-{
-    if (buf_len(b) == 0 && b->capacity > KEPT)
-        buf_fini(b);
-}
-
 /* Writes what is queued; afterwards nobody is busy. */
 static void work(struct writer *w)
 {
@@ -242,7 +235,7 @@ static void work(struct writer *w)
         pthread_mutex_lock(&w->lock);
     }
     write_leaving(w);
-    release_large(&w->leaving);
+    buf_release(&w->leaving);
     w->busy = false;
     if (buf_len(&w->queued) == 0)
         pthread_cond_broadcast(&w->rest);

@@ -106,7 +106,7 @@ struct ctx {
     struct list processes;    /* child processes that are not reaped yet, except detached ones */
     struct buf stdout_lines;  /* that are to leave at the end of the turn: l_stdout.c */
     struct late stdout_late;
-    struct writer *writers[2]; /* of the standard output and error; NULL until they are used: l_writer.c */
+    struct writer *writers[2]; /* of the standard output and error; NULL at the end: l_writer.c */
     struct list dicts, counters; /* shared memory that is open: l_shared.c */
     struct heartbeat *shared_beat; /* where other processes read it; NULL: nowhere */
     lua_State *choosers;      /* runs nothing: its first value is the table of functions that choose certificates */

@@ -29,19 +29,25 @@ static const char mark = 0;
 
 /* ---- the standard output and error ---- */
 
-/* NULL: no memory. */
-static struct writer *standard(struct ctx *cx, int fd)
+/* NULL: there is none any more. */
+static struct writer *standard(struct ctx *cx, int fd) { return cx->writers[fd - 1]; }
+
+static const char *const forms[] = {
+    "moonpark: %n lines for the standard output were lost: %r\n",
+    "moonpark: %n lines for the standard error were lost: %r\n",
+};
+
+/* Early, so that the report of an error needs little memory. Returns false if there is none. */
+static bool open_standard(struct ctx *cx)
 {
-    struct writer **w = &cx->writers[fd - 1];
-    if (*w || cx->ended)
-        return *w;
-    *w = writer_open(fd, NULL, MOST);
-    struct writer *errors = fd == STDERR_FILENO ? *w : standard(cx, STDERR_FILENO);
-    if (*w && errors)
-        (void)writer_tell(*w, fd == STDERR_FILENO
-            ? "moonpark: %n lines for the standard error were lost: %r\n"
-            : "moonpark: %n lines for the standard output were lost: %r\n", errors);
-    return *w;
+    struct writer *errors = NULL;
+    for (int fd = STDERR_FILENO; fd >= STDOUT_FILENO; fd--) {
+        struct writer *w = cx->writers[fd - 1] = writer_open(fd, NULL, MOST);
+        errors = errors ? errors : w;
+        if (!w || writer_tell(w, forms[fd - 1], errors) < 0)
+            return false;
+    }
+    return true;
 }
 
 static int64_t patience_of(const struct ctx *cx, int64_t inside, int64_t outside) { return cx->L ? inside : outside; }
@@ -70,7 +76,6 @@ void l_writer_close(struct ctx *cx)
         writer_close(cx->writers[i], PATIENCE);
         cx->writers[i] = NULL;
     }
-    cx->ended = true;
 }
 
 /* ---- handles ---- */
@@ -142,20 +147,20 @@ static int l_file(lua_State *L)
     return face_error(L, -ENOMEM);
 }
 
-/* put(line, patience: seconds | nil) -> whether it is not lost; a line end is added. It waits until the line is
- * written, if no other was waiting: for that long, at most; outside of the loop for some seconds. nil: not at all, and
- * outside of the loop as long as it takes. */
+/* put(line, patience: seconds | nil, before: string | nil) -> whether it is not lost: `before`, the line and an end.
+ * It waits until the line is written, if no other was waiting: for that long, at most; outside of the loop for some
+ * seconds. nil: not at all, and outside of the loop as long as it takes. */
 static int l_put(lua_State *L)
 {
     const struct writer_face *f = self(L);
     struct ctx *cx = face_ctx(L);
-    size_t n;
-    const char *line = luaL_checklstring(L, 2, &n);
-    struct iovec parts[] = {{(void *)(uintptr_t)line, n}, {"\n", 1}};
+    size_t n, m;
+    const char *line = luaL_checklstring(L, 2, &n), *before = luaL_optlstring(L, 4, "", &m);
+    struct iovec parts[] = {{(void *)(uintptr_t)before, m}, {(void *)(uintptr_t)line, n}, {"\n", 1}};
     int64_t patience = lua_isnoneornil(L, 3) ? 0 : face_timeout(L, 3);
     struct writer *w = writer_of(L, f);
     patience = patience_of(cx, patience, patience ? PATIENCE : -1);
-    int r = w ? writer_put(w, parts, 2, patience) : l_writer_put(cx, f->fd, parts, 2, 0);
+    int r = w ? writer_put(w, parts, 3, patience) : l_writer_put(cx, f->fd, parts, 3, 0);
     lua_pushboolean(L, r == 0);
     return 1;
 }
@@ -246,6 +251,8 @@ static const luaL_Reg functions[] = {
 
 void l_writer_open(lua_State *L)
 {
+    if (!open_standard(face_ctx(L)))
+        luaL_error(L, "not enough memory");
     face_class(L, FACE_META_WRITER, "moonpark.writer", methods);
     face_functions(L, functions);
 }
