@@ -16,7 +16,6 @@
 
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
-local ffi = require "ffi"
 local options = require "moonpark.cli.options"
 local report = require "moonpark.cli.report"
 local run = require "moonpark.cli.run"
@@ -28,13 +27,7 @@ require "moonpark" -- for what it does to coroutines and to the JIT's limits
 
 local M = {}
 
-ffi.cdef [[
-int moonpark_fcntl(int fd, int command, ...) __asm__("fcntl");
-int moonpark_open(const char *path, int flags, ...) __asm__("open");
-]]
-
 local OK, FAILED, USAGE = 0, 1, 2
-local F_GETFD, O_RDONLY, O_WRONLY = 1, 0, 1
 
 local function wrong_usage(text, hint, command)
   report.say(text)
@@ -196,13 +189,6 @@ local function perform(command, words)
   return status or wrong_usage(wrong, hint, command)
 end
 
--- If standard input or an output is closed, none of our descriptors may take its place.
-local function fill_standard_descriptors()
-  for fd = 0, 2 do
-    if ffi.C.moonpark_fcntl(fd, F_GETFD) < 0 then ffi.C.moonpark_open("/dev/null", fd == 0 and O_RDONLY or O_WRONLY) end
-  end
-end
-
 -- In a container the program runs in a child of process 1: see process/init.h.
 local function leave_process_1()
   local ok, err = core.process_init()
@@ -211,7 +197,6 @@ end
 
 local function main(words)
   leave_process_1()
-  fill_standard_descriptors()
   local command = words_of.command(words)
   if command then return perform(command, words) end
   return run_program(words)

@@ -10,6 +10,7 @@ local core = require "moonpark.core"
 local M = {}
 
 local PATIENCE = 1 -- seconds to wait for a join
+local PATIENCE_TO_WRITE = 0.02 -- seconds: for the order with what the script writes, unless lines are waiting already
 local MOMENT = 1e-6 -- seconds; the loop counts whole ns, and may call back a fraction of one early
 
 local reporter, only_at_end
@@ -66,6 +67,15 @@ function M.remember(err)
   return (remember(err))
 end
 
+--- The traceback that has been remembered for this error in this task, or nil.
+---@param err any
+---@return string|nil
+function M.trace_of(err)
+  local task = core.current()
+  local remembered = task and traces[task]
+  return remembered and rawequal(remembered.err, err) and remembered.trace or nil
+end
+
 --- The error and, where it has been remembered in this task, its traceback, as one text.
 function M.traced(err)
   local task = core.current()
@@ -103,15 +113,26 @@ local function report(text, what)
   M.log(what .. ": " .. text)
 end
 
---- Writes a line for whoever runs the program.
+local stderr, say = core.writer_standard(2), nil
+
+--- Writes a line for whoever runs the program: once moonpark.log is loaded, in the form that it has.
 ---@param text string
-function M.log(text) io.stderr:write("moonpark: ", text, "\n") end
+---@param level? moonpark.log.level "error" by default
+---@param name? string of a logger: the part of moonpark that says it
+function M.log(text, level, name)
+  if say then return say(text, level, name) end
+  stderr:put(text, PATIENCE_TO_WRITE, "moonpark: ")
+end
+
+--- From now on fn(text, level, name) writes these lines.
+function M.log_with(fn) say = fn end
 
 --- The log of a server: its on_error, if it has one. If that raises, both errors are written, and the server goes on.
 ---@param on_error? fun(text: string)
+---@param name? string of the logger
 ---@return fun(text: string)
-function M.log_to(on_error)
-  if not on_error then return M.log end
+function M.log_to(on_error, name)
+  if not on_error then return function(text) M.log(text, "error", name) end end
   return function(text)
     local ok, err = pcall(on_error, text)
     if not ok then M.log(text .. "\nerror in on_error: " .. M.text(err)) end

@@ -22,6 +22,7 @@ local limits = require "moonpark.limits"
 
 ---@class moonpark
 ---@field fs moonpark.fs
+---@field log moonpark.log
 ---@field net moonpark.net
 ---@field netpoll moonpark.netpoll
 ---@field process moonpark.process
@@ -132,8 +133,8 @@ M.event = core.event
 M.signals = core.signals
 
 -- In quotes: spec/tree/layers_spec.lua looks for what may be loaded here.
-local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["shared"] = true,
-  ["systemd"] = true, ["testing"] = true, ["tls"] = true, ["worker"] = true }
+local modules = { ["fs"] = true, ["log"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true,
+  ["shared"] = true, ["systemd"] = true, ["testing"] = true, ["tls"] = true, ["worker"] = true }
 
 --- Runs main in several processes; see workers.lua.
 ---@param options integer|"auto"|table
@@ -141,6 +142,10 @@ local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"]
 ---@return any ...
 function M.workers(options, main)
   return require("moonpark.workers").workers(options, main)
+end
+
+if (os.getenv "MOONPARK_LOG" or "") ~= "" or (os.getenv "MOONPARK_LOG_FORMAT" or "") ~= "" then
+  require "moonpark.log"
 end
 
 if os.getenv "MOONPARK_WORKER" then

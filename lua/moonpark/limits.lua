@@ -37,7 +37,7 @@ local function warn(text)
   local before = admit()
   if not before then return end
   if before > 0 then text = ("%s\n%d warnings were left out before this one"):format(text, before) end
-  failures.log(text)
+  failures.log(text, "warn", "limits")
 end
 
 -- Called in the task, by a hook: it must not wait.
@@ -45,7 +45,8 @@ local function tell(what, seconds, traceback, err)
   if what == "limit" then return failures.remember_trace(err, traceback) end
   local text = describe(seconds, traceback)
   if what == "slice" then return warn(text) end
-  failures.log(("%s\nthe process ends\n\n%s"):format(text, dump.dump()))
+  failures.log(("%s\nthe process ends\n\n%s"):format(text, dump.dump()), "error", "limits")
+  core.writer_flush(1)
 end
 
 local profile_is_shared

@@ -281,11 +281,13 @@ local function accept_patiently(listener, log)
   end
 end
 
+local function log_of_net(text) failures.log(text, "warn", "net") end
+
 --- for conn in listener:accepts() do ... end; ends when the listener is closed, times out or is cancelled.
 ---@return fun(): moonpark.connection|nil
 function Conn:accepts()
   check_self(self, true, "accepts")
-  return function() return (accept_patiently(self, failures.log)) end
+  return function() return (accept_patiently(self, log_of_net)) end
 end
 
 -- The handler, and a place given back after it; after a failure the scope's log does that.
@@ -325,7 +327,7 @@ function Conn:serve(handler, options)
     error(("bad argument #1 to 'serve' (function expected, got %s)"):format(type(handler)), 2)
   end
   options = check_options("serve", options, serve_options, 2, 2)
-  local log = failures.log_to(options.on_error)
+  local log = failures.log_to(options.on_error, "net")
   local places = options.max_connections and core.semaphore(options.max_connections)
   if places then handler = limited(handler, places) end
   return task.scope(function(scope)

@@ -67,7 +67,7 @@ function M.is_draining() return drain.is_draining() end
 local function tell(value)
   for _, fn in ipairs(listeners) do
     local ok, err = xpcall(fn, failures.remember, value)
-    if not ok then failures.log("error in an on_broadcast function: " .. failures.traced(err)) end
+    if not ok then failures.log("error in an on_broadcast function: " .. failures.traced(err), "error", "workers") end
   end
 end
 
@@ -171,7 +171,7 @@ function M.join()
     if not ok or not core.die_with(parent) then -- another user's process forgets whom it dies with
       local why = ("cannot run as user '%s': %s"):format(user, err or "the supervisor has ended")
       post.last_words { op = "failed", text = why }
-      io.stderr:write("moonpark: ", why, "\n")
+      failures.log(why, "error", "workers")
       os.exit(1, true)
     end
   end

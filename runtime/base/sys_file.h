@@ -13,6 +13,10 @@
 
 struct stat;
 
+/* Opens the null device in the place of a standard descriptor (0, 1, 2) that is closed, so that no other descriptor
+ * takes that place, and gets what is written there. */
+void sys_fill_standard(void);
+
 int sys_openat(int dir, const char *path, int flags, unsigned permissions);
 /* Opens a path below that folder: nothing on the way may lead out of it, including links (openat2, RESOLVE_BENEATH).
  * -EXDEV: something would; -EAGAIN: the kernel could not be sure; -ENOSYS: the kernel has no such call. */

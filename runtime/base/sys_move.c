@@ -6,6 +6,7 @@
 #include "base/sys_call.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/sendfile.h>
@@ -63,6 +64,21 @@ ssize_t sys_writev(int fd, const struct iovec *iov, int count)
     ssize_t r;
     FAULT(EPIPE);
     WITHOUT_SIGPIPE(r, writev(fd, whole ? iov : &one, whole ? count : 1));
+}
+
+ssize_t sys_write_now(int fd, const struct iovec *iov, int count)
+{
+    ssize_t r;
+    WITHOUT_SIGPIPE(r, pwritev2(fd, iov, count, -1, RWF_NOWAIT));
+}
+
+ssize_t sys_write_terminal(int fd, const struct iovec *iov, int count)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    ssize_t r;
+    if (poll(&p, 1, 0) != 1 || p.revents != POLLOUT)
+        return -EAGAIN;
+    WITHOUT_SIGPIPE(r, writev(fd, iov, count));
 }
 
 /* Injected faults are "not with these descriptors", because callers have another way for that. */

@@ -24,4 +24,10 @@ ssize_t sys_send_more(int fd, const void *bytes, size_t n);
 
 int sys_file_size(int fd, uint64_t *size); /* 1; 0 if it is not a regular file; -EISDIR, ... */
 
+/* For logs, so no call fails on purpose. Write what can be written without waiting, whether the descriptor is
+ * non-blocking or not; a write of up to PIPE_BUF bytes to a pipe is whole. -EOPNOTSUPP: the kernel cannot, with this
+ * kind. The second one is for terminals, which it then looks at first; few bytes must be given. */
+ssize_t sys_write_now(int fd, const struct iovec *iov, int count);
+ssize_t sys_write_terminal(int fd, const struct iovec *iov, int count);
+
 #endif

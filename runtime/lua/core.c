@@ -21,6 +21,7 @@
 #include "lua/l_stdout.h"
 #include "lua/l_task.h"
 #include "lua/l_tls.h"
+#include "lua/l_writer.h"
 #include "lua/l_ws.h"
 
 #include <string.h>
@@ -39,6 +40,8 @@ static int close_context(lua_State *L)
     l_runaway_close(cx);
     if (cx->alloc)
         lua_setallocf(L, cx->alloc, cx->alloc_data);
+    l_stdout_close(cx);
+    l_writer_close(cx);
     if (cx->opened) {
         while (!list_empty(&cx->loop.conns))
             conn_close(container_of(cx->loop.conns.next, struct conn, link));
@@ -46,7 +49,6 @@ static int close_context(lua_State *L)
         resolver_close(&cx->resolver);
         l_detached_close(cx);
         signals_forget(cx->loop.poller);
-        l_stdout_close(cx);
         loop_close(&cx->loop);
         cx->opened = false;
         if (cx->shared_beat)
@@ -72,7 +74,7 @@ static void (*const openers[])(lua_State *) = {
     l_fs_open, l_watch_open, l_resolver_open, l_chan_open, l_select_open, l_stdout_open, l_sync_open, l_time_open,
     l_tls_open, l_x509_open, l_signal_open, l_detached_open, l_process_open, l_debug_open, l_watchdog_open,
     l_worker_open, l_share_open, l_shared_open, l_shared_counter_open, l_init_open, l_notify_open, l_runaway_open,
-    l_heartbeat_open, l_crash_open,
+    l_heartbeat_open, l_crash_open, l_writer_open,
 };
 
 static int open_faces(lua_State *L)
@@ -106,6 +108,7 @@ int luaopen_moonpark_core(lua_State *L)
 {
     lua_settop(L, 0);
     sys_keep_freed();
+    sys_fill_standard();
     push_context(L);
     lua_createtable(L, FACE_KEYS + FIRST_SLOTS, 0);
     lua_pushcclosure(L, open_faces, 2);

@@ -63,6 +63,7 @@ enum {
     FACE_META_SHARED_DICT,
     FACE_META_SHARED_COUNTER,
     FACE_META_SHARED_COUNTERS, /* the memory of all of them */
+    FACE_META_WRITER,
     FACE_SCOPES,      /* weak table: [scope's address] = its userdata, once it has started a task */
     FACE_HOOK_ENDED,  /* function(task, scope, connection): called for each task that failed */
     FACE_HOOK_SIGNAL, /* function(number) */
@@ -105,6 +106,7 @@ struct ctx {
     struct list processes;    /* child processes that are not reaped yet, except detached ones */
     struct buf stdout_lines;  /* that are to leave at the end of the turn: l_stdout.c */
     struct late stdout_late;
+    struct writer *writers[2]; /* of the standard output and error; NULL at the end: l_writer.c */
     struct list dicts, counters; /* shared memory that is open: l_shared.c */
     struct heartbeat *shared_beat; /* where other processes read it; NULL: nowhere */
     lua_State *choosers;      /* runs nothing: its first value is the table of functions that choose certificates */

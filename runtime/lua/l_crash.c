@@ -7,11 +7,14 @@
 #include "lua/faces.h"
 
 #include "base/sys.h"
+#include "loop/writer.h"
 #include "lua/l_trail.h"
 
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
+
+#define LAST_LINES (NS_PER_SECOND / 5) /* for the lines of logs that are not written yet */
 
 static struct {
     struct ctx *cx;
@@ -37,6 +40,7 @@ static void crashed(int signo)
     struct trail_text text = {.length = 0};
     char line[L_TRAIL_LINE] = "";
     const struct task *t = crash.cx->loop.sched.running;
+    writer_settle(LAST_LINES);
     trail_put(&text, "moonpark: pid ");
     trail_put_number(&text, (uint64_t)getpid());
     trail_put(&text, " has crashed by ");

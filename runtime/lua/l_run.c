@@ -18,19 +18,25 @@
 #include "lua/l_detached.h"
 #include "lua/l_signal.h"
 #include "lua/l_task.h"
+#include "lua/l_writer.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PHASE_IDLE, PHASE_PUSH, PHASE_ENDED };
-enum { TRIES = 3 };
+enum { TRIES = 3, REPORTED = 4096 }; /* bytes of an error, at most */
 
 static struct ctx *of_loop(struct loop *l) { return container_of(l, struct ctx, loop); }
 
-static void report(const char *what, const char *message)
+static void report(struct ctx *cx, const char *what, const char *message)
 {
-    fprintf(stderr, "moonpark: %s: %s\n", what, message ? message : "(error object)");
+    char line[REPORTED];
+    int n = snprintf(line, sizeof line - 1, "moonpark: %s: %s", what, message ? message : "(error object)");
+    size_t length = base_min((size_t)n, sizeof line - 2);
+    line[length] = '\n';
+    (void)l_writer_put(cx, STDERR_FILENO, &(struct iovec){line, length + 1}, 1, 0);
 }
 
 /* ---- ending ---- */
@@ -335,7 +341,7 @@ static void recover(lua_State *L, struct ctx *cx)
     uint8_t phase = cx->phase;
     if (!t) {
         cx->phase = PHASE_IDLE;
-        report("error in a hook or finalizer", message);
+        report(cx, "error in a hook or finalizer", message);
     } else if (phase == PHASE_PUSH && ++cx->tries < TRIES) {
         push_and_resume(L, cx, t);
     } else if (phase == PHASE_PUSH) {
@@ -345,7 +351,7 @@ static void recover(lua_State *L, struct ctx *cx)
             keep_error(L, t); /* this error replaces the one that could not be kept */
         end_failed(L, cx, t);
     } else {
-        report("error while a task was ending", message);
+        report(cx, "error while a task was ending", message);
         end_anyhow(L, cx, t);
     }
 }

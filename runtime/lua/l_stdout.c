@@ -1,55 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /* l_stdout.c - lines for the standard output leave together at the end of the turn, in few system calls.
  *
- * After what the script has printed by then, but past C's stdout, which may cut lines in two. A write has whole lines,
- * and so few that a pipe takes it whole: lines of several processes do not mix. */
+ * After what the script has printed by then, but past C's stdout, which may cut lines in two, and block: the writer's
+ * thread writes them (l_writer.c). */
 #include "lua/l_stdout.h"
 
-#include "lua/faces.h"
-
-#include "base/sys.h"
+#include "lua/l_writer.h"
 
 #include <stdio.h>
 
-enum { BATCH = 4096 }; /* bytes: PIPE_BUF */
+enum { BATCH = 4096 }; /* bytes */
 
-/* A log that cannot be written is nobody's failure. */
-static void write_all(const char *bytes, size_t n)
+/* What the script has printed leaves first. */
+static void put(struct ctx *cx, const struct iovec *parts, int count)
 {
     (void)fflush(stdout);
-    while (n > 0) {
-        ssize_t written = sys_write(fileno(stdout), bytes, n);
-        if (written <= 0)
-            return;
-        bytes += written;
-        n -= (size_t)written;
-    }
+    l_writer_put(cx, fileno(stdout), parts, count, 0);
 }
 
-static void write_out(struct buf *lines)
+static void put_first(struct ctx *cx, size_t n)
 {
-    if (buf_len(lines) > 0)
-        write_all(buf_at(lines), buf_len(lines));
-    buf_consume(lines, buf_len(lines));
+    struct buf *lines = &cx->stdout_lines;
+    if (n > 0)
+        put(cx, &(struct iovec){(void *)(uintptr_t)buf_at(lines), n}, 1);
+    buf_consume(lines, n);
 }
 
-static void on_late(struct late *late) { write_out(&container_of(late, struct ctx, stdout_late)->stdout_lines); }
+static void put_out(struct ctx *cx) { put_first(cx, buf_len(&cx->stdout_lines)); }
+
+static void on_late(struct late *late) { put_out(container_of(late, struct ctx, stdout_late)); }
 
 void l_stdout_close(struct ctx *cx)
 {
-    write_out(&cx->stdout_lines);
+    put_out(cx);
     buf_fini(&cx->stdout_lines);
 }
 
 void l_stdout_added(struct ctx *cx, size_t before)
 {
     struct buf *lines = &cx->stdout_lines;
-    if (buf_len(lines) > BATCH && before > 0) {
-        write_all(buf_at(lines), before);
-        buf_consume(lines, before);
-    }
+    if (buf_len(lines) > BATCH && before > 0)
+        put_first(cx, before);
     if (buf_len(lines) > BATCH)
-        write_out(lines);
+        put_out(cx);
     loop_late(&cx->loop, &cx->stdout_late);
 }
 
@@ -61,9 +54,8 @@ static int l_line(lua_State *L)
     size_t n, before = buf_len(lines);
     const char *text = luaL_checklstring(L, 1, &n);
     if (n >= BATCH || !buf_reserve(lines, n + 1)) {
-        write_out(lines);
-        write_all(text, n);
-        write_all("\n", 1);
+        put_out(cx);
+        put(cx, (struct iovec[]){{(void *)(uintptr_t)text, n}, {"\n", 1}}, 2);
         return 0;
     }
     (void)buf_append(lines, text, n);
@@ -72,10 +64,11 @@ static int l_line(lua_State *L)
     return 0;
 }
 
-/* stdout_flush(): they leave now */
+/* stdout_flush(): they leave now, and what the writers have, if that does not take too long */
 static int l_flush(lua_State *L)
 {
-    write_out(&face_ctx(L)->stdout_lines);
+    put_out(face_ctx(L));
+    l_writer_finish(face_ctx(L));
     return 0;
 }
 

@@ -208,6 +208,16 @@ for _, editor in ipairs { "readline", "edit", "off" } do
       assert.equal(0, leave())
     end)
 
+    at_terminal("writes what is logged meanwhile beside what is typed", function()
+      start()
+      child:write "moonpark.go(function() moonpark.sleep(0.01) log.info('log' .. 'ged') end) and nil\n"
+      child:expect "nil\r\n"
+      child:expect "INFO  logged\r\n"
+      child:write "print('o' .. 'n')\n"
+      child:expect "on\r\n"
+      assert.equal(0, leave())
+    end)
+
     for name, status in pairs { TERM = 143, QUIT = 2 } do
       at_terminal(("puts the terminal back when SIG%s ends it"):format(name), function()
         child = terminal.start(("stty -g; %s; echo status $?; stty -g"):format(terminal.command("-i", "-e", GETPID)),

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- logger_spec.lua - http.logger, http.request_id and http.secure_headers.
 
+local json = require "cjson"
 local http = require "moonpark.http"
+local log = require "moonpark.log"
 local moonpark = require "moonpark"
 local support = require "support.http"
 
@@ -124,9 +126,78 @@ describe("http.logger", function()
     assert.truthy(lines[1]:find('"x\\x22 \\x5c \\xc3\\xa9"', 1, true), lines[1])
   end)
 
+  it("writes the common format, which is the combined one without its last two fields", function()
+    local lines = logged({ format = "common" }, { "GET /a?b=c HTTP/1.1\nReferer: x", "HEAD /a HTTP/1.0",
+      'GET /gone?"x HTTP/1.1' })
+    assert.matches('^127%.0%.0%.1 %- %- ' .. TIME .. ' "GET /a%?b=c HTTP/1%.1" 200 5$', lines[1])
+    assert.matches('"HEAD /a HTTP/1%.0" 200 %-$', lines[2])
+    if lines[3] then assert.matches('"GET /gone%?\\x22x HTTP/1%.1" 0 %-$', lines[3]) end
+  end)
+
+  it("writes JSON, with what there is", function()
+    local lines = logged({ format = "json" }, {
+      'GET /a?b=c HTTP/1.1\nX-Request-Id: abc-1\nUser-Agent: te"st\255\nReferer: http://r.example/',
+      "HEAD /none HTTP/1.1",
+      "GET /gone HTTP/1.1\nUser-Agent: x\\y",
+    }, function(req, res, next)
+      req.user = "ada"
+      return http.request_id()(req, res, next)
+    end)
+    local first, second, third = json.decode(lines[1]), json.decode(lines[2]), json.decode(lines[3])
+    assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ$", first.time)
+    assert.matches("^127%.0%.0%.1:%d+$", first.client)
+    assert.is_true(first.duration >= 0 and first.duration < 60)
+    first.time, first.client, first.duration = nil, nil, nil
+    assert.same({ method = "GET", path = "/a", query = "b=c", protocol = "HTTP/1.1", status = 200, bytes = 5,
+      user = "ada", user_agent = 'te"st\239\191\189', referer = "http://r.example/", request_id = "abc-1" }, first)
+    assert.same({ "/none", nil, 404, 0 }, { second.path, second.query, second.status, second.bytes })
+    assert.is_nil(second.failure)
+    assert.same({ "/gone", 0, "x\\y", "HTTP/1.1" }, { third.path, third.status, third.user_agent, third.protocol })
+  end)
+
+  it("names the server that a proxy has asked, and why a response was cut off", function()
+    local behind = support.start(function(_, res) res:send "hello" end)
+    local lines, app = {}, http.router()
+    app:use(http.logger { format = "json", write = function(line) lines[#lines + 1] = line end })
+    app:get("/x", http.proxy("http://" .. behind.address))
+    app:get("/cut", function(_, res)
+      res:write "x"
+      error "boom"
+    end)
+    local server = support.start(app)
+    assert.equal("hello", server:ask("GET /x HTTP/1.1").body)
+    server:raw(support.request "GET /cut HTTP/1.1")
+    server:take_log()
+    server:stop()
+    behind:stop()
+    assert.equal(behind.address, json.decode(lines[1]).upstream)
+    assert.equal(200, json.decode(lines[2]).status)
+    assert.is_string(json.decode(lines[2]).failure)
+  end)
+
+  it("hides queries, or the values of some parameters, in every format, and in Referer", function()
+    local head = "GET /a?token=s3cret&x=1&TOKEN=s3cret&%74oken=s3cret HTTP/1.1\n"
+      .. "Referer: http://r.example/?token=s3cret#f"
+    for _, format in ipairs { "combined", "common", "json", "pairs" } do
+      for _, query in ipairs { false, { "Token" } } do
+        local lines = logged({ format = format, query = query }, { head, (head:gsub("/a", "/gone")) })
+        for i = 1, 2 do
+          assert.is_nil(lines[i]:find("s3cret", 1, true), lines[i])
+          assert.equal(query ~= false, lines[i]:find("x=1", 1, true) ~= nil, lines[i])
+        end
+      end
+      local all = logged({ format = format, query = true }, { head })[1]
+      assert.truthy(all:find("s3cret", 1, true), all)
+    end
+    local line = logged({ format = "combined", query = { "token" } }, { head })[1]
+    assert.truthy(line:find('"GET /a?token=hidden&x=1&TOKEN=hidden&%74oken=hidden HTTP/1.1"', 1, true), line)
+    assert.truthy(line:find('"http://r.example/?token=hidden#f"', 1, true), line)
+  end)
+
   it("raises for a format that there is not", function()
     local err = select(2, pcall(function() http.logger { format = "fancy" } end))
-    assert.truthy(err:find("logger_spec%.lua:%d+: logger: option 'format' must be 'combined', 'pairs' or a function"))
+    assert.matches("logger_spec%.lua:%d+: logger: option 'format' must be 'combined', 'common', 'json', 'pairs' or a "
+      .. "function", err)
   end)
 end)
 
@@ -166,6 +237,53 @@ describe("http.request_id", function()
     local server = serve { header = "X-Trace", make = function() return "made" end }
     local answer = server:ask "GET / HTTP/1.1"
     assert.same({ "made", "made" }, { answer.headers["x-trace"], answer.body })
+  end)
+
+  it("is a field of all lines that are logged for the request, and of no other", function()
+    local lines = {}
+    log.configure { format = "json", output = function(line) lines[#lines + 1] = json.decode(line) end }
+    local app = http.router():use(http.request_id { header = "X-Id" })
+    app:get("/", function(_, res)
+      log.info "handler"
+      moonpark.go(function() log.named("db").info "child" end):join()
+      res:send ""
+    end)
+    app:get("/boom", function() error "boom" end)
+    local server = assert(http.server(app, { address = "127.0.0.1:0" }))
+    local serving = moonpark.go(server.run, server)
+    for path, id in pairs { ["/"] = "one", ["/boom"] = "two" } do
+      assert(http.get("http://" .. server:address() .. path, { headers = { ["X-Id"] = id } }))
+    end
+    log.info "outside"
+    server:close()
+    serving:join()
+    table.sort(lines, function(a, b) return (a.request_id or "z") < (b.request_id or "z") end)
+    if lines[1].message == "child" then lines[1], lines[2] = lines[2], lines[1] end
+    log.configure { format = "text", output = "stderr" }
+    local seen = {}
+    for i, line in ipairs(lines) do seen[i] = { line.message:match "^[^:]*", line.request_id, line.logger } end
+    assert.same({ { "handler", "one" }, { "child", "one", "db" },
+      { "error in the handler for GET /boom", "two", "http" }, { "outside" } }, seen)
+  end)
+
+  it("and what else is set for a request are gone with the request", function()
+    local lines = {}
+    log.configure { format = "json", output = function(line) lines[#lines + 1] = json.decode(line) end }
+    local server = support.start(function(req, res)
+      if req.path == "/first" then log.set { secret = 1 } end
+      log.info(req.path)
+      res:send ""
+    end)
+    local conn = server:dial()
+    for _, path in ipairs { "/first", "/second" } do
+      conn:write(support.request("GET " .. path .. " HTTP/1.1\nHost: x"))
+      assert(conn:read())
+    end
+    conn:close()
+    server:stop()
+    log.configure { format = "text", output = "stderr" }
+    assert.same({ "/first", 1, "/second" }, { lines[1].message, lines[1].secret, lines[2].message })
+    assert.is_nil(lines[2].secret)
   end)
 
   it("raises for a header that there cannot be, and not at each request", function()

@@ -3,6 +3,7 @@
 
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
+local failures = require "moonpark.failures"
 local http = require "support.http"
 local wire = require "support.http_wire"
 local support = require "support.net"
@@ -113,14 +114,13 @@ describe("an error in a handler", function()
   end)
 
   it("in on_error as well is told on the standard error, and the server lives", function()
-    local said = {}
-    local stderr = io.stderr
-    io.stderr = { write = function(_, ...) said[#said + 1] = table.concat({ ... }) end } -- luacheck: ignore
+    local said, log = {}, failures.log
+    failures.log = function(text) said[#said + 1] = text end -- luacheck: ignore 122
     serving(function() error("first") end, { on_error = function() error("second") end }, function(conn)
       assert.equal(500, status_of(conn, GET))
       assert.equal(500, status_of(conn, GET))
     end)
-    io.stderr = stderr -- luacheck: ignore
+    failures.log = log -- luacheck: ignore 122
     assert.is_truthy(said[1]:find("first.*second"))
   end)
 

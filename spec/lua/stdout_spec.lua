@@ -10,7 +10,9 @@ local function written(script, stdout)
   file:write('local moonpark, core = require "moonpark", require "moonpark.core"\n', script)
   file:close()
   local child = process.moonpark(path)
-  local r = process.run({ "sh", "-c", '"$@"' .. (stdout or ""), "sh", unpack(child) })
+  local sanitizer = (os.getenv "ASAN_OPTIONS" or "") .. ":quarantine_size_mb=1" -- what was freed is kept there
+  local r = process.run({ "sh", "-c", '"$@"' .. (stdout or ""), "sh", unpack(child) },
+    { env = { ASAN_OPTIONS = sanitizer } })
   os.remove(path)
   return r
 end
@@ -56,10 +58,46 @@ describe("stdout_line", function()
       local before = used()
       core.stdout_line(("x"):rep(5e7))
       moonpark.sleep(0)
+      core.stdout_flush()
       for _ = 1, 2 do collectgarbage() end
       io.stderr:write(tostring(used() - before < 3e7))
     ]], " > /dev/null")
     assert.equal("true", r.err)
+  end)
+
+  it("ends the program if nobody reads, as print does", function()
+    local r = written([[
+      require("moonpark").go(function() while moonpark.yield() do core.stdout_line "x" end end)
+    ]], " | true")
+    assert.equal("", r.err)
+    local status = written("while moonpark.yield() do core.stdout_line 'x' end",
+      " | true; echo $? >&2").err -- of the pipe's last command: the first has ended, too, or this would hang
+    assert.equal("0\n", status)
+  end)
+
+  it("does not hold up the loop while nobody reads, and counts what is lost", function()
+    local r = written([[
+      local ffi = require "ffi"
+      ffi.cdef "int pipe2(int *, int); int dup2(int, int); long read(int, void *, size_t);"
+      local ends, bytes = ffi.new "int[2]", ffi.new "char[65536]"
+      assert(ffi.C.pipe2(ends, 0x800) == 0 and ffi.C.dup2(ends[1], 1) == 1)
+      for _ = 1, 3000 do
+        for _ = 1, 10 do core.stdout_line(("x"):rep(99)) end
+        moonpark.yield()
+      end
+      local lines = 0
+      moonpark.sleep(0.001) -- the turn ends
+      repeat
+        local done, n = core.writer_flush(0), tonumber(ffi.C.read(ends[0], bytes, 65536))
+        if n > 0 then lines = lines + select(2, ffi.string(bytes, n):gsub("\n", "")) end
+        moonpark.sleep(0)
+      until done and n <= 0
+      core.writer_flush(2)
+      io.stderr:write(lines)
+    ]])
+    local lost, lines = r.err:match
+      "^moonpark: (%d+) lines for the standard output were lost: the queue was full\n(%d+)$"
+    assert.equal(30000, tonumber(lost) + tonumber(lines), r.err)
   end)
 
   it("is nobody's failure if it cannot write", function()

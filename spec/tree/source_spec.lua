@@ -278,7 +278,8 @@ end)
 describe("Lua of the library", function()
   it("annotates what is public", function()
     local public = { "fs", "http", "http/client", "http/client_response", "http/events", "http/file_response",
-      "http/multipart", "http/proxy", "http/response", "http/router", "http/server", "http/static", "init", "net",
+      "http/multipart", "http/proxy", "http/response", "http/router", "http/server", "http/static", "init", "log",
+      "log/fields", "net",
       "net/copy", "netpoll", "process", "shared", "shared/channels", "shared/locks", "shared/segments",
       "systemd", "task", "testing", "worker", "workers" }
     local bare = {}

@@ -17,7 +17,7 @@ local FAILED, SIGNALED = 1, 128
 local numbers = { INT = 2, TERM = 15 }
 
 local function failed(text)
-  report.say("lapis: " .. text)
+  report.fail("lapis: " .. text)
   return shutdown.leave(FAILED)
 end
 

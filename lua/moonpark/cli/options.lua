@@ -32,6 +32,8 @@ M.options = {
   { names = { "--limit" }, value = "seconds", help = "stops such a task, with an error (default 0: none)" },
   { names = { "--stuck" }, value = "seconds", help = "ends the process with status 70 if a task has run for\n"
     .. "so long without waiting (default 0: never)" },
+  { names = { "--log" }, value = "levels", help = "what the log writes, such as debug or info,http=warn\n"
+    .. "(default info)" },
   { names = { "-v", "--version" }, help = "prints the versions and the poller in use" },
   { names = { "-h", "--help" }, help = "prints this help" },
   { names = { "--" }, help = "ends the options" },

@@ -1,16 +1,26 @@
 -- SPDX-License-Identifier: MIT
 -- report.lua - how the command reports failures, without its own frames.
 
+local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 
 local M = {}
+
+local FLUSH = 1 -- seconds that the lines of the log have to be written before
 
 local main       -- the main task
 local told       -- its failure was printed, or need not be
 local main_failure -- its text
 local ending     -- the program ends: tasks were asked to give up
 
-function M.say(text) io.stderr:write("moonpark: ", text, "\n") end
+--- Tells whoever has typed the command what was wrong with that.
+function M.say(text)
+  core.writer_flush(FLUSH)
+  io.stderr:write("moonpark: ", text, "\n")
+end
+
+--- Logs why the program ends.
+function M.fail(text) failures.log(text) end
 
 local function is_frame_of_command(line, site)
   if line == "started at:" then return true end
@@ -62,7 +72,7 @@ function M.tell_main()
   told = true
   if obeyed(err) then return end
   main_failure = M.describe(main)
-  M.say(main_failure)
+  M.fail(main_failure)
 end
 
 --- What was reported of the main task, or nil.

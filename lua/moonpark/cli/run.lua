@@ -5,6 +5,7 @@ local core = require "moonpark.core"
 local dump = require "moonpark.dump"
 local failures = require "moonpark.failures"
 local limits = require "moonpark.limits"
+local log_output = require "moonpark.log.output"
 local report = require "moonpark.cli.report"
 local shutdown = require "moonpark.cli.shutdown"
 local signals = require "moonpark.cli.signals"
@@ -78,6 +79,7 @@ local function watch_terminal(prompt)
   end)
   prompt:take_interrupts()
   shutdown.on_end(function() prompt:restore() end)
+  log_output.interject_with(function(line) prompt:interject(line) end)
   failures.on_report(function(text, what) prompt:interject(("moonpark: %s: %s"):format(what, text)) end)
   signals.on("WINCH", function() prompt:resize() end)
   signals.on("CONT", function() prompt:continue() end)
@@ -90,6 +92,7 @@ local function run_prompt(grace)
     watch_terminal(prompt)
   end
   local why = prompt:run()
+  log_output.interject_with(nil)
   prompt:close()
   if prompt.terminal and why == "eof" then shutdown.start("the input has ended", OK, grace) end
 end
@@ -109,7 +112,7 @@ local function watch_main(grace)
 end
 
 local function report_deadlock()
-  report.say(dump.deadlock())
+  report.fail(dump.deadlock())
   report.tell_main()
   report.hush() -- what is killed now has not failed
   core.kill_all()

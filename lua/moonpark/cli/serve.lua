@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- serve.lua - moonpark serve: the files of a folder over HTTP, or HTTPS, until a signal ends it.
 
+local core = require "moonpark.core"
 local http_server = require "moonpark.http.server"
 local http_static = require "moonpark.http.static"
 local moonpark = require "moonpark"
@@ -21,7 +22,7 @@ local numbers = { INT = 2, TERM = 15 }
 
 -- "127.0.0.1:50000 GET /a.txt 200 3.1 ms". What the client sends has no control bytes by now.
 local function access_line(req, res, began)
-  return ("%s %s %s %d %.1f ms\n"):format(req.address or "-", req.method, req.raw_path, res.status,
+  return ("%s %s %s %d %.1f ms"):format(req.address or "-", req.method, req.raw_path, res.status,
     (moonpark.now() - began) * 1000)
 end
 
@@ -31,7 +32,7 @@ local function logged(handler)
     local address = req.address -- asked now: the client may be gone when it is over
     handler(req, res)
     req.address = address
-    io.stdout:write(access_line(req, res, began))
+    core.stdout_line(access_line(req, res, began))
   end
 end
 
@@ -82,7 +83,7 @@ end
 -- Reads the certificate's files again when they change, for as long as its task is not cancelled.
 local function follow_files(context)
   local _, err = context:watch()
-  if err ~= "canceled" then report.say("serve: a new certificate will not be seen: " .. err) end
+  if err ~= "canceled" then report.fail("serve: a new certificate will not be seen: " .. err) end
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -99,7 +100,7 @@ local function drain_on_signal(server)
 end
 
 local function failed(text)
-  report.say("serve: " .. text)
+  report.fail("serve: " .. text)
   return shutdown.leave(FAILED)
 end
 

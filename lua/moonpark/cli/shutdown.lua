@@ -61,7 +61,7 @@ local function give_up()
     #left == 1 and " has" or "s have", ending.grace) }
   for i = 1, math.min(#left, LISTED) do table.insert(lines, describe(left[i])) end
   if #left > LISTED then table.insert(lines, "  ...") end
-  report.say(table.concat(lines, "\n"))
+  report.fail(table.concat(lines, "\n"))
   M.leave(ending.status)
 end
 

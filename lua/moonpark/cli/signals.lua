@@ -13,11 +13,15 @@ local shutdown = require "moonpark.cli.shutdown"
 local M = {}
 
 local QUIT = 2         -- the status of a SIGQUIT
+local FLUSH = 1        -- seconds that the lines of the log have to be written before
 local SIGNALED = 128   -- + the signal's number, as a shell would say
 
 local handlers = {}    -- [number] = fn(), called on the loop's own stack: they do not wait
 
-local function print_dump() io.stderr:write(dump.dump()) end
+local function print_dump()
+  core.writer_flush(FLUSH)
+  io.stderr:write(dump.dump())
+end
 
 local function status_of(name) return SIGNALED + core.signal_number(name) end
 

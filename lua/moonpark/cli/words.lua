@@ -85,6 +85,10 @@ local valued = {
   ["--user"] = read("user", text),
   ["--control"] = read("control", text),
   ["--slice"] = add_limit "slice", ["--limit"] = add_limit "limit", ["--stuck"] = add_limit "stuck",
+  ["--log"] = function(_, value)
+    local wrong = require("moonpark.log").ask(value)
+    return not wrong, wrong and "--log: " .. wrong
+  end,
   ["--watch-also"] = function(program, value)
     program.watch_also = program.watch_also or {}
     table.insert(program.watch_also, value)

@@ -396,6 +396,7 @@ local function handle(self, req, res, level)
   if req.method == "CONNECT" then return res:fail(501) end
   if max_forwards.ends_here(req, res) then return end
   local use = { pool = self.pool, place = self.place, entry = false, entered = false }
+  res.request.upstream = self.route.address -- for logs
   local ok, err = upstream.enter(use, nil)
   if not ok then return refuse(self, req, res, err) end
   local done, wrong = pcall(pass, self, req, res, use)

@@ -4,6 +4,7 @@
 
 local core = require "moonpark.core"
 local before = require("moonpark.http.middleware").before
+local fields = require "moonpark.log.fields"
 local check_options = require("moonpark.options").check
 local http_fields = require "moonpark.http.fields"
 
@@ -41,6 +42,7 @@ function M.new(options)
     local id = accept and req:header(header)
     if not is_good(id) then id = generate() end
     req.id = id
+    fields.set { request_id = id }
     res:set(header, id)
   end)
 end

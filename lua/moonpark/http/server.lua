@@ -458,7 +458,7 @@ function M.new(handler, options)
   if other and not context then other.speaks_http(listener) end
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
-  local log = failures.log_to(options.on_error)
+  local log = failures.log_to(options.on_error, "http")
   local made = setmetatable({ core = server, handler = watching.wrapped(handler), listening = address, log = log,
     ended = core.event(), tls = context, upgraded = upgraded.new(log, limits.connections),
     workers = setmetatable({}, { __mode = "k" }) }, Server)

@@ -3,6 +3,7 @@
 -- written: "warn" by default.
 
 local core = require "moonpark.core"
+local failures = require "moonpark.failures"
 local words = require "moonpark.ngx.words"
 
 local M = {}
@@ -10,6 +11,9 @@ local M = {}
 local names = { [0] = "stderr", "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug" }
 local levels = { err = 4 }
 for i = 0, 8 do levels[names[i]] = i end
+
+-- What moonpark.log calls them.
+local ours = { [0] = "error", "error", "error", "error", "error", "warn", "info", "info", "debug" }
 
 local wanted = levels[os.getenv "MOONPARK_NGX_LOG" or ""] or levels.warn
 
@@ -44,7 +48,7 @@ end
 function M.log(level, ...)
   if type(level) ~= "number" or not names[level] then words.misuse "bad argument #1 to 'log' (bad log level)" end
   if level > wanted then return end
-  io.stderr:write(("moonpark: [%s] %s: %s\n"):format(names[level], place(), M.joined(...)))
+  failures.log(("[%s] %s: %s"):format(names[level], place(), M.joined(...)), ours[level], "ngx")
 end
 
 --- The level that is written, and its change: of the module ngx.errlog.

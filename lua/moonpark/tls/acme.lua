@@ -17,6 +17,8 @@ local self_signed = require "moonpark.tls.self_signed"
 
 local M = {}
 
+local function log(text) failures.log(text, "error", "tls") end
+
 local LIFE = 2 / 3               -- of a certificate, until it is renewed
 local JITTER = 1 / 50            -- of its life: processes and machines do not all ask at once
 local FIRST_RETRY, LAST_RETRY = 60, 12 * 3600 -- seconds
@@ -72,12 +74,12 @@ local function tell(self, certificate)
   for _, context in ipairs(self.contexts) do
     context.options.cert, context.options.key = certificate.cert, certificate.key
     local ok, err = context:reload()
-    if not ok then failures.log("acme: the new certificate cannot be used: " .. err) end
+    if not ok then log("acme: the new certificate cannot be used: " .. err) end
   end
   local on_certificate = self.options.on_certificate
   if not on_certificate then return end
   local ok, err = xpcall(function() on_certificate(self:current()) end, failures.traced)
-  if not ok then failures.log("acme: error in on_certificate: " .. err) end
+  if not ok then log("acme: error in on_certificate: " .. err) end
 end
 
 -- Serves the storage's certificate, if it has one that is not served yet. Returns nil and why if that cannot be known.
@@ -88,7 +90,7 @@ local function adopt(self)
   local certificate
   certificate, err = parse(self, text)
   if not certificate then
-    failures.log(("acme: %s is not used: %s"):format(self.file, err))
+    log(("acme: %s is not used: %s"):format(self.file, err))
   elseif certificate.not_after > core.time() then
     self.text, self.certificate = text, certificate
     tell(self, certificate)
@@ -180,7 +182,7 @@ local function fail(self, err, details, count)
   pause = math.ceil(pause)
   self.error = err
   self.storage:write(self.file .. ".retry", ("%.0f %d\n"):format(math.ceil(core.time()) + pause, count + 1))
-  failures.log(("acme: no certificate for %s: %s; trying again in %.0f s"):format(self.options.domains[1], err, pause))
+  log(("acme: no certificate for %s: %s; trying again in %.0f s"):format(self.options.domains[1], err, pause))
   return pause
 end
 
@@ -210,14 +212,14 @@ local function step(self)
   if not release then
     if err == "busy" then return BUSY * (1 + chance()) end
     self.error = err
-    failures.log("acme: " .. err)
+    log("acme: " .. err)
     return FIRST_RETRY
   end
   local fine, pause = xpcall(function() return try(self) end, failures.traced)
   release()
   if fine then return pause end
   self.error = pause
-  failures.log("acme: " .. pause)
+  log("acme: " .. pause)
   return LAST_RETRY
 end
 

@@ -254,7 +254,7 @@ local function answer(choose, context, question, name, protocol)
   elseif chosen ~= nil and not M.is(chosen, "server") then
     chosen, err = nil, "it returned no context made by tls.server"
   end
-  if err then failures.log(("tls: no certificate for %s: %s"):format(name, tostring(err))) end
+  if err then failures.log(("tls: no certificate for %s: %s"):format(name, tostring(err)), "error", "tls") end
   context:answer(question, chosen and chosen.core)
 end
 

@@ -67,7 +67,7 @@ local function open_watchers(folders)
 end
 
 local function log(ok, err)
-  if not ok then failures.log("TLS context not reloaded: " .. err) end
+  if not ok then failures.log("TLS context not reloaded: " .. err, "error", "tls") end
 end
 
 --- Reloads the context whenever one of its files has changed, until the task is cancelled or a folder is gone. For a

@@ -40,7 +40,7 @@ end
 
 local function protected(fn, ...)
   local ok, err = xpcall(fn, failures.remember, ...)
-  if not ok then failures.log("error while draining: " .. failures.traced(err)) end
+  if not ok then failures.log("error while draining: " .. failures.traced(err), "error", "workers") end
 end
 
 -- A function that is called that many times: then the supervisor hears that nothing more is accepted.

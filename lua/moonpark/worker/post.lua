@@ -38,7 +38,8 @@ local function dispatch(message, fds)
   local handler = handlers[message.op]
   if not handler then return end
   local ok, err = pcall(handler, message, fds)
-  if not ok then failures.log(("worker: %s: %s"):format(tostring(message.op), failures.text(err))) end
+  if ok then return end
+  failures.log(("worker: %s: %s"):format(tostring(message.op), failures.text(err)), "error", "workers")
 end
 
 local function read()

@@ -17,7 +17,7 @@ local function look(worker, running, stuck)
   local held = now - worker.held_since
   if not running or held <= stuck + MERCY then return end
   failures.log(("worker %d (pid %d) is killed: a task has held its loop for %.0f s"):format(worker.number, worker.pid,
-    held))
+    held), "error", "workers")
   worker:kill()
 end
 

@@ -45,7 +45,7 @@ Supervisor.__index = Supervisor
 ---@field watch? string[] watch mode: files and folders that count, beside what the program loads
 ---@field name? string of the program, for watch mode
 
-local function log(text) failures.log(text) end
+local function log(text, level) failures.log(text, level or "warn", "workers") end
 
 -- Tells systemd, where it listens.
 local function tell(state)
@@ -307,14 +307,14 @@ function Supervisor:reload()
     return do_reload(self)
   end)
   tell { ready = true, status = ("generation %d serves"):format(self.generation) }
-  if ok then log(("reloaded: generation %d serves"):format(self.generation))
+  if ok then log(("reloaded: generation %d serves"):format(self.generation), "info")
   else log("not reloaded: " .. why) end
   return ok, why
 end
 
 -- Another worker takes its place: it starts before the old one drains.
 local function replace(self, worker, why)
-  log(("worker %d (pid %d) %s: another one takes its place"):format(worker.number, worker.pid, why))
+  log(("worker %d (pid %d) %s: another one takes its place"):format(worker.number, worker.pid, why), "info")
   local old = worker.place
   local new = begin(self, worker.number, worker.generation, true)
   local ok, err = wait_for(self, { new })
@@ -368,7 +368,7 @@ end
 ---@param text string
 function Supervisor:fail(text)
   if self.stopping then return end
-  log(text)
+  log(text, "error")
   self:abort(1)
 end
 
@@ -412,7 +412,7 @@ local on_signal = {}
 local function attempt(self, fn)
   self.scope:go(function()
     local ok, err = xpcall(fn, failures.remember)
-    if not ok then log("error in the supervisor: " .. failures.traced(err)) end
+    if not ok then log("error in the supervisor: " .. failures.traced(err), "error") end
   end)
 end
 
@@ -504,7 +504,7 @@ end
 local function again_and_again(self, fn)
   repeat
     local ok, err = xpcall(fn, failures.remember, self)
-    if not ok then log("error in the supervisor: " .. failures.traced(err)) end
+    if not ok then log("error in the supervisor: " .. failures.traced(err), "error") end
   until ok or not core.sleep(LOOKS)
 end
 

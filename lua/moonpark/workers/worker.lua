@@ -127,7 +127,8 @@ local function read(self, handle)
   end
   forget(self)
   if self.gone:wait(UNLINKED) or self.state == "ended" then return end
-  failures.log(("worker %d (pid %d) is killed: it does not listen to its supervisor"):format(self.number, self.pid))
+  failures.log(("worker %d (pid %d) is killed: it does not listen to its supervisor"):format(self.number, self.pid),
+    "error", "workers")
   self:kill() -- no drain would reach it
 end
 
