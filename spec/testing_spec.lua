@@ -423,7 +423,7 @@ describe("busted --helper=moonpark.testing", function()
     it("is stopped so beside moonpark.limits", function()
       local result = run([[
 
-        it("polls", function() moonpark.limits { slice = 0.05 } while true do moonpark.now() end end)
+        it("polls", function() moonpark.limits { slow = 0.05 } while true do moonpark.now() end end)
         it("comes after", function() end)]], { timeout = "0.5" })
       counts(result, 1, 1)
       says(result, "one_spec.lua:2: ran for more than its time limit of 0.5 s without waiting")

@@ -27,8 +27,8 @@ M.options = {
   { names = { "--max-memory" }, value = "bytes", help = "replaces a worker that uses more, such as 512m" },
   { names = { "--user" }, value = "name", help = "workers run as that user; the supervisor listens" },
   { names = { "--control" }, value = "path", help = "where the control socket of --workers is" },
-  { names = { "--slice" }, value = "seconds", help = "reports a task that has run for so long without waiting\n"
-    .. "(default 0: no report)" },
+  { names = { "--slow" }, value = "seconds", help = "reports a task that has run for so long without waiting\n"
+    .. "(default 1 at a terminal, else 0: no report)" },
   { names = { "--limit" }, value = "seconds", help = "stops such a task, with an error (default 0: none)" },
   { names = { "--stuck" }, value = "seconds", help = "ends the process with status 70 if a task has run for\n"
     .. "so long without waiting (default 0: never)" },

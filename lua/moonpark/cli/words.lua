@@ -27,7 +27,7 @@ local GRACE = 5 -- seconds
 ---@field max_requests? integer
 ---@field max_memory? number bytes
 ---@field user? string
----@field limits {slice?: number, limit?: number, stuck?: number} seconds
+---@field limits {slow?: number, limit?: number, stuck?: number} seconds
 
 local function seconds(word)
   local n = tonumber(word)
@@ -66,11 +66,11 @@ end
 
 local function text(value) return value ~= "" and value or nil, "a name expected" end
 
-local function add_limit(name)
+local function add_limit(name, option)
   return function(program, value)
     local wrong = limits.complaint(tonumber(value))
     program.limits[name] = tonumber(value)
-    return not wrong, wrong and ("--%s: %s, got '%s'"):format(name, wrong, value)
+    return not wrong, wrong and ("%s: %s, got '%s'"):format(option, wrong, value)
   end
 end
 
@@ -84,7 +84,8 @@ local valued = {
   ["--max-memory"] = read("max_memory", bytes),
   ["--user"] = read("user", text),
   ["--control"] = read("control", text),
-  ["--slice"] = add_limit "slice", ["--limit"] = add_limit "limit", ["--stuck"] = add_limit "stuck",
+  ["--slow"] = add_limit("slow", "--slow"), ["--slice"] = add_limit("slow", "--slice"), -- its earlier name
+  ["--limit"] = add_limit("limit", "--limit"), ["--stuck"] = add_limit("stuck", "--stuck"),
   ["--watch-also"] = function(program, value)
     program.watch_also = program.watch_also or {}
     table.insert(program.watch_also, value)
