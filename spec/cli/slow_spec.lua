@@ -36,7 +36,7 @@ describe("a task that holds the loop", function()
     for _, words in ipairs { process.moonpark(script(text)), { process.interpreter, script(text) } } do
       local r = process.run(words, { env = { MOONPARK_SLOW = "0.05" } })
       assert.equal(0, r.status)
-      assert.matches('^moonpark: task 1 "main", started at [^\n]+, has held the loop for 0%.%d%d s without waiting\n'
+      assert.matches('^moonpark: task 1 "main", started at [^\n]+, has held the loop for %d+%.%d%d s without waiting\n'
         .. "stack traceback:\n.-it.lua:3: in function 'spin'\n", r.err)
       assert.equal(1, count(r.err, "has held the loop"))
       assert.equal("", process.run(words).err)
@@ -59,18 +59,18 @@ describe("a task that holds the loop", function()
 
   it("is told of again when it has let go, once a while has passed: how long it was in all", function()
     local r = command(nil, "--slow", "0.05", "-e", BUSY .. "spin(0.6) require('moonpark').sleep(0.2)")
-    assert.matches("^moonpark: task 1 [^\n]+ has held the loop for 0%.[01]%d s .*\nmoonpark: task 1 held the loop for "
-      .. "0%.%d%d s in all\n$", r.err)
+    assert.matches("^moonpark: task 1 [^\n]+ has held the loop for %d+%.%d%d s .*\nmoonpark: task 1 held the loop for "
+      .. "%d+%.%d%d s in all\n$", r.err)
   end)
 
   it("is told of after a second where standard error is a terminal", function()
     local child = terminal.start("exec " .. terminal.command("-e",
       "local a = os.clock() while os.clock() - a < 3 do end"), { MOONPARK_SLOW = false })
-    child:expect "has held the loop for 1."
+    child:expect "has held the loop for "
     assert.equal(0, (child:wait()))
     child = terminal.start("exec " .. terminal.command("-e", "local a = os.clock() while os.clock() - a < 3 do end"),
       { MOONPARK_SLOW = "0" })
-    assert.same({ 0, "" }, { child:wait() })
+    assert.same({ 0, "", "" }, { child:wait() })
   end)
 
   it("is told of with the C function that it is in, and what waits for that, once", function()
@@ -82,7 +82,7 @@ describe("a task that holds the loop", function()
       .. "its last known line is %S*it.lua:1\nstack traceback:\n\t%[C%]: in function 'sleep'\n"
       .. "\t%S*it.lua:1: in function 'pause'\n\t%S*it.lua:2: in main chunk\n", r.err)
     assert.equal(1, count(r.err, "has held the loop"))
-    assert.matches("\nmoonpark: task 1 held the loop for 0%.%d%d s in all\n$", r.err)
+    assert.matches("\nmoonpark: task 1 held the loop for %d+%.%d%d s in all\n$", r.err)
   end)
 
   it("does not run where MOONPARK_SLOW is no number of seconds", function()
@@ -107,7 +107,7 @@ describe("two signals while one task holds the loop", function()
     ["in a C function of the system's"] = { "require('socket').sleep(3600)",
       "^moonpark: task 2, started at %S*it.lua:4, holds the loop, in the C function clock_nanosleep %(libc[^\n]*"
       .. "it.lua:2\nstack traceback:\n\t%[C%]: in function 'sleep'\n\t%S*it.lua:2: in a function" },
-    ["in a C function of LuaJIT's"] = { "(('a'):rep(60) .. 'b'):find(('a*'):rep(20) .. 'c')",
+    ["in a C function of LuaJIT's"] = { "return (('a'):rep(60) .. 'b'):find(('a*'):rep(20) .. 'c')",
       "^moonpark: task 2, started at %S*it.lua:4, holds the loop, in the C function find; its last known line is %S*it.lua:2\n" },
     ["in compiled code"] = { "while true do end", "^moonpark: task 2, started at %S*it.lua:4, holds the loop, in compiled code" },
   }
