@@ -15,7 +15,7 @@ local M = {}
 
 ---@class moonpark.pool_of.options
 ---@field open fun(): any makes an object; or nil and why not. May wait
----@field check? fun(object: any): boolean is it still usable? Asked when it is taken; must not raise
+---@field check? fun(object: any): boolean is it still usable? Asked when it is taken; an error is logged, and means no
 ---@field close? fun(object: any) ends it; by default its method `close`
 ---@field max? integer objects at most; 10
 ---@field idle_timeout? number seconds without use until an object is closed; 60
@@ -39,8 +39,14 @@ local MAX, IDLE = 10, 60
 
 local function close_object(object) object:close() end
 
--- Closes it, whatever its close raises; not cut off by a cancellation. Its place stays taken until it is closed.
-local function end_object(self, entry) task.shield(pcall, self.close_object, entry.object) end
+local function log_failure(what, err) failures.log(("error in a pool's %s: %s"):format(what, failures.traced(err))) end
+
+-- Closes it; not cut off by a cancellation. Its place stays taken until it is closed. An error is logged: the caller
+-- may be a task that has nothing to do with this object.
+local function end_object(self, entry)
+  local ok, err = task.shield(xpcall, self.close_object, failures.remember, entry.object)
+  if not ok then log_failure("close", err) end
+end
 
 local function is_old(self, entry, now)
   local lifetime = self.options.max_lifetime
@@ -51,7 +57,8 @@ local function is_usable(self, entry)
   if is_old(self, entry, core.now()) then return false end
   local check = self.options.check
   if not check then return true end
-  local ok, usable = pcall(check, entry.object)
+  local ok, usable = xpcall(check, failures.remember, entry.object)
+  if not ok then log_failure("check", usable) end
   return ok and usable and true or false
 end
 

@@ -198,6 +198,9 @@ end
 --- Replaces what happens to the other tasks when the main task fails: calls fn(), on the loop's own stack.
 function M.on_main_failed(fn) main_failed = fn end
 
+-- Of what scope:blamed() returns.
+local function is_task(value) return type(value) == "userdata" end
+
 -- Called for every task that failed, right after it ended.
 core.on_ended(function(task, scope, connection)
   local _, err = task:results()
@@ -210,8 +213,10 @@ core.on_ended(function(task, scope, connection)
   elseif task == main then
     main_failed()
   elseif scope then
+    local first = scope:blamed()
     scope:blame(task)
     scope:cancel()
+    if is_task(first) and not failures.passes_on(err, first) then failures.keep(task) end
   else
     failures.keep(task)
   end
@@ -235,11 +240,23 @@ end
 --- fail; gave_up: the task was cancelled, and nothing else went wrong.
 function M.log_failures(scope, log) loggers[scope] = log end
 
+-- The scope raises one error, and what else has failed is reported: a task after the body had, or the body after one of
+-- its tasks had. What only passes the other's error on has been heard.
+local function report_second(child, later, err)
+  if is_task(child) then
+    if not failures.is_cancellation(err) and not failures.passes_on(err, child) then
+      failures.report(failures.traced(err), "error in a scope, after one of its tasks had failed")
+    end
+  elseif is_task(later) then
+    failures.keep(later)
+  end
+end
+
 local function leave_scope(scope, ok, ...)
   local child = scope:blamed()
   if not ok then scope:cancel() end
   scope:join()
-  child = child or (ok and scope:blamed())
+  if ok then child = child or scope:blamed() else report_second(child, scope:blamed(), (...)) end
   scope:close()
   if child then error(child == true and "not enough memory" or failures.raised(child), 0) end
   if not ok then error((...), 0) end

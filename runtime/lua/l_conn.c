@@ -48,6 +48,8 @@ static struct conn *peered(lua_State *L)
 
 void l_conn_made_here(lua_State *L, struct ctx *cx, struct conn *c)
 {
+    if (c->id == 0)
+        c->id = ++cx->last_id;
     if (!cx->trace_conns)
         return;
     c->site = face_site(cx, L);

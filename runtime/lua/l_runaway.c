@@ -5,9 +5,7 @@
  * heartbeat with what it saw before. If one task has held the loop for too long, it sets a hook, which runs at the next
  * instruction and may do what a signal handler may not: write a traceback, raise an error.
  *
- * Compiled code checks no hooks. But while LuaJIT's profiler is on, it has a check at each line for the profiler's own
- * flag, and leaves to the interpreter if it is set; there the hook is met. So the profiler is started, its timer is
- * stopped at once, and the tick calls its signal handler when the flag is wanted.
+ * Compiled code checks no hooks: l_interrupt.c makes it leave for the interpreter.
  *
  * While a C function runs, no hook does. If several ticks were not answered, the handler itself looks at the stacks,
  * and writes what it finds.
@@ -29,14 +27,13 @@
 #include "base/ticker.h"
 #include "base/trail.h"
 #include "loop/signals.h"
+#include "lua/l_interrupt.h"
 #include "lua/l_runaway.h"
 #include "lua/l_trail.h"
 
-#include <luajit.h>
 #include <stdio.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 enum { UNANSWERED = 4, EXIT_STATUS = 70 };
@@ -45,7 +42,7 @@ static const int64_t PERIOD_ASKED = NS_PER_SECOND / 50; /* if there are no limit
 
 enum wish { NOTE, SHOW, WARN, STOP, DRIVE_OUT, STOP_ANYWHERE, END };
 
-/* Timer, signals, hook and profiler belong to the process: one Lua state at a time. */
+/* Timer, signals and hook belong to the process: one Lua state at a time. */
 static struct {
     struct ctx *cx; /* NULL: off */
     lua_State *L;   /* a thread of our own: sets hooks */
@@ -53,8 +50,6 @@ static struct {
     int teller;     /* and to a C function */
     int64_t slow, limit, stuck; /* ns; 0: off */
     int64_t period, grace;
-    void (*profiler)(int); /* its signal handler */
-    bool profiling;        /* we have started it */
     lua_Hook hook;         /* the script's, while ours is set */
     int mask, count;
     bool inside; /* a tick is being handled */
@@ -277,20 +272,12 @@ static void end_from_handler(const struct task *t)
 
 /* ---- ticks ---- */
 
-/* Only while a profiler runs is there a handler of that name, and only then may it be called. */
-static void interrupt_compiled_code(void)
-{
-    struct sigaction sa;
-    if (watch.profiler && sigaction(SIGPROF, NULL, &sa) == 0 && sa.sa_handler == watch.profiler)
-        watch.profiler(SIGPROF);
-}
-
 static void ask(enum wish wish)
 {
     now.wish = wish;
     now.unanswered++;
     set_hook();
-    interrupt_compiled_code();
+    l_interrupt_now();
 }
 
 /* Once the report is longer ago than ticks are apart. */
@@ -424,35 +411,6 @@ static bool on_signal(int signo, bool again)
 
 /* ---- on and off ---- */
 
-static void sampled(void *data, lua_State *L, int samples, int vmstate)
-{
-    (void)data, (void)L, (void)samples, (void)vmstate;
-}
-
-/* A handler of LuaJIT's is there already if a script is profiled: then its profiler has to do. */
-static void start_profiler(lua_State *L)
-{
-    struct sigaction before, ours;
-    struct itimerval never = {.it_value = {.tv_sec = 0}};
-    must(sigaction(SIGPROF, NULL, &before) == 0);
-    if (trail_is_inside((const void *)(uintptr_t)before.sa_handler))
-        watch.profiler = before.sa_handler;
-    if (before.sa_handler != SIG_DFL)
-        return;
-    luaJIT_profile_start(L, "li1000000", sampled, NULL);
-    (void)setitimer(ITIMER_PROF, &never, NULL);
-    watch.profiling = true;
-    if (sigaction(SIGPROF, NULL, &ours) == 0 && ours.sa_handler != SIG_DFL)
-        watch.profiler = ours.sa_handler;
-}
-
-static void stop_profiler(void)
-{
-    if (watch.profiling)
-        luaJIT_profile_stop(watch.L);
-    watch.profiling = false;
-}
-
 /* It may be another Lua state's. */
 static void turn_off(void)
 {
@@ -461,7 +419,7 @@ static void turn_off(void)
     signals_look_at(NULL);
     ticker_close();
     take_back();
-    stop_profiler();
+    l_interrupt_end(watch.L, L_INTERRUPT_LIMITS);
     watch.cx->loop.unwatched = 0;
     luaL_unref(watch.L, LUA_REGISTRYINDEX, watch.teller);
     luaL_unref(watch.L, LUA_REGISTRYINDEX, watch.anchor);
@@ -529,7 +487,7 @@ static int l_runaway(lua_State *L)
     turn_on(L, cx);
     set_times(slow, limit, stuck);
     if (has_limits())
-        start_profiler(L);
+        l_interrupt_use(L, L_INTERRUPT_LIMITS);
     int r = ticker_open(tick);
     if (r < 0)
         turn_off();
@@ -539,14 +497,13 @@ static int l_runaway(lua_State *L)
     return face_result(L, r);
 }
 
-/* runaway_profiler(on): whether LuaJIT's profiler is ours, while runaway is on: a script that profiles has it for
- * itself. */
+/* runaway_profiler(on): whether LuaJIT's profiler is ours, if we use it: a script that profiles has it for itself. */
 static int l_runaway_profiler(lua_State *L)
 {
-    if (!lua_toboolean(L, 1))
-        stop_profiler();
-    else if (watch.cx && has_limits() && !watch.profiling)
-        start_profiler(L);
+    if (lua_toboolean(L, 1))
+        l_interrupt_take_back(L);
+    else
+        l_interrupt_lend(L);
     return 0;
 }
 

@@ -20,6 +20,13 @@ local function conclude(current, res)
   return finish(current)
 end
 
+-- ngx.on_abort's function, once the client has left.
+local function tell_abort(current, req)
+  if not current.abort or not req:is_gone() then return end
+  local ok, err = xpcall(current.abort, failures.remember)
+  if not ok and err ~= EXIT then failures.log("error in an on_abort function: " .. failures.traced(err)) end
+end
+
 local function give_up(current, err)
   current:close()
   error(err, 0)
@@ -38,9 +45,12 @@ function M.new(fn, default_type)
     current.req, current.res, current.began = req, res, core.time()
     if res.type == nil then res.type = default_type or "text/plain" end
     local ok, err = xpcall(fn, failures.remember)
-    if not ok and err ~= EXIT then return give_up(current, err) end
+    if not ok and err ~= EXIT then
+      tell_abort(current, req)
+      return give_up(current, err)
+    end
     conclude(current, res)
-    if current.abort and req:is_gone() then current.abort() end
+    tell_abort(current, req)
     current:close()
   end
 end

@@ -294,6 +294,25 @@ local function wrap_finally(element)
   end
 end
 
+-- Results of tests are busted's, and lost if the process is ended: those so far are kept as text.
+local tally = { success = 0, failed = {} }
+local LISTED = 20
+
+local function count_result(element, status)
+  if status == "success" then tally.success = tally.success + 1 end
+  if status ~= "failure" and status ~= "error" then return end
+  local trace = element.trace or {}
+  table.insert(tally.failed, ("%s (%s:%d)"):format(full_name(element), trace.short_src or "?", trace.currentline or 0))
+end
+
+function run.so_far()
+  local failed = { unpack(tally.failed, 1, LISTED) }
+  if #tally.failed > LISTED then failed[#failed + 1] = "..." end
+  if #failed > 0 then table.insert(failed, 1, "") end
+  return ("\nmoonpark.testing: before it %d passed, %d failed%s"):format(tally.success, #tally.failed,
+    table.concat(failed, "\n  "))
+end
+
 local function end_block(parent)
   local leak, reports = clean(name_of(parent.descriptor, parent), parent)
   verdict(parent, { ok = true }, reports, leak)
@@ -317,6 +336,10 @@ function M.install(limit)
   end
   on("suite", "start", wrap_all)
   on("suite", "end", end_block)
+  busted.subscribe({ "test", "end" }, function(element, _, status)
+    count_result(element, status)
+    return nil, true
+  end)
   on("test", "start", function(element)
     test.element = element
     if element.env then wrap_finally(element) end
