@@ -142,10 +142,18 @@ local function give(self, entry, broken)
   elseif not serve(self, entry) then keep(self, entry) end
 end
 
+-- For reports: see task.waits_for.
+local function describe(wait)
+  local pool = wait.pool
+  return "with", ("pool (%d of %d open, %d waiting)"):format(pool.open, pool.max, #pool.waiting)
+end
+
 local function wait_in_queue(self, timeout)
   local waiter = { event = core.event() }
   table.insert(self.waiting, waiter)
+  task.waits_for { pool = self, describe = describe }
   local ok, err = waiter.event:wait(timeout)
+  task.waits_for(nil)
   if waiter.closed then return nil, "closed" end
   if ok then return waiter end
   if not waiter.served then

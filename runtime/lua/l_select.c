@@ -300,7 +300,8 @@ static void undo(struct task *t) { delist(t->wait.object); }
 
 static void describe(const struct task *t, char *text, size_t n)
 {
-    snprintf(text, n, "%u cases", ((const struct selection *)t->wait.object)->count);
+    uint32_t count = ((const struct selection *)t->wait.object)->count;
+    snprintf(text, n, "%u case%s", count, count == 1 ? "" : "s");
 }
 
 static const struct wait_kind kind_select = {
