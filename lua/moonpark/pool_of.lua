@@ -200,6 +200,10 @@ function Pool:with(fn, timeout)
   if type(fn) ~= "function" then
     error(("bad argument #1 to 'with' (function expected, got %s)"):format(type(fn)), 2)
   end
+  if timeout ~= nil and (type(timeout) ~= "number" or timeout ~= timeout) then
+    error(("bad argument #2 to 'with' (number of seconds expected, got %s)")
+      :format(timeout ~= timeout and "NaN" or type(timeout)), 2)
+  end
   local entry, err, errno = take(self, timeout)
   if not entry then return nil, err, errno end
   return leave(self, entry, core.current(), xpcall(fn, failures.remember, entry.object))

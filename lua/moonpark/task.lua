@@ -35,10 +35,10 @@ local function check_function(fn, position, name)
   end
 end
 
-local function check_seconds(seconds, position, name)
+local function check_seconds(seconds, position, name, level)
   if type(seconds) ~= "number" or seconds ~= seconds then
     error(("bad argument #%d to '%s' (number of seconds expected, got %s)")
-      :format(position, name, seconds ~= seconds and "NaN" or type(seconds)), 3)
+      :format(position, name, seconds ~= seconds and "NaN" or type(seconds)), level or 3)
   end
 end
 
@@ -54,11 +54,20 @@ local function joined(task, ok, ...)
   return task:results()
 end
 
+-- The arguments that await would refuse, at the line of join's caller.
+local function check_join(self, timeout)
+  if type(self) ~= "userdata" then
+    error(("bad argument #1 to 'join' (task expected, got %s)"):format(type(self)), 3)
+  end
+  if timeout ~= nil then check_seconds(timeout, 1, "join", 4) end
+end
+
 --- Waits until the task has ended.
 ---@param timeout? number seconds
 ---@return true|nil ok
 ---@return any ... its results; or its error and that error's traceback; or "timeout", "canceled"
 function Task:join(timeout)
+  if timeout ~= nil or type(self) ~= "userdata" then check_join(self, timeout) end
   return joined(self, await(self, timeout))
 end
 

@@ -435,7 +435,7 @@ void l_runaway_close(const struct ctx *cx)
 
 static int64_t seconds(lua_State *L, int idx)
 {
-    lua_Number s = luaL_checknumber(L, idx);
+    lua_Number s = face_number(L, idx);
     luaL_argcheck(L, s == 0 || (s >= 1e-3 && s < 1e9), idx, "out of range");
     return clock_ns(s);
 }

@@ -122,7 +122,7 @@ static int64_t check_ttl(lua_State *L, int idx)
 {
     if (lua_isnoneornil(L, idx))
         return 0;
-    lua_Number seconds = luaL_checknumber(L, idx);
+    lua_Number seconds = face_number(L, idx);
     if (!(seconds > 0))
         luaL_argerror(L, idx, "positive number of seconds expected");
     if (isinf(seconds))
@@ -214,8 +214,8 @@ static int l_incr(lua_State *L)
 {
     struct face_dict *d = self(L);
     struct shard_key k = check_key(L, d);
-    struct dict_incr i = {.by = luaL_optnumber(L, 3, 1), .may_init = !lua_isnoneornil(L, 4)};
-    i.init = luaL_optnumber(L, 4, 0);
+    struct dict_incr i = {.by = face_number_or(L, 3, 1), .may_init = !lua_isnoneornil(L, 4)};
+    i.init = face_number_or(L, 4, 0);
     i.ttl = check_ttl(L, 5);
     int r = dict_incr(&d->dict, &k, &i);
     if (r != 0)
@@ -419,7 +419,7 @@ static int l_counter_add(lua_State *L)
 {
     struct counter *c = counter_self(L);
     int64_t sum;
-    if (counters_add(c, check_whole(L, 2, luaL_optnumber(L, 2, 1)), &sum)) {
+    if (counters_add(c, check_whole(L, 2, face_number_or(L, 2, 1)), &sum)) {
         lua_pushnumber(L, (lua_Number)sum);
         return 1;
     }
@@ -439,7 +439,7 @@ static int l_counter_get(lua_State *L)
 static int l_counter_set(lua_State *L)
 {
     struct counter *c = counter_self(L);
-    counters_set(c, check_whole(L, 2, luaL_checknumber(L, 2)));
+    counters_set(c, check_whole(L, 2, face_number(L, 2)));
     return 0;
 }
 

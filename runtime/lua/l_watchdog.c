@@ -110,7 +110,7 @@ static void arm(lua_Number seconds)
  * error is raised until watchdog_end. If that cannot stop it, the process ends with the last words. */
 static int l_watchdog(lua_State *L)
 {
-    lua_Number seconds = luaL_checknumber(L, 1);
+    lua_Number seconds = face_number(L, 1);
     luaL_argcheck(L, seconds >= 1e-6 && seconds < 1e9, 1, "out of range");
     strncpy(dog.last_words, luaL_checkstring(L, 2), sizeof dog.last_words - 1);
     catch_signal(L, SIGVTALRM, tick, "stopped: it ran too long without waiting");

@@ -196,6 +196,16 @@ function M.command(words)
   end
 end
 
+--- The command that may be meant by the name of a script that is not there, as a hint; or nil.
+---@param word string
+---@return string|nil
+function M.command_meant(word)
+  local names = {}
+  for i, command in ipairs(options.commands) do names[i] = command.name end
+  local meant = spelling.nearest(word, names)
+  return meant and ("did you mean the command '%s'?"):format(meant)
+end
+
 -- The command's option at words[i] goes into `given`, by its name without "--". -> the index after it | nil, what is
 -- wrong, a hint
 local function read_own_option(command, given, words, i)
