@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- numbers_spec.lua - what is no number is refused in the same way by every public function that takes one: with an error
--- in the caller's line. A string of digits is none.
+-- numbers_spec.lua - what is no number is refused in the same way by every public function that takes one: with an
+-- error in the caller's line. A string of digits is none.
 
 local moonpark = require "moonpark"
 local fs = require "moonpark.fs"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- silence_spec.lua - nothing fails in silence: each way in which code of a script can run fails here, and what it says is
--- found on standard error, once. Each case is a program of its own.
+-- silence_spec.lua - nothing fails in silence: each way in which code of a script can run fails here, and what it says
+-- is found on standard error, once. Each case is a program of its own.
 
 local process = require "support.process"
 

@@ -152,7 +152,7 @@ describe("busted --helper=moonpark.testing", function()
         end)]]
       counts(result, 0, 1)
       says(result, "left behind: 3 connections", "tcp listener 127.0.0.1:", "descriptor ", "opened at one_spec.lua:3",
-        "pipe, read deadline in 100 s", "opened at one_spec.lua:4")
+        "pipe, read deadline in 1 min 40 s", "opened at one_spec.lua:4")
     end)
 
     it("of a server of HTTP is named, and of what it has accepted, with the line that made it", function()

@@ -73,7 +73,8 @@ describe("a URL", function()
   end)
 
   it("without a scheme says so, if the rest could be one", function()
-    for _, text in ipairs { "x", "127.0.0.1:80/", "example.org", "example.org:8080/x?q", "localhost:80", "[::1]:80/" } do
+    for _, text in ipairs { "x", "127.0.0.1:80/", "example.org", "example.org:8080/x?q", "localhost:80",
+      "[::1]:80/" } do
       assert.equal("invalid URL: no scheme, such as http://", parts(text), text)
     end
   end)

@@ -13,6 +13,7 @@ local NEVER = 36500 * DAY -- a deadline so far away was meant to be none
 
 local function seconds(s)
   if s < 1 then s = math.floor(s * 1000 + 0.5) / 1000 end -- no 1.2e-05
+  if s >= MINUTE - 0.05 then s = math.floor(s + 0.5) end -- no 60 s, and a deadline set just now is whole
   if s < MINUTE then return ("%.3g s"):format(s) end
   if s < HOUR then return ("%d min %d s"):format(s / MINUTE, s % MINUTE) end
   if s < DAY then return ("%d h %d min"):format(s / HOUR, s % HOUR / MINUTE) end

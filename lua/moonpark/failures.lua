@@ -101,9 +101,9 @@ end
 ---@param task userdata
 ---@return boolean
 function M.passes_on(err, task)
-  local _, first = task:results()
-  if rawequal(err, first) then return true end
-  local text = M.text(first)
+  local _, its = task:results()
+  if rawequal(err, its) then return true end
+  local text = M.text(its)
   return text ~= "" and M.text(err):find(text, 1, true) ~= nil
 end
 

@@ -110,9 +110,9 @@ local function apply(slow, limits)
   return core.runaway(slow, limits.limit or 0, limits.stuck or 0, tell, shows)
 end
 
---- Limits how long a task of this process may hold the loop, in seconds of real time since it was resumed. A limit that
---- is 0, or is not given, is off; but without `slow`, MOONPARK_SLOW counts, or a second if standard error is a terminal.
---- It replaces earlier limits.
+--- Limits how long a task of this process may hold the loop, in seconds of real time since it was resumed. A limit
+--- that is 0, or is not given, is off; but without `slow`, MOONPARK_SLOW counts, or a second if standard error is a
+--- terminal. It replaces earlier limits.
 ---
 --- slow: a task that has held the loop for so long is reported once, with its traceback. limit: an error is raised in
 --- it, "ran for 5 s without waiting". stuck: the process ends with status 70, after a report.

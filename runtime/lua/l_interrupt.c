@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* l_interrupt.c - by LuaJIT's profiler. While it is on, compiled code checks at each line for the profiler's own flag,
- * and leaves to the interpreter if that is set. So the profiler is started, its timer is stopped at once, and its signal
- * handler is called when the flag is wanted. */
+/* l_interrupt.c - by LuaJIT's profiler. While it is on, compiled code checks at each line for the profiler's own
+ * flag, and leaves to the interpreter if that is set. So the profiler is started, its timer is stopped at once, and its
+ * signal handler is called when the flag is wanted. */
 #include "lua/l_interrupt.h"
 
 #include "base/trail.h"

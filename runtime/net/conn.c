@@ -400,11 +400,6 @@ void conn_move(struct conn *to, struct conn *from)
     to->layer = from->layer;
     to->shared = from->shared;
     to->counted = from->counted;
-    if (to->id == 0) { /* nobody has said where it was made */
-        to->site = from->site;
-        to->id = from->id;
-        to->creator = from->creator;
-    }
     from->path = NULL;
     from->layer = NULL;
     from->shared = NULL;

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- terminal_spec.lua - moonpark -i where somebody types: with each library for line editing, and with none.
 
-local moonpark = require "moonpark"
 local process = require "support.process"
 local terminal = require "support.terminal"
 local testing = require "moonpark.testing"

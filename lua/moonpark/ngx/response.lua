@@ -116,7 +116,7 @@ local function add(out, value, name)
     for _, one in ipairs(value) do n = n + add(out, one, name) end
     return n
   end
-  if kind == "function" or kind == "thread" or kind == "userdata" and value ~= require "moonpark.cjson" "cjson".null then
+  if kind == "function" or kind == "thread" or kind == "userdata" and value ~= require("cjson").null then
     words.misuse(("bad argument #1 to '%s' (string, number, boolean, nil, ngx.null, or array table expected, got %s)")
       :format(name, kind))
   end
