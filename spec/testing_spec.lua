@@ -139,7 +139,7 @@ describe("busted --helper=moonpark.testing", function()
         end)]]
       counts(result, 0, 1)
       says(result, "one_spec.lua:2: the test 'forgets a task' left behind: 1 task, 1 timer",
-        '"sleeper" parked in sleep', "deadline in 59 min", "started at one_spec.lua:3")
+        '"sleeper" parked in sleep', "deadline in 1 h 0 min", "started at one_spec.lua:3")
     end)
 
     it("of a connection or listener is named, with its descriptor and where it was opened", function()
