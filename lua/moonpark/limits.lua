@@ -57,8 +57,8 @@ end
 
 local profile_is_shared
 
--- LuaJIT has one profiler. A script that profiles gets it; when it stops, we have it again.
-local function share_profiler()
+--- LuaJIT has one profiler. From now on a script that profiles gets it; when it stops, we have it again.
+function M.share_profiler()
   local found, profile = pcall(require, "jit.profile")
   if profile_is_shared or not found then return end
   local start, stop = profile.start, profile.stop
@@ -106,7 +106,7 @@ local shows, is_set = false, false
 
 local function apply(slow, limits)
   is_set = true
-  share_profiler()
+  M.share_profiler()
   return core.runaway(slow, limits.limit or 0, limits.stuck or 0, tell, shows)
 end
 

@@ -12,6 +12,7 @@
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local leaks = require "moonpark.testing.leaks"
+local limits_of_tasks = require "moonpark.limits"
 local run = require "moonpark.testing.run"
 
 local M = {}
@@ -330,6 +331,7 @@ end
 function M.install(limit)
   busted, default_limit = require "busted", limit
   core.trace_conns(true)
+  limits_of_tasks.share_profiler() -- it interrupts tests that compute without end
   for _, descriptor in ipairs { "describe", "file" } do
     on(descriptor, "start", wrap_block)
     on(descriptor, "end", end_block)
