@@ -118,6 +118,15 @@ describe("an error is said once", function()
     end)
   end
 
+  it("in a task that is not joined when the program calls os.exit, under the command and without it", function()
+    local text = PREAMBLE .. "moonpark.run(function() kept = moonpark.go(fails) moonpark.sleep(0) os.exit(7, true) end)"
+    for _, words in ipairs { process.moonpark("-e", text), { process.interpreter, "-e", text } } do
+      local r = process.run(words)
+      assert.equal(7, r.status)
+      assert.equal(1, count(r.err, "E%-ONE"), r.err)
+    end
+  end)
+
   it("in the function of ngx.on_abort, and of a handler that gave up", function()
     for _, handler in ipairs { "while ngx.say 'x' and ngx.flush(true) do ngx.sleep(0.001) end",
       "while true do assert(ngx.say 'x') assert(ngx.flush(true)) ngx.sleep(0.001) end" } do
