@@ -265,8 +265,9 @@ local function leave_scope(scope, ok, ...)
   local child = scope:blamed()
   if not ok then scope:cancel() end
   scope:join()
-  if ok then child = child or scope:blamed() else report_second(child, scope:blamed(), (...)) end
-  scope:close()
+  local later = scope:blamed()
+  scope:close() -- first: what follows needs memory
+  if ok then child = child or later else pcall(report_second, child, later, (...)) end
   if child then error(child == true and "not enough memory" or failures.raised(child), 0) end
   if not ok then error((...), 0) end
   return ...
