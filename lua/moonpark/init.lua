@@ -2,8 +2,8 @@
 -- moonpark - network servers as plain Lua scripts: tasks, time, channels, locks, and the dump.
 --
 -- require "moonpark" replaces coroutine.resume and coroutine.wrap, so that generators inside a task may
--- wait; raises LuaJIT's JIT limits, which are too low for servers in the stock builds; and lets os.exit report errors of
--- tasks that nobody has joined.
+-- wait; raises LuaJIT's JIT limits, which are too low for servers in the stock builds; and lets os.exit report
+-- errors of tasks that nobody has joined.
 
 local core = require "moonpark.core"
 require("moonpark.coroutines").install()
