@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- The dump and the deadlock report: who is parked where, on what, since when, and who started it.
 
+local core = require "moonpark.core"
 local moonpark = require "moonpark"
+local testing = require "moonpark.testing"
 local net = require "moonpark.net"
 
 local function settle()
@@ -113,5 +115,63 @@ describe("dump", function()
     assert.equal("2 d 3 h", deadline_of(51.5 * 3600))
     assert.is_nil(deadline_of(1e12))
     assert.is_nil(deadline_of(math.huge))
+  end)
+
+  it("says how long ago a deadline was that a busy task keeps from coming true", function()
+    local clock = testing.clock()
+    local task = started("sleeper", function() moonpark.sleep(1) end)
+    core.clock_advance(3)
+    assert.matches("parked in sleep, 3 s, deadline 2 s ago\n", entry("sleeper"))
+    clock:resume()
+    task:join()
+  end)
+
+  it("rounds times to a millisecond", function()
+    local task = started("sleeper", function() moonpark.sleep(1000) end)
+    assert.not_matches("%de%-", entry("sleeper"))
+    task:cancel()
+  end)
+
+  it("names a task that is joined, and counts the cases of a select", function()
+    local sleeper = started("sleeper", function() moonpark.sleep(1000) end)
+    local joiner = started("joiner", function() sleeper:join() end)
+    assert.matches("parked in join on task " .. sleeper:id() .. ' "sleeper", ', entry("joiner"))
+    local selector = started("selector", function() moonpark.select { { moonpark.chan() } } end)
+    assert.matches("parked in select on 1 case, ", entry("selector"))
+    for _, task in ipairs { sleeper, joiner, selector } do task:cancel() end
+  end)
+
+  it("says of a task that waits for an object of a pool how many of them there are", function()
+    local pool = moonpark.pool_of { open = function() return { close = function() end } end, max = 1 }
+    local gate = moonpark.event()
+    local user = started("user", function() pool:with(function() gate:wait() end) end)
+    local other = started("other", function() pool:with(function() end) end)
+    assert.matches("parked in with on pool %(1 of 1 open, 1 waiting%), ", entry("other"))
+    gate:set()
+    user:join()
+    other:join()
+    pool:close()
+  end)
+
+  it("says nothing after the name of what has no address", function()
+    local a, b = net.pipe()
+    local reading = started("reading", function() b:read() end)
+    assert.matches("parked in read on pipe, ", entry("reading"))
+    a:close()
+    reading:join()
+    b:close()
+  end)
+
+  it("lists tasks in the order in which they were started", function()
+    local first = moonpark.go(function() moonpark.sleep(1000) end)
+    local ended = moonpark.go(function() end)
+    local third = moonpark.go(function() moonpark.sleep(1000) end)
+    ended:join()
+    local fourth = moonpark.go(function() moonpark.sleep(1000) end) -- in the place of the one that has ended
+    settle()
+    local ids = {}
+    for id in moonpark.dump():gmatch "\ntask (%d+)" do ids[#ids + 1] = tonumber(id) end
+    assert.same({ ids[1], first:id(), third:id(), fourth:id() }, ids)
+    for _, task in ipairs { first, third, fourth } do task:cancel() end
   end)
 end)

@@ -138,7 +138,7 @@ describe("a deadlock around a select", function()
         b:set_read_deadline(nil)
       end)))
     ]])
-    assert.matches("^deadlock: the only task is parked.*waits in select on 1 cases", out)
+    assert.matches("^deadlock: the only task is parked.*waits in select on 1 case\n", out)
   end)
 end)
 

@@ -69,7 +69,7 @@ describe("a task that does not wait", function()
   }
   for name, body in pairs(loops) do
     it("is reported and stopped " .. name .. ", and others are served", function()
-      local r = run(holding("slice = 0.05, limit = 0.3", body))
+      local r = run(holding("slow = 0.05, limit = 0.3", body))
       assert.matches('^moonpark: task 2 "holder", started at %S*it.lua:1, has held the loop for %d+%.%d%d s ', r.err)
       assert.matches("without waiting\nstack traceback:\n.-it.lua:[34]: in function", r.err)
       assert.equal(1, count(r.err, "has held the loop"))
@@ -134,7 +134,7 @@ describe("a task that does not wait", function()
   end)
 
   it("gets a new limit each time it is resumed", function()
-    local r = run(holding("slice = 0.5, limit = 1", [[
+    local r = run(holding("slow = 0.5, limit = 1", [[
       hold(function()
         local before = moonpark.now()
         while moonpark.now() - before < 1.5 do moonpark.yield() end
@@ -145,7 +145,7 @@ describe("a task that does not wait", function()
   it("is not charged for the time in which the process was stopped", function()
     local flag = testing.tempdir() .. "/go on"
     local child = start(([[
-      moonpark.limits { slice = 0.05, limit = 2 }
+      moonpark.limits { slow = 0.05, limit = 2 }
       hold(function()
         print "holding"
         repeat local file = io.open(%q) until file
@@ -165,7 +165,7 @@ describe("warnings", function()
   after_each(process.stop_all)
 
   it("are few, however many tasks there are", function()
-    local r = run(holding("slice = 0.002, limit = 0.02", [[
+    local r = run(holding("slow = 0.002, limit = 0.02", [[
       moonpark.run(function()
         for _ = 1, 12 do moonpark.go(function() while true do end end):join() end
       end)]]))
@@ -177,7 +177,7 @@ describe("an HTTP handler that does not wait", function()
   after_each(process.stop_all)
 
   it("is not charged for the time of those before it", function()
-    local r = run(holding("slice = 0.3", [[
+    local r = run(holding("slow = 0.3", [[
       local http = require "moonpark.http"
       moonpark.run(function()
         local server = assert(http.server(function(_, res)
@@ -227,7 +227,7 @@ describe("a C function that does not come back", function()
     hold(function() lock() lock() end)]]
 
   it("is named, with the last line of Lua, and the process ends", function()
-    local r = run(holding("slice = 0.05, stuck = 0.5", LOCK))
+    local r = run(holding("slow = 0.05, stuck = 0.5", LOCK))
     assert.matches("moonpark: task 2, started at %S*it.lua:1, has held the loop for %d%.%d%d s, in the C function "
       .. "flock %(libc[^)]*%), called by Lua as [^;]+; its last known line is %S*it.lua:3\n", r.err)
     assert.matches("\n  task 1, parked in join, started at %S*it.lua:1\n", r.err)
@@ -264,7 +264,7 @@ describe("a C function that does not come back", function()
   }
   for name, body in pairs(deaf) do
     it("ends the process, as " .. name .. " does, where hooks are off", function()
-      local r = run(holding("slice = 0.05, limit = 0.2, stuck = 0.5", body))
+      local r = run(holding("slow = 0.05, limit = 0.2, stuck = 0.5", body))
       assert.matches("has held the loop for %d+%.%d%d s, in c[^\n]*\n.-\nmoonpark: the process ends: ", r.err)
       assert.equal(70, r.status)
     end)
@@ -286,7 +286,7 @@ describe("what else uses hooks and the profiler", function()
   after_each(process.stop_all)
 
   it("has them again after a task was stopped", function()
-    local r = run(holding("slice = 0.05, limit = 0.2", [[
+    local r = run(holding("slow = 0.05, limit = 0.2", [[
       local calls, function_of_script = 0, nil
       function_of_script = function() calls = calls + 1 end
       debug.sethook(function_of_script, "", 1000)
@@ -321,12 +321,12 @@ describe("moonpark.limits", function()
 
   it("refuses what is no limit, in the caller's line", function()
     local r = run [[
-      for _, limits in ipairs { { slice = -1 }, { limit = "5" }, { stuck = 0 / 0 }, { limit = 1e-9 },
+      for _, limits in ipairs { { slow = -1 }, { limit = "5" }, { stuck = 0 / 0 }, { limit = 1e-9 },
         { limits = 1 } } do print(pcall(moonpark.limits, limits)) end
       print(pcall(moonpark.limits))
       print(pcall(moonpark.limits, 5))]]
     local text = "must be 0, or a number of seconds from 0.001 to 1000000"
-    assert.equal(("false\tlimits: option 'slice' %s\nfalse\tlimits: option 'limit' %s\n"
+    assert.equal(("false\tlimits: option 'slow' %s\nfalse\tlimits: option 'limit' %s\n"
       .. "false\tlimits: option 'stuck' %s\nfalse\tlimits: option 'limit' %s\n"
       .. "false\tlimits: unknown option 'limits'; did you mean 'limit'?\ntrue\n"
       .. "false\tbad argument #1 to 'limits' (table expected, got number)\n"):format(text, text, text, text), r.out)
@@ -363,7 +363,7 @@ describe("moonpark.limits", function()
 
   it("wakes no idle process", function()
     local child = start [[
-      moonpark.limits { slice = 0.1, limit = 0.5, stuck = 30 }
+      moonpark.limits { slow = 0.1, limit = 0.5, stuck = 30 }
       moonpark.run(function()
         local listener = assert(moonpark.net.listen "127.0.0.1:0")
         print(listener:address())

@@ -188,7 +188,10 @@ describe("select", function()
     assert.error_matches(function() moonpark.select { { client, "x" } } end, '"r" or "w" expected')
     assert.error_matches(function() moonpark.select { { client } } end, '"r" or "w" expected')
     assert.error_matches(function() moonpark.select() end, "table expected")
-    assert.error_matches(function() moonpark.select { { ch }, timeout = "x" } end, "number expected")
+    assert.error_matches(function() moonpark.select { { ch }, timeout = "x" } end,
+      "option 'timeout': number of seconds expected, got string")
+    assert.error_matches(function() moonpark.select { { ch }, timeout = "1" } end, "number of seconds expected")
+    assert.error_matches(function() moonpark.select { { ch }, tiemout = 1 } end, "unknown option 'tiemout'")
     local many = {}
     for i = 1, 129 do many[i] = { ch } end
     assert.error_matches(function() moonpark.select(many) end, "too many cases")

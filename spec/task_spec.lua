@@ -3,6 +3,7 @@
 
 local core = require "moonpark.core"
 local moonpark = require "moonpark"
+local testing = require "moonpark.testing"
 
 local function forever() return moonpark.sleep(1e6) end
 
@@ -312,7 +313,7 @@ describe("scope", function()
     assert.same({ false, "body", "canceled" }, { ok, err, child })
   end)
 
-  it("keeps the first of several errors", function()
+  it("raises the first of several errors, and the others are reported", function()
     local ok, err = pcall(moonpark.scope, function(scope)
       scope:go(function() error("first", 0) end)
       scope:go(function()
@@ -322,6 +323,9 @@ describe("scope", function()
     end)
     assert.is_false(ok)
     assert.matches("^first", err)
+    local others = testing.uncaught()
+    assert.equal(1, #others)
+    assert.matches("^second\n", others[1])
   end)
 
   it("does not take a child that gives up because of the cancel for a failure", function()

@@ -26,6 +26,7 @@ local function run(text, options)
   local folder = testing.tempdir()
   write_file(folder .. "/config.lua", "return {}\n")
   local words = { process.interpreter, BUSTED, "-f", "config.lua", "-o", options.output or "plainTerminal" }
+  if options.launcher then table.insert(words, 3, "--lua=" .. process.interpreter) end
   if not options.without then words[#words + 1] = "--helper=moonpark.testing" end
   if options.verbose then words[#words + 1] = "-v" end
   for _, name in ipairs { "one", options.twice and "two" } do
@@ -138,7 +139,7 @@ describe("busted --helper=moonpark.testing", function()
         end)]]
       counts(result, 0, 1)
       says(result, "one_spec.lua:2: the test 'forgets a task' left behind: 1 task, 1 timer",
-        '"sleeper" parked in sleep', "deadline in 59 min", "started at one_spec.lua:3")
+        '"sleeper" parked in sleep', "deadline in 1 h 0 min", "started at one_spec.lua:3")
     end)
 
     it("of a connection or listener is named, with its descriptor and where it was opened", function()
@@ -151,7 +152,36 @@ describe("busted --helper=moonpark.testing", function()
         end)]]
       counts(result, 0, 1)
       says(result, "left behind: 3 connections", "tcp listener 127.0.0.1:", "descriptor ", "opened at one_spec.lua:3",
-        "pipe, read deadline in 100 s", "opened at one_spec.lua:4")
+        "pipe, read deadline in 1 min 40 s", "opened at one_spec.lua:4")
+    end)
+
+    it("of a server of HTTP is named, and of what it has accepted, with the line that made it", function()
+      local result = run [[
+        local http = require "moonpark.http"
+        it("forgets a server", function()
+          http.server(function() end, { address = "127.0.0.1:0" })
+        end)
+        describe("beside one of setup's", function()
+          local server
+          setup(function()
+            server = http.server(function() end, { address = "127.0.0.1:0" })
+            moonpark.go(server.run, server)
+          end)
+          teardown(function() server:close() end)
+          it("forgets another", function()
+            net.dial(server:address()):close()
+            local mine = http.server(function() moonpark.sleep(3600) end, { address = "127.0.0.1:0" })
+            moonpark.go(mine.run, mine)
+            local conn = net.dial(mine:address())
+            conn:write "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+            moonpark.sleep(0.01)
+            conn:close()
+          end)
+        end)]]
+      counts(result, 0, 2)
+      says(result, "opened at one_spec.lua:3", "opened at one_spec.lua:14")
+      does_not_say(result, "unknown place")
+      does_not_say(result, "one_spec.lua:9")
     end)
 
     it("of a WebSocket is named, and its timer ends with it", function()
@@ -423,7 +453,7 @@ describe("busted --helper=moonpark.testing", function()
     it("is stopped so beside moonpark.limits", function()
       local result = run([[
 
-        it("polls", function() moonpark.limits { slice = 0.05 } while true do moonpark.now() end end)
+        it("polls", function() moonpark.limits { slow = 0.05 } while true do moonpark.now() end end)
         it("comes after", function() end)]], { timeout = "0.5" })
       counts(result, 1, 1)
       says(result, "one_spec.lua:2: ran for more than its time limit of 0.5 s without waiting")
@@ -443,10 +473,37 @@ describe("busted --helper=moonpark.testing", function()
         "started at:\n\tone_spec.lua:3")
     end)
 
-    it("ends the process where compiled code cannot be stopped, and says which test it was", function()
-      local result = run([[it("spins", function() jit.on() while true do end end)]], { timeout = "0.5" })
+    it("is stopped where compiled code computes without calling anything, and the others have their results", function()
+      local result = run([[
+        it("passes", function() end)
+        it("spins", function() jit.on() while true do end end)
+        it("adds", function() local x = 0 while true do x = x + 1 end end)
+        it("comes after", function() end)]], { timeout = "0.5" })
+      counts(result, 2, 2)
+      says(result, "one_spec.lua:2: ran for more than its time limit of 0.5 s without waiting",
+        "one_spec.lua:3: ran for more than its time limit of 0.5 s without waiting")
+    end)
+
+    it("ends the process where code cannot be stopped, and says which test it was and how others have ended", function()
+      local text = [[
+        it("passes", function() end)
+        it("fails", function() assert.equal(1, 2) end)
+        it("spins", function()
+          getmetatable(newproxy(true)).__gc = function() while true do end end
+          collectgarbage()
+        end)]]
+      local result = run(text, { timeout = "0.5" })
       assert.equal(70, result.status)
-      assert.truthy(result.err:find("it spins runs without waiting, in compiled code", 1, true), result.err)
+      assert.truthy(result.err:find("it spins runs without waiting, in code that cannot be interrupted", 1, true),
+        result.err)
+      assert.truthy(result.err:find("before it 1 passed, 1 failed\n  fails (one_spec.lua:2)\n", 1, true), result.err)
+    end)
+
+    it("fails under busted's own launcher as well, which runs another LuaJIT", function()
+      local result = run([[
+        it("passes", function() end)
+        it("spins", function() while true do end end)]], { timeout = "0.5", launcher = true })
+      counts(result, 1, 1)
     end)
 
     it("fails at once where nothing can wake it, with the report of the deadlock", function()

@@ -72,8 +72,15 @@ describe("a URL", function()
     assert.equal("http - ::1 8080 [::1]:8080 /", parts "http://[::1]:8080/")
   end)
 
+  it("without a scheme says so, if the rest could be one", function()
+    for _, text in ipairs { "x", "127.0.0.1:80/", "example.org", "example.org:8080/x?q", "localhost:80",
+      "[::1]:80/" } do
+      assert.equal("invalid URL: no scheme, such as http://", parts(text), text)
+    end
+  end)
+
   it("that is none says so", function()
-    for _, text in ipairs { "", "x", "//h/", "http:/h", "http://", "http://h:x/", "http://a b/", "http://h/\r\n",
+    for _, text in ipairs { "", "//h/", "http:/h", "http://", "http://h:x/", "http://a b/", "http://h/\r\n",
       "http://[::1/", "http://h:1:2/", "http://[::1]80/", "http://[::1]x/", "http://h:+80/", "http://h:8 0/",
       "http://h:0x50/", "http://[::1%25lo]/", "http://[v1.a]/", "http://a]/", "http:\\\\h/", "http:/\\h/", "http:///h/",
       "http://@/", "http://u@/", "http:h" } do

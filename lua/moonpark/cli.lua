@@ -86,6 +86,9 @@ local function run_program(words)
   local chunks, err = run.load(program, program.script and words[program.script])
   if not chunks then
     report.say(err)
+    local is_missing = program.script == 1 and err:find("cannot open the script", 1, true)
+    local meant = is_missing and words_of.command_meant(words[1])
+    if meant then report.say(meant) end
     worker.last_words(err)
     return FAILED
   end

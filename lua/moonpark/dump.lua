@@ -12,10 +12,21 @@ local MINUTE, HOUR, DAY = 60, 3600, 86400
 local NEVER = 36500 * DAY -- a deadline so far away was meant to be none
 
 local function seconds(s)
+  if s < 1 then s = math.floor(s * 1000 + 0.5) / 1000 end -- no 1.2e-05
+  if s >= MINUTE - 0.05 then s = math.floor(s + 0.5) end -- no 60 s, and a deadline set just now is whole
   if s < MINUTE then return ("%.3g s"):format(s) end
   if s < HOUR then return ("%d min %d s"):format(s / MINUTE, s % MINUTE) end
   if s < DAY then return ("%d h %d min"):format(s / HOUR, s % HOUR / MINUTE) end
   return ("%d d %d h"):format(s / DAY, s % DAY / HOUR)
+end
+
+--- When a deadline is: "in 5 s", or "5 s ago" while a task keeps the loop from acting on it.
+---@param deadline number on moonpark.now()'s clock
+---@return string|nil # nil: never
+function M.when(deadline)
+  local left = deadline - core.now()
+  if left >= NEVER then return nil end
+  return left < 0 and seconds(-left) .. " ago" or "in " .. seconds(left)
 end
 
 local function title(info)
@@ -23,12 +34,20 @@ local function title(info)
   return ("task %d%s"):format(info.id, name and (" %q"):format(name) or "")
 end
 
--- What a task waits on, in words. A mutex is held by a task, which may have ended and will never let go.
+-- What a task waits on, in words. A mutex is held by a task, which may have ended and will never let go; a task that is
+-- joined has its name.
 local function object_of(object, alive)
-  return (object:gsub("^(mutex held by )task (%d+)$", function(held, id)
-    local holder = alive[tonumber(id)]
-    return held .. (holder and title(holder) or ("task %s, which has ended"):format(id))
-  end))
+  local held, id = object:match "^(.-)task (%d+)$"
+  if held ~= "" and held ~= "mutex held by " then return object end
+  local other = alive[tonumber(id)]
+  return held .. (other and title(other) or ("task %s, which has ended"):format(id))
+end
+
+-- Tasks in the order in which they were started.
+local function in_order()
+  local tasks = core.tasks()
+  table.sort(tasks, function(a, b) return a.id < b.id end)
+  return tasks
 end
 
 -- [id] = info
@@ -45,9 +64,8 @@ local function state_of(info, now, alive)
   local text = ("parked in %s"):format(wait)
   if object then text = text .. " on " .. object_of(object, alive) end
   text = text .. (", %s"):format(seconds(now - info.since))
-  local left = info.deadline and info.deadline - now
-  if left and left < NEVER then text = text .. (", deadline in %s"):format(seconds(left)) end
-  return text
+  local when = info.deadline and M.when(info.deadline)
+  return when and ("%s, deadline %s"):format(text, when) or text
 end
 
 --- One line: which task, and where it is parked, on what, since when, until when.
@@ -100,7 +118,7 @@ end
 --- failed tasks that were not joined, with their errors.
 ---@return string
 function M.dump()
-  local tasks, now, lines = core.tasks(), core.now(), {}
+  local tasks, now, lines = in_order(), core.now(), {}
   local alive = by_id(tasks)
   for _, info in ipairs(tasks) do lines[#lines + 1] = entry(info, now, alive) end
   table.insert(lines, 1, ("moonpark: %d task%s"):format(#tasks, #tasks == 1 and "" or "s"))
@@ -128,7 +146,7 @@ end
 --- Which task waits for what. Only meaningful when nothing outside can wake any task.
 ---@return string
 function M.deadlock()
-  local tasks, lines = core.tasks(), {}
+  local tasks, lines = in_order(), {}
   local alive = by_id(tasks)
   for _, info in ipairs(tasks) do lines[#lines + 1] = waits(info, alive) end
   table.insert(lines, 1, ("deadlock: %s parked, and nothing outside can wake %s"):format(

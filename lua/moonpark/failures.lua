@@ -107,7 +107,21 @@ function M.raised(task)
   return type(err) == "string" and M.describe(task) or err
 end
 
-local function report(text, what)
+--- Does an error only pass on that of an ended task: is it the same value, or a text that contains it?
+---@param err any
+---@param task userdata
+---@return boolean
+function M.passes_on(err, task)
+  local _, its = task:results()
+  if rawequal(err, its) then return true end
+  local text = M.text(its)
+  return text ~= "" and M.text(err):find(text, 1, true) ~= nil
+end
+
+--- Reports an error that nothing else will ever take.
+---@param text string
+---@param what string what it is an error in
+function M.report(text, what)
   M.uncaught = M.uncaught + 1
   if reporter then return reporter(text, what) end
   M.log(what .. ": " .. text)
@@ -198,7 +212,7 @@ local function report_if(is_due, what)
     local failure = kept[i]
     if not failure.claimed and is_due(failure) then
       failure.told = true
-      report(failure.text, what)
+      M.report(failure.text, what)
     elseif not failure.claimed then
       left[#left + 1] = failure
     end

@@ -191,7 +191,8 @@ local open_options = { mode = "mode" }
 function M.open(path, how, options)
   check_path(path, 1, "open")
   if how ~= nil and not open_modes[how] then
-    error(("bad argument #2 to 'open' (unknown mode '%s')"):format(tostring(how)), 2)
+    local text = "bad argument #2 to 'open' (unknown mode '%s'; there are r, r+, w, w+, a, a+, wx, w+x)"
+    error(text:format(tostring(how)), 2)
   end
   options = option.check("open", options, open_options, 2, 3)
   local mode = option.bits(options.mode)

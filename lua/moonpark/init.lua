@@ -2,7 +2,8 @@
 -- moonpark - network servers as plain Lua scripts: tasks, time, channels, locks, and the dump.
 --
 -- require "moonpark" replaces coroutine.resume and coroutine.wrap, so that generators inside a task may
--- wait; and raises LuaJIT's JIT limits, which are too low for servers in the stock builds.
+-- wait; raises LuaJIT's JIT limits, which are too low for servers in the stock builds; and lets os.exit report
+-- errors of tasks that nobody has joined.
 
 local core = require "moonpark.core"
 require("moonpark.coroutines").install()
@@ -15,6 +16,14 @@ end
 -- the call path if MOONPARK_TRACE is set.
 local library = debug.getinfo(1, "S").source:match("^@(.*/)init%.lua$")
 assert(core.trace_sites(library, (os.getenv("MOONPARK_TRACE") or "") ~= ""))
+
+-- Errors of tasks that wait for a join are reported at the end, however the program ends. (The command has an os.exit
+-- of its own.)
+local failures, exit = require "moonpark.failures", os.exit
+os.exit = function(...) -- luacheck: ignore 122
+  failures.flush()
+  return exit(...)
+end
 
 local task = require "moonpark.task"
 local dump = require "moonpark.dump"

@@ -4,7 +4,7 @@
 -- A message is four bytes (how many descriptors, and the text's length in three bytes, big-endian) and a JSON text.
 -- The descriptors come with its first byte.
 
-local cjson = require("cjson").new()
+local cjson = require "moonpark.cjson" "cjson".new()
 local core = require "moonpark.core"
 
 cjson.encode_number_precision(14)

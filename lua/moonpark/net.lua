@@ -101,7 +101,8 @@ local serve_options = { max_connections = "positive", on_error = "function" }
 
 local function check_string(address, name)
   if type(address) ~= "string" then
-    error(("bad argument #1 to '%s' (string expected, got %s)"):format(name, type(address)), 3)
+    local hint = type(address) == "number" and ("; did you mean ':%d'?"):format(address) or ""
+    error(("bad argument #1 to '%s' (string expected, got %s%s)"):format(name, type(address), hint), 3)
   end
 end
 

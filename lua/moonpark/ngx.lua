@@ -61,7 +61,7 @@ end
 ---------------------------------------------------------------------------------------------------
 -- values
 
-ngx.null = require("cjson").null
+ngx.null = require "moonpark.cjson" "cjson".null
 ngx.log = log.log
 ngx.md5, ngx.md5_bin, ngx.sha1_bin, ngx.hmac_sha1 = crypto.md5, crypto.md5_bin, crypto.sha1_bin, crypto.hmac_sha1
 ngx.crc32_short, ngx.crc32_long = crypto.crc32, crypto.crc32

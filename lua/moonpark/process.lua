@@ -69,7 +69,6 @@ end
 ---------------------------------------------------------------------------------------------------
 -- what is asked for
 
-local function is_seconds(n) return type(n) == "number" and n >= 0 end
 local function is_boolean(b) return type(b) == "boolean" end
 local function is_size(n) return type(n) == "number" and n >= 0 and n == math.floor(n) end
 local function is_text(s) return type(s) == "string" end
@@ -109,15 +108,16 @@ local spawn_options = {
   group = { is_boolean, "must be a boolean" },
   detach = { is_boolean, "must be a boolean" },
   helper = { is_boolean, "must be a boolean" },
-  grace = { is_seconds, "must be a number of seconds" },
+  grace = "seconds",
 }
 
-local run_options = setmetatable({
+local run_options = {
   stdin = { is_text, "must be a string (the child's input)" },
-  timeout = { is_seconds, "must be a number of seconds" },
+  timeout = "seconds",
   max = { is_size, "must be a whole number of bytes" },
   detach = { function() return false end, "cannot be used with run" },
-}, { __index = spawn_options })
+}
+for name, kind in pairs(spawn_options) do run_options[name] = run_options[name] or kind end
 
 local function check_argv(argv, name)
   if type(argv) ~= "table" then

@@ -35,10 +35,10 @@ local function check_function(fn, position, name)
   end
 end
 
-local function check_seconds(seconds, position, name)
+local function check_seconds(seconds, position, name, level)
   if type(seconds) ~= "number" or seconds ~= seconds then
     error(("bad argument #%d to '%s' (number of seconds expected, got %s)")
-      :format(position, name, seconds ~= seconds and "NaN" or type(seconds)), 3)
+      :format(position, name, seconds ~= seconds and "NaN" or type(seconds)), level or 3)
   end
 end
 
@@ -54,11 +54,20 @@ local function joined(task, ok, ...)
   return task:results()
 end
 
+-- The arguments that await would refuse, at the line of join's caller.
+local function check_join(self, timeout)
+  if type(self) ~= "userdata" then
+    error(("bad argument #1 to 'join' (task expected, got %s)"):format(type(self)), 3)
+  end
+  if timeout ~= nil then check_seconds(timeout, 1, "join", 4) end
+end
+
 --- Waits until the task has ended.
 ---@param timeout? number seconds
 ---@return true|nil ok
 ---@return any ... its results; or its error and that error's traceback; or "timeout", "canceled"
 function Task:join(timeout)
+  if timeout ~= nil or type(self) ~= "userdata" then check_join(self, timeout) end
   return joined(self, await(self, timeout))
 end
 
@@ -203,6 +212,9 @@ end
 --- Replaces what happens to the other tasks when the main task fails: calls fn(), on the loop's own stack.
 function M.on_main_failed(fn) main_failed = fn end
 
+-- Of what scope:blamed() returns.
+local function is_task(value) return type(value) == "userdata" end
+
 -- Called for every task that failed, right after it ended.
 core.on_ended(function(task, scope, connection)
   local _, err = task:results()
@@ -215,8 +227,10 @@ core.on_ended(function(task, scope, connection)
   elseif task == main then
     main_failed()
   elseif scope then
+    local first = scope:blamed()
     scope:blame(task)
     scope:cancel()
+    if is_task(first) and not failures.passes_on(err, first) then failures.keep(task) end
   else
     failures.keep(task)
   end
@@ -240,12 +254,25 @@ end
 --- fail; gave_up: the task was cancelled, and nothing else went wrong.
 function M.log_failures(scope, log) loggers[scope] = log end
 
+-- The scope raises one error, and what else has failed is reported: a task after the body had, or the body after one of
+-- its tasks had. What only passes the other's error on has been heard.
+local function report_second(child, later, err)
+  if is_task(child) then
+    if not failures.is_cancellation(err) and not failures.passes_on(err, child) then
+      failures.report(failures.traced(err), "error in a scope, after one of its tasks had failed")
+    end
+  elseif is_task(later) then
+    failures.keep(later)
+  end
+end
+
 local function leave_scope(scope, ok, ...)
   local child = scope:blamed()
   if not ok then scope:cancel() end
   scope:join()
-  child = child or (ok and scope:blamed())
-  scope:close()
+  local later = scope:blamed()
+  scope:close() -- first: what follows needs memory
+  if ok then child = child or later else pcall(report_second, child, later, (...)) end
   if child then error(child == true and "not enough memory" or failures.raised(child), 0) end
   if not ok then error((...), 0) end
   return ...

@@ -93,6 +93,14 @@ local function split_host(text)
   return host, rest:sub(2), bracketed
 end
 
+-- "example.com/x", "127.0.0.1:80": a host, and perhaps a port, with nothing before it.
+local function without_scheme(text)
+  local authority = text:match "^([^/?#]*[^/?#:])"
+  if not authority or text:find "^%a[%w+.-]*:/" then return false end
+  local host, port, bracketed = split_host(authority)
+  return host ~= nil and address_of(bracketed and "[" .. host .. "]" or host, tonumber(port) or 80) ~= nil
+end
+
 --- Splits an http URL into its parts. nil and what is wrong with it.
 ---@param text string
 ---@return moonpark.url.parts|nil
@@ -100,7 +108,7 @@ end
 function M.parse(text)
   if text:find("[%c\127 ]") then return nil, "invalid URL" end
   local scheme, authority, rest = text:match("^(%a[%w+.-]*)://([^/?#]*)([^#]*)")
-  if not scheme then return nil, "invalid URL" end
+  if not scheme then return nil, "invalid URL" .. (without_scheme(text) and ": no scheme, such as http://" or "") end
   scheme = scheme:lower()
   if not default_ports[scheme] then return nil, "unknown scheme '" .. scheme .. "'" end
   local user, hostport = authority:match("^(.*)@([^@]*)$")

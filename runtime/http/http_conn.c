@@ -125,6 +125,9 @@ struct http_conn *http_conn_open(struct http_server *s, const struct stream *str
     hc->c.lasting = true;
     conn_open(&hc->c, stream);
     conn_count(&hc->c, &s->listener);
+    hc->c.site = s->listener.site; /* in reports it is a part of the server */
+    hc->c.id = s->listener.id;
+    hc->c.creator = s->listener.creator;
     if (conn_poll(&hc->c, &pd) < 0) {
         free_conn(&hc->late);
         return NULL;

@@ -155,6 +155,9 @@ int http_server_open(struct http_server *s, struct loop *loop, struct conn *list
     conn_init(&s->listener, loop);
     s->listener.owner = &http_conn_owner;
     conn_move(&s->listener, listener);
+    s->listener.site = listener->site; /* in reports it is the one that was opened there */
+    s->listener.id = listener->id;
+    s->listener.creator = listener->creator;
     netpoll_notify(s->listener.stream.pd, on_listener, s);
     loop_late(loop, &s->again); /* who came before us */
     return 0;

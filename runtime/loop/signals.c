@@ -15,6 +15,8 @@ static struct {
     volatile sig_atomic_t pending;
 } watched[NSIG];
 
+static bool (*volatile look)(int signo, bool again);
+
 static bool ends(int signo)
 {
     return signo == SIGINT || signo == SIGTERM || signo == SIGQUIT || signo == SIGPIPE;
@@ -22,7 +24,10 @@ static bool ends(int signo)
 
 static void on_signal(int signo)
 {
-    if (watched[signo].pending && !watched[signo].keepers && ends(signo)) {
+    bool again = watched[signo].pending;
+    if (look && !watched[signo].keepers && look(signo, again))
+        return;
+    if (again && !watched[signo].keepers && ends(signo)) {
         struct sigaction plain = {.sa_handler = SIG_DFL};
         sigaction(signo, &plain, NULL);
         raise(signo);
@@ -33,6 +38,8 @@ static void on_signal(int signo)
     if (p)
         p->ops->wake(p);
 }
+
+void signals_look_at(bool (*fn)(int signo, bool again)) { look = fn; }
 
 static void forget_users(int signo)
 {

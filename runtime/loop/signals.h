@@ -18,6 +18,10 @@ int signals_watch(struct poller *p, int signo, bool kept);
  * yet is raised again, so it is never lost. Harmless if p does not watch it. */
 void signals_unwatch(struct poller *p, int signo, bool kept);
 
+/* fn(signo, again) is called in the signal handler for each signal that was watched without `kept` alone; again: the
+ * one before was not taken yet. If it returns true it has dealt with this one. NULL: nothing is called. */
+void signals_look_at(bool (*fn)(int signo, bool again));
+
 /* Gives signo the system's default action instead of what the process had. Not for a watched signal. */
 void signals_default(int signo);
 

@@ -12,6 +12,7 @@
 #include "lua/l_fd.h"
 #include "lua/l_http.h"
 #include "lua/l_http_client.h"
+#include "lua/l_interrupt.h"
 #include "lua/l_move.h"
 #include "lua/l_packet.h"
 #include "lua/l_process.h"
@@ -38,6 +39,7 @@ static int close_context(lua_State *L)
 {
     struct ctx *cx = lua_touserdata(L, 1);
     l_runaway_close(cx);
+    l_interrupt_close(cx);
     if (cx->alloc)
         lua_setallocf(L, cx->alloc, cx->alloc_data);
     l_stdout_close(cx);

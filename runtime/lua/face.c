@@ -147,9 +147,20 @@ void *face_self(lua_State *L, int idx, const void *mark, size_t size, const char
     return p;
 }
 
+lua_Number face_number(lua_State *L, int idx)
+{
+    luaL_checktype(L, idx, LUA_TNUMBER);
+    return lua_tonumber(L, idx);
+}
+
+lua_Number face_number_or(lua_State *L, int idx, lua_Number otherwise)
+{
+    return lua_isnoneornil(L, idx) ? otherwise : face_number(L, idx);
+}
+
 static lua_Number number(lua_State *L, int idx)
 {
-    lua_Number n = luaL_checknumber(L, idx);
+    lua_Number n = face_number(L, idx);
     luaL_argcheck(L, !isnan(n), idx, "number of seconds expected, got NaN");
     return n;
 }
@@ -191,10 +202,17 @@ size_t face_size(lua_State *L, int idx, size_t least, size_t otherwise)
 {
     if (lua_isnoneornil(L, idx))
         return otherwise;
-    lua_Number n = luaL_checknumber(L, idx);
+    lua_Number n = face_number(L, idx);
     if (!(n >= (lua_Number)least) || n != floor(n))
         luaL_argerror(L, idx, lua_pushfstring(L, "whole number of at least %d expected", (int)least));
     return n >= 9e15 ? (size_t)9e15 : (size_t)n;
+}
+
+int face_unknown(lua_State *L, int idx, const char *what, const struct spelling *s)
+{
+    const char *text = s->nearest ? lua_pushfstring(L, "unknown %s '%s'; did you mean '%s'?", what, s->word, s->nearest)
+                                  : lua_pushfstring(L, "unknown %s '%s'", what, s->word);
+    return luaL_argerror(L, idx, text);
 }
 
 void face_functions(lua_State *L, const luaL_Reg *functions)

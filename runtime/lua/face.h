@@ -10,6 +10,7 @@
 #ifndef MOONPARK_FACE_H
 #define MOONPARK_FACE_H
 
+#include "base/spelling.h"
 #include "loop/loop.h"
 #include "lua/site.h"
 #include "net/conn.h"
@@ -165,6 +166,11 @@ void *face_self(lua_State *L, int idx, const void *mark, size_t size, const char
 /* The same, or NULL. */
 void *face_test(lua_State *L, int idx, const void *mark, size_t size);
 
+/* The number at idx; nil or none: `otherwise`. A string that looks like a number raises, as it does in the Lua
+ * modules. */
+lua_Number face_number(lua_State *L, int idx);
+lua_Number face_number_or(lua_State *L, int idx, lua_Number otherwise);
+
 /* Seconds at idx as ns. nil, none and inf: -1, no limit. Negative: 0. NaN raises. */
 int64_t face_timeout(lua_State *L, int idx);
 
@@ -176,6 +182,10 @@ int64_t face_deadline_at(lua_State *L, int idx, struct ctx *cx);
 
 /* A whole number of bytes at idx, at least `least`; nil or none: `otherwise`. Raises for other values. */
 size_t face_size(lua_State *L, int idx, size_t least, size_t otherwise);
+
+/* Raises "unknown WHAT 'word'" for the argument at idx, with what was meant: s has been shown all words that there
+ * are. */
+int face_unknown(lua_State *L, int idx, const char *what, const struct spelling *s);
 
 /* Makes the metatable of a class: its methods (with context and anchors as upvalues), __index is itself.
  * The anchors hold it under `meta`. */

@@ -48,6 +48,8 @@ static struct conn *peered(lua_State *L)
 
 void l_conn_made_here(lua_State *L, struct ctx *cx, struct conn *c)
 {
+    if (c->id == 0)
+        c->id = ++cx->last_id;
     if (!cx->trace_conns)
         return;
     c->site = face_site(cx, L);
@@ -167,7 +169,7 @@ static int l_read_exactly(lua_State *L)
 {
     struct conn *c = self(L);
     struct task *t = face_task(L, face_ctx(L));
-    luaL_checknumber(L, 2);
+    (void)face_number(L, 2);
     OPERATION(t, struct conn_reading)->limit = face_size(L, 2, 0, 0);
     return l_conn_run(L, t, c, &conn_read_exactly, l_conn_push_held);
 }
@@ -303,12 +305,21 @@ static int l_fd(lua_State *L)
     return 1;
 }
 
+static void unknown_option(lua_State *L, const char *name)
+{
+    struct spelling s;
+    spelling_begin(&s, name);
+    for (size_t i = 0; (name = socket_option_name(i)); i++)
+        spelling_try(&s, name);
+    (void)face_unknown(L, 2, "option", &s);
+}
+
 static int option_type(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 2);
     int type = socket_option_type(name);
     if (type < 0)
-        luaL_argerror(L, 2, lua_pushfstring(L, "unknown option '%s'", name));
+        unknown_option(L, name);
     return type;
 }
 
@@ -320,7 +331,7 @@ static int option_value(lua_State *L, int type)
     }
     if (type == SOCKET_LINGER && (lua_isnil(L, 3) || (lua_isboolean(L, 3) && !lua_toboolean(L, 3))))
         return -1;
-    luaL_checknumber(L, 3);
+    (void)face_number(L, 3);
     size_t n = face_size(L, 3, 0, 0);
     luaL_argcheck(L, n <= INT_MAX, 3, "out of range");
     return (int)n;

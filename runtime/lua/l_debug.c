@@ -166,7 +166,7 @@ static struct conn *conn_of_id(struct ctx *cx, lua_Number id)
 static int l_close_conn(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
-    lua_Number id = luaL_checknumber(L, 1);
+    lua_Number id = face_number(L, 1);
     struct conn *c = cx->opened ? conn_of_id(cx, id) : NULL;
     if (c)
         conn_close(c);

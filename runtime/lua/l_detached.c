@@ -64,7 +64,7 @@ static int l_detached(lua_State *L)
 static int l_end_detached(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
-    lua_Number id = luaL_checknumber(L, 1);
+    lua_Number id = face_number(L, 1);
     reap_orphans(cx); /* afterwards the pids belong to our children for certain */
     for (const struct list *l = cx->orphans.next; l != &cx->orphans; l = l->next) {
         const struct orphan *o = container_of(l, struct orphan, link);

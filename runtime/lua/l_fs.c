@@ -406,7 +406,7 @@ static int ask(lua_State *L, enum file_op op, int64_t offset, size_t limit, int 
 static int64_t check_offset(lua_State *L)
 {
     (void)self(L);
-    luaL_checknumber(L, 2);
+    (void)face_number(L, 2);
     return (int64_t)face_size(L, 2, 0, 0);
 }
 
@@ -421,7 +421,7 @@ static int l_file_read(lua_State *L)
 static int l_file_read_at(lua_State *L)
 {
     int64_t offset = check_offset(L);
-    luaL_checknumber(L, 3);
+    (void)face_number(L, 3);
     return ask(L, FILE_GET_AT, offset, face_size(L, 3, 1, 1), 0);
 }
 
@@ -459,7 +459,7 @@ static int l_file_seek(lua_State *L)
     static const int whences[] = {SEEK_SET, SEEK_CUR, SEEK_END};
     (void)self(L);
     int whence = whences[luaL_checkoption(L, 2, "cur", names)];
-    lua_Number offset = luaL_optnumber(L, 3, 0);
+    lua_Number offset = face_number_or(L, 3, 0);
     luaL_argcheck(L, offset == floor(offset) && fabs(offset) <= 9e15, 3, "whole number expected");
     return ask(L, FILE_SEEK, (int64_t)offset, 0, whence);
 }
@@ -556,7 +556,7 @@ static int l_files(lua_State *L)
 static int l_close_file(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
-    lua_Number id = luaL_checknumber(L, 1);
+    lua_Number id = face_number(L, 1);
     for (struct list *l = cx->files.next; l != &cx->files; l = l->next) {
         struct file_face *f = container_of(l, struct file_face, link);
         if ((lua_Number)f->id != id)

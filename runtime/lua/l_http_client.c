@@ -81,7 +81,7 @@ static int64_t check_length(lua_State *L, int idx)
 {
     if (lua_isnoneornil(L, idx))
         return HTTP_LENGTH_NONE;
-    return lua_isboolean(L, idx) ? HTTP_LENGTH_UNKNOWN : (int64_t)luaL_checknumber(L, idx);
+    return lua_isboolean(L, idx) ? HTTP_LENGTH_UNKNOWN : (int64_t)face_number(L, idx);
 }
 
 /* request(method, target, fields[, length[, expect[, protocol[, last]]]]) -> the head's text | nil, what is wrong: it

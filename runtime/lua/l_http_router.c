@@ -50,7 +50,7 @@ static int l_node(lua_State *L)
     static const char *const kinds[] = {[HTTP_ROUTE_LITERAL] = "literal", [HTTP_ROUTE_PARAMETER] = "parameter",
                                         [HTTP_ROUTE_CATCH_ALL] = "catch_all", NULL};
     struct http_router *r = router(L);
-    lua_Number parent = luaL_checknumber(L, 2);
+    lua_Number parent = face_number(L, 2);
     int kind = luaL_checkoption(L, 3, NULL, kinds);
     luaL_argcheck(L, parent == 0 || (parent > 0 && parent < r->node_count), 2, "a node expected");
     int node = http_router_node(r, (uint32_t)parent, (enum http_route_kind)kind, l_http_text(L, 4));
@@ -64,7 +64,7 @@ static int l_node(lua_State *L)
 static int l_add(lua_State *L)
 {
     struct http_router *r = router(L);
-    lua_Number node = luaL_checknumber(L, 2);
+    lua_Number node = face_number(L, 2);
     luaL_argcheck(L, node >= 0 && node < r->node_count, 2, "a node expected");
     int route = http_router_add(r, (uint32_t)node, l_http_text(L, 3));
     if (route == HTTP_ROUTE_TAKEN)
@@ -127,7 +127,7 @@ static void move_values(struct http_text *values, uint32_t n, struct http_text f
 static int l_params(lua_State *L)
 {
     struct http_router *r = router(L);
-    lua_Number route = luaL_checknumber(L, 2);
+    lua_Number route = face_number(L, 2);
     luaL_checktype(L, 3, LUA_TTABLE);
     struct http_text path = l_http_text(L, 4), some[16], *values = some;
     luaL_argcheck(L, route >= 1 && route <= http_router_routes(r), 2, "a route expected");

@@ -28,7 +28,7 @@ static struct http_server *server(lua_State *L)
 static lua_Number field(lua_State *L, int table, const char *name)
 {
     lua_getfield(L, table, name);
-    lua_Number n = luaL_checknumber(L, -1);
+    lua_Number n = face_number(L, -1);
     lua_pop(L, 1);
     return n;
 }

@@ -140,7 +140,7 @@ static int l_layer(lua_State *L)
 {
     struct conn *c = l_conn_test(L, 1);
     luaL_argcheck(L, c && c->kind != CONN_PACKET, 1, "connection or listener expected");
-    const struct stream_layer *layer = (const struct stream_layer *)(uintptr_t)luaL_checknumber(L, 2);
+    const struct stream_layer *layer = (const struct stream_layer *)(uintptr_t)face_number(L, 2);
     luaL_argcheck(L, layer, 2, "no layer");
     if (c->kind == CONN_STREAM)
         return face_result(L, conn_cover(c, layer, lua_toboolean(L, 3)));
@@ -179,7 +179,7 @@ static int l_split_address(lua_State *L)
 /* accept_pause(errno | nil, seconds of the last one | nil) -> seconds | nil: accepting is over; see accept.h */
 static int l_accept_pause(lua_State *L)
 {
-    lua_Number last = luaL_optnumber(L, 2, 0);
+    lua_Number last = face_number_or(L, 2, 0);
     int64_t pause = accept_pause(-(int)luaL_optinteger(L, 1, 0), (int64_t)(last * 1e9));
     if (pause == 0)
         return 0;

@@ -216,7 +216,7 @@ static int l_info(lua_State *L)
 static int l_open(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
-    luaL_checknumber(L, 1);
+    (void)face_number(L, 1);
     int fd = (int)base_min(face_size(L, 1, 0, 0), INT_MAX); /* never a valid descriptor */
     struct poll_face *f = face_new(L, FACE_META_POLL, sizeof *f);
     f->mark = &poll_mark;
@@ -261,7 +261,7 @@ static int l_polls(lua_State *L)
 static int l_close_poll(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
-    lua_Number id = luaL_checknumber(L, 1);
+    lua_Number id = face_number(L, 1);
     for (struct list *l = cx->polls.next; l != &cx->polls; l = l->next) {
         struct poll_face *f = container_of(l, struct poll_face, link);
         if ((lua_Number)f->id != id)

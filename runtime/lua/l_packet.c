@@ -117,7 +117,7 @@ static int l_recv_many(lua_State *L)
 {
     struct conn *c = l_conn_packet(L);
     struct task *t = face_task(L, face_ctx(L));
-    luaL_checknumber(L, 2);
+    (void)face_number(L, 2);
     *OPERATION(t, struct conn_receiving) = (struct conn_receiving){
         .limit = base_min(face_size(L, 3, 1, DGRAM_MAX), DGRAM_BYTES), .count = face_size(L, 2, 1, 1)};
     return l_conn_run(L, t, c, &conn_recv_many, push_received_many);

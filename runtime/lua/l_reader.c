@@ -89,7 +89,7 @@ static int l_find(lua_State *L)
 static int l_peek(lua_State *L)
 {
     struct conn *c = l_conn_self(L);
-    luaL_checknumber(L, 2);
+    (void)face_number(L, 2);
     size_t n = face_size(L, 2, 0, 0), from = offset(L, 3);
     int r = refused(L, c);
     if (r < 0)
@@ -222,7 +222,7 @@ static int l_fill(lua_State *L)
 {
     struct conn *c = l_conn_self(L);
     struct task *t = face_task(L, face_ctx(L));
-    luaL_checknumber(L, 2);
+    (void)face_number(L, 2);
     *OPERATION(t, struct conn_filling) = (struct conn_filling){
         .n = face_size(L, 2, 0, 0), .limit = face_size(L, 3, 0, CONN_FILL_MAX)};
     return l_conn_run(L, t, c, &conn_fill, push_filled);
@@ -233,7 +233,7 @@ static int l_skip(lua_State *L)
 {
     struct conn *c = l_conn_self(L);
     struct task *t = face_task(L, face_ctx(L));
-    luaL_checknumber(L, 2);
+    (void)face_number(L, 2);
     t->op.length = face_size(L, 2, 0, 0);
     t->op.total = 0;
     return l_conn_run(L, t, c, &conn_skip, l_conn_push_written);
@@ -276,7 +276,7 @@ static int l_read_into(lua_State *L)
     struct conn *c = l_conn_self(L);
     struct task *t = face_task(L, face_ctx(L));
     *OPERATION(t, struct conn_placing) = (struct conn_placing){
-        .to = (char *)(uintptr_t)luaL_checknumber(L, 2), .least = face_size(L, 4, 0, 0)};
+        .to = (char *)(uintptr_t)face_number(L, 2), .least = face_size(L, 4, 0, 0)};
     t->op.length = face_size(L, 3, 0, 0);
     t->op.total = 0;
     return l_conn_run(L, t, c, &conn_read_into, l_conn_push_written);

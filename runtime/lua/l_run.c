@@ -526,7 +526,7 @@ static int l_watch_idle(lua_State *L)
     cx->idle_timer.fire = idle_timer_passed;
     timers_del(&cx->loop.timers, &cx->idle_timer);
     if (timed) /* no memory: at the next opportunity */
-        (void)timers_set(&cx->loop.timers, &cx->idle_timer, clock_ns(luaL_checknumber(L, 2)));
+        (void)timers_set(&cx->loop.timers, &cx->idle_timer, clock_ns(face_number(L, 2)));
     return 0;
 }
 

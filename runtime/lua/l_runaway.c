@@ -5,16 +5,18 @@
  * heartbeat with what it saw before. If one task has held the loop for too long, it sets a hook, which runs at the next
  * instruction and may do what a signal handler may not: write a traceback, raise an error.
  *
- * Compiled code checks no hooks. But while LuaJIT's profiler is on, it has a check at each line for the profiler's own
- * flag, and leaves to the interpreter if it is set; there the hook is met. So the profiler is started, its timer is
- * stopped at once, and the tick calls its signal handler when the flag is wanted.
+ * Compiled code checks no hooks: l_interrupt.c makes it leave for the interpreter.
  *
  * While a C function runs, no hook does. If several ticks were not answered, the handler itself looks at the stacks,
  * and writes what it finds.
  *
+ * The second SIGUSR1 or SIGQUIT that arrives while one task holds the loop asks where it is: ticks come then, even if
+ * there are no limits.
+ *
  *   held for        the tick asks for    the hook
  *   a tick          NOTE                 remembers the line
- *   slice           WARN                 calls the Lua side with a traceback
+ *   (two signals)   SHOW                 calls the Lua side with a traceback
+ *   slow           WARN                 calls the Lua side with a traceback
  *   limit           STOP                 raises, once, where the script's own code runs
  *   grace later     DRIVE_OUT            raises at each instruction while the script's own code is on the stack
  *   grace later     STOP_ANYWHERE        raises at each instruction
@@ -24,31 +26,30 @@
 #include "base/sys.h"
 #include "base/ticker.h"
 #include "base/trail.h"
+#include "loop/signals.h"
+#include "lua/l_interrupt.h"
 #include "lua/l_runaway.h"
 #include "lua/l_trail.h"
 
-#include <luajit.h>
 #include <stdio.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 enum { UNANSWERED = 4, EXIT_STATUS = 70 };
 static const int64_t PERIOD_MIN = NS_PER_SECOND / 1000, PERIOD_MAX = NS_PER_SECOND / 4;
+static const int64_t PERIOD_ASKED = NS_PER_SECOND / 50; /* if there are no limits */
 
-enum wish { NOTE, WARN, STOP, DRIVE_OUT, STOP_ANYWHERE, END };
+enum wish { NOTE, SHOW, WARN, STOP, DRIVE_OUT, STOP_ANYWHERE, END };
 
-/* Timer, signals, hook and profiler belong to the process: one Lua state at a time. */
+/* Timer, signals and hook belong to the process: one Lua state at a time. */
 static struct {
     struct ctx *cx; /* NULL: off */
     lua_State *L;   /* a thread of our own: sets hooks */
     int anchor;     /* references to it, */
     int teller;     /* and to a C function */
-    int64_t slice, limit, stuck; /* ns; 0: off */
+    int64_t slow, limit, stuck; /* ns; 0: off */
     int64_t period, grace;
-    void (*profiler)(int); /* its signal handler */
-    bool profiling;        /* we have started it */
     lua_Hook hook;         /* the script's, while ours is set */
     int mask, count;
     bool inside; /* a tick is being handled */
@@ -63,10 +64,20 @@ static struct {
     int64_t stopping; /* held, when the error was raised, or could not be yet; 0: neither */
     int unanswered;   /* wishes in a row */
     bool raised;      /* the error was */
-    bool warned;      /* it was told of */
+    bool warned;      /* it was told of, or too many others were: */
+    int64_t told;     /* held, when it was told of; 0: it was not */
+    uint64_t id;      /* the task's */
     enum wish wish;
     char line[L_TRAIL_LINE]; /* the last one that is known; "": none */
 } now;
+
+/* What two signals have asked for. */
+static struct {
+    uint32_t resumes[2]; /* which task ran when the first one arrived: SIGUSR1's, SIGQUIT's */
+    volatile int signo;  /* the second one; 0: none, or it was answered */
+} asked;
+
+static bool has_limits(void) { return watch.slow || watch.limit || watch.stuck; }
 
 /* ---- the hook ---- */
 
@@ -104,14 +115,16 @@ static void note_line(lua_State *L, lua_Debug *ar)
     memcpy(now.line, text.bytes, sizeof now.line - 1);
 }
 
-/* Calls the Lua side. The last argument is on top of the stack and stays there. An error in there is its own affair. */
-static void tell(lua_State *L, const char *what)
+/* Calls the Lua side. The last argument is on top of the stack and stays there. An error in there is its own affair.
+ * Returns whether something was written. */
+static bool tell(lua_State *L, const char *what)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, watch.teller);
     lua_pushlightuserdata(L, (void *)what);
     lua_pushvalue(L, -3);
-    if (lua_pcall(L, 2, 0, 0) != 0)
-        lua_pop(L, 1);
+    bool written = lua_pcall(L, 2, 1, 0) == 0 && lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return written;
 }
 
 static bool is_own_code(const lua_Debug *ar)
@@ -137,7 +150,7 @@ static void raise_limit(lua_State *L)
     lua_pushfstring(L, "ran for %s s without waiting", seconds);
     lua_concat(L, 2);
     if (now.wish == STOP)
-        tell(L, "limit");
+        (void)tell(L, "limit");
     lua_error(L);
 }
 
@@ -165,6 +178,37 @@ static void stop(lua_State *L, const lua_Debug *ar)
     raise_limit(L);
 }
 
+static void set_ticks(void) { ticker_set(has_limits() || asked.signo ? watch.period : 0); }
+
+/* After SIGQUIT the process ends, as it does if nobody catches the signal. */
+static void end_asking(void)
+{
+    int signo = asked.signo;
+    asked.signo = 0;
+    set_ticks();
+    if (signo != SIGQUIT)
+        return;
+    signals_default(signo);
+    (void)raise(signo);
+}
+
+/* The task is where a hook runs: what was wished for is told. */
+static void report(lua_State *L)
+{
+    enum wish wish = now.wish;
+    if (wish == NOTE || (wish == WARN && now.warned) || (wish == SHOW && !asked.signo))
+        return;
+    lua_pushnil(L);
+    bool written = tell(L, wish == SHOW ? "show" : wish == WARN ? "slow" : "stuck");
+    lua_pop(L, 1);
+    now.told = wish == WARN && written ? now.held : now.told;
+    now.warned |= wish == WARN;
+    if (wish == SHOW)
+        end_asking();
+    else if (wish == END)
+        _exit(EXIT_STATUS);
+}
+
 /* In the loop's own Lua it stays: what the task has called there comes back. */
 static void answer(lua_State *L, lua_Debug *ar)
 {
@@ -183,14 +227,7 @@ static void answer(lua_State *L, lua_Debug *ar)
         return;
     take_back();
     note_line(L, ar);
-    if (now.wish == NOTE)
-        return;
-    now.warned = true;
-    lua_pushnil(L);
-    tell(L, now.wish == WARN ? "slice" : "stuck");
-    lua_pop(L, 1);
-    if (now.wish == END)
-        _exit(EXIT_STATUS);
+    report(L);
 }
 
 /* teller(what, err): in the task: calls function(what, seconds, traceback, err). Upvalue 3 is the function. */
@@ -202,19 +239,20 @@ static int teller(lua_State *L)
     lua_pushnumber(L, (lua_Number)now.held / 1e9);
     luaL_traceback(L, L, NULL, 1);
     lua_pushvalue(L, 2);
-    lua_call(L, 4, 0);
-    return 0;
+    lua_call(L, 4, 1);
+    return 1;
 }
 
 /* ---- what a signal handler can tell ---- */
 
-static void tell_from_handler(const struct task *t)
+static void tell_from_handler(const struct task *t, bool with_time)
 {
     struct trail_text text = {.length = 0};
     trail_put(&text, "moonpark: ");
     l_trail_task(&text, t);
-    trail_put(&text, ", has held the loop for ");
-    trail_put_seconds(&text, now.held);
+    trail_put(&text, with_time ? ", has held the loop for " : ", holds the loop");
+    if (with_time)
+        trail_put_seconds(&text, now.held);
     l_trail_place(&text, t, now.line, sizeof now.line);
     trail_put(&text, "\n");
     l_trail_write(&text);
@@ -223,7 +261,7 @@ static void tell_from_handler(const struct task *t)
 static void end_from_handler(const struct task *t)
 {
     struct trail_text text = {.length = 0};
-    tell_from_handler(t);
+    tell_from_handler(t, true);
     l_trail_tasks(watch.cx);
     trail_put(&text, "moonpark: the process ends: a task has held the loop for ");
     trail_put_seconds(&text, now.held);
@@ -234,25 +272,45 @@ static void end_from_handler(const struct task *t)
 
 /* ---- ticks ---- */
 
-/* Only while a profiler runs is there a handler of that name, and only then may it be called. */
-static void interrupt_compiled_code(void)
-{
-    struct sigaction sa;
-    if (watch.profiler && sigaction(SIGPROF, NULL, &sa) == 0 && sa.sa_handler == watch.profiler)
-        watch.profiler(SIGPROF);
-}
-
 static void ask(enum wish wish)
 {
     now.wish = wish;
     now.unanswered++;
     set_hook();
-    interrupt_compiled_code();
+    l_interrupt_now();
+}
+
+/* Once the report is longer ago than ticks are apart. */
+static void tell_end(void)
+{
+    struct trail_text text = {.length = 0};
+    if (!now.told || now.held <= now.told + watch.period)
+        return;
+    trail_put(&text, "moonpark: task ");
+    trail_put_number(&text, now.id);
+    trail_put(&text, " held the loop for ");
+    trail_put_seconds(&text, now.held);
+    trail_put(&text, " in all\n");
+    l_trail_write(&text);
+}
+
+static void show(const struct task *t, bool deaf)
+{
+    if (!deaf) {
+        ask(SHOW);
+        return;
+    }
+    tell_from_handler(t, false);
+    end_asking();
 }
 
 static void judge(const struct task *t)
 {
     bool deaf = now.unanswered >= UNANSWERED;
+    if (asked.signo) {
+        show(t, deaf);
+        return;
+    }
     if (watch.stuck && now.held >= watch.stuck && deaf)
         end_from_handler(t);
     if (watch.stuck && now.held >= watch.stuck)
@@ -263,22 +321,26 @@ static void judge(const struct task *t)
         ask(DRIVE_OUT);
     else if (watch.limit && now.held >= watch.limit && !now.raised)
         ask(STOP);
-    else if (watch.slice && now.held >= watch.slice && !now.warned)
+    else if (watch.slow && now.held >= watch.slow && !now.warned)
         ask(WARN);
     else if (!*now.line && !now.stopping && !now.warned)
         ask(NOTE);
-    bool late = (watch.slice && now.held >= watch.slice) || (watch.limit && now.held >= watch.limit);
+    bool late = (watch.slow && now.held >= watch.slow) || (watch.limit && now.held >= watch.limit);
     if (deaf && late && !now.warned) {
         now.warned = true;
-        tell_from_handler(t);
+        now.told = now.held;
+        tell_from_handler(t, true);
     }
 }
 
-static void begin(uint32_t resumes)
+/* t: the task that runs; NULL: none. */
+static void begin(uint32_t resumes, const struct task *t)
 {
     take_back();
+    tell_end();
     memset(&now, 0, sizeof now);
-    now.resumes = resumes;
+    now.resumes = t ? resumes : resumes - 1;
+    now.id = t ? t->id : 0;
     now.last = clock_real();
 }
 
@@ -292,12 +354,13 @@ static void count_time(void)
 
 static void look(struct loop *l)
 {
+    bool others = !l->sched.running || l->beat->resumes != now.resumes;
     if (l->beat->turn_since_ns == 0) {
         ticker_set(0);
         l->unwatched = 1;
-        begin(l->beat->resumes - 1);
-    } else if (!l->sched.running || l->beat->resumes != now.resumes) {
-        begin(l->sched.running ? l->beat->resumes : l->beat->resumes - 1);
+        begin(l->beat->resumes, NULL);
+    } else if (others) {
+        begin(l->beat->resumes, l->sched.running);
     } else {
         count_time();
         judge(l->sched.running);
@@ -321,52 +384,47 @@ static void tick(void)
 static void watch_again(struct loop *l)
 {
     if (watch.cx && &watch.cx->loop == l)
-        ticker_set(watch.period);
+        set_ticks();
+}
+
+/* In a signal handler. The loop, if it goes on meanwhile, learns of the first signal and answers it. */
+static bool on_signal(int signo, bool again)
+{
+    uint32_t *resumes = signo == SIGUSR1 ? &asked.resumes[0] : signo == SIGQUIT ? &asked.resumes[1] : NULL;
+    if (!watch.cx || !watch.cx->opened || !resumes)
+        return false;
+    struct loop *l = &watch.cx->loop;
+    const struct task *t = l->sched.running;
+    if (!again)
+        *resumes = l->beat->resumes;
+    if (!again || !t || l->beat->resumes != *resumes)
+        return false;
+    if (asked.signo)
+        return signo != SIGQUIT;
+    asked.signo = signo;
+    if (now.resumes != *resumes)
+        begin(*resumes, t);
+    set_ticks();
+    ask(SHOW);
+    return true;
 }
 
 /* ---- on and off ---- */
-
-static void sampled(void *data, lua_State *L, int samples, int vmstate)
-{
-    (void)data, (void)L, (void)samples, (void)vmstate;
-}
-
-/* A handler of LuaJIT's is there already if a script is profiled: then its profiler has to do. */
-static void start_profiler(lua_State *L)
-{
-    struct sigaction before, ours;
-    struct itimerval never = {.it_value = {.tv_sec = 0}};
-    must(sigaction(SIGPROF, NULL, &before) == 0);
-    if (trail_is_inside((const void *)(uintptr_t)before.sa_handler))
-        watch.profiler = before.sa_handler;
-    if (before.sa_handler != SIG_DFL)
-        return;
-    luaJIT_profile_start(L, "li1000000", sampled, NULL);
-    (void)setitimer(ITIMER_PROF, &never, NULL);
-    watch.profiling = true;
-    if (sigaction(SIGPROF, NULL, &ours) == 0 && ours.sa_handler != SIG_DFL)
-        watch.profiler = ours.sa_handler;
-}
-
-static void stop_profiler(void)
-{
-    if (watch.profiling)
-        luaJIT_profile_stop(watch.L);
-    watch.profiling = false;
-}
 
 /* It may be another Lua state's. */
 static void turn_off(void)
 {
     if (!watch.cx)
         return;
+    signals_look_at(NULL);
     ticker_close();
     take_back();
-    stop_profiler();
+    l_interrupt_end(watch.L, L_INTERRUPT_LIMITS);
     watch.cx->loop.unwatched = 0;
     luaL_unref(watch.L, LUA_REGISTRYINDEX, watch.teller);
     luaL_unref(watch.L, LUA_REGISTRYINDEX, watch.anchor);
     memset(&watch, 0, sizeof watch);
+    asked.signo = 0;
 }
 
 void l_runaway_close(const struct ctx *cx)
@@ -377,22 +435,22 @@ void l_runaway_close(const struct ctx *cx)
 
 static int64_t seconds(lua_State *L, int idx)
 {
-    lua_Number s = luaL_checknumber(L, idx);
+    lua_Number s = face_number(L, idx);
     luaL_argcheck(L, s == 0 || (s >= 1e-3 && s < 1e9), idx, "out of range");
     return clock_ns(s);
 }
 
 static int64_t between(int64_t n, int64_t least, int64_t most) { return n < least ? least : n > most ? most : n; }
 
-static void set_times(int64_t slice, int64_t limit, int64_t stuck)
+static void set_times(int64_t slow, int64_t limit, int64_t stuck)
 {
-    int64_t least = INT64_MAX, times[] = {slice, limit, stuck};
+    int64_t least = INT64_MAX, times[] = {slow, limit, stuck};
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
         least = times[i] > 0 && times[i] < least ? times[i] : least;
-    watch.slice = slice;
+    watch.slow = slow;
     watch.limit = limit;
     watch.stuck = stuck;
-    watch.period = between(least / 4, PERIOD_MIN, PERIOD_MAX);
+    watch.period = has_limits() ? between(least / 4, PERIOD_MIN, PERIOD_MAX) : PERIOD_ASKED;
     watch.grace = between(limit, 4 * watch.period, NS_PER_SECOND);
 }
 
@@ -407,40 +465,45 @@ static void turn_on(lua_State *L, struct ctx *cx)
     watch.anchor = luaL_ref(L, LUA_REGISTRYINDEX);
     watch.cx = cx;
     trail_prepare((const void *)(uintptr_t)lua_newstate);
-    start_profiler(L);
-    begin(cx->loop.beat->resumes - 1);
+    begin(cx->loop.beat->resumes, NULL);
     cx->loop.watch = watch_again;
 }
 
-/* runaway(slice, limit, stuck, tell): seconds each, 0: none; all 0: off. tell("slice" | "limit" | "stuck", seconds,
- * traceback, err) is called in the task that has held the loop for so long; it does not wait. "limit": err is raised
- * next. After "stuck" the process ends. Returns true, or nil, text, errno with all off. */
+/* runaway(slow, limit, stuck, tell, shows): seconds each, 0: none. tell("slow" | "limit" | "stuck" | "show", seconds,
+ * traceback, err) is called in the task that has held the loop for so long; it does not wait, and returns whether it
+ * has written something. "limit": err is raised next. After "stuck" the process ends. shows: two SIGUSR1 or SIGQUIT
+ * that the loop does not take call it with "show". All 0 and not shows: off. Returns true, or nil, text, errno with all
+ * off. */
 static int l_runaway(lua_State *L)
 {
     struct ctx *cx = face_loop(L);
-    int64_t slice = seconds(L, 1), limit = seconds(L, 2), stuck = seconds(L, 3);
+    int64_t slow = seconds(L, 1), limit = seconds(L, 2), stuck = seconds(L, 3);
+    bool shows = lua_toboolean(L, 5);
     luaL_checktype(L, 4, LUA_TFUNCTION);
     lua_settop(L, 4);
     turn_off();
-    if (slice == 0 && limit == 0 && stuck == 0)
+    if (slow == 0 && limit == 0 && stuck == 0 && !shows)
         return face_result(L, 0);
     turn_on(L, cx);
-    set_times(slice, limit, stuck);
+    set_times(slow, limit, stuck);
+    if (has_limits())
+        l_interrupt_use(L, L_INTERRUPT_LIMITS);
     int r = ticker_open(tick);
     if (r < 0)
         turn_off();
-    ticker_set(watch.period);
+    if (r == 0 && shows)
+        signals_look_at(on_signal);
+    set_ticks();
     return face_result(L, r);
 }
 
-/* runaway_profiler(on): whether LuaJIT's profiler is ours, while runaway is on: a script that profiles has it for
- * itself. */
+/* runaway_profiler(on): whether LuaJIT's profiler is ours, if we use it: a script that profiles has it for itself. */
 static int l_runaway_profiler(lua_State *L)
 {
-    if (!lua_toboolean(L, 1))
-        stop_profiler();
-    else if (watch.cx && !watch.profiling)
-        start_profiler(L);
+    if (lua_toboolean(L, 1))
+        l_interrupt_take_back(L);
+    else
+        l_interrupt_lend(L);
     return 0;
 }
 

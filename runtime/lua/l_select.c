@@ -12,6 +12,7 @@
 #include "lua/l_task.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 
 enum case_type { CASE_RECV, CASE_SEND, CASE_CONN, CASE_TASK };
@@ -302,11 +303,33 @@ static void undo(struct task *t) { delist(t->wait.object); }
 
 static void describe(const struct task *t, char *text, size_t n)
 {
-    snprintf(text, n, "%u cases", ((const struct selection *)t->wait.object)->count);
+    uint32_t count = ((const struct selection *)t->wait.object)->count;
+    snprintf(text, n, "%u case%s", count, count == 1 ? "" : "s");
 }
 
 static const struct wait_kind kind_select = {
     .name = "select", .attempt = attempt, .push = push, .undo = undo, .describe = describe};
+
+/* A misspelled one would be no timeout at all: keys that are no cases are told of. */
+static void check_keys(lua_State *L)
+{
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            continue;
+        misused(L, lua_pushfstring(L, "select: unknown option '%s'; there is 'timeout'", lua_tostring(L, -2)));
+    }
+}
+
+static int64_t read_timeout(lua_State *L, struct ctx *cx)
+{
+    lua_getfield(L, 1, "timeout");
+    if (lua_isnil(L, -1))
+        check_keys(L);
+    else if (lua_type(L, -1) != LUA_TNUMBER || isnan(lua_tonumber(L, -1)))
+        misused(L, lua_pushfstring(L, "select: option 'timeout': number of seconds expected, got %s",
+                                   lua_type(L, -1) == LUA_TNUMBER ? "NaN" : luaL_typename(L, -1)));
+    return face_deadline_in(L, -1, cx);
+}
 
 /* select(cases) -> number, results of that case | nil, err */
 static int l_select(lua_State *L)
@@ -314,8 +337,7 @@ static int l_select(lua_State *L)
     struct ctx *cx = face_ctx(L);
     if (!lua_istable(L, 1))
         misused(L, "bad argument #1 to 'select' (table expected)");
-    lua_getfield(L, 1, "timeout");
-    int64_t deadline = face_deadline_in(L, -1, cx);
+    int64_t deadline = read_timeout(L, cx);
     struct selection *s = read_cases(L, cx);
     struct task *t = face_task(L, cx);
     if (sched_canceled(t))

@@ -39,7 +39,7 @@ static int read_wakes(lua_State *L, int wakes[static BOARD_SLOTS])
 
 static uint32_t slot_at(lua_State *L, int idx)
 {
-    lua_Number n = luaL_checknumber(L, idx);
+    lua_Number n = face_number(L, idx);
     luaL_argcheck(L, n >= 1 && n <= BOARD_SLOTS, idx, "no slot");
     return (uint32_t)n - 1;
 }

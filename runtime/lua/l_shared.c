@@ -109,7 +109,7 @@ static int64_t check_ttl(lua_State *L, int idx)
 {
     if (lua_isnoneornil(L, idx))
         return 0;
-    lua_Number seconds = luaL_checknumber(L, idx);
+    lua_Number seconds = face_number(L, idx);
     if (!(seconds > 0))
         luaL_argerror(L, idx, "positive number of seconds expected");
     if (isinf(seconds))
@@ -243,8 +243,8 @@ static int l_incr(lua_State *L)
 {
     struct face_dict *d = self(L);
     struct shard_key k = check_key(L, d);
-    struct dict_incr i = {.by = luaL_optnumber(L, 3, 1), .may_init = !lua_isnoneornil(L, 4)};
-    i.init = luaL_optnumber(L, 4, 0);
+    struct dict_incr i = {.by = face_number_or(L, 3, 1), .may_init = !lua_isnoneornil(L, 4)};
+    i.init = face_number_or(L, 4, 0);
     i.ttl = check_ttl(L, 5);
     int r = dict_incr(&d->dict, &k, &i);
     if (r != 0)

@@ -43,7 +43,7 @@ static int l_counter_add(lua_State *L)
 {
     struct counter *c = counter_self(L);
     int64_t sum;
-    if (counters_add(c, check_whole(L, 2, luaL_optnumber(L, 2, 1)), &sum)) {
+    if (counters_add(c, check_whole(L, 2, face_number_or(L, 2, 1)), &sum)) {
         lua_pushnumber(L, (lua_Number)sum);
         return 1;
     }
@@ -63,7 +63,7 @@ static int l_counter_get(lua_State *L)
 static int l_counter_set(lua_State *L)
 {
     struct counter *c = counter_self(L);
-    counters_set(c, check_whole(L, 2, luaL_checknumber(L, 2)));
+    counters_set(c, check_whole(L, 2, face_number(L, 2)));
     return 0;
 }
 

@@ -74,7 +74,13 @@ static const struct signal_row *row_at(lua_State *L, int idx)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (strcmp(rows[i].name, bare) == 0)
             return &rows[i];
-    luaL_argerror(L, idx, lua_pushfstring(L, "unknown signal '%s'", name));
+    struct spelling s;
+    spelling_begin(&s, bare);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (!rows[i].kept)
+            spelling_try(&s, rows[i].name);
+    s.word = name;
+    (void)face_unknown(L, idx, "signal", &s);
     return NULL;
 }
 
@@ -286,7 +292,7 @@ static int l_subscriptions(lua_State *L)
 static int l_unsubscribe(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
-    lua_Number id = luaL_checknumber(L, 1);
+    lua_Number id = face_number(L, 1);
     for (struct list *l = cx->signals.next; l != &cx->signals; l = l->next) {
         struct subscription *s = container_of(l, struct subscription, link);
         if ((lua_Number)s->id != id)

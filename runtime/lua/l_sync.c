@@ -221,7 +221,7 @@ static int l_mutex(lua_State *L)
 /* semaphore(n) */
 static int l_semaphore(lua_State *L)
 {
-    luaL_checknumber(L, 1);
+    (void)face_number(L, 1);
     size_t n = face_size(L, 1, 0, 0);
     make(L, FACE_META_SEMAPHORE, &semaphore_mark)->count = n;
     return 1;

@@ -329,7 +329,7 @@ static int yield_now(lua_State *L, struct task *t)
 static int l_sleep(lua_State *L)
 {
     struct ctx *cx = face_ctx(L);
-    luaL_checknumber(L, 1);
+    (void)face_number(L, 1);
     int64_t deadline = face_deadline_in(L, 1, cx);
     struct task *t = face_task(L, cx);
     if (deadline < 0)

@@ -275,7 +275,7 @@ static int l_answer(lua_State *L)
 {
     struct tls_context *context = layer_at(L, 1)->context;
     struct tls_setup *setup = lua_isnoneornil(L, 3) ? NULL : layer_at(L, 3)->context->setup;
-    tls_context_answer(context, (uint64_t)luaL_checknumber(L, 2), setup);
+    tls_context_answer(context, (uint64_t)face_number(L, 2), setup);
     return 0;
 }
 

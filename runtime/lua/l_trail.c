@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LISTED = 50 };
+enum { LISTED = 50, FRAMES = 12 };
 
 static void put_task(struct trail_text *text, const struct task *t)
 {
@@ -33,24 +33,48 @@ struct lua_place {
     lua_State *L;
     const char *function; /* C; NULL: not known */
     char line[LUA_IDSIZE + 16];
+    struct trail_text frames; /* lines of a traceback, innermost first, those that were read */
 };
+
+static void put_line(struct trail_text *text, const lua_Debug *ar)
+{
+    trail_put(text, ar->short_src);
+    trail_put(text, ":");
+    trail_put_number(text, (uint64_t)ar->currentline);
+}
+
+/* As luaL_traceback writes it. */
+static void put_frame(struct trail_text *text, const lua_Debug *ar)
+{
+    trail_put(text, "\n\t");
+    if (*ar->what == 'C')
+        trail_put(text, "[C]");
+    else
+        put_line(text, ar);
+    trail_put(text, *ar->what == 'm' ? ": in main chunk" : ar->name ? ": in function '" : ": in a function");
+    if (*ar->what != 'm' && ar->name) {
+        trail_put(text, ar->name);
+        trail_put(text, "'");
+    }
+}
 
 /* While a C function runs that the interpreter has called, the stack is whole. It is read, never written. */
 static void read_stack(void *arg)
 {
     struct lua_place *place = arg;
     lua_Debug ar;
-    for (int level = 0; lua_getstack(place->L, level, &ar) && lua_getinfo(place->L, "Sln", &ar); level++) {
-        if (level == 0 && *ar.what == 'C')
+    for (int level = 0; level < FRAMES && lua_getstack(place->L, level, &ar) && lua_getinfo(place->L, "Sln", &ar);
+         level++) {
+        if (level == 0 && *ar.what != 'C')
+            return;
+        if (level == 0)
             place->function = ar.name ? ar.name : "?";
-        if (*ar.what == 'C')
+        put_frame(&place->frames, &ar);
+        if (*ar.what == 'C' || *place->line)
             continue;
         struct trail_text text = {.length = 0};
-        trail_put(&text, ar.short_src);
-        trail_put(&text, ":");
-        trail_put_number(&text, (uint64_t)ar.currentline);
+        put_line(&text, &ar);
         memcpy(place->line, text.bytes, sizeof place->line - 1);
-        return;
     }
 }
 
@@ -84,6 +108,10 @@ void l_trail_place(struct trail_text *text, const struct task *t, char *line, si
         trail_put(text, ", in code that no hook interrupts, such as a finalizer");
     trail_put(text, *line ? "; its last known line is " : "; no line of it is known");
     trail_put(text, line);
+    if (called) {
+        trail_put(text, "\nstack traceback:");
+        trail_put(text, place.frames.bytes);
+    }
 }
 
 void l_trail_write(const struct trail_text *text) { (void)!write(STDERR_FILENO, text->bytes, text->length); }

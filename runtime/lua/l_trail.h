@@ -13,8 +13,9 @@ enum { L_TRAIL_LINE = LUA_IDSIZE + 16 }; /* bytes of "file.lua:12" */
 /* "task 3, started at server.lua:12" */
 void l_trail_task(struct trail_text *text, const struct task *t);
 
-/* Where it is: the C functions, as far as they have names, and its last known Lua line. line: L_TRAIL_LINE bytes, the
- * line that was known before, ""  if none was; it becomes what is found now. */
+/* Where it is: the C functions, as far as they have names, its last known Lua line, and, if the interpreter has called
+ * a C function, the Lua functions that wait for it. line: L_TRAIL_LINE bytes, the line that was known before, "" if
+ * none was; it becomes what is found now. */
 void l_trail_place(struct trail_text *text, const struct task *t, char *line, size_t size);
 
 /* Writes a line for each task that waits, as far as they can be read. */

@@ -183,7 +183,7 @@ static int l_from_fd(lua_State *L)
     int *owned = l_fd_test(L, 1);
     int wanted = lua_isnoneornil(L, 2) ? -1 : luaL_checkoption(L, 2, NULL, kinds);
     if (!owned)
-        luaL_checknumber(L, 1);
+        face_number(L, 1);
     int fd = owned ? *owned : (int)base_min(face_size(L, 1, 0, 0), INT_MAX); /* never a valid descriptor */
     if (fd < 0)
         return face_error(L, ERR_CLOSED);

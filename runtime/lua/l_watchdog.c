@@ -4,15 +4,15 @@
  * It counts processor time, not real time: a timer's signal sets a hook, and the hook raises in the running
  * task, at each instruction, so that no pcall can stop it. Before that it costs nothing.
  *
- * Compiled code does not check hooks. It is left at calls of C functions, which most endless loops make; a
- * loop that only computes cannot be stopped. After GRACE more ticks the process ends, with the reason on
- * standard error.
+ * Compiled code does not check hooks: l_interrupt.c makes it leave. Where no hook runs at all (a C function, a
+ * finalizer), nothing can be stopped: after GRACE more ticks the process ends, with the reason on standard error.
  *
  * With interrupts() a person replaces the timer: a second Ctrl-C that arrives before the loop learned of the
  * first one sets the hook. The prompt's own task is spared, because the program would end with it. */
 #include "lua/faces.h"
 
 #include "loop/signals.h"
+#include "lua/l_interrupt.h"
 #include "net/conn.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ static struct {
     bool barked;
     lua_State *victim; /* the coroutine that is being stopped; others continue */
     uint64_t spared;   /* id of a task that is never stopped; 0: none */
-    char last_words[512];
+    char last_words[4096];
     struct sigaction before;
 } dog;
 
@@ -51,6 +51,12 @@ static void bark(lua_State *L, lua_Debug *ar)
     lua_error(L);
 }
 
+static void set_bark(void)
+{
+    lua_sethook(dog.L, bark, LUA_MASKCALL | LUA_MASKCOUNT, 1);
+    l_interrupt_now();
+}
+
 static void tick(int signo)
 {
     int saved = errno;
@@ -60,7 +66,7 @@ static void tick(int signo)
         _exit(EXIT_STATUS);
     }
     dog.victim = NULL;
-    lua_sethook(dog.L, bark, LUA_MASKCALL | LUA_MASKCOUNT, 1);
+    set_bark();
     errno = saved;
 }
 
@@ -73,7 +79,7 @@ static void interrupted(int signo)
         return; /* the loop is about to learn of it, however many arrive */
     } else if (dog.ticks++ == 0) {
         dog.victim = NULL;
-        lua_sethook(dog.L, bark, LUA_MASKCALL | LUA_MASKCOUNT, 1);
+        set_bark();
     } else {
         dog.before.sa_handler(signo); /* compiled code: the process ends */
     }
@@ -104,11 +110,12 @@ static void arm(lua_Number seconds)
  * error is raised until watchdog_end. If that cannot stop it, the process ends with the last words. */
 static int l_watchdog(lua_State *L)
 {
-    lua_Number seconds = luaL_checknumber(L, 1);
+    lua_Number seconds = face_number(L, 1);
     luaL_argcheck(L, seconds >= 1e-6 && seconds < 1e9, 1, "out of range");
     strncpy(dog.last_words, luaL_checkstring(L, 2), sizeof dog.last_words - 1);
     catch_signal(L, SIGVTALRM, tick, "stopped: it ran too long without waiting");
     dog.spared = 0;
+    l_interrupt_use(L, L_INTERRUPT_TESTS); /* it stays: to begin again costs all that is compiled */
     arm(seconds);
     return 0;
 }

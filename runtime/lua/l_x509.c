@@ -190,8 +190,8 @@ static int l_self_signed(lua_State *L)
     const char *names[NAMES];
     luaL_checkstring(L, 1);
     struct x509_order order = {.names = names, .count = names_at(L, 2, names)};
-    order.not_before = (int64_t)luaL_checknumber(L, 3);
-    order.not_after = (int64_t)luaL_checknumber(L, 4);
+    order.not_before = (int64_t)face_number(L, 3);
+    order.not_after = (int64_t)face_number(L, 4);
     order.challenge = (const unsigned char *)luaL_optlstring(L, 5, NULL, &n);
     luaL_argcheck(L, !order.challenge || n == KEYS_HASH, 5, "32 bytes expected");
     struct work *w = begin(L);

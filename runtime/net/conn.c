@@ -285,8 +285,8 @@ size_t conn_describe(const struct conn *c, char *text, size_t n)
         describe_address(c, STREAM_PEER, peer);
     if (c->stream.ops == &fdstream_ops)
         snprintf(local, sizeof local, "%d", c->stream.fd);
-    return (size_t)snprintf(text, n, "%s %s%s%s%s", c->stream.ops->name,
-                            c->kind == CONN_LISTENER ? "listener " : "", local, peer[0] ? " to " : "", peer);
+    return (size_t)snprintf(text, n, "%s%s%s%s%s%s", c->stream.ops->name, c->kind == CONN_LISTENER ? " listener" : "",
+                            local[0] ? " " : "", local, peer[0] ? " to " : "", peer);
 }
 
 void conn_describe_wait(const struct task *t, char *text, size_t n)

@@ -132,6 +132,8 @@ int socket_option_type(const char *name)
     return o ? o->type : -1;
 }
 
+const char *socket_option_name(size_t i) { return i < ARRAY_LEN(options) ? options[i].name : NULL; }
+
 /* What an option of IP is called on an IPv6 socket. */
 static int name6(const struct option *o)
 {

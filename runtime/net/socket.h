@@ -58,6 +58,7 @@ enum socket_option_type { SOCKET_BOOL, SOCKET_INT, SOCKET_SECONDS, SOCKET_LINGER
 
 /* The type of value that the option takes, or -1 if there is no option of that name. */
 int socket_option_type(const char *name);
+const char *socket_option_name(size_t i); /* of the i-th option, from 0; NULL: there are no more */
 int socket_set_option(int fd, const char *name, int value); /* linger: seconds, negative: off */
 int socket_get_option(int fd, const char *name, int *value);
 

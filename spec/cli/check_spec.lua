@@ -173,18 +173,28 @@ describe("moonpark check", function()
 
   describe("the loop:", function()
     it("warns of calls for which all tasks wait", function()
-      assert.equal("1: warning: os.execute blocks the whole loop: use moonpark.process\n",
+      assert.equal("1: warning: os.execute blocks the whole loop: use moonpark.process.run\n",
         in_script "os.execute 'ls'")
-      assert.equal("1: warning: io.popen blocks the whole loop: use moonpark.process\n",
-        in_script "io.popen('ls')")
+      assert.equal("1: warning: io.popen blocks the whole loop: use moonpark.process.run, or spawn to read while it "
+        .. "runs\n", in_script "io.popen('ls')")
+      assert.equal("1: warning: io.lines blocks the whole loop: no task runs until a line arrives\n",
+        in_script "for line in io.lines() do print(line) end")
+      assert.equal("", in_script "for line in io.lines 'file' do print(line) end")
       assert.matches("^1: warning: io%.read blocks", in_script "io.read()")
       assert.matches("^1: warning: io%.stdin:read blocks", in_script "io.stdin:read()")
       assert.equal("1: warning: 'socket' blocks the whole loop: use moonpark.net, or install a façade: "
         .. "moonpark.compat\n", in_script "print(require 'socket')")
+      assert.equal("1: warning: 'socket.http' blocks the whole loop: use http.get of moonpark.http, or install a "
+        .. "façade: moonpark.compat\n", in_script "print(require 'socket.http')")
+      assert.equal("1: warning: 'socket.smtp' blocks the whole loop: install a façade: moonpark.compat\n",
+        in_script "print(require 'socket.smtp')")
+      assert.equal("1: warning: 'luasql.postgres' blocks the whole loop: use pgmoon\n",
+        in_script "print(require 'luasql.postgres')")
     end)
 
     it("does not where the script installs a façade", function()
       assert.equal("", in_script "require('moonpark.compat').install 'socket' print(require 'socket')")
+      assert.equal("", in_script "require('moonpark.compat').install 'socket' print(require 'socket.http')")
     end)
 
     it("does not in scripts without moonpark, nor in specs, nor of another os", function()

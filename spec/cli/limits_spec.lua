@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- limits_spec.lua - the command's --slice, --limit and --stuck. What they do to tasks: see runaway_spec.lua.
+-- limits_spec.lua - the command's --slow, --limit and --stuck. What they do to tasks: see runaway_spec.lua.
 
 local process = require "support.process"
 
@@ -13,13 +13,13 @@ describe("the command's limits", function()
   it("are off: a script may compute for as long as it likes", function()
     local r = command("-e", "local t = os.clock() while os.clock() - t < 0.5 do end print 'done'")
     assert.same({ 0, "done\n", "" }, { r.status, r.out, r.err })
-    r = command("--limit", "0", "--slice=0", "--stuck=0", "-e",
+    r = command("--limit", "0", "--slow=0", "--stuck=0", "-e",
       "local t = os.clock() while os.clock() - t < 0.5 do end")
     assert.same({ 0, "", "" }, { r.status, r.out, r.err })
   end)
 
-  it("--slice and --limit report and stop a task, and the main task's error ends the program", function()
-    local r = command("--slice", "0.05", "--limit=0.2", "-e", FOREVER)
+  it("--slow and --limit report and stop a task, and the main task's error ends the program", function()
+    local r = command("--slow", "0.05", "--limit=0.2", "-e", FOREVER)
     assert.same({ 1, "" }, { r.status, r.out })
     assert.matches('^moonpark: task 1 "main", started at [^\n]+, has held the loop for %d%.%d%d s without waiting\n'
       .. "stack traceback:\n\t%(command line%):1: in function 'spin'\n\t%(command line%):2: in main chunk\n", r.err)
@@ -40,7 +40,7 @@ describe("the command's limits", function()
   end)
 
   it("are refused where they are no numbers of seconds", function()
-    for _, option in ipairs { "--slice", "--limit", "--stuck" } do
+    for _, option in ipairs { "--slow", "--limit", "--stuck" } do
       for _, value in ipairs { "soon", "-1", "nan", "inf", "1e-9", "" } do
         local r = command(option, value, "-e", "print 'ran'")
         assert.same({ 2, "" }, { r.status, r.out })

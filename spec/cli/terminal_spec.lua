@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- terminal_spec.lua - moonpark -i where somebody types: with each library for line editing, and with none.
 
-local moonpark = require "moonpark"
 local process = require "support.process"
 local terminal = require "support.terminal"
 local testing = require "moonpark.testing"
@@ -10,6 +9,7 @@ testing.timeout(60)
 
 local editors = terminal.editors()
 
+local INT = 2
 local GETPID = "require 'ffi'.cdef 'int getpid(void);' pid = require 'ffi'.C.getpid()"
 
 local function read(path)
@@ -17,15 +17,6 @@ local function read(path)
   local text = file and file:read "*a"
   if file then file:close() end
   return text
-end
-
--- Waits until the process has begun to handle the SIGINT that it was sent; from then on the next one is another.
-local function until_taken(pid)
-  local function is_pending()
-    local set = read(("/proc/%s/status"):format(pid)):match "ShdPnd:%s*%x*(%x)\n"
-    return bit.band(tonumber(set, 16), 2) ~= 0
-  end
-  while is_pending() do moonpark.sleep(0.001) end
 end
 
 for _, editor in ipairs { "readline", "edit", "off" } do
@@ -121,7 +112,7 @@ for _, editor in ipairs { "readline", "edit", "off" } do
       local pid = child:line():match "%d+"
       child:write "\3"
       child:expect "^C" -- the terminal has sent the signal
-      until_taken(pid) -- two that come at once are one
+      process.until_taken(pid, INT) -- two that come at once are one
       child:write "\3"
       child:expect "stdin:1: interrupted"
       child:expect "> "
@@ -130,15 +121,15 @@ for _, editor in ipairs { "readline", "edit", "off" } do
       assert.equal(0, leave())
     end)
 
-    at_terminal("does so beside --slice and --limit", function()
-      start(nil, "--slice", "0.05", "--limit", "3600", "-e", GETPID)
+    at_terminal("does so beside --slow and --limit", function()
+      start(nil, "--slow", "0.05", "--limit", "3600", "-e", GETPID)
       child:write "print('pid' .. ' ' .. pid) while true do end\n"
       child:expect "pid "
       local pid = child:line():match "%d+"
       child:expect "stdin:1: in main chunk"
       child:write "\3"
       child:expect "^C"
-      until_taken(pid)
+      process.until_taken(pid, INT)
       child:write "\3"
       child:expect "stdin:1: interrupted"
       assert.equal(0, leave())

@@ -6,6 +6,7 @@ local core = require "moonpark.core"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local support = require "support.net"
+local testing = require "moonpark.testing"
 
 local hard = core.hard
 local NO_MEMORY, ENOMEM = "not enough memory", 12
@@ -258,6 +259,7 @@ describe("a task that fails without memory", function()
         end)
         assert.is_false(ok)
         assert.is_truthy(tostring(err):find("as asked", 1, true) or tostring(err):find(NO_MEMORY, 1, true), err)
+        for _, text in ipairs(testing.uncaught()) do assert.matches(NO_MEMORY, text) end -- the other one's
         return reached
       end)
     end)

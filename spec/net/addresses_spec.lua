@@ -185,11 +185,38 @@ describe("net.check_address", function()
     for _, text in ipairs { "127.0.0.1:80", "[::1]:0", ":80", "example.test:80", "unix:/x", "unix:@x" } do
       assert.is_true(net.check_address(text))
       assert.is_true(net.check_address(text, "stream"))
-      assert.same({ nil, ("not a datagram address: '%s'"):format(text) }, { net.check_address(text, "datagram") })
+      local _, wrong = net.check_address(text, "datagram")
+      assert.equal(("not a datagram address: '%s'"):format(text), wrong:match "^[^;]*")
     end
     for _, text in ipairs { "udp:127.0.0.1:80", "unixgram:/x" } do
       assert.is_true(net.check_address(text, "datagram"))
-      assert.same({ nil, ("not a stream address: '%s'"):format(text) }, { net.check_address(text) })
+      local _, wrong = net.check_address(text)
+      assert.equal(("not a stream address: '%s'"):format(text), wrong:match "^[^;]*")
+    end
+  end)
+
+  it("says what may have been meant", function()
+    for text, meant in pairs { ["8080"] = ":8080", ["http://127.0.0.1:80"] = "127.0.0.1:80",
+      ["http://127.0.0.1:80/x"] = "127.0.0.1:80", ["127.0.0.1:80/"] = "127.0.0.1:80", ["::1:80"] = "[::1]:80",
+      ["/run/x.sock"] = "unix:/run/x.sock", ["udp:127.0.0.1:80"] = "127.0.0.1:80" } do
+      local _, wrong = net.check_address(text)
+      assert.equal(("did you mean '%s'?"):format(meant), wrong:match "; (.*)$", text)
+    end
+    for text, meant in pairs { ["127.0.0.1:80"] = "udp:127.0.0.1:80", [":53"] = "udp::53", ["53"] = "udp::53",
+      ["udp:53"] = "udp::53", ["/run/x.sock"] = "unixgram:/run/x.sock", ["unix:/x"] = "unixgram:/x" } do
+      local _, wrong = net.check_address(text, "datagram")
+      assert.equal(("did you mean '%s'?"):format(meant), wrong:match "; (.*)$", text)
+    end
+    for _, text in ipairs { "localhost", "a b", "127.0.0.1:http", "127.0.0.1:99999", "" } do
+      assert.is_nil(select(2, net.check_address(text)):find("did you mean", 1, true), text)
+    end
+  end)
+
+  it("is asked for an address where a number is given", function()
+    for _, fn in ipairs { "listen", "dial" } do
+      local ok, err = pcall(net[fn], 8080)
+      assert.is_false(ok)
+      assert.matches("string expected, got number; did you mean ':8080'%?", err)
     end
   end)
 

@@ -354,6 +354,20 @@ function Child:stop()
   self:wait()
 end
 
+--- Waits until a process, which need not be a child, has begun to handle a signal that it was sent: from then on the
+--- next one is another.
+---@param pid integer|string
+---@param number integer the signal's
+function M.until_taken(pid, number)
+  local function is_pending()
+    local file = io.open(("/proc/%s/status"):format(pid))
+    local set = file and file:read("*a"):match "ShdPnd:%s*%x*(%x%x%x%x)\n"
+    if file then file:close() end
+    return set ~= nil and bit.band(tonumber(set, 16), 2 ^ (number - 1)) ~= 0
+  end
+  while is_pending() do pause() end
+end
+
 function M.stop_all()
   for child in pairs(children) do child:stop() end
 end

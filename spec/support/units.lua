@@ -14,7 +14,7 @@ local source = debug.getinfo(1, "S").source:match("^@(.*)spec/support/units%.lua
 
 local headers = { -- lower layers first
   "base/base", "base/list", "base/errors", "base/hard", "base/sys", "base/clock", "loop/timers",
-  "base/buf", "base/trail", "base/decimal", "base/json", "loop/writer_notice", "loop/writer",
+  "base/buf", "base/trail", "base/decimal", "base/spelling", "base/json", "loop/writer_notice", "loop/writer",
   "net/addr", "loop/poller", "loop/sched", "loop/signals", "loop/netpoll", "loop/pool", "loop/heartbeat", "loop/loop",
   "net/stream", "net/socket", "net/accept", "net/pair", "net/addr_rank", "net/resolv_conf", "net/dns_walk",
   "net/dns", "net/resolver",

@@ -102,13 +102,21 @@ end
 -- what the loop waits for
 
 local blocking = {
-  { "os", ".", "execute", "(", use = "use moonpark.process" },
-  { "io", ".", "popen", "(", use = "use moonpark.process" },
+  { "os", ".", "execute", "(", use = "use moonpark.process.run" },
+  { "io", ".", "popen", "(", use = "use moonpark.process.run, or spawn to read while it runs" },
   { "io", ".", "read", "(", use = "no task runs until a line arrives" },
+  { "io", ".", "lines", "(", ")", use = "no task runs until a line arrives" },
   { "io", ".", "stdin", ":", "read", use = "no task runs until a line arrives" },
+  { "io", ".", "stdin", ":", "lines", use = "no task runs until a line arrives" },
 }
 
-local sockets = { socket = true, ["socket.http"] = true, ["socket.unix"] = true, ["ssl.https"] = true }
+-- Libraries over sockets of their own: what moonpark has instead, besides a façade.
+local sockets = { socket = "moonpark.net", ["socket.core"] = "moonpark.net", ssl = "moonpark.tls",
+  ["socket.unix"] = "moonpark.net with unix:/path", ["socket.http"] = "http.get of moonpark.http",
+  ["ssl.https"] = "http.get of moonpark.http", ["socket.smtp"] = false, ["socket.ftp"] = false }
+-- Those that no façade helps, because they wait in C.
+local bindings = { ["luasql.postgres"] = "pgmoon", ["luasql.mysql"] = "lua-resty-mysql", cqueues = "moonpark's tasks",
+  copas = "moonpark's tasks", luv = "moonpark's tasks" }
 
 local function matches(tokens, i, pattern)
   for n, text in ipairs(pattern) do
@@ -119,19 +127,25 @@ local function matches(tokens, i, pattern)
   return true
 end
 
+local function check_library(name, line, state)
+  local instead = sockets[name]
+  if instead ~= nil and not state.facades then
+    state.add(line, ("warning: '%s' blocks the whole loop: %sinstall a façade: moonpark.compat"):format(name,
+      instead and ("use %s, or "):format(instead) or ""))
+  elseif bindings[name] then
+    state.add(line, ("warning: '%s' blocks the whole loop: use %s"):format(name, bindings[name]))
+  end
+end
+
 local function check_blocking(tokens, i, state)
   if not state.waits or tokens[i].kind ~= "name" then return end
   for _, pattern in ipairs(blocking) do
     if matches(tokens, i, pattern) and not is_field(tokens, i) and not state.names.bound[pattern[1]] then
       state.add(tokens[i].line, ("warning: %s blocks the whole loop: %s"):format(
-        table.concat(pattern):gsub("%($", ""), pattern.use))
+        table.concat(pattern):gsub("%(%)?$", ""), pattern.use))
     end
   end
-  local required = names_of.required(tokens, i)
-  if sockets[required] and not state.facades then
-    state.add(tokens[i].line,
-      ("warning: '%s' blocks the whole loop: use moonpark.net, or install a façade: moonpark.compat"):format(required))
-  end
+  check_library(names_of.required(tokens, i), tokens[i].line, state)
 end
 
 ---------------------------------------------------------------------------------------------------

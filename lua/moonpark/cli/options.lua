@@ -27,8 +27,8 @@ M.options = {
   { names = { "--max-memory" }, value = "bytes", help = "replaces a worker that uses more, such as 512m" },
   { names = { "--user" }, value = "name", help = "workers run as that user; the supervisor listens" },
   { names = { "--control" }, value = "path", help = "where the control socket of --workers is" },
-  { names = { "--slice" }, value = "seconds", help = "reports a task that has run for so long without waiting\n"
-    .. "(default 0: no report)" },
+  { names = { "--slow" }, value = "seconds", help = "reports a task that has run for so long without waiting\n"
+    .. "(default MOONPARK_SLOW, or 1 at a terminal; 0: none)" },
   { names = { "--limit" }, value = "seconds", help = "stops such a task, with an error (default 0: none)" },
   { names = { "--stuck" }, value = "seconds", help = "ends the process with status 70 if a task has run for\n"
     .. "so long without waiting (default 0: never)" },
@@ -176,7 +176,8 @@ signals:
   INT, TERM         stop the program: all tasks are canceled, then listeners are
                     closed and unix paths removed; a second signal exits at once
   QUIT              prints what every task is doing and exits with status 2
-  USR1              prints what every task is doing and continues
+  USR1              prints what every task is doing and continues; a second USR1
+                    or QUIT shows where a task is that does not wait
   HUP, USR2         to a supervisor (--workers): loads the program again; becomes
                     the version of moonpark that is installed now
 

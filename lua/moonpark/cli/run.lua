@@ -125,7 +125,8 @@ end
 function M.run(chunks, program)
   signals.watch(program.grace)
   worker_drain.leave_with(function() shutdown.start("drained", OK, program.grace) end)
-  if next(program.limits) then limits.set(program.limits) end
+  limits.show_on_signals()
+  limits.set(program.limits)
   watch_main(program.grace)
   os.exit = shutdown.leave -- luacheck: ignore 122
   local locked = task.run_main(main_task, chunks, program) == "deadlock"

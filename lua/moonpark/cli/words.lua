@@ -27,7 +27,7 @@ local GRACE = 5 -- seconds
 ---@field max_requests? integer
 ---@field max_memory? number bytes
 ---@field user? string
----@field limits {slice?: number, limit?: number, stuck?: number} seconds
+---@field limits {slow?: number, limit?: number, stuck?: number} seconds
 
 local function seconds(word)
   local n = tonumber(word)
@@ -66,11 +66,11 @@ end
 
 local function text(value) return value ~= "" and value or nil, "a name expected" end
 
-local function add_limit(name)
+local function add_limit(name, option)
   return function(program, value)
     local wrong = limits.complaint(tonumber(value))
     program.limits[name] = tonumber(value)
-    return not wrong, wrong and ("--%s: %s, got '%s'"):format(name, wrong, value)
+    return not wrong, wrong and ("%s: %s, got '%s'"):format(option, wrong, value)
   end
 end
 
@@ -84,7 +84,8 @@ local valued = {
   ["--max-memory"] = read("max_memory", bytes),
   ["--user"] = read("user", text),
   ["--control"] = read("control", text),
-  ["--slice"] = add_limit "slice", ["--limit"] = add_limit "limit", ["--stuck"] = add_limit "stuck",
+  ["--slow"] = add_limit("slow", "--slow"), ["--slice"] = add_limit("slow", "--slice"), -- its earlier name
+  ["--limit"] = add_limit("limit", "--limit"), ["--stuck"] = add_limit("stuck", "--stuck"),
   ["--log"] = function(_, value)
     local wrong = require("moonpark.log").ask(value)
     return not wrong, wrong and "--log: " .. wrong
@@ -197,6 +198,16 @@ function M.command(words)
   for _, command in ipairs(options.commands) do
     if command.name == words[1] then return command end
   end
+end
+
+--- The command that may be meant by the name of a script that is not there, as a hint; or nil.
+---@param word string
+---@return string|nil
+function M.command_meant(word)
+  local names = {}
+  for i, command in ipairs(options.commands) do names[i] = command.name end
+  local meant = spelling.nearest(word, names)
+  return meant and ("did you mean the command '%s'?"):format(meant)
 end
 
 -- The command's option at words[i] goes into `given`, by its name without "--". -> the index after it | nil, what is

@@ -3,6 +3,7 @@
 -- own: strict both ways. lua-cjson is loaded on the first decoding, so that servers without any do not need it.
 
 local core = require "moonpark.core"
+local load_module = require "moonpark.cjson"
 
 local OPENING = ("["):byte()
 
@@ -11,7 +12,7 @@ local M = {}
 local json
 
 local function load_cjson()
-  json = require("cjson.safe").new()
+  json = load_module("cjson.safe").new()
   json.decode_invalid_numbers(false) -- hexadecimal ones, NaN and Infinity are no JSON
   json.decode_max_depth(100)
   return json

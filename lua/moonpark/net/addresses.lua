@@ -18,6 +18,29 @@ local function shown(text)
   return #text > SHOWN and head .. "..." or head
 end
 
+-- What may have been meant by a text that is not an address of that kind, in the order in which it is tried.
+local function candidates(text, datagram)
+  if datagram and text:find "^udp:" then return { (text:gsub("^udp:(%d+)$", "udp::%1")) } end
+  local authority = text:match "^%a[%w+.-]*://([^/]+)" or text:match "^([^/]+)/+$"
+  local bare, port = text:match "^([%x:]+):(%d+)$" -- an IPv6 address without its brackets
+  local list = { text:match "^%d+$" and ":" .. text or false, authority or false,
+    bare and ("[%s]:%s"):format(bare, port) or false, text:find "^/" and "unix:" .. text or false,
+    text:match "^udp:(.*)$" or false, text }
+  for i, one in ipairs(list) do
+    if one and datagram then list[i] = one:find "^unix:" and "unixgram" .. one:sub(5) or "udp:" .. one end
+  end
+  return list
+end
+
+local function hint(text, datagram)
+  for _, one in ipairs(candidates(text, datagram)) do
+    if one and one ~= text and core.split_address(one) == datagram then
+      return ("; did you mean '%s'?"):format(shown(one))
+    end
+  end
+  return ""
+end
+
 -- "what is wrong: 'text'" if the text is not an address of that kind, or nil; and what the core parsed.
 local function fault_of(text, datagram)
   local is_datagram, host, port = core.split_address(text)
@@ -25,7 +48,7 @@ local function fault_of(text, datagram)
   if not wrong and is_datagram ~= datagram then
     wrong = datagram and "not a datagram address" or "not a stream address"
   end
-  if wrong then return ("%s: '%s'"):format(wrong, shown(text)) end
+  if wrong then return ("%s: '%s'%s"):format(wrong, shown(text), hint(text, datagram)) end
   return nil, host, port
 end
 

@@ -23,10 +23,14 @@ local function conclude(current, res)
 end
 
 -- The function of ngx.on_abort, in a task of the handler's scope: this is cancelled when the client goes, unless the
--- handler has ended before.
+-- handler has ended before. What it raises is no failure of the handler.
 local function watch(current)
   core.sleep(math.huge)
-  if not current.concluded or current.req:is_gone() then task.shield(current.abort) end
+  if current.concluded and not current.req:is_gone() then return end
+  local ok, err = task.shield(xpcall, current.abort, failures.remember)
+  if not ok and err ~= EXIT then
+    failures.log("error in an on_abort function: " .. failures.traced(err), "error", "ngx")
+  end
 end
 
 -- Runs fn, and waits for its light threads -> whether it has ended by itself or by ngx.exit, or an error.

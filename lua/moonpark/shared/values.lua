@@ -30,7 +30,7 @@ end
 local decode
 
 local function load_json()
-  decode = require("cjson.safe").new().decode
+  decode = require "moonpark.cjson" "cjson.safe".new().decode
   return decode
 end
 

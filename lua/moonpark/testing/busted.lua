@@ -12,6 +12,7 @@
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local leaks = require "moonpark.testing.leaks"
+local limits_of_tasks = require "moonpark.limits"
 local run = require "moonpark.testing.run"
 
 local M = {}
@@ -294,6 +295,25 @@ local function wrap_finally(element)
   end
 end
 
+-- Results of tests are busted's, and lost if the process is ended: those so far are kept as text.
+local tally = { success = 0, failed = {} }
+local LISTED = 20
+
+local function count_result(element, status)
+  if status == "success" then tally.success = tally.success + 1 end
+  if status ~= "failure" and status ~= "error" then return end
+  local trace = element.trace or {}
+  table.insert(tally.failed, ("%s (%s:%d)"):format(full_name(element), trace.short_src or "?", trace.currentline or 0))
+end
+
+function run.so_far()
+  local failed = { unpack(tally.failed, 1, LISTED) }
+  if #tally.failed > LISTED then failed[#failed + 1] = "..." end
+  if #failed > 0 then table.insert(failed, 1, "") end
+  return ("\nmoonpark.testing: before it %d passed, %d failed%s"):format(tally.success, #tally.failed,
+    table.concat(failed, "\n  "))
+end
+
 local function end_block(parent)
   local leak, reports = clean(name_of(parent.descriptor, parent), parent)
   verdict(parent, { ok = true }, reports, leak)
@@ -311,12 +331,17 @@ end
 function M.install(limit)
   busted, default_limit = require "busted", limit
   core.trace_conns(true)
+  limits_of_tasks.share_profiler() -- it interrupts tests that compute without end
   for _, descriptor in ipairs { "describe", "file" } do
     on(descriptor, "start", wrap_block)
     on(descriptor, "end", end_block)
   end
   on("suite", "start", wrap_all)
   on("suite", "end", end_block)
+  busted.subscribe({ "test", "end" }, function(element, _, status)
+    count_result(element, status)
+    return nil, true
+  end)
   on("test", "start", function(element)
     test.element = element
     if element.env then wrap_finally(element) end

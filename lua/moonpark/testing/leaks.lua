@@ -110,9 +110,10 @@ local function place(site)
 end
 
 local function timers_of(info)
-  local due, now = {}, core.now()
+  local due = {}
   for _, name in ipairs { "read_deadline", "write_deadline" } do
-    if info[name] then due[#due + 1] = ("%s in %.3g s"):format(name:gsub("_", " "), info[name] - now) end
+    local when = info[name] and dump.when(info[name])
+    if when then due[#due + 1] = name:gsub("_", " ") .. " " .. when end
   end
   return due
 end
@@ -132,7 +133,7 @@ local describe = {
   connection = function(info)
     local parts = timers_of(info)
     if info.fd >= 0 then table.insert(parts, 1, ("descriptor %d"):format(info.fd)) end
-    table.insert(parts, 1, (info.text:gsub("%s+$", "")))
+    table.insert(parts, 1, info.text)
     return ("%s\n    opened at %s"):format(table.concat(parts, ", "), place(info.site))
   end,
 }

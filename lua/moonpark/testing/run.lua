@@ -16,7 +16,7 @@ local GRACE, STEP = 0.05, 0.005    -- then seconds, for what must come by way of
 local SETTLE_LIMIT = 2             -- seconds of processor time
 local ABORT_TURNS = 20             -- for a test that is given up
 
-local ENDLESS = "runs without waiting, in compiled code that cannot be interrupted: the process was ended\n"
+local ENDLESS = "runs without waiting, in code that cannot be interrupted: the process was ended%s\n"
 
 local reports = {} -- uncaught errors of tasks
 
@@ -25,6 +25,10 @@ local reports = {} -- uncaught errors of tasks
 ---@field err any the value that was raised
 ---@field trace? table where: as debug.getinfo gives it, and `traceback`
 ---@field gave_up boolean? it did not come to its end: too long, or a deadlock; err is text for people
+
+--- What to say of tests that have ended, if the process must be ended.
+---@return string
+function M.so_far() return "" end
 
 local running -- {started =, limit =}: what the loop runs now
 
@@ -57,7 +61,7 @@ local function set_limit(seconds)
   core.limit(seconds and math.max(0, running.started + seconds - core.real()))
   core.watchdog_end()
   if seconds then
-    core.watchdog(seconds, ("\nmoonpark.testing: %s %s"):format(running.name, ENDLESS))
+    core.watchdog(seconds, ("\nmoonpark.testing: %s " .. ENDLESS):format(running.name, M.so_far()))
   end
 end
 
@@ -105,7 +109,7 @@ end
 --- Lets tasks continue that are on their way to end: until waiting() gives none, nothing moves, or they had their time.
 ---@param waiting fun(): moonpark.testing.thing[]
 function M.settle(waiting)
-  core.watchdog(SETTLE_LIMIT, "\nmoonpark.testing: a task left by a test " .. ENDLESS)
+  core.watchdog(SETTLE_LIMIT, ("\nmoonpark.testing: a task left by a test " .. ENDLESS):format(M.so_far()))
   settle(waiting)
   core.watchdog_end()
 end

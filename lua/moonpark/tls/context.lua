@@ -250,7 +250,7 @@ local PATIENCE = 10 -- seconds: so long does a handshake wait
 local function answer(choose, context, question, name, protocol)
   local ok, chosen, err = pcall(task.timeout, PATIENCE, choose, name, protocol)
   if not ok then
-    chosen, err = nil, chosen
+    chosen, err = nil, failures.text(chosen)
   elseif chosen ~= nil and not M.is(chosen, "server") then
     chosen, err = nil, "it returned no context made by tls.server"
   end

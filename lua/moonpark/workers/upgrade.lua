@@ -5,7 +5,7 @@
 --
 -- First the new version is rehearsed in a child: it must load, and understand this state.
 
-local cjson = require "cjson"
+local cjson = require "moonpark.cjson" "cjson"
 local core = require "moonpark.core"
 local process = require "moonpark.process"
 
