@@ -96,7 +96,7 @@ local function ask_targets(self, req, res, run, plan)
     if attempt(self, req, res, run, plan) then return end_attempt(self, run) end
     if not run.blameless then self.set:failed(run, run.err) end
     run.by = has_several(self, run) and run.target.name or nil
-    self.set:has_tried(run)
+    proxy_targets.has_tried(run)
     end_attempt(self, run)
     if not run.again or not may_go_on(self, run) then return refuse(self, req, res, run.err, run.by) end
   end

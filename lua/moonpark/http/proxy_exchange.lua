@@ -7,6 +7,7 @@
 local core = require "moonpark.core"
 local file_response = require "moonpark.http.file_response"
 local max_forwards = require "moonpark.http.max_forwards"
+local proxy_targets = require "moonpark.http.proxy_targets"
 local proxy_upload = require "moonpark.http.proxy_upload"
 local upstream = require "moonpark.http.upstream"
 local net = require "moonpark.net"
@@ -81,7 +82,7 @@ local function switch(self, req, res, run, asked)
     return failed(run, err, false)
   end
   self.set:answered(run)
-  self.set:succeeded(run)
+  proxy_targets.succeeded(run)
   local client, target = req:hijack(), entry.conn
   if not client then -- should it still be there
     res:fail(502)
@@ -125,7 +126,7 @@ end
 
 -- What the target is worth after its answer has ended.
 local function judge(self, run, status, whole, why, is_to_blame)
-  if whole and not self.retried[status] then self.set:succeeded(run)
+  if whole and not self.retried[status] then proxy_targets.succeeded(run)
   elseif not whole and is_to_blame then self.set:failed(run, why) end
 end
 

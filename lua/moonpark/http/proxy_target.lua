@@ -55,17 +55,17 @@ M.known = {
 
 -- The route, the authority and the path of a URL; nil and what is wrong.
 local function parse(text, context)
-  local address, parts, wrong = text, nil, nil
+  local address, parts = text, nil
   if not text:find("^unix:") then
+    local wrong
     parts, wrong = url.parse(text:find("://", 1, true) and text or "http://" .. text)
     if not parts then return nil, wrong end
     if parts.user then return nil, "a target must not have credentials" end -- Authorization is the client's
     if parts.path:find("?", 1, true) then return nil, "a target must not have a query" end
     address = parts.address
   end
-  local fine
-  fine, wrong = net.check_address(address)
-  if not fine then return nil, wrong end
+  local fine, why = net.check_address(address)
+  if not fine then return nil, why end
   local route = { address = address }
   if not parts then return route, "localhost", "" end
   if parts.scheme == "https" then route.tls, route.name = context or true, parts.host end

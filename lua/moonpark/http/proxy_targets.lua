@@ -127,10 +127,30 @@ local function leave_queue(self, run)
   end
 end
 
+-- Until the deadline, or sooner: until the time of an ejected target is over.
+local function pause(self, run, deadline)
+  local now, soonest = core.now(), deadline
+  for _, target in ipairs(run.list or self.list) do
+    if target.ejected_until > now then soonest = math.min(soonest, target.ejected_until) end
+  end
+  return math.max(0, soonest - now)
+end
+
+-- nil, err; else it has a target, or there is none left.
+local function await_turn(self, run)
+  local deadline = core.now() + self.options.queue_timeout
+  repeat
+    local ok, err = run.woken:wait(pause(self, run, deadline))
+    if not ok and (err ~= "timeout" or core.now() >= deadline) then return nil, err end
+    if not ok then serve(self) end
+  until run.target or run.hopeless
+  return true
+end
+
 local function wait(self, run)
   run.woken, run.hopeless = core.event(), nil
   self.queue[#self.queue + 1] = run
-  local done, ok, err = pcall(run.woken.wait, run.woken, self.options.queue_timeout)
+  local done, ok, err = pcall(await_turn, self, run)
   leave_queue(self, run)
   if not done then error(ok, 0) end
   if run.target then return true end -- cancelled as well, perhaps: the next wait says so, and release() is due anyway
@@ -178,7 +198,7 @@ end
 
 --- The run has tried its target in vain: it does not get it again.
 ---@param run moonpark.http.proxy.run
-function Targets:has_tried(run)
+function M.has_tried(run)
   run.tried = run.tried or {}
   run.tried[run.target] = true
 end
@@ -199,7 +219,7 @@ end
 
 --- It has answered, and to the end.
 ---@param run moonpark.http.proxy.run
-function Targets:succeeded(run) proxy_target.succeeded(run.target) end
+function M.succeeded(run) proxy_target.succeeded(run.target) end
 
 --- The run's target has failed. One that is alone is not ejected: there would be nobody to ask.
 ---@param run moonpark.http.proxy.run
@@ -326,8 +346,9 @@ function Targets:of_urls(urls)
   local list = {}
   for i, text in ipairs(urls) do
     if type(text) ~= "string" then return nil, "a URL or a list of them expected, got a " .. type(text) end
-    local target, wrong = self.named[text], nil
+    local target = self.named[text]
     if not target then
+      local wrong
       target, wrong = made(self, text)
       if not target then return nil, wrong end
       if self.named_count >= REMEMBERED then forget_oldest(self) end
