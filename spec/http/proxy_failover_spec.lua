@@ -453,17 +453,19 @@ describe("http.proxy with several targets", function()
       local errors = {}
       for i, target in ipairs(server.proxy:targets()) do errors[i] = target.last_error end
       assert.same({ "timeout", "connection refused", "status 200" }, errors)
+      server.proxy:remove(silent.url)
       assert.equal("x", body_of(server)) -- none is well, so all are asked: the one that works answers
     end)
 
+    local early = http.proxy(DEAD, { check = { interval = 60 }, on_event = function() end }) -- no task runs yet
+
     it("from its first request on, if it was made where no task runs", function()
-      local made
-      local a = naming "a"
-      local co = coroutine.wrap(function() made = peers.proxy_to({ a.url }, { check = { interval = 60 } }) end)
-      co()
-      local server = peers.serve(function(req, res) return made(req, res) end)
-      assert.equal("a", body_of(server))
-      eventually(function() return a.seen == 2 end)
+      local server = peers.serve(function(req, res) return early(req, res) end)
+      moonpark.yield()
+      assert.equal("up", early:targets()[1].state)
+      assert.equal(502, assert(http.get(server.url)).status)
+      eventually(function() return early:targets()[1].state == "down" end)
+      early:close()
     end)
   end)
 
