@@ -90,12 +90,13 @@ local function ask_targets(self, req, res, run, plan)
     local ok, err = self.set:acquire(run)
     if not ok then return turn_away(self, req, res, run, err) end
     if run.err and self.on_error then
-      note(self, req, res, ("%s: %s; asking %s"):format(run.by, run.err, run.target.name))
+      note(self, req, res, ("%s: %s; asking %s"):format(run.last, run.err, run.target.name))
     end
     run.asked = run.asked + 1
     if attempt(self, req, res, run, plan) then return end_attempt(self, run) end
     if not run.blameless then self.set:failed(run, run.err) end
-    run.by = has_several(self, run) and run.target.name or nil
+    run.last = run.target.name
+    run.by = has_several(self, run) and run.last or nil
     proxy_targets.has_tried(run)
     end_attempt(self, run)
     if not run.again or not may_go_on(self, run) then return refuse(self, req, res, run.err, run.by) end
@@ -110,13 +111,20 @@ end
 -- The targets that the function names. nil: the client has its answer.
 local function named_targets(self, req, res)
   local urls, status = self.of_request(req)
-  if not urls or #urls == 0 then
+  if not urls or urls == "" or type(urls) == "table" and #urls == 0 then
     res:fail(status or 404)
     return nil
   end
   local list, wrong = self.set:of_urls(urls)
   if not list then error("http.proxy: the function's target: " .. wrong, 0) end
   return list
+end
+
+local function key_of(self, req)
+  local key = self.hash(req)
+  if key == nil or type(key) == "string" then return key end
+  if type(key) == "number" then return tostring(key) end
+  error("http.proxy: option 'hash' must return a string or nil, not a " .. type(key), 0)
 end
 
 -- level: of the script, to which an error says that some of the body is gone.
@@ -129,7 +137,7 @@ local function handle(self, req, res, level)
     run.list = named_targets(self, req, res)
     if not run.list then return end
   end
-  if self.hash then run.key = self.hash(req) end
+  if self.hash then run.key = key_of(self, req) end
   local done, wrong = pcall(pass, self, req, res, run)
   end_attempt(self, run)
   core.http_forward_cut(res.x, res.serial) -- whatever becomes of the error: what has begun is not whole

@@ -73,7 +73,7 @@ local function ask(check, target, use)
   local ok
   ok, err = conn:set_deadline(deadline)
   if not ok then return nil, err end
-  local fields = { "Host", check.host or target.host or target.route.address, "User-Agent", "moonpark health check",
+  local fields = { "Host", check.host or target.host or target.authority, "User-Agent", "moonpark health check",
     "Connection", "close" }
   ok, err = reader:begin(conn, reader:request(check.method, target.prefix .. check.path, fields))
   if not ok then return nil, err end

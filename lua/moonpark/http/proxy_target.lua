@@ -24,6 +24,7 @@ local SLOW_START_LEAST = 0.1 -- of the weight, right after the start
 ---@field name string
 ---@field url string
 ---@field route table see http/proxies.lua
+---@field authority string its own name, for checks
 ---@field prefix string the target's own path, without a "/" at its end
 ---@field host string|nil the Host that it is sent; nil: the client's
 ---@field place table its connections in the pool
@@ -43,6 +44,9 @@ local SLOW_START_LEAST = 0.1 -- of the weight, right after the start
 ---@field streak integer checks with another result than `passed`, in a row
 ---@field draining boolean
 ---@field removed boolean
+---@field back_at number|nil when its last ejection was over
+---@field idle moonpark.event|nil is set when its last request is over
+---@field used integer|nil when a request has got it last, of those that a function names
 ---@field up_since number|nil when it became usable again; nil: it was from the start
 ---@field share number its weight now
 ---@field current number of round robin
@@ -88,8 +92,8 @@ function M.new(given, options)
   if not route then return nil, authority end
   local host = options.host or authority
   if host == "preserve" then host = nil end
-  return { name = given.name or given.url, url = given.url, route = route, prefix = prefix, host = host,
-    weight = given.weight or 1, max_requests = given.max_requests or options.max_requests,
+  return { name = given.name or given.url, url = given.url, route = route, authority = authority, prefix = prefix,
+    host = host, weight = given.weight or 1, max_requests = given.max_requests or options.max_requests,
     backup = given.backup == true, in_flight = 0, requests = 0, failures = 0, row = 0, ejections = 0, ejected_for = 0,
     ejected_until = 0, trying = false, streak = 0, draining = false, removed = false, share = given.weight or 1,
     current = 0 }

@@ -342,7 +342,7 @@ end
 ---@return moonpark.http.proxy.target[]|nil
 ---@return string? wrong
 function Targets:of_urls(urls)
-  if type(urls) == "string" then urls = { urls } end
+  if type(urls) ~= "table" then urls = { urls } end
   local list = {}
   for i, text in ipairs(urls) do
     if type(text) ~= "string" then return nil, "a URL or a list of them expected, got a " .. type(text) end
