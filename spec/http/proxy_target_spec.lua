@@ -10,7 +10,8 @@ local function new(given, options) return assert(proxy_target.new(given or "http
 
 describe("a target", function()
   it("is a URL, or a table with one", function()
-    local target = new { url = "https://a.example:8443/base/", name = "a", weight = 2.5, max_requests = 7, backup = true }
+    local target = new { url = "https://a.example:8443/base/", name = "a", weight = 2.5, max_requests = 7,
+      backup = true }
     assert.same({ "a", 2.5, 7, true, "/base", "a.example:8443" }, { target.name, target.weight, target.max_requests,
       target.backup, target.prefix, target.host })
     assert.same({ "a.example:8443", true, "a.example" }, { target.route.address, target.route.tls, target.route.name })
@@ -43,8 +44,8 @@ end)
 
 describe("a target on which requests fail", function()
   local function fail(target, now, n)
-    local ejected
-    for _ = 1, n or 1 do ejected = proxy_target.failed(target, "connection refused", now, LIMITS) or ejected or false end
+    local ejected = false
+    for _ = 1, n or 1 do ejected = proxy_target.failed(target, "connection refused", now, LIMITS) or ejected end
     return ejected
   end
 

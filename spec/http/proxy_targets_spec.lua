@@ -127,8 +127,8 @@ describe("targets that are full", function()
 
   it("give way to what has been added, and to what works again", function()
     local set = set_of({ "a" }, { max_requests = 1 })
-    local first, second = acquire(set), nil
-    second = waiter(set)
+    local first = acquire(set)
+    local second = waiter(set)
     settle()
     assert(set:add "b")
     second.task:join()

@@ -2,8 +2,8 @@
 -- client_address.lua - who a request comes from, for limits by client: the address of its connection or, behind proxies
 -- that are trusted, the one that they have added to X-Forwarded-For.
 --
--- A client writes into X-Forwarded-For what it likes; each proxy appends the address that it was asked from. So the list
--- is read from its end, and the first address that is not a trusted proxy's own is the client's.
+-- A client writes into X-Forwarded-For what it likes; each proxy appends the address that it was asked from. So the
+-- list is read from its end, and the first address that is not a trusted proxy's own is the client's.
 
 local is_excepted = require("moonpark.http.proxies").is_excepted
 

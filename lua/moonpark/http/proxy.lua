@@ -55,8 +55,8 @@ local function plan_of_whole(req, res, length)
   return { body = body }
 end
 
--- How the request's body goes up: {body =}, with the head; {length =, ...}, streaming; {}: there is none. nil: it cannot,
--- and the server answers that.
+-- How the request's body goes up: {body =}, with the head; {length =, ...}, streaming; {}: there is none. nil: it
+-- cannot, and the server answers that.
 local function plan_of(req, res)
   local x, serial = req.x, req.serial
   local framing, announced, all_read = x:framing(serial)
@@ -266,9 +266,9 @@ end
 
 --- A handler that passes requests on to the targets; http.serve(http.proxy("http://127.0.0.1:8000"), ...).
 ---
---- target: a URL, "http://host:port", "https://host:port", "host:port", "http://host/path", "unix:/path"; a list of URLs
---- and of tables {url =, weight =, max_requests =, backup =, name =}; or a function of the request that returns a URL, a
---- list of them in the order in which they are tried, or nil and a status. See docs/http-proxy.md.
+--- target: a URL, "http://host:port", "https://host:port", "host:port", "http://host/path", "unix:/path"; a list of
+--- URLs and of tables {url =, weight =, max_requests =, backup =, name =}; or a function of the request that returns a
+--- URL, a list of them in the order in which they are tried, or nil and a status. See docs/http-proxy.md.
 ---@param target string|moonpark.http.proxy.target_options|(string|moonpark.http.proxy.target_options)[]|
 --- (fun(req: moonpark.http.request): string|string[]|nil, integer?)
 ---@param options? moonpark.http.proxy.options

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- proxy_balance.lua - which of several targets is asked next. Each policy gets the targets that can be asked now.
 --
--- `share` of a target is its weight at this time. What a policy keeps is in the targets themselves, so one that comes or
--- goes changes nothing of the others.
+-- `share` of a target is its weight at this time. What a policy keeps is in the targets themselves, so one that comes
+-- or goes changes nothing of the others.
 
 local bit = require "bit"
 local core = require "moonpark.core"
@@ -87,8 +87,8 @@ local function random_two(list, n)
 end
 
 ---------------------------------------------------------------------------------------------------
--- by a key: rendezvous hashing. Each target has a score for the key, and the highest one gets it. If a target goes, only
--- its own keys move, to all the others; if one comes, only the keys that it gets move.
+-- by a key: rendezvous hashing. Each target has a score for the key, and the highest one gets it. If a target goes,
+-- only its own keys move, to all the others; if one comes, only the keys that it gets move.
 
 -- The product of two numbers of 32 bits, modulo 2^32.
 local function multiply(a, b) return tobit(band(a, 0xffff) * b + lshift(tobit(rshift(a, 16) * b), 16)) end

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- proxy_exchange.lua - one attempt of http.proxy: a request goes up to one target, and its answer comes down.
 --
--- A run is one request's way through the targets: what proxy_targets.lua knows of it, and of the last attempt `use` (its
--- connection), `err`, `again` (may another target be asked?) and `blameless` (it was not the target's fault).
+-- A run is one request's way through the targets: what proxy_targets.lua knows of it, and of the last attempt `use`
+-- (its connection), `err`, `again` (may another target be asked?) and `blameless` (it was not the target's fault).
 
 local core = require "moonpark.core"
 local file_response = require "moonpark.http.file_response"
@@ -112,8 +112,8 @@ local function send_body(self, res, entry, up)
   end
 end
 
--- Why an exchange has ended in the middle, for the log, and whether it was the target's fault. nil: the client has left,
--- or the server closes.
+-- Why an exchange has ended in the middle, for the log, and whether it was the target's fault. nil: the client has
+-- left, or the server closes.
 local function reason(run, req, err, clients, up)
   if up and up.err == GAP then return GAP end
   if up and up.clients and up.err ~= "canceled" then return "the client's body was cut off: " .. up.err end

@@ -57,7 +57,7 @@ end
 ---@field on_error? fun(text: string) hears why a target could not answer, and what was cut off
 ---@field on_event? fun(text: string) hears what changes of the targets; by default on_error, or else stderr
 ---@field balance? "round_robin"|"least_connections"|"random_two"|"hash" "round_robin"
----@field hash? fun(req: moonpark.http.request): string|nil the key of "hash"; nil: none. By default the client's address
+---@field hash? fun(req: moonpark.http.request): string|nil the key of "hash"; nil: none. The client's address
 ---@field hash_load? number with "hash": no target gets more than so many times its share at once; no such limit
 ---@field max_requests? integer requests at once to each target; no limit
 ---@field max_queue? integer requests that wait while all targets are full; 1024
@@ -129,9 +129,9 @@ local function by_address(req) return client_address.of(req) end
 function M.of_proxy(options)
   local retried = {}
   for _, status in ipairs(options.retry_statuses or {}) do retried[status] = true end
-  return { forwarded = forwarded_modes[default(options.forwarded, "x")], connect_timeout = options.connect_timeout or 10,
-    io_timeout = options.io_timeout or 60, upgrade = protocols_of(options.upgrade),
-    via = default(options.via, "moonpark"), on_error = options.on_error, tries = options.tries or 3,
+  return { forwarded = forwarded_modes[default(options.forwarded, "x")],
+    connect_timeout = options.connect_timeout or 10, io_timeout = options.io_timeout or 60,
+    upgrade = protocols_of(options.upgrade), via = default(options.via, "moonpark"), on_error = options.on_error, tries = options.tries or 3,
     retry_timeout = options.retry_timeout or 30, retried = retried,
     hash = options.balance == "hash" and (options.hash or by_address) or nil }
 end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- rate_limit.lua - middleware: how many requests a client may make in a time. Those beyond get 429 with Retry-After, and
--- all responses say what is left (draft-ietf-httpapi-ratelimit-headers).
+-- rate_limit.lua - middleware: how many requests a client may make in a time. Those beyond get 429 with Retry-After,
+-- and all responses say what is left (draft-ietf-httpapi-ratelimit-headers).
 
 local before = require("moonpark.http.middleware").before
 local core = require "moonpark.core"
