@@ -131,9 +131,9 @@ function M.of_proxy(options)
   for _, status in ipairs(options.retry_statuses or {}) do retried[status] = true end
   return { forwarded = forwarded_modes[default(options.forwarded, "x")],
     connect_timeout = options.connect_timeout or 10, io_timeout = options.io_timeout or 60,
-    upgrade = protocols_of(options.upgrade), via = default(options.via, "moonpark"), on_error = options.on_error, tries = options.tries or 3,
-    retry_timeout = options.retry_timeout or 30, retried = retried,
-    hash = options.balance == "hash" and (options.hash or by_address) or nil }
+    upgrade = protocols_of(options.upgrade), via = default(options.via, "moonpark"),
+    on_error = options.on_error, tries = options.tries or 3, retry_timeout = options.retry_timeout or 30,
+    retried = retried, hash = options.balance == "hash" and (options.hash or by_address) or nil }
 end
 
 --- What its targets go by.
