@@ -96,7 +96,7 @@ local function ask_targets(self, req, res, run, plan)
     if attempt(self, req, res, run, plan) then return end_attempt(self, run) end
     if not run.blameless then self.set:failed(run, run.err) end
     run.last = run.target.name
-    run.by = has_several(self, run) and run.last or nil
+    run.by = has_several(self, run) and run.last
     proxy_targets.has_tried(run)
     end_attempt(self, run)
     if not run.again or not may_go_on(self, run) then return refuse(self, req, res, run.err, run.by) end
@@ -132,12 +132,12 @@ local function handle(self, req, res, level)
   if req.method == "CONNECT" then return res:fail(501) end
   if max_forwards.ends_here(req, res) then return end
   if self.checker then self.checker:start() end
-  local run = { asked = 0, began = core.now() }
+  local run = proxy_targets.run()
   if self.of_request then
     run.list = named_targets(self, req, res)
     if not run.list then return end
   end
-  if self.hash then run.key = key_of(self, req) end
+  if self.hash then run.key = key_of(self, req) or false end
   local done, wrong = pcall(pass, self, req, res, run)
   end_attempt(self, run)
   core.http_forward_cut(res.x, res.serial) -- whatever becomes of the error: what has begun is not whole

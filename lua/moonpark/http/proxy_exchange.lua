@@ -28,7 +28,7 @@ local ours = { [24] = true, [23] = true, [12] = true, [105] = true, [99] = true 
 local drop = upstream.drop
 
 local function failed(run, err, again, blameless)
-  run.err, run.again, run.blameless = err, again, blameless or err == "canceled"
+  run.err, run.again, run.blameless = err, again or false, blameless or err == "canceled"
   return false
 end
 
@@ -52,7 +52,7 @@ end
 --- No target has answered, and the client was told nothing yet.
 ---@param self moonpark.http.proxy
 ---@param err string
----@param by string|nil the target's name, if there are several
+---@param by string|false|nil the target's name, if there are several
 local function refuse(self, req, res, err, by)
   if err == "canceled" then return end -- the server knows why, and settles it
   if self.on_error then note(self, req, res, by and ("%s: %s"):format(by, err) or err) end
@@ -316,7 +316,7 @@ local function end_attempt(self, run)
   if use then
     drop(use)
     upstream.leave(use)
-    run.use = nil
+    run.use = false
   end
   self.set:release(run)
 end

@@ -17,14 +17,22 @@ local REMEMBERED = 1024 -- targets that a function has named
 --- Why there is no target.
 M.FULL, M.LATE, M.NONE = "all targets are busy", "no target became free in time", "no target can be asked"
 
----@class moonpark.http.proxy.run what one request has of the targets
----@field target moonpark.http.proxy.target|nil
----@field tries boolean|nil it tries whether its target works again
----@field tried table<moonpark.http.proxy.target, true>|nil
----@field list moonpark.http.proxy.target[]|nil the targets that a function has named for it
----@field key string|nil for the hash
----@field woken userdata|nil the event of one that waits
----@field hopeless boolean|nil no target is left for which it could wait
+---@class moonpark.http.proxy.run what one request has of the targets; false: nothing
+---@field target moonpark.http.proxy.target|false
+---@field tries boolean it tries whether its target works again
+---@field tried table<moonpark.http.proxy.target, true>|false
+---@field list moonpark.http.proxy.target[]|false the targets that a function has named for it
+---@field key string|false for the hash
+---@field woken userdata|false the event of one that waits
+---@field hopeless boolean no target is left for which it could wait
+---@field use moonpark.http.upstream.use|false the connection of the attempt: see proxy_exchange.lua
+---@field err string|false why the last attempt has failed
+---@field by string|false whose attempt that was, if there are several targets
+---@field last string|false the same, always
+---@field again boolean may another target be asked?
+---@field blameless boolean it was not the target's fault
+---@field asked integer targets so far
+---@field began number
 
 ---@class moonpark.http.proxy.targets
 ---@field list moonpark.http.proxy.target[]
@@ -43,6 +51,15 @@ Targets.__index = Targets
 function M.new(pool, options, tell)
   return setmetatable({ pool = pool, options = options, tell = tell, list = {}, queue = {}, eligible = {},
     named = {}, named_count = 0, turn = 0, made = 0 }, Targets)
+end
+
+--- A run without a target. All fields are there: a place that is taken is noted without taking memory, and so is
+--- never lost for the lack of it.
+---@return moonpark.http.proxy.run
+function M.run()
+  return { target = false, tries = false, tried = false, list = false, key = false, woken = false, hopeless = false,
+    use = false, err = false, by = false, last = false, again = false, blameless = false, asked = 0,
+    began = core.now() }
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -92,8 +109,8 @@ local function choose(self, run)
 end
 
 local function occupy(self, run, target)
-  run.tries = proxy_target.begin(target, core.now())
   run.target = target
+  run.tries = proxy_target.begin(target, core.now())
   if run.list then
     self.turn = self.turn + 1
     target.used = self.turn
@@ -148,7 +165,7 @@ local function await_turn(self, run)
 end
 
 local function wait(self, run)
-  run.woken, run.hopeless = core.event(), nil
+  run.woken, run.hopeless = core.event(), false
   self.queue[#self.queue + 1] = run
   local done, ok, err = pcall(await_turn, self, run)
   leave_queue(self, run)
@@ -184,16 +201,16 @@ function Targets:has_other(run)
   return target ~= nil
 end
 
---- The run is done with its target. Twice is harmless.
+--- The run is done with its target. Twice is harmless. Never raises.
 ---@param run moonpark.http.proxy.run
 function Targets:release(run)
   local target = run.target
   if not target then return end
-  run.target = nil
+  run.target = false
   target.in_flight = target.in_flight - 1
-  if run.tries then target.trying, run.tries = false, nil end
+  if run.tries then target.trying, run.tries = false, false end
   if target.in_flight == 0 and target.idle then target.idle:set() end
-  if self.queue[1] then serve(self) end
+  if self.queue[1] then pcall(serve, self) end -- without memory for that, the next one that comes or goes does it
 end
 
 --- The run has tried its target in vain: it does not get it again.
@@ -210,7 +227,7 @@ end
 ---@param run moonpark.http.proxy.run
 function Targets:answered(run)
   local target = run.target
-  run.tries = nil
+  run.tries = false
   if proxy_target.answered(target, core.now()) then
     self.tell(("%s works again"):format(target.name))
     if self.queue[1] then serve(self) end
