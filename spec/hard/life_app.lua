@@ -351,6 +351,7 @@ local function proxy_stage(given)
       attempt(moonpark.scope, function(both)
         for _ = 1, 2 do
           both:go(function()
+            grow_stack()
             local _, body = parse(exchange(server, SMALL))
             expect("a", body)
           end):name "at once"
