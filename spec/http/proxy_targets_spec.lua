@@ -210,7 +210,7 @@ describe("targets that fail", function()
     repeat
       run = acquire(set)
       set:release(run)
-    until run.target == nil and set.list[1].requests == 2
+    until not run.target and set.list[1].requests == 2
     assert.is_false(set.list[1].trying)
     repeat
       run = acquire(set)

@@ -55,12 +55,14 @@ local function plan_of_whole(req, res, length)
   return { body = body }
 end
 
+local NONE, EMPTY = {}, { body = "" }
+
 -- How the request's body goes up: {body =}, with the head; {length =, ...}, streaming; {}: there is none. nil: it
 -- cannot, and the server answers that.
 local function plan_of(req, res)
   local x, serial = req.x, req.serial
   local framing, announced, all_read = x:framing(serial)
-  if framing == "none" then return {} end
+  if framing == "none" then return NONE end
   local held = req.whole_body
   if held == false then
     held = req:body(math.huge) -- a task is in the middle of it
@@ -69,7 +71,7 @@ local function plan_of(req, res)
   if held then return #held <= SMALL and { body = held } or { held = held, length = #held, waits = false } end
   local read, waits = core.http_forward_body(x, serial)
   if read > 0 then return has_gap(req, res) end
-  if all_read then return { body = "" } end
+  if all_read then return EMPTY end
   if not waits and framing == "length" and announced <= SMALL then return plan_of_whole(req, res, announced) end
   return { length = announced or true, waits = waits }
 end
@@ -96,7 +98,7 @@ local function ask_targets(self, req, res, run, plan)
     if attempt(self, req, res, run, plan) then return end_attempt(self, run) end
     if not run.blameless then self.set:failed(run, run.err) end
     run.last = run.target.name
-    run.by = has_several(self, run) and run.last
+    run.by = has_several(self, run) and run.last or nil
     proxy_targets.has_tried(run)
     end_attempt(self, run)
     if not run.again or not may_go_on(self, run) then return refuse(self, req, res, run.err, run.by) end
@@ -137,7 +139,7 @@ local function handle(self, req, res, level)
     run.list = named_targets(self, req, res)
     if not run.list then return end
   end
-  if self.hash then run.key = key_of(self, req) or false end
+  if self.hash then run.key = key_of(self, req) end
   local done, wrong = pcall(pass, self, req, res, run)
   end_attempt(self, run)
   core.http_forward_cut(res.x, res.serial) -- whatever becomes of the error: what has begun is not whole

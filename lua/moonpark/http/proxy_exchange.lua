@@ -52,7 +52,7 @@ end
 --- No target has answered, and the client was told nothing yet.
 ---@param self moonpark.http.proxy
 ---@param err string
----@param by string|false|nil the target's name, if there are several
+---@param by string|nil the target's name, if there are several
 local function refuse(self, req, res, err, by)
   if err == "canceled" then return end -- the server knows why, and settles it
   if self.on_error then note(self, req, res, by and ("%s: %s"):format(by, err) or err) end

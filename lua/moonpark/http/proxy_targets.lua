@@ -17,22 +17,22 @@ local REMEMBERED = 1024 -- targets that a function has named
 --- Why there is no target.
 M.FULL, M.LATE, M.NONE = "all targets are busy", "no target became free in time", "no target can be asked"
 
----@class moonpark.http.proxy.run what one request has of the targets; false: nothing
+---@class moonpark.http.proxy.run what one request has of the targets
 ---@field target moonpark.http.proxy.target|false
 ---@field tries boolean it tries whether its target works again
----@field tried table<moonpark.http.proxy.target, true>|false
----@field list moonpark.http.proxy.target[]|false the targets that a function has named for it
----@field key string|false for the hash
----@field woken userdata|false the event of one that waits
----@field hopeless boolean no target is left for which it could wait
 ---@field use moonpark.http.upstream.use|false the connection of the attempt: see proxy_exchange.lua
----@field err string|false why the last attempt has failed
----@field by string|false whose attempt that was, if there are several targets
----@field last string|false the same, always
----@field again boolean may another target be asked?
----@field blameless boolean it was not the target's fault
 ---@field asked integer targets so far
 ---@field began number
+---@field tried table<moonpark.http.proxy.target, true>|nil
+---@field list moonpark.http.proxy.target[]|nil the targets that a function has named for it
+---@field key string|nil for the hash
+---@field woken userdata|nil the event of one that waits
+---@field hopeless boolean|nil no target is left for which it could wait
+---@field err string|nil why the last attempt has failed
+---@field by string|nil whose attempt that was, if there are several targets
+---@field last string|nil the same, always
+---@field again boolean|nil may another target be asked?
+---@field blameless boolean|nil it was not the target's fault
 
 ---@class moonpark.http.proxy.targets
 ---@field list moonpark.http.proxy.target[]
@@ -53,14 +53,10 @@ function M.new(pool, options, tell)
     named = {}, named_count = 0, turn = 0, made = 0 }, Targets)
 end
 
---- A run without a target. All fields are there: a place that is taken is noted without taking memory, and so is
---- never lost for the lack of it.
+--- A run without a target. The fields that hold something to be given back are there already: so nothing is lost for
+--- lack of memory to note it.
 ---@return moonpark.http.proxy.run
-function M.run()
-  return { target = false, tries = false, tried = false, list = false, key = false, woken = false, hopeless = false,
-    use = false, err = false, by = false, last = false, again = false, blameless = false, asked = 0,
-    began = core.now() }
-end
+function M.run() return { target = false, tries = false, use = false, asked = 0, began = core.now() } end
 
 ---------------------------------------------------------------------------------------------------
 -- choosing
@@ -94,9 +90,20 @@ local function pick(self, run, now, backup, panic)
   return policy(self.eligible, n, run.key, self.options.hash_load)
 end
 
+-- The same for a list of one, which most proxies have.
+local function choose_only(self, run, target)
+  local is_out = target.draining or run.tried and run.tried[target]
+    or target.passed == false and not self.options.panic
+  if is_out then return nil, M.NONE end
+  if proxy_target.is_full(target) then return nil, M.FULL end
+  return target
+end
+
 -- A backup is asked only if no other can be: one that is full will be free again. If none at all can be asked, the
 -- judgement of their health is no help, and each is.
 local function choose(self, run)
+  local list = run.list or self.list
+  if #list == 1 then return choose_only(self, run, list[1]) end
   local now = core.now()
   local target, full = pick(self, run, now, false, false)
   if not target and not full then target, full = pick(self, run, now, true, false) end
@@ -110,7 +117,7 @@ end
 
 local function occupy(self, run, target)
   run.target = target
-  run.tries = proxy_target.begin(target, core.now())
+  run.tries = proxy_target.begin(target, target.ejected_until ~= 0 and core.now() or 0)
   if run.list then
     self.turn = self.turn + 1
     target.used = self.turn
@@ -227,6 +234,7 @@ end
 ---@param run moonpark.http.proxy.run
 function Targets:answered(run)
   local target = run.target
+  if target.ejected_until == 0 then return end
   run.tries = false
   if proxy_target.answered(target, core.now()) then
     self.tell(("%s works again"):format(target.name))
