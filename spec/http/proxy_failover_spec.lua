@@ -9,6 +9,8 @@ local net = require "moonpark.net"
 local peers = require "support.http_client"
 local support = require "support.net"
 
+local LONG = core.hard and 17000 or 100000 -- bytes of a body that is not sent with its head
+
 local GET, DEAD = peers.GET, "http://" .. support.NOBODY
 
 -- A server that answers with a name, and counts.
@@ -137,7 +139,7 @@ describe("http.proxy with several targets", function()
         res:send(req.method)
       end)
       local server = in_front_of({ DEAD, b.url }, { passive = false })
-      local long = ("x"):rep(100000)
+      local long = ("x"):rep(LONG)
       for _, body in ipairs { "short", long } do
         for _ = 1, 2 do
           assert.equal("POST", assert(http.post(server.url, { body = body })).body)
@@ -189,7 +191,7 @@ describe("http.proxy with several targets", function()
 
     it("but not for a body that is on its way and nobody has kept", function()
       local a, b = dying(), naming "b"
-      local long = ("x"):rep(100000)
+      local long = ("x"):rep(LONG)
       local server = in_front_of({ a.url, b.url }, { passive = false })
       assert.equal(502, assert(http.put(server.url, { body = long })).status)
       assert.equal(0, b.seen)
@@ -201,7 +203,7 @@ describe("http.proxy with several targets", function()
         got = req:body()
         res:send "b"
       end)
-      local long = ("x"):rep(100000)
+      local long = ("x"):rep(LONG)
       local server = in_front_of({ a.url, b.url }, { passive = false }, function(proxy)
         return function(req, res)
           req:body()
@@ -515,7 +517,7 @@ describe("http.proxy with several targets", function()
       drain:join()
       assert.same({ true }, over)
       first:join()
-      assert.equal(0, a.server:stats().connections)
+      eventually(function() return a.server:stats().connections == 0 end) -- a has seen that they are closed
       assert.is_true(server.proxy:resume(a.url))
       local got = {}
       for i = 1, 4 do got[i] = body_of(server) end
