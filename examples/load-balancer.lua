@@ -27,7 +27,7 @@ local function log(...) io.stderr:write("load-balancer: ", table.concat({ ... })
 
 local function admin_of(proxy)
   local app = http.router()
-  app:get("/targets", function(_, res) res:json(proxy:targets()) end)
+  app:get("/targets", function(_, res) res:json_list(proxy:targets()) end)
   app:post("/targets", function(req, res)
     local name, err = proxy:add((req:body() or ""))
     if not name then return res:fail(err == "exists" and 409 or 400, err) end
