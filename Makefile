@@ -177,8 +177,9 @@ PROGRAMS := spec/cli/% spec/cli_spec.lua spec/examples/% spec/lapis/% $(filter-o
 # Libraries of others, and their servers: they have short patience.
 FACADES  := spec/ngx/% spec/luasocket/% spec/luasec/% spec/databases_spec.lua
 STRINGS  := spec/base/% spec/tls/acme% $(patsubst %,spec/%_spec.lua,url options memo processors failure_text \
-            http/date http/docs http/fields http/h1_fold http/h1_frame http/h1_parse http/http_form http/http_router \
-            http/multipart http/set_cookie net/addr net/addr_rank net/address net/resolv_conf net/unpack net/x509)
+            http/client_address http/date http/docs http/fields http/h1_fold http/h1_frame http/h1_parse \
+            http/http_form http/http_router http/multipart http/proxy_balance http/proxy_target http/set_cookie \
+            net/addr net/addr_rank net/address net/resolv_conf net/unpack net/x509)
 
 # LuaJIT's allocator hides pointers from LeakSanitizer, so every Lua object would be a leak to it. The specs count
 # the runtime's own blocks instead. A process that loads a sanitized module needs the sanitizer from its start.
@@ -227,8 +228,8 @@ test-poll:
 
 # HTTP over a stream that is as awkward as TLS, on both ends: see spec/support/veil.c.
 VEILED       := $(patsubst %,spec/http/%_spec.lua,body client client_response client_response_body client_upload \
-                conditions cut ending events keeper limits logger middleware pool proxy redirect refused relaying \
-                request response router server time websocket)
+                conditions cut ending events keeper limits logger middleware pool proxy proxy_failover redirect \
+                refused relaying request response router server time websocket)
 VEILED_SPECS := SPEC_LEFT_OUT=spec/support/left_out_veiled.lua
 
 test-veiled:

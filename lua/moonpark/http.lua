@@ -19,7 +19,10 @@ local http_static = require "moonpark.http.static"
 ---@field basic_auth fun(options: table): function middleware: see http/auth.lua
 ---@field compress fun(options?: table): function middleware: see http/compress.lua
 ---@field cors fun(options?: table): function middleware: see http/cors.lua
+---@field limit_concurrency fun(options: moonpark.http.limit_concurrency.options): function middleware: see
+--- http/limit_concurrency.lua
 ---@field logger fun(options?: table): function middleware: see http/logger.lua
+---@field rate_limit fun(options: moonpark.http.rate_limit.options): function middleware: see http/rate_limit.lua
 ---@field request_id fun(options?: table): function middleware: see http/request_id.lua
 ---@field redirect_to_https fun(options?: table): function handler: see http/to_https.lua
 ---@field secure_headers fun(fields?: table): function middleware: see http/secure.lua
@@ -34,8 +37,8 @@ local M = {}
 ---@type fun(): moonpark.http.router
 M.router = http_router.new
 
---- A handler that passes requests on to another server; see docs/http-client.md.
----@type fun(target: string, options?: table): moonpark.http.proxy
+--- A handler that passes requests on to other servers; see docs/http-proxy.md.
+---@type fun(target: string|table|function, options?: moonpark.http.proxy.options): moonpark.http.proxy
 M.proxy = http_proxy.new
 
 --- A handler, or middleware, that answers with the files of a folder; see docs/http-files.md.
@@ -47,7 +50,9 @@ local parts = {
   basic_auth = function() return require("moonpark.http.auth").new end,
   compress = function() return require("moonpark.http.compress").new end,
   cors = function() return require("moonpark.http.cors").new end,
+  limit_concurrency = function() return require("moonpark.http.limit_concurrency").new end,
   logger = function() return require("moonpark.http.logger").new end,
+  rate_limit = function() return require("moonpark.http.rate_limit").new end,
   request_id = function() return require("moonpark.http.request_id").new end,
   redirect_to_https = function() return require("moonpark.http.to_https").new end,
   secure_headers = function() return require("moonpark.http.secure").new end,

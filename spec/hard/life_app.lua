@@ -321,7 +321,9 @@ end
 
 local function proxy_stage(given)
   local listener = assert(net.listen("unix:" .. given.path))
-  local proxy = http.proxy("unix:" .. given.path, { forwarded = false, host = "h", max_connections = 1, upgrade = "x" })
+  -- at the first one nobody listens: each request asks both, and one waits for the other's place
+  local proxy = http.proxy({ "unix:" .. given.path .. "-", "unix:" .. given.path }, { forwarded = false, host = "h",
+    max_connections = 1, max_requests = 1, upgrade = "x", passive = false, on_event = function() end })
   local peers
   local function handler(req, res)
     grow_stack()
@@ -346,9 +348,21 @@ local function proxy_stage(given)
         expect("bc", unchunked(fields, body))
       end)
       attempt(function() check_switched(exchange(server, UPGRADE, is_refused)) end)
+      attempt(moonpark.scope, function(both)
+        for _ = 1, 2 do
+          both:go(function()
+            grow_stack()
+            local _, body = parse(exchange(server, SMALL))
+            expect("a", body)
+          end):name "at once"
+        end
+      end)
     end)
     proxy:close()
     if proxy.pool.open ~= 0 then error(WRONG .. proxy.pool.open .. " connections of the proxy are counted", 0) end
+    for _, target in ipairs(proxy:targets()) do
+      if target.in_flight ~= 0 then error(WRONG .. "a request of the proxy is counted that is over", 0) end
+    end
     listener:close()
     scope:cancel()
     if not ok then error(err, 0) end

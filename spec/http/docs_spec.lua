@@ -16,11 +16,12 @@ end
 local function source(name) return read("lua/moonpark/" .. name .. ".lua") end
 
 local pages = {}
-for _, name in ipairs { "http", "http-client", "http-files", "http-guide", "http-security",
-  "websocket" } do
+for _, name in ipairs { "http", "http-client", "http-files", "http-guide", "http-proxy", "http-rate-limit",
+  "http-security", "websocket" } do
   pages[name] = read("docs/" .. name .. ".md")
 end
-local all = pages.http .. pages["http-client"] .. pages["http-files"] .. pages.websocket
+local all = pages.http .. pages["http-client"] .. pages["http-files"] .. pages["http-proxy"]
+  .. pages["http-rate-limit"] .. pages.websocket
 
 -- Does one of the patterns occur with no letter around it?
 local function has_word(text, ...)
@@ -93,13 +94,14 @@ describe("the pages on HTTP", function()
       if not (all:find("`" .. name .. "`", 1, true) or code:find("%f[%w_]" .. name .. " =") or
         code:find("%f[%w_]" .. name .. "%s*[,}]")) then missing[#missing + 1] = file .. ": " .. name end
     end
-    for _, file in ipairs { "http", "http/server", "http/client", "http/client_request", "http/pool", "http/proxy",
+    for _, file in ipairs { "http", "http/server", "http/client", "http/client_request", "http/pool",
+      "http/proxy_options", "http/proxy_check", "http/proxy_target", "http/rate_limit", "http/limit_concurrency",
       "http/static", "http/file_response", "http/events", "http/multipart", "http/fields", "http/auth", "http/compress",
       "http/cors", "http/logger", "http/request_id" } do
       local text = source(file)
       for name in text:gmatch("%f[%w_]options%.([%l_]+)") do want(file, name) end
-      for _, list in ipairs { "known", "defaults", "of_clients" } do
-        local body = text:match("\nlocal " .. list .. " = (%b{})")
+      for _, list in ipairs { "local known", "local defaults", "local of_clients", "M.known", "local passive_known" } do
+        local body = text:match("\n" .. list .. " = (%b{})")
         for name in (body or ""):gmatch("%f[%w_]([%l_]+) =") do want(file, name) end
       end
     end
@@ -178,6 +180,27 @@ describe("the default of a server's limit", function()
       size(constant("http/multipart", "max_head = (%d+)"))), "`max_parts`, `max_head`")
     says("a part that `part:body` holds", size(constant("http/multipart", "FIELD_MAX = (%d+)")), "its argument")
     says("levels of JSON", tostring(constant("http/json", "decode_max_depth%((%d+)%)")))
+  end)
+
+  it("of a proxy, its checks and a rate limit is what their pages say", function()
+    local function says(page, option, default)
+      assert.equal(tostring(default), (rows(page)["`" .. option .. "`"] or {})[2], page .. ": " .. option)
+    end
+    for _, option in ipairs { "tries", "retry_timeout", "max_queue", "queue_timeout", "connect_timeout",
+      "io_timeout" } do
+      says("http-proxy", option, constant("http/proxy_options", option .. " or (%d+)"))
+    end
+    for _, option in ipairs { "interval", "timeout", "healthy", "unhealthy" } do
+      says("http-proxy", option, constant("http/proxy_check", option .. " or (%d+)"))
+    end
+    local passive = rows("http-proxy")["`passive`"][3]
+    for option, wanted in pairs { failures = "failures or (%d+)", time = "passive.time or (%d+)",
+      max_time = "math.max%((%d+), time%) }" } do
+      assert.truthy(passive:find(("`%s` = %d"):format(option, constant("http/proxy_options", wanted)), 1, true)
+        or passive:find(("%d seconds"):format(constant("http/proxy_options", wanted)), 1, true), option)
+    end
+    says("http-rate-limit", "max_keys", constant("http/rate_limit", "max_keys or (%d+)"))
+    says("http-rate-limit", "status", constant("http/rate_limit", "status or (%d+)"))
   end)
 
   it("of the client and its pool is what its page says", function()

@@ -364,6 +364,22 @@ describe("HTTP over TLS", function()
       assert.equal(1, target.server:stats().connections)
     end)
 
+    it("asks another target if one's certificate is not right, and its checks say so", function()
+      local bad, good = serve(hello, { cert = files.other_crt, key = files.other_key }), serve(about)
+      local heard, events = {}, {}
+      local front = peers.in_front_of({ { url = "https://localhost:" .. bad.port, name = "bad" },
+        { url = "https://localhost:" .. good.port, name = "good" } }, { tls = certificates.client(), passive = false,
+        on_error = function(text) heard[#heard + 1] = text end })
+      for _ = 1, 2 do assert.equal("localhost", assert(http.post(front.url, { body = "x" })):json().server_name) end
+      assert.matches("^POST /: bad: .*; asking good$", heard[1])
+      local checked = peers.proxy_to({ { url = "https://localhost:" .. bad.port, name = "bad" },
+        { url = "https://localhost:" .. good.port, name = "good" } }, { tls = certificates.client(),
+        check = { interval = 60 }, on_event = function(text) events[#events + 1] = text end })
+      repeat moonpark.sleep(0.005) until events[1] and checked:targets()[2].state == "up"
+      assert.equal("down", checked:targets()[1].state)
+      assert.equal("bad is down: " .. heard[1]:match "bad: (.*);", events[1])
+    end)
+
     it("answers 502 if the target's certificate is not right", function()
       local heard = {}
       local target = serve(hello, { cert = files.other_crt, key = files.other_key })

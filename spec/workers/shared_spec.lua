@@ -56,6 +56,22 @@ describe("moonpark.shared among workers", function()
     program:stop()
   end)
 
+  it("holds a rate limit for all of them together", function()
+    local program = workers.start(workers.SERVER .. [[
+app:group("/limited", function(limited)
+  limited:use(http.rate_limit { rate = 1, per = 3600, burst = 20, dict = moonpark.shared.dict("limits") })
+  limited:get("/", function(_, res) res:send(worker.number()) end)
+end)
+]] .. workers.SERVE, { "--workers", "2" })
+    local counts = {}
+    for _ = 1, 40 do
+      local _, status = program:get "/limited/"
+      counts[status] = (counts[status] or 0) + 1
+    end
+    assert.same({ [200] = 20, [429] = 20 }, counts)
+    program:stop()
+  end)
+
   it("counts in all of them", function()
     local program = start()
     local sum, seen = 0, {}

@@ -189,11 +189,15 @@ function Pool:drop(entry) close(self, entry) end
 --- A connection that is in use is its user's from now on.
 function Pool:give_away() self.open = self.open - 1 end
 
+--- Closes what is idle in one place.
+---@param place table
+function Pool:close_place(place)
+  while place[1] do close_oldest(self, place) end
+end
+
 --- Closes what is idle.
 function Pool:close_idle()
-  for _, place in pairs(self.places) do
-    while place[1] do close_oldest(self, place) end
-  end
+  for _, place in pairs(self.places) do self:close_place(place) end
 end
 
 --- Closes what is idle, and keeps nothing from now on.

@@ -116,6 +116,11 @@ function M.has_begun(entry, err)
   return not ends[err] or entry.conn:read(1) ~= nil
 end
 
+--- Is that the end of a connection, before an answer has come?
+---@param err string
+---@return boolean
+function M.is_end(err) return ends[err] == true end
+
 --- Has the exchange failed only because a connection that was kept had been dead? Then a request that may be repeated
 --- is sent once more, on a new one.
 ---@param kept boolean|nil as drop() says
