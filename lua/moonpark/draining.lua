@@ -3,6 +3,24 @@
 
 local M = {}
 
+--- Whose SIGTERM and SIGINT are: "script", of no one but what the script subscribes to; "command", which asks stop() first;
+--- "none" of the servers. A test's run is not ended by the servers in it.
+---@type "script"|"command"|"none"
+M.signals_of = "script"
+
+--- Does the program drain because of that signal? Then it ends afterwards. http/stopping.lua replaces this once a server
+--- of http.serve runs.
+---@param name string "TERM"
+---@return boolean
+function M.stop(name) -- luacheck: ignore 212
+  return false
+end
+
+--- Ends the program after such a drain: cancels the tasks that are left, and has that many seconds. The command replaces
+--- it.
+---@type fun(reason: string, seconds: number)|nil
+M.leave = nil
+
 local drains = setmetatable({}, { __mode = "k" }) -- [object] = fn(object, seconds, stopped)
 
 --- From now on fn(object, seconds, stopped) is called when the program drains: it waits until that is over, or the

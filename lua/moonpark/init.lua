@@ -22,6 +22,7 @@ local limits = require "moonpark.limits"
 
 ---@class moonpark
 ---@field fs moonpark.fs
+---@field http moonpark.http
 ---@field net moonpark.net
 ---@field netpoll moonpark.netpoll
 ---@field process moonpark.process
@@ -132,7 +133,7 @@ M.event = core.event
 M.signals = core.signals
 
 -- In quotes: spec/tree/layers_spec.lua looks for what may be loaded here.
-local modules = { ["fs"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["shared"] = true,
+local modules = { ["fs"] = true, ["http"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["shared"] = true,
   ["systemd"] = true, ["testing"] = true, ["tls"] = true, ["worker"] = true }
 
 --- Runs main in several processes; see workers.lua.
