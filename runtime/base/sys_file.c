@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 int sys_openat(int dir, const char *path, int flags, unsigned permissions)
@@ -61,6 +62,14 @@ ssize_t sys_file_write(int fd, const void *bytes, size_t n)
     ssize_t r;
     FAULT(ENOSPC);
     RETRY(r, write(fd, bytes, hard_trim(n)));
+}
+
+ssize_t sys_pread_cached(int fd, void *bytes, size_t n, int64_t offset)
+{
+    struct iovec piece = {bytes, hard_trim(n)};
+    ssize_t r;
+    FAULT(EAGAIN);
+    RETRY(r, preadv2(fd, &piece, 1, offset, RWF_NOWAIT));
 }
 
 ssize_t sys_pread(int fd, void *bytes, size_t n, int64_t offset)
