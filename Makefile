@@ -170,13 +170,15 @@ SPEC       ?= $(if $(filter hard,$(MODE)),$(HARD_SPECS),$(CORE_SPECS))
 # $(call chosen,PATTERNS LEFT OUT,FILES)
 chosen   = $(if $(WHOLE),$(2),$(filter-out $(1),$(2)))
 BROWSERS := spec/%_browser_spec.lua spec/examples/dashboard-feed_browser_spec.lua \
-            spec/examples/websocket-chat_browser_spec.lua spec/workers/watch_browser_spec.lua
+            spec/examples/websocket-chat_browser_spec.lua spec/http/listing_browser_spec.lua \
+            spec/workers/watch_browser_spec.lua
 # Programs of Lua in processes of their own, and modules that work on strings alone.
-PROGRAMS := spec/cli/% spec/cli_spec.lua spec/examples/% spec/lapis/% $(filter-out spec/workers/supervisor_spec.lua \
+PROGRAMS := spec/cli/% spec/cli_spec.lua spec/examples/% spec/http/stopping_spec.lua spec/lapis/% \
+            $(filter-out spec/workers/supervisor_spec.lua \
             spec/workers/shared_spec.lua spec/workers/chaos_spec.lua,$(wildcard spec/workers/*_spec.lua))
 # Libraries of others, and their servers: they have short patience.
 FACADES  := spec/ngx/% spec/luasocket/% spec/luasec/% spec/databases_spec.lua
-STRINGS  := spec/base/% spec/tls/acme% $(patsubst %,spec/%_spec.lua,url options memo processors failure_text \
+STRINGS  := spec/base/% spec/tls/acme% $(patsubst %,spec/%_spec.lua,url utf8 options memo processors failure_text \
             http/date http/docs http/fields http/h1_fold http/h1_frame http/h1_parse http/http_form http/http_router \
             http/multipart http/set_cookie net/addr net/addr_rank net/address net/resolv_conf net/unpack net/x509)
 

@@ -127,7 +127,7 @@ function M.prepare(folder, options)
   wrong = misuse_of_tls(options)
   if wrong then return nil, wrong end
   local handler = http_static.new(folder, {
-    listing = options.listing, hidden = options.hidden, follow_symlinks = options.follow,
+    listing = not options["no-listing"], hidden = options.hidden, follow_symlinks = options.follow,
     cache_control = seconds and ("public, max-age=%.0f"):format(seconds),
   })
   if not options.quiet then handler = logged(handler) end
