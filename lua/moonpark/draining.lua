@@ -3,21 +3,20 @@
 
 local M = {}
 
---- Whose SIGTERM and SIGINT are: "script", of no one but what the script subscribes to; "command", which asks stop() first;
---- "none" of the servers. A test's run is not ended by the servers in it.
+--- Who watches SIGTERM and SIGINT: "script", nobody but the script; "command", which asks stop() first; "none": servers
+--- leave them alone, because a run of tests is not ended by the servers in it.
 ---@type "script"|"command"|"none"
 M.signals_of = "script"
 
---- Does the program drain because of that signal? Then it ends afterwards. http/stopping.lua replaces this once a server
---- of http.serve runs.
+--- Does the program drain because of that signal? Then it ends afterwards. http/stopping.lua replaces this once it is
+--- loaded.
 ---@param name string "TERM"
 ---@return boolean
 function M.stop(name) -- luacheck: ignore 212
   return false
 end
 
---- Ends the program after such a drain: cancels the tasks that are left, and has that many seconds. The command replaces
---- it.
+--- Ends the program after such a drain: cancels the tasks that are left, and has that many seconds. The command's.
 ---@type fun(reason: string, seconds: number)|nil
 M.leave = nil
 

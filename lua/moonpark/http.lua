@@ -83,8 +83,8 @@ local function supervise(count, grace)
   os.exit(status, true)
 end
 
---- Serves until the server is shut down. Starts the loop where it does not run yet. The first SIGTERM or SIGINT shuts it
---- down, unless the script subscribes to that signal; then the program ends: see http/stopping.lua.
+--- Serves until the server is shut down. Starts the loop where it does not run yet. The first SIGTERM or SIGINT shuts
+--- it down, unless the script subscribes to that signal; then the program ends: see http/stopping.lua.
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)|moonpark.http.router
 ---@param options moonpark.http.server.options
 ---@return true|nil

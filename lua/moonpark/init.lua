@@ -133,8 +133,8 @@ M.event = core.event
 M.signals = core.signals
 
 -- In quotes: spec/tree/layers_spec.lua looks for what may be loaded here.
-local modules = { ["fs"] = true, ["http"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true, ["shared"] = true,
-  ["systemd"] = true, ["testing"] = true, ["tls"] = true, ["worker"] = true }
+local modules = { ["fs"] = true, ["http"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true,
+  ["shared"] = true, ["systemd"] = true, ["testing"] = true, ["tls"] = true, ["worker"] = true }
 
 --- Runs main in several processes; see workers.lua.
 ---@param options integer|"auto"|table

@@ -15,8 +15,8 @@ local function shape(first)
   return 3, first == 0xF0 and 0x90 or 0x80, first == 0xF4 and 0x8F or 0xBF
 end
 
--- The character at `at`, whose first byte is not ASCII -> how many bytes it has; nil: none is there; or "cut", where the
--- text ends before the character does.
+-- The character at `at`, whose first byte is not ASCII -> how many bytes it has; nil: none is there; or "cut": the text
+-- ends before the character does.
 local function length_at(text, at)
   local more, low, high = shape(byte(text, at))
   if not more then return nil end

@@ -12,8 +12,8 @@ typedef uint64_t words2 __attribute__((vector_size(16)));
 
 enum { ESCAPE_MAX = 6 }; /* \u001f */
 
-/* What stands after the backslash; 'u': its number in four digits; '<': the byte, and a slash that comes next is escaped;
- * 0: the byte needs no escape. */
+/* What stands after the backslash; 'u': its number in four digits; '<': the byte is itself, but a slash that comes next
+ * is escaped; 0: the byte needs no escape. */
 static const char escapes[256] = {
     [0] = 'u',     [1] = 'u',     [2] = 'u',    [3] = 'u',    [4] = 'u',    [5] = 'u',    [6] = 'u',    [7] = 'u',
     ['\b'] = 'b',  ['\t'] = 't',  ['\n'] = 'n', [11] = 'u',   ['\f'] = 'f', ['\r'] = 'r', [14] = 'u',   [15] = 'u',
@@ -22,8 +22,8 @@ static const char escapes[256] = {
     ['"'] = '"',   ['\\'] = '\\', ['<'] = '<',  [127] = 'u',
 };
 
-/* Copies bytes up to the first that may need an escape, at most n. Returns how many. Sixteen are looked at together, and
- * written even if one of them ends the run: there is room for n. */
+/* Copies bytes up to the first that may need an escape, at most n. Returns how many. Sixteen are looked at together,
+ * and written even if one of them ends the run: there is room for n. */
 static size_t copy_plain(char *to, const char *bytes, size_t n)
 {
     size_t at = 0;

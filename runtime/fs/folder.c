@@ -84,6 +84,19 @@ char folder_type(unsigned mode)
     }
 }
 
+const char *folder_type_name(char type)
+{
+    switch (type) {
+    case 'f': return "file";
+    case 'd': return "directory";
+    case 'l': return "link";
+    case 's': return "socket";
+    case 'p': return "fifo";
+    case 'c': return "device";
+    default: return NULL;
+    }
+}
+
 /* Not every file system gives the types of entries. An entry that is gone by now has no type. */
 static char type_of(const struct reader *r, const struct dirent64 *entry)
 {

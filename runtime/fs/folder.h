@@ -26,6 +26,9 @@ const char *folder_next(const char *at, enum folder_detail detail);
 /* The letter of an st_mode: f(ile), d(irectory), l(ink), s(ocket), p: a FIFO, c: a device. */
 char folder_type(unsigned mode);
 
+/* Its name; NULL for any other letter. */
+const char *folder_type_name(char type);
+
 /* Removes a file, a link or an empty folder; with `tree` also a folder's content, without following links. */
 int folder_remove(const char *path, bool tree);
 

@@ -47,22 +47,9 @@ static void set_number(lua_State *L, const char *name, lua_Number value)
     lua_setfield(L, -2, name);
 }
 
-static const char *type_name(char type)
-{
-    switch (type) {
-    case 'f': return "file";
-    case 'd': return "directory";
-    case 'l': return "link";
-    case 's': return "socket";
-    case 'p': return "fifo";
-    case 'c': return "device";
-    default: return NULL;
-    }
-}
-
 static void set_type(lua_State *L, char type)
 {
-    lua_pushstring(L, type_name(type)); /* nil if it is not known */
+    lua_pushstring(L, folder_type_name(type)); /* nil if it is not known */
     lua_setfield(L, -2, "type");
 }
 
@@ -305,7 +292,7 @@ static int write_path(lua_State *L, enum file_op op)
 static int l_write(lua_State *L) { return write_path(L, FILE_WRITE); }   /* fs_write(path, bytes, mode, atomic) */
 static int l_append(lua_State *L) { return write_path(L, FILE_APPEND); } /* fs_append(path, bytes, mode) */
 
-/* (path, flag) */
+/* (path, flag); of a list: (path, types, sizes) */
 static int flagged(lua_State *L, enum file_op op)
 {
     struct ctx *cx = face_ctx(L);
@@ -314,26 +301,15 @@ static int flagged(lua_State *L, enum file_op op)
     struct task *t = face_task(L, cx);
     struct call *c = begin(L, cx);
     struct file_job *j = file_job_path(op, path, NULL);
-    if (j)
+    if (j) {
         j->flag = flag;
+        j->detail = (uint8_t)(lua_toboolean(L, 3) ? FOLDER_SIZES : flag ? FOLDER_TYPES : FOLDER_NAMES);
+    }
     return order(L, t, c, j);
 }
 
 static int l_stat(lua_State *L) { return flagged(L, FILE_STAT); } /* fs_stat(path, follow) */
-/* fs_list(path, types, sizes) */
-static int l_list(lua_State *L)
-{
-    struct ctx *cx = face_ctx(L);
-    const char *path = luaL_checkstring(L, 1);
-    enum folder_detail detail = lua_toboolean(L, 3) ? FOLDER_SIZES : lua_toboolean(L, 2) ? FOLDER_TYPES : FOLDER_NAMES;
-    struct task *t = face_task(L, cx);
-    struct call *c = begin(L, cx);
-    struct file_job *j = file_job_path(FILE_LIST, path, NULL);
-    if (j)
-        j->detail = (uint8_t)detail;
-    return order(L, t, c, j);
-}
-
+static int l_list(lua_State *L) { return flagged(L, FILE_LIST); } /* fs_list(path, types, sizes) */
 static int l_remove(lua_State *L) { return flagged(L, FILE_REMOVE); } /* fs_remove(path, recursive) */
 
 /* fs_rename(from, to) */

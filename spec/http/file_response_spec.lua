@@ -406,7 +406,8 @@ describe("a type", function()
   end
 
   it("of bytes is text if they are UTF-8 without control bytes", function()
-    for _, bytes in ipairs { "", "plain\n", "\tgr\195\188n\r\n", "\27[1mbold\27[0m", "page\12page", ("x"):rep(65536) } do
+    for _, bytes in ipairs { "", "plain\n", "\tgr\195\188n\r\n", "\27[1mbold\27[0m", "page\12page",
+      ("x"):rep(65536) } do
       assert.equal("text/plain; charset=utf-8", http_types.of_bytes(bytes, true))
     end
     for _, bytes in ipairs { "a\0b", "\127ELF", "\1", "gr\252n", "\195", "\237\160\128" } do
@@ -418,8 +419,8 @@ describe("a type", function()
   it("of a file whose name says nothing is by its first bytes, and browsers do not guess anew", files.in_folder(
     function(folder)
       local long = ("text "):rep(20000)
-      for name, text in pairs { LICENSE = "MIT\n", ["a.unknown"] = "<html>", Makefile = "", binary = "\0\1\2", long = long,
-        ["late.unknown"] = long .. "\0", ["a.png"] = "text" } do
+      for name, text in pairs { LICENSE = "MIT\n", ["a.unknown"] = "<html>", Makefile = "", binary = "\0\1\2",
+        long = long, ["late.unknown"] = long .. "\0", ["a.png"] = "text" } do
         assert(fs.write(folder .. "/" .. name, text))
       end
       support.served(function(req, res) res:file(folder .. req.path) end, function(ask)

@@ -291,11 +291,13 @@ describe("a listing", function()
     expect(ask("GET", "/up/"), 404)
   end))
 
-  it("follows links out if that is wanted", serving(alone { listing = true, follow_symlinks = true }, function(ask, folder)
-    files.symlink("../..", folder .. "/public/empty/up")
-    assert.same({ '<a href="../">Parent folder</a>', '<a href="./up/">up/</a>' }, names_of(ask("GET", "/empty/").body))
-    assert.matches("secret", ask("GET", "/empty/up/").body, 1, true)
-  end))
+  it("follows links out if that is wanted", serving(alone { listing = true, follow_symlinks = true },
+    function(ask, folder)
+      files.symlink("../..", folder .. "/public/empty/up")
+      assert.same({ '<a href="../">Parent folder</a>', '<a href="./up/">up/</a>' },
+        names_of(ask("GET", "/empty/").body))
+      assert.matches("secret", ask("GET", "/empty/up/").body, 1, true)
+    end))
 
   it("takes ten thousand files, and lets others be answered meanwhile", serving(alone { listing = true },
     function(ask, folder)

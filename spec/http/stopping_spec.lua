@@ -74,7 +74,7 @@ describe("http.serve", function()
 
   for way in pairs(ways) do
     for _, signal in ipairs { "TERM", "INT" } do
-      it(("drains on SIG%s under %s: running requests are answered, and the status is 0"):format(signal, way), function()
+      it(("drains on SIG%s under %s: running requests are answered; the status is 0"):format(signal, way), function()
         with(way, SIMPLE, function(child, folder, address)
           local asking = ask(address, "/slow")
           assert.equal("asked", child:line())

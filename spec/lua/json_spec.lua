@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- json_spec.lua - values to JSON in C: what is written, what is refused, and that both are as lua-cjson has them, but for
--- slashes.
+-- json_spec.lua - values to JSON in C: what is written, what is refused, and that both are as lua-cjson has them, but
+-- for slashes.
 
 local core = require "moonpark.core"
 local cjson = require "cjson.safe"

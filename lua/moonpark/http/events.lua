@@ -2,8 +2,8 @@
 -- events.lua - res:events: server-sent events (WHATWG HTML standard, 9.2).
 --
 -- A second task sends heartbeats; a lock keeps it and the handler from writing at once. It ends with the response,
--- however that ends. The stream ends when the server shuts down: clients come back by themselves, and a stream that goes
--- on would keep the server for as long as it may take.
+-- however that ends. The stream ends when the server shuts down: clients come back by themselves, and a stream that
+-- goes on would keep the server for as long as it may take.
 
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check

@@ -25,8 +25,8 @@ h1 { flex: 1 1 16rem; min-width: 0; margin: 0; font-size: 1.25rem; line-height: 
 h1 i { margin: 0 .25em; font-style: normal; font-weight: 400; color: var(--soft); }
 h1 a:first-child:not(:last-child), h1 a:only-child { margin-right: .25em; }
 header p { flex-basis: 100%; order: 1; margin: 0; font-size: .875rem; color: var(--soft); }
-input { flex: 0 1 15rem; font: inherit; font-size: .9375rem; padding: .375rem .75rem; color: inherit; background: var(--card);
-  border: 1px solid var(--line); border-radius: 8px; }
+input { flex: 0 1 15rem; font: inherit; font-size: .9375rem; padding: .375rem .75rem; color: inherit;
+  background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 input:focus-visible { outline-offset: -1px; border-radius: 8px; }
 input::placeholder { color: var(--soft); opacity: 1; }
 table, thead, tbody { display: block; }

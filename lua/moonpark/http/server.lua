@@ -400,8 +400,8 @@ end
 ---@field tls? moonpark.tls_context|table a context made by tls.server, or its options: HTTPS
 ---@field on_error? fun(text: string) handlers' errors, failures of accept; standard error
 ---@field on_listen? fun(server: moonpark.http.server) for http.serve: called when it listens
----@field grace? number for http.serve: seconds that running requests get after SIGTERM or SIGINT; 10; 0: it leaves those
---- signals alone. With `workers`: what each worker gets to drain
+---@field grace? number for http.serve: seconds that running requests get after SIGTERM or SIGINT; 10; 0: it leaves
+--- those signals alone. With `workers`: what each worker gets to drain
 
 local function check_tls(what, tls, level)
   if tls == nil or tls_contexts.is(tls, "server") then return end

@@ -8,8 +8,8 @@ local M = {}
 local TEXT = "; charset=utf-8"
 local PLAIN = "text/plain" .. TEXT
 
--- [extension] = type; "+" in front: it is text, and says so. Texts that people read are text/plain: browsers show it, and
--- save text/markdown, text/x-lua and their like.
+-- [extension] = type; "+" in front: it is text, and says so. Texts that people read are text/plain: browsers show it,
+-- and save text/markdown, text/x-lua and their like.
 local types = {
   avif = "image/avif", bmp = "image/bmp", css = "+text/css", csv = "+text/csv", gif = "image/gif",
   gz = "application/gzip", htm = "+text/html", html = "+text/html", ico = "image/x-icon", ics = "+text/calendar",
