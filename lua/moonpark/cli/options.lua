@@ -72,9 +72,12 @@ the comment "moonpark: ignore" are skipped.
 exit status: 0 if nothing was found, 1 if something was found, 2 for wrong
 usage or a file that cannot be read.
 ]] },
-  { name = "init", arguments = "[--deploy] DIR", files = "folder",
+  { name = "init", arguments = "[options] DIR", files = "folder",
     help = "creates a starter project: a server, its spec, a rockspec",
     options = {
+      { names = { "--http" },
+        help = "an HTTP server: routes, their spec, a log, JSON;\nthe default" },
+      { names = { "--tcp" }, help = "a TCP server that answers lines" },
       { names = { "--deploy" },
         help = "adds what it takes to deploy the project: units\nfor systemd, a Dockerfile, a health check" },
     },

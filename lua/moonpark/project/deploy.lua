@@ -228,7 +228,7 @@ end
 
 local function check_of(facts)
   local address = "127.0.0.1:" .. facts.port
-  if facts.http then return ('"http://%s/"'):format(address) end
+  if facts.http then return ('"http://%s/%s"'):format(address, facts.starter and "healthz" or "") end
   return ('"%s"'):format(address) .. (facts.starter and ', "ping", "PING"' or "")
 end
 
