@@ -6,6 +6,7 @@
 #   make fuzz      build and run the fuzz targets     (FUZZ_SECONDS=60 each, FUZZ="request url")
 #   make bench     build and print the benchmark table   (BENCH="--only echo")
 #   make build     build the module alone                (MODE=release|asan|hard; V=1 shows commands)
+#   make deb       build a Debian package in build/
 #   make install   copy module, library, command, page   (LUADIR, LIBDIR, BINDIR, MANDIR; luarocks calls this)
 #   make clean     remove build/
 #
@@ -73,6 +74,21 @@ $(VEIL): spec/support/veil.c Makefile
 	@echo 'link $@'
 	$(QUIET)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-z,nodelete -o $@ $<
 
+# Says what brings a header that is missing, before a compiler fails at it.
+HEADERS := luajit.h:libluajit2-5.1-dev ares.h:libc-ares-dev openssl/ssl.h:libssl-dev zlib.h:zlib1g-dev
+
+$(BUILD)/headers: Makefile
+	@mkdir -p $(@D)
+	@missing=''; packages=''; for each in stdio.h:libc6-dev $(HEADERS); do \
+		echo "#include <$${each%%:*}>" | $(CC) $(CFLAGS) $(LUA_CFLAGS) -E - >/dev/null 2>&1 || \
+			{ missing="$$missing $${each%%:*}"; packages="$$packages $${each#*:}"; }; \
+	done; \
+	[ -z "$$missing" ] || { printf 'headers are missing:%s\non Debian: apt-get install%s\n' \
+		"$$missing" "$$packages" >&2; exit 1; }
+	@touch $@
+
+$(OBJECTS) $(UNIT_OBJECTS) $(VEIL): | $(BUILD)/headers
+
 $(BUILD)/obj/%.o: runtime/%.c Makefile
 	@mkdir -p $(@D)
 	@echo 'cc   $@'
@@ -95,7 +111,7 @@ EMULATION      := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 # Libraries that run on façades, their servers, and nginx with Lua, which is asked what is right.
 CLIENT_PACKAGES := lua-socket lua-sec lua-redis redis-server postgresql libnginx-mod-http-lua libpcre2-8-0
 TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION)) openssl \
-                  redis-tools lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
+                  redis-tools dpkg-dev lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
                   iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \
                   nginx-light nodejs node-ws python3-websockets wrk chromium \
                   $(CLIENT_PACKAGES)
@@ -513,6 +529,11 @@ install: build
 	install -m 755 $(SO) '$(DESTDIR)$(LIBDIR)/moonpark'
 	install -m 755 lua/bin/moonpark '$(DESTDIR)$(BINDIR)'
 	install -m 644 docs/moonpark.1 '$(DESTDIR)$(MANDIR)/man1'
+
+# Library, command, page, completions, unit template: see rockspec/deb/build.sh.
+.PHONY: deb
+deb: build
+	@VERSION='$(VERSION)' MAKE='$(MAKE)' LUAJIT='$(LUAJIT)' sh rockspec/deb/build.sh
 
 .PHONY: clean
 clean:

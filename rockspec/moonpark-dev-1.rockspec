@@ -2,6 +2,9 @@
 -- luarocks --lua-version 5.1 make rockspec/moonpark-dev-1.rockspec
 -- The Makefile does the work, here as everywhere. The headers come from Debian's libluajit2-5.1-dev or
 -- libluajit-5.1-dev, those of c-ares from libc-ares-dev, of zlib from zlib1g-dev, of OpenSSL from libssl-dev.
+--
+-- luarocks knows nothing of Debian's lua-cjson, and would fetch and compile another one: where that package is
+-- installed, or no network is there, add --deps-mode none.
 rockspec_format = "3.0"
 package = "moonpark"
 version = "dev-1"
@@ -21,6 +24,7 @@ supported_platforms = { "linux" }
 
 dependencies = {
   "lua == 5.1", -- LuaJIT is what runs it; luarocks knows it as 5.1
+  "lua-cjson", -- decodes JSON; workers talk in it
 }
 
 external_dependencies = {
