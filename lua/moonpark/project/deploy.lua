@@ -134,7 +134,7 @@ WORKDIR /build
 COPY Dockerfile *.rock *.rockspec ./
 RUN rock=moonpark; \
     for file in moonpark-*.rock; do if [ -e "$file" ]; then rock=$file; fi; done; \
-    luarocks --lua-version 5.1 install --deps-mode none "$rock" # lua-cjson is Debian's, below
+    luarocks --lua-version 5.1 install --deps-mode=none "$rock" # lua-cjson is Debian's, below
 RUN for spec in *.rockspec; do \
       if [ -e "$spec" ]; then luarocks --lua-version 5.1 install --only-deps "$spec" || exit; fi; \
     done
