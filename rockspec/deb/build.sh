@@ -5,6 +5,7 @@
 #   VERSION=0.1.0 MAKE=make LUAJIT=luajit sh rockspec/deb/build.sh
 #
 # SOURCE_DATE_EPOCH, or the last commit's time, dates everything in it: the same tree makes the same package.
+# DEBFULLNAME and DEBEMAIL say who maintains it.
 
 set -eu
 
@@ -24,6 +25,7 @@ arch=$(dpkg-architecture -qDEB_HOST_ARCH)
 multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
+maintainer="${DEBFULLNAME:-the moonpark developers} <${DEBEMAIL:-moonpark@localhost.localdomain}>"
 package=build/moonpark_${VERSION}_$arch.deb
 
 umask 022
@@ -52,7 +54,7 @@ moonpark -e 'io.write(require("moonpark.project.deploy").template())' | put 'lib
 doc=usr/share/doc/moonpark
 put "$doc/copyright" <$here/copyright
 printf 'moonpark (%s) unstable; urgency=medium\n\n  * See README.md and docs/ of the sources.\n\n -- %s  %s\n' \
-  "$VERSION" "$(sed -n 's/^Maintainer: //p' $here/control)" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" |
+  "$VERSION" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" |
   gzip -9n | put "$doc/changelog.gz"
 mkdir -p "$root/$doc/examples"
 cp -r examples/. "$root/$doc/examples/"
@@ -66,8 +68,8 @@ find "$root" -type d -exec chmod 755 {} +
 find "$root" -type f ! -perm -100 -exec chmod 644 {} +
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 size=$(du -sk --exclude=DEBIAN "$root" | cut -f1)
-sed -e "s|@VERSION@|$VERSION|; s|@ARCH@|$arch|; s|@SIZE@|$size|; s|@LIBRARIES@|$libraries|" -e '/^#/d' $here/control \
-  >"$root/DEBIAN/control"
+sed -e '/^#/d' -e "s|@VERSION@|$VERSION|; s|@ARCH@|$arch|; s|@SIZE@|$size|; s|@LIBRARIES@|$libraries|" \
+  -e "s|@MAINTAINER@|$maintainer|" $here/control >"$root/DEBIAN/control"
 (cd "$root" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | sort -z | xargs -0 md5sum) >"$root/DEBIAN/md5sums"
 touch -d "@$SOURCE_DATE_EPOCH" "$root/DEBIAN" "$root/DEBIAN"/*
 dpkg-deb --root-owner-group --build "$root" "$package" >/dev/null
