@@ -66,12 +66,13 @@ describe("moonpark init --deploy", function()
       local r = init(project)
       assert.same({ 0, "" }, { r.status, r.err })
       assert.matches("serves HTTP on port 8080, and takes its address as an argument", r.out)
-      assert.matches('CMD ["moonpark", "deploy/healthcheck.lua", "http://127.0.0.1:8080/healthz"]', file "Dockerfile", 1,
-        true)
+      assert.matches('CMD ["moonpark", "deploy/healthcheck.lua", "http://127.0.0.1:8080/healthz"]', file "Dockerfile",
+        1, true)
     end)
 
     it("what fits the server that init has written before, of either kind", function()
-      for kind, check in pairs { ["--http"] = '"http://127.0.0.1:8080/healthz"', ["--tcp"] = '"127.0.0.1:7000", "ping"' } do
+      local checks = { ["--http"] = '"http://127.0.0.1:8080/healthz"', ["--tcp"] = '"127.0.0.1:7000", "ping"' }
+      for kind, check in pairs(checks) do
         assert.equal(0, process.run(process.moonpark("init", kind, project)).status)
         assert.equal(0, init(project).status)
         assert.matches(check, file "Dockerfile", 1, true)
@@ -316,7 +317,8 @@ describe("moonpark init --deploy", function()
       write(folder .. "/other-1.rock", "")
       assert.same({ 0, "--lua-version 5.1 install --deps-mode=none moonpark\n" }, run(install, folder))
       write(folder .. "/moonpark-dev-1.linux-x86_64.rock", "")
-      assert.same({ 0, "--lua-version 5.1 install --deps-mode=none moonpark-dev-1.linux-x86_64.rock\n" }, run(install, folder))
+      assert.same({ 0, "--lua-version 5.1 install --deps-mode=none moonpark-dev-1.linux-x86_64.rock\n" },
+        run(install, folder))
     end)
 
     it("install what the project's rockspec depends on, and fail where that fails", function()

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- files.lua - what `moonpark init` writes. @NAME@ is the project's name, @MODULES@ what its rockspec installs beside the
--- command; http.lua and tcp.lua have the servers.
+-- files.lua - what `moonpark init` writes. @NAME@ is the project's name, @MODULES@ what its rockspec installs beside
+-- the command; http.lua and tcp.lua have the servers.
 
 local kinds = {
   http = function() return require "moonpark.project.http" end,

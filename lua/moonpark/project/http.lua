@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- http.lua - the project that `moonpark init --http` writes: a JSON service with routes of its own, their spec, a log, and
--- an orderly end. @NAME@ is its name.
+-- http.lua - the project that `moonpark init --http` writes: a JSON service with routes of its own, their spec, a log,
+-- and an orderly end. @NAME@ is its name.
 
 local SERVER = [[
 #!/usr/bin/env moonpark
