@@ -426,7 +426,7 @@ describe("a type", function()
       support.served(function(req, res) res:file(folder .. req.path) end, function(ask)
         local function expect_type(kind, path)
           for _ = 1, 2 do -- what was seen is kept
-            local answer = ask("GET", path)
+            local answer = ask("HEAD", path)
             expect(answer, 200, nil, { ["content-type"] = kind })
             assert.equal(path ~= "/a.png" and "nosniff" or nil, answer.fields["x-content-type-options"])
           end

@@ -142,9 +142,8 @@ function Events:close()
   return self.finish(self.response)
 end
 
---- The server shuts down: ends the stream, and cancels the handler's waits.
----@package
-function Events:leave()
+-- The server shuts down: ends the stream, and cancels the handler's waits.
+local function leave(self)
   self:close()
   self.x:lose(self.serial)
 end
@@ -178,7 +177,7 @@ function M.events(self, options)
     return events:close()
   end
   local streams = upgraded.of(self.x)
-  if not events.closed then streams:add_stream(events) end
+  if not events.closed then streams:add_stream(events, leave) end
   self:after(function()
     streams:remove_stream(events)
     stop(events)

@@ -7,7 +7,7 @@ local failures = require "moonpark.failures"
 
 ---@class moonpark.http.upgraded
 ---@field sockets table<moonpark.websocket, any> the task whose handler has it
----@field streams table<moonpark.http.events, true>
+---@field streams table<moonpark.http.events, fun(events: moonpark.http.events)> what ends it
 local Upgraded = {}
 Upgraded.__index = Upgraded
 
@@ -78,13 +78,14 @@ function Upgraded:start(socket, fn) self:add(socket, self.scope:go(run, self, so
 
 -- Its client comes back, to the next server.
 local function end_stream(self, events)
-  if self.scope then self.scope:go(pcall, events.leave, events) end
+  if self.scope then self.scope:go(pcall, self.streams[events], events) end
 end
 
---- An event stream has begun. Once the server shuts down its `leave` is called.
+--- An event stream has begun. Once the server shuts down, leave(events) is called.
 ---@param events moonpark.http.events
-function Upgraded:add_stream(events)
-  self.streams[events] = true
+---@param leave fun(events: moonpark.http.events)
+function Upgraded:add_stream(events, leave)
+  self.streams[events] = leave
   if self.draining then end_stream(self, events) end
 end
 
