@@ -112,7 +112,8 @@ EMULATION      := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 CLIENT_PACKAGES := lua-socket lua-sec lua-redis redis-server postgresql libnginx-mod-http-lua libpcre2-8-0
 TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION)) openssl \
                   redis-tools dpkg-dev lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks \
-                  bind9-dnsutils iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \
+                  bind9-dnsutils iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 \
+                  libedit2 groff-base \
                   nginx-light nodejs node-ws python3-websockets wrk chromium \
                   $(CLIENT_PACKAGES)
 BENCH_PACKAGES := $(RUN_PACKAGES) redis-server redis-tools haproxy nginx-light libnginx-mod-http-lua nodejs node-ws \
