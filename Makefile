@@ -6,6 +6,7 @@
 #   make fuzz      build and run the fuzz targets     (FUZZ_SECONDS=60 each, FUZZ="request url")
 #   make bench     build and print the benchmark table   (BENCH="--only echo")
 #   make build     build the module alone                (MODE=release|asan|hard; V=1 shows commands)
+#   make deb       build a Debian package in build/
 #   make install   copy module, library, command, page   (LUADIR, LIBDIR, BINDIR, MANDIR; luarocks calls this)
 #   make clean     remove build/
 #
@@ -73,6 +74,21 @@ $(VEIL): spec/support/veil.c Makefile
 	@echo 'link $@'
 	$(QUIET)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-z,nodelete -o $@ $<
 
+# Says what brings a header that is missing, before a compiler fails at it.
+HEADERS := luajit.h:libluajit2-5.1-dev ares.h:libc-ares-dev openssl/ssl.h:libssl-dev zlib.h:zlib1g-dev
+
+$(BUILD)/headers: Makefile
+	@mkdir -p $(@D)
+	@missing=''; packages=''; for each in stdio.h:libc6-dev $(HEADERS); do \
+		echo "#include <$${each%%:*}>" | $(CC) $(CFLAGS) $(LUA_CFLAGS) -E - >/dev/null 2>&1 || \
+			{ missing="$$missing $${each%%:*}"; packages="$$packages $${each#*:}"; }; \
+	done; \
+	[ -z "$$missing" ] || { printf 'headers are missing:%s\non Debian: apt-get install%s\n' \
+		"$$missing" "$$packages" >&2; exit 1; }
+	@touch $@
+
+$(OBJECTS) $(UNIT_OBJECTS) $(VEIL): | $(BUILD)/headers
+
 $(BUILD)/obj/%.o: runtime/%.c Makefile
 	@mkdir -p $(@D)
 	@echo 'cc   $@'
@@ -95,8 +111,9 @@ EMULATION      := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 # Libraries that run on façades, their servers, and nginx with Lua, which is asked what is right.
 CLIENT_PACKAGES := lua-socket lua-sec lua-redis redis-server postgresql libnginx-mod-http-lua libpcre2-8-0
 TEST_PACKAGES  := $(RUN_PACKAGES) $(FUZZ_PACKAGES) $(if $(IS_ARM64),,$(EMULATION)) openssl \
-                  redis-tools lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks bind9-dnsutils \
-                  iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 libedit2 groff-base \
+                  redis-tools dpkg-dev lua-busted brotli python3 lua-check lua5.1 liblua5.1-0-dev luarocks \
+                  bind9-dnsutils iproute2 systemd netcat-openbsd util-linux mount bsdutils libreadline8 \
+                  libedit2 groff-base \
                   nginx-light nodejs node-ws python3-websockets wrk chromium \
                   $(CLIENT_PACKAGES)
 BENCH_PACKAGES := $(RUN_PACKAGES) redis-server redis-tools haproxy nginx-light libnginx-mod-http-lua nodejs node-ws \
@@ -170,13 +187,15 @@ SPEC       ?= $(if $(filter hard,$(MODE)),$(HARD_SPECS),$(CORE_SPECS))
 # $(call chosen,PATTERNS LEFT OUT,FILES)
 chosen   = $(if $(WHOLE),$(2),$(filter-out $(1),$(2)))
 BROWSERS := spec/%_browser_spec.lua spec/examples/dashboard-feed_browser_spec.lua \
-            spec/examples/websocket-chat_browser_spec.lua spec/workers/watch_browser_spec.lua
+            spec/examples/websocket-chat_browser_spec.lua spec/http/listing_browser_spec.lua \
+            spec/workers/watch_browser_spec.lua
 # Programs of Lua in processes of their own, and modules that work on strings alone.
-PROGRAMS := spec/cli/% spec/cli_spec.lua spec/examples/% spec/lapis/% $(filter-out spec/workers/supervisor_spec.lua \
+PROGRAMS := spec/cli/% spec/cli_spec.lua spec/examples/% spec/http/stopping_spec.lua spec/lapis/% \
+            $(filter-out spec/workers/supervisor_spec.lua \
             spec/workers/shared_spec.lua spec/workers/chaos_spec.lua,$(wildcard spec/workers/*_spec.lua))
 # Libraries of others, and their servers: they have short patience.
 FACADES  := spec/ngx/% spec/luasocket/% spec/luasec/% spec/databases_spec.lua
-STRINGS  := spec/base/% spec/tls/acme% $(patsubst %,spec/%_spec.lua,url options memo processors failure_text \
+STRINGS  := spec/base/% spec/tls/acme% $(patsubst %,spec/%_spec.lua,url utf8 options memo processors failure_text \
             http/client_address http/date http/docs http/fields http/h1_fold http/h1_frame http/h1_parse \
             http/http_form http/http_router http/multipart http/proxy_balance http/proxy_target http/set_cookie \
             net/addr net/addr_rank net/address net/resolv_conf net/unpack net/x509)
@@ -512,6 +531,11 @@ install: build
 	install -m 755 $(SO) '$(DESTDIR)$(LIBDIR)/moonpark'
 	install -m 755 lua/bin/moonpark '$(DESTDIR)$(BINDIR)'
 	install -m 644 docs/moonpark.1 '$(DESTDIR)$(MANDIR)/man1'
+
+# Library, command, page, completions, unit template: see rockspec/deb/build.sh.
+.PHONY: deb
+deb: build
+	@VERSION='$(VERSION)' MAKE='$(MAKE)' LUAJIT='$(LUAJIT)' sh rockspec/deb/build.sh
 
 .PHONY: clean
 clean:

@@ -13,9 +13,8 @@
 -- Every response is JSON, failures too: {"error": "...", "fields": {"title": "what is wrong with it"}}. Ctrl-C lets
 -- running requests finish.
 
-local moonpark = require "moonpark"
 local http = require "moonpark.http"
-local net = moonpark.net
+local net = require "moonpark.net"
 
 local USAGE = [[
 usage: api.lua [address]      a to-do list as JSON: GET and POST /tasks; GET, PUT, PATCH and DELETE /tasks/ID
@@ -164,11 +163,9 @@ end
 
 ---------------------------------------------------------------------------------------------------
 
-local function stop_on_signal(server)
-  local signals = moonpark.signals("INT", "TERM")
-  signals:next()
-  signals:close()
-  server:shutdown(GRACE)
+local function tell(server)
+  print("listening on " .. server:address())
+  io.stdout:flush()
 end
 
 local function main(address)
@@ -177,16 +174,12 @@ local function main(address)
     io.stderr:write("api: ", wrong, "\n")
     os.exit(2)
   end
-  local server, err = http.server(new_app(), { address = address })
-  if not server then
+  local ok, err = http.serve(new_app(), { address = address, on_listen = tell, grace = GRACE })
+  if not ok and err ~= "canceled" then
     io.stderr:write("api: cannot listen on ", address, ": ", err, "\n")
     os.exit(1)
   end
-  moonpark.go(stop_on_signal, server):name("stop")
-  print("listening on " .. server:address())
-  io.stdout:flush()
-  server:run()
 end
 
 if arg[1] == "--help" then return print(USAGE) end
-moonpark.run(main, arg[1] or "127.0.0.1:8080")
+main(arg[1] or "127.0.0.1:8080")

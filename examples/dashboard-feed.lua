@@ -57,12 +57,10 @@ local app = http.router()
 app:get("/", function(_, res) res:file(here .. "/dashboard-feed/dashboard.html") end)
 app:get("/feed", function(_, res) res:websocket({ max_message = 100 }, view) end)
 
-local function stop_on_signal(server, feeding)
-  local signals = moonpark.signals("INT", "TERM")
-  signals:next()
-  signals:close()
-  feeding:cancel()
-  server:shutdown(GRACE)
+local function start_feed(server)
+  moonpark.go(feed, server):name "feed" -- ends with the program: its sleep is cancelled then
+  print("listening on " .. server:address())
+  io.stdout:flush()
 end
 
 local function main(address)
@@ -71,15 +69,11 @@ local function main(address)
     io.stderr:write("dashboard-feed: ", wrong, "\n")
     os.exit(2)
   end
-  local server, err = http.server(app, { address = address })
-  if not server then
+  local ok, err = http.serve(app, { address = address, on_listen = start_feed, grace = GRACE })
+  if not ok and err ~= "canceled" then
     io.stderr:write("dashboard-feed: cannot listen on ", address, ": ", err, "\n")
     os.exit(1)
   end
-  moonpark.go(stop_on_signal, server, moonpark.go(feed, server)):name("stop")
-  print("listening on " .. server:address())
-  io.stdout:flush()
-  server:run()
 end
 
 moonpark.run(main, arg[1] or "127.0.0.1:8080")

@@ -65,11 +65,12 @@ local function main(address, cert, key)
   local fine, wrong = net.check_address(address)
   if not fine then fail(2, wrong) end
   local context, about = context_of(cert, key)
-  local server, err = http.server(app_for(cert), { address = address, tls = context })
-  if not server then fail(1, "cannot listen on ", address, ": ", err) end
-  print("listening on " .. server:address() .. "\n" .. about)
-  io.stdout:flush()
-  server:run()
+  local function tell(server)
+    print("listening on " .. server:address() .. "\n" .. about)
+    io.stdout:flush()
+  end
+  local ok, err = http.serve(app_for(cert), { address = address, tls = context, on_listen = tell })
+  if not ok and err ~= "canceled" then fail(1, "cannot listen on ", address, ": ", err) end
 end
 
 if arg[1] == "--help" then return print(USAGE) end

@@ -45,17 +45,19 @@ local function context_of(client_ca, cert, key)
     alpn = { "http/1.1" } }
 end
 
+local function tell(server)
+  print("listening on " .. server:address())
+  io.stdout:flush()
+end
+
 local function main(client_ca, address, cert, key)
   local fine, wrong = net.check_address(address)
   if not fine then fail(2, wrong) end
   local context, err = context_of(client_ca, cert, key)
   if not context then fail(1, err) end
-  local server
-  server, err = http.server(handler, { address = address, tls = context })
-  if not server then fail(1, "cannot listen on ", address, ": ", err) end
-  print("listening on " .. server:address())
-  io.stdout:flush()
-  server:run()
+  local ok
+  ok, err = http.serve(handler, { address = address, tls = context, on_listen = tell })
+  if not ok and err ~= "canceled" then fail(1, "cannot listen on ", address, ": ", err) end
 end
 
 if arg[1] == "--help" then return print(USAGE) end

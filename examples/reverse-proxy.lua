@@ -22,20 +22,22 @@ local function refuse(wrong)
   os.exit(2)
 end
 
+local function tell(server)
+  print("listening on " .. server:address())
+  io.stdout:flush()
+end
+
 local function main(address, target)
   local fine, wrong = net.check_address(address)
   if not fine then refuse(wrong) end
   -- a malformed target raises, but here it is the user's mistake, not the script's
   local made, proxy = pcall(http.proxy, target, { on_error = log })
   if not made then refuse((proxy:gsub("^.-http%.proxy: ", ""))) end
-  local server, err = http.server(proxy, { address = address, on_error = log })
-  if not server then
+  local ok, err = http.serve(proxy, { address = address, on_error = log, on_listen = tell })
+  if not ok and err ~= "canceled" then
     log("cannot listen on ", address, ": ", err)
     os.exit(1)
   end
-  print("listening on " .. server:address())
-  io.stdout:flush()
-  server:run()
 end
 
 if arg[1] == "--help" then return print(USAGE) end

@@ -127,11 +127,9 @@ local function show_page(_, res)
   return res:send(PAGE)
 end
 
-local function stop_on_signal(server)
-  local signals = moonpark.signals("INT", "TERM")
-  signals:next()
-  signals:close()
-  server:shutdown(GRACE)
+local function tell(server)
+  print("listening on " .. server:address())
+  io.stdout:flush()
 end
 
 local function fail(...)
@@ -150,12 +148,9 @@ local function main(folder, address)
   if not st or st.type ~= "directory" then fail(folder, " is not a folder") end
   local app = http.router()
   app:get("/", show_page):post("/", upload(folder))
-  local server, err = http.server(app, { address = address, max_body = MOST_FILES * LARGEST_FILE })
-  if not server then fail("cannot listen on ", address, ": ", err) end
-  moonpark.go(stop_on_signal, server):name("stop")
-  print("listening on " .. server:address())
-  io.stdout:flush()
-  server:run()
+  local ok, err = http.serve(app, { address = address, max_body = MOST_FILES * LARGEST_FILE, on_listen = tell,
+    grace = GRACE })
+  if not ok and err ~= "canceled" then fail("cannot listen on ", address, ": ", err) end
 end
 
 if arg[1] == "--help" then return print(USAGE) end

@@ -129,12 +129,10 @@ app:get("/chat", function(req, res)
   if ws then take_part(ws, room, name, tonumber(req.query.after) or 0) end
 end)
 
--- The pages are told that the server goes away, and come back to the next one.
-local function stop_on_signal(server)
-  local signals = moonpark.signals("INT", "TERM")
-  signals:next()
-  signals:close()
-  server:shutdown(GRACE)
+-- SIGTERM and SIGINT drain the server: the pages are told that it goes away, and come back to the next one.
+local function announce(server)
+  print("listening on " .. server:address())
+  io.stdout:flush()
 end
 
 local function main(address)
@@ -143,15 +141,11 @@ local function main(address)
     io.stderr:write("websocket-chat: ", wrong, "\n")
     os.exit(2)
   end
-  local server, err = http.server(app, { address = address })
-  if not server then
+  local ok, err = http.serve(app, { address = address, on_listen = announce, grace = GRACE })
+  if not ok and err ~= "canceled" then
     io.stderr:write("websocket-chat: cannot listen on ", address, ": ", err, "\n")
     os.exit(1)
   end
-  moonpark.go(stop_on_signal, server):name("stop")
-  print("listening on " .. server:address())
-  io.stdout:flush()
-  server:run()
 end
 
 moonpark.run(main, arg[1] or "127.0.0.1:8080")

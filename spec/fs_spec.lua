@@ -244,6 +244,22 @@ describe("fs.list", function()
       { name = "d", type = "fifo" } }, fs.list(folder, { types = true }))
   end))
 
+  it("tells sizes and times too, and of links their own", in_folder(function(folder)
+    assert(fs.write(folder .. "/a b", ("x"):rep(12345)))
+    assert(fs.write(folder .. "/b", ""))
+    assert(fs.mkdir(folder .. "/c"))
+    files.symlink("nowhere at all", folder .. "/d")
+    local list = fs.list(folder, { sizes = true })
+    local names = {}
+    for i, entry in ipairs(list) do
+      local info = assert(fs.stat(folder .. "/" .. entry.name, { follow = false }))
+      assert.same({ info.type, info.size, info.mtime }, { entry.type, entry.size, entry.mtime })
+      names[i] = entry.name
+    end
+    assert.same({ "a b", "b", "c", "d" }, names)
+    assert.same({ 12345, 0, 14 }, { list[1].size, list[2].size, list[4].size })
+  end))
+
   it("takes directories that one system call does not", in_folder(function(folder)
     local names = {}
     for i = 1, 700 do
@@ -251,6 +267,9 @@ describe("fs.list", function()
       assert(io.open(folder .. "/" .. names[i], "w")):close()
     end
     assert.same(names, fs.list(folder))
+    local list = fs.list(folder, { sizes = true })
+    for i, entry in ipairs(list) do assert.same({ names[i], 0 }, { entry.name, entry.size }) end
+    assert.equal(700, #list)
   end))
 
   it("fails for what is none", in_folder(function(folder)

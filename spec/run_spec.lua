@@ -19,6 +19,25 @@ end
 
 local PRELUDE = 'local moonpark = require "moonpark"\n'
 
+describe("moonpark's modules", function()
+  it("are its fields, loaded when they are first asked for", function()
+    local names = { "fs", "http", "net", "netpoll", "process", "shared", "systemd", "testing", "tls", "worker" }
+    local out = run_script(PRELUDE .. "arg = { '" .. table.concat(names, "', '") .. "' }" .. [[
+      for _, name in ipairs(arg) do
+        local lazy = name ~= "http" or not package.loaded["moonpark.http"]
+        local module = moonpark[name]
+        print(name, lazy, module == require("moonpark." .. name), rawget(moonpark, name) == module)
+      end
+      print(moonpark.none)
+    ]])
+    local wanted = {}
+    for i, name in ipairs(names) do
+      wanted[i] = name .. "\ttrue\ttrue\ttrue\n"
+    end
+    assert.equal(table.concat(wanted) .. "nil\n", out)
+  end)
+end)
+
 describe("run", function()
   it("returns the main task's results when all tasks have ended", function()
     local out, status = run_script(PRELUDE .. [[

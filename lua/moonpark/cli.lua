@@ -112,11 +112,12 @@ function performers.check(paths)
 end
 
 function performers.init(folders)
-  local deployed = folders.options.deploy
+  local deployed, tcp = folders.options.deploy, folders.options.tcp
+  if tcp and folders.options.http then return nil, "init: either --http or --tcp" end
   if deployed and #folders == 0 then folders[1] = "." end
   if #folders ~= 1 then return nil, "init: one folder expected" end
   local project = require "moonpark.project"
-  local written, err, misuse = project.init(folders[1], deployed)
+  local written, err, misuse = project.init(folders[1], tcp and "tcp" or "http", deployed)
   if misuse then return nil, err end
   if not written then
     report.say(err)

@@ -3,6 +3,23 @@
 
 local M = {}
 
+--- Who watches SIGTERM and SIGINT: "script", nobody but the script; "command", which asks stop() first; "none": servers
+--- leave them alone, because a run of tests is not ended by the servers in it.
+---@type "script"|"command"|"none"
+M.signals_of = "script"
+
+--- Does the program drain because of that signal? Then it ends afterwards. http/stopping.lua replaces this once it is
+--- loaded.
+---@param name string "TERM"
+---@return boolean
+function M.stop(name) -- luacheck: ignore 212
+  return false
+end
+
+--- Ends the program after such a drain: cancels the tasks that are left, and has that many seconds. The command's.
+---@type fun(reason: string, seconds: number)|nil
+M.leave = nil
+
 local drains = setmetatable({}, { __mode = "k" }) -- [object] = fn(object, seconds, stopped)
 
 --- From now on fn(object, seconds, stopped) is called when the program drains: it waits until that is over, or the

@@ -118,19 +118,19 @@ function M.stat(path, options)
   return core.fs_stat(path, options.follow ~= false)
 end
 
-local list_options = { types = "boolean" }
+local list_options = { types = "boolean", sizes = "boolean" }
 
 --- The names in a directory, without "." and "..", in the order of their bytes; with types = true an array of
---- {name =, type =}, links not followed.
+--- {name =, type =}, with sizes = true of {name =, type =, size =, mtime =}, links not followed.
 ---@param path string
----@param options? {types?: boolean}
----@return string[]|{name: string, type: string|nil}[]|nil
+---@param options? {types?: boolean, sizes?: boolean}
+---@return string[]|{name: string, type: string|nil, size: number|nil, mtime: number|nil}[]|nil
 ---@return string? err "not a directory", ...
 ---@return integer? errno
 function M.list(path, options)
   check_path(path, 1, "list")
   options = option.check("list", options, list_options, 2, 2)
-  return core.fs_list(path, options.types)
+  return core.fs_list(path, options.types, options.sizes)
 end
 
 --- Gives a file or directory another name in the same file system; a file that has it is replaced.

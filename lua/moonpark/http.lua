@@ -14,6 +14,7 @@ local http_proxy = require "moonpark.http.proxy"
 local http_router = require "moonpark.http.router"
 local http_server = require "moonpark.http.server"
 local http_static = require "moonpark.http.static"
+local http_stopping = require "moonpark.http.stopping"
 
 ---@class moonpark.http
 ---@field basic_auth fun(options: table): function middleware: see http/auth.lua
@@ -80,14 +81,15 @@ local function workers_of(count)
 end
 
 -- This process becomes the supervisor of those that serve, and ends when they have.
-local function supervise(count)
+local function supervise(count, grace)
   local workers = require "moonpark.workers"
-  local status, err = workers.supervise { count = workers.count(count) }
+  local status, err = workers.supervise { count = workers.count(count), grace = grace ~= 0 and grace or nil }
   if not status then return nil, err end
   os.exit(status, true)
 end
 
---- Serves until the server is shut down. Starts the loop where it does not run yet.
+--- Serves until the server is shut down. Starts the loop where it does not run yet. The first SIGTERM or SIGINT shuts
+--- it down, unless the script subscribes to that signal; then the program ends: see http/stopping.lua.
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)|moonpark.http.router
 ---@param options moonpark.http.server.options
 ---@return true|nil
@@ -98,13 +100,12 @@ function M.serve(handler, options)
   if options.workers then
     local wrong = workers_of(options.workers)
     if wrong then error("http.serve: option 'workers': " .. wrong, 2) end
-    if not worker.is_worker() then return supervise(options.workers) end
+    if not worker.is_worker() then return supervise(options.workers, options.grace) end
   end
   return task.run(function()
     local server, err, errno = M.server(handler, options)
     if not server then return nil, err, errno end
-    if options.on_listen then options.on_listen(server) end
-    return server:run()
+    return http_stopping.run(server, options.grace or http_stopping.GRACE, options.on_listen)
   end)
 end
 

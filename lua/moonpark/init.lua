@@ -31,6 +31,7 @@ local limits = require "moonpark.limits"
 
 ---@class moonpark
 ---@field fs moonpark.fs
+---@field http moonpark.http
 ---@field log moonpark.log
 ---@field net moonpark.net
 ---@field netpoll moonpark.netpoll
@@ -142,7 +143,8 @@ M.event = core.event
 M.signals = core.signals
 
 -- In quotes: spec/tree/layers_spec.lua looks for what may be loaded here.
-local modules = { ["fs"] = true, ["log"] = true, ["net"] = true, ["netpoll"] = true, ["process"] = true,
+local modules = { ["fs"] = true, ["http"] = true, ["log"] = true, ["net"] = true, ["netpoll"] = true,
+  ["process"] = true,
   ["shared"] = true, ["systemd"] = true, ["testing"] = true, ["tls"] = true, ["worker"] = true }
 
 --- Runs main in several processes; see workers.lua.

@@ -36,12 +36,6 @@ local function name_of(folder)
     :format(name, LONGEST)
 end
 
--- The path of this library's sources, for an editor.
-local function library()
-  local own = debug.getinfo(1, "S").source:match "^@(.*)/moonpark/[^/]*$"
-  return own and realpath(own) or "lua"
-end
-
 local function in_the_way(folder, files)
   local found = {}
   for _, file in ipairs(files) do
@@ -88,10 +82,19 @@ local function server_in(folder)
   return text
 end
 
+-- The source of the server that init has written, if it is still that one, or writes now.
+local function starter_of(name, text, files)
+  for _, kind in ipairs { "http", "tcp" } do
+    local starter = files_of(name, kind)[1].text
+    if starter == text then return starter end
+  end
+  return files[1].text
+end
+
 -- A project that is there gets the files of its deployment alone.
 local function with_deployment(name, folder, files)
-  local starter = files[1].text
   local text = server_in(folder)
+  local starter = starter_of(name, text, files)
   local facts = deploy.facts(text or starter, starter)
   local wanted = text and {} or files
   for _, file in ipairs(deploy.files(name, facts)) do table.insert(wanted, file) end
@@ -102,19 +105,21 @@ end
 ---@field name string
 ---@field paths string[]
 ---@field facts moonpark.project.facts|nil of the server that is deployed
----@field complete boolean was the project itself written?
+---@field steps string[]|nil what to do next, if the project itself was written
 
 --- Writes a project into that folder, all of it or nothing.
 ---@param folder string
+---@param kind "http"|"tcp"
 ---@param deployed? boolean with what deploying it takes; that alone, if the folder has a server.lua
 ---@return moonpark.project|nil
 ---@return string err
 ---@return boolean? misuse the name cannot be one
-function M.init(folder, deployed)
+function M.init(folder, kind, deployed)
   local name, wrong = name_of(folder)
   if not name then return nil, wrong, true end
-  local files, facts = files_of(name, library()), nil
-  local complete = not (deployed and server_in(folder))
+  local files, steps = files_of(name, kind)
+  local facts
+  if deployed and server_in(folder) then steps = nil end
   if deployed then files, facts = with_deployment(name, folder, files) end
   local there = in_the_way(folder, files)
   if #there > 0 then
@@ -127,7 +132,7 @@ function M.init(folder, deployed)
     return nil, err
   end
   for i, file in ipairs(files) do paths[i] = file.path end
-  return { name = name, paths = paths, facts = facts, complete = complete }
+  return { name = name, paths = paths, facts = facts, steps = steps }
 end
 
 local function words_of_deployment(name, facts)
@@ -148,11 +153,7 @@ end
 function M.next_steps(project, folder)
   local word = folder:find "^[%w_./-]+$" and folder or "'" .. folder:gsub("'", "'\\''") .. "'"
   local lines = { ("wrote %s: %s"):format(project.name, table.concat(project.paths, ", ")), "", "  cd " .. word }
-  if project.complete then
-    table.insert(lines, "  busted                  # its spec")
-    table.insert(lines, "  moonpark server.lua     # the server; Ctrl-C stops it")
-    table.insert(lines, "  nc 127.0.0.1 7000       # in another terminal: type a line")
-  end
+  for _, step in ipairs(project.steps or {}) do table.insert(lines, "  " .. step) end
   local more = project.facts and words_of_deployment(project.name, project.facts) or { "" }
   for _, line in ipairs(more) do table.insert(lines, line) end
   return table.concat(lines, "\n")

@@ -39,7 +39,6 @@ local function say(text) io.stderr:write(text, "\n") end
 local function module_called(name)
   if name == "moonpark" then return moonpark end
   if type(name) ~= "string" then return nil end
-  if name == "http" then return require "moonpark.http" end -- not a field of moonpark
   local module = moonpark[name]
   return module ~= nil and rawequal(package.loaded["moonpark." .. name], module) and module or nil
 end

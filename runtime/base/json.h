@@ -7,9 +7,9 @@
 
 #include "base/buf.h"
 
-/* Appends n bytes as a string, quotes included. Escaped are control bytes, DEL, '"', '\' and '/': "</script>" does
- * not end a script. Other bytes go through as they are, whether they are UTF-8 or not. Returns 0 or -ENOMEM; then part
- * of it may have been appended. */
+/* Appends n bytes as a string, quotes included. Escaped are control bytes, DEL, '"', '\', and '/' behind '<', so that
+ * "</script>" does not end a script. Other bytes go through as they are, whether they are UTF-8 or not. Returns 0 or
+ * -ENOMEM; then part of it may have been appended. */
 int json_string(struct buf *b, const char *bytes, size_t n);
 
 /* Appends x, which is finite, with 14 significant digits. Returns 0 or -ENOMEM. */

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 void sys_fill_standard(void)
@@ -68,6 +69,14 @@ ssize_t sys_file_write(int fd, const void *bytes, size_t n)
     ssize_t r;
     FAULT(ENOSPC);
     RETRY(r, write(fd, bytes, hard_trim(n)));
+}
+
+ssize_t sys_pread_cached(int fd, void *bytes, size_t n, int64_t offset)
+{
+    struct iovec piece = {bytes, hard_trim(n)};
+    ssize_t r;
+    FAULT(EAGAIN);
+    RETRY(r, preadv2(fd, &piece, 1, offset, RWF_NOWAIT));
 }
 
 ssize_t sys_pread(int fd, void *bytes, size_t n, int64_t offset)

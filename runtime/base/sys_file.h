@@ -28,6 +28,9 @@ int sys_close_file(int fd); /* returns the system's error; the descriptor is clo
 ssize_t sys_file_read(int fd, void *bytes, size_t n);
 ssize_t sys_file_write(int fd, const void *bytes, size_t n);
 ssize_t sys_pread(int fd, void *bytes, size_t n, int64_t offset);
+/* Reads only what the kernel has in its caches. -EAGAIN: it has to wait for a disk; -EOPNOTSUPP: the file system cannot
+ * tell. */
+ssize_t sys_pread_cached(int fd, void *bytes, size_t n, int64_t offset);
 ssize_t sys_pwrite(int fd, const void *bytes, size_t n, int64_t offset);
 int64_t sys_lseek(int fd, int64_t offset, int whence);
 int sys_fsync(int fd);

@@ -208,7 +208,7 @@ static int run_stat(struct file_job *j)
     return 0;
 }
 
-static int run_list(struct file_job *j) { return folder_list(j->path, j->flag, &j->bytes, &j->count); }
+static int run_list(struct file_job *j) { return folder_list(j->path, j->detail, &j->bytes, &j->count); }
 static int run_rename(struct file_job *j) { return sys_rename(j->path, j->to); }
 static int run_remove(struct file_job *j) { return folder_remove(j->path, j->flag); }
 static int run_mkdir(struct file_job *j) { return folder_make(j->path, (unsigned)j->permissions, j->flag); }

@@ -16,7 +16,7 @@ enum file_op {
     FILE_WRITE,  /* path, bytes, permissions (negative: not given); flag: atomically */
     FILE_APPEND, /* path, bytes, permissions */
     FILE_STAT,   /* path; flag: follow a link -> info */
-    FILE_LIST,   /* path; flag: with types -> bytes as from folder_list, count */
+    FILE_LIST,   /* path, detail -> bytes as from folder_list, count */
     FILE_RENAME, /* path, to */
     FILE_REMOVE, /* path; flag: with everything in it */
     FILE_MKDIR,  /* path, permissions; flag: with its parents */
@@ -48,7 +48,8 @@ struct file_job {
     struct job job; /* first */
     uint8_t op;
     bool flag;
-    int result; /* 0 or a negative code */
+    uint8_t detail; /* enum folder_detail */
+    int result;     /* 0 or a negative code */
     int open_flags, whence, permissions;
     int64_t offset;
     size_t limit, count;

@@ -84,6 +84,19 @@ char folder_type(unsigned mode)
     }
 }
 
+const char *folder_type_name(char type)
+{
+    switch (type) {
+    case 'f': return "file";
+    case 'd': return "directory";
+    case 'l': return "link";
+    case 's': return "socket";
+    case 'p': return "fifo";
+    case 'c': return "device";
+    default: return NULL;
+    }
+}
+
 /* Not every file system gives the types of entries. An entry that is gone by now has no type. */
 static char type_of(const struct reader *r, const struct dirent64 *entry)
 {
@@ -93,17 +106,41 @@ static char type_of(const struct reader *r, const struct dirent64 *entry)
     return sys_fstatat(r->fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? '?' : folder_type(st.st_mode);
 }
 
-static int read_entries(struct reader *r, bool types, struct buf *out, size_t *count)
+static struct folder_sizes sizes_of(const struct reader *r, const struct dirent64 *entry)
+{
+    struct stat st;
+    if (sys_fstatat(r->fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return (struct folder_sizes){.size = -1};
+    return (struct folder_sizes){(double)st.st_size, (double)st.st_mtim.tv_sec + (double)st.st_mtim.tv_nsec / 1e9};
+}
+
+static int append_entry(const struct reader *r, const struct dirent64 *entry, enum folder_detail detail,
+                        struct buf *out)
+{
+    char type = detail == FOLDER_NAMES ? '?' : type_of(r, entry);
+    if (buf_append(out, &type, 1) < 0 || buf_append(out, entry->d_name, strlen(entry->d_name) + 1) < 0)
+        return -ENOMEM;
+    if (detail != FOLDER_SIZES)
+        return 0;
+    struct folder_sizes sizes = sizes_of(r, entry);
+    return buf_append(out, (const char *)&sizes, sizeof sizes);
+}
+
+static int read_entries(struct reader *r, enum folder_detail detail, struct buf *out, size_t *count)
 {
     const struct dirent64 *entry;
     int more;
     while ((more = next_entry(r, &entry)) > 0) {
-        char type = types ? type_of(r, entry) : '?';
-        if (buf_append(out, &type, 1) < 0 || buf_append(out, entry->d_name, strlen(entry->d_name) + 1) < 0)
+        if (append_entry(r, entry, detail, out) < 0)
             return -ENOMEM;
         ++*count;
     }
     return more;
+}
+
+const char *folder_next(const char *at, enum folder_detail detail)
+{
+    return at + strlen(at) + 1 + (detail == FOLDER_SIZES ? sizeof(struct folder_sizes) : 0);
 }
 
 static int by_name(const void *a, const void *b)
@@ -112,23 +149,23 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Sorts entries by their names. */
-static int sort_entries(const struct buf *in, size_t count, struct buf *out)
+static int sort_entries(const struct buf *in, enum folder_detail detail, size_t count, struct buf *out)
 {
     const char **list = sys_alloc((count + 1) * sizeof *list);
     if (!list)
         return -ENOMEM;
     const char *at = buf_len(in) ? buf_at(in) : "";
-    for (size_t i = 0; i < count; i++, at += strlen(at) + 1)
+    for (size_t i = 0; i < count; i++, at = folder_next(at, detail))
         list[i] = at;
     qsort(list, count, sizeof *list, by_name);
     int r = 0;
     for (size_t i = 0; i < count && r == 0; i++)
-        r = buf_append(out, list[i], strlen(list[i]) + 1);
+        r = buf_append(out, list[i], (size_t)(folder_next(list[i], detail) - list[i]));
     sys_free(list);
     return r;
 }
 
-int folder_list(const char *path, bool types, struct buf *entries, size_t *count)
+int folder_list(const char *path, enum folder_detail detail, struct buf *entries, size_t *count)
 {
     struct buf unsorted = {0};
     int error;
@@ -136,10 +173,10 @@ int folder_list(const char *path, bool types, struct buf *entries, size_t *count
     if (!r)
         return error;
     *count = 0;
-    error = read_entries(r, types, &unsorted, count);
+    error = read_entries(r, detail, &unsorted, count);
     close_reader(r);
     if (error == 0)
-        error = sort_entries(&unsorted, *count, entries);
+        error = sort_entries(&unsorted, detail, *count, entries);
     buf_fini(&unsorted);
     return error;
 }

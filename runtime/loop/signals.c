@@ -60,15 +60,16 @@ int signals_watch(struct poller *p, int signo, bool kept)
 {
     if (signo <= 0 || signo >= NSIG)
         return -EINVAL;
-    int r = watched[signo].poller ? 0 : catch(signo);
-    if (r < 0)
-        return r;
+    bool caught = watched[signo].poller;
     if (watched[signo].poller != p)
         forget_users(signo);
     watched[signo].users++;
     watched[signo].keepers += kept;
     watched[signo].poller = p;
-    return 0;
+    int r = caught ? 0 : catch(signo); /* last: a signal that arrives now finds whom to wake */
+    if (r < 0)
+        forget_users(signo);
+    return r;
 }
 
 bool signals_pending(int signo) { return watched[signo].pending; }

@@ -47,22 +47,9 @@ static void set_number(lua_State *L, const char *name, lua_Number value)
     lua_setfield(L, -2, name);
 }
 
-static const char *type_name(char type)
-{
-    switch (type) {
-    case 'f': return "file";
-    case 'd': return "directory";
-    case 'l': return "link";
-    case 's': return "socket";
-    case 'p': return "fifo";
-    case 'c': return "device";
-    default: return NULL;
-    }
-}
-
 static void set_type(lua_State *L, char type)
 {
-    lua_pushstring(L, type_name(type)); /* nil if it is not known */
+    lua_pushstring(L, folder_type_name(type)); /* nil if it is not known */
     lua_setfield(L, -2, "type");
 }
 
@@ -79,19 +66,31 @@ static int push_info(lua_State *L, const struct file_info *info)
     return 1;
 }
 
+/* The entry at `at` with its type, and with its size and time if the list has them and the entry is still there. */
+static void push_entry(lua_State *L, const char *at, enum folder_detail detail)
+{
+    struct folder_sizes sizes = {.size = -1};
+    lua_createtable(L, 0, detail == FOLDER_SIZES ? 4 : 2);
+    lua_pushstring(L, at + 1);
+    lua_setfield(L, -2, "name");
+    set_type(L, *at);
+    if (detail == FOLDER_SIZES)
+        memcpy(&sizes, folder_next(at, FOLDER_TYPES), sizeof sizes);
+    if (sizes.size < 0)
+        return;
+    set_number(L, "size", sizes.size);
+    set_number(L, "mtime", sizes.modified);
+}
+
 static int push_list(lua_State *L, const struct file_job *j)
 {
     const char *at = buf_at(&j->bytes);
     lua_createtable(L, (int)base_min(j->count, INT32_MAX), 0);
-    for (size_t i = 1; i <= j->count; i++, at += strlen(at) + 1) {
-        if (j->flag) {
-            lua_createtable(L, 0, 2);
+    for (size_t i = 1; i <= j->count; i++, at = folder_next(at, j->detail)) {
+        if (j->detail == FOLDER_NAMES)
             lua_pushstring(L, at + 1);
-            lua_setfield(L, -2, "name");
-            set_type(L, *at);
-        } else {
-            lua_pushstring(L, at + 1);
-        }
+        else
+            push_entry(L, at, j->detail);
         lua_rawseti(L, -2, (int)i);
     }
     return 1;
@@ -293,7 +292,7 @@ static int write_path(lua_State *L, enum file_op op)
 static int l_write(lua_State *L) { return write_path(L, FILE_WRITE); }   /* fs_write(path, bytes, mode, atomic) */
 static int l_append(lua_State *L) { return write_path(L, FILE_APPEND); } /* fs_append(path, bytes, mode) */
 
-/* (path, flag) */
+/* (path, flag); of a list: (path, types, sizes) */
 static int flagged(lua_State *L, enum file_op op)
 {
     struct ctx *cx = face_ctx(L);
@@ -302,13 +301,15 @@ static int flagged(lua_State *L, enum file_op op)
     struct task *t = face_task(L, cx);
     struct call *c = begin(L, cx);
     struct file_job *j = file_job_path(op, path, NULL);
-    if (j)
+    if (j) {
         j->flag = flag;
+        j->detail = (uint8_t)(lua_toboolean(L, 3) ? FOLDER_SIZES : flag ? FOLDER_TYPES : FOLDER_NAMES);
+    }
     return order(L, t, c, j);
 }
 
-static int l_stat(lua_State *L) { return flagged(L, FILE_STAT); }     /* fs_stat(path, follow) */
-static int l_list(lua_State *L) { return flagged(L, FILE_LIST); }     /* fs_list(path, types) */
+static int l_stat(lua_State *L) { return flagged(L, FILE_STAT); } /* fs_stat(path, follow) */
+static int l_list(lua_State *L) { return flagged(L, FILE_LIST); } /* fs_list(path, types, sizes) */
 static int l_remove(lua_State *L) { return flagged(L, FILE_REMOVE); } /* fs_remove(path, recursive) */
 
 /* fs_rename(from, to) */

@@ -379,6 +379,13 @@ static int l_abort(lua_State *L)
     return 0;
 }
 
+/* lose(serial): the handler's waits are cancelled, as if the client had left */
+static int l_lose(lua_State *L)
+{
+    exchange_lose(l_http_current(L));
+    return 0;
+}
+
 /* was_late(serial) -> was the request's time up before its handler returned; was a wait of the handler cancelled for
  * that, or because the client had left? */
 static int l_was_late(lua_State *L)
@@ -424,8 +431,9 @@ static int l_quit(lua_State *L)
 static const luaL_Reg methods[] = {
     {"__gc", l_gc},         {"abort", l_abort},           {"begin", l_begin}, {"describe", l_describe},
     {"failure", l_failure}, {"finish", l_finish},         {"flush", l_flush}, {"keep_alive", l_keep_alive},
-    {"phase", l_phase},     {"quit", l_quit},             {"send", l_send},   {"sent", l_sent},
-    {"take", l_take},       {"was_late", l_was_late},     {"write", l_write}, {NULL, NULL},
+    {"lose", l_lose},       {"phase", l_phase},           {"quit", l_quit},   {"send", l_send},
+    {"sent", l_sent},       {"take", l_take},             {"was_late", l_was_late}, {"write", l_write},
+    {NULL, NULL},
 };
 
 struct http_text l_http_text(lua_State *L, int idx)

@@ -6,6 +6,7 @@
 #include "lua/faces.h"
 
 #include "base/errors.h"
+#include "base/sys_file.h"
 #include "http/http_etag.h"
 #include "lua/l_conn.h"
 #include "lua/l_http.h"
@@ -153,6 +154,27 @@ static int l_close(lua_State *L)
     return 0;
 }
 
+/* file:peek(max) -> its first bytes, if reading them takes no waiting | nil, its descriptor. Fewer than max only at its
+ * end. */
+static int l_peek(lua_State *L)
+{
+    struct conn_file *f = file(L, 1);
+    size_t n = face_size(L, 2, 1, 0), got = 0;
+    char *bytes = lua_newuserdata(L, n);
+    ssize_t r = 1;
+    while (got < n && r > 0) {
+        r = sys_pread_cached(f->fd, bytes + got, n - got, (int64_t)got);
+        got += r > 0 ? (size_t)r : 0;
+    }
+    if (r >= 0) {
+        lua_pushlstring(L, bytes, got);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushinteger(L, f->fd);
+    return 2;
+}
+
 static int too_long(lua_State *L) { return luaL_error(L, "response body is longer than its Content-Length"); }
 
 /* The exchange, where the next of its body may be written: nobody else is in the middle of that; it may have failed. */
@@ -202,7 +224,7 @@ static int l_sendfile(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg file_methods[] = {{"__gc", l_gc}, {"close", l_close}, {NULL, NULL}};
+static const luaL_Reg file_methods[] = {{"__gc", l_gc}, {"close", l_close}, {"peek", l_peek}, {NULL, NULL}};
 static const luaL_Reg methods[] = {{"lead", l_lead}, {"sendfile", l_sendfile}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"http_file", l_file}, {"http_folder", l_folder}, {NULL, NULL}};
 

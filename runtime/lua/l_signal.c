@@ -312,6 +312,13 @@ static int l_watch(lua_State *L)
     return face_result(L, signals_watch(cx->loop.poller, l_signal_number(L, 1), false));
 }
 
+/* signal_unwatch(name): undoes one signal_watch */
+static int l_unwatch(lua_State *L)
+{
+    signals_unwatch(face_ctx(L)->loop.poller, l_signal_number(L, 1), false);
+    return 0;
+}
+
 /* signal_ignored(name) -> boolean: was this process started with that signal ignored */
 static int l_ignored(lua_State *L)
 {
@@ -349,7 +356,8 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg functions[] = {
     {"on_signal", l_on_signal},    {"signal_default", l_default}, {"signal_ignored", l_ignored},
     {"signal_number", l_number},   {"signal_subscriptions", l_subscriptions},
-    {"signal_unsubscribe", l_unsubscribe}, {"signal_watch", l_watch}, {"signals", l_signals},
+    {"signal_unsubscribe", l_unsubscribe}, {"signal_unwatch", l_unwatch}, {"signal_watch", l_watch},
+    {"signals", l_signals},
     {NULL, NULL},
 };
 

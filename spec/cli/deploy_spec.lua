@@ -46,7 +46,7 @@ describe("moonpark init --deploy", function()
       assert.equal(0, process.run({ "mkdir", project }).status)
       write(project .. "/server.lua", server)
     end
-    local r = init(project)
+    local r = init(project, server and "--http" or "--tcp")
     assert.same({ 0, "" }, { r.status, r.err })
     return r.out
   end
@@ -60,6 +60,24 @@ describe("moonpark init --deploy", function()
       assert.matches("^wrote hello: server%.lua, .*, " .. list .. "\n", out)
       assert.matches("listens on port 7000, and takes its address as an argument", out)
       for _, path in ipairs(DEPLOYMENT) do assert.is_falsy(file(path):find("@%u+@"), path) end
+    end)
+
+    it("an HTTP server if nothing else is asked for, and its own health check", function()
+      local r = init(project)
+      assert.same({ 0, "" }, { r.status, r.err })
+      assert.matches("serves HTTP on port 8080, and takes its address as an argument", r.out)
+      assert.matches('CMD ["moonpark", "deploy/healthcheck.lua", "http://127.0.0.1:8080/healthz"]', file "Dockerfile",
+        1, true)
+    end)
+
+    it("what fits the server that init has written before, of either kind", function()
+      local checks = { ["--http"] = '"http://127.0.0.1:8080/healthz"', ["--tcp"] = '"127.0.0.1:7000", "ping"' }
+      for kind, check in pairs(checks) do
+        assert.equal(0, process.run(process.moonpark("init", kind, project)).status)
+        assert.equal(0, init(project).status)
+        assert.matches(check, file "Dockerfile", 1, true)
+        assert.equal(0, process.run({ "rm", "-r", project }).status)
+      end
     end)
 
     it("only the latter where a server is there", function()
@@ -295,11 +313,12 @@ describe("moonpark init --deploy", function()
     it("install moonpark from luarocks.org, or from a rock that lies there", function()
       deploy()
       local install, folder = steps()[2], testing.tempdir()
-      assert.same({ 0, "--lua-version 5.1 install moonpark\n" }, run(install, folder))
+      assert.same({ 0, "--lua-version 5.1 install --deps-mode=none moonpark\n" }, run(install, folder))
       write(folder .. "/other-1.rock", "")
-      assert.same({ 0, "--lua-version 5.1 install moonpark\n" }, run(install, folder))
+      assert.same({ 0, "--lua-version 5.1 install --deps-mode=none moonpark\n" }, run(install, folder))
       write(folder .. "/moonpark-dev-1.linux-x86_64.rock", "")
-      assert.same({ 0, "--lua-version 5.1 install moonpark-dev-1.linux-x86_64.rock\n" }, run(install, folder))
+      assert.same({ 0, "--lua-version 5.1 install --deps-mode=none moonpark-dev-1.linux-x86_64.rock\n" },
+        run(install, folder))
     end)
 
     it("install what the project's rockspec depends on, and fail where that fails", function()

@@ -103,7 +103,7 @@ describe("moonpark -i without a terminal", function()
   it("has moonpark and its modules without require, and what the script calls so first", function()
     assert.equal("true\ttrue\ttrue\n",
       printed "moonpark == require 'moonpark', net == require 'moonpark.net', netpoll == require 'moonpark.netpoll'\n")
-    assert.equal("true\n", printed "http == require 'moonpark.http'\n")
+    assert.equal("true\n", printed "http == require 'moonpark.http' and http == moonpark.http\n")
     assert.equal("nil\n", printed "task\n")
     local r = run("net\ngo\nother\n", "-e", "net = 'mine'", "-e",
       "setmetatable(_G, { __index = function(_, k) return k .. '!' end })")

@@ -24,7 +24,7 @@ describe("examples/hello.lua", function()
     assert.equal('{"hello":"you"}', curl(hello, "/hello/you").out)
     hello.child:kill("TERM")
     local status, out, err = hello.child:wait()
-    assert.same({ 143, "listening on " .. hello.address .. "\n", "" }, { status, out, err })
+    assert.same({ 0, "listening on " .. hello.address .. "\n", "" }, { status, out, err })
   end)
 
   it("explains itself", function()

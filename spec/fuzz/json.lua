@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- json.lua - the bytes say how a value is built, and then are a string in one, and JSON. Each value has the text that
--- lua-cjson gives it, or is refused with its words.
+-- lua-cjson gives it, but for its slashes, or is refused with its words.
 
 local ffi = require "ffi"
 local cjson = require "cjson.safe"
@@ -13,8 +13,16 @@ reference.encode_sparse_array(false, 2, 8)
 local DEEP = 150
 local PLACES = 4096 -- more would be a long list of nulls each time
 
+-- lua-cjson escapes every slash, the core only one behind '<'.
+local function with_plain_slashes(text)
+  if not text then return nil end
+  text = text:gsub("\\(.)", function(byte) return byte == "/" and "/" or nil end)
+  return (text:gsub("</", "<\\/"))
+end
+
 local function same(value)
   local text, why = reference.encode(value)
+  text = with_plain_slashes(text)
   local got, got_why = encode(value)
   assert(got == text and got_why == why, "lua-cjson writes or refuses something else")
 end

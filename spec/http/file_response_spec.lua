@@ -396,10 +396,58 @@ describe("a type", function()
   local cases = { ["a.html"] = "text/html; charset=utf-8", ["a.JPG"] = "image/jpeg", ["a.b.json"] = "application/json",
     ["a"] = "application/octet-stream", ["a.unknown"] = "application/octet-stream",
     [".html"] = "text/html; charset=utf-8",
+    ["a.md"] = "text/plain; charset=utf-8", ["a.LOG"] = "text/plain; charset=utf-8",
+    ["a.yaml"] = "text/plain; charset=utf-8", ["a.toml"] = "text/plain; charset=utf-8",
+    ["a.sh"] = "text/plain; charset=utf-8", ["a.c"] = "text/plain; charset=utf-8",
+    ["a.lua"] = "text/plain; charset=utf-8", ["a.ts"] = "application/octet-stream",
     ["a.tar.gz"] = "application/gzip", ["html"] = "application/octet-stream", ["a.js/b"] = "application/octet-stream" }
   for path, kind in pairs(cases) do
     it(("of %s is %s"):format(path, kind), function() assert.equal(kind, http_types.of(path)) end)
   end
+
+  it("of bytes is text if they are UTF-8 without control bytes", function()
+    for _, bytes in ipairs { "", "plain\n", "\tgr\195\188n\r\n", "\27[1mbold\27[0m", "page\12page",
+      ("x"):rep(65536) } do
+      assert.equal("text/plain; charset=utf-8", http_types.of_bytes(bytes, true))
+    end
+    for _, bytes in ipairs { "a\0b", "\127ELF", "\1", "gr\252n", "\195", "\237\160\128" } do
+      assert.equal("application/octet-stream", http_types.of_bytes(bytes, true))
+    end
+    assert.equal("text/plain; charset=utf-8", http_types.of_bytes("gr\195", false)) -- the rest is further on
+  end)
+
+  it("of a file whose name says nothing is by its first bytes, and browsers do not guess anew", files.in_folder(
+    function(folder)
+      local long = ("text "):rep(20000)
+      for name, text in pairs { LICENSE = "MIT\n", ["a.unknown"] = "<html>", Makefile = "", binary = "\0\1\2",
+        long = long, ["late.unknown"] = long .. "\0", ["a.png"] = "text" } do
+        assert(fs.write(folder .. "/" .. name, text))
+      end
+      support.served(function(req, res) res:file(folder .. req.path) end, function(ask)
+        local function expect_type(kind, path)
+          for _ = 1, 2 do -- what was seen is kept
+            local answer = ask("HEAD", path)
+            expect(answer, 200, nil, { ["content-type"] = kind })
+            assert.equal(path ~= "/a.png" and "nosniff" or nil, answer.fields["x-content-type-options"])
+          end
+        end
+        for _, path in ipairs { "/LICENSE", "/Makefile", "/a.unknown", "/long", "/late.unknown" } do
+          expect_type("text/plain; charset=utf-8", path)
+        end
+        expect_type("application/octet-stream", "/binary")
+        expect_type("image/png", "/a.png")
+        assert(fs.write(folder .. "/LICENSE", "\0\0\0\0\0", { atomic = true }))
+        expect_type("application/octet-stream", "/LICENSE")
+      end)()
+    end))
+
+  it("that is given is the type", files.in_folder(function(folder)
+    assert(fs.write(folder .. "/a", "text"))
+    support.served(function(_, res) res:file(folder .. "/a", { type = "application/octet-stream" }) end, function(ask)
+      expect(ask("GET", "/a"), 200, "text", { ["content-type"] = "application/octet-stream",
+        ["x-content-type-options"] = false })
+    end)()
+  end))
 
   it("is worth compressing where it is text", function()
     for _, path in ipairs { "a.css", "a.svg", "a.json", "a.wasm", "a.webmanifest", "a.rss" } do

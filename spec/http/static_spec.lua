@@ -4,6 +4,8 @@
 local fs = require "moonpark.fs"
 local files = require "support.fs"
 local http = require "moonpark.http"
+local moonpark = require "moonpark"
+local process = require "support.process"
 local support = require "support.file_response"
 
 local WRITTEN = 1700000000 -- all at once: a compressed file that is older than its original is passed over
@@ -152,6 +154,23 @@ describe("a symbolic link", function()
 end)
 
 describe("a listing", function()
+  -- The rows of a page: {class, the first cell, size, modified}.
+  local function rows_of(body)
+    local rows = {}
+    for class, cells in body:gmatch '<tr class="(%a+)">(.-)</tr>' do
+      local row = { class }
+      for cell in cells:gmatch "<td[^>]*>(.-)</td>" do row[#row + 1] = cell end
+      rows[#rows + 1] = row
+    end
+    return rows
+  end
+
+  local function names_of(body)
+    local names = {}
+    for i, row in ipairs(rows_of(body)) do names[i] = row[2] end
+    return names
+  end
+
   it("has a folder's names, escaped, folders first", serving(alone { listing = true }, function(ask, folder)
     local public = folder .. "/public/empty"
     for _, name in ipairs { "<script>", "a&b\"'", "javascript:x", "%41", "#?", "z" } do
@@ -159,12 +178,9 @@ describe("a listing", function()
     end
     assert(fs.mkdir(public .. "/z.d"))
     local answer = ask("GET", "/empty/")
-    expect(answer, 200, nil, { ["content-type"] = "text/html; charset=utf-8",
-      ["content-security-policy"] = "default-src 'none'" })
-    local links = {}
-    for link in answer.body:gmatch("<li>(.-)</li>") do links[#links + 1] = link end
+    expect(answer, 200, nil, { ["content-type"] = "text/html; charset=utf-8", ["x-content-type-options"] = "nosniff" })
     assert.same({
-      '<a href="../">../</a>',
+      '<a href="../">Parent folder</a>',
       '<a href="./z.d/">z.d/</a>',
       '<a href="./%23%3F">#?</a>',
       '<a href="./%2541">%41</a>',
@@ -172,10 +188,98 @@ describe("a listing", function()
       '<a href="./a%26b%22%27">a&amp;b&quot;&#39;</a>',
       '<a href="./javascript%3Ax">javascript:x</a>',
       '<a href="./z">z</a>',
-    }, links)
+    }, names_of(answer.body))
+    assert.matches("<p>1 folder, 6 files, 0 B</p>", answer.body, 1, true)
     expect(ask("GET", "/empty/%3Cscript%3E"), 200, "")
     expect(ask("GET", "/empty"), 301, nil, { location = "/empty/" })
     expect(ask("HEAD", "/empty/"), 200, "")
+  end))
+
+  it("escapes names of any bytes; those that no request can name have no link", serving(alone { listing = true },
+    function(ask, folder)
+      local public = folder .. "/public/empty"
+      for _, name in ipairs { "a\nb", "b\\", "c\127", "latin\252", "\206\188", "half\206" } do
+        assert(fs.write(public .. "/" .. name, name))
+      end
+      assert.same({
+        '<a href="../">Parent folder</a>',
+        "a\226\144\138b", "b\\", "c\226\144\161",
+        '<a href="./half%CE">half\239\191\189</a>',
+        '<a href="./latin%FC">latin\239\191\189</a>',
+        '<a href="./%CE%BC">\206\188</a>',
+      }, names_of(ask("GET", "/empty/").body))
+      expect(ask("GET", "/empty/latin%FC"), 200, "latin\252")
+      for _, path in ipairs { "/empty/a%0Ab", "/empty/b%5C", "/empty/c%7F" } do expect(ask("GET", path), 404) end
+    end))
+
+  it("is in natural order", serving(alone { listing = true }, function(ask, folder)
+    local public = folder .. "/public/empty/"
+    local wanted = { "1", "2", "10", "a1b2", "a1b10", "a02", "A3", "a10", "b", "B1" }
+    for _, name in ipairs(wanted) do assert(fs.write(public .. name, "")) end
+    for _, name in ipairs { "d10", "d9" } do assert(fs.mkdir(public .. name)) end
+    local names = names_of(ask("GET", "/empty/").body)
+    for i, name in ipairs(names) do names[i] = name:match ">(.*)<" end
+    assert.same({ "Parent folder", "d9/", "d10/", unpack(wanted) }, names)
+  end))
+
+  it("has sizes for people and for its script, and times", serving(alone { listing = true }, function(ask, folder)
+    local public = folder .. "/public/empty/"
+    for name, size in pairs { a = 0, b = 999, c = 1000, d = 9940, e = 9950, f = 999499, g = 999500 } do
+      assert(fs.write(public .. name, ("x"):rep(size)))
+      support.touch(public .. name, WRITTEN)
+    end
+    local body = ask("GET", "/empty/").body
+    local sizes = {}
+    for i, row in ipairs(rows_of(body)) do
+      if i > 1 then
+        sizes[#sizes + 1] = row[3]
+        assert.equal("2023-11-14 22:13", row[4])
+      end
+    end
+    assert.same({ "0 B", "999 B", "1.0 kB", "9.9 kB", "10 kB", "999 kB", "1.0 MB" }, sizes)
+    assert.matches('<td data-v="999500">1.0 MB</td><td data-v="1700000000">', body, 1, true)
+  end))
+
+  it("shows links as what they lead to, and not those that lead out or nowhere", serving(alone { listing = true },
+    function(ask, folder)
+      local public = folder .. "/public/empty/"
+      assert(fs.mkdir(public .. "d"))
+      assert(fs.write(public .. "f", "123"))
+      for name, target in pairs { to_d = "d", to_f = "f", out = "../../secret", up = "../..", none = "none" } do
+        files.symlink(target, public .. name)
+      end
+      files.fifo(public .. "fifo")
+      local rows = rows_of(ask("GET", "/empty/").body)
+      table.remove(rows, 1)
+      for i, row in ipairs(rows) do rows[i] = row[1] .. " " .. row[2]:match ">(.*)<" .. " " .. row[3] end
+      assert.same({ "d d/ ", "d to_d/ ", "f f 3 B", "f to_f 3 B" }, rows)
+    end))
+
+  it("says that a folder is empty", serving(alone { listing = true }, function(ask)
+    local body = ask("GET", "/empty/").body
+    assert.same({ '<a href="../">Parent folder</a>', "This folder is empty" }, names_of(body))
+    assert.matches("<p>empty</p>", body, 1, true)
+  end))
+
+  it("has a policy that allows its own style and script and nothing else", serving(alone { listing = true },
+    function(ask)
+      local answer = ask("GET", "/empty/")
+      local policy = answer.fields["content-security-policy"]
+      for tag, kind in pairs { style = "style", script = "script" } do
+        local text = answer.body:match("<" .. tag .. ">(.-)</" .. tag .. ">")
+        local hash = process.run({ "sh", "-c", "openssl dgst -sha256 -binary | base64" }, { stdin = text }).out
+        assert.matches(("; %s-src 'sha256-%s'"):format(kind, hash:match "%S+"), policy, 1, true)
+      end
+      assert.matches("^default%-src 'none'; ", policy)
+      assert.is_nil(answer.body:find "%shttps?:")
+      assert.is_nil(answer.body:find "style=")
+    end))
+
+  it("links to each folder above", serving(alone { listing = true }, function(ask, folder)
+    assert(fs.mkdir(folder .. "/public/x/<b>/z", { parents = true }))
+    assert.matches('<h1><a href="./../../../">/</a><a href="./../../">x</a><i>/</i><a href="./../">&lt;b&gt;</a>' ..
+      "<i>/</i>z</h1>", ask("GET", "/x/%3Cb%3E/z/").body, 1, true)
+    assert.matches("<title>/x/&lt;b&gt;/z/</title>", ask("GET", "/x/%3Cb%3E/z/").body, 1, true)
   end))
 
   it("gives way to an index", serving(alone { listing = true }, function(ask)
@@ -187,10 +291,24 @@ describe("a listing", function()
     expect(ask("GET", "/up/"), 404)
   end))
 
-  it("escapes its title", serving(alone { listing = true }, function(ask, folder)
-    assert(fs.mkdir(folder .. "/public/<b>"))
-    assert.matches("<h1>/&lt;b&gt;/</h1>", ask("GET", "/%3Cb%3E/").body, 1, true)
-  end))
+  it("follows links out if that is wanted", serving(alone { listing = true, follow_symlinks = true },
+    function(ask, folder)
+      files.symlink("../..", folder .. "/public/empty/up")
+      assert.same({ '<a href="../">Parent folder</a>', '<a href="./up/">up/</a>' },
+        names_of(ask("GET", "/empty/").body))
+      assert.matches("secret", ask("GET", "/empty/up/").body, 1, true)
+    end))
+
+  it("takes ten thousand files, and lets others be answered meanwhile", serving(alone { listing = true },
+    function(ask, folder)
+      local public = folder .. "/public/empty/"
+      for i = 1, 10000 do assert(io.open(public .. "file " .. i, "w")):close() end
+      local asking = moonpark.go(ask, "GET", "/empty/")
+      repeat expect(ask("GET", "/a.txt"), 200, "a") until asking:status() ~= "parked"
+      local _, answer = asking:join()
+      local names = names_of(answer.body)
+      assert.same({ 10001, '<a href="./file%2010000">file 10000</a>' }, { #names, names[10001] })
+    end))
 end)
 
 describe("in a router", function()

@@ -126,7 +126,8 @@ _moonpark() {
     '1: :{ _describe command commands; _files -g "*.lua" }' \
     '*:file:_files'
 }
-compdef _moonpark moonpark
+# Read as a file of $fpath this is the function itself.
+if [ "${funcstack[1]}" = _moonpark ]; then _moonpark "$@"; else compdef _moonpark moonpark; fi
 ]]
 
 local function one_line(text) return (text:gsub("\n", " ")) end

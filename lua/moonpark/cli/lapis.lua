@@ -2,8 +2,8 @@
 -- lapis.lua - `moonpark lapis`: serves the Lapis application of the current folder.
 
 local http_server = require "moonpark.http.server"
+local http_stopping = require "moonpark.http.stopping"
 local lapis = require "moonpark.lapis"
-local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local report = require "moonpark.cli.report"
 local shutdown = require "moonpark.cli.shutdown"
@@ -13,22 +13,11 @@ local M = {}
 
 M.GRACE = 5 -- seconds
 
-local FAILED, SIGNALED = 1, 128
-local numbers = { INT = 2, TERM = 15 }
+local FAILED = 1
 
 local function failed(text)
   report.fail("lapis: " .. text)
   return shutdown.leave(FAILED)
-end
-
--- The first signal drains, the second one does what it does to every program.
-local function drain_on_signal(server)
-  local signals = moonpark.signals("INT", "TERM")
-  local name = signals:next()
-  signals:close()
-  if not name then return end
-  server:shutdown(M.GRACE)
-  shutdown.leave(SIGNALED + numbers[name])
 end
 
 local function serve(environment, options)
@@ -42,8 +31,7 @@ local function serve(environment, options)
   if worker.number() == 1 then
     io.stdout:write(("Lapis in %s at http://%s/, Ctrl-C stops it\n"):format(config._name, server:address()))
   end
-  moonpark.go(drain_on_signal, server):name "signals"
-  server:run()
+  http_stopping.run(server, M.GRACE)
 end
 
 --- What serves the application, as a program's only chunk.

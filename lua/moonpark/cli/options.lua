@@ -74,9 +74,12 @@ the comment "moonpark: ignore" are skipped.
 exit status: 0 if nothing was found, 1 if something was found, 2 for wrong
 usage or a file that cannot be read.
 ]] },
-  { name = "init", arguments = "[--deploy] DIR", files = "folder",
+  { name = "init", arguments = "[options] DIR", files = "folder",
     help = "creates a starter project: a server, its spec, a rockspec",
     options = {
+      { names = { "--http" },
+        help = "an HTTP server: routes, their spec, a log, JSON;\nthe default" },
+      { names = { "--tcp" }, help = "a TCP server that answers lines" },
       { names = { "--deploy" },
         help = "adds what it takes to deploy the project: units\nfor systemd, a Dockerfile, a health check" },
     },
@@ -99,7 +102,9 @@ it. DIR is the current folder then if none is given.
       { names = { "--key" }, value = "file", help = "its key in PEM, if it is not in the same file" },
       { names = { "--workers" }, value = "number",
         help = "serves in that many processes, or auto: one a\nprocessor" },
-      { names = { "--listing" }, help = "lists the files of folders without an index.html" },
+      { names = { "--no-listing" },
+        help = "answers 404 for folders without an index.html,\ninstead of a list of their files" },
+      { names = { "--listing" }, help = "lists them: the default" },
       { names = { "--hidden" }, help = "also serves files whose names begin with '.'" },
       { names = { "--follow" }, help = "also follows symbolic links that lead out of the\nfolder" },
       { names = { "--cache" }, value = "seconds",

@@ -4,6 +4,7 @@
 local core = require "moonpark.core"
 local http_server = require "moonpark.http.server"
 local http_static = require "moonpark.http.static"
+local http_stopping = require "moonpark.http.stopping"
 local moonpark = require "moonpark"
 local net = require "moonpark.net"
 local report = require "moonpark.cli.report"
@@ -17,8 +18,7 @@ local M = {}
 local ADDRESS = "127.0.0.1:8080"
 
 M.GRACE = 5 -- seconds for running requests, once a signal has come
-local FAILED, SIGNALED = 1, 128
-local numbers = { INT = 2, TERM = 15 }
+local FAILED = 1
 
 -- "127.0.0.1:50000 GET /a.txt 200 3.1 ms". What the client sends has no control bytes by now.
 local function access_line(req, res, began)
@@ -89,16 +89,6 @@ end
 ---------------------------------------------------------------------------------------------------
 -- serving
 
--- The first signal drains, the second one does what it does to every program.
-local function drain_on_signal(server)
-  local signals = moonpark.signals("INT", "TERM")
-  local name = signals:next()
-  signals:close()
-  if not name then return end
-  server:shutdown(M.GRACE)
-  shutdown.leave(SIGNALED + numbers[name])
-end
-
 local function failed(text)
   report.fail("serve: " .. text)
   return shutdown.leave(FAILED)
@@ -118,9 +108,8 @@ local function serve(handler, folder, options)
   if fingerprint and speaks then
     io.stdout:write(("self-signed certificate, SHA-256 fingerprint %s\n"):format(fingerprint))
   end
-  moonpark.go(drain_on_signal, server):name "signals"
   local watch = options.cert and moonpark.go(follow_files, context)
-  server:run()
+  http_stopping.run(server, M.GRACE)
   if watch then watch:cancel() end
 end
 
@@ -139,7 +128,7 @@ function M.prepare(folder, options)
   wrong = misuse_of_tls(options)
   if wrong then return nil, wrong end
   local handler = http_static.new(folder, {
-    listing = options.listing, hidden = options.hidden, follow_symlinks = options.follow,
+    listing = not options["no-listing"], hidden = options.hidden, follow_symlinks = options.follow,
     cache_control = seconds and ("public, max-age=%.0f"):format(seconds),
   })
   if not options.quiet then handler = logged(handler) end

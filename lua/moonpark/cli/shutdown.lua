@@ -2,6 +2,7 @@
 -- shutdown.lua - the end of a program. To wind down: cancel every task, wait for them for a grace period, close
 -- everything that is still open.
 
+local cancel_others = require("moonpark.ending").cancel_others
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local report = require "moonpark.cli.report"
@@ -12,7 +13,7 @@ local M = {}
 local LISTED = 20         -- how many of the tasks that do not end are named
 
 local exit = os.exit      -- scripts get M.leave
-local ending              -- nil, or {reason, status, grace} once the program winds down
+local ending              -- nil, or {reason, status, grace, if_not} once the program winds down
 local last_wish           -- fn(): puts back what must not stay as it is, such as a terminal
 
 --- Calls fn() before the process ends, however it ends; nil: nothing is left to be put back.
@@ -40,14 +41,6 @@ end
 ---@return integer|nil
 function M.status() return ending and ending.status end
 
-local function others()
-  local list, me = {}, core.current()
-  for _, info in ipairs(core.tasks()) do
-    if not rawequal(info.task, me) and not info.attendant then table.insert(list, info) end
-  end
-  return list
-end
-
 local function describe(info)
   local name = task.name_of(info.task)
   return ("  task %d%s, %s%s"):format(info.id, name and (" %q"):format(name) or "",
@@ -55,33 +48,18 @@ local function describe(info)
 end
 
 -- Some do not listen. The process ends here.
-local function give_up()
-  local left = others()
+local function give_up(left)
   local lines = { ("%s: %d task%s not ended after %g s:"):format(ending.reason, #left,
     #left == 1 and " has" or "s have", ending.grace) }
   for i = 1, math.min(#left, LISTED) do table.insert(lines, describe(left[i])) end
   if #left > LISTED then table.insert(lines, "  ...") end
   report.fail(table.concat(lines, "\n"))
-  M.leave(ending.status)
+  M.leave(ending.if_not)
 end
 
--- Not with join, which would take errors that must be reported.
-local function all_ended(list, deadline)
-  for _, info in ipairs(list) do
-    if not info.task:await(deadline - core.now()) then return false end
-  end
-  return true
-end
-
--- Tasks may start others while they end: until none is left.
 local function wait_for_others()
-  local deadline = core.now() + ending.grace
-  local left = others()
-  while #left > 0 do
-    for _, info in ipairs(left) do info.task:cancel(ending.reason) end
-    if not all_ended(left, deadline) then return give_up() end
-    left = others()
-  end
+  local left = cancel_others(ending.reason, core.now() + ending.grace)
+  if left then give_up(left) end
 end
 
 local function wind_down()
@@ -93,9 +71,10 @@ end
 ---@param reason string
 ---@param status integer
 ---@param grace number seconds
-function M.start(reason, status, grace)
+---@param if_not? integer the status if some tasks do not end; the same
+function M.start(reason, status, grace, if_not)
   if ending then return end
-  ending = { reason = reason, status = status, grace = grace }
+  ending = { reason = reason, status = status, grace = grace, if_not = if_not or status }
   report.expect_end()
   core.go(wind_down)
 end

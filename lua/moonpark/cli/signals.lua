@@ -3,10 +3,12 @@
 --
 --   QUIT               prints the dump, closes all; status 2, as Go's
 --   USR1               prints the dump
---   INT, TERM          wind down, status 128 + signal; the second one ends at once
+--   INT, TERM          drain what http.serve runs, status 0; else wind down, status 128 + signal; the second one ends
+--                      at once
 --   PIPE               winds down, status 141, however many come
 
 local core = require "moonpark.core"
+local draining = require "moonpark.draining"
 local dump = require "moonpark.dump"
 local shutdown = require "moonpark.cli.shutdown"
 
@@ -14,6 +16,7 @@ local M = {}
 
 local QUIT = 2         -- the status of a SIGQUIT
 local FLUSH = 1        -- seconds that the lines of the log have to be written before
+local FAILED = 1       -- if a task does not end after the servers have drained
 local SIGNALED = 128   -- + the signal's number, as a shell would say
 
 local handlers = {}    -- [number] = fn(), called on the loop's own stack: they do not wait
@@ -27,8 +30,9 @@ local function status_of(name) return SIGNALED + core.signal_number(name) end
 
 local function ends(name, grace)
   return function()
-    if shutdown.status() then shutdown.leave(shutdown.status()) end
-    shutdown.start("SIG" .. name, status_of(name), grace)
+    local status = shutdown.status()
+    if status then shutdown.leave(status ~= 0 and status or status_of(name)) end
+    if not draining.stop(name) then shutdown.start("SIG" .. name, status_of(name), grace) end
   end
 end
 
@@ -55,6 +59,8 @@ end
 --- while the Lua state closes.)
 ---@param grace number seconds
 function M.watch(grace)
+  draining.signals_of = "command"
+  draining.leave = function(reason) shutdown.start(reason, 0, grace, FAILED) end
   core.on_signal(function(number)
     if handlers[number] then handlers[number]() end
   end)

@@ -2,11 +2,13 @@
 -- events.lua - res:events: server-sent events (WHATWG HTML standard, 9.2).
 --
 -- A second task sends heartbeats; a lock keeps it and the handler from writing at once. It ends with the response,
--- however that ends.
+-- however that ends. The stream ends when the server shuts down: clients come back by themselves, and a stream that
+-- goes on would keep the server for as long as it may take.
 
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
 local raise_outside = require "moonpark.outside"
+local upgraded = require "moonpark.http.upgraded"
 
 local M = {}
 
@@ -140,6 +142,12 @@ function Events:close()
   return self.finish(self.response)
 end
 
+-- The server shuts down: ends the stream, and cancels the handler's waits.
+local function leave(self)
+  self:close()
+  self.x:lose(self.serial)
+end
+
 local of_stream = { heartbeat = "pause" }
 
 local function begin(self)
@@ -168,7 +176,12 @@ function M.events(self, options)
     if events.closed then return finish(response) end
     return events:close()
   end
-  self:after(function() stop(events) end)
+  local streams = upgraded.of(self.x)
+  if not events.closed then streams:add_stream(events, leave) end
+  self:after(function()
+    streams:remove_stream(events)
+    stop(events)
+  end)
   if heartbeat and not events.closed then start_beating(events, heartbeat) end
   return events
 end

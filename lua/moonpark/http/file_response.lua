@@ -2,9 +2,11 @@
 -- file_response.lua - res:file: a file as a response, or the part of it that the client does not have yet.
 --
 -- A plain request for a file costs open, fstat, one write of the head with the first bytes, and close.
--- Opening waits for a helper thread if the path is not in the kernel's caches.
+-- Opening waits for a helper thread if the path is not in the kernel's caches. A file whose name does not tell its type
+-- is looked at, once.
 
 local core = require "moonpark.core"
+local fs = require "moonpark.fs"
 local http_conditions = require "moonpark.http.conditions"
 local http_date = require "moonpark.http.date"
 local http_fields = require "moonpark.http.fields"
@@ -78,6 +80,43 @@ local function open_sibling(plain, path, root, accepted)
     end
   end
   return best
+end
+
+---------------------------------------------------------------------------------------------------
+-- what is in a file whose name does not say it
+
+local LOOKS_MAX = 1000
+local looks, look_count = {}, 0 -- [etag .. path] = type: the same files are asked for again and again
+
+local function first_bytes(file)
+  local wanted = math.min(file.size, http_types.LOOKED_AT)
+  if wanted == 0 then return "" end
+  local peeked, fd = file.handle:peek(wanted)
+  if peeked then return peeked end
+  local opened = fs.open(("/proc/self/fd/%d"):format(fd)) -- by a thread: it waits for the disk
+  if not opened then return nil end
+  local bytes, err = opened:read_at(0, wanted)
+  opened:close()
+  return bytes or err == "eof" and "" or nil
+end
+
+-- The type by the first bytes. A file that cannot be looked at (no /proc) has the unknown one.
+local function look(file, path)
+  local key = file.etag .. path
+  if looks[key] then return looks[key] end
+  local bytes = first_bytes(file)
+  if not bytes then return http_types.UNKNOWN end
+  if look_count >= LOOKS_MAX then looks, look_count = {}, 0 end
+  looks[key], look_count = http_types.of_bytes(bytes, #bytes >= file.size), look_count + 1
+  return looks[key]
+end
+
+-- Browsers shall not guess anew what such a text might be.
+local function type_of(res, file, path, given)
+  local kind = given or http_types.of(path)
+  if kind ~= http_types.UNKNOWN or given then return kind end
+  res:set("X-Content-Type-Options", "nosniff")
+  return look(file, path)
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -238,7 +277,7 @@ local known = { root = "string", type = "string", cache_control = "string", down
 function M.open(res, path, options)
   local file, err, errno = open(path, options.root)
   if not file then return nil, err, errno end
-  local kind = res.type or options.type or http_types.of(path)
+  local kind = type_of(res, file, path, res.type or options.type)
   res.type = kind
   if options.precompressed and res.status == 200 and http_types.is_compressible(kind) then
     res:vary "Accept-Encoding"

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- json.lua - values to JSON by the core, which writes what lua-cjson would, and back by lua-cjson with settings of our
--- own: strict both ways. lua-cjson is loaded on the first decoding, so that servers without any do not need it.
+-- json.lua - values to JSON by the core, which writes what lua-cjson would, but for slashes, and back by lua-cjson with
+-- settings of our own: strict both ways. lua-cjson is loaded on the first decoding, so that servers without any do not
+-- need it.
 
 local core = require "moonpark.core"
 local load_module = require "moonpark.cjson"

@@ -38,7 +38,7 @@ local defaults = {
 
 local known = {
   address = "string", listener = "userdata|table", on_error = "function", on_listen = "function", connect = "boolean",
-  workers = false,
+  workers = false, grace = "seconds",
   tls = { function(value) return type(value) == "table" end, "must be a context made by tls.server, or its options" },
   max_head = "count", max_body = "count", max_connections = "count", max_requests = "count",
   idle_timeout = "seconds", head_timeout = "seconds", io_timeout = "seconds", request_timeout = "seconds",
@@ -233,6 +233,7 @@ end
 
 -- No new clients; requests that are here get their responses.
 local function drain(server)
+  server.drains = true
   server.core:drain()
   server.upgraded:drain()
 end
@@ -344,6 +345,10 @@ local function wind_down(server, seconds, stopped)
   return server:shutdown(seconds - patience)
 end
 
+--- Was it told to shut down?
+---@return boolean
+function Server:is_draining() return self.drains == true end
+
 --- Cancels all handlers and closes all connections.
 ---@return true
 function Server:close()
@@ -395,6 +400,8 @@ end
 ---@field tls? moonpark.tls_context|table a context made by tls.server, or its options: HTTPS
 ---@field on_error? fun(text: string) handlers' errors, failures of accept; standard error
 ---@field on_listen? fun(server: moonpark.http.server) for http.serve: called when it listens
+---@field grace? number for http.serve: seconds that running requests get after SIGTERM or SIGINT; 10; 0: it leaves
+--- those signals alone. With `workers`: what each worker gets to drain
 
 local function check_tls(what, tls, level)
   if tls == nil or tls_contexts.is(tls, "server") then return end

@@ -5,8 +5,6 @@
 -- backslash or a control byte names no file. The kernel: it opens names beneath the folder only, and follows no link
 -- that leads out of it. The kind: only regular files are served.
 
-local core = require "moonpark.core"
-local fs = require "moonpark.fs"
 local file_response = require "moonpark.http.file_response"
 local http_fields = require "moonpark.http.fields"
 local check_options = require("moonpark.options").check
@@ -16,7 +14,7 @@ local M = {}
 
 ---@class moonpark.http.static_options
 ---@field index? string[] files served for a folder; {"index.html"}
----@field listing? boolean a folder without such a file is answered by a page of its names; false
+---@field listing? boolean a folder without such a file is answered by a page of what is in it; false
 ---@field hidden? boolean names that begin with "." too; false
 ---@field follow_symlinks? boolean out of the folder too; false
 ---@field precompressed? boolean clients that accept it get FILE.br or FILE.gz instead of FILE; true
@@ -45,52 +43,6 @@ local function check(folder, options)
   end
   options = check_options("static", options, known, 3) -- no tail call: levels are counted
   return options
-end
-
----------------------------------------------------------------------------------------------------
--- what is in a folder, as a page
---
--- A file may have any name, so every name is escaped, in the text and in the link.
-
-local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
-
--- Text for HTML, in elements and in quoted attributes.
-local function escape(text) return (text:gsub("[&<>\"']", entities)) end
-
-local PAGE = [[
-<!doctype html>
-<html>
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>%s</title>
-</head>
-<body>
-<h1>%s</h1>
-<ul>
-%s</ul>
-</body>
-</html>
-]]
-
--- With "./" before it a name like "a:b" is not taken for a scheme.
-local function line_of(entry)
-  local slash = entry.type == "directory" and "/" or ""
-  return ('<li><a href="./%s%s">%s%s</a></li>\n'):format(url.encode(entry.name), slash, escape(entry.name), slash)
-end
-
--- The page of entries {name =, type =} at a path as the client knows it. Folders come first, then everything else, each
--- in the order of their names.
-local function page(path, entries)
-  local lines = {}
-  if path ~= "/" then lines[1] = '<li><a href="../">../</a></li>\n' end
-  for _, folders in ipairs { true, false } do
-    for _, entry in ipairs(entries) do
-      if (entry.type == "directory") == folders then lines[#lines + 1] = line_of(entry) end
-    end
-  end
-  local title = escape(path)
-  return PAGE:format(title, title, table.concat(lines))
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -129,38 +81,25 @@ end
 ---------------------------------------------------------------------------------------------------
 -- folders
 
-local function list(self, path)
-  local handle, fd, errno = core.http_folder(self.root and path == "" and "." or self.before .. path, self.root)
-  if not handle then return nil, fd, errno end
-  local entries, err
-  entries, err, errno = fs.list("/proc/self/fd/" .. fd, { types = true })
-  handle:close()
-  return entries, err, errno
-end
-
-local function visible(self, entries)
-  if self.hidden then return entries end
-  local shown = {}
-  for _, entry in ipairs(entries) do
-    if entry.name:sub(1, 1) ~= "." then shown[#shown + 1] = entry end
-  end
-  return shown
-end
-
-local function send_listing(self, req, res, path)
-  local entries, err, errno = list(self, path)
-  if not entries then return nil, err, errno end
-  res.type = "text/html; charset=utf-8"
-  res:set("Content-Security-Policy", "default-src 'none'")
-  res:set("Cache-Control", "no-cache")
-  res:send(page(req.path, visible(self, entries)))
-  return true
-end
-
 -- The path as the client sees it; raw_path may be only the part after a mounted router's prefix.
 local function outer_path(req)
   local path = req.target:match("^[^?]*"):gsub("^%a[%w+.-]*://[^/]*", "")
   return path == "" and "/" or path
+end
+
+local function send_listing(self, req, res, path)
+  local listing = require "moonpark.http.listing" -- most servers have none
+  local entries, err, errno = listing.read { path = self.before .. path, root = self.root, hidden = self.hidden }
+  if not entries then return nil, err, errno end
+  local page
+  page, err = listing.page(url.decode(outer_path(req)) or req.path, entries)
+  if not page then return nil, err end
+  res.type = "text/html; charset=utf-8"
+  res:set("Content-Security-Policy", listing.POLICY)
+  res:set("X-Content-Type-Options", "nosniff")
+  res:set("Cache-Control", "no-cache")
+  res:send(page)
+  return true
 end
 
 -- An absolute path with one slash at its start: "//host" would lead elsewhere.

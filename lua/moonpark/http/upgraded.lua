@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- upgraded.lua - the WebSockets of a server: it says goodbye to them when it shuts down, and waits for their handlers.
+-- upgraded.lua - the WebSockets and the event streams of a server: it says goodbye to them when it shuts down, and
+-- waits for their handlers.
 
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 
 ---@class moonpark.http.upgraded
 ---@field sockets table<moonpark.websocket, any> the task whose handler has it
+---@field streams table<moonpark.http.events, fun(events: moonpark.http.events)> what ends it
 local Upgraded = {}
 Upgraded.__index = Upgraded
 
@@ -20,8 +22,8 @@ local NORMAL, GOING_AWAY, FAILED = 1000, 1001, 1011
 ---@param most integer at once
 ---@return moonpark.http.upgraded
 function M.new(log, most)
-  return setmetatable({ sockets = {}, count = 0, coming = 0, most = most, draining = false, gone = core.event(),
-    log = log }, Upgraded)
+  return setmetatable({ sockets = {}, streams = setmetatable({}, { __mode = "k" }), count = 0, coming = 0, most = most,
+    draining = false, gone = core.event(), log = log }, Upgraded)
 end
 
 --- Keeps a place for a socket that is being opened: that may take a while.
@@ -74,9 +76,26 @@ end
 --- Runs fn(socket) in a task of its own, which belongs to the server: scope is the one that it runs in.
 function Upgraded:start(socket, fn) self:add(socket, self.scope:go(run, self, socket, fn)) end
 
---- Tells all peers that the server goes away. Their handlers receive until they have closed, too.
+-- Its client comes back, to the next server.
+local function end_stream(self, events)
+  if self.scope then self.scope:go(pcall, self.streams[events], events) end
+end
+
+--- An event stream has begun. Once the server shuts down, leave(events) is called.
+---@param events moonpark.http.events
+---@param leave fun(events: moonpark.http.events)
+function Upgraded:add_stream(events, leave)
+  self.streams[events] = leave
+  if self.draining then end_stream(self, events) end
+end
+
+---@param events moonpark.http.events
+function Upgraded:remove_stream(events) self.streams[events] = nil end
+
+--- Tells all peers that the server goes away. Their handlers receive until they have closed, too. Event streams end.
 function Upgraded:drain()
   self.draining = true
+  for events in pairs(self.streams) do end_stream(self, events) end
   for socket in pairs(self.sockets) do socket[1]:say_close(GOING_AWAY) end
 end
 

@@ -3,7 +3,7 @@
 --
 -- @NAME@ is the project's name, @PORT@ the server's, @ARGUMENT@ what follows server.lua on its command line.
 
-local SERVICE = [[
+local HEAD = [[
 # @NAME@ under systemd.
 #
 #   cp -r . /opt/@NAME@                          the project, where WorkingDirectory= says
@@ -14,6 +14,22 @@ local SERVICE = [[
 #
 # moonpark is expected in /usr/local: luarocks --lua-version 5.1 install moonpark
 
+]]
+
+-- %i is the instance's name.
+local TEMPLATE_HEAD = [[
+# Any project under systemd: moonpark@NAME.service runs /opt/NAME/server.lua.
+#
+#   cp -r . /opt/hello
+#   systemctl enable --now moonpark@hello
+#   systemctl reload moonpark@hello              new workers, then the old ones end; no connection is refused
+#
+# What is in /etc/default/moonpark-hello, such as ARGUMENTS=:8080, goes to its environment, and ARGUMENTS to the script.
+# For more, systemctl edit moonpark@hello; or a unit of the project's own: moonpark init --deploy.
+
+]]
+
+local SERVICE = [[
 [Unit]
 Description=@NAME@
 Wants=network-online.target
@@ -24,7 +40,7 @@ StartLimitBurst=10
 [Service]
 Type=notify
 WorkingDirectory=/opt/@NAME@
-ExecStart=/usr/local/bin/moonpark --workers auto --grace 20 server.lua@ARGUMENT@
+@SETTINGS@ExecStart=@BIN@/moonpark --workers auto --grace 20 server.lua@ARGUMENT@
 ExecReload=/bin/kill -HUP $MAINPID
 
 # SIGTERM goes to the supervisor, which drains its workers for --grace seconds. What is left is killed afterwards.
@@ -118,7 +134,7 @@ WORKDIR /build
 COPY Dockerfile *.rock *.rockspec ./
 RUN rock=moonpark; \
     for file in moonpark-*.rock; do if [ -e "$file" ]; then rock=$file; fi; done; \
-    luarocks --lua-version 5.1 install "$rock"
+    luarocks --lua-version 5.1 install --deps-mode=none "$rock" # lua-cjson is Debian's, below
 RUN for spec in *.rockspec; do \
       if [ -e "$spec" ]; then luarocks --lua-version 5.1 install --only-deps "$spec" || exit; fi; \
     done
@@ -228,8 +244,17 @@ end
 
 local function check_of(facts)
   local address = "127.0.0.1:" .. facts.port
-  if facts.http then return ('"http://%s/"'):format(address) end
+  if facts.http then return ('"http://%s/%s"'):format(address, facts.starter and "healthz" or "") end
   return ('"%s"'):format(address) .. (facts.starter and ', "ping", "PING"' or "")
+end
+
+local function filled(template, values) return (template:gsub("@(%u+)@", values)) end
+
+--- The unit of which systemd makes one for each name: for packages.
+---@return string
+function M.template()
+  return TEMPLATE_HEAD .. filled(SERVICE, { NAME = "%i", BIN = "/usr/bin", ARGUMENT = " $ARGUMENTS",
+    CAPABILITY = "CAP_NET_BIND_SERVICE", SETTINGS = "EnvironmentFile=-/etc/default/moonpark-%i\n" })
 end
 
 --- The files, in the order they are written.
@@ -242,17 +267,15 @@ function M.files(name, facts)
     NAME = name, PORT = tostring(facts.port), CHECK = check_of(facts),
     ARGUMENT = facts.argument and " " .. address or "",
     WORD = facts.argument and (', "%s"'):format(address) or "",
-    CAPABILITY = facts.port < 1024 and "CAP_NET_BIND_SERVICE" or "",
+    CAPABILITY = facts.port < 1024 and "CAP_NET_BIND_SERVICE" or "", BIN = "/usr/local/bin", SETTINGS = "",
   }
-  local function filled(path, template)
-    return { path = path, text = (template:gsub("@(%u+)@", values)) }
-  end
+  local function file(path, template) return { path = path, text = filled(template, values) } end
   return {
-    filled(("deploy/%s.service"):format(name), SERVICE),
-    filled(("deploy/%s.socket"):format(name), SOCKET),
-    filled("deploy/healthcheck.lua", CHECK),
-    filled("Dockerfile", DOCKERFILE),
-    filled(".dockerignore", IGNORED),
+    file(("deploy/%s.service"):format(name), HEAD .. SERVICE),
+    file(("deploy/%s.socket"):format(name), SOCKET),
+    file("deploy/healthcheck.lua", CHECK),
+    file("Dockerfile", DOCKERFILE),
+    file(".dockerignore", IGNORED),
   }
 end
 

@@ -10,6 +10,7 @@
 -- busted asks for an error's place, gives the place inside the task.
 
 local core = require "moonpark.core"
+local draining = require "moonpark.draining"
 local failures = require "moonpark.failures"
 local leaks = require "moonpark.testing.leaks"
 local limits_of_tasks = require "moonpark.limits"
@@ -332,6 +333,7 @@ function M.install(limit)
   busted, default_limit = require "busted", limit
   core.trace_conns(true)
   limits_of_tasks.share_profiler() -- it interrupts tests that compute without end
+  draining.signals_of = "none"
   for _, descriptor in ipairs { "describe", "file" } do
     on(descriptor, "start", wrap_block)
     on(descriptor, "end", end_block)
