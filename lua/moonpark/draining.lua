@@ -16,9 +16,10 @@ function M.stop(name) -- luacheck: ignore 212
   return false
 end
 
---- Ends the program after such a drain: cancels the tasks that are left, and has that many seconds. The command's.
----@type fun(reason: string, seconds: number)|nil
-M.leave = nil
+--- Ends the program after such a drain: cancels the tasks that are left, and has that many seconds. The command's, if
+--- that runs the program.
+---@type fun(reason: string, seconds: number)|false
+M.leave = false
 
 local drains = setmetatable({}, { __mode = "k" }) -- [object] = fn(object, seconds, stopped)
 

@@ -26,8 +26,11 @@ describe("an address that is none is refused in a line by", function()
     it(name .. ".lua", function()
       refuses("missing port: 'nonsense'", name, "nonsense")
       refuses("invalid port: '127.0.0.1:99999'", name, "127.0.0.1:99999")
-      local other = name == "udp-time" and "unix:/x" or "udp:127.0.0.1:1"
-      refuses(("not a %s address: '%s'"):format(name == "udp-time" and "datagram" or "stream", other), name, other)
+      if name == "udp-time" then
+        refuses("not a datagram address: 'unix:/x'; did you mean 'unixgram:/x'?", name, "unix:/x")
+      else
+        refuses("not a stream address: 'udp:127.0.0.1:1'; did you mean '127.0.0.1:1'?", name, "udp:127.0.0.1:1")
+      end
     end)
   end
 

@@ -200,9 +200,9 @@ describe("examples/proxy.lua", function()
     taken:close()
     r = process.run(example.plain("proxy.lua", "127.0.0.1:0", "nowhere"))
     assert.same({ 2, "proxy: missing port: 'nowhere'\n" }, { r.status, r.err })
-    for _, target in ipairs { "udp:127.0.0.1:1", "unixgram:@nowhere" } do
+    for target, hint in pairs { ["udp:127.0.0.1:1"] = "; did you mean '127.0.0.1:1'?", ["unixgram:@nowhere"] = "" } do
       r = process.run(example.plain("proxy.lua", "127.0.0.1:0", target))
-      assert.same({ 2, "proxy: not a stream address: '" .. target .. "'\n" }, { r.status, r.err })
+      assert.same({ 2, ("proxy: not a stream address: '%s'%s\n"):format(target, hint) }, { r.status, r.err })
     end
   end)
 
