@@ -7,8 +7,6 @@ local failures = require "moonpark.failures"
 local options = require "moonpark.options"
 local task = require "moonpark.task"
 
-require("ffi").cdef "int moonpark_limits_isatty(int fd) __asm__(\"isatty\");"
-
 local M = {}
 
 local MOST, WINDOW = 10, 10 -- warnings, in that many seconds
@@ -96,7 +94,7 @@ end
 function M.default()
   local text = os.getenv "MOONPARK_SLOW"
   if not text or text == "" then
-    return require("ffi").C.moonpark_limits_isatty(STDERR) == 1 and AT_TERMINAL or 0
+    return core.writer_is_terminal(STDERR) and AT_TERMINAL or 0
   end
   local wrong = M.complaint(tonumber(text))
   if wrong then return nil, ("MOONPARK_SLOW: %s, got '%s'"):format(wrong, text) end
