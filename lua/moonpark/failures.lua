@@ -129,6 +129,10 @@ local function next_due()
   return kept[pending] and kept[pending].due
 end
 
+--- Reports an error that no task will take: its text, and what it is.
+---@type fun(text: string, what: string)
+M.report = report
+
 -- The loop calls back before it blocks while there is anything to report, and when the oldest has waited long enough.
 local function watch() core.watch_idle(count > 0, not only_at_end and next_due() or nil) end
 
