@@ -51,7 +51,7 @@ end
 
 local lower = http_fields.lower
 
-local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
+local TEXT, JSON, HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
 
 local fields_of = http_fields.of_response
 
@@ -238,6 +238,13 @@ function Response:json(value) return send_now(self, json_text(http_json.encode(v
 ---@return string? err
 ---@return integer? errno
 function Response:json_list(list) return send_now(self, json_text(http_json.encode_list(list)), JSON) end
+
+--- Sends a page of HTML. See http.template for pages with values in them.
+---@param page string
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:html(page) return send_now(self, page, HTML) end
 
 --- Sends the client elsewhere.
 ---@param location string percent-encoded already; may be relative
