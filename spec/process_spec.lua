@@ -583,7 +583,7 @@ describe("process", function()
       assert.equal("", select(4, process.run({ "printf", "abc" }, { max = 0 })).stdout)
     end)
 
-    -- The results of a run whose timeout has let the child come as far as writing something, however busy the machine is.
+    -- The results of a run whose timeout has let the child come as far as writing something, on a busy machine too.
     local function run_until_timeout(argv, options)
       for _, seconds in ipairs { 0.05, 0.5, 5, 50 } do
         options.timeout = seconds

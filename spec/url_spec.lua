@@ -170,7 +170,8 @@ describe("url.build()", function()
   end)
 
   it("is the other way of parse()", function()
-    for _, text in ipairs { "http://example.org/", "https://a:b@[2001:db8::1]:99/x/y?z=1&w", "http://a.example:81/?" } do
+    for _, text in ipairs { "http://example.org/", "https://a:b@[2001:db8::1]:99/x/y?z=1&w",
+      "http://a.example:81/?" } do
       assert.equal(text, url.build(assert(url.parse(text))))
     end
     local parts = url.parse "http://example.org/a?b=1"

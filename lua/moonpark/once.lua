@@ -57,7 +57,7 @@ end
 ---@param fn fun(): any
 ---@param options? moonpark.once.options
 ---@return fun(): any value its results; or nil and "canceled"
----@return fun() reset forgets the value. What is being computed then goes to the tasks that wait for it, and is not kept
+---@return fun() reset forgets the value; what is being computed then goes to the tasks that wait, and is not kept
 function M.once(fn, options)
   if type(fn) ~= "function" then
     error(("bad argument #1 to 'once' (function expected, got %s)"):format(type(fn)), 2)

@@ -14,7 +14,7 @@ local M = {}
 local AHEAD = 4 -- times n: items whose results `each` has not had yet
 
 ---@class moonpark.pool.options
----@field each? fun(index: integer, ...: any): boolean|nil takes the results of an item; false: stops, and cancels the rest
+---@field each? fun(index: integer, ...: any): boolean|nil takes the results of an item; false: stops
 ---@field ordered? boolean `each` gets the results in the order of the items; true. false: as they come
 ---@field timeout? number seconds for one item; none
 
@@ -136,12 +136,12 @@ local function run(state, step)
   return ok, err
 end
 
---- Calls fn(item, index) for each item, at most n at a time, each in a task of its own, and returns when all have ended.
---- The first error cancels the others, and is raised here with the number of its item and its traceback. In a task only.
---- After errgroup with a limit of Go.
+--- Calls fn(item, index) for each item, at most n at a time, each in a task of its own, and returns when all have
+--- ended. The first error cancels the others, and is raised here with the number of its item and its traceback. In a
+--- task only. After errgroup with a limit of Go.
 ---@generic T
 ---@param n integer how many at a time
----@param items T[]|fun(): T|nil|moonpark.channel a list; a function that returns the next item, nil at the end; a channel
+---@param items T[]|(fun(): T|nil)|moonpark.channel a list; a function that returns the next item, or nil; a channel
 ---@param fn fun(item: T, index: integer): any, any its results; nil and why if there is none
 ---@param options? moonpark.pool.options
 ---@return table|nil results [index] = the first result of each; n = how many items; empty with the option `each`

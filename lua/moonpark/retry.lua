@@ -19,12 +19,13 @@ local TRIES, FIRST, LONGEST, FACTOR = 5, 0.1, 10, 2
 ---@field jitter? boolean pauses are random, from 0 to the bound; true. false: the bound itself
 ---@field total? number seconds for everything, fn's own time included; none
 ---@field timeout? number seconds for each call; none
----@field on? fun(err: any, tries: integer): boolean|number|nil is this failure worth another call? A number: yes, after so
---- many seconds at least
+---@field on? fun(err: any, tries: integer): boolean|number|nil is this failure worth another call? A number: yes, after
+--- so many seconds at least
 
 local known = { tries = "positive", first = "seconds", max = "seconds", jitter = "boolean", total = "seconds",
   timeout = "seconds", on = "function",
-  factor = { function(n) return type(n) == "number" and n >= 1 and n < math.huge end, "must be a number of at least 1" } }
+  factor = { function(n) return type(n) == "number" and n >= 1 and n < math.huge end,
+    "must be a number of at least 1" } }
 
 -- The pause after so many calls; least: what `on` has asked for.
 local function pause_after(options, tries, least)
@@ -69,8 +70,8 @@ local function retry(options, fn, ...)
 end
 
 --- Calls fn(...) until it succeeds, and returns its results. A failure is an error that it raises, or nil and a second
---- result. The last failure is returned, or raised, as it came. Between the calls are pauses: a random time up to a bound
---- that doubles. In a cancelled task nothing is called again. In a task only.
+--- result. The last failure is returned, or raised, as it came. Between the calls are pauses: a random time up to a
+--- bound that doubles. In a cancelled task nothing is called again. In a task only.
 ---@param options moonpark.retry.options
 ---@param fn function
 ---@param ... any

@@ -192,8 +192,8 @@ end
 
 --- The text of a URL. What parse has returned is taken, too.
 ---@param parts {scheme?: string, host: string, port?: integer, user?: string, path?: string|string[],
---- query?: string|table, fragment?: string} scheme: "http" or "https", the default; path: as it is written, or a list of
---- segments, which are encoded; query: as it is written, or values as form's, and is added to that of the path
+--- query?: string|table, fragment?: string} scheme: "http" or "https", the default; path: as it is written, or a list
+--- of segments, which are encoded; query: as it is written, or values as form's, and is added to that of the path
 ---@return string|nil
 ---@return string? wrong "invalid URL", "invalid path", "unknown scheme ...", ...
 function M.build(parts)

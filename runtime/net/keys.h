@@ -48,13 +48,13 @@ int keys_verify(const unsigned char point[2 * KEYS_PLACE], const char *bytes, si
 int keys_sha256(const char *bytes, size_t n, unsigned char hash[KEYS_HASH]);
 int keys_hmac(const char *secret, size_t secret_n, const char *bytes, size_t n, unsigned char mac[KEYS_HASH]);
 
-/* AES-256-GCM. Writes n bytes, encrypted, and KEYS_TAG bytes that prove them and `also`, which is not encrypted. A secret
- * must never be used twice with the same nonce. `also`: with its length. */
+/* AES-256-GCM. Writes n bytes, encrypted, and KEYS_TAG bytes that prove them and `also`, which is not encrypted. A
+ * secret must never be used twice with the same nonce. */
 int keys_seal(const unsigned char secret[KEYS_SECRET], const unsigned char nonce[KEYS_NONCE], const char *also,
               size_t also_n, const char *bytes, size_t n, unsigned char *sealed);
 
-/* The other way: n of the sealed bytes, at least KEYS_TAG; writes KEYS_TAG fewer. Bytes that were not sealed in this way
- * are refused, and nothing of what was written then may be used. */
+/* The other way: of n sealed bytes, writes KEYS_TAG fewer. Bytes that were not sealed in this way are refused, and
+ * nothing of what was written then may be used. */
 int keys_unseal(const unsigned char secret[KEYS_SECRET], const unsigned char nonce[KEYS_NONCE], const char *also,
                 size_t also_n, const unsigned char *sealed, size_t n, unsigned char *bytes);
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- template_spec.lua - http.template and http.templates: what pages are made of, how values are escaped in each place, and
--- the line of every error.
+-- template_spec.lua - http.template and http.templates: what pages are made of, how values are escaped in each place,
+-- and the line of every error.
 
 local curl = require "support.curl"
 local http = require "moonpark.http"
@@ -48,18 +48,20 @@ describe("http.template", function()
     assert.equal(text .. text, page("<%- text %><%= raw(text) %>", { text = text }))
     assert.equal("&lt;b&gt; &amp; &quot;it&#39;s&quot;", http.escape_html(text))
     assert.equal("5", http.escape_html(5))
-    assert.equal("&lt;1", page("<%= object %>", { object = setmetatable({}, { __tostring = function() return "<1" end }) }))
+    local object = setmetatable({}, { __tostring = function() return "<1" end })
+    assert.equal("&lt;1", page("<%= object %>", { object = object }))
   end)
 
   it("escapes parts of URLs by url(), and lets none run a script", function()
     assert.equal('<a href="/s/a%2Fb?q=a%26b%22">', page('<a href="/s/<%= url(a) %>?q=<%= url(b) %>">',
       { a = "a/b", b = 'a&b"' }))
     local link = http.template '<a href="<%= to %>">'
-    for _, good in ipairs { "/a?b=1", "https://example.org/x:y", "mailto:a@example.org", "a/b:c", "?x:y", "#a:b", "" } do
+    for _, good in ipairs { "/a?b=1", "https://example.org/x:y", "mailto:a@example.org", "a/b:c", "?x:y", "#a:b",
+      "" } do
       assert.equal('<a href="' .. good .. '">', link:render { to = good })
     end
-    for _, bad in ipairs { "javascript:alert(1)", " JavaScript:x", "java\nscript:x", "\1javascript:x", "data:text/html,x",
-      "vbscript:x", "blob:x" } do
+    for _, bad in ipairs { "javascript:alert(1)", " JavaScript:x", "java\nscript:x", "\1javascript:x",
+      "data:text/html,x", "vbscript:x", "blob:x" } do
       assert.equal('<a href="#">', link:render { to = bad })
     end
   end)
@@ -171,8 +173,8 @@ describe("http.template", function()
 
   -- Values that try to leave their place, read by another program's parser.
   it("keeps hostile values in their places, as Python's parser sees them", function()
-    local words = { "<", ">", '"', "'", "&", "&lt;", "</script>", "<!--", "-->", "]]>", "`", "=", "/", "\\", "\n", "javascript:",
-      " onload=x ", "<script>", "é", "\226\128\168", "${", "a", "</title>", "&#39;", "<%= x %>" }
+    local words = { "<", ">", '"', "'", "&", "&lt;", "</script>", "<!--", "-->", "]]>", "`", "=", "/", "\\", "\n",
+      "javascript:", " onload=x ", "<script>", "é", "\226\128\168", "${", "a", "</title>", "&#39;", "<%= x %>" }
     local make = http.template [[<p id="<%= x %>" title='<%= x %>'><%= x %></p><title><%= x %></title>
       <script type="application/json"><%= { x } %></script><a href="<%= x %>" name="/?q=<%= url(x) %>">end</a>]]
     local seed, list = 7, {}
@@ -234,7 +236,8 @@ describe("http.templates", function()
   end)
 
   it("puts a page into its layout, with blocks and what the page has set", function()
-    write("base.html", "<title><%= title or 'none' %></title><% block('menu', function() %>usual<% end) %>|<%= content %>|"
+    write("base.html", "<title><%= title or 'none' %></title><% block('menu', function() %>usual<% end) %>"
+      .. "|<%= content %>|"
       .. "<% block('foot', function() %>[<% block('inner', function() %>i<% end) %>]<% end) %><% block 'more' %>")
     write("mid.html", "<% layout 'base.html' block('foot', function() %>mid<% end) %>(<%= content %>)")
     write("a.html", "<% layout 'base.html' title = 'A' %>a<% block('menu', function() %>own <%= 1 %><% end) %>"
@@ -257,7 +260,8 @@ describe("http.templates", function()
     assert.is_truthy(complaint(views.render, views, "c.html"):find("/c.html:2: unexpected symbol near '", 1, true))
     err = complaint(function() views:render "none.html" end)
     assert.matches("^spec/http/template_spec.lua:%d+: render: .*none.html: no such file or directory", err)
-    assert.matches("/d.html:1: include: .*none.html: no such file or directory", complaint(views.render, views, "d.html"))
+    err = complaint(views.render, views, "d.html")
+    assert.matches("/d.html:1: include: .*none.html: no such file or directory", err)
     for _, name in ipairs { "../a.html", "/etc/passwd", "a/../../b", "", "a\0b" } do
       assert.matches("is no name of a template", complaint(views.render, views, name))
     end

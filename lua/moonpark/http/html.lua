@@ -54,7 +54,7 @@ end
 -- Schemes that do no more than lead somewhere.
 local harmless = { http = true, https = true, mailto = true, tel = true, ftp = true }
 
---- A URL for an attribute that is followed, such as href: "#" in place of one that runs a script, such as "javascript:".
+--- A URL for an attribute that is followed, such as href: "#" in place of one that runs a script ("javascript:").
 --- Browsers ignore blanks and control characters in the scheme.
 ---@param text string
 ---@return string

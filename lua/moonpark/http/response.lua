@@ -200,18 +200,20 @@ local function change(self, transform, body, kind)
   return body
 end
 
---- Calls the functions of before(), once: the head is about to be made.
----@private
-function Response:prepare()
+-- Calls the functions of before(), once: the head is about to be made.
+local function prepare(self)
   local fns = self.preparing
   if not fns or fns.done then return end
   fns.done = true
   for i = 1, #fns do fns[i](self.request, self) end
 end
 
+---@private
+Response.prepare = prepare
+
 -- For a table in front of the response: fields that it does not have are the response's.
 local function send_through(self, body, kind)
-  self:prepare()
+  prepare(self)
   local transform = self.transform
   if transform then body = change(self, transform, body, kind) end
   return send(self.x, self.serial, self.status, body, self.type or kind, self.fields)
@@ -219,7 +221,7 @@ end
 
 local function send_now(self, body, kind)
   if not rawget(self, 1) then return send_through(self, body, kind) end
-  if rawget(self, "preparing") then self:prepare() end
+  if rawget(self, "preparing") then prepare(self) end
   local transform = rawget(self, "transform")
   if transform then body = change(self, transform, body, kind) end
   return send(self[1], self[2], rawget(self, "status") or 200, body, rawget(self, "type") or kind, self[5])
@@ -348,7 +350,7 @@ local function write_through(self, stream, step, data)
 end
 
 local function begin(self, length)
-  self:prepare()
+  prepare(self)
   length = length or self.length
   local transform = self.transform
   local stream

@@ -154,7 +154,7 @@ function Sessions:write(res, session, state)
     text == "[]" and "{}" or text, flash and ',"f":' .. flash or "")
   local value = self.seal(self.keys[1], self.name, payload)
   if #self.name + 1 + #value > LONGEST then
-    error(("session: the cookie would have %d bytes, and browsers keep no more than %d: keep large values on the server")
+    error(("session: the cookie would have %d bytes, and browsers keep no more than %d: keep large values elsewhere")
       :format(#self.name + 1 + #value, LONGEST), 0)
   end
   self.counts.written = self.counts.written + 1
@@ -212,7 +212,8 @@ function M.new(options)
   local encrypt = options.encrypt ~= false
   local self = setmetatable({
     keys = type(options.keys) == "table" and { unpack(options.keys) } or { options.keys },
-    max_age = options.max_age or AGE, lifetime = options.lifetime or math.huge, persistent = options.persistent ~= false,
+    max_age = options.max_age or AGE, lifetime = options.lifetime or math.huge,
+    persistent = options.persistent ~= false,
     secure = options.secure ~= false, same_site = options.same_site or "Lax", path = options.path or "/",
     domain = options.domain, seal = encrypt and sealed.seal or sealed.sign,
     open = encrypt and sealed.open or sealed.verify,

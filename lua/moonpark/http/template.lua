@@ -141,15 +141,15 @@ end
 -- A name is one of the page's own functions, of the values, of the helpers, or of Lua's globals, in this order. What a
 -- template sets is its own.
 function run(template, page, values)
-  local env, own, layout_of = nil, nil, nil
-  env = setmetatable({}, { __index = function(_, name)
+  local output, own = {}, nil
+  local env = setmetatable({}, { __index = function(_, name)
     local value = own[name]
     if value == nil then value = values[name] end
     if value == nil then value = helpers[name] end
     if value == nil then value = _G[name] end
     return value
   end })
-  local output = {}
+  local layout_of
   own, layout_of = page_helpers(page, output, env)
   setfenv(template.make(), env)(output)
   local text, layout = table.concat(output), layout_of()

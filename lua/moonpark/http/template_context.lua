@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- template_context.lua - where in a page of HTML a template's expression stands: what is written there must be escaped
--- for that place. A page is read as browsers read it, as far as that matters: text, tags, attributes, scripts, comments.
+-- for that place. A page is read as browsers read it, as far as that matters here.
 --
 -- The state is a table: `where` is one of
 --   "text"      also in <title> and <textarea>, where entities count
@@ -23,7 +23,7 @@ function M.new() return { where = "text" } end
 local urls = { href = true, src = true, action = true, formaction = true, data = true, poster = true, cite = true,
   background = true, ["xlink:href"] = true, ping = true }
 
--- Each takes the text from `at` on, changes the state, and returns where the next one continues; nil: the text has ended.
+-- Each takes the text from `at` on, changes the state, and returns where the next one continues; nil: at its end.
 local steps = {}
 
 function steps.text(state, text, at)

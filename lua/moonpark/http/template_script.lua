@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- template_script.lua - follows JavaScript in a page far enough to know where a value can be written: not in a string, a
--- comment or a regular expression. Where it is not sure, it says that none can.
+-- template_script.lua - follows JavaScript in a page far enough to know where a value can be written: not in a string,
+-- a comment or a regular expression. Where it is not sure, it says that none can.
 
 local M = {}
 
--- Each kind of place: what is looked for in it, and what that does. `M.follow` keeps the kind in state.inside; nil: code.
+-- Each kind of place: what is looked for in it, and what that does. The kind is in state.inside; nil: code.
 local inside = {}
 
 local function leave(state, to)
