@@ -96,7 +96,10 @@ function M.raised(task)
   return type(err) == "string" and M.describe(task) or err
 end
 
-local function report(text, what)
+--- Reports an error that nothing else will ever take.
+---@param text string
+---@param what string what it is an error in
+function M.report(text, what)
   M.uncaught = M.uncaught + 1
   if reporter then return reporter(text, what) end
   M.log(what .. ": " .. text)
@@ -128,10 +131,6 @@ local function next_due()
   while kept[pending] and (kept[pending].awaited or kept[pending].claimed) do pending = pending + 1 end
   return kept[pending] and kept[pending].due
 end
-
---- Reports an error that no task will take: its text, and what it is.
----@type fun(text: string, what: string)
-M.report = report
 
 -- The loop calls back before it blocks while there is anything to report, and when the oldest has waited long enough.
 local function watch() core.watch_idle(count > 0, not only_at_end and next_due() or nil) end
@@ -176,7 +175,7 @@ local function report_if(is_due, what)
     local failure = kept[i]
     if not failure.claimed and is_due(failure) then
       failure.told = true
-      report(failure.text, what)
+      M.report(failure.text, what)
     elseif not failure.claimed then
       left[#left + 1] = failure
     end
