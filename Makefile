@@ -417,7 +417,7 @@ $(ARM64_SPECS:%=arm64/%): arm64/%:
 # What the parsers promise, held to whatever libFuzzer thinks of. Those in Lua run in a Lua state of the release build.
 # llhttp is read beside ours where it is installed.
 FUZZ_C       := request response chunked target forwarded unpacking ws_frames ws_deflate shared
-FUZZ_LUA     := url cookies multipart router json acme
+FUZZ_LUA     := url cookies multipart router json acme sealed html
 FUZZ         ?= $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_SECONDS ?= 60
 FUZZ_BUILD   := build/fuzz

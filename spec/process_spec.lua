@@ -573,24 +573,71 @@ describe("process", function()
       assert.same({ 0, "done\n", 300000 }, { r.code, r.stdout, #r.stderr })
     end)
 
-    it("kills a child that writes too much", function()
-      assert.same({ nil, "too long" }, { process.run({ "yes" }, { max = 1000 }) })
-      assert.same({ nil, "too long" }, { process.run({ "sh", "-c", "yes >&2" }, { max = 1000, group = true }) })
+    it("kills a child that writes too much, and returns what fits", function()
+      local r, err, errno, partial = process.run({ "yes" }, { max = 1000 })
+      assert.same({ nil, "too long", nil }, { r, err, errno })
+      assert.same({ signal = "KILL", stdout = ("y\n"):rep(500), stderr = "", truncated = true }, partial)
+      partial = select(4, process.run({ "sh", "-c", "printf out; yes >&2" }, { max = 999, group = true }))
+      assert.same({ signal = "KILL", stdout = "out", stderr = ("y\n"):rep(500):sub(1, 999), truncated = true }, partial)
       assert.equal("abc", process.run({ "printf", "abc" }, { max = 3 }).stdout)
+      assert.equal("", select(4, process.run({ "printf", "abc" }, { max = 0 })).stdout)
     end)
 
-    it("ends the child after its timeout", function()
-      assert.same({ nil, "timeout" }, { process.run({ "sleep", "inf" }, { timeout = 0.01 }) })
-      assert.same({ nil, "timeout" },
-        { process.run({ "sh", "-c", "trap '' TERM; while :; do sleep 0.01; done" }, { timeout = 0.05, grace = 0.01 }) })
+    -- The results of a run whose timeout has let the child come as far as writing something, on a busy machine too.
+    local function run_until_timeout(argv, options)
+      for _, seconds in ipairs { 0.05, 0.5, 5, 50 } do
+        options.timeout = seconds
+        local r, err, errno, partial = process.run(argv, options)
+        assert.same({ nil, "timeout", nil }, { r, err, errno })
+        if partial and partial.stdout ~= "" then return partial end
+      end
+    end
+
+    it("ends the child after its timeout, and returns what came before", function()
+      assert.same({ signal = "TERM", stdout = "hello\n", stderr = "", timed_out = true },
+        run_until_timeout({ "sh", "-c", "echo hello; exec sleep inf" }, {}))
+      assert.same({ signal = "KILL", stdout = "hello\n", timed_out = true },
+        run_until_timeout({ "sh", "-c", "trap '' TERM; echo hello; while :; do sleep 0.01; done" },
+          { grace = 0.01, stderr = "null" }))
       assert.equal(0, process.run({ "true" }, { timeout = 60 }).code)
+    end)
+
+    it("reads what the child says when it is ended, in a cancelled task too", function()
+      local path = os.tmpname()
+      os.remove(path)
+      local task = moonpark.go(process.run, { "sh", "-c", [[trap 'echo bye; head -c 200000 /dev/zero >&2; exit 7' TERM
+        echo hello; : >"$0"; while :; do sleep 0.01; done]], path })
+      wait_until("the child has started", function() return outside.run({ "test", "-e", path }).status == 0 end)
+      task:cancel()
+      local ok, r, err, errno, partial = task:join()
+      os.remove(path)
+      assert.same({ true, nil, "canceled", nil }, { ok, r, err, errno })
+      assert.same({ 7, "hello\nbye\n", 200000 }, { partial.code, partial.stdout, #partial.stderr })
+      assert.is_nil(partial.timed_out)
+    end)
+
+    it("does not wait for a process that the child has left behind with its pipes", function()
+      local path = os.tmpname()
+      local partial = run_until_timeout({ "sh", "-c", [[sleep inf & echo $! >"$0"; echo hello; wait]], path }, {})
+      local file = assert(io.open(path))
+      local pid = file:read "*a"
+      file:close()
+      os.remove(path)
+      outside.run { "kill", "-9", (pid:gsub("%s", "")) }
+      assert.same({ signal = "TERM", stdout = "hello\n", stderr = "", timed_out = true }, partial)
     end)
 
     it("ends the child when its task is cancelled", function()
       local task = moonpark.go(process.run, { "sleep", "inf" })
       moonpark.sleep(0.001)
       task:cancel()
-      assert.same({ true, nil, "canceled" }, { task:join() })
+      local ok, r, err = task:join()
+      assert.same({ true, nil, "canceled" }, { ok, r, err })
+    end)
+
+    it("has no fourth result if nothing was started", function()
+      assert.equal(3, select("#", process.run { "moonpark-no-such-program" }))
+      assert.is_nil((select(4, process.run({ "moonpark-no-such-program" }, { timeout = 60 }))))
     end)
 
     it("leaves outputs alone that are to go elsewhere", function()

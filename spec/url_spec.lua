@@ -161,3 +161,47 @@ describe("a URL", function()
     assert.equal("https", url.resolve(base, "https://x/").scheme)
   end)
 end)
+
+describe("url.build()", function()
+  it("makes a URL of its parts, encoding what is not written yet", function()
+    assert.equal("https://example.org/", url.build { host = "example.org" })
+    assert.equal("http://example.org:8080/a/b?c=1#top", url.build { scheme = "http", host = "example.org", port = 8080,
+      path = "/a/b", query = "c=1", fragment = "top" })
+    assert.equal("https://[::1]:8443/", url.build { host = "::1", port = 8443 })
+    assert.equal("https://example.org/users/a%2Fb%20c/%25", url.build { host = "example.org", port = 443,
+      path = { "users", "a/b c", "%" } })
+    assert.equal("https://example.org/s?q=a%26b%20%C3%A9&tag=1&tag=2", url.build { host = "example.org", path = "s",
+      query = { q = "a&b é", tag = { 1, 2 } } })
+    assert.equal("https://ada:pw@example.org/", url.build { host = "example.org", user = "ada:pw" })
+    assert.equal("https://example.org/#a%20%23b", url.build { host = "example.org", fragment = "a #b" })
+  end)
+
+  it("is the other way of parse()", function()
+    for _, text in ipairs { "http://example.org/", "https://a:b@[2001:db8::1]:99/x/y?z=1&w",
+      "http://a.example:81/?" } do
+      assert.equal(text, url.build(assert(url.parse(text))))
+    end
+    local parts = url.parse "http://example.org/a?b=1"
+    parts.query = { c = 2 }
+    assert.equal("http://example.org/a?b=1&c=2", url.build(parts))
+  end)
+
+  it("refuses what would be read as something else", function()
+    assert.same({ nil, "invalid path" }, { url.build { host = "a", path = { "users", ".." } } })
+    assert.same({ nil, "unknown scheme 'ftp'" }, { url.build { scheme = "ftp", host = "a" } })
+    for _, host in ipairs { "a/b", "a@b", "a b", "a:b", "a#", "a?", "" } do
+      assert.is_nil((url.build { host = host }), host)
+    end
+    assert.is_nil((url.build { host = "evil.example", user = "good.example/" }))
+    assert.is_nil((url.build { host = "a", path = "/a b" }))
+    assert.error(function() url.build {} end)
+    assert.error(function() url.build { host = "a", port = 0 } end)
+  end)
+end)
+
+describe("url.resolve()", function()
+  it("takes the base as a text, too", function()
+    assert.equal("/c", url.resolve("http://example.org/a/b", "/c").path)
+    assert.same({ nil, "invalid URL" }, { url.resolve("no url", "/c") })
+  end)
+end)

@@ -32,6 +32,11 @@ local http_stopping = require "moonpark.http.stopping"
 ---@field group fun(options?: table): moonpark.websocket.group see http/group.lua
 ---@field websocket fun(url: string, options?: table): moonpark.websocket|nil, string?, integer?
 ---@field reason fun(status: integer): string the reason phrase of a status
+---@field escape_html fun(text: string|number): string for the content of elements, and attributes' values in quotes
+---@field template fun(text: string, options?: {name?: string}): moonpark.http.template see http/template.lua
+---@field templates fun(folder: string, options?: {reload?: boolean}): moonpark.http.templates see http/template.lua
+---@field sessions fun(options: moonpark.http.sessions.options): function middleware: see http/sessions.lua
+---@field csrf fun(options?: {origins?: string[]}): function middleware: see http/csrf.lua
 local M = {}
 
 --- A router; see docs/http.md.
@@ -62,6 +67,11 @@ local parts = {
   websocket = function() return require("moonpark.http.websocket_client").websocket end,
   ngx = function() return require("moonpark.ngx.handler").new end,
   reason = function() return require("moonpark.http.fields").reason end,
+  escape_html = function() return require("moonpark.http.html").escape end,
+  template = function() return require("moonpark.http.template").template end,
+  templates = function() return require("moonpark.http.template").templates end,
+  sessions = function() return require("moonpark.http.sessions").new end,
+  csrf = function() return require("moonpark.http.csrf").new end,
 }
 
 --- A server that listens already; server:run() serves.

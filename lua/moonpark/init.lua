@@ -39,7 +39,13 @@ local limits = require "moonpark.limits"
 ---@field shared moonpark.shared
 ---@field systemd moonpark.systemd
 ---@field testing table
+---@field url moonpark.url
 ---@field worker moonpark.worker
+---@field every fun(seconds: number, fn: fun(), options?: moonpark.every.options): moonpark.task see every.lua
+---@field once fun(fn: (fun(): any), options?: moonpark.once.options): (fun(): any), fun() see once.lua
+---@field pool fun(n: integer, items: any, fn: function, options?: moonpark.pool.options): table|nil, table|string? see
+--- pool.lua
+---@field retry fun(options: moonpark.retry.options, fn: function, ...: any): any see retry.lua
 ---@field _VERSION string
 local M = {
   _VERSION = core.version,
@@ -144,8 +150,11 @@ M.signals = core.signals
 
 -- In quotes: spec/tree/layers_spec.lua looks for what may be loaded here.
 local modules = { ["fs"] = true, ["http"] = true, ["log"] = true, ["net"] = true, ["netpoll"] = true,
-  ["process"] = true,
-  ["shared"] = true, ["systemd"] = true, ["testing"] = true, ["tls"] = true, ["worker"] = true }
+  ["process"] = true, ["shared"] = true, ["systemd"] = true, ["testing"] = true, ["tls"] = true, ["url"] = true,
+  ["worker"] = true }
+
+-- Functions in files of their names, loaded when they are asked for first.
+local functions = { ["every"] = true, ["once"] = true, ["pool"] = true, ["retry"] = true }
 
 --- Runs main in several processes; see workers.lua.
 ---@param options integer|"auto"|table
@@ -165,9 +174,10 @@ end
 
 return setmetatable(M, {
   __index = function(self, name)
-    if not modules[name] then return nil end
+    if not modules[name] and not functions[name] then return nil end
     local module = require("moonpark." .. name)
-    rawset(self, name, module)
-    return module
+    local value = functions[name] and module[name] or module
+    rawset(self, name, value)
+    return value
   end,
 })

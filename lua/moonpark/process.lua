@@ -24,6 +24,7 @@ local M = {}
 local GRACE = 5               -- seconds between TERM and KILL
 local PAUSE = 0.01            -- before another try, if waiting itself failed
 local MAX = 64 * 1024 * 1024  -- bytes that run() takes of each output
+local LINGER = 0.1            -- seconds that run() still reads after a child that it has ended
 
 ---------------------------------------------------------------------------------------------------
 -- the keeper
@@ -214,42 +215,87 @@ local function feed(scope, child, text)
   return broken_off(scope, child, err, errno)
 end
 
-local function collect(scope, child, stream, max)
-  local text, err, errno = stream:read_all(max)
-  stream:close()
-  if text then return { text } end
-  return broken_off(scope, child, err, errno)
+-- What comes is added to the output, up to its maximum. -> nil and why no more comes, "too long" included
+local function read_into(output, stream)
+  while true do
+    local data, err, errno = stream:read()
+    if not data then return nil, err, errno end
+    local room = output.max - output.size
+    output[#output + 1] = #data <= room and data or data:sub(1, room)
+    output.size = output.size + math.min(#data, room)
+    if #data > room then
+      output.truncated = true
+      return nil, "too long"
+    end
+  end
 end
 
--- -> the tasks that move its bytes, by the names of the streams
+-- The run was cancelled, and the keeper ends the child: what it writes until then is read, too. Another process may
+-- hold its pipe for ever.
+local function read_last(output, child, stream)
+  task.scope(function(scope)
+    scope:go(function()
+      child:wait()
+      stream:set_read_deadline(core.now() + LINGER)
+    end)
+    read_into(output, stream)
+  end)
+end
+
+local function collect(scope, child, stream, output)
+  local _, err, errno = read_into(output, stream)
+  if err == "canceled" then task.shield(read_last, output, child, stream) end
+  local result = err == "eof" and { true } or broken_off(scope, child, err, errno)
+  stream:close() -- not before the KILL: it would end by PIPE
+  return result
+end
+
+-- -> the tasks that move its bytes, and what they have read, by the names of the streams
 local function start_movers(scope, child, options)
-  local movers, max = {}, options.max or MAX
+  local movers, outputs = {}, {}
   if child.stdin then movers.stdin = scope:go(feed, scope, child, options.stdin) end
   for _, name in ipairs { "stdout", "stderr" } do
     local stream = child[name]
-    if stream then movers[name] = scope:go(collect, scope, child, stream, max) end
+    if stream then
+      outputs[name] = { size = 0, max = options.max or MAX }
+      movers[name] = scope:go(collect, scope, child, stream, outputs[name])
+    end
   end
-  return movers
+  return movers, outputs
 end
 
 -- What a mover returned; nil if it failed and the scope will say how.
 local function moved(movers, name)
-  if not movers[name] then return {} end
+  if not movers[name] then return { true } end
   local ok, got = task.shield(movers[name].join, movers[name])
   return ok and got or { nil, "canceled" }
 end
 
+-- How it ended, and what it has written.
+local function result_of(how, value, outputs)
+  local result = {}
+  if how then result[how == "exited" and "code" or "signal"] = value end
+  for name, output in pairs(outputs) do
+    result[name] = table.concat(output)
+    result.truncated = result.truncated or output.truncated
+  end
+  return result
+end
+
 -- How it went, once the outputs have ended.
-local function outcome(child, movers)
+local function outcome(child, movers, outputs)
   local out, err = moved(movers, "stdout"), moved(movers, "stderr")
+  local broken = not (out[1] and err[1])
   local how, value, errno = child:wait()
   if child.stdin then child.stdin:close() end -- something it has started may hold the other end
   local fed = moved(movers, "stdin")
-  for _, got in ipairs { out, err, fed } do -- why it was broken off
-    if got[2] and got[2] ~= "canceled" then return nil, got[2], got[3] end
+  if how and not broken and fed[1] then return result_of(how, value, outputs) end
+  local why = { nil, how and "canceled" or value, not how and errno or nil }
+  for _, got in ipairs { fed, err, out } do -- why it was broken off
+    if got[2] and got[2] ~= "canceled" then why = got end
   end
-  if not how or out[2] or err[2] or fed[2] then return nil, how and "canceled" or value, errno end
-  return { [how == "exited" and "code" or "signal"] = value, stdout = out[1], stderr = err[1] }
+  if not how then how, value = task.shield(child.wait, child) end -- its keeper ends it
+  return nil, why[2], why[3], result_of(how, value, outputs)
 end
 
 local function run(argv, options)
@@ -261,18 +307,40 @@ local function run(argv, options)
   end)
 end
 
+local function run_within(argv, options)
+  local partial
+  local result, err, errno = task.timeout(options.timeout, function()
+    local whole, why, number, part = run(argv, options)
+    partial = part or whole or nil
+    return whole, why, number
+  end)
+  if result then return result end
+  if partial and err == "timeout" then partial.timed_out = true end
+  return nil, err, errno, partial
+end
+
+---@class moonpark.process.result
+---@field code integer|nil its exit status; nil if a signal ended it
+---@field signal string|nil that signal's name; nil if it exited
+---@field stdout string|nil what it wrote; nil if the option sent it elsewhere
+---@field stderr string|nil
+---@field timed_out true|nil the option `timeout` ended it
+---@field truncated true|nil an output was longer than the option `max`: it is cut there
+
 --- Runs a program to its end, writing its input and reading both outputs at once. In a task only. Options: those of
 --- spawn except detach; stdin is the text that it reads, or nothing; outputs are pipes unless something else is asked
---- for; timeout = seconds; max = bytes of each output, 64 MiB, beyond which it is killed.
+--- for; timeout = seconds; max = bytes of each output, 64 MiB, beyond which it is killed. If it is ended before it has
+--- ended by itself, the fourth result is what had come until then.
 ---@param argv string[] the program and its arguments
 ---@param options? table
----@return {code: integer?, signal: string?, stdout: string?, stderr: string?}|nil
+---@return moonpark.process.result|nil
 ---@return string? err why it could not be started; "timeout", "canceled", "too long"
 ---@return integer? errno
+---@return moonpark.process.result? partial what came before it was ended; nil if it could not be started
 function M.run(argv, options)
   check_argv(argv, "run")
   options = check_options("run", options, run_options, 2, 2)
-  if options.timeout then return task.timeout(options.timeout, run, argv, options) end
+  if options.timeout then return run_within(argv, options) end
   return run(argv, options)
 end
 

@@ -2,6 +2,7 @@
 -- url.lua - percent-encoding, forms and the parts of an http URL (RFC 3986, and WHATWG's form encoding).
 
 local core = require "moonpark.core"
+local option = require "moonpark.options"
 
 ---@class moonpark.url
 local M = {}
@@ -151,11 +152,16 @@ local function remove_dots(path)
 end
 
 --- What `reference` means on the page at `base` (RFC 3986 5.2), for redirects.
----@param base moonpark.url.parts
+---@param base moonpark.url.parts|string an absolute URL
 ---@param reference string
 ---@return moonpark.url.parts|nil
 ---@return string? wrong
 function M.resolve(base, reference)
+  if type(base) == "string" then
+    local parts, wrong = M.parse(base)
+    if not parts then return nil, wrong end
+    base = parts
+  end
   -- Browsers take these for the "//" in front of another host, RFC 3986 for a part of the path.
   if reference:find("^[/\\][/\\]") and not reference:find("^//") then return nil, "invalid URL" end
   reference = reference:gsub("#.*$", "")
@@ -167,6 +173,51 @@ function M.resolve(base, reference)
   local path = base.path:match("^[^?]*")
   if reference:find("^%?") then return M.parse(origin .. path .. reference) end
   return M.parse(origin .. remove_dots(path:match("^(.*/)") .. reference))
+end
+
+---------------------------------------------------------------------------------------------------
+-- building
+
+local build_options = { scheme = "string", host = "string", port = option.whole(1, 65535), user = "string",
+  path = "string|table", query = "string|table", fragment = "string", authority = "string", address = "string" }
+
+-- A segment that leads up is one in any spelling for browsers.
+local function path_of(path)
+  if type(path) == "string" then return path:find "^/" and path or "/" .. path end
+  local segments = {}
+  for i, segment in ipairs(path) do
+    segments[i] = M.encode(segment)
+    if segments[i] == "." or segments[i] == ".." then return nil, "invalid path" end
+  end
+  return "/" .. table.concat(segments, "/")
+end
+
+local function with_query(path, query)
+  if type(query) == "table" then query = M.form(query) end
+  if not query or query == "" then return path end
+  return path .. (path:find("?", 1, true) and "&" or "?") .. query
+end
+
+--- The text of a URL. What parse has returned is taken, too.
+---@param parts {scheme?: string, host: string, port?: integer, user?: string, path?: string|string[],
+--- query?: string|table, fragment?: string} scheme: "http" or "https", the default; path: as it is written, or a list
+--- of segments, which are encoded; query: as it is written, or values as form's, and is added to that of the path
+---@return string|nil
+---@return string? wrong "invalid URL", "invalid path", "unknown scheme ...", ...
+function M.build(parts)
+  option.check("url.build", parts, build_options, 2)
+  if not (parts and parts.host) then error("url.build: the host is missing", 2) end
+  local path, wrong = path_of(parts.path or "/")
+  if not path then return nil, wrong end
+  local scheme, host = (parts.scheme or "https"):lower(), parts.host
+  local port = parts.port and parts.port ~= default_ports[scheme] and ":" .. parts.port or ""
+  local text = ("%s://%s%s%s%s"):format(scheme, parts.user and parts.user .. "@" or "",
+    host:find(":", 1, true) and "[" .. host .. "]" or host, port, with_query(path, parts.query))
+  local read
+  read, wrong = M.parse(text)
+  if not read then return nil, wrong end
+  if read.host ~= host or read.user ~= parts.user then return nil, "invalid URL" end
+  return parts.fragment and text .. "#" .. parts.fragment:gsub("[^%w%-%._~!$&'()*+,;=:@/?%%]", escape) or text
 end
 
 return M

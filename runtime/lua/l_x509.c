@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* l_x509.c - the Lua face of keys and certificates: text goes in and text comes out, nothing is kept.
+/* l_x509.c - the Lua face of keys, certificates and sealing: text goes in and text comes out, nothing is kept.
  *
  * What a call has of OpenSSL and of our memory is in a userdata while it runs: pushing a result may raise. */
 #include "lua/faces.h"
@@ -155,6 +155,35 @@ static int l_hmac_sha256(lua_State *L)
     return push_bytes(L, mac, sizeof mac, keys_hmac(secret, secret_n, bytes, n, mac));
 }
 
+static const unsigned char *bytes_at(lua_State *L, int idx, size_t wanted)
+{
+    size_t n;
+    const char *bytes = luaL_checklstring(L, idx, &n);
+    luaL_argcheck(L, n == wanted, idx, "wrong number of bytes");
+    return (const unsigned char *)bytes;
+}
+
+/* seal(secret: 32 bytes, nonce: 12 bytes, also, bytes) -> encrypted, 16 bytes longer; AES-256-GCM */
+static int l_seal(lua_State *L)
+{
+    size_t n, also_n;
+    const unsigned char *secret = bytes_at(L, 1, KEYS_SECRET), *nonce = bytes_at(L, 2, KEYS_NONCE);
+    const char *also = luaL_checklstring(L, 3, &also_n), *bytes = luaL_checklstring(L, 4, &n);
+    unsigned char *sealed = lua_newuserdata(L, n + KEYS_TAG);
+    return push_bytes(L, sealed, n + KEYS_TAG, keys_seal(secret, nonce, also, also_n, bytes, n, sealed));
+}
+
+/* unseal(secret, nonce, also, sealed) -> what seal was given */
+static int l_unseal(lua_State *L)
+{
+    size_t n, also_n;
+    const unsigned char *secret = bytes_at(L, 1, KEYS_SECRET), *nonce = bytes_at(L, 2, KEYS_NONCE);
+    const char *also = luaL_checklstring(L, 3, &also_n), *sealed = luaL_checklstring(L, 4, &n);
+    unsigned char *bytes = lua_newuserdata(L, n + 1);
+    int r = keys_unseal(secret, nonce, also, also_n, (const unsigned char *)sealed, n, bytes);
+    return push_bytes(L, bytes, r < 0 ? 0 : n - KEYS_TAG, r);
+}
+
 /* secure_random(n) -> n bytes */
 static int l_secure_random(lua_State *L)
 {
@@ -292,8 +321,9 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg functions[] = {
     {"hmac_sha256", l_hmac_sha256}, {"key_new", l_key_new}, {"key_point", l_key_point}, {"key_sign", l_key_sign},
-    {"key_verify", l_key_verify}, {"secure_random", l_secure_random}, {"sha256", l_sha256}, {"x509_read", l_read},
-    {"x509_request", l_request}, {"x509_self_signed", l_self_signed}, {NULL, NULL},
+    {"key_verify", l_key_verify}, {"seal", l_seal}, {"secure_random", l_secure_random}, {"sha256", l_sha256},
+    {"unseal", l_unseal}, {"x509_read", l_read}, {"x509_request", l_request}, {"x509_self_signed", l_self_signed},
+    {NULL, NULL},
 };
 
 void l_x509_open(lua_State *L)

@@ -232,6 +232,42 @@ int keys_hmac(const char *secret, size_t secret_n, const char *bytes, size_t n, 
     return done ? 0 : keys_failure("nothing could be hashed");
 }
 
+int keys_seal(const unsigned char secret[KEYS_SECRET], const unsigned char nonce[KEYS_NONCE], const char *also,
+              size_t also_n, const char *bytes, size_t n, unsigned char *sealed)
+{
+    int done_n = 0;
+    tls_library_begin();
+    if (n > INT_MAX - KEYS_TAG || also_n > INT_MAX)
+        return errors_code("too long");
+    EVP_CIPHER_CTX *work = EVP_CIPHER_CTX_new();
+    bool done = work && EVP_EncryptInit_ex(work, EVP_aes_256_gcm(), NULL, secret, nonce) > 0 &&
+                EVP_EncryptUpdate(work, NULL, &done_n, (const unsigned char *)also, (int)also_n) > 0 &&
+                EVP_EncryptUpdate(work, sealed, &done_n, (const unsigned char *)bytes, (int)n) > 0 &&
+                EVP_EncryptFinal_ex(work, sealed + n, &done_n) > 0 &&
+                EVP_CIPHER_CTX_ctrl(work, EVP_CTRL_AEAD_GET_TAG, KEYS_TAG, sealed + n) > 0;
+    EVP_CIPHER_CTX_free(work);
+    return done ? 0 : keys_failure("nothing could be sealed");
+}
+
+int keys_unseal(const unsigned char secret[KEYS_SECRET], const unsigned char nonce[KEYS_NONCE], const char *also,
+                size_t also_n, const unsigned char *sealed, size_t n, unsigned char *bytes)
+{
+    int done_n = 0;
+    unsigned char tag[KEYS_TAG];
+    tls_library_begin();
+    if (n < KEYS_TAG || n > INT_MAX || also_n > INT_MAX)
+        return errors_code("not sealed with this key");
+    memcpy(tag, sealed + n - KEYS_TAG, KEYS_TAG);
+    EVP_CIPHER_CTX *work = EVP_CIPHER_CTX_new();
+    bool done = work && EVP_DecryptInit_ex(work, EVP_aes_256_gcm(), NULL, secret, nonce) > 0 &&
+                EVP_DecryptUpdate(work, NULL, &done_n, (const unsigned char *)also, (int)also_n) > 0 &&
+                EVP_DecryptUpdate(work, bytes, &done_n, sealed, (int)(n - KEYS_TAG)) > 0 &&
+                EVP_CIPHER_CTX_ctrl(work, EVP_CTRL_AEAD_SET_TAG, KEYS_TAG, tag) > 0 &&
+                EVP_DecryptFinal_ex(work, bytes + n - KEYS_TAG, &done_n) > 0;
+    EVP_CIPHER_CTX_free(work);
+    return done ? 0 : keys_failure("not sealed with this key");
+}
+
 int keys_random(unsigned char *bytes, size_t n)
 {
     tls_library_begin();

@@ -12,8 +12,11 @@
 struct evp_pkey_st;
 
 enum {
-    KEYS_HASH = 32,  /* bytes of a SHA-256 */
-    KEYS_PLACE = 32, /* bytes of one coordinate, or of half a signature, of P-256 */
+    KEYS_HASH = 32,   /* bytes of a SHA-256 */
+    KEYS_PLACE = 32,  /* bytes of one coordinate, or of half a signature, of P-256 */
+    KEYS_SECRET = 32, /* bytes of a key of AES-256 */
+    KEYS_NONCE = 12,  /* bytes that make two uses of one differ */
+    KEYS_TAG = 16,    /* bytes that prove what was sealed */
 };
 
 /* A new key on the curve P-256. *key is NULL unless 0 is returned. */
@@ -44,6 +47,16 @@ int keys_verify(const unsigned char point[2 * KEYS_PLACE], const char *bytes, si
 /* SHA-256, and HMAC with it. 0 or -ENOMEM. */
 int keys_sha256(const char *bytes, size_t n, unsigned char hash[KEYS_HASH]);
 int keys_hmac(const char *secret, size_t secret_n, const char *bytes, size_t n, unsigned char mac[KEYS_HASH]);
+
+/* AES-256-GCM. Writes n bytes, encrypted, and KEYS_TAG bytes that prove them and `also`, which is not encrypted. A
+ * secret must never be used twice with the same nonce. */
+int keys_seal(const unsigned char secret[KEYS_SECRET], const unsigned char nonce[KEYS_NONCE], const char *also,
+              size_t also_n, const char *bytes, size_t n, unsigned char *sealed);
+
+/* The other way: of n sealed bytes, writes KEYS_TAG fewer. Bytes that were not sealed in this way are refused, and
+ * nothing of what was written then may be used. */
+int keys_unseal(const unsigned char secret[KEYS_SECRET], const unsigned char nonce[KEYS_NONCE], const char *also,
+                size_t also_n, const unsigned char *sealed, size_t n, unsigned char *bytes);
 
 /* n bytes that nobody can guess, for secrets. */
 int keys_random(unsigned char *bytes, size_t n);

@@ -40,12 +40,26 @@ local function check_parts(parts, wrong)
   return parts
 end
 
+-- Whatever it is made of, it is read as that, or refused.
+local function check_built(bytes)
+  local one, other = bytes:match "^([^|]*)|?(.*)$"
+  local text = url.build { host = one }
+  assert(not text or url.parse(text).host == one, "another host")
+  text = url.build { host = "a", user = one, fragment = other }
+  assert(not text or url.parse(text).host == "a" and url.parse(text).user == one, "another user")
+  text = url.build { host = "a", path = { "x", one }, query = { q = other } }
+  if not text then return assert(one == "." or one == "..") end
+  local path, query = url.parse(text).path:match "^/x/([^?]*)%?q=(.*)$"
+  assert(url.decode(path) == one and url.decode(query) == other, "another path or query")
+end
+
 local base = url.parse "http://example.org:8080/a/b?c"
 
 return function(bytes)
   check_encoding(bytes)
   check_form(bytes)
   check_parts(url.parse(bytes))
+  check_built(bytes)
   check_parts(url.resolve(base, bytes))
   check_parts(url.parse(url.tolerate(bytes)))
   check_parts(url.resolve(base, url.tolerate(bytes, true)))

@@ -17,11 +17,11 @@ local function source(name) return read("lua/moonpark/" .. name .. ".lua") end
 
 local pages = {}
 for _, name in ipairs { "http", "http-client", "http-files", "http-guide", "http-proxy", "http-rate-limit",
-  "http-security", "websocket" } do
+  "http-security", "sessions", "template", "websocket" } do
   pages[name] = read("docs/" .. name .. ".md")
 end
 local all = pages.http .. pages["http-client"] .. pages["http-files"] .. pages["http-proxy"]
-  .. pages["http-rate-limit"] .. pages.websocket
+  .. pages["http-rate-limit"] .. pages.websocket .. pages.sessions .. pages.template
 
 -- Does one of the patterns occur with no letter around it?
 local function has_word(text, ...)
@@ -61,6 +61,8 @@ describe("the pages on HTTP", function()
     { "http/client_response", "Answer", "answer" },
     { "http/events", "Events", "events" }, { "http/multipart", "Part", "part" }, { "http/proxy", "Proxy", "proxy" },
     { "http/websocket", "Websocket", "ws" }, { "http/group", "Group", "group" },
+    { "http/sessions", "Session", "session" }, { "http/template", "Template", "template" },
+    { "http/template", "Templates", "views" },
   }
 
   it("have every method of every object", function()
@@ -97,7 +99,7 @@ describe("the pages on HTTP", function()
     for _, file in ipairs { "http", "http/server", "http/client", "http/client_request", "http/pool",
       "http/proxy_options", "http/proxy_check", "http/proxy_target", "http/rate_limit", "http/limit_concurrency",
       "http/static", "http/file_response", "http/events", "http/multipart", "http/fields", "http/auth", "http/compress",
-      "http/cors", "http/logger", "http/request_id" } do
+      "http/cors", "http/logger", "http/request_id", "http/sessions", "http/csrf", "http/template" } do
       local text = source(file)
       for name in text:gmatch("%f[%w_]options%.([%l_]+)") do want(file, name) end
       for _, list in ipairs { "local known", "local defaults", "local of_clients", "M.known", "local passive_known" } do

@@ -151,6 +151,7 @@ end
 local of_stream = { heartbeat = "pause" }
 
 local function begin(self)
+  self:prepare()
   local ok, err, errno = self.x:begin(self.serial, self.status, nil, self.type, self.fields)
   if not ok then return nil, err, errno end
   return self.x:flush()

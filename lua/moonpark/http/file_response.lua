@@ -185,6 +185,7 @@ local function send_part(res, file, path, offset, length)
 end
 
 local function begin(res, length)
+  res:prepare()
   return res.x:begin(res.serial, res.status, length, res.type, res.fields)
 end
 

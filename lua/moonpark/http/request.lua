@@ -42,6 +42,7 @@ local url = require "moonpark.url"
 ---@field body_error string|nil why the body could not be read, once that has failed
 ---@field user string|nil the user that http.basic_auth has admitted
 ---@field id string|nil what http.request_id has given it
+---@field session moonpark.http.session|nil with http.sessions
 local Request = {}
 
 local check_bytes = option.check_bytes
@@ -89,6 +90,12 @@ end
 function lazy.address(self) return (self.x:peer(self.serial)) end
 
 function lazy.local_address(self) return (self.x:local_address(self.serial)) end
+
+-- Of http.sessions.
+function lazy.session(self)
+  local open = rawget(self, "open_session")
+  return open and open(self)
+end
 
 -- Of the path that the router has seen: a mounted one sees another path afterwards. They take the place of what makes
 -- them, so that a request whose params are read, and nothing else by name, needs no hash part for them.

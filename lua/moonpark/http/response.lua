@@ -51,7 +51,7 @@ end
 
 local lower = http_fields.lower
 
-local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
+local TEXT, JSON, HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
 
 local fields_of = http_fields.of_response
 
@@ -155,11 +155,23 @@ local function is_kept(name, value)
   return wanted and not tostring(value):find("[%z\1-\31\127]")
 end
 
+--- Calls fn(req, res) when the head of the response is about to be made, whatever makes it: fn may set fields. Each
+--- function is called once, in the order in which they came; not if the response is reset.
+---@param fn fun(req: moonpark.http.request, res: moonpark.http.response)
+---@return moonpark.http.response self
+function Response:before(fn)
+  if type(fn) ~= "function" then error(("function expected, got %s"):format(type(fn)), 2) end
+  local fns = rawget(self, "preparing") or {}
+  fns[#fns + 1] = fn
+  self.preparing = fns
+  return self
+end
+
 --- Forgets what was prepared, except for Vary, X-Request-Id and the fields of CORS. Nothing may have been sent.
 ---@return moonpark.http.response self
 function Response:reset()
   local before = rawget(self, 5) or rawget(self, "fields") or {} -- of a table in front of the response only its own
-  self.fields, self.transform, self.type, self.length, self.status = nil, nil, nil, nil, nil
+  self.fields, self.transform, self.type, self.length, self.status, self.preparing = nil, nil, nil, nil, nil, nil
   for i = 1, #before, 2 do
     if is_kept(before[i], before[i + 1]) then self:add(before[i], before[i + 1]) end
   end
@@ -188,8 +200,20 @@ local function change(self, transform, body, kind)
   return body
 end
 
+-- Calls the functions of before(), once: the head is about to be made.
+local function prepare(self)
+  local fns = self.preparing
+  if not fns or fns.done then return end
+  fns.done = true
+  for i = 1, #fns do fns[i](self.request, self) end
+end
+
+---@private
+Response.prepare = prepare
+
 -- For a table in front of the response: fields that it does not have are the response's.
 local function send_through(self, body, kind)
+  prepare(self)
   local transform = self.transform
   if transform then body = change(self, transform, body, kind) end
   return send(self.x, self.serial, self.status, body, self.type or kind, self.fields)
@@ -197,6 +221,7 @@ end
 
 local function send_now(self, body, kind)
   if not rawget(self, 1) then return send_through(self, body, kind) end
+  if rawget(self, "preparing") then prepare(self) end
   local transform = rawget(self, "transform")
   if transform then body = change(self, transform, body, kind) end
   return send(self[1], self[2], rawget(self, "status") or 200, body, rawget(self, "type") or kind, self[5])
@@ -238,6 +263,13 @@ function Response:json(value) return send_now(self, json_text(http_json.encode(v
 ---@return string? err
 ---@return integer? errno
 function Response:json_list(list) return send_now(self, json_text(http_json.encode_list(list)), JSON) end
+
+--- Sends a page of HTML. See http.template for pages with values in them.
+---@param page string
+---@return true|nil
+---@return string? err
+---@return integer? errno
+function Response:html(page) return send_now(self, page, HTML) end
 
 --- Sends the client elsewhere.
 ---@param location string percent-encoded already; may be relative
@@ -318,6 +350,7 @@ local function write_through(self, stream, step, data)
 end
 
 local function begin(self, length)
+  prepare(self)
   length = length or self.length
   local transform = self.transform
   local stream

@@ -147,6 +147,7 @@ local function add_fields(lines, fields)
 end
 
 local function head_of(self, subprotocol, answer)
+  self:prepare()
   local key = http_fields.trim(self.request:header "sec-websocket-key")
   local lines = { "HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",
     "Sec-WebSocket-Accept: " .. core.websocket_accept(key) }
