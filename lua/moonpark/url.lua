@@ -93,6 +93,16 @@ local function split_host(text)
   return host, rest:sub(2), bracketed
 end
 
+-- "localhost:80/", "127.0.0.1", "example.com/x": an address, to those who type it into a browser.
+local function without_scheme(text)
+  local host, rest = text:match "^([%w.-]+)([^%w.-]?.*)$"
+  local is_host = host and (rest:find "^:%d+$" or rest:find "^:%d+[/?]" or rest:find "^[/?]" or rest == "")
+  if is_host and (host == "localhost" or host:find ".%.%w" or rest:find "^:") then
+    return ("invalid URL: the scheme is missing, as in http://%s"):format(text)
+  end
+  return "invalid URL"
+end
+
 --- Splits an http URL into its parts. nil and what is wrong with it.
 ---@param text string
 ---@return moonpark.url.parts|nil
@@ -100,7 +110,7 @@ end
 function M.parse(text)
   if text:find("[%c\127 ]") then return nil, "invalid URL" end
   local scheme, authority, rest = text:match("^(%a[%w+.-]*)://([^/?#]*)([^#]*)")
-  if not scheme then return nil, "invalid URL" end
+  if not scheme then return nil, without_scheme(text) end
   scheme = scheme:lower()
   if not default_ports[scheme] then return nil, "unknown scheme '" .. scheme .. "'" end
   local user, hostport = authority:match("^(.*)@([^@]*)$")

@@ -6,6 +6,7 @@ local http_decode = require "moonpark.http.decode"
 local http_fields = require "moonpark.http.fields"
 local http_json = require "moonpark.http.json"
 local http_set_cookie = require "moonpark.http.set_cookie"
+local misuse = require "moonpark.http.misuse"
 local whole_body = require "moonpark.http.whole_body"
 local upstream = require "moonpark.http.upstream"
 local check_bytes = require("moonpark.options").check_bytes
@@ -322,5 +323,10 @@ function M.new(use, status, decode)
   return setmetatable({ status = status, reason = reason, version = minor == 0 and "1.0" or "1.1",
     headers = http_fields.received(list), use = use }, Answer)
 end
+
+misuse.guard(Answer, "answer", "answer", "use")
+misuse.check_names(Answer, "answers", { "status", "reason", "version", "headers", "url", "body", "connection", "use",
+  "trailer", "body_error" }, { code = "status", status_code = "status", statusCode = "status", text = "body",
+  content = "body" })
 
 return M

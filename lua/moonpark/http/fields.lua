@@ -307,6 +307,7 @@ end
 ---@param status integer
 ---@return string
 function M.reason(status)
+  if type(status) ~= "number" then error("reason: status expected, got " .. type(status), 2) end
   local reason = core.http_reason(status)
   return reason ~= "" and reason or "Unknown"
 end

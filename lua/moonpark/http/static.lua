@@ -9,6 +9,7 @@ local core = require "moonpark.core"
 local fs = require "moonpark.fs"
 local file_response = require "moonpark.http.file_response"
 local http_fields = require "moonpark.http.fields"
+local misuse = require "moonpark.http.misuse"
 local check_options = require("moonpark.options").check
 local url = require "moonpark.url"
 
@@ -45,6 +46,18 @@ local function check(folder, options)
   end
   options = check_options("static", options, known, 3) -- no tail call: levels are counted
   return options
+end
+
+-- It may be made later, by a build perhaps; but if the name is wrong, all that clients get is 404.
+local function warn_without(folder)
+  local found, err = io.open(folder .. "/.")
+  if found then
+    found:close()
+    return
+  end
+  local why = err:match ": ([^:]*)$":lower()
+  misuse.warn(("http.static: %s: '%s'; requests for its files get no more than an error until it is there"):format(why,
+    folder))
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -223,6 +236,7 @@ end
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next?: function)
 function M.new(folder, options)
   options = check(folder, options)
+  warn_without(folder)
   local root = not options.follow_symlinks and folder or nil
   local self = {
     folder = folder, root = root, before = root and "" or folder:gsub("/*$", "") .. "/",
