@@ -40,8 +40,13 @@ M.router = http_router.new
 M.proxy = http_proxy.new
 
 --- A handler, or middleware, that answers with the files of a folder; see docs/http-files.md.
----@type fun(folder: string, options?: moonpark.http.static_options): fun(req: table, res: table, next?: function)
-M.static = http_static.new
+---@param folder string
+---@param options? moonpark.http.static_options
+---@return fun(req: moonpark.http.request, res: moonpark.http.response, next?: function)
+function M.static(folder, options)
+  http_static.look(folder)
+  return http_static.new(folder, options) -- a tail call: it raises at the script's line
+end
 
 -- Loaded when they are asked for first.
 local parts = {

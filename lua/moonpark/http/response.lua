@@ -223,7 +223,7 @@ end
 ---@return string? err
 ---@return integer? errno
 function Response:send(body, extra)
-  if extra ~= nil then mistakes.check_extra("send", body, extra) end
+  if extra ~= nil then mistakes.check_extra(self, "send", body, extra) end
   if body == nil then
     return send_now(self, "", self.status ~= 204 and TEXT or nil)
   end
@@ -240,8 +240,8 @@ local function json_text(text, why)
   return text
 end
 
-local function text_of(value, extra)
-  if extra ~= nil or value == nil then mistakes.check_json(value, extra) end
+local function text_of(self, value, extra)
+  if extra ~= nil or value == nil then mistakes.check_json(self, value, extra) end
   return json_text(http_json.encode(value))
 end
 
@@ -251,7 +251,7 @@ end
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
-function Response:json(value, extra) return send_now(self, text_of(value, extra), JSON) end
+function Response:json(value, extra) return send_now(self, text_of(self, value, extra), JSON) end
 
 --- Sends a list as JSON: an array even if it is empty.
 ---@param list table

@@ -55,25 +55,27 @@ end
 
 --- Looks at a second argument, which send and json do not have. What a call as text:gsub() returns besides is nothing
 --- to speak of.
+---@param res moonpark.http.response
 ---@param name string
 ---@param first any
 ---@param extra any
-function M.check_extra(name, first, extra)
+function M.check_extra(res, name, first, extra)
   local wrong = mistake(name, first, extra)
   if wrong then error(wrong, 3) end
   if type(extra) == "number" and not is_status(extra) then return end
   misuse.warn(("%s takes one value; the second, %s, is not sent; a status is set before, by res.status"):format(name,
-    type(extra) == "table" and "a table" or tostring(extra)))
+    type(extra) == "table" and "a table" or tostring(extra)), log_of(res))
 end
 
 --- The same of json, whose value must not be nil.
+---@param res moonpark.http.response
 ---@param value any
 ---@param extra any
-function M.check_json(value, extra)
+function M.check_json(res, value, extra)
   local wrong = mistake("json", value, extra)
   if value == nil and extra == nil then wrong = "json: value expected, got nil; http.null is JSON's null" end
   if wrong then error(wrong, 4) end
-  M.check_extra("json", value, extra)
+  if extra ~= nil then M.check_extra(res, "json", value, extra) end
 end
 
 --- Raises at the line of the caller's caller.
@@ -153,7 +155,9 @@ local methods, fields = {}, {}
 ---@param class table
 ---@param list string[]
 function M.know(example, class, list)
-  for name in pairs(class) do methods[name] = example end
+  for name in pairs(class) do -- what is read without a call is probably the request's
+    if example == "req" or not methods[name] then methods[name] = example end
+  end
   for _, name in ipairs(list) do fields[name] = true end
 end
 

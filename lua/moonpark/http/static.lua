@@ -48,8 +48,11 @@ local function check(folder, options)
   return options
 end
 
--- It may be made later, by a build perhaps; but if the name is wrong, all that clients get is 404.
-local function warn_without(folder)
+--- Logs that a folder is not there. It may be made later, by a build perhaps; but if its name is wrong, all that clients
+--- get is 404.
+---@param folder any
+function M.look(folder)
+  if type(folder) ~= "string" or folder:find "%z" then return end
   local found, err = io.open(folder .. "/.")
   if found then
     found:close()
@@ -236,7 +239,6 @@ end
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next?: function)
 function M.new(folder, options)
   options = check(folder, options)
-  warn_without(folder)
   local root = not options.follow_symlinks and folder or nil
   local self = {
     folder = folder, root = root, before = root and "" or folder:gsub("/*$", "") .. "/",
