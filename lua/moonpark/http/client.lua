@@ -279,9 +279,9 @@ local function finished(job, ok, ...)
 end
 
 local function start(client, options, level)
-  local job, wrong, misuse = client_request.new(client, options)
+  local job, wrong, is_misuse = client_request.new(client, options)
   if job then return finished(job, pcall(run, job)) end
-  if misuse then error("http: " .. wrong, level + 1) end
+  if is_misuse then error("http: " .. wrong, level + 1) end
   return nil, wrong
 end
 
@@ -320,8 +320,9 @@ local function mistake(name, address, options, extra)
     return ("http.%s: URL expected, got %s%s"):format(name, type(address), hint)
   end
   if options ~= nil and type(options) ~= "table" then
-    return ("http.%s: a table of options expected, got %s, as in http.%s(url, { %s })"):format(name, type(options), name,
-      announces_body[name] and "body = text" or "timeout = 5")
+    local example = announces_body[name] and "body = text" or "timeout = 5"
+    return ("http.%s: a table of options expected, got %s, as in http.%s(url, { %s })"):format(name, type(options),
+      name, example)
   end
   if extra ~= nil then return ("http.%s takes a URL and a table of options, got a third value"):format(name) end
   for _, given in ipairs { "url", "method" } do

@@ -37,7 +37,8 @@ M.known = {
   io_timeout = "seconds",
   redirects = "count", max_body = "count", max_head = "positive", unix = "string", stream = "boolean",
   proxy = { function(value) return value == false or type(value) == "string" end, "must be a string or false" },
-  tls = tls.client, decode = "boolean", auth = { is_auth, "must be { name, password }" }, expect = "boolean", keep_alive = "boolean", upgrade = "string",
+  tls = tls.client, decode = "boolean", auth = { is_auth, "must be { name, password }" }, expect = "boolean",
+  keep_alive = "boolean", upgrade = "string",
 }
 
 -- Asked for by options, because a mistake in them would make two requests of one; false: not at all.
@@ -246,7 +247,8 @@ function M.fault_of_defaults(options)
 end
 
 local function fault_of_method(method)
-  if method and method:find "^%l+$" and #method > 2 then return ("methods must be in upper case: %s"):format(method:upper()) end
+  local is_lower = method and method:find "^%l+$"
+  return is_lower and ("methods must be in upper case: %s"):format(method:upper()) or nil
 end
 
 --- The job; or nil, what is wrong, and whether that is for the caller to mend.

@@ -149,9 +149,9 @@ Names.__index = Names
 ---@param foreign? table<string, string> [what other libraries call it] = what it is called here
 ---@return moonpark.http.misuse.names
 function M.names(class, what, fields, foreign)
-  local self = setmetatable({ class = class, what = what, fields = fields, foreign = foreign, seen = {}, count = 0 }, Names)
-  for _, name in ipairs(fields) do self.seen[name] = true end
-  return self
+  local seen = {}
+  for _, name in ipairs(fields) do seen[name] = true end
+  return setmetatable({ class = class, what = what, fields = fields, foreign = foreign, seen = seen, count = 0 }, Names)
 end
 
 --- Such a name is the script's own from now on.
@@ -197,7 +197,8 @@ local function hint_of(text, methods, fields)
     return ("'%s' is a field, not a method%s"):format(name, hints[name] and ": " .. hints[name] or "")
   end
   name = text:match "field '([%w_]+)' %(a function value%)" or text:match "attempt to index %l+ '([%w_]+)' %(a function"
-  if name and methods[name] then return ("'%s' is a method: call it, as in %s:%s()"):format(name, methods[name], name) end
+  local owner = name and methods[name]
+  return owner and ("'%s' is a method: call it, as in %s:%s()"):format(name, owner, name) or nil
 end
 
 --- The hint for a handler's error, as a line of its own; "" if there is none.

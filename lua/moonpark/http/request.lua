@@ -104,8 +104,8 @@ end
 local places = { x = 1, serial = 2, method = 3, raw_path = 4, query = 8, headers = 9, cookies = 10, id = 11 }
 
 -- Scripts may set any other field, so that an unknown one is nil.
-local FIELDS = { "method", "path", "raw_path", "params", "target", "query", "query_string", "host", "version", "headers",
-  "cookies", "scheme", "tls", "address", "body_error", "user", "id", "target_form", "allowed", "hijacked" }
+local FIELDS = { "method", "path", "raw_path", "params", "target", "query", "query_string", "host", "version",
+  "headers", "cookies", "scheme", "tls", "address", "body_error", "user", "id", "target_form", "allowed", "hijacked" }
 local FOREIGN = { args = "query", param = "params", url = "target", uri = "target", ip = "address",
   remote_addr = "address", remote_address = "address", get = "header", post = "form", files = "multipart",
   text = "body", protocol = "scheme" }

@@ -219,6 +219,7 @@ end
 
 --- Sends the whole response. Raises if it was sent or has begun already, and if a field would split the header.
 ---@param body string|number|nil
+---@param extra? nil a second value is a mistake, or left over from a call that returns more
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
@@ -247,7 +248,8 @@ end
 
 --- Sends a value as JSON. An empty table is {}; http.null is null. Raises for values that are not JSON: functions, NaN,
 --- keys that are neither strings nor numbers, arrays with large holes, more than 100 levels.
----@param value any
+---@param value any not nil
+---@param extra? nil as of send
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno

@@ -108,7 +108,8 @@ local function answering(Response, fn)
   function guarded(self, status, text)
     local ok, err, errno = fn(self, status, text)
     local x, serial = self.x, self.serial
-    if rawget(self.request, "hijacked") or x:phase(serial) ~= "unsent" or x:failure(serial) then return ok, err, errno end
+    local hijacked = rawget(self.request, "hijacked")
+    if hijacked or x:phase(serial) ~= "unsent" or x:failure(serial) then return ok, err, errno end
     misuse.warn(("the function set as res.fail has not answered for %s: the plain answer is sent"):format(
       tostring(status)), log_of(self), misuse.place_of(fn))
     return own(self, status, text)

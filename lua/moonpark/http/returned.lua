@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- returned.lua - what the values mean that a handler returns, and what was wrong with one that has not answered.
 --
--- A handler answers through `res`. If it returns without an answer, but with a text or a table, that is the answer. Every
--- other value is a mistake, and raises: see docs/http.md. Nothing here asks the core about a request that was answered
--- and whose handler returned nothing, or `true`, as res:send does.
+-- A handler answers through `res`. If it returns without an answer, but with a text or a table, that is the answer.
+-- Every other value is a mistake, and raises: see docs/http.md. Nothing here asks the core about a request that was
+-- answered and whose handler returned nothing, or `true`, as res:send does.
 
 local place_of = require("moonpark.http.misuse").place_of
 

@@ -161,6 +161,7 @@ end
 ---@param method string "GET", ...; "*" for any
 ---@param path string
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@param extra? nil a second handler is a mistake
 ---@return moonpark.http.router self
 function Router:route(method, path, handler, extra)
   check_method(method, 2)
@@ -179,6 +180,7 @@ end
 --- Adds a route for every method that has none of its own at that path.
 ---@param path string
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@param extra? nil a second handler is a mistake
 ---@return moonpark.http.router self
 function Router:any(path, handler, extra) return self:route("*", path, handler, extra) end
 
@@ -196,6 +198,7 @@ end
 --- Adds middleware: fn(req, res, next) around the handlers of the routes that are added after it. Middleware of a
 --- router, not that of a group, also wraps responses without a route: 404, 405, 501 and OPTIONS.
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+---@param extra? nil a second function is a mistake
 ---@return moonpark.http.router self
 function Router:use(fn, extra)
   check_middleware(fn, extra, 2)

@@ -11,6 +11,7 @@ local handlers = require "moonpark.http.handler"
 local http_router = require "moonpark.http.router"
 local misuse = require "moonpark.http.misuse"
 local returned = require "moonpark.http.returned"
+local server_misuse = require "moonpark.http.server_misuse"
 local file_response = require "moonpark.http.file_response"
 local check_options = require("moonpark.options").check
 local http_request = require "moonpark.http.request"
@@ -437,41 +438,13 @@ local function tls_context(tls)
   return tls_contexts.server(options)
 end
 
-local function mistaken_handler(what, handler)
-  local wrong = handlers.complaint(handler)
-  if not wrong then return nil end
-  local is_options = type(handler) == "table" and (rawget(handler, "address") or rawget(handler, "port"))
-  local is_module = type(handler) == "table" and rawget(handler, "router") == http_router.new
-  if is_options then wrong = "handler expected before the options" end
-  if is_module then wrong = "handler expected, got the module: call it with a dot" end
-  return ("%s: %s, as in %s(handler, { address = \"127.0.0.1:8080\" })"):format(what, wrong, what)
-end
-
--- What other servers take.
-local function mistaken_options(what, options)
-  if type(options) == "string" or type(options) == "number" then
-    return ("%s: a table of options expected, got %s, as in { address = \"127.0.0.1:8080\" }"):format(what, type(options))
-  end
-  if type(options) ~= "table" then return nil end
-  for _, name in ipairs { "port", "host", "hostname" } do
-    if options[name] ~= nil then
-      return ("%s: unknown option '%s': address = \"127.0.0.1:8080\" has host and port"):format(what, name)
-    end
-  end
-  for _, name in ipairs { "workers", "on_listen" } do -- it would not look at them
-    if what == "http.server" and options[name] ~= nil then
-      return ("http.server: option '%s' is one of http.serve"):format(name)
-    end
-  end
-end
-
 --- Raises for invalid arguments of http.server, at that level.
 ---@param what string
 ---@param handler any
 ---@param options any
 ---@param level integer
 function M.check(what, handler, options, level)
-  local mistaken = mistaken_handler(what, handler) or mistaken_options(what, options)
+  local mistaken = server_misuse.of_handler(what, handler) or server_misuse.of_options(what, options)
   if mistaken then error(mistaken, level + 1) end
   options = check_options(what, options, known, level + 1)
   if not options.address and not options.listener then
@@ -514,9 +487,10 @@ function M.new(handler, options, fn)
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
   local log = failures.log_to(options.on_error)
-  local made = setmetatable({ core = server, handler = watching.wrapped(fn or called(handler)), listening = address, log = log,
+  local made = setmetatable({ core = server, handler = watching.wrapped(fn or called(handler)), listening = address,
+    log = log, router = http_router.is_router(handler) and handler or nil,
     ended = core.event(), tls = context, upgraded = upgraded.new(log, limits.connections),
-    workers = setmetatable({}, { __mode = "k" }), router = http_router.is_router(handler) and handler or nil }, Server)
+    workers = setmetatable({}, { __mode = "k" }) }, Server)
   draining.add(made, wind_down)
   return made
 end

@@ -48,8 +48,8 @@ local function check(folder, options)
   return options
 end
 
---- Logs that a folder is not there. It may be made later, by a build perhaps; but if its name is wrong, all that clients
---- get is 404.
+--- Logs that a folder is not there. It may be made later, by a build perhaps; but if its name is wrong, all that
+--- clients get is 404.
 ---@param folder any
 function M.look(folder)
   if type(folder) ~= "string" or folder:find "%z" then return end
