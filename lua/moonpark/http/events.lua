@@ -7,6 +7,7 @@
 local core = require "moonpark.core"
 local misuse = require "moonpark.http.misuse"
 local check_options = require("moonpark.options").check
+local mistakes = require "moonpark.http.response_misuse"
 local raise_outside = require "moonpark.outside"
 
 local M = {}
@@ -151,6 +152,7 @@ end
 
 local function begin(self)
   if self.x:phase(self.serial) == "unsent" then prepare(self) end
+  mistakes.note_begin(self)
   local ok, err, errno = self.x:begin(self.serial, self.status, nil, self.type, self.fields)
   if not ok then return nil, err, errno end
   return self.x:flush()

@@ -271,6 +271,7 @@ end
 ---@return string? err
 ---@return integer? errno
 function M.send(res, file, path, options)
+  if rawget(res, 1) then res[6] = true end -- see http/response.lua
   local ran, ok, err, errno = pcall(send, res, file, path, options)
   file.handle:close()
   if not ran then error(ok, 0) end

@@ -192,8 +192,8 @@ local hints = {
 
 -- What makes of an error of LuaJIT's one that names what is wrong; nil: it does so already.
 local function hint_of(text, methods, fields)
-  local name, kind = text:match "attempt to call %l+ '([%w_]+)' %(an? (%l+) value%)"
-  if name and kind ~= "nil" and fields[name] then
+  local name = text:match "attempt to call %l+ '([%w_]+)' %(an? %l+ value%)"
+  if name and fields[name] then
     return ("'%s' is a field, not a method%s"):format(name, hints[name] and ": " .. hints[name] or "")
   end
   name = text:match "field '([%w_]+)' %(a function value%)" or text:match "attempt to index %l+ '([%w_]+)' %(a function"

@@ -149,7 +149,10 @@ end
 --- The values of a field that may be repeated, in their order.
 ---@param name string any case
 ---@return string[]
-function Request:header_values(name) return http_fields.all(self.headers, name) end
+function Request:header_values(name)
+  if type(name) ~= "string" then error(("header name must be a string, got %s"):format(type(name)), 2) end
+  return http_fields.all(self.headers, name)
+end
 
 --- for name, value in req:each_header() do ... end: in their order, names in lower case.
 ---@return fun(): string|nil, string|nil

@@ -36,8 +36,9 @@ local raise_outside = require "moonpark.outside"
 local Response = {}
 Response.status = 200
 
--- {x, serial, request, function or functions of after(), or false, fields or false, what has returned first (see
--- http/returned.lua), or false}: an array, as in http/request.lua.
+-- {x, serial, request, function or functions of after(), or false, fields or false, progress}: an array, as in
+-- http/request.lua. progress: false; true, once an answer may have begun; of a handler that has not answered, what is
+-- known about it (http/returned.lua).
 local places = { x = 1, serial = 2, request = 3, fields = 5 }
 local unspoken = mistakes.fields -- what may be nil
 
@@ -147,6 +148,7 @@ end
 ---@param name string
 ---@return moonpark.http.response self
 function Response:vary(name)
+  check_name(name)
   local before = http_fields.joined(fields_of(self), "Vary")
   if not before then return self:set("Vary", name) end
   if before == "*" or http_fields.lists(before, name) then return self end
@@ -212,6 +214,7 @@ end
 
 local function send_now(self, body, kind)
   if not rawget(self, 1) then return send_through(self, body, kind) end
+  self[6] = true
   local transform = rawget(self, "transform")
   if transform then body = change(self, transform, body, kind) end
   return send(self[1], self[2], rawget(self, "status") or 200, body, rawget(self, "type") or kind, self[5])
@@ -345,6 +348,7 @@ local function write_through(self, stream, step, data)
 end
 
 local function begin(self, length)
+  mistakes.note_begin(self)
   length = length or self.length
   local transform = self.transform
   local stream

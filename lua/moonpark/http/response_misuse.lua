@@ -18,11 +18,18 @@ M.log_of = log_of
 ---------------------------------------------------------------------------------------------------
 -- too late
 
+--- Notes that an answer may begin now: from then on the core is asked.
+---@param res moonpark.http.response
+function M.note_begin(res)
+  if rawget(res, 1) then res[6] = true end
+end
+
 --- Raises if the response has begun: what is set then would never be sent.
 ---@param res moonpark.http.response
 ---@param level integer as error's, in the function that calls this
 ---@param header? string the name of what is set
 function M.check_open(res, level, header)
+  if rawget(res, 6) ~= true and rawget(res, 1) then return end
   local ran, now = pcall(phase, res.x, res.serial)
   if ran and now == "unsent" then return end
   local what = header and ("header '%s' comes too late: "):format(header) or ""

@@ -9,7 +9,7 @@ local place_of = require("moonpark.http.misuse").place_of
 
 local M = {}
 
-local OF_HANDLER = 6 -- where a response holds what has returned first: see http/response.lua
+local OF_HANDLER = 6 -- where a response holds who has returned first without an answer: see http/response.lua
 
 ---@class moonpark.http.returned.about
 ---@field fn function|table the handler
@@ -100,7 +100,7 @@ local told = setmetatable({}, { __mode = "k" }) -- [about] = true
 ---@return string|nil warning
 function M.silence(req, res)
   local about = rawget(res, OF_HANDLER)
-  if not about or rawget(res, "status") then return nil end -- a status alone is an answer
+  if type(about) ~= "table" or rawget(res, "status") then return nil end -- a status alone is an answer
   if about.kind == "middleware" then
     return ("%s has neither answered %s %s nor called next()"):format(named(about), req.method, req.target)
   end
