@@ -410,6 +410,7 @@ end
 local function is_router(value) return getmetatable(value) == Router end
 
 misuse.guard(Router, "router", "app", "shared")
+Router.handle = Router.__call -- unguarded: servers call it for each request
 misuse.check_names(Router, "routers", { "shared", "middleware", "prefix", "parent" })
 
 return { new = new, is_empty = is_empty, is_router = is_router }
