@@ -93,14 +93,12 @@ local function split_host(text)
   return host, rest:sub(2), bracketed
 end
 
--- "localhost:80/", "127.0.0.1", "example.com/x": an address, to those who type it into a browser.
+-- "example.com/x", "127.0.0.1:80": a host, and perhaps a port, with nothing before it.
 local function without_scheme(text)
-  local host, rest = text:match "^([%w.-]+)([^%w.-]?.*)$"
-  local is_host = host and (rest:find "^:%d+$" or rest:find "^:%d+[/?]" or rest:find "^[/?]" or rest == "")
-  if is_host and (host == "localhost" or host:find ".%.%w" or rest:find "^:") then
-    return ("invalid URL: the scheme is missing, as in http://%s"):format(text)
-  end
-  return "invalid URL"
+  local authority = text:match "^([^/?#]*[^/?#:])"
+  if not authority or text:find "^%a[%w+.-]*:/" then return false end
+  local host, port, bracketed = split_host(authority)
+  return host ~= nil and address_of(bracketed and "[" .. host .. "]" or host, tonumber(port) or 80) ~= nil
 end
 
 --- Splits an http URL into its parts. nil and what is wrong with it.
@@ -110,7 +108,7 @@ end
 function M.parse(text)
   if text:find("[%c\127 ]") then return nil, "invalid URL" end
   local scheme, authority, rest = text:match("^(%a[%w+.-]*)://([^/?#]*)([^#]*)")
-  if not scheme then return nil, without_scheme(text) end
+  if not scheme then return nil, "invalid URL" .. (without_scheme(text) and ": no scheme, such as http://" or "") end
   scheme = scheme:lower()
   if not default_ports[scheme] then return nil, "unknown scheme '" .. scheme .. "'" end
   local user, hostport = authority:match("^(.*)@([^@]*)$")
