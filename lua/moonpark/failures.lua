@@ -27,10 +27,37 @@ local last_collection, collection_cost = 0, 0
 --- How many errors were reported as uncaught since the start.
 M.uncaught = 0
 
+local function word(value)
+  return type(value) == "string" and ("%q"):format(value) or type(value) == "table" and "{...}" or tostring(value)
+end
+
+local FIELDS = 8 -- of an error that is a table
+
+local function pair(key, value)
+  local name = type(key) == "string" and key:find "^[%a_][%w_]*$" and key or ("[%s]"):format(word(key))
+  return ("%s = %s"):format(name, word(value))
+end
+
+-- What a table without a metatable says: its address would tell nobody what has failed.
+local function shown(err)
+  local parts, named = {}, {}
+  for i = 1, #err do parts[i] = word(err[i]) end
+  for key, value in next, err do
+    if not (type(key) == "number" and parts[key]) then named[#named + 1] = pair(key, value) end
+  end
+  table.sort(named)
+  for _, text in ipairs(named) do parts[#parts + 1] = text end
+  if #parts == 0 then return "{}" end
+  local left = #parts - FIELDS
+  return ("{ %s%s }"):format(table.concat(parts, ", ", 1, math.min(#parts, FIELDS)),
+    left > 0 and (", and %d more"):format(left) or "")
+end
+
 ---@param err any
 ---@return string # the error as text; never raises, whatever its __tostring does
 function M.text(err)
-  local ok, text = pcall(tostring, err)
+  local plain = type(err) == "table" and getmetatable(err) == nil
+  local ok, text = pcall(plain and shown or tostring, err)
   return ok and text or ("(error object whose __tostring failed: " .. type(err) .. ")")
 end
 

@@ -8,7 +8,8 @@
 
 local task = require "moonpark.task"
 local worker = require "moonpark.worker"
-local function_of = require("moonpark.http.handler").function_of
+local handlers = require "moonpark.http.handler"
+local misuse = require "moonpark.http.misuse"
 local http_client = require "moonpark.http.client"
 local http_proxy = require "moonpark.http.proxy"
 local http_router = require "moonpark.http.router"
@@ -48,8 +49,13 @@ M.router = http_router.new
 M.proxy = http_proxy.new
 
 --- A handler, or middleware, that answers with the files of a folder; see docs/http-files.md.
----@type fun(folder: string, options?: moonpark.http.static_options): fun(req: table, res: table, next?: function)
-M.static = http_static.new
+---@param folder string
+---@param options? moonpark.http.static_options
+---@return fun(req: moonpark.http.request, res: moonpark.http.response, next?: function)
+function M.static(folder, options)
+  http_static.look(folder)
+  return http_static.new(folder, options) -- a tail call: it raises at the script's line
+end
 
 -- Loaded when they are asked for first.
 local parts = {
@@ -82,7 +88,7 @@ local parts = {
 ---@return integer? errno
 function M.server(handler, options)
   http_server.check("http.server", handler, options, 2)
-  return http_server.new(http_proxy.alone(handler) or function_of(handler), options)
+  return http_server.new(handler, options, http_proxy.alone(handler))
 end
 
 local function workers_of(count)
@@ -113,7 +119,7 @@ function M.serve(handler, options)
     if not worker.is_worker() then return supervise(options.workers, options.grace) end
   end
   return task.run(function()
-    local server, err, errno = M.server(handler, options)
+    local server, err, errno = http_server.new(handler, options, http_proxy.alone(handler))
     if not server then return nil, err, errno end
     return http_stopping.run(server, options.grace or http_stopping.GRACE, options.on_listen)
   end)
@@ -135,11 +141,31 @@ end
 --- Closes connections of the shared client that wait for another request.
 function M.close_idle() http_client.default():close_idle() end
 
+-- They make handlers or middleware, and are none themselves.
+local makers = {}
+for name in pairs(parts) do makers[name] = name ~= "null" and name ~= "reason" or nil end
+for _, name in ipairs { "router", "proxy", "static", "server", "serve", "client" } do
+  handlers.makes(M[name], "http." .. name)
+end
+
+-- Of one that is almost a function's of this module.
+local function check_name(name)
+  local names = {}
+  for each in pairs(parts) do names[#names + 1] = each end
+  for each in pairs(M) do names[#names + 1] = each end
+  local meant = misuse.meant(name, names)
+  if meant then error(("moonpark.http has no '%s'; did you mean '%s'?"):format(name, meant), 3) end
+end
+
 return setmetatable(M, {
   __index = function(self, name)
     local part = parts[name]
-    if not part then return nil end
+    if not part then
+      check_name(name)
+      return nil
+    end
     local value = part()
+    if makers[name] then handlers.makes(value, "http." .. name) end
     rawset(self, name, value)
     return value
   end,

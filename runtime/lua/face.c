@@ -137,13 +137,22 @@ void *face_test(lua_State *L, int idx, const void *mark, size_t size)
     return p && lua_objlen(L, idx) == size && *p == mark ? (void *)p : NULL;
 }
 
+/* A dot for a colon leaves the object out. */
+static void not_self(lua_State *L, int idx, const char *name, const char *got)
+{
+    lua_Debug ar;
+    bool is_field = idx == 1 && lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && ar.namewhat && ar.name &&
+                    strcmp(ar.namewhat, "field") == 0;
+    if (is_field)
+        luaL_error(L, "%s expected, got %s: methods take a colon, as in object:%s(...)", name, got, ar.name);
+    luaL_argerror(L, idx, lua_pushfstring(L, "%s expected, got %s", name, got));
+}
+
 void *face_self(lua_State *L, int idx, const void *mark, size_t size, const char *name)
 {
     void *p = face_test(L, idx, mark, size);
-    if (!p) {
-        const char *got = luaL_typename(L, idx);
-        luaL_argerror(L, idx, lua_pushfstring(L, "%s expected, got %s", name, got));
-    }
+    if (!p)
+        not_self(L, idx, name, luaL_typename(L, idx));
     return p;
 }
 

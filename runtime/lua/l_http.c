@@ -248,6 +248,8 @@ static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t l
 {
     size_t n = 0;
     const char *content_type = lua_tolstring(L, type, &n);
+    if (!content_type && !lua_isnoneornil(L, type))
+        return luaL_error(L, "type must be a string, got %s", luaL_typename(L, type));
     int r = exchange_begin(x, status, length, content_type, n, false);
     if (r == EXCHANGE_BAD_VALUE)
         return luaL_error(L, "invalid value of header 'Content-Type'");

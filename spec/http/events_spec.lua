@@ -124,7 +124,7 @@ describe("res:events", function()
     for text, options in pairs { ["unknown option 'hartbeat'"] = { hartbeat = 1 },
       ["must be a positive number of seconds"] = { heartbeat = 0 } } do
       local ok, err
-      support.served(function(_, res) ok, err = pcall(function() res:events(options) end) end,
+      support.served(function(_, res) ok, err = pcall(function() res:events(options) end) res:send() end,
         function(ask) ask("GET", "/") end)()
       assert.is_false(ok)
       assert.matches(text, err, 1, true)

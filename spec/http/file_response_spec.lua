@@ -201,7 +201,7 @@ describe("res:file", function()
     local function refused(text, ...)
       local args = { ... }
       local ok, err
-      support.served(function(_, res) ok, err = pcall(res.file, res, unpack(args)) end,
+      support.served(function(_, res) ok, err = pcall(res.file, res, unpack(args)) res:send() end,
         function(ask) ask("GET", "/") end)()
       assert.is_false(ok)
       assert.matches(text, err, 1, true)

@@ -69,7 +69,8 @@ describe("limits of an HTTP server:", function()
   it("nor does anything where the handler is none", function()
     for _, bad in ipairs { false, "x", {} } do
       assert.has_error(function() http_module.server(bad, { address = "127.0.0.1:0" }) end,
-        "http.server: handler expected, got " .. type(bad))
+        "http.server: handler expected, got " .. type(bad)
+          .. ', as in http.server(handler, { address = "127.0.0.1:8080" })')
     end
   end)
 

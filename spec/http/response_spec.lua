@@ -49,7 +49,14 @@ describe("a response", function()
     end)
 
     it("nothing for a handler that says nothing: 200", function()
-      assert.same({ 200, "" }, { answer(function() end).status, answer(function() end).body })
+      local function nothing() end
+      local server = support.start(nothing)
+      for _ = 1, 2 do
+        local a = server:ask "GET /x HTTP/1.1"
+        assert.same({ 200, "" }, { a.status, a.body })
+      end
+      assert.matches("response_spec.lua:%d+: handler has not answered GET /x: the client gets an empty 200[^\n]*$",
+        server:take_log())
     end)
 
     it("JSON, with empty lists where they are called so", function()

@@ -86,10 +86,10 @@ local known = {
 --- check?: fun(user: string, password: string, req: moonpark.http.request): any} check: true lets in
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)
+  check_options("basic_auth", options, known)
   if type(options) ~= "table" or options.realm == nil or (options.users == nil) == (options.check == nil) then
     error("basic_auth: a realm and either users or check expected", 2)
   end
-  check_options("basic_auth", options, known)
   local challenge = challenge_of(options.realm)
   local check = options.check or checker_of(options.users)
   return before(function(req, res)

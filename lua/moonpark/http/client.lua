@@ -10,6 +10,7 @@ local client_response = require "moonpark.http.client_response"
 local client_upload = require "moonpark.http.client_upload"
 local http_decode = require "moonpark.http.decode"
 local http_pool = require "moonpark.http.pool"
+local misuse = require "moonpark.http.misuse"
 local check_options = require("moonpark.options").check
 local upstream = require "moonpark.http.upstream"
 local url = require "moonpark.url"
@@ -23,6 +24,7 @@ Client.__index = Client
 
 local REPLAY_WASTE = 65536 -- of a redirect's body, to keep the connection
 local EXPECT_TIME = 1      -- seconds for "100 Continue"
+local announces_body = { post = true, put = true, patch = true }
 local AT_ONCE = 16384      -- bytes of a body that are sent before the answer is awaited: buffers hold them
 
 local of_pools = {
@@ -277,9 +279,9 @@ local function finished(job, ok, ...)
 end
 
 local function start(client, options, level)
-  local job, wrong, misuse = client_request.new(client, options)
+  local job, wrong, is_misuse = client_request.new(client, options)
   if job then return finished(job, pcall(run, job)) end
-  if misuse then error("http: " .. wrong, level + 1) end
+  if is_misuse then error("http: " .. wrong, level + 1) end
   return nil, wrong
 end
 
@@ -307,9 +309,33 @@ function Client:close() self.pool:close() end
 ---@return {open: integer, idle: integer}
 function Client:stats() return { open = self.pool.open, idle = self.pool.idle } end
 
-local function with_method(method, address, options)
-  local all = { method = method, url = address }
-  for name, value in pairs(options or {}) do all[name] = value end
+-- What is wrong with the arguments of get() and its like; nil: nothing that request() does not find.
+local function mistake(name, address, options, extra)
+  if type(address) ~= "string" then
+    local hint = ""
+    if type(address) == "table" then
+      hint = rawget(address, "router") and (": call it with a dot, http.%s(url)"):format(name)
+        or ": http.request takes a table"
+    end
+    return ("http.%s: URL expected, got %s%s"):format(name, type(address), hint)
+  end
+  if options ~= nil and type(options) ~= "table" then
+    local example = announces_body[name] and "body = text" or "timeout = 5"
+    return ("http.%s: a table of options expected, got %s, as in http.%s(url, { %s })"):format(name, type(options),
+      name, example)
+  end
+  if extra ~= nil then return ("http.%s takes a URL and a table of options, got a third value"):format(name) end
+  for _, given in ipairs { "url", "method" } do
+    if options and options[given] ~= nil then return ("http.%s: option '%s' is said already"):format(name, given) end
+  end
+end
+
+-- Raises at the line of the caller's caller.
+local function with_method(name, address, options, extra)
+  local wrong = mistake(name, address, options, extra)
+  if wrong then error(wrong, 3) end
+  local all = { method = name:upper(), url = address }
+  for option, value in pairs(options or {}) do all[option] = value end
   return all
 end
 
@@ -332,13 +358,12 @@ end
 
 --- client:get(url, options) and its like, and http.get(url, options): request() with that method.
 for _, name in ipairs { "get", "head", "post", "put", "delete", "patch", "options" } do
-  local method = name:upper()
-  Client[name] = function(self, address, options)
-    local answer, err, errno = start(self, with_method(method, address, options), 2)
+  Client[name] = function(self, address, options, extra)
+    local answer, err, errno = start(self, with_method(name, address, options, extra), 2)
     return answer, err, errno
   end
-  M[name] = function(address, options)
-    local answer, err, errno = start(M.default(), with_method(method, address, options), 2)
+  M[name] = function(address, options, extra)
+    local answer, err, errno = start(M.default(), with_method(name, address, options, extra), 2)
     return answer, err, errno
   end
 end
@@ -354,6 +379,8 @@ function M.client(options)
     base, wrong = url.parse(options.base_url)
     if not base then error("http.client: option 'base_url': " .. wrong, 2) end
   end
+  wrong = client_request.fault_of_defaults(options)
+  if wrong then error("http.client: " .. wrong, 2) end
   local defaults = {}
   for name, value in pairs(options) do
     if not of_pools[name] and name ~= "headers" then defaults[name] = value end
@@ -361,5 +388,8 @@ function M.client(options)
   return setmetatable({ pool = http_pool.new(options), defaults = defaults, headers = options.headers or {},
     base = base, accepted = http_decode.accepted(), writer = core.http_reader() }, Client)
 end
+
+misuse.guard(Client, "client", "client", "pool")
+misuse.check_names(Client, "clients", { "pool", "defaults", "headers", "base", "accepted", "writer" })
 
 return M

@@ -11,14 +11,34 @@ local url = require "moonpark.url"
 
 local M = {}
 
+local function is_auth(value)
+  return type(value) == "table" and type(value[1]) == "string" and type(value[2]) == "string" and #value == 2
+end
+
+-- Else they would be sent under the name "function: 0x7f...".
+local function are_texts(values)
+  if type(values) ~= "table" then return false end
+  for name, value in pairs(values) do
+    if type(name) ~= "string" and type(name) ~= "number" then return false end
+    for _, one in ipairs(type(value) == "table" and value or { value }) do
+      local kind = type(one)
+      if kind ~= "string" and kind ~= "number" and kind ~= "boolean" and getmetatable(one) == nil then return false end
+    end
+  end
+  return true
+end
+
+local of_texts = { are_texts, "must map names to texts, numbers, or lists of them" }
+
 --- What a request may say.
 M.known = {
-  method = "string", url = "string", headers = "table", body = false, json = false, form = "table", query = "table",
+  method = "string", url = "string", headers = "table", body = false, json = false, form = of_texts, query = of_texts,
   length = option.whole(0, 2 ^ 53), timeout = "seconds", connect_timeout = "seconds", head_timeout = "seconds",
   io_timeout = "seconds",
   redirects = "count", max_body = "count", max_head = "positive", unix = "string", stream = "boolean",
   proxy = { function(value) return value == false or type(value) == "string" end, "must be a string or false" },
-  tls = tls.client, decode = "boolean", auth = "table", expect = "boolean", keep_alive = "boolean", upgrade = "string",
+  tls = tls.client, decode = "boolean", auth = { is_auth, "must be { name, password }" }, expect = "boolean",
+  keep_alive = "boolean", upgrade = "string",
 }
 
 -- Asked for by options, because a mistake in them would make two requests of one; false: not at all.
@@ -70,6 +90,12 @@ end
 
 local function body_of(options)
   local body, kind = options.body, nil
+  local several = body ~= nil and (options.json ~= nil and "json" or options.form and "form")
+    or options.json ~= nil and options.form and "form"
+  if several then
+    return nil, nil, ("option '%s': there is a body already, of option '%s'"):format(several,
+      body ~= nil and "body" or "json")
+  end
   if options.json ~= nil then
     local text, why = http_json.encode(options.json)
     if not text then return nil, nil, "option 'json': " .. why end
@@ -209,6 +235,22 @@ local function resolve(client, options)
   return parts
 end
 
+--- What is wrong with options that a client has for all of its requests; the others have passed M.known.
+---@param options table
+---@return string|nil
+function M.fault_of_defaults(options)
+  local wrong = add_headers({}, {}, options.headers or {})
+  if wrong then return wrong end
+  local _
+  _, _, wrong = body_of(options)
+  return wrong
+end
+
+local function fault_of_method(method)
+  local is_lower = method and method:find "^%l+$"
+  return is_lower and ("methods must be in upper case: %s"):format(method:upper()) or nil
+end
+
 --- The job; or nil, what is wrong, and whether that is for the caller to mend.
 ---@param client moonpark.http.client
 ---@param given moonpark.http.client.options
@@ -217,7 +259,7 @@ end
 ---@return boolean? misuse
 function M.new(client, given)
   if type(given) ~= "table" then return nil, ("table of options expected, got %s"):format(type(given)), true end
-  local wrong = option.complaint(given, M.known)
+  local wrong = option.complaint(given, M.known) or fault_of_method(given.method)
   if wrong then return nil, wrong, true end
   local options = merged(client.defaults, given)
   local body, kind

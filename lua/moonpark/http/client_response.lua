@@ -6,6 +6,7 @@ local http_decode = require "moonpark.http.decode"
 local http_fields = require "moonpark.http.fields"
 local http_json = require "moonpark.http.json"
 local http_set_cookie = require "moonpark.http.set_cookie"
+local misuse = require "moonpark.http.misuse"
 local whole_body = require "moonpark.http.whole_body"
 local upstream = require "moonpark.http.upstream"
 local check_bytes = require("moonpark.options").check_bytes
@@ -260,7 +261,10 @@ function Answer:header(name) return self.headers[name] end
 --- The values of a field that may be repeated, in their order.
 ---@param name string any case
 ---@return string[]
-function Answer:header_values(name) return http_fields.all(self.headers, name) end
+function Answer:header_values(name)
+  if type(name) ~= "string" then error(("header name must be a string, got %s"):format(type(name)), 2) end
+  return http_fields.all(self.headers, name)
+end
 
 --- for name, value in answer:each_header() do ... end: in their order, names in lower case.
 ---@return fun(): string|nil, string|nil
@@ -322,5 +326,10 @@ function M.new(use, status, decode)
   return setmetatable({ status = status, reason = reason, version = minor == 0 and "1.0" or "1.1",
     headers = http_fields.received(list), use = use }, Answer)
 end
+
+misuse.guard(Answer, "answer", "answer", "use")
+misuse.check_names(Answer, "answers", { "status", "reason", "version", "headers", "url", "body", "connection", "use",
+  "trailer", "body_error" }, { code = "status", status_code = "status", statusCode = "status", text = "body",
+  content = "body" })
 
 return M

@@ -6,7 +6,9 @@
 -- goes on would keep the server for as long as it may take.
 
 local core = require "moonpark.core"
+local misuse = require "moonpark.http.misuse"
 local check_options = require("moonpark.options").check
+local mistakes = require "moonpark.http.response_misuse"
 local raise_outside = require "moonpark.outside"
 local upgraded = require "moonpark.http.upgraded"
 
@@ -150,8 +152,18 @@ end
 
 local of_stream = { heartbeat = "pause" }
 
+local function prepare(self)
+  self.type, self.transform = "text/event-stream", nil
+  if not self:get("Cache-Control") then self:set("Cache-Control", "no-cache") end
+  self:set("X-Accel-Buffering", "no") -- nginx would else keep them until it has a buffer full
+end
+
 local function begin(self)
-  self:prepare()
+  if self.x:phase(self.serial) == "unsent" then
+    prepare(self)
+    self:prepare()
+  end
+  mistakes.note_begin(self)
   local ok, err, errno = self.x:begin(self.serial, self.status, nil, self.type, self.fields)
   if not ok then return nil, err, errno end
   return self.x:flush()
@@ -165,9 +177,6 @@ end
 ---@return integer? errno
 function M.events(self, options)
   local heartbeat = check_options("events", options, of_stream, 2).heartbeat
-  self.type, self.transform = "text/event-stream", nil
-  if not self:get("Cache-Control") then self:set("Cache-Control", "no-cache") end
-  self:set("X-Accel-Buffering", "no") -- nginx would else keep them until it has a buffer full
   local ok, err, errno = raise_outside(pcall(begin, self))
   if not ok then return nil, err, errno end
   local finish = self.finish
@@ -186,5 +195,9 @@ function M.events(self, options)
   if heartbeat and not events.closed then start_beating(events, heartbeat) end
   return events
 end
+
+misuse.guard(Events, "event stream", "events", "serial")
+misuse.check_names(Events, "event streams", { "response", "finish", "x", "serial", "lock", "closed", "last_event_id",
+  "err", "errno", "beating" })
 
 return M

@@ -277,6 +277,7 @@ local attributes = {
 local order = { "path", "domain", "max_age", "expires", "secure", "http_only", "same_site" }
 
 local function check_options(options)
+  if type(options) ~= "table" then wrong(4, "cookie: a table of options expected, got %s", type(options)) end
   for name in pairs(options) do
     if not attributes[name] then wrong(4, "unknown cookie option '%s'", tostring(name)) end
   end
@@ -307,6 +308,7 @@ end
 ---@param status integer
 ---@return string
 function M.reason(status)
+  if type(status) ~= "number" then error("reason: status expected, got " .. type(status), 2) end
   local reason = core.http_reason(status)
   return reason ~= "" and reason or "Unknown"
 end

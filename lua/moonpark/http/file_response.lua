@@ -276,6 +276,7 @@ local known = { root = "string", type = "string", cache_control = "string", down
 ---@return string? err
 ---@return integer? errno
 function M.open(res, path, options)
+  if res.x:phase(res.serial) ~= "unsent" then error("response has already begun", 0) end
   local file, err, errno = open(path, options.root)
   if not file then return nil, err, errno end
   local kind = type_of(res, file, path, res.type or options.type)
@@ -310,6 +311,7 @@ end
 ---@return string? err
 ---@return integer? errno
 function M.send(res, file, path, options)
+  if rawget(res, 1) then res[6] = true end -- see http/response.lua
   local ran, ok, err, errno = pcall(send, res, file, path, options)
   file.handle:close()
   if not ran then error(ok, 0) end
@@ -352,7 +354,7 @@ function M.file(self, path, options)
   options = check_options("file", options, known)
   local failure, number = self.x:failure(self.serial)
   if failure then return nil, failure, number end -- whatever may have become of the file
-  local file, err, errno = M.open(self, path, options)
+  local file, err, errno = raise_outside(pcall(M.open, self, path, options))
   if not file then
     raise_outside(pcall(M.fail, self, path, err, errno))
     return nil, err, errno

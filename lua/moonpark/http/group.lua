@@ -2,6 +2,7 @@
 -- group.lua - http.group: many WebSockets that get the same messages.
 
 local core = require "moonpark.core"
+local misuse = require "moonpark.http.misuse"
 local option = require "moonpark.options"
 
 local M = {}
@@ -79,5 +80,8 @@ function Group:stats()
   local members, full, dropped = self[1]:stats()
   return { members = members, full = full, dropped = dropped }
 end
+
+misuse.guard(Group, "group", "group", 1)
+misuse.check_names(Group, "groups", {})
 
 return M

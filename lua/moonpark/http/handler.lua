@@ -1,7 +1,26 @@
 -- SPDX-License-Identifier: MIT
--- handler.lua - turns anything that is accepted as a handler into a function.
+-- handler.lua - turns anything that is accepted as a handler into a function, and says what is wrong with the rest.
 
 local M = {}
+
+-- [what makes a handler or middleware] = its name
+local makers = setmetatable({}, { __mode = "k" })
+
+--- Notes that a function is no handler, but makes one.
+---@param fn function
+---@param name string "http.logger"
+function M.makes(fn, name) makers[fn] = name end
+
+--- What is wrong with a value that should be a handler, or nil.
+---@param handler any
+---@param kind? "handler"|"middleware"
+---@return string|nil
+function M.complaint(handler, kind)
+  local maker = makers[handler]
+  if maker then return ("%s expected, got %s itself: call it, %s(...)"):format(kind or "handler", maker, maker) end
+  if M.function_of(handler) then return nil end
+  return ("%s expected, got %s"):format(kind or "handler", type(handler))
+end
 
 --- A handler as a function: of what has a method `handle`, as routers and proxies, that. nil where it is no handler.
 --- A router is called through its method: one call less for each request than by __call.

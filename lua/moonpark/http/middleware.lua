@@ -5,6 +5,8 @@
 -- middleware does not need it: it acts before the handler, and at most responds in its place. Ours is made by before(),
 -- so that a chain can call that part alone, without a `next`.
 
+local of_middleware = require("moonpark.http.returned").middleware
+
 local M = {}
 
 -- [middleware] = the part that runs before what it wraps
@@ -27,7 +29,8 @@ local function preceded(before, inner)
   end
 end
 
-local function wrapped(outer, inner)
+local function wrapped(fn, inner)
+  local outer = of_middleware(fn)
   return function(req, res)
     return outer(req, res, function() return inner(req, res) end)
   end

@@ -9,6 +9,8 @@
 local http_fields = require "moonpark.http.fields"
 local http_json = require "moonpark.http.json"
 local http_multipart = require "moonpark.http.multipart"
+local misuse = require "moonpark.http.misuse"
+local mistakes = require "moonpark.http.response_misuse"
 local option = require "moonpark.options"
 local once = require("moonpark.http.whole_body").once
 local raise_outside = require "moonpark.outside"
@@ -111,9 +113,21 @@ end
 -- Where the array holds them. The later ones are false until they are first read.
 local places = { x = 1, serial = 2, method = 3, raw_path = 4, query = 8, headers = 9, cookies = 10, id = 11 }
 
+-- Scripts may set any other field, so that an unknown one is nil.
+local FIELDS = { "method", "path", "raw_path", "params", "target", "query", "query_string", "host", "version",
+  "headers", "cookies", "scheme", "tls", "address", "body_error", "user", "id", "target_form", "allowed", "hijacked" }
+local FOREIGN = { args = "query", param = "params", url = "target", uri = "target", ip = "address",
+  remote_addr = "address", remote_address = "address", get = "header", post = "form", files = "multipart",
+  text = "body", protocol = "scheme" }
+local names = misuse.names(Request, "requests", FIELDS, FOREIGN)
+local seen = names.seen
+
 local function made(self, name, place)
   local make = lazy[name]
-  if not make then return nil end
+  if not make then
+    if not seen[name] then names:check(name, mistakes.log_of(self)) end
+    return nil
+  end
   local value = make(self)
   rawset(self, place, value)
   return value
@@ -126,7 +140,10 @@ function Request.__index(self, name)
   return Request[name] or made(self, name, name)
 end
 
-function Request.__newindex(self, name, value) rawset(self, places[name] or name, value) end
+function Request.__newindex(self, name, value)
+  if not seen[name] then names:own(name) end
+  rawset(self, places[name] or name, value)
+end
 
 ---------------------------------------------------------------------------------------------------
 -- the head
@@ -142,7 +159,10 @@ end
 --- The values of a field that may be repeated, in their order.
 ---@param name string any case
 ---@return string[]
-function Request:header_values(name) return http_fields.all(self.headers, name) end
+function Request:header_values(name)
+  if type(name) ~= "string" then error(("header name must be a string, got %s"):format(type(name)), 2) end
+  return http_fields.all(self.headers, name)
+end
 
 --- for name, value in req:each_header() do ... end: in their order, names in lower case.
 ---@return fun(): string|nil, string|nil
@@ -394,5 +414,8 @@ local function secure(x) secured[x] = true end
 ---@param req moonpark.http.request
 ---@return boolean
 local function is_secure(req) return secured[req.x] == true end
+
+misuse.guard(Request, "request", "req", "x")
+mistakes.know("req", Request, FIELDS)
 
 return { Request = Request, is_secure = is_secure, secure = secure }

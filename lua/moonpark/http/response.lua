@@ -24,6 +24,8 @@ local http_events = require "moonpark.http.events"
 local http_fields = require "moonpark.http.fields"
 local file_response = require "moonpark.http.file_response"
 local http_json = require "moonpark.http.json"
+local misuse = require "moonpark.http.misuse"
+local mistakes = require "moonpark.http.response_misuse"
 local raise_outside = require "moonpark.outside"
 
 ---@class moonpark.http.response
@@ -34,22 +36,34 @@ local raise_outside = require "moonpark.outside"
 local Response = {}
 Response.status = 200
 
--- {x, serial, request, function or functions of after(), or false, fields or false}: an array, as in http/request.lua.
+-- {x, serial, request, function or functions of after(), or false, fields or false, progress}: an array, as in
+-- http/request.lua. progress: false; true, once an answer may have begun; of a handler that has not answered, what is
+-- known about it (http/returned.lua).
 local places = { x = 1, serial = 2, request = 3, fields = 5 }
+local unspoken = mistakes.fields -- what may be nil
 
 function Response.__index(self, name)
   local value = Response[name]
   if value ~= nil then return value end
   local place = places[name]
-  return place and rawget(self, place) or nil
+  if place then return rawget(self, place) or nil end
+  if not unspoken[name] then mistakes.missing(Response, self, name) end
 end
+
+-- Set by scripts and by this library, without a second look.
+local plain = { length = true, transform = true, stream = true, finish = true, abandon = true }
 
 function Response.__newindex(self, name, value)
   if name == "fields" then rawset(self, 5, value or false)
-  else rawset(self, name, value) end
+  elseif plain[name] or value == nil then rawset(self, name, value)
+  elseif name == "status" or name == "type" then
+    mistakes.check_open(self, 2)
+    rawset(self, name, value)
+  else rawset(self, name, mistakes.assigned(Response, self, name, value)) end
 end
 
-local lower = http_fields.lower
+
+local lower, check_open, put = http_fields.lower, mistakes.check_open, mistakes.put
 
 local TEXT, JSON, HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
 
@@ -97,6 +111,7 @@ end
 function Response:set(name, value)
   check_name(name)
   if value ~= nil then check_value(name, value) end
+  check_open(self, 2, name)
   local own = special[lower[name]]
   if own then own(self, value)
   else http_fields.set(fields_of(self), name, value) end
@@ -110,6 +125,7 @@ end
 function Response:add(name, value)
   check_name(name)
   check_value(name, value)
+  check_open(self, 2, name)
   local own = special[lower[name]]
   if own then own(self, value)
   else http_fields.add(fields_of(self), name, value) end
@@ -132,6 +148,7 @@ end
 ---@param name string
 ---@return moonpark.http.response self
 function Response:vary(name)
+  check_name(name)
   local before = http_fields.joined(fields_of(self), "Vary")
   if not before then return self:set("Vary", name) end
   if before == "*" or http_fields.lists(before, name) then return self end
@@ -222,6 +239,7 @@ end
 local function send_now(self, body, kind)
   if not rawget(self, 1) then return send_through(self, body, kind) end
   if rawget(self, "preparing") then prepare(self) end
+  self[6] = true
   local transform = rawget(self, "transform")
   if transform then body = change(self, transform, body, kind) end
   return send(self[1], self[2], rawget(self, "status") or 200, body, rawget(self, "type") or kind, self[5])
@@ -229,10 +247,12 @@ end
 
 --- Sends the whole response. Raises if it was sent or has begun already, and if a field would split the header.
 ---@param body string|number|nil
+---@param extra? nil a second value is a mistake, or left over from a call that returns more
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
-function Response:send(body)
+function Response:send(body, extra)
+  if extra ~= nil then mistakes.check_extra(self, "send", body, extra) end
   if body == nil then
     return send_now(self, "", self.status ~= 204 and TEXT or nil)
   end
@@ -249,20 +269,29 @@ local function json_text(text, why)
   return text
 end
 
+local function text_of(self, value, extra)
+  if extra ~= nil or value == nil then mistakes.check_json(self, value, extra) end
+  return json_text(http_json.encode(value))
+end
+
 --- Sends a value as JSON. An empty table is {}; http.null is null. Raises for values that are not JSON: functions, NaN,
 --- keys that are neither strings nor numbers, arrays with large holes, more than 100 levels.
----@param value any
+---@param value any not nil
+---@param extra? nil as of send
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
-function Response:json(value) return send_now(self, json_text(http_json.encode(value)), JSON) end
+function Response:json(value, extra) return send_now(self, text_of(self, value, extra), JSON) end
 
 --- Sends a list as JSON: an array even if it is empty.
 ---@param list table
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
-function Response:json_list(list) return send_now(self, json_text(http_json.encode_list(list)), JSON) end
+function Response:json_list(list)
+  if type(list) ~= "table" then error("json_list: list expected, got " .. type(list), 2) end
+  return send_now(self, json_text(http_json.encode_list(list)), JSON)
+end
 
 --- Sends a page of HTML. See http.template for pages with values in them.
 ---@param page string
@@ -278,8 +307,9 @@ function Response:html(page) return send_now(self, page, HTML) end
 ---@return string? err
 ---@return integer? errno
 function Response:redirect(location, status)
-  check_value("Location", location)
-  self.status = status or 302
+  mistakes.check_redirect(location, status)
+  check_open(self, 2)
+  put(self, "status", status or 302)
   self:set("Location", location)
   return send_now(self, "", TEXT)
 end
@@ -297,7 +327,7 @@ function Response:fail(status, text)
   end
   if text == nil then text = http_fields.reason(status) end
   check_text(text)
-  self.status = status
+  put(self, "status", status)
   return send_now(self, text .. "\n", TEXT)
 end
 
@@ -351,6 +381,7 @@ end
 
 local function begin(self, length)
   prepare(self)
+  mistakes.note_begin(self)
   length = length or self.length
   local transform = self.transform
   local stream
@@ -458,4 +489,7 @@ function Response:websocket(options, handler)
   return Response.websocket(self, options, handler)
 end
 
-return { Response = Response, refusals = refusals }
+misuse.guard(Response, "response", "res", "x")
+mistakes.know("res", Response, {})
+
+return { Response = Response, refusals = refusals, hint = mistakes.hint }

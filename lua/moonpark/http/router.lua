@@ -7,7 +7,9 @@
 
 local core = require "moonpark.core"
 local chain = require("moonpark.http.middleware").chain
-local function_of = require("moonpark.http.handler").function_of
+local handlers = require "moonpark.http.handler"
+local misuse = require "moonpark.http.misuse"
+local of_handler = require("moonpark.http.returned").handler
 local url = require "moonpark.url"
 
 ---@class moonpark.http.router
@@ -33,13 +35,28 @@ end
 
 local function check_path(path, level)
   if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
-    error(("path must begin with '/', got %s"):format(tostring(path)), level + 1)
+    local got = (type(path) == "string" or path == nil) and tostring(path) or "a " .. type(path)
+    error("path must begin with '/', got " .. got, level + 1)
   end
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
 end
 
+local function check_handler(handler, kind, level)
+  local wrong = handlers.complaint(handler, kind)
+  if wrong then error(wrong, level + 1) end
+end
+
+-- As it is called: what it returns is looked at, except that of a router, whose routes look at theirs.
 local function checked(handler, level)
-  return function_of(handler) or error(("handler expected, got %s"):format(type(handler)), level + 1)
+  check_handler(handler, "handler", level + 1)
+  local fn = handlers.function_of(handler)
+  return getmetatable(handler) == Router and fn or of_handler(fn)
+end
+
+-- Others have routes with several functions.
+local function check_alone(extra, level)
+  if extra == nil then return end
+  error("a route has one handler: add middleware with app:use before it, or to a group", level + 1)
 end
 
 local function check_method(method, level)
@@ -144,10 +161,12 @@ end
 ---@param method string "GET", ...; "*" for any
 ---@param path string
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@param extra? nil a second handler is a mistake
 ---@return moonpark.http.router self
-function Router:route(method, path, handler)
+function Router:route(method, path, handler, extra)
   check_method(method, 2)
   check_path(path, 2)
+  check_alone(extra, 2)
   add(self, method, path, checked(handler, 2), 2)
   return self
 end
@@ -155,26 +174,35 @@ end
 -- These are tail calls: route() raises at their caller's line.
 for _, method in ipairs(METHODS) do
   local name = method:lower()
-  Router[name] = function(self, path, handler)
-    if type(self) ~= "table" then
-      error(("router expected, got %s: use app:%s(...)"):format(type(self), name), 2)
-    end
-    return self:route(method, path, handler)
-  end
+  Router[name] = function(self, path, handler, extra) return self:route(method, path, handler, extra) end
 end
 
 --- Adds a route for every method that has none of its own at that path.
 ---@param path string
 ---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@param extra? nil a second handler is a mistake
 ---@return moonpark.http.router self
-function Router:any(path, handler) return self:route("*", path, handler) end
+function Router:any(path, handler, extra) return self:route("*", path, handler, extra) end
+
+local function check_middleware(fn, extra, level)
+  if type(fn) == "string" then
+    error("middleware expected, got string: app:group and app:mount work below a path", level + 1)
+  end
+  if getmetatable(fn) == Router then
+    error("middleware expected, got a router, which calls no next(): app:mount(\"/\", router)", level + 1)
+  end
+  check_handler(fn, "middleware", level + 1)
+  if extra ~= nil then error("use takes one function: call it once for each", level + 1) end
+end
 
 --- Adds middleware: fn(req, res, next) around the handlers of the routes that are added after it. Middleware of a
 --- router, not that of a group, also wraps responses without a route: 404, 405, 501 and OPTIONS.
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+---@param extra? nil a second function is a mistake
 ---@return moonpark.http.router self
-function Router:use(fn)
-  self.middleware[#self.middleware + 1] = checked(fn, 2)
+function Router:use(fn, extra)
+  check_middleware(fn, extra, 2)
+  self.middleware[#self.middleware + 1] = handlers.function_of(fn)
   if not self.parent then self.shared.chains = {} end
   return self
 end
@@ -185,7 +213,7 @@ end
 ---@return moonpark.http.router group
 function Router:group(prefix, fn)
   check_path(prefix, 2)
-  if fn then checked(fn, 2) end
+  if fn ~= nil and not handlers.function_of(fn) then error("function expected, got " .. type(fn), 2) end
   prefix = self.prefix .. prefix:gsub("/+$", "")
   local group = setmetatable({ parent = self, shared = self.shared, prefix = prefix, middleware = {} }, Router)
   if fn then fn(group) end
@@ -222,6 +250,7 @@ end
 ---@return moonpark.http.router self
 function Router:mount(prefix, handler)
   check_path(prefix, 2)
+  if rawequal(handler, self) then error("a router cannot be mounted in itself", 2) end
   handler = checked(handler, 2)
   prefix = prefix:gsub("/+$", "")
   local whole = self.prefix .. prefix
@@ -370,4 +399,18 @@ end
 
 Router.__call = Router.handle
 
-return { new = new }
+--- Would it answer every request with 404?
+---@param router moonpark.http.router
+---@return boolean
+local function is_empty(router)
+  local shared = router.shared
+  return #shared.routes == 0 and not shared.missing and #router.middleware == 0
+end
+
+local function is_router(value) return getmetatable(value) == Router end
+
+misuse.guard(Router, "router", "app", "shared")
+Router.handle = Router.__call -- unguarded: servers call it for each request
+misuse.check_names(Router, "routers", { "shared", "middleware", "prefix", "parent" })
+
+return { new = new, is_empty = is_empty, is_router = is_router }

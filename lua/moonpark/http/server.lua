@@ -7,13 +7,18 @@ local draining = require "moonpark.draining"
 local failures = require "moonpark.failures"
 local net = require "moonpark.net"
 local task = require "moonpark.task"
-local function_of = require("moonpark.http.handler").function_of
+local handlers = require "moonpark.http.handler"
+local http_router = require "moonpark.http.router"
+local misuse = require "moonpark.http.misuse"
+local returned = require "moonpark.http.returned"
+local server_misuse = require "moonpark.http.server_misuse"
 local file_response = require "moonpark.http.file_response"
 local check_options = require("moonpark.options").check
 local http_request = require "moonpark.http.request"
 local Request = http_request.Request
 local http_response = require "moonpark.http.response"
 local Response, refusals = http_response.Response, http_response.refusals
+local hint = http_response.hint
 local source = require "moonpark.net.source"
 local tls_contexts = require "moonpark.tls.context"
 local upgraded = require "moonpark.http.upgraded"
@@ -54,19 +59,31 @@ local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1 -- seconds until starting workers is
 ---------------------------------------------------------------------------------------------------
 -- what goes wrong
 
+-- What the handler has done about it is logged, once for each handler.
+local function answer_silence(server, req, res)
+  local mistake, warning
+  if not req:is_gone() then mistake, warning = returned.silence(req, res) end
+  if mistake then
+    server.log(mistake)
+    return res:fail(500)
+  end
+  if warning then server.log(warning) end
+  return res:send("")
+end
+
 -- No response has begun.
-local function answer_nothing(req, res)
+local function answer_nothing(server, req, res)
   local late, curtailed = res.x:was_late(res.serial)
   if req:is_gone() and curtailed then return res.x:abort(res.serial) end
   if late and curtailed then return res:fail(503) end
   local err = rawget(req, "body_error")
   if err then return res:refuse(err) end
-  return res:send("")
+  return answer_silence(server, req, res)
 end
 
 -- The handler has returned before its response was complete.
-local function settle(req, res)
-  if res.x:phase(res.serial) == "unsent" then return answer_nothing(req, res) end
+local function settle(server, req, res)
+  if res.x:phase(res.serial) == "unsent" then return answer_nothing(server, req, res) end
   local _, curtailed = res.x:was_late(res.serial)
   if not curtailed then return res:finish() end
   if res.abandon then res.abandon() end
@@ -96,14 +113,17 @@ end
 -- target is gone.
 local function target_of(req) return rawget(req, "hijacked") and req.raw_path or req.target end
 
+local function log_failure(server, req, err)
+  local text = failures.traced(err) .. hint(err)
+  server.log(("error in the handler for %s %s: %s"):format(req.method, target_of(req), text))
+end
+
 local function failed(server, req, res, err)
   if rawget(req, "hijacked") then
     req.websocket_failed = true
-    return server.log(("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
+    return log_failure(server, req, err)
   end
-  if not is_excused(req, res, err) then
-    server.log(("error in the handler for %s %s: %s"):format(req.method, target_of(req), failures.traced(err)))
-  end
+  if not is_excused(req, res, err) then log_failure(server, req, err) end
   local ok, why = pcall(settle_failure, req, res, failures.traced(err))
   if ok then return end
   res.x:abort(res.serial) -- nothing was sent, and a handler that returns without a response would get 200
@@ -128,7 +148,7 @@ local function finish(server, what, x, req, res)
   if what == "flush" then x:flush()
   elseif what == "discard" then discard_unread(x)
   else
-    local ok, err = xpcall(settle, failures.remember, req, res)
+    local ok, err = xpcall(settle, failures.remember, server, req, res)
     if not ok then failed(server, req, res, err) end
     return true
   end
@@ -173,7 +193,7 @@ local function work(server, x)
     local settled
     if serial then
       req = setmetatable({ x, serial, method, path, none, none, none, none, none, none, none }, Request)
-      res = setmetatable({ x, serial, req, none, none }, Response)
+      res = setmetatable({ x, serial, req, none, none, none }, Response)
       local ok, err = xpcall(handler, failures.remember, req, res)
       if not ok then failed(server, req, res, err) end
       if res[4] then settled = run_afterwards(server, x, req, res, ok) end
@@ -299,6 +319,8 @@ end
 ---@return integer? errno
 function Server:run()
   if self.scope then error("server is already running", 2) end
+  local router = self.router
+  if router and http_router.is_empty(router) then self.log "the router has no routes: every request gets 404" end
   return ended(self, pcall(run, self))
 end
 
@@ -429,12 +451,11 @@ end
 ---@param options any
 ---@param level integer
 function M.check(what, handler, options, level)
-  if not function_of(handler) then
-    error(("%s: handler expected, got %s"):format(what, type(handler)), level + 1)
-  end
+  local mistaken = server_misuse.of_handler(what, handler) or server_misuse.of_options(what, options)
+  if mistaken then error(mistaken, level + 1) end
   options = check_options(what, options, known, level + 1)
   if not options.address and not options.listener then
-    error(what .. ": address or listener expected", level + 1)
+    error(what .. ": address or listener expected, as in { address = \"127.0.0.1:8080\" }", level + 1)
   end
   check_tls(what, options.tls, level + 1)
   if not options.listener then
@@ -443,13 +464,20 @@ function M.check(what, handler, options, level)
   end
 end
 
+-- As it is called; a router's routes look at what their handlers return, and so does any other handler.
+local function called(handler)
+  local fn = handlers.function_of(handler)
+  return http_router.is_router(handler) and fn or returned.handler(fn)
+end
+
 --- Opens a server that listens; run() serves. The arguments have passed M.check.
----@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@param handler fun(req: moonpark.http.request, res: moonpark.http.response)|table
 ---@param options moonpark.http.server.options
+---@param fn? function what is called for the handler
 ---@return moonpark.http.server|nil
 ---@return string? err
 ---@return integer? errno
-function M.new(handler, options)
+function M.new(handler, options, fn)
   local limits = limits_of(options)
   local listener = options.listener
   local context, wrong = tls_context(options.tls) -- first: nothing is served without a certificate
@@ -466,11 +494,16 @@ function M.new(handler, options)
   local server, err, errno = core.http_server(listener, limits)
   if not server then return nil, err, errno end
   local log = failures.log_to(options.on_error, "http")
-  local made = setmetatable({ core = server, handler = watching.wrapped(handler), listening = address, log = log,
+  local made = setmetatable({ core = server, handler = watching.wrapped(fn or called(handler)), listening = address,
+    log = log, router = http_router.is_router(handler) and handler or nil,
     ended = core.event(), tls = context, upgraded = upgraded.new(log, limits.connections),
     workers = setmetatable({}, { __mode = "k" }) }, Server)
   draining.add(made, wind_down)
   return made
 end
+
+misuse.guard(Server, "server", "server", "core")
+misuse.check_names(Server, "servers", { "core", "handler", "listening", "log", "ended", "tls", "upgraded", "workers",
+  "router", "scope", "lacks_workers", "start_failed", "drains" })
 
 return M

@@ -7,6 +7,7 @@
 
 local file_response = require "moonpark.http.file_response"
 local http_fields = require "moonpark.http.fields"
+local misuse = require "moonpark.http.misuse"
 local check_options = require("moonpark.options").check
 local url = require "moonpark.url"
 
@@ -43,6 +44,21 @@ local function check(folder, options)
   end
   options = check_options("static", options, known, 3) -- no tail call: levels are counted
   return options
+end
+
+--- Logs that a folder is not there. It may be made later, by a build perhaps; but if its name is wrong, all that
+--- clients get is 404.
+---@param folder any
+function M.look(folder)
+  if type(folder) ~= "string" or folder:find "%z" then return end
+  local found, err = io.open(folder .. "/.")
+  if found then
+    found:close()
+    return
+  end
+  local why = err:match ": ([^:]*)$":lower()
+  misuse.warn(("http.static: %s: '%s'; requests for its files get no more than an error until it is there"):format(why,
+    folder))
 end
 
 ---------------------------------------------------------------------------------------------------

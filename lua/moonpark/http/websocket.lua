@@ -3,6 +3,7 @@
 -- in websocket_server.lua and websocket_client.lua.
 
 local core = require "moonpark.core"
+local misuse = require "moonpark.http.misuse"
 local class = core.websocket_class
 
 local M = {}
@@ -153,5 +154,8 @@ function Websocket:peer_address() return self[1]:address(true) end
 function Websocket:local_address() return self[1]:address(false) end
 
 function Websocket:__tostring() return tostring(self[1]) end
+
+misuse.guard(Websocket, "WebSocket", "ws", 1)
+misuse.check_names(Websocket, "WebSockets", { "subprotocol" })
 
 return M

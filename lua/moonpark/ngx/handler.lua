@@ -52,7 +52,7 @@ end
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response)
 function M.new(fn, default_type)
   if type(fn) ~= "function" then
-    error(("bad argument #1 to 'ngx' (function expected, got %s)"):format(type(fn)), 3)
+    error(("bad argument #1 to 'ngx' (function expected, got %s)"):format(type(fn)), 2)
   end
   return function(req, res)
     local current = context.open "content"
