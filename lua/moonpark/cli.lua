@@ -105,8 +105,10 @@ local performers = {}
 
 function performers.check(paths)
   if #paths == 0 then return nil, "check: a script expected" end
-  local findings, unreadable = require("moonpark.check").check(paths)
-  for _, finding in ipairs(findings) do io.stdout:write(finding, "\n") end
+  local check = require "moonpark.check"
+  local findings, unreadable = check.check(paths)
+  local text = paths.options.json and require("cjson").encode or check.text
+  for _, finding in ipairs(findings) do io.stdout:write(text(finding), "\n") end
   for _, why in ipairs(unreadable) do report.say("cannot read " .. why) end
   return #unreadable > 0 and USAGE or #findings > 0 and FAILED or OK
 end

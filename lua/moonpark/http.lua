@@ -16,6 +16,14 @@ local http_server = require "moonpark.http.server"
 local http_static = require "moonpark.http.static"
 
 ---@class moonpark.http
+---@field get fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field head fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field post fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field put fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field delete fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field patch fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field options fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field request fun(options: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
 ---@field basic_auth fun(options: table): function middleware: see http/auth.lua
 ---@field compress fun(options?: table): function middleware: see http/compress.lua
 ---@field cors fun(options?: table): function middleware: see http/cors.lua

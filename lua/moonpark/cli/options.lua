@@ -63,13 +63,17 @@ end
 
 ---@type moonpark.cli.command[]
 M.commands = {
-  { name = "check", arguments = "script.lua ...", files = "lua",
+  { name = "check", arguments = "[options] script.lua ...", files = "lua",
     help = "looks for mistakes in scripts without running them",
+    options = {
+      { names = { "--json" }, help = "prints each finding as a line of JSON, for editors" },
+    },
     usage = [[
 Reports syntax errors, undefined globals, globals assigned in functions,
-functions that a moonpark module does not have, methods called with '.', and
-calls that block the whole loop. '-' is standard input. Lines that end with
-the comment "moonpark: ignore" are skipped.
+functions, methods and options that moonpark does not have, methods called with
+'.', values of a wrong type, HTTP handlers that answer nothing, loops that never
+wait, and calls that block the whole loop. '-' is standard input. Lines that end
+with the comment "moonpark: ignore" are skipped.
 
 exit status: 0 if nothing was found, 1 if something was found, 2 for wrong
 usage or a file that cannot be read.

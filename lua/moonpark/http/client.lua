@@ -17,6 +17,13 @@ local url = require "moonpark.url"
 local M = {}
 
 ---@class moonpark.http.client
+---@field get fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field head fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field post fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field put fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field delete fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field patch fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field options fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
 ---@field defaults table
 local Client = {}
 Client.__index = Client
