@@ -192,6 +192,16 @@ function M.class(name)
   return classes[name]
 end
 
+--- The names of all classes and modules that are known so far.
+---@return string[]
+function M.names()
+  M.refresh()
+  local names = {}
+  for name in pairs(classes) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
 --- What is said of a member of a class, or of its parents.
 ---@param name string
 ---@param member string

@@ -8,6 +8,7 @@ local core = require "moonpark.core"
 local Input = require "moonpark.repl.input"
 local moonpark = require "moonpark"
 local editor = require "moonpark.repl.editor"
+local lend = require "moonpark.repl.lend"
 local show = require "moonpark.repl.show"
 require "moonpark.task" -- for join
 
@@ -25,44 +26,13 @@ local PATIENCE = 1e9 -- seconds; at a terminal one can always press Ctrl-C, so n
 ---@field listening? boolean Ctrl-C is the prompt's
 ---@field interrupted? boolean the last wait was
 ---@field closed? boolean
+---@field leaving? boolean exit() was called
 ---@field scope? moonpark.scope in which the prompt waits
 local Repl = {}
 Repl.__index = Repl
 
 -- Errors are printed like lua's own prompt prints them.
 local function say(text) io.stderr:write(text, "\n") end
-
----------------------------------------------------------------------------------------------------
--- what code in here finds without require
-
--- moonpark and its modules, when they are first asked for.
-local function module_called(name)
-  if name == "moonpark" then return moonpark end
-  if type(name) ~= "string" then return nil end
-  if name == "http" then return require "moonpark.http" end -- not a field of moonpark
-  local module = moonpark[name]
-  return module ~= nil and rawequal(package.loaded["moonpark." .. name], module) and module or nil
-end
-
-local function index_before(meta)
-  local before = meta.__index
-  if type(before) == "function" then return before end
-  return function(_, name) return before and before[name] end
-end
-
--- What the script has set comes first, and its own metatable next.
-local function lend_modules()
-  local meta = getmetatable(_G)
-  if meta ~= nil and type(meta) ~= "table" then return end
-  meta = meta or {}
-  local before = index_before(meta)
-  function meta.__index(globals, name)
-    local module = module_called(name)
-    if module ~= nil then return module end
-    return before(globals, name)
-  end
-  setmetatable(_G, meta)
-end
 
 ---------------------------------------------------------------------------------------------------
 -- waiting, and Ctrl-C
@@ -149,11 +119,21 @@ local function compile(text)
   return nil, err, is_cut_off(err) or is_cut_off(wrong)
 end
 
+-- exit and quit, alone on their line; a global of the script's comes first.
+local function asks_to_leave(text)
+  local word = text:match "^%s*(%a+)%s*$"
+  return (word == "exit" or word == "quit") and rawget(_G, word) == nil
+end
+
 -- Reads until the chunk is whole. -> chunk, its first result | false: nothing to run | nil, why
 local function read_chunk(self)
   local text, err = read_line(self, prompt_of("_PROMPT", "> "))
   if not text then return nil, err end
   if not text:find "%S" then return false end
+  if asks_to_leave(text) then
+    self.leaving = true
+    return false
+  end
   local chunk, first, more = compile(text)
   while more do
     local line = read_line(self, prompt_of("_PROMPT2", ">> "))
@@ -207,6 +187,7 @@ function Repl:take_interrupts() listen(self) end
 ---@return string why "eof", or "canceled"
 function Repl:run()
   while not core.current():is_canceled() do
+    if self.leaving then return "eof" end
     local chunk, why = read_chunk(self)
     if chunk then
       run(self, chunk, why)
@@ -257,10 +238,10 @@ function M.open(options)
   local self = setmetatable({ input = Input.open(), terminal = terminal,
     describe = options.describe }, Repl)
   io.stdin:setvbuf "no" -- what the code itself reads begins after its line
-  lend_modules()
+  lend.to_globals(function() self.leaving = true end)
   if not terminal then return self end
   local why
-  self.editor, why = editor.open(self.input)
+  self.editor, why = editor.open(self.input, lend)
   if why then say("moonpark: " .. why) end
   return self
 end

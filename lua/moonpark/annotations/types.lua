@@ -98,7 +98,7 @@ function M.alternatives(text)
     local is_optional = from:find "^fun%b()%s*:" or not from:find("|", 1, true)
     local parts = is_optional and { from } or split(from, "|")
     local first = trimmed(parts[1])
-    if first:find "%?$" then
+    if first:find "%?$" and not first:find "^fun%(" then
       list[#list + 1] = "nil"
       first = first:sub(1, -2)
     end

@@ -56,6 +56,14 @@ local function methods_of(class)
   return type(module) == "table" and find_local(module, class.file, class.table) or nil
 end
 
+--- The table that holds the methods of a class while moonpark runs, or nil.
+---@param name string
+---@return table|nil
+function M.methods(name)
+  local class = annotations.class(name)
+  return class and methods_of(class)
+end
+
 -- The core's objects have what C gives them: an address says which of its classes one is.
 local of_core = {}
 for name, class in pairs(core) do
