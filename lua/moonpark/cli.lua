@@ -175,6 +175,20 @@ for _, name in ipairs { "status", "reload", "stop", "dump", "eval" } do
   end
 end
 
+function performers.attach(arguments)
+  if #arguments > 1 then return nil, "attach: one program expected" end
+  local given = arguments.options.worker
+  local number = tonumber(given)
+  if given and not number then return nil, ("attach: --worker: a number expected, got '%s'"):format(given) end
+  local program = { steps = {}, grace = 0, limits = {}, interactive = true }
+  local function connect()
+    local path, err = require("moonpark.cli.control").path(arguments.options, arguments[1])
+    if path then program.remote, err = require("moonpark.repl.remote").connect(path, number) end
+    if not program.remote then error(err, 0) end
+  end
+  return run.run({ connect }, program)
+end
+
 function performers.completion(shells)
   local shell = #shells == 1 and require("moonpark.cli.completion")[shells[1]]
   if not shell then return nil, "completion: bash, zsh or fish expected" end

@@ -100,14 +100,15 @@ local function in_columns(names)
   return table.concat(lines, "\r\n")
 end
 
--- Tab: completes the word before the cursor, or lists what it may become.
-local function on_tab(self)
+-- Tab: completes the word before the cursor, or lists what it may become. Not in the library's callback, because what
+-- there is may be another process's.
+local function complete_word(self)
   local library = self.library
   local text = ffi.string(library.rl_line_buffer):sub(1, library.rl_point)
   if not text:find "%S" then
     library.rl_insert_text "  "
   else
-    local word, candidates = complete.candidates(text, self.lent)
+    local word, candidates = self.candidates(text)
     local common = complete.common(candidates)
     if #common > #word then
       library.rl_insert_text(common:sub(#word + 1))
@@ -121,7 +122,7 @@ end
 
 local function bind_tab(self)
   self.on_tab = ffi.cast("moonpark_key_fn *", function()
-    pcall(on_tab, self) -- an error must not pass through the library
+    self.tabbed = true
     return 0
   end)
   local ok = pcall(function() self.library.rl_add_defun("moonpark-complete", self.on_tab, 9) end)
@@ -132,13 +133,13 @@ end
 
 --- Editing on this input, which is a terminal.
 ---@param input moonpark.repl.input
----@param lent {get: fun(name: string): any, names: fun(): string[]} what is found beside the globals
+---@param candidates fun(text: string): string, string[] what may stand in place of the word at the end; may wait
 ---@return moonpark.repl.editor|nil
 ---@return string? why not
-function M.open(input, lent)
+function M.open(input, candidates)
   local library, why = load_library()
   if not library then return nil, why end
-  local self = setmetatable({ library = library, input = input, path = history.path(), lent = lent }, Editor)
+  local self = setmetatable({ library = library, input = input, path = history.path(), candidates = candidates }, Editor)
   set(library, "rl_catch_signals", 0) -- the loop handles them
   set(library, "rl_catch_sigwinch", 0)
   self.name = ffi.new("char[9]", "moonpark")
@@ -156,7 +157,13 @@ end
 
 -- Hands over what has been typed so far.
 local function feed(self)
-  repeat self.library.rl_callback_read_char() until not self.active or not self.input:is_ready()
+  repeat
+    self.library.rl_callback_read_char()
+    if self.tabbed then
+      self.tabbed = false
+      complete_word(self)
+    end
+  until not self.active or not self.input:is_ready()
 end
 
 local function install(self, prompt)

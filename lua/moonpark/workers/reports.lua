@@ -74,4 +74,24 @@ function M.eval(workers, code, number)
   return nil, ("no worker %d is ready"):format(number)
 end
 
+--- Passes a prompt's connection on to one worker.
+---@param workers moonpark.workers.worker[]
+---@param conn moonpark.connection
+---@param number? integer any that is ready
+---@return true|nil
+---@return string? err
+function M.attach(workers, conn, number)
+  for _, worker in ipairs(workers) do
+    if worker.state == "ready" and (not number or worker.number == number) then
+      local descriptor, err = conn:detach()
+      if not descriptor then return nil, err end
+      worker:post({ op = "attach" }, { descriptor })
+      worker.link:sent()
+      descriptor:close()
+      return true
+    end
+  end
+  return nil, number and ("no worker %d is ready"):format(number) or "no worker is ready"
+end
+
 return M
