@@ -184,7 +184,9 @@ function performers.attach(arguments)
   local function connect()
     local path, err = require("moonpark.cli.control").path(arguments.options, arguments[1])
     if path then program.remote, err = require("moonpark.repl.remote").connect(path, number) end
-    if not program.remote then error(err, 0) end
+    if program.remote then return end
+    report.say(err)
+    os.exit(FAILED)
   end
   return run.run({ connect }, program)
 end

@@ -116,7 +116,7 @@ end
 -- values: what an expression of a script certainly is
 --
 --   {module = "moonpark.net"}
---   {classes = {"moonpark.connection", ...}}                    one of them
+--   {classes = {"moonpark.connection", ...}, or_text}           one of them, or a string
 --   {signature = ..., fn = the function or nil, name = "net.dial", is_method = boolean}
 
 --- What a type of an annotation stands for, or nil.
@@ -125,11 +125,13 @@ end
 ---@return table|nil
 function M.of_type(kind, owner)
   if not kind then return nil end
-  local found
+  local found, or_text
   for _, one in ipairs(types.alternatives(kind)) do
     local signature = types.signature(one)
     if one == "nil" then
       -- it is tested for, or raises where it is used
+    elseif one == "string" then
+      or_text = true
     elseif signature then
       if found then return nil end
       found = { signature = signature, is_method = signature.is_method }
@@ -140,6 +142,7 @@ function M.of_type(kind, owner)
       table.insert(found.classes, one)
     end
   end
+  if found then found.or_text = or_text end
   return found
 end
 

@@ -24,6 +24,7 @@ local function members_of(object)
     if not members then return nil end
     for name in pairs(members) do all[name] = true end
   end
+  for name in pairs(object.or_text and string or {}) do all[name] = true end
   return all
 end
 

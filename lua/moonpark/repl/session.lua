@@ -12,11 +12,12 @@ local failures = require "moonpark.failures"
 local limits = require "moonpark.limits"
 local links = require "moonpark.link"
 local show = require "moonpark.repl.show"
-require "moonpark.task" -- for await and join
+local task = require "moonpark.task"
 
 local M = {}
 
 local LIMIT = 5           -- seconds that a line may compute without waiting
+local PATIENCE = 5        -- seconds to send what is left
 local LONGEST = 65536     -- bytes of a line's results
 local MOST_OUTPUT = 1e6   -- bytes that a line prints
 
@@ -134,6 +135,8 @@ local function serve(self)
     operation(self, message)
   end
   for _, line in pairs(self.lines) do line:cancel "the prompt has gone" end
+  self.link:finish()
+  task.timeout(PATIENCE, self.link.sent, self.link)
   self.link:close()
 end
 

@@ -77,21 +77,21 @@ end
 --- Passes a prompt's connection on to one worker.
 ---@param workers moonpark.workers.worker[]
 ---@param conn moonpark.connection
----@param number? integer any that is ready
----@return true|nil
----@return string? err
 function M.attach(workers, conn, number)
+  local chosen
   for _, worker in ipairs(workers) do
-    if worker.state == "ready" and (not number or worker.number == number) then
-      local descriptor, err = conn:detach()
-      if not descriptor then return nil, err end
-      worker:post({ op = "attach" }, { descriptor })
-      worker.link:sent()
-      descriptor:close()
-      return true
+    if not number or worker.number == number then
+      if worker.state == "ready" then chosen = worker break end
+      if worker.state == "starting" then chosen = chosen or worker end -- it may never listen
     end
   end
-  return nil, number and ("no worker %d is ready"):format(number) or "no worker is ready"
+  if not chosen then return nil, number and ("no worker %d runs"):format(number) or "no worker runs" end
+  local descriptor, err = conn:detach()
+  if not descriptor then return nil, err end
+  chosen:post({ op = "attach" }, { descriptor })
+  chosen.link:sent()
+  descriptor:close()
+  return true
 end
 
 return M
