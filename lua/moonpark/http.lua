@@ -16,13 +16,13 @@ local http_server = require "moonpark.http.server"
 local http_static = require "moonpark.http.static"
 
 ---@class moonpark.http
----@field get fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field head fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field post fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field put fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field delete fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field patch fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field options fun(url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field get moonpark.http.client.function
+---@field head moonpark.http.client.function
+---@field post moonpark.http.client.function
+---@field put moonpark.http.client.function
+---@field delete moonpark.http.client.function
+---@field patch moonpark.http.client.function
+---@field options moonpark.http.client.function
 ---@field request fun(options: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
 ---@field basic_auth fun(options: table): function middleware: see http/auth.lua
 ---@field compress fun(options?: table): function middleware: see http/compress.lua

@@ -6,7 +6,6 @@
 
 local core = require "moonpark.core"
 local Input = require "moonpark.repl.input"
-local moonpark = require "moonpark"
 local complete = require "moonpark.repl.complete"
 local editor = require "moonpark.repl.editor"
 local lend = require "moonpark.repl.lend"

@@ -81,7 +81,13 @@ end)
 
 describe("help", function()
   it("explains functions, methods, modules, objects, and names", function()
-    local text = printed "help(net.pipe)\nhelp \"moonpark.go\"\nhelp(http.router().group)\na = net.pipe()\nhelp(a.read)"
+    local text = printed [[
+help(net.pipe)
+help "moonpark.go"
+help(http.router().group)
+a = net.pipe()
+help(a.read)
+]]
     assert.matches("^net%.pipe%(%[capacity: integer%]%) %-> moonpark%.connection|nil", text)
     assert.matches("\n  An in%-memory pair with the methods", text)
     assert.matches("\nmoonpark%.go%(fn: function, %.%.%.%) %-> moonpark%.task\n", text)
@@ -95,7 +101,8 @@ describe("help", function()
   end)
 
   it("says so of what it does not know", function()
-    assert.matches("^nothing is known of 'nobody'\na table\n.*written in C", printed "help 'nobody'\nhelp {}\nhelp(print)")
+    assert.matches("^nothing is known of 'nobody'\na table\n.*written in C",
+      printed "help 'nobody'\nhelp {}\nhelp(print)")
     assert.matches("^a function of stdin:1\n", printed "help(function() end)")
   end)
 

@@ -63,9 +63,12 @@ for name, words in pairs { workers = { "--workers", "2" }, ["--attachable"] = { 
     it("cancels what runs once the prompt is gone", function()
       local child = process.start(process.moonpark "attach", { stdin = true, env = program.env })
       child:write "moonpark.go(function() events.child = true end) pcall(moonpark.sleep, 3600) events.ended = true\n"
-      repeat local seen = attached(program, "events.child or moonpark.sleep(0.01)\nevents.child\n") until seen:find "true\n$"
+      local function wait_for(event)
+        repeat until attached(program, "events." .. event .. " or moonpark.sleep(0.01) and false\n") == "true\n"
+      end
+      wait_for "child"
       child:stop "KILL"
-      repeat local seen = attached(program, "moonpark.sleep(0.01)\nevents.ended\n") until seen:find "true\n$"
+      wait_for "ended"
     end)
 
     it("completes there, cancels with Ctrl-C, and leaves with Ctrl-D", function()

@@ -56,7 +56,10 @@ end
 -- "name?: type" -> {name, type, optional}
 local function parameter(text)
   local name, mark, kind = text:match "^%s*([%w_%.]+)(%??)%s*:%s*(.*)$"
-  if not name then return { name = trimmed(text):gsub("%?$", ""), type = "any", optional = text:find "%?%s*$" ~= nil } end
+  if not name then
+    name, mark = trimmed(text):match "^(.-)(%??)$"
+    return { name = name, type = "any", optional = mark == "?" }
+  end
   return { name = name, type = trimmed(kind), optional = mark == "?" or kind:find "%?%s*$" ~= nil }
 end
 

@@ -128,10 +128,8 @@ function M.of_type(kind, owner)
   local found, or_text
   for _, one in ipairs(types.alternatives(kind)) do
     local signature = types.signature(one)
-    if one == "nil" then
-      -- it is tested for, or raises where it is used
-    elseif one == "string" then
-      or_text = true
+    if one == "nil" or one == "string" then -- nil is tested for, or raises where it is used
+      or_text = or_text or one == "string"
     elseif signature then
       if found then return nil end
       found = { signature = signature, is_method = signature.is_method }

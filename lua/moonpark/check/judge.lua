@@ -33,7 +33,7 @@ local function collect_names(root, state)
   end)
 end
 
--- A spec makes mistakes on purpose: pcall(function() ... end), assert.has_error(function() ... end), and tables of such.
+-- A spec makes mistakes on purpose: pcall(function() ... end), assert.has_error(function() ... end), tables of such.
 local function is_misuse(node, parent)
   if node.tag ~= "function" or not parent then return false end
   if parent.tag == "table" then return true end

@@ -36,7 +36,8 @@ end
 local function missing_method(state, object, node, name)
   local members = members_of(object)
   if not members or members[name] or state.named[name] then return false end
-  state.add(node, ("%s has no method '%s'%s"):format(classes.title(object.classes[1]), name, did_you_mean(name, members)))
+  state.add(node, ("%s has no method '%s'%s"):format(classes.title(object.classes[1]), name,
+    did_you_mean(name, members)))
   return true
 end
 

@@ -86,8 +86,9 @@ local function watch_terminal(prompt)
 end
 
 local function say_attached(remote)
-  io.stdout:write(("attached to process %d%s, moonpark %s: lines run in it; Ctrl-C cancels the line, Ctrl-D leaves\n"):format(
-    remote.pid, remote.number and (" (worker %d)"):format(remote.number) or "", remote.version))
+  local which = remote.number and (" (worker %d)"):format(remote.number) or ""
+  io.stdout:write(("attached to process %d%s, moonpark %s: "):format(remote.pid, which, remote.version),
+    "lines run in it; Ctrl-C cancels the line, Ctrl-D leaves\n")
 end
 
 local function run_prompt(grace, remote)

@@ -16,14 +16,19 @@ local url = require "moonpark.url"
 
 local M = {}
 
+---@alias moonpark.http.client.function fun(url: string, options?: moonpark.http.client.options):
+--- moonpark.http.answer|nil, string?, integer?
+---@alias moonpark.http.client.method fun(self, url: string, options?: moonpark.http.client.options):
+--- moonpark.http.answer|nil, string?, integer?
+
 ---@class moonpark.http.client
----@field get fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field head fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field post fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field put fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field delete fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field patch fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field options fun(self, url: string, options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field get moonpark.http.client.method
+---@field head moonpark.http.client.method
+---@field post moonpark.http.client.method
+---@field put moonpark.http.client.method
+---@field delete moonpark.http.client.method
+---@field patch moonpark.http.client.method
+---@field options moonpark.http.client.method
 ---@field defaults table
 local Client = {}
 Client.__index = Client

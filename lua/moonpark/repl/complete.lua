@@ -6,8 +6,8 @@ local annotations = require "moonpark.annotations"
 
 local M = {}
 
-local keywords = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local", "nil",
-  "not", "or", "repeat", "return", "then", "true", "until", "while" }
+local keywords = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local",
+  "nil", "not", "or", "repeat", "return", "then", "true", "until", "while" }
 
 local function is_module(value)
   for name, module in pairs(package.loaded) do

@@ -93,7 +93,9 @@ local function in_columns(names)
   local columns = math.max(1, math.floor(WIDTH / width))
   for first = 1, count, columns do
     local cells = {}
-    for i = first, math.min(first + columns - 1, count) do cells[#cells + 1] = names[i] .. (" "):rep(width - #names[i]) end
+    for i = first, math.min(first + columns - 1, count) do
+      cells[#cells + 1] = names[i] .. (" "):rep(width - #names[i])
+    end
     lines[#lines + 1] = (table.concat(cells):gsub(" +$", ""))
   end
   if #names > count then lines[#lines + 1] = ("... and %d more"):format(#names - count) end
@@ -133,7 +135,7 @@ end
 
 --- Editing on this input, which is a terminal.
 ---@param input moonpark.repl.input
----@param candidates fun(text: string): string, string[] what may stand in place of the word at the end; may wait
+---@param candidates fun(text: string): string, string[] what may stand for the last word; it may wait
 ---@return moonpark.repl.editor|nil
 ---@return string? why not
 function M.open(input, candidates)

@@ -17,7 +17,7 @@ function Program:status_of_program()
   return { pid = core.pid(), generation = 1, count = 0, words = self.words, workers = {} }
 end
 
-function Program:attach(conn, number)
+function Program.attach(_, conn, number)
   if number then return nil, "the program has no workers" end
   local descriptor, err = conn:detach()
   if not descriptor then return nil, err end
@@ -27,7 +27,7 @@ function Program:attach(conn, number)
   return true
 end
 
-function Program:dump() return dump.dump() end
+function Program.dump() return dump.dump() end
 
 local function no_workers() return nil, "the program has no workers: an attached prompt can do that" end
 Program.reload, Program.eval = no_workers, no_workers
@@ -59,7 +59,7 @@ function M.open(words, stop)
       if not conn then return end
       core.go(function()
         core.attend()
-        gate:serve_one(program, conn)
+        control.serve_one(program, conn)
         conn:close()
       end)
     end

@@ -137,7 +137,9 @@ local function of_function(fn)
     end
   end
   local entry = annotations.of_function(fn)
-  if entry then return text_of(entry, entry.owner and name_of(entry, entry.owner, entry.name) or entry.name or "function") end
+  if entry then
+    return text_of(entry, entry.owner and name_of(entry, entry.owner, entry.name) or entry.name or "function")
+  end
   local info = debug.getinfo(fn, "S")
   if info.what == "C" then return "a function written in C; nothing is known of it" end
   return ("a function of %s:%d"):format(info.short_src, info.linedefined)

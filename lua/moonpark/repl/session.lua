@@ -140,7 +140,8 @@ local function serve(self)
   self.link:close()
 end
 
---- Serves a prompt over that connection, which belongs to it, in tasks of its own. The peer has been found to be allowed.
+--- Serves a prompt over that connection, which belongs to it, in tasks of its own. Whoever is there has been found to
+--- be allowed.
 ---@param conn moonpark.connection
 ---@param number? integer of this worker
 function M.start(conn, number)

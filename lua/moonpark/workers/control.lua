@@ -118,9 +118,8 @@ local function serve(supervisor, conn)
 end
 
 --- Serves one connection.
----@param supervisor table
----@param conn moonpark.connection
-function Gate:serve_one(supervisor, conn) serve(supervisor, conn) end
+---@type fun(supervisor: table, conn: moonpark.connection)
+M.serve_one = serve
 
 ---@param supervisor table
 function Gate:serve(supervisor)
