@@ -141,7 +141,8 @@ end
 function M.open(input, candidates)
   local library, why = load_library()
   if not library then return nil, why end
-  local self = setmetatable({ library = library, input = input, path = history.path(), candidates = candidates }, Editor)
+  local self = { library = library, input = input, path = history.path(), candidates = candidates }
+  setmetatable(self, Editor)
   set(library, "rl_catch_signals", 0) -- the loop handles them
   set(library, "rl_catch_sigwinch", 0)
   self.name = ffi.new("char[9]", "moonpark")

@@ -8,7 +8,7 @@ local ENTRIES = 24     -- of one table
 local BUDGET = 100     -- entries in all
 local LOOKED_AT = 1000 -- keys that are sorted
 local STRING = 120     -- bytes of a string in a table
-local LONGEST = 16384  -- bytes of what a __tostring gives for a whole result
+local LONGEST = 900    -- bytes of what a __tostring gives for a whole result
 local WIDTH = 80       -- longer tables are printed on several lines
 
 local escapes = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\0"] = "\\0", ['"'] = '\\"', ["\\"] = "\\\\" }
@@ -132,6 +132,13 @@ local function class_of(value)
   return kinds[meta] or nil
 end
 
+-- "<channel>": an object of the core's that says nothing of itself
+local function core_name(value)
+  local meta = type(value) == "userdata" and debug.getmetatable(value)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  return type(name) == "string" and not speaks(value) and "<" .. name .. ">" or nil
+end
+
 -- An object of moonpark's: what it is, with the fields that are everybody's.
 local function show_object(object, class, state)
   local fields = {}
@@ -146,7 +153,7 @@ end
 
 function show(value, state)
   if type(value) == "string" then return quoted(value) end
-  if type(value) ~= "table" or speaks(value) then return named(value) end
+  if type(value) ~= "table" or speaks(value) then return core_name(value) or named(value) end
   local class = class_of(value)
   if class then return show_object(value, class, state) end
   return show_table(value, state)
