@@ -136,7 +136,7 @@ end
 local function core_name(value)
   local meta = type(value) == "userdata" and debug.getmetatable(value)
   local name = type(meta) == "table" and rawget(meta, "__name")
-  return type(name) == "string" and not speaks(value) and "<" .. name .. ">" or nil
+  return type(name) == "string" and not speaks(value) and "<" .. name:gsub("^moonpark%.", "") .. ">" or nil
 end
 
 -- An object of moonpark's: what it is, with the fields that are everybody's.
