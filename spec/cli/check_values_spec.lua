@@ -79,7 +79,7 @@ local wrong = {
   { 'moonpark.sleep "soon"', "1:16: moonpark.sleep: 'seconds' must be a number, not a string" },
   { 'fs.raed "x"', "1:4: moonpark.fs has no 'raed' (did you mean 'read'?)" },
   { 'fs.write("x", "y", { atomc = true })', "1:22: fs.write: unknown option 'atomc'; did you mean 'atomic'?" },
-  { 'process.run({ "ls" }, { stdot = true })', "1:25: process.run: unknown option 'stdot'" },
+  { 'process.run({ "ls" }, { evn = {} })', "1:25: process.run: unknown option 'evn'; did you mean 'env'?" },
   { 'moonpark.shared.dict("x"):gett "a"', "1:27: a dict has no method 'gett' (did you mean 'get'?)" },
   { 'app:get("/", function(req, res) print(req) end)',
     "1:14: this handler answers nothing: it never uses its response" },
