@@ -4,7 +4,7 @@
 local classes = require "moonpark.check.classes"
 local option = require "moonpark.options"
 local options_of = require "moonpark.check.options"
-local types = require "moonpark.annotations.types"
+local types = require "moonpark.signatures.types"
 local values = require "moonpark.check.values"
 
 local M = {}

@@ -2,9 +2,9 @@
 -- classes.lua - what moonpark's modules and objects have: members from their annotations and from the tables that hold
 -- their methods while moonpark runs. Nothing is written down a second time here.
 
-local annotations = require "moonpark.annotations"
+local signatures = require "moonpark.signatures"
 local core = require "moonpark.core"
-local types = require "moonpark.annotations.types"
+local types = require "moonpark.signatures.types"
 
 local M = {}
 
@@ -50,7 +50,7 @@ end
 
 -- The table of a class's methods, or nil if it has none that can be found.
 local function methods_of(class)
-  local name = class.table and annotations.module_of(class.file)
+  local name = class.table and signatures.module_of(class.file)
   local module = name and package.loaded[name]
   if type(module) == "function" then module = { module } end
   return type(module) == "table" and find_local(module, class.file, class.table) or nil
@@ -60,7 +60,7 @@ end
 ---@param name string
 ---@return table|nil
 function M.methods(name)
-  local class = annotations.class(name)
+  local class = signatures.class(name)
   return class and methods_of(class)
 end
 
@@ -80,7 +80,7 @@ local from_core = { ["moonpark.connection"] = true, ["moonpark.listener"] = true
 local cache = {}
 
 local function collect(name, into)
-  local class = annotations.class(name)
+  local class = signatures.class(name)
   if not class then return false end
   for member in pairs(class.members) do into[member] = true end
   for member in next, methods_of(class) or {} do
@@ -135,7 +135,7 @@ function M.of_type(kind, owner)
       found = { signature = signature, is_method = signature.is_method }
     else
       if one == "self" then one = owner or "" end
-      if not annotations.class(one) or found and not found.classes then return nil end
+      if not signatures.class(one) or found and not found.classes then return nil end
       found = found or { classes = {} }
       table.insert(found.classes, one)
     end
@@ -145,7 +145,7 @@ function M.of_type(kind, owner)
 end
 
 local function of_entry(entry, value, name, owner)
-  local signature = annotations.signature(entry)
+  local signature = signatures.signature(entry)
   if signature then
     return { signature = signature, fn = type(value) == "function" and value or nil, name = name, owner = owner,
       is_method = signature.is_method }
@@ -164,10 +164,10 @@ function M.module_field(module, name)
   local full = module .. "." .. name
   if rawequal(package.loaded[full], value) then return { module = full } end
   local shown = full:gsub("^moonpark%.(.*%.)", "%1")
-  local entry = annotations.member(module, name)
+  local entry = signatures.member(module, name)
   local found = entry and of_entry(entry, value, shown)
   if found and found.signature then return found end
-  local own = type(value) == "function" and annotations.of_function(value)
+  local own = type(value) == "function" and signatures.of_function(value)
   return own and of_entry(own, value, shown) or found
     or type(value) == "function" and { fn = value, name = shown } or nil
 end
@@ -177,12 +177,12 @@ end
 ---@param name string
 ---@return table|nil
 function M.class_field(class, name)
-  local owner = annotations.class(class)
+  local owner = signatures.class(class)
   local methods = owner and methods_of(owner)
   local value = methods and rawget(methods, name)
-  local entry = annotations.member(class, name)
-  if not (entry and annotations.signature(entry)) and type(value) == "function" then
-    entry = annotations.of_function(value) or entry
+  local entry = signatures.member(class, name)
+  if not (entry and signatures.signature(entry)) and type(value) == "function" then
+    entry = signatures.of_function(value) or entry
   end
   if not entry then return nil end
   local found = of_entry(entry, value, class:match "[^.]+$" .. ":" .. name, class)

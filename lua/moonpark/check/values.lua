@@ -6,7 +6,7 @@
 
 local classes = require "moonpark.check.classes"
 local tree = require "moonpark.check.tree"
-local types = require "moonpark.annotations.types"
+local types = require "moonpark.signatures.types"
 
 local M = {}
 

@@ -2,7 +2,7 @@
 -- complete.lua - what may follow what is typed: names, fields, methods, and modules in require "...". Nothing is called
 -- to find out, but for moonpark's modules, which are loaded.
 
-local annotations = require "moonpark.annotations"
+local signatures = require "moonpark.signatures"
 
 local M = {}
 
@@ -38,7 +38,7 @@ local function add_keys(names, t)
 end
 
 local function add_annotated(names, value)
-  local class = annotations.class(is_module(value) or "")
+  local class = signatures.class(is_module(value) or "")
   for name in pairs(class and class.members or {}) do names[name] = true end
 end
 
@@ -111,7 +111,7 @@ local function modules(start)
   for _, known in ipairs { package.loaded, package.preload } do
     for name in pairs(known) do names[tostring(name)] = true end
   end
-  local moonpark = annotations.class "moonpark"
+  local moonpark = signatures.class "moonpark"
   for name, entry in pairs(moonpark and moonpark.members or {}) do
     if entry.type and entry.type:find "^moonpark%." then names["moonpark." .. name] = true end
   end

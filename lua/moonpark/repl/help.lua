@@ -2,7 +2,7 @@
 -- help.lua - help at the prompt: of a function, a method, a module or an object, from the annotations in moonpark's
 -- sources.
 
-local annotations = require "moonpark.annotations"
+local signatures = require "moonpark.signatures"
 local classes = require "moonpark.check.classes"
 local complete = require "moonpark.repl.complete"
 local core = require "moonpark.core"
@@ -43,7 +43,7 @@ local function parameters(signature)
 end
 
 local function heading(entry, name)
-  local signature = annotations.signature(entry)
+  local signature = signatures.signature(entry)
   if not signature then return entry.type and ("%s: %s"):format(name, entry.type) or name end
   local returns = table.concat(signature.returns, ", ")
   return ("%s(%s)%s"):format(name, parameters(signature), returns ~= "" and " -> " .. returns or "")
@@ -59,9 +59,9 @@ end
 
 -- The options of "{name?: type, ...}", or of a class of options.
 local function add_options(lines, entry)
-  local signature = annotations.signature(entry)
+  local signature = signatures.signature(entry)
   for _, param in ipairs(signature and signature.params or {}) do
-    local class = annotations.class(param.type)
+    local class = signatures.class(param.type)
     if param.type:find "^{" then
       lines[#lines + 1] = ("  %s: %s"):format(param.name, param.type:gsub("%s+", " "))
     elseif class and param.name:find "options" then
@@ -85,7 +85,7 @@ local function text_of(entry, name)
 end
 
 local function name_of(entry, class, name)
-  local signature = annotations.signature(entry)
+  local signature = signatures.signature(entry)
   return short(class) .. ((signature and signature.is_method or entry.is_method) and ":" or ".") .. name
 end
 
@@ -94,11 +94,11 @@ local function text_of_class(class)
   local lines, members, names = { short(class.name) }, {}, {}
   for _, line in ipairs(class.text) do lines[#lines + 1] = "  " .. line end
   for name, value in next, classes.methods(class.name) or classes.module(class.name) or {} do
-    members[name] = type(value) == "function" and annotations.of_function(value) or nil
+    members[name] = type(value) == "function" and signatures.of_function(value) or nil
   end
   for name, entry in pairs(class.members) do members[name] = entry end
   for name in pairs(members) do
-    if not name:find "^_" then names[#names + 1] = name end
+    if not name:find "^_" and not members[name].hidden then names[#names + 1] = name end
   end
   table.sort(names)
   for _, name in ipairs(names) do
@@ -121,7 +121,7 @@ local function places()
     local kind = class_of_core(name)
     if kind then list[#list + 1] = { class = kind, held = class } end
   end
-  for _, name in ipairs(annotations.names()) do
+  for _, name in ipairs(signatures.names()) do
     list[#list + 1] = { class = name, held = classes.methods(name) or {} }
   end
   table.sort(list, function(a, b) return #a.class < #b.class or #a.class == #b.class and a.class < b.class end)
@@ -131,12 +131,12 @@ end
 local function of_function(fn)
   for _, place in ipairs(places()) do
     for name, value in next, place.held do
-      local entry = rawequal(value, fn) and annotations.member(place.class, name)
-      local own = entry and not annotations.signature(entry) and annotations.of_function(fn) or entry
+      local entry = rawequal(value, fn) and signatures.member(place.class, name)
+      local own = entry and not signatures.signature(entry) and signatures.of_function(fn) or entry
       if own then return text_of(own, name_of(own, place.class, name)) end
     end
   end
-  local entry = annotations.of_function(fn)
+  local entry = signatures.of_function(fn)
   if entry then
     return text_of(entry, entry.owner and name_of(entry, entry.owner, entry.name) or entry.name or "function")
   end
@@ -154,10 +154,10 @@ function M.class_of(value)
   for name, class in pairs(core) do
     if class == rawget(meta, "__index") or class == meta then
       local kind = class_of_core(name)
-      if kind and annotations.class(kind) then return kind end
+      if kind and signatures.class(kind) then return kind end
     end
   end
-  for _, name in ipairs(annotations.names()) do
+  for _, name in ipairs(signatures.names()) do
     local methods = classes.methods(name)
     if methods and (methods == meta or methods == rawget(meta, "__index")) then return name end
   end
@@ -169,10 +169,10 @@ local function of_name(text, lent)
   if value ~= nil then return value end
   local class, name = text:match "^(.-)[.:]?([^.:]+)$"
   for _, owner in ipairs { class, "moonpark." .. class, "moonpark.http." .. class } do
-    local entry = name and annotations.member(owner, name)
+    local entry = name and signatures.member(owner, name)
     if entry then return nil, text_of(entry, name_of(entry, owner, name)) end
   end
-  local whole = annotations.class(text) or annotations.class("moonpark." .. text)
+  local whole = signatures.class(text) or signatures.class("moonpark." .. text)
   return nil, whole and text_of_class(whole) or ("nothing is known of '%s'"):format(text)
 end
 
@@ -187,7 +187,7 @@ function M.of(value, lent)
     value = found
   end
   if type(value) == "function" then return of_function(value) end
-  local class = annotations.class(type(value) == "table" and complete.is_module(value) or M.class_of(value) or "")
+  local class = signatures.class(type(value) == "table" and complete.is_module(value) or M.class_of(value) or "")
   if class then return text_of_class(class) end
   return "a " .. type(value)
 end

@@ -2,7 +2,7 @@
 -- lend.lua - what code at the prompt finds without require: moonpark, its modules, help, exit and quit. What the script
 -- has set comes first.
 
-local annotations = require "moonpark.annotations"
+local signatures = require "moonpark.signatures"
 local help = require "moonpark.repl.help"
 local moonpark = require "moonpark"
 
@@ -42,7 +42,7 @@ end
 function M.names()
   local names = { "http", "moonpark" }
   for name in pairs(own) do names[#names + 1] = name end
-  local class = annotations.class "moonpark"
+  local class = signatures.class "moonpark"
   for name, entry in pairs(class and class.members or {}) do
     if module_called(name) and entry.type and not name:find "^_" then names[#names + 1] = name end
   end

@@ -142,9 +142,9 @@ end
 -- An object of moonpark's: what it is, with the fields that are everybody's.
 local function show_object(object, class, state)
   local fields = {}
-  for name, entry in pairs(require("moonpark.annotations").class(class).members) do
+  for name, entry in pairs(require("moonpark.signatures").class(class).members) do
     local value = rawget(object, name)
-    if entry.type and value ~= nil and type(value) ~= "function" then fields[name] = value end
+    if entry.type and not entry.hidden and value ~= nil and type(value) ~= "function" then fields[name] = value end
   end
   local name = class:gsub("^moonpark%.", "")
   if next(fields) == nil or state.depth == DEPTH then return "<" .. name .. ">" end

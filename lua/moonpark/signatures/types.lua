@@ -63,14 +63,14 @@ local function parameter(text)
   return { name = name, type = trimmed(kind), optional = mark == "?" or kind:find "%?%s*$" ~= nil }
 end
 
----@class moonpark.annotations.signature
+---@class moonpark.signatures.signature
 ---@field params {name: string, type: string, optional: boolean}[] without self
 ---@field returns string[]
 ---@field is_method boolean
 
 --- What "fun(...): ..." says.
 ---@param text string
----@return moonpark.annotations.signature|nil
+---@return moonpark.signatures.signature|nil
 function M.signature(text)
   local inner, rest = text:match "^fun(%b())(.*)$"
   if not inner then return nil end

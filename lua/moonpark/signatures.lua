@@ -1,25 +1,26 @@
 -- SPDX-License-Identifier: MIT
--- annotations.lua - what moonpark's own sources say of themselves: the annotations of its functions, classes and
+-- signatures.lua - what moonpark's own sources say of themselves: the annotations of its functions, classes and
 -- fields, read from the installed files. `moonpark check` and the prompt's help are made of it.
 
-local types = require "moonpark.annotations.types"
+local types = require "moonpark.signatures.types"
 
 local M = {}
 
----@class moonpark.annotations.entry
+---@class moonpark.signatures.entry
 ---@field text string[] the comment's lines
 ---@field params {name: string, type: string, optional: boolean, text: string}[]
 ---@field returns {type: string, text: string}[]
 ---@field type string|nil of a field, or of what is assigned
 ---@field file string
 ---@field line integer of what it stands before
+---@field hidden boolean|nil not for everybody
 ---@field owner string|nil the class, or the module
 ---@field name string|nil
 
----@class moonpark.annotations.class
+---@class moonpark.signatures.class
 ---@field name string
 ---@field parents string[]
----@field members table<string, moonpark.annotations.entry>
+---@field members table<string, moonpark.signatures.entry>
 ---@field file string
 ---@field table string|nil the name of the local that holds its methods
 ---@field text string[]
@@ -28,7 +29,7 @@ local M = {}
 local classes = {}
 local by_line = {} -- ["file:line"] = entry of the function that begins there
 
-local library = debug.getinfo(1, "S").source:match "^@(.*)annotations%.lua$"
+local library = debug.getinfo(1, "S").source:match "^@(.*)signatures%.lua$"
 
 local function class_called(name, file)
   classes[name] = classes[name] or { name = name, parents = {}, members = {}, file = file, text = {} }
@@ -59,6 +60,12 @@ function tags.alias(_, rest)
   if name then types.name(name, (types.cut(kind))) end
 end
 
+local visibilities = { private = true, protected = true, package = true, public = true }
+
+for visibility in pairs(visibilities) do
+  tags[visibility] = function(block) block.hidden = visibility ~= "public" end
+end
+
 function tags.type(block, rest) block.type = types.cut(rest) end
 
 tags["class"] = function(block, rest, file)
@@ -73,11 +80,13 @@ tags["class"] = function(block, rest, file)
 end
 
 function tags.field(block, rest, file, line)
+  local visibility, behind = rest:match "^(%a+)%s+([%a_].*)$"
+  if visibilities[visibility] then rest = behind else visibility = nil end
   local name, mark, text = rest:match "^([%w_]+)(%??)%s*(.*)$"
   if not name or not block.class then return end
   local kind, said = types.cut(text)
   block.class.members[name] = { text = { said ~= "" and said or nil }, params = {}, returns = {},
-    type = kind .. mark, file = file, line = line, owner = block.class.name, name = name }
+    type = kind .. mark, hidden = visibility ~= nil and visibility ~= "public", file = file, line = line, owner = block.class.name, name = name }
 end
 
 -- The comment lines of a block, each joined with what continues it inside of brackets.
@@ -185,7 +194,7 @@ end
 
 --- The class, or the module, of that name.
 ---@param name string
----@return moonpark.annotations.class|nil
+---@return moonpark.signatures.class|nil
 function M.class(name)
   if not name:find "^moonpark" then return nil end
   if not classes[name] then M.refresh() end
@@ -205,7 +214,7 @@ end
 --- What is said of a member of a class, or of its parents.
 ---@param name string
 ---@param member string
----@return moonpark.annotations.entry|nil
+---@return moonpark.signatures.entry|nil
 function M.member(name, member)
   local class = M.class(name)
   if not class then return nil end
@@ -227,7 +236,7 @@ end
 
 --- What is said of a function, by the place where it is written.
 ---@param fn function
----@return moonpark.annotations.entry|nil
+---@return moonpark.signatures.entry|nil
 function M.of_function(fn)
   local info = debug.getinfo(fn, "S")
   local module = info.source:sub(1, 1) == "@" and M.module_of(info.source:sub(2))
@@ -237,8 +246,8 @@ function M.of_function(fn)
 end
 
 --- A signature: of what was written as @param and @return, or of a type "fun(...)".
----@param entry moonpark.annotations.entry
----@return moonpark.annotations.signature|nil
+---@param entry moonpark.signatures.entry
+---@return moonpark.signatures.signature|nil
 function M.signature(entry)
   if entry.type then
     for _, kind in ipairs(types.alternatives(entry.type)) do
