@@ -97,7 +97,7 @@ help(a.read)
     assert.matches("\n  dial%(address: string", text)
     assert.matches("\n  mount%(prefix: string", text)
     assert.matches("\nhttp%.router:get%(path: string", text)
-    assert.matches("options: {backlog%?: integer", text)
+    assert.matches("backlog%??: integer", text)
   end)
 
   it("says so of what it does not know", function()

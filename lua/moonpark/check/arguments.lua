@@ -74,13 +74,16 @@ local function expected(taken)
   return table.concat(list, " or ")
 end
 
+local function is_function(kind)
+  local first = types.alternatives(kind)[1]
+  return first == "function" or first:find "^fun%(" ~= nil
+end
+
 -- http.logger in place of http.logger(): what makes a handler is passed as if it were one.
 local function check_maker(state, name, param, node)
   local fn = node.tag == "index" and values.infer(node)
   local makes = fn and fn.name and fn.signature and fn.signature.returns[1]
-  if makes ~= "function" or not param.type:find "^fun%(" and not types.alternatives(param.type)[1]:find "^fun%(" then
-    return
-  end
+  if not makes or not is_function(makes) or not is_function(param.type) then return end
   state.add(node, ("%s: %s makes what is expected here: use %s()"):format(name, fn.name, fn.name))
 end
 

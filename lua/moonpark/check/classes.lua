@@ -108,6 +108,8 @@ end
 ---@param name string
 ---@return string
 function M.title(name)
+  local class = signatures.class(name)
+  if class and not class.table and class.parents[1] then return M.title(class.parents[1]) end -- one of several
   local last = name:match "[^.]+$":gsub("_", " ")
   return (last:find "^[aeiou]" and "an " or "a ") .. last
 end

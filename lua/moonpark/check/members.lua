@@ -2,6 +2,7 @@
 -- members.lua - findings of names: what a module or an object does not have, a dot for a colon, a colon for a dot.
 
 local classes = require "moonpark.check.classes"
+local signatures = require "moonpark.signatures"
 local spelling = require "moonpark.spelling"
 local values = require "moonpark.check.values"
 
@@ -41,8 +42,10 @@ local function missing_method(state, object, node, name)
   return true
 end
 
-local function check_module(state, module, node)
+-- A field that is nil now and then is in the annotations, or is tested for.
+local function check_module(state, module, node, parent)
   local held = classes.module(module)
+  if parent and (parent.tag == "op" or parent.tag == "if") or signatures.member(module, node.key) then return end
   if held[node.key] ~= nil or state.added[module .. "." .. node.key] then return end
   state.add(node, ("%s has no '%s'%s"):format(module, node.key, did_you_mean(node.key, held)))
 end
@@ -89,7 +92,7 @@ function M.judge(state, node, parent)
   elseif node.tag == "index" and node.by_dot then
     local object = values.infer(node[1])
     if not object then return end
-    if object.module then return check_module(state, object.module, node) end
+    if object.module then return check_module(state, object.module, node, parent) end
     if not object.classes then return end
     if parent and parent.tag == "call" and parent[1] == node then return check_dot_call(state, object, parent) end
     if parent and (parent.tag == "index" or parent.tag == "method") and parent[1] == node then
