@@ -86,7 +86,8 @@ function tags.field(block, rest, file, line)
   if not name or not block.class then return end
   local kind, said = types.cut(text)
   block.class.members[name] = { text = { said ~= "" and said or nil }, params = {}, returns = {},
-    type = kind .. mark, hidden = visibility ~= nil and visibility ~= "public", file = file, line = line, owner = block.class.name, name = name }
+    type = kind .. mark, hidden = visibility ~= nil and visibility ~= "public",
+    file = file, line = line, owner = block.class.name, name = name }
 end
 
 -- The comment lines of a block, each joined with what continues it inside of brackets.
