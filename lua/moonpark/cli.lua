@@ -105,8 +105,10 @@ local performers = {}
 
 function performers.check(paths)
   if #paths == 0 then return nil, "check: a script expected" end
-  local findings, unreadable = require("moonpark.check").check(paths)
-  for _, finding in ipairs(findings) do io.stdout:write(finding, "\n") end
+  local check = require "moonpark.check"
+  local findings, unreadable = check.check(paths)
+  local text = paths.options.json and require("cjson").encode or check.text
+  for _, finding in ipairs(findings) do io.stdout:write(text(finding), "\n") end
   for _, why in ipairs(unreadable) do report.say("cannot read " .. why) end
   return #unreadable > 0 and USAGE or #findings > 0 and FAILED or OK
 end
@@ -172,6 +174,22 @@ for _, name in ipairs { "status", "reload", "stop", "dump", "eval" } do
     io.stdout:write(text)
     return OK
   end
+end
+
+function performers.attach(arguments)
+  if #arguments > 1 then return nil, "attach: one program expected" end
+  local given = arguments.options.worker
+  local number = tonumber(given)
+  if given and not number then return nil, ("attach: --worker: a number expected, got '%s'"):format(given) end
+  local program = { steps = {}, grace = 0, limits = {}, interactive = true }
+  local function connect()
+    local path, err = require("moonpark.cli.control").path(arguments.options, arguments[1])
+    if path then program.remote, err = require("moonpark.repl.remote").connect(path, number) end
+    if program.remote then return end
+    report.say(err)
+    os.exit(FAILED)
+  end
+  return run.run({ connect }, program)
 end
 
 function performers.completion(shells)

@@ -18,6 +18,14 @@ local http_static = require "moonpark.http.static"
 local http_stopping = require "moonpark.http.stopping"
 
 ---@class moonpark.http
+---@field get moonpark.http.client.function
+---@field head moonpark.http.client.function
+---@field post moonpark.http.client.function
+---@field put moonpark.http.client.function
+---@field delete moonpark.http.client.function
+---@field patch moonpark.http.client.function
+---@field options moonpark.http.client.function
+---@field request fun(options: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
 ---@field basic_auth fun(options: table): function middleware: see http/auth.lua
 ---@field compress fun(options?: table): function middleware: see http/compress.lua
 ---@field cors fun(options?: table): function middleware: see http/cors.lua

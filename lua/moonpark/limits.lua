@@ -14,6 +14,8 @@ local LEAST, LONGEST = 0.001, 1e6 -- seconds
 local AT_TERMINAL = 1 -- second, of `slow`, if somebody is watching
 local STDERR = 2
 
+local set = {} -- what is in force
+
 local window, told, left_out = -math.huge, 0, 0
 
 -- Counts the warnings. -> how many were left out since the last one that was written; nil: this one is left out, too
@@ -105,6 +107,7 @@ local shows, is_set = false, false
 
 local function apply(slow, limits)
   is_set = true
+  set = { slow = slow, limit = limits.limit, stuck = limits.stuck }
   M.share_profiler()
   return core.runaway(slow, limits.limit or 0, limits.stuck or 0, tell, shows)
 end
@@ -139,5 +142,9 @@ task.before_main(function()
   is_set = true
   if slow > 0 then apply(slow, {}) end -- without a timer there are no reports
 end)
+
+--- The limits in force.
+---@return {slow?: number, limit?: number, stuck?: number}
+function M.current() return { slow = set.slow, limit = set.limit, stuck = set.stuck } end
 
 return M

@@ -6,8 +6,9 @@
 
 local core = require "moonpark.core"
 local Input = require "moonpark.repl.input"
-local moonpark = require "moonpark"
+local complete = require "moonpark.repl.complete"
 local editor = require "moonpark.repl.editor"
+local lend = require "moonpark.repl.lend"
 local show = require "moonpark.repl.show"
 require "moonpark.task" -- for join
 
@@ -18,6 +19,7 @@ local PATIENCE = 1e9 -- seconds; at a terminal one can always press Ctrl-C, so n
 ---@class moonpark.repl
 ---@field input moonpark.repl.input
 ---@field editor? moonpark.repl.editor
+---@field remote? moonpark.repl.remote where lines run
 ---@field terminal boolean input comes from a terminal
 ---@field describe fun(task: moonpark.task): string a failed task
 ---@field line? moonpark.task what runs
@@ -25,43 +27,13 @@ local PATIENCE = 1e9 -- seconds; at a terminal one can always press Ctrl-C, so n
 ---@field listening? boolean Ctrl-C is the prompt's
 ---@field interrupted? boolean the last wait was
 ---@field closed? boolean
+---@field leaving? boolean exit() was called
 ---@field scope? moonpark.scope in which the prompt waits
 local Repl = {}
 Repl.__index = Repl
 
 -- Errors are printed like lua's own prompt prints them.
 local function say(text) io.stderr:write(text, "\n") end
-
----------------------------------------------------------------------------------------------------
--- what code in here finds without require
-
--- moonpark and its modules, when they are first asked for.
-local function module_called(name)
-  if name == "moonpark" then return moonpark end
-  if type(name) ~= "string" then return nil end
-  local module = moonpark[name]
-  return module ~= nil and rawequal(package.loaded["moonpark." .. name], module) and module or nil
-end
-
-local function index_before(meta)
-  local before = meta.__index
-  if type(before) == "function" then return before end
-  return function(_, name) return before and before[name] end
-end
-
--- What the script has set comes first, and its own metatable next.
-local function lend_modules()
-  local meta = getmetatable(_G)
-  if meta ~= nil and type(meta) ~= "table" then return end
-  meta = meta or {}
-  local before = index_before(meta)
-  function meta.__index(globals, name)
-    local module = module_called(name)
-    if module ~= nil then return module end
-    return before(globals, name)
-  end
-  setmetatable(_G, meta)
-end
 
 ---------------------------------------------------------------------------------------------------
 -- waiting, and Ctrl-C
@@ -148,11 +120,30 @@ local function compile(text)
   return nil, err, is_cut_off(err) or is_cut_off(wrong)
 end
 
+-- The line runs in another process.
+local function there(remote, text)
+  return function()
+    local shown, err = remote:evaluate(text)
+    if err then say(err) end
+    if shown then return shown end
+  end
+end
+
+-- exit and quit, alone on their line; a global of the script's comes first.
+local function asks_to_leave(text)
+  local word = text:match "^%s*(%a+)%s*$"
+  return (word == "exit" or word == "quit") and rawget(_G, word) == nil
+end
+
 -- Reads until the chunk is whole. -> chunk, its first result | false: nothing to run | nil, why
 local function read_chunk(self)
   local text, err = read_line(self, prompt_of("_PROMPT", "> "))
   if not text then return nil, err end
   if not text:find "%S" then return false end
+  if asks_to_leave(text) then
+    self.leaving = true
+    return false
+  end
   local chunk, first, more = compile(text)
   while more do
     local line = read_line(self, prompt_of("_PROMPT2", ">> "))
@@ -160,7 +151,7 @@ local function read_chunk(self)
     text = text .. "\n" .. line
     chunk, first, more = compile(text)
   end
-  if chunk then return chunk, first end
+  if chunk then return self.remote and there(self.remote, text) or chunk, self.remote and 1 or first end
   if self.interrupted then return nil, "interrupted" end
   say(first)
   return false
@@ -202,10 +193,19 @@ end
 --- From now on Ctrl-C belongs to the prompt: the signal's handler calls interrupt().
 function Repl:take_interrupts() listen(self) end
 
+--- The other process has ended.
+function Repl:lose()
+  if self.closed or self.leaving then return end
+  self:interject "moonpark: the program has ended"
+  self.leaving = true
+  if self.scope and not self.line then self.scope:cancel() end
+end
+
 --- Reads and runs until there are no more lines.
 ---@return string why "eof", or "canceled"
 function Repl:run()
   while not core.current():is_canceled() do
+    if self.leaving then return "eof" end
     local chunk, why = read_chunk(self)
     if chunk then
       run(self, chunk, why)
@@ -243,23 +243,31 @@ end
 
 function Repl:close()
   self.closed = true
+  if self.remote then self.remote:close() end
   if self.listening then core.watchdog_end() end
   if self.editor then self.editor:close() end
   self.input:close()
 end
 
 --- To be called in a task: standard input becomes a prompt. At a terminal it is visible, and Ctrl-C belongs to it.
----@param options {describe: fun(task: moonpark.task): string}
+---@param options {describe: (fun(task: moonpark.task): string), remote?: moonpark.repl.remote} remote: lines run there
 ---@return moonpark.repl
 function M.open(options)
   local terminal = Input.is_terminal(0) and Input.is_terminal(1)
   local self = setmetatable({ input = Input.open(), terminal = terminal,
-    describe = options.describe }, Repl)
+    describe = options.describe, remote = options.remote }, Repl)
   io.stdin:setvbuf "no" -- what the code itself reads begins after its line
-  lend_modules()
+  if self.remote then
+    self.remote.on_end = function() self:lose() end
+  else
+    lend.to_globals(function() self.leaving = true end)
+  end
   if not terminal then return self end
   local why
-  self.editor, why = editor.open(self.input)
+  self.editor, why = editor.open(self.input, function(text)
+    if self.remote then return self.remote:candidates(text) end
+    return complete.candidates(text, lend)
+  end)
   if why then say("moonpark: " .. why) end
   return self
 end

@@ -130,6 +130,10 @@ local function obey()
   post.on("dump", function(message)
     post.post { op = "answer", id = message.id, text = dump.dump():sub(1, LONGEST) }
   end)
+  post.on("attach", function(_, fds)
+    local conn = fds[1] and core.from_fd(fds[1], "connection")
+    if conn then require("moonpark.repl.session").start(conn, post.place().number) end
+  end)
   post.on("eval", function(message) core.go(answer_eval, message) end)
   post.on("status", function(message)
     post.post { op = "answer", id = message.id, requests = requests(), memory = collectgarbage "count" * 1024 }

@@ -6,12 +6,12 @@ local testing = require "moonpark.testing"
 
 local function check(text) return process.run(process.moonpark("check", "-"), { stdin = text }) end
 
--- What is found in a script, without "stdin:".
+-- What is found in a script, without "stdin:" and the columns.
 local function found(text)
   local r = check(text)
   assert.equal("", r.err)
   assert.equal(r.out == "" and 0 or 1, r.status)
-  return (r.out:gsub("stdin:(%d+: )", "%1"))
+  return (r.out:gsub("stdin:(%d+):%d+: ", "%1: "))
 end
 
 -- With the two modules that most scripts have; on the first line.
@@ -44,11 +44,11 @@ describe("moonpark check", function()
     local a, b = write(folder .. "/a.lua", "x x"), write(folder .. "/b.lua", "\nprint(nobody)")
     local r = process.run(process.moonpark("check", a, b))
     assert.equal(1, r.status)
-    assert.equal(("%s:1: '=' expected near 'x'\n%s:2: global 'nobody' is read but never defined\n"):format(a, b),
+    assert.equal(("%s:1:3: '=' expected near 'x'\n%s:2:7: global 'nobody' is read but never defined\n"):format(a, b),
       r.out)
     r = process.run(process.moonpark("check", folder .. "/none.lua", a))
     assert.equal(2, r.status)
-    assert.matches("^%S+/a%.lua:1: ", r.out)
+    assert.matches("^%S+/a%.lua:1:3: ", r.out)
     assert.equal(("moonpark: cannot read %s/none.lua: No such file or directory\n"):format(folder), r.err)
     assert.equal(2, process.run(process.moonpark("check", folder)).status)
   end)
@@ -67,7 +67,7 @@ describe("moonpark check", function()
     end
     local r = process.run(process.moonpark("check", "--help"))
     assert.equal(0, r.status)
-    assert.matches("^usage: moonpark check script.lua %.%.%.\n", r.out)
+    assert.matches("^usage: moonpark check %[options%] script.lua %.%.%.\n", r.out)
   end)
 
   describe("globals:", function()

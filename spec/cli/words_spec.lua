@@ -155,7 +155,8 @@ describe("completion", function()
 
   it("for bash offers commands, scripts and folders as the first word", function()
     if not exists "bash" then return pending "there is no bash" end
-    assert.equal("check|completion|dump|eval|folder|init|lapis|other file.lua|reload|serve|server.lua|status|stop",
+    assert.equal("attach|check|completion|dump|eval|folder|init|lapis|other file.lua|"
+      .. "reload|serve|server.lua|status|stop",
       complete "")
     assert.equal("check|completion", complete "c")
     assert.equal("serve|server.lua|status|stop", complete "s")

@@ -4,8 +4,6 @@
 
 local M = {}
 
-local ports = {} -- [a port] = its number in the order of appearance
-
 local function describe(value)
   if type(value) == "table" and not getmetatable(value) then
     local parts = {}
@@ -19,13 +17,7 @@ end
 function M.say(name, ...)
   local texts = {}
   for i = 1, select("#", ...) do texts[i] = describe((select(i, ...))) end
-  local line = (name .. ": " .. table.concat(texts, " | ")):gsub("%d%d%d%d%d+", function(port)
-    if not ports[port] then
-      ports.count = (ports.count or 0) + 1
-      ports[port] = "PORT" .. ports.count
-    end
-    return ports[port]
-  end)
+  local line = (name .. ": " .. table.concat(texts, " | ")):gsub("%d%d%d%d%d+", "PORT")
   io.write((line:gsub("[^ |]*%.lua:%d+: ", "")), "\n")
 end
 

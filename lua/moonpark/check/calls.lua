@@ -1,102 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- calls.lua - calls that are mistakes: functions that moonpark's modules do not have, methods without their object,
--- calls that block the whole loop, and moonpark.go of a call.
+-- calls.lua - calls that are mistakes: those that block the whole loop, and moonpark.go of a call. What follows values
+-- through the script is in judge.lua.
 
-local core = require "moonpark.core"
 local facades = require "moonpark.check.facades"
+local judge = require "moonpark.check.judge"
 local names_of = require "moonpark.check.names"
-local spelling = require "moonpark.spelling"
-require "moonpark.net" -- its methods too
+local tree = require "moonpark.check.tree"
 
 local M = {}
 
 local function is(token, text) return token ~= nil and token.text == text and token.kind ~= "string" end
 
 local function is_field(tokens, i) return is(tokens[i - 1], ".") or is(tokens[i - 1], ":") end
-
-local function keys(t)
-  local list = {}
-  for key in pairs(t) do list[#list + 1] = type(key) == "string" and not key:find "^_" and key or nil end
-  return list
-end
-
-local function did_you_mean(word, words)
-  local meant = spelling.nearest(word, words)
-  return meant and (" (did you mean '%s'?)"):format(meant) or ""
-end
-
----------------------------------------------------------------------------------------------------
--- modules
-
-local internal = { ["moonpark.core"] = true } -- it differs from build to build
-
--- The module, or nil if there is none of that name.
-local function load_module(name)
-  if internal[name] then return nil end
-  local ok, module = pcall(require, name)
-  return ok and type(module) == "table" and module or nil
-end
-
--- What the script itself adds to a module: "moonpark.net.name"
-local function additions(tokens, names)
-  local added = {}
-  for i = 1, #tokens - 3 do
-    local module = tokens[i].kind == "name" and names.modules[tokens[i].text]
-    if module and is(tokens[i + 1], ".") and (is(tokens[i + 3], "=") or is(tokens[i - 1], "function")) then
-      added[module .. "." .. tokens[i + 2].text] = true
-    end
-  end
-  return added
-end
-
--- tokens[i] is the dot after that module.
-local function check_field(tokens, i, name, state)
-  local module, field = load_module(name), tokens[i + 1]
-  if not module or not is(tokens[i], ".") or field.kind ~= "name" then return end
-  local full = name .. "." .. field.text
-  if state.added[full] then return end
-  local value = module[field.text]
-  if value == nil then
-    return state.add(field.line, ("%s has no '%s'%s"):format(name, field.text, did_you_mean(field.text, keys(module))))
-  end
-  if rawequal(package.loaded[full], value) then check_field(tokens, i + 2, full, state) end
-end
-
-local function check_modules(tokens, i, state)
-  local token = tokens[i]
-  if token.kind ~= "name" then return end
-  local module = not is_field(tokens, i) and state.names.modules[token.text]
-  if module then check_field(tokens, i + 1, module, state) end
-  local required, behind = names_of.required(tokens, i)
-  if required and (required == "moonpark" or required:find "^moonpark%.") then
-    check_field(tokens, behind, required, state)
-  end
-end
-
----------------------------------------------------------------------------------------------------
--- connections
-
-local methods = {} -- of every class of the core's: an address says which of them it is
-for name, class in pairs(core) do
-  if name:find "_class$" then
-    for method, fn in pairs(class) do methods[method] = type(fn) == "function" or nil end
-  end
-end
-
-local function check_connections(tokens, i, state)
-  local object, sign, method = tokens[i], tokens[i + 1], tokens[i + 2]
-  if object.kind ~= "name" or is_field(tokens, i) or not state.names.connections[object.text] then return end
-  if state.facades then return end -- LuaSocket's have an accept, too
-  local first = tokens[i + 4]
-  if not (is(sign, ".") or is(sign, ":")) or not is(tokens[i + 3], "(") then return end
-  if not methods[method.text] then
-    state.add(method.line, ("a connection has no method '%s'%s"):format(method.text,
-      did_you_mean(method.text, keys(methods))))
-  elseif is(sign, ".") and not is(first, object.text) then
-    state.add(method.line, ("%s.%s(...) is missing its object: use %s:%s(...)"):format(object.text, method.text,
-      object.text, method.text))
-  end
-end
 
 ---------------------------------------------------------------------------------------------------
 -- what the loop waits for
@@ -127,13 +42,13 @@ local function matches(tokens, i, pattern)
   return true
 end
 
-local function check_library(name, line, state)
+local function check_library(name, token, state)
   local instead = sockets[name]
   if instead ~= nil and not state.facades then
-    state.add(line, ("warning: '%s' blocks the whole loop: %sinstall a façade: moonpark.compat"):format(name,
-      instead and ("use %s, or "):format(instead) or ""))
+    state.add(token.line, ("warning: '%s' blocks the whole loop: %sinstall a façade: moonpark.compat"):format(name,
+      instead and ("use %s, or "):format(instead) or ""), token.column)
   elseif bindings[name] then
-    state.add(line, ("warning: '%s' blocks the whole loop: use %s"):format(name, bindings[name]))
+    state.add(token.line, ("warning: '%s' blocks the whole loop: use %s"):format(name, bindings[name]), token.column)
   end
 end
 
@@ -142,10 +57,10 @@ local function check_blocking(tokens, i, state)
   for _, pattern in ipairs(blocking) do
     if matches(tokens, i, pattern) and not is_field(tokens, i) and not state.names.bound[pattern[1]] then
       state.add(tokens[i].line, ("warning: %s blocks the whole loop: %s"):format(
-        table.concat(pattern):gsub("%(%)?$", ""), pattern.use))
+        table.concat(pattern):gsub("%(%)?$", ""), pattern.use), tokens[i].column)
     end
   end
-  check_library(names_of.required(tokens, i), tokens[i].line, state)
+  check_library(names_of.required(tokens, i), tokens[i], state)
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -215,7 +130,7 @@ local function check_go(tokens, i, state)
   local name = tokens[i].text
   local better = called:find ":" and called:gsub("^(.-):(.*)$", "%1.%2, %1") or called
   state.add(tokens[i].line, ("%s.go(%s(...)) calls it here and starts what it returns: use %s.go(%s, ...)"):format(name,
-    called, name, better))
+    called, name, better), tokens[i].column)
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -231,19 +146,19 @@ end
 --- The findings of one script.
 ---@param tokens moonpark.check.token[]
 ---@param path string
----@param add fun(line: integer, text: string)
+---@param add fun(line: integer, text: string, column?: integer)
 function M.judge(tokens, path, add)
   local names = names_of.read(tokens)
-  local state = { names = names, add = add, added = additions(tokens, names), procedures = procedures(tokens),
+  local state = { names = names, add = add, procedures = procedures(tokens),
     waits = uses_moonpark(tokens) and not path:find "_spec%.lua$", -- in a test no other task needs to run
     facades = facades.may_be_used(tokens) }
   for i = 1, #tokens do
-    check_modules(tokens, i, state)
-    check_connections(tokens, i, state)
     check_blocking(tokens, i, state)
     check_go(tokens, i, state)
   end
   facades.judge(tokens, add)
+  local root = uses_moonpark(tokens) and tree.read(tokens)
+  if root then judge.judge(root, not state.waits, function(place, text) add(place.line, text, place.column) end) end
 end
 
 return M

@@ -146,7 +146,7 @@ end
 
 --- The findings of one script.
 ---@param tokens moonpark.check.token[]
----@param add fun(line: integer, text: string)
+---@param add fun(line: integer, text: string, column: integer)
 function M.judge(tokens, add)
   if not M.may_be_used(tokens) then return end
   local kinds = kinds_of(tokens)
@@ -155,7 +155,7 @@ function M.judge(tokens, add)
     follow(tokens, i, kinds, function(path, name, _, is_method)
       if excused[path .. "." .. name.text] then return end
       local wrong = complaint(path, name.text, is_method)
-      if wrong then add(name.line, wrong) end
+      if wrong then add(name.line, wrong, name.column) end
     end)
   end
 end

@@ -140,19 +140,19 @@ end
 ---@param found moonpark.check.globals
 ---@param all {defined: table<string, true>, outer: table<string, true>} of all scripts that are checked together
 ---@param path string
----@param add fun(line: integer, text: string)
+---@param add fun(line: integer, text: string, word: string)
 function M.judge(found, all, path, add)
   local told = {}
   for _, read in ipairs(found.reads) do
     local name = read.name
     if not (all.defined[name] or found.tested[name] or standard(name, path)) and not told[name .. read.line] then
       told[name .. read.line] = true
-      add(read.line, undefined(name, all))
+      add(read.line, undefined(name, all), name)
     end
   end
   for _, set in ipairs(found.inner) do
     if not all.outer[set.name] and not standard(set.name, path) then
-      add(set.line, ("global '%s' is assigned in a function (is 'local' missing?)"):format(set.name))
+      add(set.line, ("global '%s' is assigned in a function (is 'local' missing?)"):format(set.name), set.name)
     end
   end
 end

@@ -8,6 +8,7 @@ local M = {}
 ---@field kind "name"|"keyword"|"string"|"number"|"operator"
 ---@field text string of a string: what is between the quotes, escapes as they are written
 ---@field line integer
+---@field column integer bytes from the line's start, the first is 1
 
 local keywords = {}
 for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return then true
@@ -71,17 +72,24 @@ end
 ---@return table<integer, string> comments by the line in which they begin
 function M.read(text)
   local tokens, comments, line, at = {}, {}, 1, 1
+  local first = 1 -- where the line begins
+  local function count(from, to)
+    local passed = text:sub(from, to)
+    line = line + count_lines(passed)
+    local last = passed:match ".*()\n"
+    if last then first = from + last end
+  end
   while true do
     local start = text:find("%S", at)
     if not start then return tokens, comments end
-    line = line + count_lines(text:sub(at, start - 1))
+    count(at, start - 1)
     local kind, content, behind = token(text, start)
     if kind then
-      tokens[#tokens + 1] = { kind = kind, text = content, line = line }
+      tokens[#tokens + 1] = { kind = kind, text = content, line = line, column = start - first + 1 }
     else
       comments[line] = content
     end
-    line = line + count_lines(text:sub(start, behind - 1))
+    count(start, behind - 1)
     at = behind
   end
 end

@@ -22,11 +22,33 @@ end
 
 local function script_of(state) return table.concat(state.words, " ") end
 
--- The supervisor that is meant: by --pid, --control, or the only one.
-local function choose(options)
+-- Is the program's script called so? "server" and "server.lua" are the same.
+local function is_called(state, name)
+  for _, word in ipairs(state.words) do
+    local base = word:match "[^/]*$"
+    if word == name or base == name or base == name .. ".lua" then return true end
+  end
+  return false
+end
+
+local function called(found, name)
+  local list = {}
+  for _, each in ipairs(found) do
+    if is_called(each.state, name) then list[#list + 1] = each end
+  end
+  return list
+end
+
+-- The supervisor that is meant: by --pid, --control, its script's name, or the only one.
+local function choose(options, name)
+  if name and name:find "^%d+$" then options = { pid = name } end
   if options.control then return options.control end
   if options.pid then return ("%s/%s.sock"):format(control.folder(), options.pid) end
   local found = find()
+  if name and not options.pid then
+    found = called(found, name)
+    if #found == 0 then return nil, ("no program '%s' of this user takes prompts"):format(name) end
+  end
   if #found == 1 then return found[1].path end
   if #found == 0 then return nil, "no supervisor of this user is running" end
   local lines = { "several supervisors are running; which one, --pid says:" }
@@ -59,6 +81,7 @@ end
 local show = {}
 
 function show.status(answer)
+  if #answer.workers == 0 then return ("process %d: %s\nno workers\n"):format(answer.pid, script_of(answer)) end
   local rows = { { "worker", "pid", "generation", "state", "for", "connections", "accepted", "requests",
     "memory", "" } }
   for _, each in ipairs(answer.workers) do
@@ -77,6 +100,13 @@ function show.stop() return "stopped\n" end
 function show.dump(answer) return answer.text end
 
 function show.eval(answer) return (answer.text or "") .. "\n" end
+
+--- The control socket of the program that is meant. In a task.
+---@param options table<string, string|true>
+---@param name? string its script, or its pid
+---@return string|nil
+---@return string? err
+function M.path(options, name) return choose(options, name) end
 
 --- Asks, and returns what is to be printed.
 ---@param command string

@@ -17,6 +17,8 @@ M.options = {
   { names = { "--compat" }, value = "names", help = "first puts façades in the place of other libraries, such as\n"
     .. "socket,ssl,ngx; with ',global' ngx is a global" },
   { names = { "-i" }, help = "then starts a prompt: reads lines and runs them on the loop" },
+  { names = { "--attachable" }, help = "lets 'moonpark attach' open a prompt in the process (with --workers it\n"
+    .. "always may)" },
   { names = { "--workers" }, value = "number", help = "runs the script in that many processes, or auto: one a\n"
     .. "processor; they share the listeners" },
   { names = { "--watch" }, help = "restarts the script when a file that it has loaded\nchanges" },
@@ -63,13 +65,17 @@ end
 
 ---@type moonpark.cli.command[]
 M.commands = {
-  { name = "check", arguments = "script.lua ...", files = "lua",
+  { name = "check", arguments = "[options] script.lua ...", files = "lua",
     help = "looks for mistakes in scripts without running them",
+    options = {
+      { names = { "--json" }, help = "prints each finding as a line of JSON, for editors" },
+    },
     usage = [[
 Reports syntax errors, undefined globals, globals assigned in functions,
-functions that a moonpark module does not have, methods called with '.', and
-calls that block the whole loop. '-' is standard input. Lines that end with
-the comment "moonpark: ignore" are skipped.
+functions, methods and options that moonpark does not have, methods called with
+'.', values of a wrong type, HTTP handlers that answer nothing, loops that never
+wait, and calls that block the whole loop. '-' is standard input. Lines that end
+with the comment "moonpark: ignore" are skipped.
 
 exit status: 0 if nothing was found, 1 if something was found, 2 for wrong
 usage or a file that cannot be read.
@@ -158,6 +164,12 @@ Waits until it has ended. SIGTERM to the supervisor does the same.
 The line runs in the live state of the script's process, as a task, and its
 results are printed.
 ]], { { names = { "--worker" }, value = "number", help = "in which one (default 1)" } }),
+  asking("attach", "[options] [NAME|PID]", "opens a prompt in a program that runs", [[
+Of a program that was started with --workers or --attachable: its script's name
+or the process that was started; neither is needed if only one is running. Lines run in
+the live process, as tasks, and see its globals; what they print is shown here.
+Ctrl-C cancels the line, Ctrl-D leaves: the program goes on.
+]], { { names = { "--worker" }, value = "number", help = "in which worker (default: one that is ready)" } }),
   { name = "completion", arguments = "bash|zsh|fish", words = { "bash", "zsh", "fish" },
     help = "prints a completion script for a shell",
     usage = [[

@@ -85,10 +85,16 @@ local function watch_terminal(prompt)
   signals.on("CONT", function() prompt:continue() end)
 end
 
-local function run_prompt(grace)
-  local prompt = require("moonpark.repl").open { describe = report.describe }
+local function say_attached(remote)
+  local which = remote.number and (" (worker %d)"):format(remote.number) or ""
+  io.stdout:write(("attached to process %d%s, moonpark %s: "):format(remote.pid, which, remote.version),
+    "lines run in it; Ctrl-C cancels the line, Ctrl-D leaves\n")
+end
+
+local function run_prompt(grace, remote)
+  local prompt = require("moonpark.repl").open { describe = report.describe, remote = remote }
   if prompt.terminal then
-    say_hello()
+    if remote then say_attached(remote) else say_hello() end
     watch_terminal(prompt)
   end
   local why = prompt:run()
@@ -97,10 +103,20 @@ local function run_prompt(grace)
   if prompt.terminal and why == "eof" then shutdown.start("the input has ended", OK, grace) end
 end
 
+-- `moonpark attach` finds this process.
+local function open_gate(program)
+  local words = require("moonpark.workers.command").words() or {}
+  local ok, err = require("moonpark.repl.gate").open(words, function()
+    shutdown.start("stopped", OK, program.grace)
+  end)
+  if not ok then error(err, 0) end
+end
+
 local function main_task(chunks, program)
   report.set_main(core.current())
+  if program.attachable and not worker.is_worker() then open_gate(program) end
   for i = 1, #chunks do chunks[i](unpack(arg)) end
-  if program.interactive then run_prompt(program.grace) end
+  if program.interactive then run_prompt(program.grace, program.remote) end
 end
 
 -- A failure of the main task ends the program, without waiting for tasks that may never end.

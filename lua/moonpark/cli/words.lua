@@ -21,6 +21,8 @@ local GRACE = 5 -- seconds
 ---@field grace number seconds
 ---@field grace_given? number the same, if it was asked for
 ---@field workers? integer
+---@field attachable? boolean
+---@field remote? moonpark.repl.remote
 ---@field watch? boolean
 ---@field watch_also? string[]
 ---@field control? string
@@ -110,6 +112,7 @@ end
 
 local plain = {
   ["-i"] = function(program) program.interactive = true end,
+  ["--attachable"] = function(program) program.attachable = true end,
   ["--watch"] = function(program) program.watch = true end,
   ["-v"] = act "version", ["--version"] = act "version",
   ["-h"] = act "help", ["--help"] = act "help",
@@ -195,8 +198,9 @@ end
 ---@param words string[]
 ---@return moonpark.cli.command|nil
 function M.command(words)
+  local first = words[1] == "--attach" and "attach" or words[1]
   for _, command in ipairs(options.commands) do
-    if command.name == words[1] then return command end
+    if command.name == first then return command end
   end
 end
 

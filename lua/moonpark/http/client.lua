@@ -17,7 +17,19 @@ local url = require "moonpark.url"
 
 local M = {}
 
+---@alias moonpark.http.client.function fun(url: string, options?: moonpark.http.client.options):
+--- moonpark.http.answer|nil, string?, integer?
+---@alias moonpark.http.client.method fun(self, url: string, options?: moonpark.http.client.options):
+--- moonpark.http.answer|nil, string?, integer?
+
 ---@class moonpark.http.client
+---@field get moonpark.http.client.method
+---@field head moonpark.http.client.method
+---@field post moonpark.http.client.method
+---@field put moonpark.http.client.method
+---@field delete moonpark.http.client.method
+---@field patch moonpark.http.client.method
+---@field options moonpark.http.client.method
 ---@field defaults table
 local Client = {}
 Client.__index = Client

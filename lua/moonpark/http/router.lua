@@ -12,7 +12,16 @@ local misuse = require "moonpark.http.misuse"
 local of_handler = require("moonpark.http.returned").handler
 local url = require "moonpark.url"
 
+---@alias moonpark.http.handler fun(req: moonpark.http.request, res: moonpark.http.response)|moonpark.http.router
+
 ---@class moonpark.http.router
+---@field get fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for GET
+---@field head fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for HEAD
+---@field post fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for POST
+---@field put fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for PUT
+---@field delete fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for DELETE
+---@field patch fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for PATCH
+---@field options fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for OPTIONS
 local Router = {}
 Router.__index = Router
 

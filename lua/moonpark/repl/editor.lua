@@ -6,6 +6,7 @@
 -- enter a callback from compiled code.
 
 local ffi = require "ffi"
+local complete = require "moonpark.repl.complete"
 local history = require "moonpark.repl.history"
 
 ffi.cdef [[
@@ -20,6 +21,11 @@ void rl_prep_terminal(int meta);
 void using_history(void);
 void stifle_history(int n);
 int add_history(const char *line);
+typedef int moonpark_key_fn(int count, int key);
+int rl_add_defun(const char *name, moonpark_key_fn *fn, int key);
+int rl_insert_text(const char *text);
+extern char *rl_line_buffer;
+extern int rl_point;
 extern int rl_catch_signals, rl_catch_sigwinch;
 extern const char *rl_readline_name;
 void moonpark_free(void *block) __asm__("free");
@@ -76,14 +82,67 @@ local function set(library, name, value)
   pcall(function() library[name] = value end)
 end
 
+local WIDTH = 78      -- of the columns of candidates
+local SHOWN = 200     -- candidates
+
+-- Names in columns, as a shell lists them.
+local function in_columns(names)
+  local width, lines = 0, {}
+  local count = math.min(#names, SHOWN)
+  for i = 1, count do width = math.max(width, #names[i] + 2) end
+  local columns = math.max(1, math.floor(WIDTH / width))
+  for first = 1, count, columns do
+    local cells = {}
+    for i = first, math.min(first + columns - 1, count) do
+      cells[#cells + 1] = names[i] .. (" "):rep(width - #names[i])
+    end
+    lines[#lines + 1] = (table.concat(cells):gsub(" +$", ""))
+  end
+  if #names > count then lines[#lines + 1] = ("... and %d more"):format(#names - count) end
+  return table.concat(lines, "\r\n")
+end
+
+-- Tab: completes the word before the cursor, or lists what it may become. Not in the library's callback, because what
+-- there is may be another process's.
+local function complete_word(self)
+  local library = self.library
+  local text = ffi.string(library.rl_line_buffer):sub(1, library.rl_point)
+  if not text:find "%S" then
+    library.rl_insert_text "  "
+  else
+    local word, candidates = self.candidates(text)
+    local common = complete.common(candidates)
+    if #common > #word then
+      library.rl_insert_text(common:sub(#word + 1))
+    elseif #candidates > 1 then
+      io.stdout:write("\r\n", in_columns(candidates), "\r\n")
+      io.stdout:flush()
+    end
+  end
+  library.rl_forced_update_display()
+end
+
+local function bind_tab(self)
+  self.on_tab = ffi.cast("moonpark_key_fn *", function()
+    self.tabbed = true
+    return 0
+  end)
+  local ok = pcall(function() self.library.rl_add_defun("moonpark-complete", self.on_tab, 9) end)
+  if ok then return end
+  self.on_tab:free()
+  self.on_tab = false
+end
+
 --- Editing on this input, which is a terminal.
 ---@param input moonpark.repl.input
+---@param candidates fun(text: string): string, string[] what may stand for the last word; it may wait
 ---@return moonpark.repl.editor|nil
 ---@return string? why not
-function M.open(input)
+function M.open(input, candidates)
   local library, why = load_library()
   if not library then return nil, why end
-  local self = setmetatable({ library = library, input = input, path = history.path() }, Editor)
+  local self = { library = library, input = input, path = history.path(), candidates = candidates }
+  setmetatable(self, Editor)
   set(library, "rl_catch_signals", 0) -- the loop handles them
   set(library, "rl_catch_sigwinch", 0)
   self.name = ffi.new("char[9]", "moonpark")
@@ -101,12 +160,19 @@ end
 
 -- Hands over what has been typed so far.
 local function feed(self)
-  repeat self.library.rl_callback_read_char() until not self.active or not self.input:is_ready()
+  repeat
+    self.library.rl_callback_read_char()
+    if self.tabbed then
+      self.tabbed = false
+      complete_word(self)
+    end
+  until not self.active or not self.input:is_ready()
 end
 
 local function install(self, prompt)
   self.line, self.active = nil, true
   self.library.rl_callback_handler_install(prompt, self.on_line)
+  if self.on_tab == nil then bind_tab(self) end -- libedit takes keys once it has begun
 end
 
 --- The line that is typed.
@@ -158,6 +224,7 @@ end
 function Editor:close()
   self:restore()
   self.on_line:free()
+  if self.on_tab then self.on_tab:free() end
 end
 
 return M

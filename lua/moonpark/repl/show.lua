@@ -8,6 +8,7 @@ local ENTRIES = 24     -- of one table
 local BUDGET = 100     -- entries in all
 local LOOKED_AT = 1000 -- keys that are sorted
 local STRING = 120     -- bytes of a string in a table
+local LONGEST = 900    -- bytes of what a __tostring gives for a whole result
 local WIDTH = 80       -- longer tables are printed on several lines
 
 local escapes = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\0"] = "\\0", ['"'] = '\\"', ["\\"] = "\\\\" }
@@ -26,10 +27,11 @@ local function quoted(text)
 end
 
 -- tostring of anything; a __tostring may raise, or return something other than a string.
-local function named(value)
+local function named(value, most)
+  most = most or 4 * STRING
   local ok, text = pcall(tostring, value)
   if not ok or type(text) ~= "string" then return ("<%s whose __tostring failed>"):format(type(value)) end
-  return #text > 4 * STRING and text:sub(1, 4 * STRING) .. "..." or text
+  return #text > most and text:sub(1, most) .. "..." or text
 end
 
 local function speaks(value)
@@ -117,9 +119,43 @@ local function show_table(t, state)
   return text
 end
 
+local kinds = setmetatable({}, { __mode = "k" }) -- [metatable] = class | false
+
+-- The class, if it is one of moonpark's objects.
+local function class_of(value)
+  local meta = debug.getmetatable(value)
+  if type(meta) ~= "table" then return nil end
+  if kinds[meta] == nil then
+    local ok, class = pcall(require("moonpark.repl.help").class_of, value)
+    kinds[meta] = ok and class or false
+  end
+  return kinds[meta] or nil
+end
+
+-- "<channel>": an object of the core's that says nothing of itself
+local function core_name(value)
+  local meta = type(value) == "userdata" and debug.getmetatable(value)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  return type(name) == "string" and not speaks(value) and "<" .. name:gsub("^moonpark%.", "") .. ">" or nil
+end
+
+-- An object of moonpark's: what it is, with the fields that are everybody's.
+local function show_object(object, class, state)
+  local fields = {}
+  for name, entry in pairs(require("moonpark.signatures").class(class).members) do
+    local value = rawget(object, name)
+    if entry.type and not entry.hidden and value ~= nil and type(value) ~= "function" then fields[name] = value end
+  end
+  local name = class:gsub("^moonpark%.", "")
+  if next(fields) == nil or state.depth == DEPTH then return "<" .. name .. ">" end
+  return name .. " " .. show_table(fields, state)
+end
+
 function show(value, state)
   if type(value) == "string" then return quoted(value) end
-  if type(value) ~= "table" or speaks(value) then return named(value) end
+  if type(value) ~= "table" or speaks(value) then return core_name(value) or named(value) end
+  local class = class_of(value)
+  if class then return show_object(value, class, state) end
   return show_table(value, state)
 end
 
@@ -128,6 +164,7 @@ end
 ---@return string
 function M.show(value)
   if type(value) == "string" then return value end
+  if speaks(value) then return named(value, LONGEST) end
   return show(value, { depth = 0, left = BUDGET, path = {} })
 end
 

@@ -59,6 +59,7 @@ end
 local commands = {}
 
 function commands.status(supervisor)
+  if supervisor.status_of_program then return supervisor:status_of_program() end
   return { pid = core.pid(), generation = supervisor.generation, count = supervisor.options.count,
     words = supervisor.options.words, workers = supervisor:state() }
 end
@@ -94,17 +95,31 @@ local function perform(supervisor, message)
   return answer
 end
 
+-- A prompt talks to the process that runs the script: the connection is passed on to it.
+local function attach(supervisor, conn, link, message)
+  local ok, err = supervisor:attach(conn, message.number)
+  if ok then return end
+  link:post { op = "refused", err = err }
+  link:finish()
+  task.timeout(PATIENCE, link.flush, link)
+end
+
 local function serve(supervisor, conn)
   if not allowed(conn) then return end
   local link = links.new(conn)
   local message = task.timeout(PATIENCE, link.receive, link)
   if not message then return end
+  if message.command == "attach" then return attach(supervisor, conn, link, message) end
   task.shield(function() -- an answer comes even where what was asked for is the end
     link:post(perform(supervisor, message))
     link:finish()
     return task.timeout(PATIENCE, link.flush, link)
   end)
 end
+
+--- Serves one connection.
+---@type fun(supervisor: table, conn: moonpark.connection)
+M.serve_one = serve
 
 ---@param supervisor table
 function Gate:serve(supervisor)

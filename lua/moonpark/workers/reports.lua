@@ -74,4 +74,24 @@ function M.eval(workers, code, number)
   return nil, ("no worker %d is ready"):format(number)
 end
 
+--- Passes a prompt's connection on to one worker.
+---@param workers moonpark.workers.worker[]
+---@param conn moonpark.connection
+function M.attach(workers, conn, number)
+  local chosen
+  for _, worker in ipairs(workers) do
+    if not number or worker.number == number then
+      if worker.state == "ready" then chosen = worker break end
+      if worker.state == "starting" then chosen = chosen or worker end -- it may never listen
+    end
+  end
+  if not chosen then return nil, number and ("no worker %d runs"):format(number) or "no worker runs" end
+  local descriptor, err = conn:detach()
+  if not descriptor then return nil, err end
+  chosen:post({ op = "attach" }, { descriptor })
+  chosen.link:sent()
+  descriptor:close()
+  return true
+end
+
 return M

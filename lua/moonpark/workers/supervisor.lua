@@ -394,6 +394,13 @@ function Supervisor:state() return reports.state(each_worker(self), self.memory:
 ---@return string
 function Supervisor:dump() return reports.dump(each_worker(self)) end
 
+--- Passes a prompt's connection on to a worker.
+---@param conn moonpark.connection
+---@param number? integer any that is ready
+---@return true|nil
+---@return string? err
+function Supervisor:attach(conn, number) return reports.attach(each_worker(self), conn, tonumber(number)) end
+
 --- Runs a line in one worker.
 ---@param code string
 ---@param number? integer; 1

@@ -1,0 +1,123 @@
+-- SPDX-License-Identifier: MIT
+-- arguments.lua - findings of arguments: options that there are none of, and literals that are not what is expected.
+
+local classes = require "moonpark.check.classes"
+local option = require "moonpark.options"
+local options_of = require "moonpark.check.options"
+local types = require "moonpark.signatures.types"
+local values = require "moonpark.check.values"
+
+local M = {}
+
+local words = { string = "string", number = "number", ["true"] = "boolean", ["false"] = "boolean", table = "table",
+  ["function"] = "function" }
+
+-- What a literal's value is, for those that one can be made of.
+local function literal(node)
+  if node.tag == "string" and not node.value:find("\\", 1, true) then return node.value end
+  if node.tag == "number" then return tonumber(node.value) end
+  if node.tag == "true" then return true end
+  if node.tag == "false" then return false end
+end
+
+-- From the code; or from a class of options, where the code hands them on in other tables.
+local function known_options(fn, position, param)
+  local known = fn and options_of.of(fn, position)
+  local class = not known and param and param.type:match "^([%w_.]*options)$"
+  local members = class and classes.members(class)
+  if not members then return known end
+  known = {}
+  for name in pairs(members) do known[name] = false end
+  return known
+end
+
+local function check_options(state, known, name, node)
+  if not known then return end
+  for i, key in ipairs(node.keys) do
+    local value = key and literal(node[i])
+    if key and value == nil and known[key.text] == nil then value = true end -- the name is wrong, whatever it is
+    local ok, wrong = pcall(option.complaint, { [key and key.text or 1] = value }, known)
+    if key and ok and wrong then state.add(key, ("%s: %s"):format(name, wrong)) end
+  end
+end
+
+-- What an alternative of a type takes: "string", "number", ...; nil: it may be anything.
+local function taken_by(kind)
+  if kind == "string" or kind:find '^"' then return "string" end
+  if kind == "number" or kind == "integer" then return "number" end
+  if kind == "boolean" or kind == "true" or kind == "false" then return "boolean" end
+  if kind == "function" or kind:find "^fun%(" then return "function" end
+  if kind == "table" or kind:find "^[{]" or kind:find "%[%]$" or kind:find "^table<" then return "table" end
+  if kind == "nil" then return "nil" end
+  return classes.members(kind) and "table" or nil
+end
+
+local texts = { ["function"] = "a function", table = "a table", string = "a string", number = "a number",
+  boolean = "a boolean" }
+local place = { address = true, url = true, path = true, prefix = true, folder = true, host = true }
+
+-- May a literal of that type be passed there? Numbers are texts to C, and texts of numbers numbers.
+local function fits(given, node, taken, name)
+  if taken[given] then return true end
+  if given == "number" and taken.string then return not place[name] end
+  if given == "string" and taken.number then return tonumber(node.value) ~= nil end
+  if given == "boolean" then return taken.string or taken.number end
+  if given == "function" then return taken.table end -- a table that can be called, and the other way round
+  if given == "table" then return taken["function"] end
+  return false
+end
+
+local function expected(taken)
+  local list = {}
+  for name in pairs(taken) do list[#list + 1] = texts[name] end
+  table.sort(list)
+  return table.concat(list, " or ")
+end
+
+local function is_function(kind)
+  local first = types.alternatives(kind)[1]
+  return first == "function" or first:find "^fun%(" ~= nil
+end
+
+-- http.logger in place of http.logger(): what makes a handler is passed as if it were one.
+local function check_maker(state, name, param, node)
+  local fn = node.tag == "index" and values.infer(node)
+  local makes = fn and fn.name and fn.signature and fn.signature.returns[1]
+  if not makes or not is_function(makes) or not is_function(param.type) then return end
+  state.add(node, ("%s: %s makes what is expected here: use %s()"):format(name, fn.name, fn.name))
+end
+
+local function check_type(state, name, param, node)
+  check_maker(state, name, param, node)
+  local given = words[node.tag]
+  if not given or param.type == "any" then return end
+  local taken = {}
+  for _, kind in ipairs(types.alternatives(param.type)) do
+    local one = taken_by(kind)
+    if not one then return end
+    taken[one] = true
+  end
+  if fits(given, node, taken, param.name) then return end
+  local hint = given == "number" and param.name == "address" and (' (":%s"?)'):format(node.value) or ""
+  state.add(node, ("%s: '%s' must be %s, not %s%s"):format(name, param.name, expected(taken), texts[given], hint))
+end
+
+--- Judges a call.
+---@param state moonpark.check.state
+---@param node moonpark.check.node
+function M.judge(state, node)
+  if node.tag ~= "call" and node.tag ~= "method" then return end
+  local fn, first = values.called(node)
+  if not fn or not fn.name or node.tag == "call" and fn.is_method then return end -- its object comes first
+  local params = fn.signature and fn.signature.params or {}
+  local has_self = node.tag == "method" and 1 or 0
+  for i = first, #node do
+    local param = params[i - first + 1]
+    if node[i].tag == "table" then
+      check_options(state, known_options(fn.fn, i - first + 1 + has_self, param), fn.name, node[i])
+    end
+    if param and param.name ~= "..." then check_type(state, fn.name, param, node[i]) end
+  end
+end
+
+return M

@@ -1,0 +1,180 @@
+-- SPDX-License-Identifier: MIT
+-- check_values_spec.lua - moonpark check: what it knows of the values of a script: modules, objects, options, handlers,
+-- loops.
+
+local check = require "moonpark.check"
+local process = require "support.process"
+local testing = require "moonpark.testing"
+
+testing.timeout(120)
+
+local HEAD = [[
+local moonpark, net, http = require "moonpark", require "moonpark.net", require "moonpark.http"
+local fs, process, app = moonpark.fs, moonpark.process, http.router()
+print(moonpark, net, http, fs, process, app)
+]]
+
+local function write(text, name)
+  local path = testing.tempdir() .. "/" .. (name or "script.lua")
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+-- What is found in the lines after HEAD: "line:column: message"
+local function found(text, name)
+  local lines = {}
+  for _, finding in ipairs((check.check { write(HEAD .. text, name) })) do
+    local said = check.text(finding):match "^.-:%d+:(.*)$"
+    lines[#lines + 1] = ("%d:%s"):format(finding.line - 3, said)
+  end
+  return table.concat(lines, "\n")
+end
+
+-- {what is wrong, what is said of it}
+local wrong = {
+  { 'app:gett("/", print)', "1:5: a router has no method 'gett' (did you mean 'get'?)" },
+  { 'app.get("/", print)', "1:5: app.get(...) is missing its object: use app:get(...)" },
+  { 'app:get("/a", print):pots("/b", print)', "1:22: a router has no method 'pots' (did you mean 'post'?)" },
+  { 'app:get("/", function(req, res) res:jsn {} print(req) end)',
+    "1:37: a response has no method 'jsn' (did you mean 'json'?)" },
+  { 'app:get("/", function(_, res) res.json {} end)', "1:35: res.json(...) is missing its object: use res:json(...)" },
+  { 'app:get("/", function(q, r) r:send(q:heder "x") end)',
+    "1:38: a request has no method 'heder' (did you mean 'header'?)" },
+  { 'app:get("/", function(req, res) res:send(req.parmas.id) end)',
+    "1:46: a request has no 'parmas' (did you mean 'params'?)" },
+  { 'app:group("/a", function(g) g:pst("/", print) end)',
+    "1:31: a router has no method 'pst' (did you mean 'post'?)" },
+  { 'local function show(_, res) res:snd "x" end app:get("/", show)',
+    "1:33: a response has no method 'snd' (did you mean 'send'?)" },
+  { 'app:get("/", function(_, res) local e = res:events() e:snd "x" end)',
+    "1:56: an events has no method 'snd' (did you mean 'send'?)" },
+  { 'app:get("/", 5)', "1:14: router:get: 'handler' must be a function or a table, not a number" },
+  { 'app:use(http.logger)', "1:14: router:use: http.logger makes what is expected here: use http.logger()" },
+  { 'http.serve(app, { adress = "x" })',
+    "1:19: http.serve: unknown option 'adress'; did you mean 'address'?" },
+  { 'http.serve(app, { address = 8080 })', "1:19: http.serve: option 'address' must be a string, not a number" },
+  { 'http.serve(app, "x")', "1:17: http.serve: 'options' must be a table, not a string" },
+  { 'app:use(http.cors { origns = {} })', "1:21: http.cors: unknown option 'origns'; did you mean 'origins'?" },
+  { 'http.get("http://x", { heders = {} })', "1:24: http.get: unknown option 'heders'; did you mean 'headers'?" },
+  { 'http.post("http://x", "body")', "1:23: http.post: 'options' must be a table, not a string" },
+  { 'http.get(5)', "1:10: http.get: 'url' must be a string, not a number" },
+  { 'http.client(5)', "1:13: http.client: 'options' must be a table, not a number" },
+  { 'http.websocket("ws://x", { orign = "x" })',
+    "1:28: http.websocket: unknown option 'orign'; did you mean 'origin'?" },
+  { 'net.listen(8080)', "1:12: net.listen: 'address' must be a string, not a number (\":8080\"?)" },
+  { 'net.listen("x:1", { backlg = 1 })', "1:21: net.listen: unknown option 'backlg'; did you mean 'backlog'?" },
+  { 'net.dial("x:1", { timeout = "x" })', "1:19: net.dial: option 'timeout' must be a number, not a string" },
+  { 'net:dial("x:1")', "1:5: net:dial(...) passes net itself: use net.dial(...)" },
+  { 'local l = assert(net.listen "x:1") for c in l:accepts() do c:reed() end',
+    "1:62: a connection has no method 'reed' (did you mean 'read'?)" },
+  { 'local l = net.listen "x:1" l:serve(function(c) c.read() end)',
+    "1:50: c.read(...) is missing its object: use c:read(...)" },
+  { 'local a, b = net.pipe() print(a) b:wirte "x"',
+    "1:36: a connection has no method 'wirte' (did you mean 'write'?)" },
+  { 'local ch = moonpark.chan() ch:snd(1)', "1:31: a channel has no method 'snd' (did you mean 'send'?)" },
+  { 'local t = moonpark.go(print) t:joi()', "1:32: a task has no method 'joi' (did you mean 'join'?)" },
+  { 'moonpark.go(5)', "1:13: moonpark.go: 'fn' must be a function, not a number" },
+  { 'moonpark.sleep "soon"', "1:16: moonpark.sleep: 'seconds' must be a number, not a string" },
+  { 'fs.raed "x"', "1:4: moonpark.fs has no 'raed' (did you mean 'read'?)" },
+  { 'fs.write("x", "y", { atomc = true })', "1:22: fs.write: unknown option 'atomc'; did you mean 'atomic'?" },
+  { 'process.run({ "ls" }, { evn = {} })', "1:25: process.run: unknown option 'evn'; did you mean 'env'?" },
+  { 'moonpark.shared.dict("x"):gett "a"', "1:27: a dict has no method 'gett' (did you mean 'get'?)" },
+  { 'app:get("/", function(req, res) print(req) end)',
+    "1:14: this handler answers nothing: it never uses its response" },
+  { 'app:get("/", function() return 404 end)',
+    "1:32: a handler returns a number, which is no answer: use res:send or res:fail" },
+  { 'while true do moonpark.go(print) end',
+    "1:1: warning: this loop never waits: no other task runs until it ends" },
+  { 'while moonpark.now() < 5 do end',
+    "1:1: warning: this loop never waits: no other task runs until it ends" },
+  { 'local e = moonpark.event() repeat until e:is_set()',
+    "1:28: warning: this loop never waits: no other task runs until it ends" },
+}
+
+-- Lines that are right, or of which nothing is certain.
+local right = {
+  'app:get("/:id", function(req, res) res:json { id = req.params.id } end)',
+  'app:get("/", function() return "hello" end) app:get("/b", function() return { a = 1 } end)',
+  'app:get("/", function(_, res) return render(res) end) function render(res) res:send "x" end',
+  'app:get("/", function() error { status = 404 } end)',
+  'app:get("/", function(req) return other(req) end) other = print',
+  'app:use(http.logger()) app:use(http.logger { format = "combined" })',
+  'app:mount("/x", http.router()) http.serve(app, { address = ":0", on_listen = print })',
+  'app = {} app:gett() app.get "x"',
+  'local function f(app) app:gett() end f {}',
+  'do local app = {} app:gett() end',
+  'for _, app in ipairs {} do app:gett() end',
+  'app.mine = print app:mine()',
+  'if app.later then app:later() end',
+  'net.mine = print net.mine() function net.own() end net.own()',
+  'local listen = net.listen listen ":0"',
+  'local c = net.dial "x:1" c.write(c, "x") pcall(c.write, c, "x") c = {} c:anything()',
+  'http.get("http://x", { headers = { ["X-A"] = 1 }, stream = true })',
+  'http.get("http://x", options()) function options() return {} end',
+  'net.dial("x:1", { timeout = tonumber "5" }) net.dial("udp:x:1", nil)',
+  'moonpark.sleep "0.1" moonpark.timeout(1, print)',
+  'while true do if not moonpark.sleep(1) then break end end',
+  'while true do local c = net.listen(":0"):accept() print(c) end',
+  'while true do work() end function work() moonpark.sleep(1) end',
+  'while moonpark.now() < 5 do work() end function work() end',
+  'while true do moonpark.go(print) break end',
+  'app:get("/", function(req, res) req.session = {} res:send(req.session.id) end)',
+}
+
+describe("moonpark check of values", function()
+  for _, case in ipairs(wrong) do
+    it("finds: " .. case[1], function() assert.equal(case[2], found(case[1])) end)
+  end
+
+  for _, text in ipairs(right) do
+    it("says nothing of: " .. text, function() assert.equal("", found(text)) end)
+  end
+
+  it("reads long chains, deep nesting, every statement and operator", function()
+    assert.equal("", found(("app" .. (':get("/%d", print)'):rep(200)):gsub("%%d", "x") .. "\n"))
+    assert.equal("", found("local x = " .. ("("):rep(100) .. "1" .. (")"):rep(100) .. " print(x)"))
+    assert.equal("2:5: a router has no method 'gett' (did you mean 'get'?)", found([==[
+local a, b = -1 ^ 2 .. [[x]], not #"y" == nil; ::done:: a, b = b, a; do local c = { 1, x = 2, [3] = 4; 5 } c[1] = a end
+app:gett(function(...) for i = 1, 2, 3 do while i do repeat local z = ... until z break end end
+goto done; ::done:: return 1, b end)
+]==]))
+  end)
+
+  it("of a spec leaves alone what is done wrong on purpose", function()
+    local text = [[
+assert.has_error(function() net.listen(8080) end)
+pcall(function() app:gett() end)
+for _, f in ipairs { function() moonpark.sleep {} end } do print(f) end
+app:get("/", function() end)
+net.listen(8080)
+]]
+    assert.equal("5:12: net.listen: 'address' must be a string, not a number (\":8080\"?)", found(text, "a_spec.lua"))
+  end)
+
+  it("prints findings as JSON, a line each", function()
+    local path = write "x x"
+    local r = process.run(process.moonpark("check", "--json", path))
+    assert.equal(1, r.status)
+    assert.same({ file = path, line = 1, column = 3, severity = "error", message = "'=' expected near 'x'" },
+      require("cjson").decode(r.out))
+  end)
+
+  it("finds nothing in what moonpark init writes, nor in the specs of this repository", function()
+    local folder = testing.tempdir() .. "/made"
+    assert.equal(0, process.run(process.moonpark("init", folder)).status)
+    local r = process.run(("find '%s' -name '*.lua' | xargs '%s' '%s/lua/bin/moonpark' check"):format(folder,
+      process.interpreter, process.root))
+    assert.same({ 0, "", "" }, { r.status, r.out, r.err })
+    local paths = {}
+    local list = process.run(("cd '%s' && find $PWD/spec/http $PWD/spec/net -name '*_spec.lua'"):format(process.root))
+    for path in list.out:gmatch "[^\n]+" do paths[#paths + 1] = path end
+    assert.is_true(#paths > 50)
+    local lines = {}
+    for _, finding in ipairs((check.check(paths))) do
+      if not finding.message:find "^global " then lines[#lines + 1] = check.text(finding) end
+    end
+    assert.same({}, lines)
+  end)
+end)
