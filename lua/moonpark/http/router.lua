@@ -10,7 +10,16 @@ local chain = require("moonpark.http.middleware").chain
 local function_of = require("moonpark.http.handler").function_of
 local url = require "moonpark.url"
 
+--- Each method adds a route and returns the router; see route().
 ---@class moonpark.http.router
+---@field get fun(self: self, path: string, handler: moonpark.http.handler): self a route for GET
+---@field head fun(self: self, path: string, handler: moonpark.http.handler): self a route for HEAD
+---@field post fun(self: self, path: string, handler: moonpark.http.handler): self a route for POST
+---@field put fun(self: self, path: string, handler: moonpark.http.handler): self a route for PUT
+---@field delete fun(self: self, path: string, handler: moonpark.http.handler): self a route for DELETE
+---@field patch fun(self: self, path: string, handler: moonpark.http.handler): self a route for PATCH
+---@field options fun(self: self, path: string, handler: moonpark.http.handler): self a route for OPTIONS
+---@overload fun(req: moonpark.http.request, res: moonpark.http.response)
 local Router = {}
 Router.__index = Router
 
@@ -143,7 +152,7 @@ end
 --- Raises if there is already one for that method and path.
 ---@param method string "GET", ...; "*" for any
 ---@param path string
----@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@param handler moonpark.http.handler
 ---@return moonpark.http.router self
 function Router:route(method, path, handler)
   check_method(method, 2)
@@ -165,7 +174,7 @@ end
 
 --- Adds a route for every method that has none of its own at that path.
 ---@param path string
----@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@param handler moonpark.http.handler
 ---@return moonpark.http.router self
 function Router:any(path, handler) return self:route("*", path, handler) end
 
