@@ -7,7 +7,8 @@
 #   make bench     build and print the benchmark table   (BENCH="--only echo")
 #   make build     build the module alone                (MODE=release|asan|hard; V=1 shows commands)
 #   make deb       build a Debian package in build/
-#   make install   copy module, library, command, page   (LUADIR, LIBDIR, BINDIR, MANDIR; luarocks calls this)
+#   make install   copy module, library, command, page, what editors read
+#                                                  (LUADIR, LIBDIR, BINDIR, MANDIR; luarocks calls this)
 #   make clean     remove build/
 #
 # This file is the only place that knows which system it is on. Everything it makes is in build/.
@@ -52,8 +53,19 @@ UNIT_OBJECTS := $(patsubst $(BUILD)/obj/%,$(BUILD)/units/%,$(filter-out $(BUILD)
 
 QUIET := $(if $(V),,@)
 
+LIBRARY := $(wildcard lua/moonpark/*.lua lua/moonpark/*/*.lua)
+ADDON   := $(BUILD)/luals
+
 .PHONY: build
-build: $(SO) $(UNITS)
+build: $(SO) $(UNITS) $(ADDON)
+
+# What editors read: see docs/editor.md. Without an interpreter only that is left out.
+$(ADDON): $(LIBRARY) rockspec/luals/write.lua
+	@echo 'luals $@'
+	@rm -rf $@ $@.new
+	$(QUIET)if command -v $(LUAJIT) >/dev/null; then \
+	  $(LUAJIT) rockspec/luals/write.lua $@.new $(LIBRARY) && mv $@.new $@; \
+	else echo 'luals: $(LUAJIT) is not here; the annotations for editors are left out'; fi
 
 # nodelete: as a Lua state closes, finalizers older than the module may call it after Lua has unloaded it.
 $(SO): $(OBJECTS)
@@ -515,8 +527,6 @@ fuzz-brief-%:
 
 # ---- installing ----
 
-LIBRARY := $(wildcard lua/moonpark/*.lua lua/moonpark/*/*.lua)
-
 PREFIX ?= /usr/local
 LUADIR ?= $(PREFIX)/share/lua/5.1
 LIBDIR ?= $(PREFIX)/lib/lua/5.1
@@ -528,6 +538,8 @@ install: build
 	install -d '$(DESTDIR)$(LUADIR)/moonpark' '$(DESTDIR)$(LIBDIR)/moonpark' '$(DESTDIR)$(BINDIR)'
 	install -d '$(DESTDIR)$(MANDIR)/man1'
 	@for file in $(LIBRARY:lua/%=%); do install -D -m 644 lua/$$file '$(DESTDIR)$(LUADIR)'/$$file || exit; done
+	@if [ -d $(ADDON) ]; then (cd $(ADDON) && find . -type f) | while read -r file; do \
+	  install -D -m 644 "$(ADDON)/$$file" "$(DESTDIR)$(LUADIR)/moonpark/luals/$$file" || exit; done; fi
 	install -m 755 $(SO) '$(DESTDIR)$(LIBDIR)/moonpark'
 	install -m 755 lua/bin/moonpark '$(DESTDIR)$(BINDIR)'
 	install -m 644 docs/moonpark.1 '$(DESTDIR)$(MANDIR)/man1'

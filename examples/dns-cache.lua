@@ -30,6 +30,7 @@ local LONGEST = 86400      -- seconds that an answer is kept at most
 local MOST_TASKS = 500     -- queries over UDP that are under way; more are dropped, and clients ask again
 local PATIENCE = 10        -- seconds that a TCP client may be silent
 
+---@type {entries: number, timeout: number, upstream?: string}
 local options = { entries = 10000, timeout = 2 }
 local known = { upstream = true, entries = true, timeout = true }
 local urandom = assert(io.open("/dev/urandom", "rb"))
@@ -224,9 +225,9 @@ end
 local function find_upstream()
   local host, port = options.upstream:match("^%[?(.-)%]?:(%d+)$")
   port = tonumber(port)
-  if not port or port < 1 or port > 65535 then complain("no host:port: ", options.upstream) end
+  if not port or port < 1 or port > 65535 then return complain("no host:port: ", options.upstream) end
   local addresses, err = net.resolve(host)
-  if not addresses then complain("cannot find ", host, ": ", err) end
+  if not addresses then return complain("cannot find ", host, ": ", err) end
   local form = addresses[1]:find(":", 1, true) and "[%s]:%d" or "%s:%d"
   options.upstream = form:format(addresses[1], port)
 end
@@ -239,10 +240,10 @@ local function main(address)
   end
   find_upstream()
   local listener, err = net.listen(address)
-  if not listener then complain("cannot listen on ", address, ": ", err) end
+  if not listener then return complain("cannot listen on ", address, ": ", err) end
   local socket
   socket, err = net.packet("udp:" .. listener:address())
-  if not socket then complain("cannot receive at ", listener:address(), ": ", err) end
+  if not socket then return complain("cannot receive at ", listener:address(), ": ", err) end
   print("listening on " .. listener:address())
   io.stdout:flush()
   moonpark.go(serve_udp, socket)
@@ -255,16 +256,18 @@ local function read_arguments()
     local name = arg[i]:match("^%-%-(%a+)$")
     if not name then address = arg[i]
     else
-      if not known[name] then complain("unknown option --", name, "; see --help") end
+      if not known[name] then return complain("unknown option --", name, "; see --help") end
       i = i + 1
       options[name] = name == "upstream" and arg[i] or tonumber(arg[i])
-      if not options[name] then complain("no value for --", name, "; see --help") end
+      if not options[name] then return complain("no value for --", name, "; see --help") end
     end
     i = i + 1
   end
-  if not options.upstream then complain("--upstream is missing; see --help") end
+  if not options.upstream then return complain("--upstream is missing; see --help") end
   local seconds, entries = options.timeout, options.entries
-  if not (seconds > 0 and seconds < math.huge) then complain("--timeout must be a positive number of seconds") end
+  if not (seconds > 0 and seconds < math.huge) then
+    return complain("--timeout must be a positive number of seconds")
+  end
   if not (entries >= 0 and entries < math.huge and entries % 1 == 0) then
     complain("--entries must be a whole number of at least 0")
   end

@@ -51,7 +51,7 @@ end
 local function context_of(cert, key)
   if cert then
     local context, wrong = tls.server { cert = cert, key = key, alpn = { "http/1.1" } }
-    if not context then fail(1, wrong) end
+    if not context then return fail(1, wrong) end
     moonpark.go(context.watch, context)
     return context, "the certificate is in " .. cert .. "; it is read again when the file changes"
   end

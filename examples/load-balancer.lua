@@ -58,7 +58,7 @@ local function main(address, admin_address, targets)
   local made, proxy = pcall(http.proxy, targets, { balance = "least_connections", on_error = log,
     passive = { time = 2 }, check = { interval = 1, status = function(status) return status < 500 end } })
   if not made then
-    log((proxy:gsub("^.-http%.proxy: ", "")))
+    log((tostring(proxy):gsub("^.-http%.proxy: ", "")))
     os.exit(2)
   end
   local app = http.router()

@@ -53,10 +53,9 @@ end
 local function main(client_ca, address, cert, key)
   local fine, wrong = net.check_address(address)
   if not fine then fail(2, wrong) end
-  local context, err = context_of(client_ca, cert, key)
-  if not context then fail(1, err) end
-  local ok
-  ok, err = http.serve(handler, { address = address, tls = context, on_listen = tell })
+  local context, why = context_of(client_ca, cert, key)
+  if not context then return fail(1, why) end
+  local ok, err = http.serve(handler, { address = address, tls = context, on_listen = tell })
   if not ok and err ~= "canceled" then fail(1, "cannot listen on ", address, ": ", err) end
 end
 

@@ -45,7 +45,7 @@ local function main(address, target)
     end
   end
   local listener, err = net.listen(address)
-  if not listener then fail("cannot listen on ", address, ": ", err) end
+  if not listener then return fail("cannot listen on ", address, ": ", err) end
   print("listening on " .. listener:address())
   io.stdout:flush()
   listener:serve(function(client) relay(client, target) end)

@@ -32,7 +32,7 @@ local function main(address, target)
   if not fine then refuse(wrong) end
   -- a malformed target raises, but here it is the user's mistake, not the script's
   local made, proxy = pcall(http.proxy, target, { on_error = log })
-  if not made then refuse((proxy:gsub("^.-http%.proxy: ", ""))) end
+  if not made then refuse((tostring(proxy):gsub("^.-http%.proxy: ", ""))) end
   local ok, err = http.serve(proxy, { address = address, on_error = log, on_listen = tell })
   if not ok and err ~= "canceled" then
     log("cannot listen on ", address, ": ", err)

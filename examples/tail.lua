@@ -143,7 +143,7 @@ local function send(conn, at)
 end
 
 local function write_lines(conn, wanted)
-  local at = math.max(first, last - wanted + 1)
+  local at = math.max(first, last - wanted + 1) ---@type integer?
   while at do
     local coming = news -- taken before the lines are looked at: a later one sets this event
     if at <= last then
@@ -178,10 +178,10 @@ local function main(path, address, wanted)
   end
   local folder = path:match("^(.*/)[^/]*$") or "."
   local watcher, err = fs.watch(folder)
-  if not watcher then fail("cannot watch ", folder, ": ", err) end
+  if not watcher then return fail("cannot watch ", folder, ": ", err) end
   local listener
   listener, err = net.listen(address)
-  if not listener then fail("cannot listen on ", address, ": ", err) end
+  if not listener then return fail("cannot listen on ", address, ": ", err) end
   begin(path)
   moonpark.go(follow, watcher, path):name("follow")
   print("listening on " .. listener:address())
@@ -191,7 +191,7 @@ local function main(path, address, wanted)
 end
 
 if arg[1] == "--help" then return print(USAGE) end
-local wanted = 10
+local wanted = 10 ---@type number?
 if arg[1] == "-n" then
   wanted = tonumber(arg[2])
   table.remove(arg, 1)

@@ -6,12 +6,16 @@
 local check_options = require("moonpark.options").check
 local spelling = require "moonpark.spelling"
 
+---@class moonpark.compat
 local M = {}
 
 -- What a façade's module returns.
+---@class moonpark.compat.install.options
+---@field global? boolean ngx becomes a global, too; false
+
 ---@class moonpark.compat.facade
 ---@field preload table<string, fun(name: string): any> by the name that a library requires
----@field start? fun(options: {global?: boolean}) after these are in place, for what is more than modules
+---@field start? fun(options: moonpark.compat.install.options) after these are in place, for what is more than modules
 
 -- [the name scripts use] = the module
 local facades = { socket = "luasocket", ssl = "luasec", ngx = "ngx" }
@@ -50,7 +54,7 @@ end
 
 --- Puts façades where `require` finds them before the originals. Installing one again changes nothing.
 ---@param names ("socket"|"ssl"|"ngx")[]|string
----@param options? {global?: boolean} global: ngx becomes a global, too (default: false)
+---@param options? moonpark.compat.install.options
 function M.install(names, options)
   names = check_names(names)
   options = check_options("install", options, install_options, 2, 2)

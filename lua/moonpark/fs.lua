@@ -57,13 +57,17 @@ function M.read(path, max)
   return core.fs_read(path, max)
 end
 
+---@class moonpark.fs.write.options
+---@field mode? integer|string permission bits of a new file, less the umask; "644"
+---@field atomic? boolean readers that open the path find the old bytes or the new ones; false
+
 local write_options = { mode = "mode", atomic = "boolean" }
 
 --- Replaces the content of a file. atomic: writes another file next to it, syncs and renames it, so that a reader that
 --- opens the path finds either the old bytes or the new ones; on failure the old ones stay.
 ---@param path string
 ---@param data string|number
----@param options? {mode?: integer|string, atomic?: boolean} mode: permission bits of a new file, less the umask; "644"
+---@param options? moonpark.fs.write.options
 ---@return true|nil
 ---@return string? err "no space left on device", "is a directory", "permission denied", ...
 ---@return integer? errno
@@ -75,12 +79,15 @@ function M.write(path, data, options)
   return core.fs_write(path, data, mode, options.atomic)
 end
 
+---@class moonpark.fs.append.options
+---@field mode? integer|string permission bits of a new file, less the umask; "644"
+
 local append_options = { mode = "mode" }
 
 --- Adds the bytes at the end of the file, which is made where it is not there.
 ---@param path string
 ---@param data string|number
----@param options? {mode?: integer|string}
+---@param options? moonpark.fs.append.options
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
@@ -104,11 +111,14 @@ end
 ---@field uid number
 ---@field gid number
 
+---@class moonpark.fs.stat.options
+---@field follow? boolean what a link leads to; true; false: the link itself
+
 local stat_options = { follow = "boolean" }
 
 --- What the path leads to; with follow = false the link itself, where it is one.
 ---@param path string
----@param options? {follow?: boolean}
+---@param options? moonpark.fs.stat.options
 ---@return moonpark.fs.stat|nil
 ---@return string? err
 ---@return integer? errno
@@ -118,13 +128,24 @@ function M.stat(path, options)
   return core.fs_stat(path, options.follow ~= false)
 end
 
+---@class moonpark.fs.list.options
+---@field types? boolean an array of {name =, type =}; false
+---@field sizes? boolean of {name =, type =, size =, mtime =}; false
+
+---@class moonpark.fs.listed
+---@field name string
+---@field type string|nil as of stat; nil: the file system does not say
+---@field size number|nil bytes, with sizes = true
+---@field mtime number|nil seconds since 1970-01-01 UTC, with sizes = true
+
 local list_options = { types = "boolean", sizes = "boolean" }
 
 --- The names in a directory, without "." and "..", in the order of their bytes; with types = true an array of
 --- {name =, type =}, with sizes = true of {name =, type =, size =, mtime =}, links not followed.
+---@overload fun(path: string, options: moonpark.fs.list.options): moonpark.fs.listed[]|nil, string?, integer?
 ---@param path string
----@param options? {types?: boolean, sizes?: boolean}
----@return string[]|{name: string, type: string|nil, size: number|nil, mtime: number|nil}[]|nil
+---@param options? moonpark.fs.list.options
+---@return string[]|nil names
 ---@return string? err "not a directory", ...
 ---@return integer? errno
 function M.list(path, options)
@@ -145,11 +166,14 @@ function M.rename(from, to)
   return core.fs_rename(from, to)
 end
 
+---@class moonpark.fs.remove.options
+---@field recursive? boolean what is in a directory, too; false
+
 local remove_options = { recursive = "boolean" }
 
 --- Removes a file, a link (not what it leads to) or an empty directory; with recursive = true also what is in it.
 ---@param path string
----@param options? {recursive?: boolean}
+---@param options? moonpark.fs.remove.options
 ---@return true|nil
 ---@return string? err "directory not empty", "no such file or directory", ...
 ---@return integer? errno
@@ -159,11 +183,15 @@ function M.remove(path, options)
   return core.fs_remove(path, options.recursive)
 end
 
+---@class moonpark.fs.mkdir.options
+---@field parents? boolean those above it, too, and it may be there already; false
+---@field mode? integer|string permission bits, less the umask; "755"
+
 local mkdir_options = { parents = "boolean", mode = "mode" }
 
 --- Makes a directory; with parents = true also those above it, and then it is no error that it is there.
 ---@param path string
----@param options? {parents?: boolean, mode?: integer|string} mode: permission bits, less the umask; "755"
+---@param options? moonpark.fs.mkdir.options
 ---@return true|nil
 ---@return string? err "file exists", "no such file or directory", ...
 ---@return integer? errno
@@ -177,6 +205,9 @@ end
 ---------------------------------------------------------------------------------------------------
 -- open files
 
+---@class moonpark.fs.open.options
+---@field mode? integer|string permission bits of a new file, less the umask; "644"
+
 local open_modes = {}
 for _, how in ipairs { "r", "r+", "w", "w+", "a", "a+", "wx", "w+x" } do open_modes[how] = true end
 local open_options = { mode = "mode" }
@@ -184,7 +215,7 @@ local open_options = { mode = "mode" }
 --- Opens a file for what is too big for read and write. how: as io.open's; with "x" the file must not be there yet.
 ---@param path string
 ---@param how? "r"|"r+"|"w"|"w+"|"a"|"a+"|"wx"|"w+x" "r"
----@param options? {mode?: integer|string} permission bits of a new file, less the umask; "644"
+---@param options? moonpark.fs.open.options
 ---@return moonpark.file|nil
 ---@return string? err
 ---@return integer? errno
@@ -210,7 +241,7 @@ end
 ---@field directory boolean it happened to a directory
 
 ---@class moonpark.watcher
----@operator call: moonpark.fs.event|nil
+---@overload fun(): moonpark.fs.event|nil
 local Watcher = {}
 Watcher.__index = Watcher
 
@@ -271,11 +302,14 @@ local function check_events(events)
   return #events > 0, "is empty"
 end
 
+---@class moonpark.fs.watch.options
+---@field events? ("created"|"modified"|"removed"|"moved"|"attributes")[] which ones; all
+
 local watch_options = { events = { check_events } }
 
 --- Watches a file, or a directory and what is directly in it. events: which ones; all.
 ---@param path string
----@param options? {events?: string[]}
+---@param options? moonpark.fs.watch.options
 ---@return moonpark.watcher|nil
 ---@return string? err "no such file or directory", "no space left on device" (too many watches), "too many open files"
 ---@return integer? errno

@@ -17,49 +17,50 @@ local http_server = require "moonpark.http.server"
 local http_static = require "moonpark.http.static"
 local http_stopping = require "moonpark.http.stopping"
 
+---@alias moonpark.http.method fun(url: string,
+--- options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+
 ---@class moonpark.http
----@field get moonpark.http.client.function
----@field head moonpark.http.client.function
----@field post moonpark.http.client.function
----@field put moonpark.http.client.function
----@field delete moonpark.http.client.function
----@field patch moonpark.http.client.function
----@field options moonpark.http.client.function
----@field request fun(options: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
----@field basic_auth fun(options: table): function middleware: see http/auth.lua
----@field compress fun(options?: table): function middleware: see http/compress.lua
----@field cors fun(options?: table): function middleware: see http/cors.lua
----@field limit_concurrency fun(options: moonpark.http.limit_concurrency.options): function middleware: see
---- http/limit_concurrency.lua
----@field logger fun(options?: table): function middleware: see http/logger.lua
----@field rate_limit fun(options: moonpark.http.rate_limit.options): function middleware: see http/rate_limit.lua
----@field request_id fun(options?: table): function middleware: see http/request_id.lua
----@field redirect_to_https fun(options?: table): function handler: see http/to_https.lua
----@field secure_headers fun(fields?: table): function middleware: see http/secure.lua
----@field ngx fun(fn: function): function handler: fn() with the request as `ngx`; see docs/ngx.md
+---@field basic_auth fun(options: moonpark.http.basic_auth.options): moonpark.http.middleware admits with a password
+---@field compress fun(options?: moonpark.http.compress.options): moonpark.http.middleware gzip and brotli
+---@field cors fun(options?: moonpark.http.cors.options): moonpark.http.middleware what pages of other sites may read
+---@field limit_concurrency fun(options: moonpark.http.limit_concurrency.options): moonpark.http.middleware at once
+---@field logger fun(options?: moonpark.http.logger.options): moonpark.http.middleware a line for each request
+---@field rate_limit fun(options: moonpark.http.rate_limit.options): moonpark.http.middleware so many a second
+---@field request_id fun(options?: moonpark.http.request_id.options): moonpark.http.middleware sets req.id
+---@field redirect_to_https fun(options?: moonpark.http.redirect_to_https.options): moonpark.http.handler
+---@field secure_headers fun(fields?: table<string, string|false>): moonpark.http.middleware makes browsers careful
+---@field ngx fun(fn: function): moonpark.http.handler fn() with the request as `ngx`; see docs/ngx.md
 ---@field null any JSON's null
----@field group fun(options?: table): moonpark.websocket.group see http/group.lua
----@field websocket fun(url: string, options?: table): moonpark.websocket|nil, string?, integer?
+---@field group fun(options?: moonpark.websocket.group.options): moonpark.websocket.group a group without members
+---@field websocket fun(url: string, options?: moonpark.websocket.client.options): moonpark.websocket|nil, string?,
+--- integer?
 ---@field reason fun(status: integer): string the reason phrase of a status
 ---@field escape_html fun(text: string|number): string for the content of elements, and attributes' values in quotes
----@field template fun(text: string, options?: {name?: string}): moonpark.http.template see http/template.lua
----@field templates fun(folder: string, options?: {reload?: boolean}): moonpark.http.templates see http/template.lua
----@field sessions fun(options: moonpark.http.sessions.options): function middleware: see http/sessions.lua
----@field csrf fun(options?: {origins?: string[]}): function middleware: see http/csrf.lua
+---@field template fun(text: string, options?: moonpark.http.template.options): moonpark.http.template a page
+---@field templates fun(folder: string, options?: moonpark.http.templates.options): moonpark.http.templates of files
+---@field sessions fun(options: moonpark.http.sessions.options): moonpark.http.middleware values of a client in a cookie
+---@field csrf fun(options?: moonpark.http.csrf.options): moonpark.http.middleware no forms of other sites
+---@field request fun(options: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
+---@field get moonpark.http.method
+---@field head moonpark.http.method
+---@field post moonpark.http.method
+---@field put moonpark.http.method
+---@field delete moonpark.http.method
+---@field patch moonpark.http.method
+---@field options moonpark.http.method
 local M = {}
 
 --- A router; see docs/http.md.
 ---@type fun(): moonpark.http.router
 M.router = http_router.new
 
---- A handler that passes requests on to other servers; see docs/http-proxy.md.
----@type fun(target: string|table|function, options?: moonpark.http.proxy.options): moonpark.http.proxy
 M.proxy = http_proxy.new
 
 --- A handler, or middleware, that answers with the files of a folder; see docs/http-files.md.
 ---@param folder string
 ---@param options? moonpark.http.static_options
----@return fun(req: moonpark.http.request, res: moonpark.http.response, next?: function)
+---@return fun(req: moonpark.http.request, res: moonpark.http.response, next?: fun(): any): any
 function M.static(folder, options)
   http_static.look(folder)
   return http_static.new(folder, options) -- a tail call: it raises at the script's line
@@ -89,7 +90,7 @@ local parts = {
 }
 
 --- A server that listens already; server:run() serves.
----@param handler fun(req: moonpark.http.request, res: moonpark.http.response)|moonpark.http.router
+---@param handler moonpark.http.handler
 ---@param options moonpark.http.server.options
 ---@return moonpark.http.server|nil
 ---@return string? err
@@ -114,7 +115,7 @@ end
 
 --- Serves until the server is shut down. Starts the loop where it does not run yet. The first SIGTERM or SIGINT shuts
 --- it down, unless the script subscribes to that signal; then the program ends: see http/stopping.lua.
----@param handler fun(req: moonpark.http.request, res: moonpark.http.response)|moonpark.http.router
+---@param handler moonpark.http.handler
 ---@param options moonpark.http.server.options
 ---@return true|nil
 ---@return string? err
@@ -137,7 +138,7 @@ end
 -- the client's side; see docs/http-client.md
 
 --- A client with connections and defaults of its own.
----@type fun(options?: table): moonpark.http.client
+---@type fun(options?: moonpark.http.client.defaults): moonpark.http.client
 M.client = http_client.client
 
 --- http.get(url, options) -> answer | nil, err, errno; post, put, delete, patch, head, options likewise, and

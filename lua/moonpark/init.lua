@@ -38,7 +38,8 @@ local limits = require "moonpark.limits"
 ---@field process moonpark.process
 ---@field shared moonpark.shared
 ---@field systemd moonpark.systemd
----@field testing table
+---@field testing moonpark.testing
+---@field tls moonpark.tls
 ---@field url moonpark.url
 ---@field worker moonpark.worker
 ---@field every fun(seconds: number, fn: fun(), options?: moonpark.every.options): moonpark.task see every.lua
@@ -95,6 +96,7 @@ M.time = core.time
 ---@field close fun(self): true receivers get the buffered values, then "closed"; senders fail at once
 ---@field iter fun(self): function, moonpark.channel for value in ch:iter(); ends when it is closed and empty
 ---@field is_closed fun(self): boolean
+---@field package next fun(self): any for iter
 ---@operator len: integer
 
 --- A channel. capacity: how many values it buffers; default 0.
@@ -157,7 +159,7 @@ local modules = { ["fs"] = true, ["http"] = true, ["log"] = true, ["net"] = true
 local functions = { ["every"] = true, ["once"] = true, ["pool"] = true, ["retry"] = true }
 
 --- Runs main in several processes; see workers.lua.
----@param options integer|"auto"|table
+---@param options moonpark.workers.run.options|integer|"auto" or the count
 ---@param main fun(...: any): any
 ---@return any ...
 function M.workers(options, main)

@@ -5,6 +5,7 @@
 local compat = require "moonpark.compat"
 local http = require "moonpark.http"
 
+---@class moonpark.lapis
 local M = {}
 
 local STATIC = "static" -- the folder of a Lapis project that its nginx serves
@@ -49,10 +50,13 @@ local function names_of(loaded)
   return names
 end
 
+---@class moonpark.lapis.options
+---@field reload? boolean the application's modules are loaded anew for each request; false
+
 --- A handler that runs a Lapis application.
 ---@param app? string|table the application, or its module; by default the one that config.lua names, "app"
----@param options? {reload?: boolean} reload: the application's modules are loaded anew for each request
----@return function|nil handler
+---@param options? moonpark.lapis.options
+---@return moonpark.http.handler|nil handler
 ---@return string? err Lapis is not installed, or cannot be loaded
 function M.handler(app, options)
   local lapis, err = load_lapis()
@@ -85,7 +89,7 @@ end
 --- What serves the application of the current folder: its handler, and the files in static/.
 ---@param environment? string of config.lua; LAPIS_ENVIRONMENT, or "development", by default
 ---@return moonpark.http.router|nil
----@return table|string config of Lapis; or why there is none
+---@return table config of Lapis; or a string: why there is none
 function M.application(environment)
   package.path = HERE .. package.path
   local lapis, err = load_lapis()

@@ -80,6 +80,12 @@ end
 
 local EXPECTED = ("0, or a number of seconds from %g to %.0f"):format(LEAST, LONGEST)
 local limit = { is_limit, "must be " .. EXPECTED }
+---@class moonpark.limits.options
+---@field slow? number seconds after which a task that holds the loop is reported once; MOONPARK_SLOW, 1 at a terminal
+---@field limit? number seconds after which an error is raised in it; 0: off; 0
+---@field stuck? number seconds after which the process ends; 0: off; 0
+---@field slice? number slow by its former name
+
 local known = { slow = limit, limit = limit, stuck = limit,
   slice = limit } -- the earlier name of `slow`
 
@@ -120,7 +126,7 @@ end
 --- it, "ran for 5 s without waiting". stuck: the process ends with status 70, after a report.
 ---
 --- Raises for wrong values, and if the system has no timer left.
----@param limits {slow?: number, limit?: number, stuck?: number}
+---@param limits moonpark.limits.options
 function M.set(limits)
   limits = options.check("limits", limits, known, 2, 1)
   local slow, wrong = limits.slow or limits.slice, nil

@@ -40,6 +40,7 @@ local M = {}
 ---@field fill fun(self, n: integer, max?: integer): integer|nil, string?, integer? waits for n; max 64 MiB
 ---@field peek fun(self, n: integer, offset?: integer): string|nil, string?, integer? nil alone: not buffered
 ---@field find fun(self, bytes: string, offset?: integer): integer|nil, string?, integer? nil alone: not buffered
+---@field unpack_all fun(self, into: table, format: string, offset?: integer): integer|nil, integer?, integer?
 ---@field unpack fun(self, format: string, offset?: integer): integer|nil, any ... offset behind, values; nil, needed
 ---@field skip fun(self, n: integer): integer|nil, string?, integer?, integer? 4th: skipped before a failure
 ---@field write fun(self, ...: string|number|table): integer|nil, string?, integer?, integer? 4th: before a failure
@@ -52,7 +53,7 @@ local M = {}
 ---@field set_timeout fun(self, seconds: number|nil, mode?: "r"|"w"|"rw"): true|nil, string? of each operation
 ---@field set_wait_timeout fun(self, seconds: number|nil, mode?: "r"|"w"|"rw"): true|nil, string? of each wait
 ---@field handshake fun(self): true|nil, string?, integer? of TLS; else the first read or write performs it
----@field start_tls fun(self, options): true|nil, string?, integer? see tls/conn.lua
+---@field start_tls fun(self, options: moonpark.start_tls.options|moonpark.tls_context): true|nil, string?, integer?
 ---@field tls fun(self): {version: string, cipher: string, server_name?: string, alpn?: string, resumed: boolean,
 --- verified: boolean}|nil nil: not TLS, or the handshake is not over
 ---@field peer_certificate fun(self): string|nil, string?, integer? in DER
@@ -65,10 +66,13 @@ local M = {}
 ---@field fd fun(self): integer|nil, string? nil alone: it has none
 ---@field peer_credentials fun(self): {pid: integer, uid: integer, gid: integer}|nil, string?, integer? unix(7)
 ---@field send_fds fun(self, data: string, fds: table): integer|nil, string?, integer?, integer? as write
----@field recv_fds fun(self, max?: integer): string|nil, moonpark.descriptor[]|string, integer?
+---@field recv_fds fun(self, max?: integer): string|nil, moonpark.descriptor[], integer? or 2nd: why not
 ---@field detach fun(self): moonpark.descriptor|nil, string?, integer? 2nd: bytes received and not read, or nil
 ---@field setoption fun(self, name: string, value: boolean|number|nil): true|nil, string?, integer?
 ---@field getoption fun(self, name: string): boolean|number|nil, string?, integer?
+
+--- What net.dial gives: a connection, or a packet socket where the address is one of datagrams.
+---@class moonpark.dialled.connection: moonpark.connection, moonpark.packet
 
 ---@class moonpark.listener
 ---@field accept fun(self): moonpark.connection|nil, string?, integer? "timeout", "closed", "too many open files", ...
@@ -92,6 +96,27 @@ local Conn = core.conn_class
 ---@field release fun(self): integer|nil, string? the number, which is the caller's from now on: nobody else closes it
 ---@field close fun(self): true harmless twice
 ---@field is_closed fun(self): boolean closed, released or taken by from_fd
+
+---@class moonpark.net.listen.options
+---@field backlog? integer connections that wait to be accepted; the system's most
+---@field reuseport? boolean SO_REUSEPORT; false
+---@field v6only? boolean no IPv4; false for ":port", and other IPv6 addresses take none anyway
+---@field unlink? boolean a unix path is removed when it is closed; true
+---@field mode? string|integer permissions of a unix path, "0660"; what the umask leaves
+---@field tls? moonpark.tls_context made by tls.server: connections that are accepted speak TLS
+---@field shared? boolean in a worker: false: a socket of its own; true
+
+---@class moonpark.net.dial.options
+---@field timeout? number seconds for the whole, names and TLS included; no limit
+---@field deadline? number absolute seconds, on moonpark.now()'s clock; the earlier of both counts
+---@field local_address? string "host:port", ":port"; the system's choice
+---@field fallback_delay? number seconds until the other family is tried as well; 0.3; negative: all in turn
+---@field tls? boolean|moonpark.tls_context true, or made by tls.client
+---@field server_name? string whom the certificate must be for; the host of the address
+
+---@class moonpark.net.serve.options
+---@field max_connections? integer at once; then accepting pauses; no limit
+---@field on_error? fun(text: string) gets errors of handlers, and failures of accept; standard error
 
 local listen_options = { backlog = "count", reuseport = "boolean", v6only = "boolean", unlink = "boolean",
   mode = addresses.mode, tls = tls.server, shared = "boolean" }
@@ -132,8 +157,7 @@ end
 --- With tls, a context made by tls.server, every connection that is accepted speaks TLS; its first read or write
 --- shakes hands, or connection:handshake().
 --- In a worker the socket is the supervisor's, and all workers accept from it; with shared = false it is this one's.
----@param options? {backlog?: integer, reuseport?: boolean, v6only?: boolean, unlink?: boolean, mode?: string|integer,
---- tls?: moonpark.tls_context, shared?: boolean}
+---@param options? moonpark.net.listen.options
 ---@return moonpark.listener|nil
 ---@return string? err
 ---@return integer? errno
@@ -183,9 +207,8 @@ end
 --- With tls, true or a context made by tls.client, TLS has begun when it returns: the certificate is for the host in
 --- the address, or for server_name.
 ---@param address string as for listen; ":port" means this machine
----@param options? {timeout?: number, deadline?: number, local_address?: string, fallback_delay?: number,
---- tls?: boolean|moonpark.tls_context, server_name?: string} seconds; of timeout and deadline the earlier counts
----@return moonpark.connection|moonpark.packet|nil a packet socket where the address is one of datagrams
+---@param options? moonpark.net.dial.options
+---@return moonpark.dialled.connection|nil a connection; a packet socket where the address is one of datagrams
 ---@return string? err "timeout", "canceled", "connection refused", ...; of a name also "no such host", "server failure"
 ---@return integer? errno
 function M.dial(address, options)
@@ -210,7 +233,7 @@ M.set_resolver = resolve.set_resolver
 --- An in-memory pair with the methods and deadlines of a connection.
 ---@param capacity? integer bytes held in each direction; 65536
 ---@return moonpark.connection|nil
----@return moonpark.connection|string other the other end; or "not enough memory"
+---@return moonpark.connection other the other end; or a string, "not enough memory"
 ---@return integer? errno
 function M.pipe(capacity) return core.pair(capacity) end
 
@@ -218,7 +241,9 @@ function M.pipe(capacity) return core.pair(capacity) end
 --- It owns the descriptor from then on, and makes it close-on-exec and non-blocking, which all copies of it share.
 --- Where it fails the descriptor stays the caller's: "bad file descriptor", "not pollable" (a file), "descriptor in
 --- use" (by a connection, a pollDesc or the poller), "wrong kind of descriptor", "transport endpoint is not connected".
----@type fun(fd: integer|moonpark.descriptor, kind?: "connection"|"listener"|"packet"): any, string?, integer?
+---@overload fun(fd: integer|moonpark.descriptor, kind: "listener"): moonpark.listener|nil, string?, integer?
+---@overload fun(fd: integer|moonpark.descriptor, kind: "packet"): moonpark.packet|nil, string?, integer?
+---@type fun(fd: integer|moonpark.descriptor, kind?: "connection"): moonpark.connection|nil, string?, integer?
 M.from_fd = core.from_fd
 
 M.inherited = inherit.inherited
@@ -239,6 +264,7 @@ local function check_self(self, listening, name)
 end
 
 --- for line in connection:lines() do ... end; ends at the end of the stream and at any failure.
+---@package it is in the class above
 ---@param self moonpark.connection
 ---@param max? integer
 ---@return fun(): string|nil
@@ -247,10 +273,13 @@ function Conn:lines(max)
   return function() return (self:read_line(max)) end
 end
 
+---@package
 Conn.read_into = read_into
+
 --- Goes on in TLS: see tls/conn.lua.
+---@package
 ---@param self moonpark.connection
----@param options {context: moonpark.tls_context|true, server_name?: string}|moonpark.tls_context
+---@param options moonpark.start_tls.options|moonpark.tls_context
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
@@ -318,7 +347,7 @@ end
 --- handler returns. An error in a handler is logged and ends that connection only. Returns true once the
 --- listener is closed and all handlers have ended; cancelling cancels the handlers too.
 ---@param handler fun(connection: moonpark.connection)
----@param options? {max_connections?: integer, on_error?: fun(text: string)}
+---@param options? moonpark.net.serve.options
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno

@@ -158,11 +158,18 @@ local function missing(name, sub)
   return ("ngx.%s.%s is not there on moonpark"):format(name, sub)
 end
 
+---@class moonpark.ngx.configure.options
+---@field regex_match_limit? integer steps of a match; 0: PCRE2's ten million
+---@field regex_cache_max_entries? integer compiled patterns that are kept; 1024
+---@field max_pending_timers? integer timers that wait; 1024
+---@field max_running_timers? integer timers that run at once; 256
+
 local configure_options = { regex_match_limit = "count", regex_cache_max_entries = "count",
   max_pending_timers = "count", max_running_timers = "count" }
 
 -- What nginx's configuration sets: lua_regex_match_limit and lua_regex_cache_max_entries, lua_max_pending_timers and
 -- lua_max_running_timers.
+---@param options moonpark.ngx.configure.options
 local function configure(options)
   options = check_options("configure", options, configure_options, 1, 2)
   if options.regex_match_limit then pcre.set_match_limit(options.regex_match_limit) end
@@ -171,13 +178,22 @@ local function configure(options)
   timer.most_running = options.max_running_timers or timer.most_running
 end
 
----@type moonpark.compat.facade
+---@class moonpark.ngx: moonpark.compat.facade
+---@field configure fun(options: moonpark.ngx.configure.options) what nginx's configuration sets
+---@field declare fun(name: string, size: integer|string) gives ngx.shared.NAME another size, before it is used
+---@field trust fun(ca: string): true|nil, string? whose certificates count: PEM, or the name of a file
+---@field package ngx table
+---@field package missing fun(name: string, sub?: string): string|nil
+---@field package preload table<string, fun(name: string): any>
+---@field package start fun(options: moonpark.compat.install.options)
 local M = {
   ngx = ngx, declare = shared.declare, configure = configure, trust = ssl.trust, missing = missing,
   preload = modules.preload,
 }
 
 --- With `global`, ngx is a global; else modules of lua-resty see it.
+---@package
+---@param options moonpark.compat.install.options
 function M.start(options)
   thread.install()
   if options.global then rawset(_G, "ngx", ngx) else sandbox.install(ngx) end

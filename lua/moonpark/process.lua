@@ -98,6 +98,34 @@ local function is_environment(env)
   return true
 end
 
+---@alias moonpark.process.stream "inherit"|"pipe"|"null"|integer|moonpark.connection
+
+---@class moonpark.process.spawn.options
+---@field stdin? moonpark.process.stream ours, a pipe (child.stdin), /dev/null, a descriptor or a connection; "inherit"
+---@field stdout? moonpark.process.stream "inherit"
+---@field stderr? moonpark.process.stream|"stdout" "stdout": the same place; "inherit"
+---@field env? table<string, string|false> added to ours; false: removed
+---@field clear_env? boolean the environment is `env` alone; false
+---@field cwd? string the folder it starts in; ours
+---@field group? boolean a process group of its own, which kill and its scope reach; false
+---@field detach? boolean a session of its own, and no scope ends it; false
+---@field helper? boolean started by a helper thread; true; false: the loop is blocked meanwhile
+---@field grace? number seconds between TERM and KILL; 5
+
+---@class moonpark.process.run.options
+---@field stdin? string what it reads; nothing
+---@field detach? nil cannot be used here
+---@field stdout? moonpark.process.stream "pipe"
+---@field stderr? moonpark.process.stream|"stdout" "stdout": the same place; "pipe"
+---@field timeout? number seconds; no limit
+---@field max? integer bytes of each output, beyond which it is killed; 64 MiB
+---@field env? table<string, string|false> added to ours; false: removed
+---@field clear_env? boolean the environment is `env` alone; false
+---@field cwd? string the folder it starts in; ours
+---@field group? boolean a process group of its own, which is ended with it; false
+---@field helper? boolean started by a helper thread; true; false: the loop is blocked meanwhile
+---@field grace? number seconds between TERM and KILL; 5
+
 local stream_words = 'must be "inherit", "pipe", "null", a connection with a descriptor, or a descriptor'
 local spawn_options = {
   stdin = { is_stream, stream_words },
@@ -187,7 +215,7 @@ end
 --- open, or to the one that this task was started in: that scope waits for its end, and ends it when cancelled.
 --- After os/exec of Go; posix_spawn(3), pidfd_open(2).
 ---@param argv string[] the program and its arguments
----@param options? table stdin, stdout, stderr, env, clear_env, cwd, group, detach, helper, grace: see docs/process.md
+---@param options? moonpark.process.spawn.options
 ---@return moonpark.child|nil
 ---@return string? err "no such file or directory", "permission denied", "too many open files", "canceled", ...
 ---@return integer? errno
@@ -332,7 +360,7 @@ end
 --- for; timeout = seconds; max = bytes of each output, 64 MiB, beyond which it is killed. If it is ended before it has
 --- ended by itself, the fourth result is what had come until then.
 ---@param argv string[] the program and its arguments
----@param options? table
+---@param options? moonpark.process.run.options
 ---@return moonpark.process.result|nil
 ---@return string? err why it could not be started; "timeout", "canceled", "too long"
 ---@return integer? errno

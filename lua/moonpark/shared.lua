@@ -41,8 +41,8 @@ local M = {}
 ---@field stats fun(self): moonpark.shared.stats
 
 ---@class moonpark.shared.dict_options
----@field size? integer|string
----@field keep_expired? boolean
+---@field size? integer|string bytes, or "512k", "10m", "1g"; 65536 at least; 1 MiB
+---@field keep_expired? boolean entries whose time is over stay until their room is needed; false
 
 ---@class moonpark.shared.stats
 ---@field entries integer including those that are over and not looked for since
@@ -96,7 +96,8 @@ M.channel = of_channels.channel
 --- The value of that name. One task of all workers computes it by fn, and the others that ask for it wait. ttl: how
 --- many seconds it is kept; for good. An error of fn is raised by its caller, and the next one that waits computes, as
 --- it does if fn returns nil, err.
----@type fun(name: string, fn: (fun(): any), options?: {ttl?: number}): any, string? "canceled", ...; or "not kept"
+---@type fun(name: string, fn: (fun(): any), options?: moonpark.shared.once.options): any,
+--- string? "canceled", ...; or "not kept"
 M.once = of_once.once
 
 --- Has a value of `once` computed anew by whoever asks next.

@@ -85,10 +85,14 @@ end
 ---@field watchdog_timeout? number seconds: another interval than the unit's
 ---@field extend_timeout? number seconds: the start, reload or stop that is going on may take that much longer
 
+---@class moonpark.systemd.notify.options
+---@field unset? boolean children do not see NOTIFY_SOCKET and the watchdog's variables from now on; false
+
+local notify_options = { unset = "boolean" }
+
 --- Tells the service manager. Never waits outside of tasks; in a task it waits while the manager's queue is full.
 ---@param state moonpark.systemd.state|string a text is sent as it is: "READY=1\nX_MINE=2"
----@param options? {unset?: boolean} unset: children do not see NOTIFY_SOCKET and the watchdog's variables from now on.
---- This module still knows them
+---@param options? moonpark.systemd.notify.options this module still knows the variables
 ---@return boolean|nil sent false: no service manager listens; then nothing was sent
 ---@return string? err "invalid NOTIFY_SOCKET '...': ...", "connection refused", "canceled", ...
 ---@return integer? errno
@@ -97,7 +101,7 @@ function M.notify(state, options)
     if state == nil then error("bad argument #1 to 'notify' (table or string expected, got nil)", 2) end
     state = text_of(options_of.check("notify", state, fields, 2, 1))
   end
-  options = options_of.check("notify", options, { unset = "boolean" }, 2, 2)
+  options = options_of.check("notify", options, notify_options, 2, 2)
   if options.unset then core.notify_unset() end
   if not notify_socket then return false end
   if state == "" then return true end

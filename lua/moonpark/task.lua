@@ -16,6 +16,7 @@ local main                             -- the running main task
 local describe_deadlock                -- set by dump, which uses this file
 
 ---@class moonpark.task
+---@field package await fun(self, ...)
 ---@field id fun(self): number a number that no other task of this process has
 ---@field status fun(self): "ready"|"running"|"parked"|"done"|"failed"
 ---@field is_canceled fun(self): boolean was it, or a scope that it has open, cancelled
@@ -25,6 +26,13 @@ local describe_deadlock                -- set by dump, which uses this file
 local Task = core.task_class
 
 ---@class moonpark.scope
+---@field package start fun(self, ...)
+---@field package close fun(self, ...)
+---@field package join fun(self, ...)
+---@field package blame fun(self, ...)
+---@field package blamed fun(self, ...)
+---@field package deadline_in fun(self, ...)
+---@field package hand_over fun(self, ...)
 ---@field is_canceled fun(self): boolean
 ---@field cancel fun(self) every wait of its body and its tasks returns nil, "canceled" from now on
 local Scope = core.scope_class

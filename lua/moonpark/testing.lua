@@ -7,6 +7,7 @@ local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
 require "moonpark"
 
+---@class moonpark.testing
 local M = {}
 
 local DEFAULT_LIMIT = 10 -- seconds
@@ -87,12 +88,16 @@ local function check_fragments(sizes)
   return true
 end
 
+---@class moonpark.testing.pair.options
+---@field fragments? integer[] bytes that each read of an end gives at most, round and round; as many as there are
+---@field capacity? integer bytes held in each direction; 65536
+
 local pair_options = { fragments = { check_fragments }, capacity = "positive" }
 
 --- Two ends of an in-memory stream, with all methods of a connection. The first read of an end gives at most
 --- fragments[1] bytes, the second fragments[2], and so on round and round: however the peer has written, and
 --- whatever the reading method asks for.
----@param options? {fragments?: integer[], capacity?: integer} capacity: bytes held in each direction; 65536
+---@param options? moonpark.testing.pair.options
 ---@return moonpark.connection
 ---@return moonpark.connection
 function M.pair(options)

@@ -178,6 +178,17 @@ end
 ---------------------------------------------------------------------------------------------------
 -- building
 
+---@class moonpark.url.build.options
+---@field host string without brackets
+---@field scheme? string "http" or "https"; "https"
+---@field port? integer the scheme's
+---@field user? string "name:password", encoded already; none
+---@field path? string|string[] as it is, or segments, which are encoded; "/"
+---@field query? string|table<string, any> as it is, or values as form's; added to that of the path; none
+---@field fragment? string what comes after "#"; none
+---@field authority? string is passed over: it is in the parts of another URL
+---@field address? string is passed over likewise
+
 local build_options = { scheme = "string", host = "string", port = option.whole(1, 65535), user = "string",
   path = "string|table", query = "string|table", fragment = "string", authority = "string", address = "string" }
 
@@ -199,9 +210,7 @@ local function with_query(path, query)
 end
 
 --- The text of a URL. What parse has returned is taken, too.
----@param parts {scheme?: string, host: string, port?: integer, user?: string, path?: string|string[],
---- query?: string|table, fragment?: string} scheme: "http" or "https", the default; path: as it is written, or a list
---- of segments, which are encoded; query: as it is written, or values as form's, and is added to that of the path
+---@param parts moonpark.url.build.options
 ---@return string|nil
 ---@return string? wrong "invalid URL", "invalid path", "unknown scheme ...", ...
 function M.build(parts)

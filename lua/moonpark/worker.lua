@@ -164,6 +164,7 @@ local function place_of(text)
 end
 
 --- Takes this process's place among its supervisor's workers, if it was started as one. For moonpark's own start.
+---@package
 function M.join()
   local text = core.take_variable "MOONPARK_WORKER"
   if not text then return end
@@ -189,6 +190,7 @@ function M.join()
 end
 
 --- The last thing that this worker's supervisor hears: why it could not go on.
+---@package
 ---@param text string
 function M.last_words(text)
   if post.place() then post.last_words { op = "failed", text = text } end

@@ -38,6 +38,14 @@ function M.supervise(options)
   return task.run(supervisor.run, given)
 end
 
+---@class moonpark.workers.run.options
+---@field count? integer|"auto" how many; "auto": one a processor
+---@field grace? number seconds that a worker may take to drain; 30
+---@field control? string the path of a unix socket that takes commands; none
+---@field max_requests? integer HTTP requests after which a worker is replaced; no limit
+---@field max_memory? number bytes of a worker from which on it is replaced; no limit
+---@field user? string whom the workers run as
+
 local known = {
   count = { function(value) return M.count(value) ~= nil end,
     ('must be a number from 1 to %d, or "auto"'):format(MOST) },
@@ -46,8 +54,7 @@ local known = {
 
 --- Runs main in several worker processes: this process becomes their supervisor, and starts each with its own command
 --- line; there, the same call runs main. Does not return in the supervisor: it ends the process when they have ended.
----@param options {count?: integer|"auto", grace?: number, control?: string, max_requests?: integer,
---- max_memory?: number, user?: string} or the count; "auto", the default: one a processor
+---@param options moonpark.workers.run.options|integer|"auto" or the count
 ---@param main fun(...: any): any
 ---@return any ... main's results, in a worker
 function M.workers(options, main)

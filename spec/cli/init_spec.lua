@@ -96,8 +96,9 @@ describe("moonpark init", function()
         local text = read(project .. "/.luarc.json")
         local settings = cjson.decode(text)
         assert.equal("LuaJIT", settings["runtime.version"])
-        assert.same({ "lua_modules/share/lua/5.1", "~/.luarocks/share/lua/5.1", "/usr/local/share/lua/5.1",
-          "/usr/share/lua/5.1" }, { unpack(settings["workspace.library"], 1, 4) })
+        local folders = { "lua_modules", "~/.luarocks", "/usr/local", "/usr" }
+        for i, place in ipairs(folders) do folders[i] = place .. "/share/lua/5.1/moonpark/luals/library" end
+        assert.same(folders, { unpack(settings["workspace.library"], 1, #folders) })
         assert.is_nil(text:find(process.root, 1, true))
       end)
     end)

@@ -75,7 +75,15 @@ describe("luarocks make", function()
   end)
 
   it("puts every file of the library there, as it is here", function()
-    succeed(("diff -r %s/lua/moonpark %s/share/lua/5.1/moonpark"):format(quote(repository), quote(tree)))
+    succeed(("diff -r -x luals %s/lua/moonpark %s/share/lua/5.1/moonpark"):format(quote(repository), quote(tree)))
+  end)
+
+  it("puts what editors read there, as an addon of the Lua language server", function()
+    local addon = tree .. "/share/lua/5.1/moonpark/luals"
+    for _, path in ipairs { "config.json", "library/moonpark/init.lua", "library/moonpark/net.lua" } do
+      succeed(("test -s %s/%s"):format(quote(addon), path))
+    end
+    succeed(("diff -r %s/build/release/luals %s"):format(quote(repository), quote(addon)))
   end)
 
   it("lets a script outside of the repository run under stock luajit, with luarocks' own paths", function()

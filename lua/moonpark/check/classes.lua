@@ -19,6 +19,12 @@ function M.module(name)
   return ok and type(module) == "table" and module or nil
 end
 
+-- The guards of http/misuse.lua stand in front of methods.
+local function is_of(fn, file)
+  local source = debug.getinfo(fn, "S").source
+  return source == "@" .. file or source == "=(moonpark)"
+end
+
 -- Finds the local of that name which a file's functions share, from what its module lets be seen.
 local function find_local(module, file, name)
   local seen, queue = {}, { module }
@@ -35,7 +41,7 @@ local function find_local(module, file, name)
       for _, inner in next, value do if type(inner) == "function" then add(inner) end end
       local meta = debug.getmetatable(value)
       if type(meta) == "table" then for _, inner in next, meta do add(inner) end end
-    elseif value and debug.getinfo(value, "S").source == "@" .. file then
+    elseif value and is_of(value, file) then
       for i = 1, 255 do
         local called, held = debug.getupvalue(value, i)
         if not called then break end

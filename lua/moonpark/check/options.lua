@@ -4,6 +4,7 @@
 -- no second list of options.
 
 local options = require "moonpark.options"
+local signatures = require "moonpark.signatures"
 local tokens_of = require "moonpark.check.tokens"
 local tree = require "moonpark.check.tree"
 
@@ -79,6 +80,7 @@ local function from_call(fn, node, var, depth)
 end
 
 function find(fn, position, depth)
+  fn = signatures.unguarded(fn)
   local node = depth < DEEPEST and written(fn)
   local var = node and node.vars[position]
   if not var then return nil end

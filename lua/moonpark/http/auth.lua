@@ -74,6 +74,11 @@ local function challenge_of(realm)
   return 'Basic realm="' .. realm:gsub('["\\]', "\\%0") .. '", charset="UTF-8"'
 end
 
+---@class moonpark.http.basic_auth.options
+---@field realm string what the browser shows, in printable ASCII
+---@field users? table<string, string> passwords by name; these or check
+---@field check? fun(user: string, password: string, req: moonpark.http.request): any true lets in; may wait
+
 local known = {
   realm = { function(realm) return type(realm) == "string" and not realm:find("[%c\127-\255]") end,
     "must be printable ASCII" },
@@ -82,9 +87,8 @@ local known = {
 }
 
 --- Admits clients with a valid password, as req.user; others get 401. Passwords are sent unencrypted: use it with TLS.
----@param options {realm: string, users?: table<string, string>,
---- check?: fun(user: string, password: string, req: moonpark.http.request): any} check: true lets in
----@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+---@param options moonpark.http.basic_auth.options
+---@return moonpark.http.middleware
 function M.new(options)
   check_options("basic_auth", options, known)
   if type(options) ~= "table" or options.realm == nil or (options.users == nil) == (options.check == nil) then

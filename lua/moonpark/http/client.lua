@@ -17,12 +17,11 @@ local url = require "moonpark.url"
 
 local M = {}
 
----@alias moonpark.http.client.function fun(url: string, options?: moonpark.http.client.options):
---- moonpark.http.answer|nil, string?, integer?
----@alias moonpark.http.client.method fun(self, url: string, options?: moonpark.http.client.options):
---- moonpark.http.answer|nil, string?, integer?
+---@alias moonpark.http.client.method fun(self: moonpark.http.client, url: string,
+--- options?: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer?
 
 ---@class moonpark.http.client
+---@field private defaults table
 ---@field get moonpark.http.client.method
 ---@field head moonpark.http.client.method
 ---@field post moonpark.http.client.method
@@ -30,7 +29,6 @@ local M = {}
 ---@field delete moonpark.http.client.method
 ---@field patch moonpark.http.client.method
 ---@field options moonpark.http.client.method
----@field defaults table
 local Client = {}
 Client.__index = Client
 
@@ -38,6 +36,10 @@ local REPLAY_WASTE = 65536 -- of a redirect's body, to keep the connection
 local EXPECT_TIME = 1      -- seconds for "100 Continue"
 local announces_body = { post = true, put = true, patch = true }
 local AT_ONCE = 16384      -- bytes of a body that are sent before the answer is awaited: buffers hold them
+
+--- What a client's requests say if they do not say otherwise, and what its pool keeps.
+---@class moonpark.http.client.defaults: moonpark.http.client.options, moonpark.http.pool.options
+---@field base_url? string for URLs that are relative
 
 local of_pools = {
   max_connections = "positive", max_per_host = "positive", max_idle = "count", max_idle_per_host = "count",
@@ -361,6 +363,10 @@ function M.default()
 end
 
 --- http.request(options): as a client's, on the client that all share.
+---@param options moonpark.http.client.options
+---@return moonpark.http.answer|nil
+---@return string? err as client:request()
+---@return integer? errno
 function M.request(options)
   local answer, err, errno = start(M.default(), options, 2)
   return answer, err, errno
@@ -382,7 +388,7 @@ end
 
 --- A client with connections and defaults of its own: what request() takes, and of the pool max_connections,
 --- max_per_host, max_idle, max_idle_per_host, idle_timeout; base_url for URLs that are relative.
----@param options? table
+---@param options? moonpark.http.client.defaults
 ---@return moonpark.http.client
 function M.client(options)
   options = check_options("http.client", options, of_clients)

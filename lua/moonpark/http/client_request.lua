@@ -112,14 +112,14 @@ local function body_of(options)
 end
 
 ---@class moonpark.http.client.options
----@field url string
+---@field url? string of request(); for get() and its like an argument
 ---@field method? string "GET", or "POST" if there is a body
----@field headers? table<string, string|number|table> Name = value, or a list of values
----@field query? table added to the URL's
+---@field headers? table<string, string|number|string[]> Name = value, or a list of values
+---@field query? table<string, any> added to the URL's
 ---@field body? string|function|table what is sent; a function: its pieces, until nil; or what has read()
 ---@field length? integer bytes of a body that is not a string; else it goes in chunks
 ---@field json? any is encoded
----@field form? table is encoded
+---@field form? table<string, any> is encoded
 ---@field timeout? number seconds for the whole, redirects included; no limit
 ---@field connect_timeout? number seconds; 30
 ---@field head_timeout? number seconds from the request's end to the end of the answer's head; no limit
@@ -128,7 +128,7 @@ end
 ---@field max_body? integer bytes of a body that is returned; 64 MiB
 ---@field max_head? integer bytes of the answer's head; 64 KiB
 ---@field proxy? string|false the environment's (http_proxy, https_proxy, no_proxy); false: none
----@field tls? moonpark.tls_context made by tls.client, for https; by default the system's authorities count
+---@field tls? boolean|moonpark.tls_context made by tls.client, for https; by default the system's authorities count
 ---@field unix? string the path of a unix socket, in place of the URL's host
 ---@field stream? boolean answer:read() gives the body
 ---@field decode? boolean false: a compressed body stays so

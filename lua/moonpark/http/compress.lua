@@ -100,6 +100,7 @@ local function level_of(options, name)
   return level
 end
 
+---@param options moonpark.http.compress.options
 local function new_compressor(options)
   local self = { min = options.min or SMALLEST, types = options.types or http_types.is_compressible, offered = {},
     codecs = {}, levels = {}, known = {}, count = 0 }
@@ -123,13 +124,18 @@ local function level_kind(name)
   end, ("must be a level from %d to %d, or false"):format(least, most) }
 end
 
+---@class moonpark.http.compress.options
+---@field min? integer bytes of the smallest body that is compressed; 1024
+---@field br? integer|boolean Brotli's quality, 0 to 11; 4; false: never
+---@field gzip? integer|boolean the level, 1 to 9; 5; false: never
+---@field types? fun(content_type: string): boolean which are worth it; text, JSON, XML, SVG, ...
+
 local known = { min = "count", br = level_kind "br", gzip = level_kind "gzip", types = "function" }
 
 --- Compresses what is worth it: whole bodies from `min` bytes on, and streams, of which each write can be read when it
 --- arrives. Not what has a Content-Encoding, 206, or Cache-Control: no-transform.
----@param options? {min?: integer, br?: integer|false, gzip?: integer|false, types?: fun(content_type: string): boolean}
---- min: 1024; br: quality, 4; gzip: level, 5
----@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+---@param options? moonpark.http.compress.options
+---@return moonpark.http.middleware
 function M.new(options)
   local compressor = new_compressor(check_options("compress", options, known))
   return before(function(_, res) res.transform = compressor end)

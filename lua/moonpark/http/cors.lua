@@ -71,14 +71,20 @@ end
 
 local names = { are_names, "must be a name, or a list of them" }
 
+---@class moonpark.http.cors.options
+---@field origins? "*"|string|string[]|fun(origin: string, req: moonpark.http.request): boolean whose pages; "*"
+---@field methods? string|string[] that they may use; GET, HEAD, POST, PUT, PATCH, DELETE
+---@field headers? string|string[] that they may send; those that the browser asks for
+---@field expose? string|string[] headers of the response that they may read; none but the safe ones
+---@field credentials? boolean with cookies; false
+---@field max_age? integer seconds that browsers keep the answer; their own default
+
 local known = { origins = { check_origins }, methods = names, headers = names, expose = names,
   credentials = "boolean", max_age = "count" }
 
 --- Tells browsers that pages of these origins may read the responses. It does not keep other clients out.
----@param options? {origins?: "*"|string|string[]|fun(origin: string, req: moonpark.http.request): boolean,
---- methods?: string|string[], headers?: string|string[], expose?: string|string[], credentials?: boolean,
---- max_age?: number} origins: "*"; headers: what the browser asks for; max_age: seconds
----@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+---@param options? moonpark.http.cors.options
+---@return moonpark.http.middleware
 function M.new(options)
   options = check_options("cors", options, known)
   check_credentials(options)

@@ -19,6 +19,9 @@ local function are_origins(list)
   return true
 end
 
+---@class moonpark.http.csrf.options
+---@field origins? string[] other sites that may, "https://example.org"; none
+
 local known = { origins = { are_origins, 'must be a list of origins, such as "https://example.org"' } }
 
 local function is_welcome(req, trusted)
@@ -33,8 +36,8 @@ local function is_welcome(req, trusted)
 end
 
 --- Answers 403 to requests of other methods than GET, HEAD, OPTIONS and TRACE that come from another site.
----@param options? {origins?: string[]} origins: others that may, "https://example.org"
----@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+---@param options? moonpark.http.csrf.options
+---@return moonpark.http.middleware
 function M.new(options)
   options = check_options("csrf", options, known, 2)
   local trusted = {}

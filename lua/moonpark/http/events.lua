@@ -35,9 +35,16 @@ local function is_retry(value)
   return type(value) == "number" and value >= 0 and value == math.floor(value) and value <= 1e15
 end
 
+---@class moonpark.http.event
+---@field event? string|number its name; "message"
+---@field data? string|number lines of it arrive as they are
+---@field id? string|number one line
+---@field retry? integer milliseconds until the client comes back after an end
+
 local of_event = { event = "string|number", data = "string|number", id = "string|number",
   retry = { is_retry, "must be a whole number of milliseconds" } }
 
+---@param event moonpark.http.event|string|number
 local function format(event)
   if type(event) == "string" or type(event) == "number" then event = { data = event } end
   if type(event) ~= "table" then error("send: a string or a table expected, got " .. type(event), 3) end
@@ -79,7 +86,7 @@ end
 --- Sends an event, whole: where one was cut off in the middle, the stream is too, and all that follows fails in the
 --- same way. Its data alone, or {event = name, data = text, id = text, retry = milliseconds}. Lines of the data
 --- arrive as they are, whatever ends them.
----@param event string|number|{event?: string, data?: string|number, id?: string|number, retry?: integer}
+---@param event string|number|moonpark.http.event
 ---@return true|nil
 ---@return string? err "canceled" once the client has left, or where it waited for another event to be sent, and
 --- nothing of it was; "timeout", "closed", "broken pipe", ...
@@ -150,6 +157,9 @@ local function leave(self)
   self.x:lose(self.serial)
 end
 
+---@class moonpark.http.events.options
+---@field heartbeat? number seconds between comments that keep the connection from looking dead; none
+
 local of_stream = { heartbeat = "pause" }
 
 local function prepare(self)
@@ -171,7 +181,7 @@ end
 
 --- Begins a stream of events. nil if the client is gone already.
 ---@param self moonpark.http.response
----@param options? {heartbeat?: number} seconds between comments that are sent by themselves
+---@param options? moonpark.http.events.options
 ---@return moonpark.http.events|nil
 ---@return string? err
 ---@return integer? errno

@@ -8,7 +8,9 @@ local new_table = require "table.new"
 
 local M = {}
 
+--- Header fields: fields["content-type"], in any case; a repeated one's values are joined by ", ".
 ---@class moonpark.http.fields
+---@field [string] string|nil
 local Fields = {}
 
 local lower = memo.new(string.lower)
@@ -242,6 +244,15 @@ end
 -- Seconds since 1970. Outside them browsers read no date (RFC 6265 5.1.1), and the cookie would stay.
 local YEAR_1601, YEAR_10000 = -11644473600, 253402300800
 
+---@class moonpark.http.cookie.options
+---@field path? string below which it is sent; the request's folder
+---@field domain? string whose subdomains get it, too; this host alone
+---@field max_age? integer seconds; until the browser is closed
+---@field expires? number seconds since 1970; max_age takes precedence
+---@field secure? boolean over TLS only; false
+---@field http_only? boolean not for the page's scripts; false
+---@field same_site? "Strict"|"Lax"|"None" the browser's default, mostly "Lax"; "None" needs secure
+
 -- option = function(value) -> what it adds to the field
 local attributes = {
   path = function(value)
@@ -276,6 +287,7 @@ local attributes = {
 }
 local order = { "path", "domain", "max_age", "expires", "secure", "http_only", "same_site" }
 
+---@param options moonpark.http.cookie.options
 local function check_options(options)
   if type(options) ~= "table" then wrong(4, "cookie: a table of options expected, got %s", type(options)) end
   for name in pairs(options) do
@@ -286,7 +298,7 @@ end
 --- The value of a Set-Cookie field. Raises unless it makes exactly one cookie, at the line of the caller's caller.
 ---@param name string
 ---@param value string|number
----@param options? table
+---@param options? moonpark.http.cookie.options
 ---@return string
 function M.format_cookie(name, value, options)
   if type(value) == "number" then value = tostring(value) end

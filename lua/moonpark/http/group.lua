@@ -11,13 +11,17 @@ local M = {}
 local Group = {} -- {the core's, seconds that a send may wait}
 Group.__index = Group
 
+---@class moonpark.websocket.group.options
+---@field max_queue? integer bytes queued for a member; 262144
+---@field policy? "drop"|"close"|"wait" where the queue has no room; "close"
+---@field timeout? number seconds that a send may wait; no limit
+
 local known = { max_queue = "count", policy = option.one_of("drop", "close", "wait"), timeout = "seconds" }
 
 --- A group without members. A message for a member that cannot take it at once is queued; `policy` says what becomes of
 --- one for which the queue has no room: "drop": that member does not get it; "close": the member is closed with 1008;
 --- "wait": it is queued, and send waits until all members have room again.
----@param options? {max_queue?: integer, policy?: "drop"|"close"|"wait", timeout?: number} bytes a member, 256 KiB;
---- "close"; seconds that send may wait, no limit
+---@param options? moonpark.websocket.group.options
 ---@return moonpark.websocket.group
 function M.group(options)
   options = option.check("http.group", options, known, 2)

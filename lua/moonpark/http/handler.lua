@@ -1,6 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- handler.lua - turns anything that is accepted as a handler into a function, and says what is wrong with the rest.
 
+--- Answers a request. A router and a proxy are handlers, too.
+---@alias moonpark.http.handler moonpark.http.router|moonpark.http.proxy|fun(req: moonpark.http.request,
+--- res: moonpark.http.response)
+
+--- Runs around a handler: next() runs what it wraps.
+---@alias moonpark.http.middleware fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+
 local M = {}
 
 -- [what makes a handler or middleware] = its name

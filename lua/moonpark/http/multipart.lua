@@ -413,6 +413,11 @@ local function next_part(self)
 end
 
 --- What it takes.
+---@class moonpark.http.multipart.options
+---@field max_parts? integer parts of a body; 1000
+---@field max_head? integer bytes of a part's head; 8192
+---@field max_part? integer bytes of a part; no limit
+
 M.known = { max_parts = "count", max_head = "count", max_part = "count" }
 
 local function limit_of(options, name) return options and options[name] or defaults[name] end
@@ -420,7 +425,7 @@ local function limit_of(options, name) return options and options[name] or defau
 --- for part in http_multipart.parts(source, boundary) do ... end
 ---@param source fun(): string|nil, string?, integer? a piece of the body; nil and "eof" at its end
 ---@param boundary string
----@param options? {max_parts?: integer, max_head?: integer, max_part?: number}
+---@param options? moonpark.http.multipart.options
 ---@param on_failure? fun(err: string)
 ---@return fun(): moonpark.http.part|nil, string?, integer?
 function M.parts(source, boundary, options, on_failure)

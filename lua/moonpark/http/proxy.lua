@@ -28,13 +28,14 @@ local attempt, end_attempt, may_go_on = proxy_exchange.attempt, proxy_exchange.e
 local SMALL = 16384 -- bytes of a request's body that are sent with its head
 
 ---@class moonpark.http.proxy
----@field pool moonpark.http.pool
----@field set moonpark.http.proxy.targets
----@field checker moonpark.http.proxy.checker|nil
----@field of_request (fun(req: moonpark.http.request): string|string[]|nil, integer?)|nil names the targets
----@field forwarded integer
----@field upgrade string|false the protocols that may pass
----@field via string|false what the proxy is called there
+---@field package pool moonpark.http.pool
+---@field package set moonpark.http.proxy.targets
+---@field package checker moonpark.http.proxy.checker|nil
+---@field package of_request (fun(req: moonpark.http.request): string|string[]|nil, integer?)|nil names the targets
+---@field package forwarded integer
+---@field package upgrade string|false the protocols that may pass
+---@field package via string|false what the proxy is called there
+---@overload fun(req: moonpark.http.request, res: moonpark.http.response)
 local Proxy = {}
 Proxy.__index = Proxy
 

@@ -31,7 +31,7 @@ local function are_statuses(list)
   return true
 end
 
-local passive_known = { failures = "positive", time = "pause", max_time = "pause" }
+M.passive_known = { failures = "positive", time = "pause", max_time = "pause" }
 
 -- A table of options of its own, or false.
 local function nested(what, known)
@@ -89,7 +89,7 @@ M.known = {
   hash_load = { function(value) return type(value) == "number" and value > 1 end, "must be a number over 1" },
   max_requests = "positive", max_queue = "count", queue_timeout = "seconds", tries = "positive",
   retry_timeout = "seconds", retry_statuses = { are_statuses, "must be a list of statuses from 400 to 599" },
-  passive = nested("passive", passive_known), check = nested("check", proxy_check.known), panic = "boolean",
+  passive = nested("passive", M.passive_known), check = nested("check", proxy_check.known), panic = "boolean",
   slow_start = "seconds",
 }
 

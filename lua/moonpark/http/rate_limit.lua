@@ -55,6 +55,7 @@ local known = {
 ---@field on_limit? fun(req: moonpark.http.request, res: moonpark.http.response, wait: number) responds in place of
 --- res:fail(status); Retry-After is set. wait: seconds
 
+---@param options moonpark.http.rate_limit.options
 local function checked(options)
   if type(options) ~= "table" then error("rate_limit: a table of options expected, got " .. type(options), 3) end
   options_of.check("rate_limit", options, known, 3)

@@ -353,7 +353,7 @@ end
 --- for part in req:multipart() do ... end: the parts of a multipart/form-data body, as they come. A failure ends the
 --- loop and is in req.body_error. A second loop continues where the first one stopped, and fails as that did. See
 --- docs/http.md.
----@param options? {max_parts?: integer, max_head?: integer, max_part?: integer}
+---@param options? moonpark.http.multipart.options
 ---@return fun(): moonpark.http.part|nil, string?, integer?
 function Request:multipart(options)
   options = option.check("multipart", options, http_multipart.known)

@@ -29,12 +29,17 @@ end
 
 local function is_good(id) return id and #id <= 128 and id:find("^[%w%-._~+/=:]+$") ~= nil end
 
+---@class moonpark.http.request_id.options
+---@field header? string "X-Request-Id"
+---@field accept? boolean the client's own id; true; false if clients are strangers
+---@field make? fun(): string makes an id
+
 local known = { header = { http_fields.is_name, "must be a header's name" }, accept = "boolean", make = "function" }
 
 --- Sets req.id and the response's X-Request-Id: what the client has sent, where that is a plain word of up to 128
 --- characters, else one of our own.
----@param options? {header?: string, accept?: boolean, make?: fun(): string} accept: false if clients are strangers
----@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+---@param options? moonpark.http.request_id.options
+---@return moonpark.http.middleware
 function M.new(options)
   options = check_options("request_id", options, known)
   local header, accept, generate = options.header or "X-Request-Id", options.accept ~= false, options.make or make

@@ -158,8 +158,7 @@ end
 --- Sets a cookie (RFC 6265). Raises if it would not be valid.
 ---@param name string
 ---@param value string|number
----@param options? {path?: string, domain?: string, max_age?: number, expires?: number, secure?: boolean,
---- http_only?: boolean, same_site?: "Strict"|"Lax"|"None"}
+---@param options? moonpark.http.cookie.options
 ---@return moonpark.http.response self
 function Response:cookie(name, value, options)
   return self:add("Set-Cookie", http_fields.format_cookie(name, value, options))
@@ -479,9 +478,11 @@ Response.file = file_response.file
 Response.events = http_events.events
 
 --- Makes the connection a WebSocket; see http/websocket_server.lua and docs/websocket.md.
+---@overload fun(self: moonpark.http.response, options: moonpark.websocket.server.options|nil,
+--- handler: fun(ws: moonpark.websocket)): true|nil, string?, integer?
 ---@param options? moonpark.websocket.server.options
 ---@param handler? fun(ws: moonpark.websocket)
----@return moonpark.websocket|true|nil
+---@return moonpark.websocket|nil ws true if there is a handler
 ---@return string? err
 ---@return integer? errno
 function Response:websocket(options, handler)

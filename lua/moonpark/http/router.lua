@@ -12,16 +12,16 @@ local misuse = require "moonpark.http.misuse"
 local of_handler = require("moonpark.http.returned").handler
 local url = require "moonpark.url"
 
----@alias moonpark.http.handler fun(req: moonpark.http.request, res: moonpark.http.response)|moonpark.http.router
-
+--- Each method adds a route and returns the router; see route().
 ---@class moonpark.http.router
----@field get fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for GET
----@field head fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for HEAD
----@field post fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for POST
----@field put fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for PUT
----@field delete fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for DELETE
----@field patch fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for PATCH
----@field options fun(self, path: string, handler: moonpark.http.handler): moonpark.http.router a route for OPTIONS
+---@field get fun(self: self, path: string, handler: moonpark.http.handler): self a route for GET
+---@field head fun(self: self, path: string, handler: moonpark.http.handler): self a route for HEAD
+---@field post fun(self: self, path: string, handler: moonpark.http.handler): self a route for POST
+---@field put fun(self: self, path: string, handler: moonpark.http.handler): self a route for PUT
+---@field delete fun(self: self, path: string, handler: moonpark.http.handler): self a route for DELETE
+---@field patch fun(self: self, path: string, handler: moonpark.http.handler): self a route for PATCH
+---@field options fun(self: self, path: string, handler: moonpark.http.handler): self a route for OPTIONS
+---@overload fun(req: moonpark.http.request, res: moonpark.http.response)
 local Router = {}
 Router.__index = Router
 
@@ -169,7 +169,7 @@ end
 --- Raises if there is already one for that method and path.
 ---@param method string "GET", ...; "*" for any
 ---@param path string
----@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@param handler moonpark.http.handler
 ---@param extra? nil a second handler is a mistake
 ---@return moonpark.http.router self
 function Router:route(method, path, handler, extra)
@@ -188,7 +188,7 @@ end
 
 --- Adds a route for every method that has none of its own at that path.
 ---@param path string
----@param handler fun(req: moonpark.http.request, res: moonpark.http.response)
+---@param handler moonpark.http.handler
 ---@param extra? nil a second handler is a mistake
 ---@return moonpark.http.router self
 function Router:any(path, handler, extra) return self:route("*", path, handler, extra) end

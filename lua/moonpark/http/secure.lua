@@ -34,7 +34,7 @@ end
 --- Sets such fields on every response; Strict-Transport-Security, of a year, on those over TLS. If something in front
 --- does TLS, it should send that one.
 ---@param fields? table<string, string|false> more, others, or false for none of that name
----@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
+---@return moonpark.http.middleware
 function M.new(fields)
   check(fields)
   local all, names, strict = {}, {}

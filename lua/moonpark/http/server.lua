@@ -419,7 +419,7 @@ end
 ---@field request_timeout? number seconds from a complete head to the end of the response; 0: no limit
 ---@field connect? boolean the handler gets CONNECT requests; false: 405
 ---@field workers? integer|"auto" for http.serve: so many processes serve; see docs/workers.md
----@field tls? moonpark.tls_context|table a context made by tls.server, or its options: HTTPS
+---@field tls? moonpark.tls_context|moonpark.tls.server.options a context made by tls.server, or its options: HTTPS
 ---@field on_error? fun(text: string) handlers' errors, failures of accept; standard error
 ---@field on_listen? fun(server: moonpark.http.server) for http.serve: called when it listens
 ---@field grace? number for http.serve: seconds that running requests get after SIGTERM or SIGINT; 10; 0: it leaves
@@ -448,7 +448,7 @@ end
 --- Raises for invalid arguments of http.server, at that level.
 ---@param what string
 ---@param handler any
----@param options any
+---@param options moonpark.http.server.options
 ---@param level integer
 function M.check(what, handler, options, level)
   local mistaken = server_misuse.of_handler(what, handler) or server_misuse.of_options(what, options)

@@ -184,7 +184,7 @@ end
 ---@field encrypt? boolean false: signed alone, so that scripts and people can read the values; true
 ---@field secure? boolean over TLS only; true
 ---@field same_site? "Lax"|"Strict"|"None" "Lax"
----@field path? string "/"
+---@field path? string below which the cookie is sent; "/"
 ---@field domain? string none: the host alone
 
 local known = {

@@ -38,6 +38,7 @@ local known = {
   param = "string",
 }
 
+---@param options? moonpark.http.static_options
 local function check(folder, options)
   if type(folder) ~= "string" or folder == "" or folder:find("\0", 1, true) then
     error("bad argument #1 to 'static' (path of a folder expected)", 3)

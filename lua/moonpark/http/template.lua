@@ -179,11 +179,14 @@ function Template:render(values)
   return (run(self, { find = self.find, blocks = {} }, check_values(values, 1, 3)))
 end
 
+---@class moonpark.http.template.options
+---@field name? string for messages; "template"
+
 local template_options = { name = "string" }
 
 --- A template of a text. Raises if it cannot be compiled: with the template's name and line.
 ---@param text string
----@param options? {name?: string} name: for messages; "template"
+---@param options? moonpark.http.template.options
 ---@return moonpark.http.template
 function M.template(text, options)
   if type(text) ~= "string" then
@@ -247,11 +250,14 @@ function Templates:render(name, values)
   return page
 end
 
+---@class moonpark.http.templates.options
+---@field reload? boolean looks at each use whether the file has changed; false
+
 local folder_options = { reload = "boolean" }
 
 --- The templates of a folder. Each is compiled when it is asked for first, and kept.
 ---@param folder string
----@param options? {reload?: boolean} reload: looks at each use whether the file has changed; false
+---@param options? moonpark.http.templates.options
 ---@return moonpark.http.templates
 function M.templates(folder, options)
   if type(folder) ~= "string" then

@@ -5,6 +5,11 @@ local check_options = require("moonpark.options").check
 
 local M = {}
 
+---@class moonpark.http.redirect_to_https.options
+---@field host? string the one that the request names
+---@field port? integer 443
+---@field status? 301|302|307|308 308
+
 local known = {
   host = { function(value) return type(value) == "string" and value:find "^[%w%-._%[%]:]+$" ~= nil end,
     "must be a host's name" },
@@ -22,7 +27,7 @@ end
 
 --- A handler that answers each request with a redirect to the same address with https. The host is the one that the
 --- request names, which caches in between must not confuse: name it if you can. Requests for no host get 400.
----@param options? {host?: string, port?: integer, status?: integer} host: what the request says; port: 443; status: 308
+---@param options? moonpark.http.redirect_to_https.options
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response)
 function M.new(options)
   options = check_options("redirect_to_https", options, known)

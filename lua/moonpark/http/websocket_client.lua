@@ -27,9 +27,19 @@ for _, name in ipairs(of_request) do known[name] = client_request.known[name] en
 
 ---@class moonpark.websocket.client.options: moonpark.websocket.options
 ---@field subprotocols? string[] the best first
----@field origin? string
----@field headers? table as of http.request, and so are timeout, connect_timeout, head_timeout, proxy, unix, auth, query
----@field client? moonpark.http.client the one that sends the handshake
+---@field origin? string the page's, as browsers send it; none
+---@field client? moonpark.http.client the one that sends the handshake; the one that all share
+---@field headers? table<string, string|number|string[]> Name = value, or a list of values
+---@field query? table added to the URL's
+---@field timeout? number seconds for the whole handshake; no limit
+---@field connect_timeout? number seconds; 30
+---@field head_timeout? number seconds from the request's end to the end of the answer's head; no limit
+---@field io_timeout? number seconds for each read and write of the handshake; no limit
+---@field max_head? integer bytes of the answer's head; 65536
+---@field proxy? string|false the environment's; false: none
+---@field unix? string the path of a unix socket, in place of the URL's host
+---@field auth? string[] {name, password}: basic
+---@field tls? boolean|moonpark.tls_context made by tls.client, for wss; by default the system's authorities count
 
 local schemes = { ws = "http", wss = "https", http = "http", https = "https" }
 

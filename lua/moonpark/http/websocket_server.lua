@@ -25,7 +25,7 @@ local known = { origins = { are_origins, 'must be a list of origins, a function,
 for name, kind in pairs(websocket.known) do known[name] = kind end
 
 ---@class moonpark.websocket.server.options: moonpark.websocket.options
----@field origins? string[]|fun(origin: string, req: moonpark.http.request): boolean|"*" which sites' pages may connect,
+---@field origins? "*"|string[]|fun(origin: string, req: moonpark.http.request): boolean which sites' pages may connect,
 --- as "https://example.com"; the request's own host; "*": all
 ---@field subprotocols? string[]|fun(offered: string[], req: moonpark.http.request): string|nil what the handler speaks,
 --- the best first; or a function that picks
@@ -183,11 +183,13 @@ end
 
 --- Makes the request's connection a WebSocket, which is open until the handler returns, at most. If the request is no
 --- handshake, or its origin is not welcome, the client has got its answer, and the handler should return.
+---@overload fun(self: moonpark.http.response, options: moonpark.websocket.server.options|nil,
+--- handler: fun(ws: moonpark.websocket)): true|nil, string?, integer?
 ---@param self moonpark.http.response
 ---@param options? moonpark.websocket.server.options
 ---@param handler? fun(ws: moonpark.websocket) is called in a task of its own, which the socket ends with; the request's
 --- handler may return. So an idle socket holds less memory: not what a request needs
----@return moonpark.websocket|true|nil ws true if there is a handler
+---@return moonpark.websocket|nil ws true if there is a handler
 ---@return string? err why the client was refused; or "closed", ...
 ---@return integer? errno
 function M.websocket(self, options, handler)

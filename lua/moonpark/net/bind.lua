@@ -13,12 +13,17 @@ local M = {}
 local Bound = {}
 Bound.__index = Bound
 
+---@class moonpark.net.bind.options
+---@field reuseaddr? boolean SO_REUSEADDR; true
+---@field reuseport? boolean SO_REUSEPORT; false
+---@field v6only? boolean no IPv4; false for ":port", and other IPv6 addresses take none anyway
+
 local known = { reuseaddr = "boolean", reuseport = "boolean", v6only = "boolean" }
 
 --- Makes a socket with that local address. It has what connections have by default, and SO_REUSEADDR.
 --- In a worker it is the worker's own: others do not accept from it.
 ---@param address string "host:port", ":port", "unix:/path"
----@param options? {reuseaddr?: boolean, reuseport?: boolean, v6only?: boolean} reuseaddr: true
+---@param options? moonpark.net.bind.options
 ---@return moonpark.bound|nil
 ---@return string? err "address already in use", "permission denied", ...
 ---@return integer? errno

@@ -148,6 +148,9 @@ end
 ---------------------------------------------------------------------------------------------------
 -- both directions
 
+---@class moonpark.net.relay.options
+---@field idle_timeout? number seconds without a byte, then it fails with "timeout"; no limit
+
 ---@class moonpark.copy.relay
 ---@field scope moonpark.scope
 ---@field running integer directions that have not ended
@@ -205,9 +208,9 @@ local of_relay = { idle_timeout = { function(value) return type(value) == "numbe
 --- (as a close, to what has no half-close). A failure in one direction ends the other. Closes neither otherwise.
 ---@param a moonpark.connection
 ---@param b moonpark.connection
----@param options? {idle_timeout?: number} seconds after which it fails with "timeout" if nothing went through
+---@param options? moonpark.net.relay.options
 ---@return number|nil there bytes that b has taken from a
----@return number|string back bytes that a has taken from b; or what failed
+---@return number back bytes that a has taken from b; or a string: what failed
 ---@return integer? errno
 ---@return number? there with an error
 ---@return number? back with an error

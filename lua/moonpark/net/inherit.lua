@@ -54,16 +54,19 @@ local function look_at_all(names)
   return index, why, number
 end
 
+--- A listener, a connection or a packet socket: what the service manager's unit says.
+---@class moonpark.inherited.socket: moonpark.connection, moonpark.listener, moonpark.packet
+
 ---@class moonpark.inherited
----@field [integer] moonpark.listener|moonpark.connection in the order of the descriptors
----@field [string] moonpark.listener|moonpark.connection by its name; of several, the first
+---@field [integer] moonpark.inherited.socket in the order of the descriptors
+---@field [string] moonpark.inherited.socket by its name; of several, the first
 
 --- The sockets that this process was started with, as systemd's socket activation hands them over: listeners,
 --- connections, and whatever else net.from_fd takes. Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES and unsets them,
 --- so that children do not see them; a second call finds nothing. If the variables are wrong, or one
 --- of the descriptors is unsuitable, none is taken: "invalid LISTEN_FDS '...'", "inherited descriptor 4 ('web'): ...".
 ---@return moonpark.inherited|nil sockets empty if this process inherits none
----@return string[]|string names in the same order, "unknown" if none were given; or what is wrong
+---@return string[] names in the same order, "unknown" if none were given; or a string: what is wrong
 ---@return integer? errno
 function M.inherited()
   local count, names = announced()

@@ -16,7 +16,7 @@ local M = {}
 ---@class moonpark.packet
 ---@field recv_from fun(self, max?: integer): string|nil, string, integer? data, sender, full length if it was cut
 ---@field recv fun(self, max?: integer): string|nil, string|integer|nil, integer? data, full length if it was cut
----@field recv_many fun(self, count: integer, max?: integer): string[]|nil, string[]|string, table<integer,integer>?
+---@field recv_many fun(self, count: integer, max?: integer): string[]|nil, string[], table<integer,integer>?
 ---@field send_to fun(self, data: string, address: string): integer|nil, string?, integer? bytes; a datagram goes whole
 ---@field send fun(self, data: string): integer|nil, string?, integer? to the peer
 ---@field send_many fun(self, data: string[], address?: string|string[]): integer|nil, string?, integer?, integer?
@@ -31,6 +31,7 @@ local M = {}
 ---@field set_wait_timeout fun(self, seconds: number|nil, mode?: "r"|"w"|"rw"): true|nil, string?, integer? of each wait
 ---@field close fun(self): true every waiting task fails with "closed"
 ---@field is_closed fun(self): boolean
+---@field detach fun(self): moonpark.descriptor|nil, string?, integer? closes it, and gives its descriptor
 ---@field address fun(self): string|nil, string?, integer? where it receives, with the port that was picked
 ---@field local_address fun(self): string|nil, string?, integer? the same
 ---@field peer_address fun(self): string|nil, string?, integer? where it is connected to
@@ -79,6 +80,16 @@ end
 ---------------------------------------------------------------------------------------------------
 -- making
 
+---@class moonpark.net.packet.options
+---@field peer? string only its datagrams come, and send() goes to it
+---@field reuseaddr? boolean SO_REUSEADDR; false
+---@field reuseport? boolean SO_REUSEPORT; false
+---@field v6only? boolean no IPv4; false for "udp::port", and other IPv6 addresses take none anyway
+---@field broadcast? boolean may send to broadcast addresses; false
+---@field unlink? boolean a unix path is removed when it is closed; true
+---@field mode? string|integer permissions of a unix path, "0660"; what the umask leaves
+---@field shared? boolean in a worker: false: a socket of its own; true
+
 local packet_options = {
   peer = "string", reuseaddr = "boolean", reuseport = "boolean", v6only = "boolean", broadcast = "boolean",
   unlink = "boolean", mode = addresses.mode, shared = "boolean",
@@ -125,9 +136,7 @@ end
 --- packet:address(). With `peer` only that one's datagrams come, and send() goes to it. Names are looked up, in a
 --- task; of their addresses the first that can be had counts.
 ---@param address string "udp:host:port", "udp:[::1]:port", "udp::port", "unixgram:/path", "unixgram:@name", "unixgram:"
----@param options? {peer?: string, reuseaddr?: boolean, reuseport?: boolean, v6only?: boolean, broadcast?: boolean,
----unlink?: boolean, mode?: string|integer, shared?: boolean} mode: permissions of a unix path, "0660"; shared = false:
---- in a worker, a socket of its own
+---@param options? moonpark.net.packet.options
 ---@return moonpark.packet|nil
 ---@return string? err "address already in use", "connection refused" (no unix peer), ...
 ---@return integer? errno

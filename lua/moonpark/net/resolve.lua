@@ -25,6 +25,19 @@ local function check_servers(servers)
   return #servers > 0, "is empty"
 end
 
+---@class moonpark.net.resolve.options
+---@field timeout? number seconds; no limit
+---@field deadline? number absolute seconds, on moonpark.now()'s clock; the earlier of both counts
+---@field family? "ip4"|"ip6" only these; both
+
+---@class moonpark.net.resolver.options
+---@field servers? string[] "address" or "address:port"; the nameservers of /etc/resolv.conf
+---@field search? string[] domains that are tried behind a name; those of /etc/resolv.conf
+---@field ndots? integer dots from which on a name is tried as it is first; 1
+---@field timeout? number seconds of the first try, doubled with each round; 5
+---@field tries? integer rounds, 1 to 10; 2
+---@field lookups? "f"|"b"|"fb"|"bf" f: hosts file, b: name servers, in that order; "fb"
+
 local resolve_options = { timeout = "number", deadline = "number", family = option.one_of("ip4", "ip6") }
 local resolver_options = {
   servers = { check_servers }, search = { check_list }, ndots = option.whole(0, 15), tries = option.whole(1, 10),
@@ -59,7 +72,7 @@ end
 --- (RFC 6724). A numeric host is its own result. "localhost" and names that end in ".localhost" never leave this
 --- machine (RFC 6761). Waits; in a task only. Raises if host is not a valid host name.
 ---@param host string at most 253 bytes: letters, digits, "-", "_" in labels of 1 to 63, with or without the last dot
----@param options? {timeout?: number, deadline?: number, family?: "ip4"|"ip6"} seconds; absolute seconds
+---@param options? moonpark.net.resolve.options
 ---@return string[]|nil
 ---@return string? err "no such host", "timeout", "server failure", "canceled", "too many open files", ...
 ---@return integer? errno
@@ -119,9 +132,7 @@ end
 
 --- Sets how names are looked up from now on; running lookups keep their settings. Options that are not given are the
 --- system's (/etc/resolv.conf); nil: all of them.
----@param options? {servers?: string[], search?: string[], ndots?: integer, timeout?: number, tries?: integer,
----lookups?: "f"|"b"|"fb"|"bf"} servers: "address" or "address:port"; timeout: seconds of the first try, doubled with
----each round; lookups: f hosts file, b name servers, in that order
+---@param options? moonpark.net.resolver.options
 ---@return true|nil
 ---@return string? err "not enough memory"
 ---@return integer? errno

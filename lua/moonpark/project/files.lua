@@ -61,10 +61,10 @@ local LUARC = [[
   "runtime.version": "LuaJIT",
   "runtime.path": ["?.lua", "?/init.lua"],
   "workspace.library": [
-    "lua_modules/share/lua/5.1",
-    "~/.luarocks/share/lua/5.1",
-    "/usr/local/share/lua/5.1",
-    "/usr/share/lua/5.1",
+    "lua_modules/share/lua/5.1/moonpark/luals/library",
+    "~/.luarocks/share/lua/5.1/moonpark/luals/library",
+    "/usr/local/share/lua/5.1/moonpark/luals/library",
+    "/usr/share/lua/5.1/moonpark/luals/library",
     "${3rd}/busted/library",
     "${3rd}/luassert/library"
   ],

@@ -140,7 +140,7 @@ local function of_function(fn)
   if entry then
     return text_of(entry, entry.owner and name_of(entry, entry.owner, entry.name) or entry.name or "function")
   end
-  local info = debug.getinfo(fn, "S")
+  local info = debug.getinfo(signatures.unguarded(fn), "S")
   if info.what == "C" then return "a function written in C; nothing is known of it" end
   return ("a function of %s:%d"):format(info.short_src, info.linedefined)
 end

@@ -16,6 +16,7 @@ local CAPACITY_MAX = 32768
 -- receivers
 
 ---@class moonpark.shared.receiver
+---@field package kind string
 local Receiver = { kind = "receiver" }
 Receiver.__index = Receiver
 
@@ -50,6 +51,7 @@ local function finish(self, err)
 end
 
 --- The client's: takes a message of the broker.
+---@package
 function Receiver:receive(message)
   if message.op == "shared.message" then
     put(self, message.value)
@@ -194,10 +196,13 @@ function Channel:send(value)
   return true
 end
 
+---@class moonpark.shared.subscribe.options
+---@field capacity? integer messages that can wait here, at least; 256
+
 local subscribe_options = { capacity = option.whole(1, CAPACITY_MAX) }
 
 --- Receives what is sent from now on.
----@param options? {capacity?: integer} capacity: how many messages can wait here, at least; 256
+---@param options? moonpark.shared.subscribe.options
 ---@return moonpark.shared.receiver|nil
 ---@return string? err "too many requests", "canceled"
 function Channel:subscribe(options)

@@ -34,7 +34,7 @@ local known_options = { size = { check_size }, keep_expired = "boolean" }
 
 --- See shared.lua.
 ---@param name string
----@param options table|nil
+---@param options? moonpark.shared.dict_options
 ---@return moonpark.shared.dict|nil
 ---@return string? err
 ---@return integer? errno

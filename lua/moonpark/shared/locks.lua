@@ -8,6 +8,7 @@ local failures = require "moonpark.failures"
 local M = {}
 
 ---@class moonpark.shared.held
+---@field package kind string
 local Held = { kind = "lock" }
 Held.__index = Held
 

@@ -10,6 +10,9 @@ local values = require "moonpark.shared.values"
 
 local M = {}
 
+---@class moonpark.shared.once.options
+---@field ttl? number seconds that the value is kept; for good
+
 local once_options = { ttl = "pause" }
 
 local function describe(request)
@@ -37,6 +40,7 @@ local function compute(client, request, fn)
   return nil, "too long"
 end
 
+---@param options? moonpark.shared.once.options
 local function once(client, name, fn, options)
   clients.check_name(name, "once", 3)
   if type(fn) ~= "function" then

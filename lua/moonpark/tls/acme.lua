@@ -29,7 +29,7 @@ local FORGOTTEN = "urn:ietf:params:acme:error:accountDoesNotExist"
 local REQUEST = { timeout = 60, max_body = 1024 * 1024, redirects = 0 }
 
 ---@class moonpark.tls.acme
----@field options table
+---@field private options table
 local Acme = {}
 Acme.__index = Acme
 
@@ -283,7 +283,7 @@ local function first_certificate(self)
 end
 
 --- A server's context with the certificate, and with each new one. Waits for the first, except with tls-alpn-01.
----@param options? table tls.server's, without cert and key
+---@param options? moonpark.tls.server.options without cert and key
 ---@return moonpark.tls_context|nil
 ---@return string? err
 function Acme:context(options)
@@ -320,9 +320,7 @@ function Acme:close()
 end
 
 --- Automatic certificates. Nothing happens before start, wait or context is called.
----@param options {domains: string|string[], storage: string|table, directory?: string, agree?: boolean,
---- email?: string|string[], challenge?: "http-01"|"tls-alpn-01", external_account?: {kid: string, key: string},
---- on_certificate?: fun(certificate: table), request?: function}
+---@param options moonpark.tls.acme.options
 ---@return moonpark.tls.acme
 function M.new(options)
   local checked = acme_options.check(options, 2)

@@ -30,6 +30,18 @@ local function is_storage(value)
   return true
 end
 
+---@class moonpark.tls.acme.options
+---@field domains string|string[] for which the certificate is
+---@field storage string|table the path of a folder, or an object with read, write, remove and lock
+---@field agree? boolean with the authority's terms of service
+---@field email? string|string[] that the authority may write to; none
+---@field directory? string the URL of the authority's directory; Let's Encrypt's
+---@field challenge? "http-01"|"tls-alpn-01" "http-01"
+---@field external_account? {kid: string, key: string} that the authority has given you
+---@field on_certificate? fun(certificate: moonpark.tls.certificate) each that is served from now on
+---@field request? fun(options: moonpark.http.client.options): moonpark.http.answer|nil, string?, integer? in place of
+--- http.request
+
 local known = {
   domains = { is_list, "must be a name or a list of names" },
   email = { is_list, "must be an address or a list of addresses" },
@@ -73,7 +85,7 @@ local function contacts_of(value)
 end
 
 --- The options, complete; raises if they are wrong.
----@param options table
+---@param options moonpark.tls.acme.options
 ---@param level integer 1: the caller's line
 ---@return table
 function M.check(options, level)

@@ -52,6 +52,10 @@ function M.secure(conn, context, name, deadline, protocol)
   return shake(conn, context, name, deadline, protocol)
 end
 
+---@class moonpark.start_tls.options
+---@field context moonpark.tls_context|true made by tls.server or tls.client; true: a client's
+---@field server_name? string whom the certificate must be for; a client's needs it
+
 local start_options = {
   context = { function(value) return contexts.is(value, "server") or M.client[1](value) end,
     "must be true or a context made by tls.server or tls.client" },
@@ -61,7 +65,7 @@ local start_options = {
 --- Goes on in TLS, and shakes hands. Nothing may be read or written meanwhile, and no byte that was received may be
 --- left: what came before TLS is not protected by it (CVE-2011-0411). If it fails, the connection is closed.
 ---@param conn moonpark.connection
----@param options {context: moonpark.tls_context|true, server_name?: string}|moonpark.tls_context or the context alone
+---@param options moonpark.start_tls.options|moonpark.tls_context|true or the context alone
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno

@@ -14,9 +14,9 @@ local watch = require "moonpark.tls.watch"
 local M = {}
 
 ---@class moonpark.tls_context
----@field core any the core's context
----@field options table
----@field seen string what its files held when they were last read
+---@field package core any the core's context
+---@field package options table
+---@field package seen string what its files held when they were last read
 local Context = {}
 Context.__index = Context
 
@@ -35,6 +35,40 @@ local function is_keys(value)
   if type(value) == "string" then return true end
   return is_list(value) and #value <= 3
 end
+
+---@class moonpark.tls.server.options
+---@field cert? string certificates in PEM, or the name of their file
+---@field key? string its key, likewise; it may be in cert
+---@field certificates? moonpark.tls.certificate.options[] others, by the name that the client asks for
+---@field client_certificates? "request"|"require" asked for; not by default
+---@field client_ca? string whose certificates of clients count: PEM, or the name of a file
+---@field alpn? string[] protocols, the best first
+---@field min_version? "1.2"|"1.3" "1.2"
+---@field max_version? "1.2"|"1.3" "1.3"
+---@field ciphers? string of TLS 1.2, as OpenSSL names them; Mozilla's intermediate list
+---@field ciphersuites? string of TLS 1.3; OpenSSL's
+---@field tickets? boolean sessions can be resumed; true
+---@field ticket_keys? string|string[] one to three keys of 80 bytes, or their files; the first makes new
+--- tickets; random, and rotated
+---@field ocsp? string the name of a file with a response to staple
+---@field choose? fun(name: string, protocol: "acme-tls/1"|nil): moonpark.tls_context|nil, string? picks; may wait
+
+---@class moonpark.tls.certificate.options
+---@field cert string certificates in PEM, or the name of their file
+---@field key? string its key, likewise; it may be in cert
+---@field ocsp? string the name of a file with a response to staple
+---@field names? string[] hosts; those in the certificate
+
+---@class moonpark.tls.client.options
+---@field ca? string authorities in PEM, or the name of a file with them; the system's
+---@field insecure? boolean nothing is verified; false
+---@field cert? string the client's own certificate in PEM, or the name of its file
+---@field key? string its key, likewise; it may be in cert
+---@field alpn? string[] protocols, the best first; none
+---@field min_version? "1.2"|"1.3" "1.2"
+---@field max_version? "1.2"|"1.3" "1.3"
+---@field ciphers? string of TLS 1.2, as OpenSSL names them; Mozilla's intermediate list
+---@field ciphersuites? string of TLS 1.3; OpenSSL's
 
 local shared = { cert = "string", key = "string", min_version = versions, max_version = versions, ciphers = "string",
   ciphersuites = "string",
@@ -188,13 +222,18 @@ local function new(build, options)
   return made
 end
 
+---@param certificate moonpark.tls.certificate.options
+local function check_certificate(certificate, level)
+  options_of.check("server: certificates", certificate, certificate_options, level + 1)
+  if not certificate.cert then error("server: each of 'certificates' must have a 'cert'", level + 1) end
+end
+
 --- Raises for invalid options of M.server, at that level.
+---@param options moonpark.tls.server.options
+---@param level integer
 function M.check_server(options, level)
   options_of.check("server", options, server_options, level + 1, 1)
-  for _, certificate in ipairs(options.certificates or {}) do
-    options_of.check("server: certificates", certificate, certificate_options, level + 1)
-    if not certificate.cert then error("server: each of 'certificates' must have a 'cert'", level + 1) end
-  end
+  for _, certificate in ipairs(options.certificates or {}) do check_certificate(certificate, level + 1) end
   if not options.cert and not (options.certificates and options.certificates[1]) then
     error("server: option 'cert' or 'certificates' is needed", level + 1)
   end
@@ -204,10 +243,7 @@ function M.check_server(options, level)
 end
 
 --- A context for the server's side. cert and key: PEM, or the name of a file with it; the key may be in cert.
----@param options {cert?: string, key?: string, certificates?: table[], alpn?: string[], min_version?: string,
---- max_version?: string, ciphers?: string, ciphersuites?: string, client_certificates?: string, client_ca?: string,
---- tickets?: boolean, ticket_keys?: string|string[], ocsp?: string,
---- choose?: fun(name: string, protocol: "acme-tls/1"|nil): moonpark.tls_context|nil, string?}
+---@param options moonpark.tls.server.options
 ---@return moonpark.tls_context|nil
 ---@return string? err one line, with the file's name
 function M.server(options)
@@ -219,8 +255,7 @@ function M.server(options)
 end
 
 --- A context for the client's side. ca: authorities in PEM, or the name of a file with them; the system's by default.
----@param options? {ca?: string, cert?: string, key?: string, insecure?: boolean, alpn?: string[], min_version?: string,
---- max_version?: string, ciphers?: string, ciphersuites?: string}
+---@param options? moonpark.tls.client.options
 ---@return moonpark.tls_context|nil
 ---@return string? err
 function M.client(options)

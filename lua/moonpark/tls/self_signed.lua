@@ -11,6 +11,9 @@ local EARLY = 3600 -- seconds: the clock of who looks at it may be slow
 
 local LOCAL = { "localhost", "127.0.0.1", "::1" }
 
+---@class moonpark.tls.self_signed.options
+---@field days? number how long it is valid; 90
+
 local known = { days = "pause" }
 
 ---@param name any
@@ -34,7 +37,7 @@ end
 
 --- A new key, and a certificate that it has signed itself, for these hosts and IP addresses; this machine's own if
 --- none is given. A table as the last argument has options: `days` is how long it is valid, 90 by default.
----@param ... string|{days?: number}
+---@param ... string|moonpark.tls.self_signed.options
 ---@return {cert: string, key: string, fingerprint: string, not_after: number}|nil PEM; SHA-256 as "AB:CD:..."
 ---@return string? err
 ---@return integer? errno
