@@ -47,8 +47,8 @@ local general                       -- fields of all lines
 ---------------------------------------------------------------------------------------------------
 -- lines
 
--- Not compiled, as a finalizer may log: there LuaJIT goes round for ever in a compiled loop over a table that it was not
--- compiled for (docs/limits.md).
+-- Not compiled, as a finalizer may log: there LuaJIT goes round for ever in a compiled loop over a table that the loop
+-- was not compiled for (docs/limits.md).
 local function add(all, fields)
   for name, value in next, fields do all[name] = value end
 end

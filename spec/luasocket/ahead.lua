@@ -14,6 +14,6 @@ local client = assert(socket.connect("127.0.0.1", (select(2, server:getsockname(
 local peer = assert(server:accept())
 
 calls("peer", peer, { { "send", "abc\ndef" } })
-calls("client", client, { { "dirty" }, { "receive", "*l" }, { "dirty" }, { "receive", 2 }, { "dirty" }, { "receive", 1 },
-  { "dirty" } })
+calls("client", client, { { "dirty" }, { "receive", "*l" }, { "dirty" }, { "receive", 2 }, { "dirty" },
+  { "receive", 1 }, { "dirty" } })
 for _, one in ipairs { client, peer, server } do one:close() end

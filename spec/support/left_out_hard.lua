@@ -226,7 +226,7 @@ return {
   ["spec/ngx/cosocket_spec.lua"] = {
     ["a cosocket answers as ngx_lua's own"] = PIECES,
     ["takes and refuses what ngx_lua's own does"] = PIECES,
-    ["shakes hands, verifies and resumes as ngx_lua's own"] = "a record leaves byte by byte: the reset is met within it",
+    ["shakes hands, verifies and resumes as ngx_lua's own"] = "a record leaves in bytes: the reset is met within it",
   },
   ["spec/process_spec.lua"] = {
     ["hands no connection over that holds bytes already"] = AHEAD,
