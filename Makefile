@@ -205,7 +205,7 @@ BROWSERS := spec/%_browser_spec.lua spec/examples/dashboard-feed_browser_spec.lu
 PROGRAMS := spec/cli/% spec/cli_spec.lua spec/examples/% spec/http/stopping_spec.lua spec/lapis/% \
             $(filter-out spec/workers/supervisor_spec.lua \
             spec/workers/shared_spec.lua spec/workers/chaos_spec.lua,$(wildcard spec/workers/*_spec.lua))
-# Libraries of others, and their servers: they have short patience.
+# What is compared with libraries of others and their servers: they have short patience, and qemu is slow.
 FACADES  := spec/ngx/% spec/luasocket/% spec/luasec/% spec/databases_spec.lua
 STRINGS  := spec/base/% spec/tls/acme% $(patsubst %,spec/%_spec.lua,url utf8 options memo processors failure_text \
             http/client_address http/date http/docs http/fields http/h1_fold http/h1_frame http/h1_parse \
@@ -302,7 +302,7 @@ HARD_POLL     := $(filter $(patsubst %,spec/%_spec.lua,loop/% net/accept net/clo
 
 test-hard:
 	@$(RUNNER) check 'build hard' $(COMPILE_SPECS) MODE=hard
-	@$(IN_PARALLEL) $(HARD_SPECS:%=hard/%) $(patsubst %,hard/%,$(call chosen,$(PROGRAMS) $(FACADES),$(HARD_CORE))) \
+	@$(IN_PARALLEL) $(HARD_SPECS:%=hard/%) $(patsubst %,hard/%,$(call chosen,$(PROGRAMS),$(HARD_CORE))) \
 		$(HARD_POLL:%=hard-poll/%)
 	$(SUM)
 

@@ -47,16 +47,23 @@ local general                       -- fields of all lines
 ---------------------------------------------------------------------------------------------------
 -- lines
 
+-- Not compiled, as a finalizer may log: there LuaJIT goes round for ever in a compiled loop over a table that the loop
+-- was not compiled for (docs/limits.md).
+local function add(all, fields)
+  for name, value in next, fields do all[name] = value end
+end
+jit.off(add)
+
 -- The fields of a line; later ones win. A table that is passed in is never changed.
 local function all_fields(bound, fields)
   local own = get_fields()
   if not (general or own or bound) then return fields end
   if not (general or own or fields) then return bound end
   local all = {}
-  if general then for name, value in next, general do all[name] = value end end
-  if own then for name, value in next, own do all[name] = value end end
-  if bound then for name, value in next, bound do all[name] = value end end
-  if fields then for name, value in next, fields do all[name] = value end end
+  if general then add(all, general) end
+  if own then add(all, own) end
+  if bound then add(all, bound) end
+  if fields then add(all, fields) end
   return all
 end
 
@@ -65,7 +72,7 @@ local function with_trace(err, fields)
   local trace = failures.trace_of(err)
   if not trace or fields and fields.traceback then return fields end
   local all = { traceback = trace }
-  for name, value in next, fields or {} do all[name] = value end
+  add(all, fields or {})
   return all
 end
 
@@ -134,8 +141,8 @@ local function make(logger, name, bound)
   function logger.with(fields)
     check_fields(fields)
     local both = {}
-    for key, value in next, bound or {} do both[key] = value end
-    for key, value in next, fields do both[key] = value end
+    add(both, bound or {})
+    add(both, fields)
     return make({}, name, both)
   end
 
@@ -245,7 +252,7 @@ M.context = fields_of.context
 ---@return table<string, any>
 function M.fields()
   local copy = {}
-  for name, value in next, get_fields() or {} do copy[name] = value end
+  add(copy, get_fields() or {})
   return copy
 end
 

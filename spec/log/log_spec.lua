@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- log_spec.lua - moonpark.log: what its lines look like, which are written, and whose fields they carry.
 
+local collect = require "support.collect"
 local json = require "cjson"
 local log = require "moonpark.log"
 local moonpark = require "moonpark"
@@ -28,6 +29,19 @@ local function reset()
   log.clear()
   log.configure { level = "info", format = "text", output = "stderr", color = false, fields = {} }
 end
+
+describe("a finalizer", function()
+  before_each(function() configure { format = "json", level = "info" } end)
+  after_each(reset)
+
+  it("logs fields of other types than those of compiled calls", function()
+    log.set { all = "lines" }
+    for i = 1, 200 do log.info("compiled", { number = i, another = i }) end
+    collect.within(function() log.info("late", { text = "x", flag = true }) end, function() return ("x"):rep(100) end)
+    assert.same({ "late", "x", true, "lines" }, { last_json().message, last_json().text, last_json().flag,
+      last_json().all })
+  end)
+end)
 
 describe("a line of text", function()
   before_each(function() configure { format = "text", level = "info" } end)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- tcp_spec.lua - the façade answers as LuaSocket does, value by value: behaviours.lua and states.lua on both.
+-- tcp_spec.lua - the façade answers as LuaSocket does, value by value: behaviours.lua, states.lua and ahead.lua
+-- on both.
 
 local process = require "support.process"
 
@@ -24,7 +25,7 @@ end
 describe("a LuaSocket socket", function()
   after_each(process.stop_all)
 
-  for _, name in ipairs { "behaviours", "states" } do
+  for _, name in ipairs { "behaviours", "states", "ahead" } do
     it("answers as LuaSocket's own, in a task: " .. name, function()
       if not has_original() then return pending "LuaSocket is not installed (lua-socket)" end
       local original, ours = run("original", name), run("façade", name)

@@ -101,6 +101,22 @@ describe("a cosocket", function()
     end)
   end)
 
+  it("ends a send of a table in a finalizer after many that were compiled", function()
+    cosockets.serving(function(conn) while conn:read() do end end, function(port)
+      local sock, pieces = cosockets.connected(port), {}
+      for i = 1, 100 do pieces[i] = "x" end
+      for _ = 1, 50 do assert.equal(100, sock:send(pieces)) end -- what looks at them is compiled by now
+      for _, other in ipairs { { {}, { "x" } }, { 1, 2 }, { { { "x" } }, 1 }, { a = 1 }, { 1, "x" } } do
+        local ok, err
+        collect.within(function() ok, err = pcall(sock.send, sock, other) end, function() return ("x"):rep(100) end)
+        assert.is_false(ok)
+        assert.matches(other.a and "non%-array table found" or "cannot wait here", err)
+      end
+      assert.equal(1, sock:send "x")
+      assert.equal(1, sock:close())
+    end)
+  end)
+
   it("is closed by a finalizer", function()
     cosockets.serving(cosockets.silent, function(port)
       local options = { pool = "finalized", pool_size = 1, backlog = 0 }

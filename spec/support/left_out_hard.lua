@@ -123,6 +123,12 @@ return {
   ["spec/http/static_spec.lua"] = {
     ["takes ten thousand files"] = VOLUME,
   },
+  ["spec/luasocket/attack_spec.lua"] = {
+    ["serves a hundred at once, whose first words come in pieces"] = VOLUME,
+  },
+  ["spec/luasocket/tcp_spec.lua"] = {
+    ["answers as LuaSocket's own, in a task: ahead"] = AHEAD,
+  },
   ["spec/net/address_spec.lua"] = {
     ["an abstract unix name is nobody's file"] = PIECES,
   },
@@ -211,6 +217,16 @@ return {
     ["one write is one system call"] = PIECES,
     ["does not wait for a read of the same end"] = PIECES,
     ["an in-memory pair holds as many bytes in each direction"] = PIECES,
+  },
+  ["spec/ngx/cosocket_attack_spec.lua"] = {
+    ["send of a table ends with its timeout"] = VOLUME,
+    ["when a thousand tasks want one"] = VOLUME,
+    ["works for a thousand tasks at once"] = VOLUME,
+  },
+  ["spec/ngx/cosocket_spec.lua"] = {
+    ["a cosocket answers as ngx_lua's own"] = PIECES,
+    ["takes and refuses what ngx_lua's own does"] = PIECES,
+    ["shakes hands, verifies and resumes as ngx_lua's own"] = "a record leaves in bytes: the reset is met within it",
   },
   ["spec/process_spec.lua"] = {
     ["hands no connection over that holds bytes already"] = AHEAD,

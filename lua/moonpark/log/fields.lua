@@ -27,6 +27,7 @@ local function merged(fields)
   for key, value in next, fields do all[key] = value end
   return all
 end
+jit.off(merged) -- as in log.lua
 
 --- Adds fields to those of the calling task. All its lines carry them from now on, and so do those of tasks that it
 --- starts from now on. Raises outside tasks.

@@ -46,6 +46,7 @@ local function sorted(fields)
   if n > 1 then sort(names) end
   return names
 end
+jit.off(sorted) -- as in log.lua
 
 -- The same, where some names are no strings: a table with their texts in their place.
 local function named(fields)
@@ -53,6 +54,7 @@ local function named(fields)
   for name, value in next, fields do texts[type(name) == "string" and name or values.text(name)] = value end
   return texts
 end
+jit.off(named)
 
 local HEAD = "\nstack traceback:"
 

@@ -177,6 +177,7 @@ local function keys_of(value)
   end
   return keys, is_list and places, false
 end
+jit.off(keys_of) -- as in log.lua
 
 local put -- of the file's end: tables hold values
 

@@ -38,6 +38,11 @@ function check(array)
   end
 end
 
+-- Not compiled, as a finalizer may call send: there LuaJIT goes round for ever in a compiled loop over a table that it
+-- was not compiled for (docs/limits.md).
+jit.off(check)
+jit.off(look_closer)
+
 --- What is written for send's argument: strings, numbers and tables as they are. Raises for the rest.
 ---@param data any
 ---@return string|number|table
