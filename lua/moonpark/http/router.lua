@@ -33,7 +33,8 @@ end
 
 local function check_path(path, level)
   if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
-    error(("path must begin with '/', got %s"):format(tostring(path)), level + 1)
+    error(("path must begin with '/', got %s"):format(type(path) == "string" and "'" .. path .. "'" or tostring(path)),
+      level + 1)
   end
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
 end
