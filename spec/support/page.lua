@@ -37,11 +37,12 @@ end
 
 --- The sections of a page that have blocks: {title =, line =, blocks = {{info =, line =, lines =, edit =}}}.
 ---@param path string from the top of the tree
+---@param text? string the page, if it is no file
 ---@return table[]
-function M.sections(path)
+function M.sections(path, text)
   local sections, section, block = {}, { title = path, blocks = {} }, nil
   local number, before = 0, ""
-  for line in read(process.root .. "/" .. path):gmatch "([^\n]*)\n" do
+  for line in (text or read(process.root .. "/" .. path)):gmatch "([^\n]*)\n" do
     number = number + 1
     if block and line == "```" then block = nil
     elseif block then table.insert(block.lines, line)
