@@ -202,7 +202,7 @@ BROWSERS := spec/%_browser_spec.lua spec/examples/dashboard-feed_browser_spec.lu
             spec/examples/websocket-chat_browser_spec.lua spec/http/listing_browser_spec.lua \
             spec/workers/watch_browser_spec.lua
 # Programs of Lua in processes of their own, and modules that work on strings alone.
-PROGRAMS := spec/cli/% spec/cli_spec.lua spec/examples/% spec/http/stopping_spec.lua spec/lapis/% \
+PROGRAMS := spec/cli/% spec/cli_spec.lua spec/docs/% spec/examples/% spec/http/stopping_spec.lua spec/lapis/% \
             $(filter-out spec/workers/supervisor_spec.lua \
             spec/workers/shared_spec.lua spec/workers/chaos_spec.lua,$(wildcard spec/workers/*_spec.lua))
 # What is compared with libraries of others and their servers: they have short patience, and qemu is slow.
@@ -366,7 +366,7 @@ $(CORE_SPECS:%=other/%): other/%:
 ARM64          := build/arm64
 ARM64_ROOT     := $(CURDIR)/$(ARM64)/root
 ARM64_JIT      := $(if $(IS_ARM64),$(LUAJIT),$(CURDIR)/$(ARM64)/luajit)
-ARM64_SPECS    := $(filter-out spec/cli/% spec/cli_spec.lua spec/examples/%,$(CORE_SPECS))
+ARM64_SPECS    := $(filter-out spec/cli/% spec/cli_spec.lua spec/docs/% spec/examples/%,$(CORE_SPECS))
 # What stands in C alone, and what meets other programs: qemu is slow.
 ARM64_BESIDE   := $(PROGRAMS) $(BROWSERS) $(FACADES) spec/base/% spec/workers/% spec/tls/% spec/net/tls_% \
                   spec/net/share% \

@@ -74,9 +74,9 @@ local function write_all(folder, files, undo)
   return ok, err
 end
 
--- The server's source, if there is one.
-local function server_in(folder)
-  local file = io.open(folder .. "/server.lua")
+-- A file's text, if it is there.
+local function text_of(folder, path)
+  local file = io.open(folder .. "/" .. path)
   local text = file and file:read "*a"
   if file then file:close() end
   return text
@@ -93,9 +93,9 @@ end
 
 -- A project that is there gets the files of its deployment alone.
 local function with_deployment(name, folder, files)
-  local text = server_in(folder)
+  local text = text_of(folder, "server.lua")
   local starter = starter_of(name, text, files)
-  local facts = deploy.facts(text or starter, starter)
+  local facts = deploy.facts(text or starter, starter, text_of(folder, name .. "/routes.lua"))
   local wanted = text and {} or files
   for _, file in ipairs(deploy.files(name, facts)) do table.insert(wanted, file) end
   return wanted, facts
@@ -119,7 +119,7 @@ function M.init(folder, kind, deployed)
   if not name then return nil, wrong, true end
   local files, steps = files_of(name, kind)
   local facts
-  if deployed and server_in(folder) then steps = nil end
+  if deployed and text_of(folder, "server.lua") then steps = nil end
   if deployed then files, facts = with_deployment(name, folder, files) end
   local there = in_the_way(folder, files)
   if #there > 0 then
@@ -152,7 +152,8 @@ end
 ---@return string
 function M.next_steps(project, folder)
   local word = folder:find "^[%w_./-]+$" and folder or "'" .. folder:gsub("'", "'\\''") .. "'"
-  local lines = { ("wrote %s: %s"):format(project.name, table.concat(project.paths, ", ")), "", "  cd " .. word }
+  local lines = { ("wrote %s: %s"):format(project.name, table.concat(project.paths, ", ")), "" }
+  if folder ~= "." then table.insert(lines, "  cd " .. word) end
   for _, step in ipairs(project.steps or {}) do table.insert(lines, "  " .. step) end
   local more = project.facts and words_of_deployment(project.name, project.facts) or { "" }
   for _, line in ipairs(more) do table.insert(lines, line) end

@@ -80,6 +80,13 @@ describe("moonpark init --deploy", function()
       end
     end)
 
+    it("the health check that a server or its routes have, however they were changed", function()
+      assert.equal(0, process.run(process.moonpark("init", project)).status)
+      write(project .. "/server.lua", file "server.lua" .. "-- changed\n")
+      assert.equal(0, init(project).status)
+      assert.matches('"http://127.0.0.1:8080/healthz"', file "Dockerfile", 1, true)
+    end)
+
     it("only the latter where a server is there", function()
       assert.equal("wrote hello: " .. table.concat(DEPLOYMENT, ", "), deploy(HTTP):match "^[^\n]*")
       assert.equal(HTTP, file "server.lua")
@@ -91,6 +98,7 @@ describe("moonpark init --deploy", function()
       write(project .. "/server.lua", HTTP)
       local r = process.run(process.moonpark("init", "--deploy"), { cwd = project })
       assert.same({ 0, "" }, { r.status, r.err })
+      assert.is_nil(r.out:find("  cd ", 1, true))
       assert.matches("^%[?", file "deploy/hello.service")
     end)
 

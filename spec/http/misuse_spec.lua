@@ -110,7 +110,7 @@ describe("a call that cannot be meant", function()
     { [[app:get("/x", "hello")]], "handler expected, got string" },
     { [[app:get("/x", h, h)]], "a route has one handler: add middleware with app:use" },
     { [[app:any("/x", h, h)]], "a route has one handler" },
-    { [[app:get("x", h)]], "path must begin with '/', got x" },
+    { [[app:get("x", h)]], "path must begin with '/', got 'x'" },
     { [[app:get("/a", h):get("/a", h)]], "a route for GET /a already exists" },
     { [[app:route("get", "/x", h)]], "methods must be in upper case: GET" },
     { [[app:get("/x", http.static)]], "handler expected, got http.static itself: call it, http.static(...)" },

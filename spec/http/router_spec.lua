@@ -341,7 +341,7 @@ describe("a router", function()
       local function add(path)
         return misuse(function() app:get(path, print) end)
       end
-      assert.equal("path must begin with '/', got a", add "a")
+      assert.equal("path must begin with '/', got 'a'", add "a")
       assert.equal("path must begin with '/', got nil", add(nil))
       assert.equal('a path without query and blanks expected, got "/a?b"', add "/a?b")
       assert.equal("a parameter without a name in /a/:", add "/a/:")

@@ -165,7 +165,7 @@ describe("a handler", function()
   -- What a handler may do to itself; each is logged with these words, ends its connection, and no other.
   local ways = {
     { "raises a string", function() error("I give up") end, "I give up" },
-    { "raises a table", function() error({}) end, "table: " },
+    { "raises a table", function() error({}) end, "{}" },
     { "raises nothing", function() error() end, "nil" },
     { "raises an object whose __tostring fails",
       function() error(setmetatable({}, { __tostring = function() error("again") end })) end, "__tostring failed" },

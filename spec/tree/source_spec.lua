@@ -38,7 +38,7 @@ end
 
 -- Everything a person wrote as text. What git ignores is in build/ and its like; a corpus is bytes.
 local files = {} -- [i] = {path, text, lines, kind = "c", "h", "lua", "md", "go", "" ...}
-for _, path in ipairs(output_lines("find . -type f -not -path './.git/*' -not -path './build/*' "
+for _, path in ipairs(output_lines("find . -type f -not -path './.git' -not -path './.git/*' -not -path './build/*' "
   .. "-not -path './spec/fuzz/corpus/*' -not -path './lua_modules/*' -not -path './.luarocks/*' | sort")) do
   path = path:sub(3)
   local text = read(path)

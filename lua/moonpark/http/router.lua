@@ -44,7 +44,7 @@ end
 
 local function check_path(path, level)
   if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
-    local got = (type(path) == "string" or path == nil) and tostring(path) or "a " .. type(path)
+    local got = type(path) == "string" and "'" .. path .. "'" or path == nil and "nil" or "a " .. type(path)
     error("path must begin with '/', got " .. got, level + 1)
   end
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end

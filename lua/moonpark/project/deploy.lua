@@ -221,6 +221,7 @@ end
 ---@field http boolean does it serve HTTP?
 ---@field argument boolean does it take its address as its first argument?
 ---@field starter boolean is it the server that init writes?
+---@field healthz boolean does it have a route /healthz?
 
 -- A literal address in the script, and whether an argument may replace it.
 local function address_in(text)
@@ -234,17 +235,19 @@ local M = {}
 --- What can be read off a server's source. A guess: the files say what to change.
 ---@param text string
 ---@param starter string the source of init's own
+---@param routes string|nil the source of its routes, if they are in a file of their own
 ---@return moonpark.project.facts
-function M.facts(text, starter)
+function M.facts(text, starter, routes)
   local http = text:find("moonpark.http", 1, true) ~= nil
   local port, argument = address_in(text)
   return { port = port and port > 0 and port < 65536 and port or http and 8080 or 7000, http = http,
-    argument = argument, starter = text == starter }
+    argument = argument, starter = text == starter,
+    healthz = http and (text == starter or (text .. (routes or "")):find("[\"']/healthz[\"']") ~= nil) }
 end
 
 local function check_of(facts)
   local address = "127.0.0.1:" .. facts.port
-  if facts.http then return ('"http://%s/%s"'):format(address, facts.starter and "healthz" or "") end
+  if facts.http then return ('"http://%s/%s"'):format(address, facts.healthz and "healthz" or "") end
   return ('"%s"'):format(address) .. (facts.starter and ', "ping", "PING"' or "")
 end
 
