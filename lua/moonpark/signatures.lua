@@ -239,7 +239,7 @@ end
 ---@param fn function
 ---@return function
 function M.unguarded(fn)
-  if debug.getinfo(fn, "S").source ~= "=(moonpark)" then return fn end
+  if not debug.getinfo(fn, "S").source:find "misuse%.lua:guard$" then return fn end
   local name, method = debug.getupvalue(fn, 1)
   for i = 2, 255 do
     if name == "fn" or not name then break end

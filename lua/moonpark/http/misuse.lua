@@ -70,6 +70,9 @@ return function(%s)
   return fn(%s)
 end]]
 
+-- Of this folder, so that guards are moonpark's own to reports and limits; and known by its end, as they stand for others.
+local PLACE = debug.getinfo(1, "S").source .. ":guard"
+
 local function parameters_of(fn)
   local info = debug.getinfo(fn, "u")
   local names = { "self", unpack(PARAMETERS, 1, info.nparams - 1) }
@@ -85,7 +88,7 @@ local function guarded(class, what, example, name, fn, mark)
     error(("%s expected, got %s: use %s:%s(...)"):format(what, type(self), example, name), 3)
   end
   local names = parameters_of(fn)
-  return loadstring(GUARD:format(names, names), "=(moonpark)")(fn, class, fits, wrong)
+  return loadstring(GUARD:format(names, names), PLACE)(fn, class, fits, wrong)
 end
 
 --- Has the methods of a class check what they are called with.
