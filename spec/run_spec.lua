@@ -38,6 +38,16 @@ describe("moonpark's modules", function()
   end)
 end)
 
+describe("another Lua than LuaJIT", function()
+  it("is told what to run instead, by moonpark and by busted's helper", function()
+    for module, hint in pairs { moonpark = "luajit", ["moonpark.testing"] = "busted --lua=luajit" } do
+      local r = process.run { "lua5.1", "-e", ("require %q"):format(module) }
+      assert.equal(1, r.status)
+      assert.matches("moonpark needs LuaJIT, and this is Lua 5.1: run .*" .. hint:gsub("%p", "%%%0"), r.err)
+    end
+  end)
+end)
+
 describe("run", function()
   it("returns the main task's results when all tasks have ended", function()
     local out, status = run_script(PRELUDE .. [[

@@ -3,7 +3,11 @@
 
 local core = require "moonpark.core"
 
+local task = require "moonpark.task"
+
 local M = {}
+
+local LISTED = 20 -- how many of the tasks that do not end are named
 
 -- All but the calling one. Attendants serve the others, and end with them.
 local function others()
@@ -34,6 +38,25 @@ function M.cancel_others(reason, deadline)
     if not all_ended(left, deadline) then return others() end
     left = others()
   end
+end
+
+local function describe(info)
+  local name = task.name_of(info.task)
+  return ("  task %d%s, %s%s"):format(info.id, name and (" %q"):format(name) or "",
+    info.wait and "in " .. info.wait or info.state, info.site[1] and ", started at " .. info.site[1] or "")
+end
+
+--- A text about tasks that have not ended.
+---@param reason string "SIGTERM"
+---@param left table[] see cancel_others
+---@param seconds number that they had
+---@return string
+function M.describe(reason, left, seconds)
+  local lines = { ("%s: %d task%s not ended after %g s:"):format(reason, #left, #left == 1 and " has" or "s have",
+    seconds) }
+  for i = 1, math.min(#left, LISTED) do table.insert(lines, describe(left[i])) end
+  if #left > LISTED then table.insert(lines, "  ...") end
+  return table.concat(lines, "\n")
 end
 
 return M

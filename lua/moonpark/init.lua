@@ -5,10 +5,12 @@
 -- wait; raises LuaJIT's JIT limits, which are too low for servers in the stock builds; and lets os.exit report
 -- errors of tasks that nobody has joined.
 
+if not jit then error("moonpark needs LuaJIT, and this is " .. _VERSION .. ": run the script with luajit", 0) end
+
 local core = require "moonpark.core"
 require("moonpark.coroutines").install()
 
-if jit and pcall(require, "jit.opt") then
+if pcall(require, "jit.opt") then
   require("jit.opt").start("maxtrace=8000", "maxrecord=16000", "maxmcode=40960", "minstitch=3")
 end
 

@@ -3,6 +3,10 @@
 -- and fails tests that leave a task, a timer or a descriptor behind. Also, with or without the helper: a virtual
 -- clock, and in-memory pairs that deliver their bytes in chosen pieces.
 
+if not jit then
+  error("moonpark needs LuaJIT, and this is " .. _VERSION .. ": run busted --lua=luajit --helper=moonpark.testing", 0)
+end
+
 local core = require "moonpark.core"
 local check_options = require("moonpark.options").check
 require "moonpark"

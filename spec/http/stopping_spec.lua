@@ -263,6 +263,25 @@ describe("http.serve", function()
     end
   end)
 
+  for _, way in ipairs { "plain luajit", "the command" } do
+    it("names a handler that goes on though it was cancelled, with the status 1, under " .. way, function()
+      with(way, [[
+        app:get("/deaf", function(_, res)
+          say "deaf"
+          while true do moonpark.sleep(0.01) end
+        end)
+        http.serve(app, { address = "127.0.0.1:0", on_listen = tell, grace = 0.05 })]], function(child, _, address)
+        local asking = moonpark.go(http.get, "http://" .. address .. "/deaf", { keep_alive = false })
+        assert.equal("deaf", child:line())
+        child:kill "TERM"
+        local status, _, err = child:wait()
+        assert.equal(1, status, err)
+        assert.matches("SIGTERM: %d tasks? ha.*GET /deaf", err)
+        asking:join()
+      end)
+    end)
+  end
+
   it("refuses a grace that is not a time", function()
     for _, grace in ipairs { "5", -1, 0 / 0 } do
       local ok, err = pcall(http.serve, print, { address = "127.0.0.1:0", grace = grace })

@@ -3,14 +3,13 @@
 -- everything that is still open.
 
 local cancel_others = require("moonpark.ending").cancel_others
+local describe_left = require("moonpark.ending").describe
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local report = require "moonpark.cli.report"
 local task = require "moonpark.task"
 
 local M = {}
-
-local LISTED = 20         -- how many of the tasks that do not end are named
 
 local exit = os.exit      -- scripts get M.leave
 local ending              -- nil, or {reason, status, grace, if_not} once the program winds down
@@ -41,19 +40,9 @@ end
 ---@return integer|nil
 function M.status() return ending and ending.status end
 
-local function describe(info)
-  local name = task.name_of(info.task)
-  return ("  task %d%s, %s%s"):format(info.id, name and (" %q"):format(name) or "",
-    info.wait and "in " .. info.wait or info.state, info.site[1] and ", started at " .. info.site[1] or "")
-end
-
 -- Some do not listen. The process ends here.
 local function give_up(left)
-  local lines = { ("%s: %d task%s not ended after %g s:"):format(ending.reason, #left,
-    #left == 1 and " has" or "s have", ending.grace) }
-  for i = 1, math.min(#left, LISTED) do table.insert(lines, describe(left[i])) end
-  if #left > LISTED then table.insert(lines, "  ...") end
-  report.fail(table.concat(lines, "\n"))
+  report.fail(describe_left(ending.reason, left, ending.grace))
   M.leave(ending.if_not)
 end
 

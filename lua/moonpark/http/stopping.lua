@@ -7,9 +7,9 @@
 --   one the script subscribes to     is the script's
 --   in a worker                      the supervisor says when to drain: see worker/drain.lua
 
-local cancel_others = require("moonpark.ending").cancel_others
 local core = require "moonpark.core"
 local draining = require "moonpark.draining"
+local ending = require "moonpark.ending"
 local failures = require "moonpark.failures"
 local task = require "moonpark.task"
 local worker = require "moonpark.worker"
@@ -19,6 +19,7 @@ local M = {}
 M.GRACE = 10 -- seconds, if http.serve is not told
 
 local SIGNALED, STUCK = 128, 1
+local LATE = 1 -- second after the grace, when handlers were cancelled: one that goes on does not keep the program
 local names = { "TERM", "INT" }
 
 local served, count = {}, 0 -- [server] = {grace =, task = the one that serves}
@@ -41,12 +42,12 @@ end
 
 -- Under plain luajit: once the tasks have ended the loop ends, and the script goes on behind it.
 local function leave(reason, seconds)
-  local left = cancel_others(reason, core.now() + seconds)
+  local left = ending.cancel_others(reason, core.now() + seconds)
   if not left then
     under_way = false
     return unwatch()
   end
-  failures.log(("%s: %d task%s not ended"):format(reason, #left, #left == 1 and " has" or "s have"))
+  failures.log(ending.describe(reason, left, seconds))
   exit(STUCK)
 end
 
@@ -57,10 +58,9 @@ local function drain(reason)
     tasks[#tasks + 1] = entry.task
     longest = math.max(longest, entry.grace)
   end
-  local deadline = core.now() + longest
-  task.scope(function(scope)
-    for server, entry in pairs(served) do scope:go(server.shutdown, server, entry.grace) end
-  end)
+  local deadline, shutdowns = core.now() + longest, {}
+  for server, entry in pairs(served) do table.insert(shutdowns, task.go(server.shutdown, server, entry.grace)) end
+  for _, each in ipairs(shutdowns) do each:await(math.max(0, deadline + LATE - core.now())) end
   for _, each in ipairs(tasks) do each:await(math.max(0, deadline - core.now())) end
   local finish = draining.leave or leave
   return finish(reason, math.max(1, deadline - core.now()))
