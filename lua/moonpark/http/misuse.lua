@@ -70,7 +70,7 @@ return function(%s)
   return fn(%s)
 end]]
 
--- Of this folder, so that guards are moonpark's own to reports and limits; and known by its end, as they stand for others.
+-- Of this folder, so that guards are moonpark's own to reports and limits; known by its end, as they stand for others.
 local PLACE = debug.getinfo(1, "S").source .. ":guard"
 
 local function parameters_of(fn)
