@@ -201,7 +201,8 @@ local function check_middleware(fn, extra, level)
     error("middleware expected, got a router, which calls no next(): app:mount(\"/\", router)", level + 1)
   end
   check_handler(fn, "middleware", level + 1)
-  if extra ~= nil then error("use takes one function: call it once for each", level + 1) end
+  -- What comes behind may be a second result: the counts of http.sessions.
+  if type(extra) == "function" then error("use takes one function: call it once for each", level + 1) end
 end
 
 --- Adds middleware: fn(req, res, next) around the handlers of the routes that are added after it. Middleware of a
