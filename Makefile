@@ -195,7 +195,7 @@ CORE_SPECS := $(filter-out $(TREE_SPECS) spec/bench/% spec/hard/%,$(sort $(shell
 SPEC       ?= $(if $(filter hard,$(MODE)),$(HARD_SPECS),$(CORE_SPECS))
 
 # `make test` runs every spec in the release build on epoll, and in the other builds those that see what is different
-# there: half an hour. WHOLE=1 runs all in all of them, before a release.
+# there: under half an hour. WHOLE=1 runs all in all of them, before a release.
 # $(call chosen,PATTERNS LEFT OUT,FILES)
 chosen   = $(if $(WHOLE),$(2),$(filter-out $(1),$(2)))
 BROWSERS := spec/%_browser_spec.lua spec/examples/dashboard-feed_browser_spec.lua \
@@ -254,7 +254,7 @@ test-epoll:
 	$(SUM)
 
 test-poll:
-	@$(IN_PARALLEL) $(patsubst %,poll/%,$(call chosen,$(PROGRAMS) $(STRINGS),$(CORE_SPECS)))
+	@$(IN_PARALLEL) $(patsubst %,poll/%,$(call chosen,$(PROGRAMS) $(STRINGS) $(BROWSERS),$(CORE_SPECS)))
 	$(SUM)
 
 # HTTP over a stream that is as awkward as TLS, on both ends: see spec/support/veil.c.
@@ -289,7 +289,7 @@ test-arm64:
 
 test-asan:
 	@$(RUNNER) check 'build with ASan and UBSan' $(COMPILE_SPECS) MODE=asan
-	@$(IN_PARALLEL) $(patsubst %,asan/%,$(call chosen,$(BROWSERS),$(CORE_SPECS)))
+	@$(IN_PARALLEL) $(patsubst %,asan/%,$(call chosen,$(BROWSERS) $(PROGRAMS),$(CORE_SPECS)))
 	$(SUM)
 
 # The hard build runs its own specs, and what holds of the others where a read is a byte: over poll(2) what sees the
@@ -302,7 +302,7 @@ HARD_POLL     := $(filter $(patsubst %,spec/%_spec.lua,loop/% net/accept net/clo
 
 test-hard:
 	@$(RUNNER) check 'build hard' $(COMPILE_SPECS) MODE=hard
-	@$(IN_PARALLEL) $(HARD_SPECS:%=hard/%) $(patsubst %,hard/%,$(call chosen,$(PROGRAMS),$(HARD_CORE))) \
+	@$(IN_PARALLEL) $(HARD_SPECS:%=hard/%) $(patsubst %,hard/%,$(call chosen,$(PROGRAMS) $(BROWSERS),$(HARD_CORE))) \
 		$(HARD_POLL:%=hard-poll/%)
 	$(SUM)
 
