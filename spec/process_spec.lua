@@ -605,14 +605,14 @@ describe("process", function()
     it("reads what the child says when it is ended, in a cancelled task too", function()
       local path = os.tmpname()
       os.remove(path)
-      local task = moonpark.go(process.run, { "sh", "-c", [[trap 'echo bye; head -c 100000 /dev/zero >&2; exit 7' TERM
+      local task = moonpark.go(process.run, { "sh", "-c", [[trap 'echo bye; head -c 20000 /dev/zero >&2; exit 7' TERM
         echo hello; : >"$0"; while :; do sleep 0.01; done]], path })
       wait_until("the child has started", function() return outside.run({ "test", "-e", path }).status == 0 end)
       task:cancel()
       local ok, r, err, errno, partial = task:join()
       os.remove(path)
       assert.same({ true, nil, "canceled", nil }, { ok, r, err, errno })
-      assert.same({ 7, "hello\nbye\n", 100000 }, { partial.code, partial.stdout, #partial.stderr })
+      assert.same({ 7, "hello\nbye\n", 20000 }, { partial.code, partial.stdout, #partial.stderr })
       assert.is_nil(partial.timed_out)
     end)
 
