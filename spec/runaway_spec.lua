@@ -169,7 +169,7 @@ describe("warnings", function()
       moonpark.run(function()
         for _ = 1, 12 do moonpark.go(function() while true do end end):join() end
       end)]]))
-    assert.equal(10, count(r.err, "has held the loop"))
+    assert.equal(10, count(r.err, " s without waiting\n")) -- a slow machine tells of code without hooks besides
   end)
 end)
 

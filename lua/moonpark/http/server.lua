@@ -90,9 +90,11 @@ local function settle(server, req, res)
   return res.x:abort(res.serial)
 end
 
--- The handler failed: a client without a response gets one, and a response that has begun is cut off.
+-- The handler failed: a client without a response gets one, one that has begun is cut off, and a whole one stands.
 local function settle_failure(req, res, text)
-  if res.x:phase(res.serial) ~= "unsent" then return res.x:abort(res.serial) end
+  local phase = res.x:phase(res.serial)
+  if phase == "sent" then return true end
+  if phase ~= "unsent" then return res.x:abort(res.serial) end
   res:reset()
   local late, curtailed = res.x:was_late(res.serial)
   if req:is_gone() and curtailed then return res.x:abort(res.serial) end
