@@ -9,7 +9,7 @@ local check_options = require("moonpark.options").check
 local core = require "moonpark.core"
 local draining = require "moonpark.draining"
 local failures = require "moonpark.failures"
-local queue = require "moonpark.pool_of.queue"
+local fifo = require "moonpark.fifo"
 local task = require "moonpark.task"
 
 local M = {}
@@ -376,7 +376,7 @@ end
 function M.new(options)
   options = check_options("pool_of", options, known, 2, 1)
   if not options.open then error("pool_of: option 'open' is needed: a function that makes an object", 2) end
-  local self = setmetatable({ options = options, max = options.max or MAX, open = 0, idle = {}, waiting = queue.new(),
+  local self = setmetatable({ options = options, max = options.max or MAX, open = 0, idle = {}, waiting = fifo.new(),
     close_object = options.close or close_object, taken = {}, held = setmetatable({}, { __mode = "k" }),
     watched = setmetatable({}, { __mode = "k" }) }, Pool)
   draining.add(self, drain)

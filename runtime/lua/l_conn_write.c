@@ -8,6 +8,7 @@
 #include "lua/l_conn.h"
 #include "net/conn_write.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -22,6 +23,16 @@ struct joining {
     bool fits;           /* all that was added is in `to` */
     bool collects;       /* a string was made: finalizers may have run, and used the scratch */
 };
+
+/* Why a table cannot be written; what is at fault then lies on top of the stack. */
+enum flaw {
+    FLAW_NONE,
+    FLAW_VALUE, /* a value that is no string, number or table */
+    FLAW_KEY,   /* a key that is no place in a list */
+    FLAW_DEPTH,
+};
+
+static enum flaw add_table(lua_State *L, struct joining *j, int table, int depth);
 
 static void add_piece(lua_State *L, struct joining *j, int type)
 {
@@ -39,43 +50,94 @@ static void add_piece(lua_State *L, struct joining *j, int type)
     j->length += n;
 }
 
-static void add_table(lua_State *L, struct joining *j, int table, int depth)
+/* The value on top of the stack. */
+static enum flaw add_value(lua_State *L, struct joining *j, int depth)
 {
-    luaL_checkstack(L, LUA_MINSTACK, "write: tables nested too deep");
-    size_t count = lua_objlen(L, table);
-    for (size_t i = 1; i <= count; i++) {
-        lua_rawgeti(L, table, (int)i);
-        int type = lua_type(L, -1);
-        if (type == LUA_TTABLE && depth == NESTED)
-            luaL_error(L, "write: more than %d tables in each other", NESTED);
-        if (type == LUA_TTABLE)
-            add_table(L, j, lua_gettop(L), depth + 1);
-        else if (type == LUA_TSTRING || type == LUA_TNUMBER)
-            add_piece(L, j, type);
-        else
-            luaL_error(L, "write: string, number or table expected in a table, got %s", luaL_typename(L, -1));
+    int type = lua_type(L, -1);
+    if (type == LUA_TTABLE)
+        return depth == NESTED ? FLAW_DEPTH : add_table(L, j, lua_gettop(L), depth + 1);
+    if (type != LUA_TSTRING && type != LUA_TNUMBER)
+        return FLAW_VALUE;
+    add_piece(L, j, type);
+    return FLAW_NONE;
+}
+
+/* Is the key on top of the stack a place in a list? Not more of them than an int holds. */
+static int place_of(lua_State *L)
+{
+    lua_Number key = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+    return key >= 1 && key <= INT_MAX && key == (int)key ? (int)key : 0;
+}
+
+/* The values behind the first n of a table that gives its keys in another order; where one is missing it is nil. */
+static enum flaw add_by_place(lua_State *L, struct joining *j, int table, int n, int depth)
+{
+    enum flaw flaw = FLAW_NONE;
+    int last = n;
+    for (lua_pushnil(L); lua_next(L, table);) {
+        lua_pop(L, 1);
+        int place = place_of(L);
+        if (!place)
+            return FLAW_KEY;
+        last = place > last ? place : last;
+    }
+    for (int i = n + 1; i <= last; i++) {
+        lua_rawgeti(L, table, i);
+        if ((flaw = add_value(L, j, depth)) != FLAW_NONE)
+            return flaw;
         lua_pop(L, 1);
     }
+    return flaw;
+}
+
+static enum flaw add_table(lua_State *L, struct joining *j, int table, int depth)
+{
+    luaL_checkstack(L, LUA_MINSTACK, "write: tables nested too deep");
+    int n = 0;
+    for (lua_pushnil(L); lua_next(L, table); n++) {
+        if (lua_type(L, -2) != LUA_TNUMBER || lua_tonumber(L, -2) != n + 1) {
+            lua_pop(L, 2);
+            return add_by_place(L, j, table, n, depth);
+        }
+        enum flaw flaw = add_value(L, j, depth);
+        if (flaw != FLAW_NONE)
+            return flaw;
+        lua_pop(L, 1);
+    }
+    return FLAW_NONE;
+}
+
+static int refuse(lua_State *L, enum flaw flaw)
+{
+    if (flaw == FLAW_DEPTH)
+        return luaL_error(L, "write: more than %d tables in each other", NESTED);
+    if (flaw == FLAW_VALUE)
+        return luaL_error(L, "write: string, number or table expected in a table, got %s", luaL_typename(L, -1));
+    const char *key = lua_tostring(L, -1);
+    return luaL_error(L, "write: a table must be a list, but this one has the key '%s'",
+                      key ? key : luaL_typename(L, -1));
 }
 
 /* In place of the table at idx what it holds, as one string. */
-static void join_table(lua_State *L, int idx)
+static enum flaw join_table(lua_State *L, int idx)
 {
     struct joining j = {.to = face_ctx(L)->loop.scratch, .room = limits.scratch, .fits = true};
-    add_table(L, &j, idx, 1);
+    enum flaw flaw = add_table(L, &j, idx, 1);
+    if (flaw != FLAW_NONE)
+        return flaw;
     if (j.fits && !j.collects) {
         lua_pushlstring(L, j.to, j.length);
         lua_replace(L, idx);
-        return;
+        return FLAW_NONE;
     }
     size_t size = j.length;
     j = (struct joining){.to = lua_newuserdata(L, size), .room = size, .fits = true};
-    add_table(L, &j, idx, 1);
-    if (!j.fits)
+    if (add_table(L, &j, idx, 1) != FLAW_NONE || !j.fits)
         luaL_error(L, "write: the table was changed meanwhile");
     lua_pushlstring(L, j.to, j.length);
     lua_replace(L, idx);
     lua_pop(L, 1);
+    return FLAW_NONE;
 }
 
 /* ---- the write ---- */
@@ -122,15 +184,12 @@ static int gather(struct task *t, struct iovec *iov, int max)
     return count > 1 && bytes <= JOINED * (size_t)count && bytes <= limits.scratch ? join(t, iov, count) : count;
 }
 
-/* write(...) -> bytes | nil, err, errno, bytes written */
-static int l_write(lua_State *L)
+/* Writes the strings and numbers behind the first argument. */
+static int write_all(lua_State *L, struct conn *c)
 {
-    struct conn *c = l_conn_self(L);
     struct task *t = face_task(L, face_ctx(L));
     size_t n, length = 0;
     for (int i = 2, top = lua_gettop(L); i <= top; i++) {
-        if (lua_type(L, i) == LUA_TTABLE)
-            join_table(L, i);
         luaL_checklstring(L, i, &n);
         length += n;
     }
@@ -140,11 +199,35 @@ static int l_write(lua_State *L)
     return l_conn_run(L, t, c, &conn_write, l_conn_push_written);
 }
 
+/* write(...) -> bytes | nil, err, errno, bytes written */
+static int l_write(lua_State *L)
+{
+    struct conn *c = l_conn_self(L);
+    for (int i = 2, top = lua_gettop(L); i <= top; i++) {
+        enum flaw flaw = lua_type(L, i) == LUA_TTABLE ? join_table(L, i) : FLAW_NONE;
+        if (flaw != FLAW_NONE)
+            return refuse(L, flaw);
+    }
+    return write_all(L, c);
+}
+
+/* conn_write_table(conn, table) -> as write; nothing where the table cannot be written: the caller says it in words of
+ * its own */
+static int l_write_table(lua_State *L)
+{
+    struct conn *c = l_conn_self(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    return join_table(L, 2) == FLAW_NONE ? write_all(L, c) : 0;
+}
+
 static const luaL_Reg methods[] = {{"write", l_write}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"conn_write_table", l_write_table}, {NULL, NULL}};
 
 void l_conn_write_open(lua_State *L)
 {
     lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_META_CONN);
     face_functions(L, methods);
     lua_pop(L, 1);
+    face_functions(L, functions);
 }

@@ -157,6 +157,20 @@ for _, transport in ipairs(support.transports) do
       assert.is_true(writer:join())
     end))
 
+    it("takes what a table lists in its order, however the table was filled", with_pair(function(a, b)
+      local backwards, thinned = {}, {}
+      for i = 100, 1, -1 do backwards[i] = i .. "," end
+      for i = 1, 100 do thinned[i] = i .. "," end
+      for i = 100, 51, -1 do thinned[i] = nil end
+      local half = table.concat(backwards, "", 1, 50)
+      for _, list in ipairs { backwards, thinned, { [3] = 3, [2] = 2, [1] = 1 } } do
+        local whole = table.concat(list)
+        assert.equal(#whole, a:write(list, { "|" }) - 1)
+        assert.equal(whole .. "|", b:read_exactly(#whole + 1))
+      end
+      assert.equal(half, table.concat(thinned))
+    end))
+
     it("writes a number in a table as the same number alone", with_pair(function(a, b)
       local numbers = { 0, -0, 7, -7, 1234567890, 2 ^ 31, -2 ^ 31, 2 ^ 53, 99999999999999, 1e14, -99999999999999, -1e14,
         0.5, -0.1, 1e300, 1 / 0, -1 / 0, 5e-324 }
@@ -180,6 +194,17 @@ for _, transport in ipairs(support.transports) do
       for value, kind in pairs { [true] = "boolean", [print] = "function", [a] = "userdata" } do
         assert.error_matches(function() a:write("sent?", { "x", { value } }) end,
           "write: string, number or table expected in a table, got " .. kind)
+      end
+      for _, hole in ipairs { { 1, nil, 3 }, { [2] = "b" }, { "a", [1000] = "z" }, { nil, "b" } } do
+        assert.error_matches(function() a:write("sent?", { hole }) end, "expected in a table, got nil")
+      end
+      for _, key in ipairs { "name", 0, 1.5, -1, 2 ^ 40, true } do
+        for _, list in ipairs { {}, { "a" }, { "a", "b", "c" } } do
+          list[key] = "x"
+          local ok, err = pcall(a.write, a, "sent?", list)
+          assert.is_false(ok)
+          assert.matches(("but this one has the key '%s'"):format(key == true and "boolean" or key), err, 1, true)
+        end
       end
       a:close()
       assert.equal("", b:read_all())

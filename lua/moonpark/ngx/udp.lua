@@ -111,11 +111,17 @@ end
 ---------------------------------------------------------------------------------------------------
 -- datagrams
 
-local function flat(data)
-  if type(data) ~= "table" then return tostring(data) end
+local function flat(array)
   local parts = {}
-  for i, part in ipairs(data) do parts[i] = flat(part) end
+  for i, part in ipairs(array) do parts[i] = type(part) == "table" and flat(part) or part end
   return table.concat(parts)
+end
+
+-- The one datagram that send's argument is.
+local function datagram(data)
+  if type(data) ~= "table" then return tostring(sendable.plain(data)) end
+  sendable.check(data)
+  return flat(data)
 end
 
 local function send(self, data)
@@ -129,7 +135,7 @@ function Udp:send(...)
   sendable.one(select("#", ...))
   if self.waiting then return nil, "socket busy" end
   if not self.conn then return nil, "closed" end
-  return alone(self, send, flat(sendable.of((...))))
+  return alone(self, send, datagram((...)))
 end
 
 local function receive(self, size)

@@ -5,7 +5,7 @@
 -- A subscription has a window: so many messages may be on their way to its client or wait there to be taken. If it is
 -- full, a published message is lost to this subscription. These are counted, and it is told once there is room again.
 
-local fifo = require "moonpark.shared.fifo"
+local fifo = require "moonpark.fifo"
 
 local Channels = {}
 Channels.__index = Channels

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- broker_locks.lua - the broker's locks: a queue for each name that is locked, and its first request has the lock.
 
-local fifo = require "moonpark.shared.fifo"
+local fifo = require "moonpark.fifo"
 
 local Locks = {}
 Locks.__index = Locks

@@ -4,7 +4,7 @@
 -- A value that is forgotten while it is being computed still goes to those that wait for it, because they asked before.
 -- But it is not kept, and the next request to come computes anew.
 
-local fifo = require "moonpark.shared.fifo"
+local fifo = require "moonpark.fifo"
 
 local Values = {}
 Values.__index = Values

@@ -2,7 +2,7 @@
 -- fifo.lua - a queue that any item can leave in constant time: the items are tables, and carry its links. An item is in
 -- one queue at most.
 
----@class moonpark.shared.fifo
+---@class moonpark.fifo
 ---@field first table|nil
 ---@field last table|nil
 ---@field count integer
@@ -11,7 +11,7 @@ Fifo.__index = Fifo
 
 local M = {}
 
----@return moonpark.shared.fifo
+---@return moonpark.fifo
 function M.new() return setmetatable({ count = 0 }, Fifo) end
 
 --- Puts the item at the end.
@@ -32,6 +32,14 @@ function Fifo:remove(item)
   if after then after.before = before else self.last = before end
   item.before, item.after = nil, nil
   self.count = self.count - 1
+end
+
+--- Takes out the item that has been there for longest.
+---@return table|nil
+function Fifo:pop()
+  local first = self.first
+  if first then self:remove(first) end
+  return first
 end
 
 local function following(self, item)
