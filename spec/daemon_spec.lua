@@ -40,6 +40,51 @@ describe("a daemon", function()
     assert.matches("over\n$", r.out)
   end)
 
+  it("has daemons in its scopes, which are cancelled with it, and none that it starts by go", function()
+    local r = run [[
+      moonpark.run(function()
+        moonpark.go_daemon(function()
+          moonpark.scope(function(scope)
+            scope:go(function()
+              moonpark.scope(function(inner) inner:go(function() print("child", moonpark.sleep(1e6)) end) end)
+            end)
+            scope:go(function()
+              moonpark.sleep(1e6)
+              scope:go(function() print("late", moonpark.sleep(1e6)) end)
+              print("cleaned up", moonpark.shield(moonpark.sleep, 0.01))
+            end)
+          end)
+        end)
+        moonpark.go_daemon(function() moonpark.go(function() print("task", moonpark.sleep(0.02)) end) end)
+        moonpark.yield()
+      end)
+      print "over"
+    ]]
+    assert.same({ 0, "" }, { r.status, r.err })
+    local lines = {}
+    for line in r.out:gmatch "[^\n]+" do lines[#lines + 1] = line end
+    assert.same({ "task\ttrue", "over" }, { lines[1], lines[5] })
+    table.sort(lines)
+    assert.same({ "child\tnil\tcanceled", "cleaned up\ttrue", "late\tnil\tcanceled", "over", "task\ttrue" }, lines)
+  end)
+
+  it("may be a server, whose connections do not keep the program", function()
+    local r = run [[
+      local http, net = moonpark.http, moonpark.net
+      local server = assert(http.server(function(_, res) res:send "x" end, { address = "127.0.0.1:0" }))
+      local listener = assert(net.listen "127.0.0.1:0")
+      moonpark.run(function()
+        moonpark.go_daemon(server.run, server)
+        moonpark.go_daemon(listener.serve, listener, function(conn) conn:read() end)
+        local conn = assert(net.dial(listener:address()))
+        assert(conn:write "x")
+        print(assert(http.get("http://" .. server:address())).body)
+      end)
+      print "over"
+    ]]
+    assert.same({ 0, "x\nover\n", "" }, { r.status, r.out, r.err })
+  end)
+
   it("may wake the others: only where it cannot are they deadlocked, and alone it never is", function()
     local r = run [[
       print(moonpark.run(function()

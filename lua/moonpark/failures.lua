@@ -180,6 +180,11 @@ function M.log_to(on_error, name)
   end
 end
 
+--- Why the last http.serve has not served, or false. The command says it where the main task returns as if all had
+--- been well: the script has not looked.
+---@type string|false
+M.not_served = false
+
 --- Replaces where uncaught errors are written: fn(text, what it is).
 --- at_end: those whose handle is kept are reported by flush() alone.
 ---@param fn fun(text: string, what: string)

@@ -6,6 +6,7 @@
 --   app:get("/hello/:name", function(req, res) res:json { hello = req.params.name } end)
 --   assert(http.serve(app, { address = "127.0.0.1:8080" }))
 
+local failures = require "moonpark.failures"
 local task = require "moonpark.task"
 local worker = require "moonpark.worker"
 local handlers = require "moonpark.http.handler"
@@ -113,6 +114,12 @@ local function supervise(count, grace)
   os.exit(status, true)
 end
 
+-- What http.serve returns.
+local function served(options, ok, err, errno)
+  failures.not_served = not ok and (options.address and ("%s: %s"):format(options.address, err) or err) or false
+  return ok, err, errno
+end
+
 --- Serves until the server is shut down. Starts the loop where it does not run yet. The first SIGTERM or SIGINT shuts
 --- it down, unless the script subscribes to that signal; then the program ends: see http/stopping.lua.
 ---@param handler moonpark.http.handler
@@ -125,13 +132,13 @@ function M.serve(handler, options)
   if options.workers then
     local wrong = workers_of(options.workers)
     if wrong then error("http.serve: option 'workers': " .. wrong, 2) end
-    if not worker.is_worker() then return supervise(options.workers, options.grace) end
+    if not worker.is_worker() then return served(options, supervise(options.workers, options.grace)) end
   end
-  return task.run(function()
+  return served(options, task.run(function()
     local server, err, errno = http_server.new(handler, options, http_proxy.alone(handler))
     if not server then return nil, err, errno end
     return http_stopping.run(server, options.grace or http_stopping.GRACE, options.on_listen)
-  end)
+  end))
 end
 
 ---------------------------------------------------------------------------------------------------

@@ -67,8 +67,9 @@ void sched_start(struct sched *s, struct task *t, struct scope *parent)
     if (parent) {
         list_push(&parent->children, &t->sibling);
         t->canceled = born_canceled(parent);
+        t->daemon = parent->owner->daemon && !parent->owner->attendant;
     }
-    s->alive++;
+    s->alive += !t->daemon;
     make_ready(t);
 }
 

@@ -50,6 +50,19 @@ describe("a router", function()
       assert.same({ 404, 200 }, { ask("GET /b").status, ask("GET /b/").status })
     end)
 
+    it("the prefix of a group as its empty path", function()
+      local admin = app:group("/admin/"):get("", says "prefix"):get("/", says "slash")
+      admin:group("/users"):get("", says "users"):get("/:id", says "user")
+      app:group("/"):get("/", says "root")
+      for path, body in pairs { ["/admin"] = "prefix", ["/admin/"] = "slash", ["/admin/users"] = "users",
+        ["/admin/users/1"] = "user id=1", ["/"] = "root" } do
+        assert.equal(body, get(path), path)
+      end
+      for _, router in ipairs { app, app:group "/" } do
+        assert.equal("path must begin with '/', got ''", misuse(function() router:get("", says "x") end))
+      end
+    end)
+
     it("a parameter in each ':name', which is never empty", function()
       app:get("/users/:id/posts/:post", says "post")
       assert.equal("post id=7 post=x-y.z", get "/users/7/posts/x-y.z")

@@ -282,6 +282,34 @@ describe("http.serve", function()
     end)
   end
 
+  it("that cannot listen does not end the command in silence, unless a later one serves", function()
+    local listener = assert(net.listen "127.0.0.1:0")
+    local taken = listener:address()
+    local refused = ("moonpark: http.serve: %s: address already in use\n"):format(taken)
+    local text = [[local http = require "moonpark.http" local function app() end local taken = ...
+      local function serve(address, on_listen)
+        return http.serve(app, { address = address, on_listen = on_listen })
+      end ]]
+    local function run(code)
+      local child
+      support.with_folder(function(folder)
+        assert(moonpark.fs.write(folder .. "/it.lua", text .. code))
+        child = { process.start(process.moonpark(folder .. "/it.lua", taken)):wait() }
+        os.remove(folder .. "/it.lua")
+      end)
+      return child
+    end
+    assert.same({ 1, "", refused }, run "serve(taken)")
+    assert.same({ 0, "", "" },
+      run "if not serve(taken) then assert(serve('127.0.0.1:0', function(server) server:shutdown() end)) end")
+    local failed = run "assert(serve(taken))"
+    assert.equal(1, failed[1])
+    assert.matches("^moonpark: %S+/it%.lua:%d+: address already in use\n", failed[3])
+    assert.same({ 7, "mine: address already in use\n", "" }, run [[
+      local _, err = serve(taken) io.write("mine: ", err, "\n") os.exit(7)]])
+    listener:close()
+  end)
+
   it("refuses a grace that is not a time", function()
     for _, grace in ipairs { "5", -1, 0 / 0 } do
       local ok, err = pcall(http.serve, print, { address = "127.0.0.1:0", grace = grace })

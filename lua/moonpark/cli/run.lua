@@ -149,6 +149,9 @@ function M.run(chunks, program)
   if locked then report_deadlock() end
   report.tell_main()
   if report.main_failure() then worker.last_words(report.main_failure()) end
+  if failures.not_served and not program.interactive and not (shutdown.status() or locked or report.failed()) then
+    failures.report(failures.not_served, "http.serve")
+  end
   shutdown.settle()
   return shutdown.status() or locked and DEADLOCK or report.failed() and FAILED or OK
 end

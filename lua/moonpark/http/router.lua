@@ -166,7 +166,7 @@ local function add(self, method, path, handler, level)
 end
 
 --- Adds a route. ":name" in the path matches one segment that is not empty, "*name" at its end the rest of the path.
---- Raises if there is already one for that method and path.
+--- In a group "" is its prefix. Raises if there is already one for that method and path.
 ---@param method string "GET", ...; "*" for any
 ---@param path string
 ---@param handler moonpark.http.handler
@@ -174,7 +174,7 @@ end
 ---@return moonpark.http.router self
 function Router:route(method, path, handler, extra)
   check_method(method, 2)
-  check_path(path, 2)
+  if path ~= "" or self.prefix == "" then check_path(path, 2) end
   check_alone(extra, 2)
   add(self, method, path, checked(handler, 2), 2)
   return self
