@@ -28,7 +28,7 @@ static int add_to_text(void *to, struct http_text name, struct http_text value)
     return h1_add_field(to, name.at, name.length, value.at, value.length);
 }
 
-static int copy_fields(const struct http_reader *r, add_field *add, void *to)
+static int copy_fields(const struct http_reader *r, const struct forward_own *own, add_field *add, void *to)
 {
     struct http_hops hops;
     int e = 0;
@@ -37,7 +37,7 @@ static int copy_fields(const struct http_reader *r, add_field *add, void *to)
         return ERR_MALFORMED;
     for (int i = 0; e == 0 && i < r->head.count; i++) {
         struct http_text name = text_of(r, r->head.fields[i].name), value = text_of(r, r->head.fields[i].value);
-        if (!http_hops_has(&hops, name.at, name.length))
+        if (!http_hops_has(&hops, name.at, name.length) && !(own && own->has(own->fields, name)))
             e = add(to, name, value);
     }
     return e;
@@ -62,12 +62,13 @@ static int64_t length_of(const struct http_reader *r)
 }
 
 /* A head that cannot be passed on is taken back: another response is sent in its place. */
-static int put_head(struct http_exchange *x, const struct http_reader *r)
+static int put_head(struct http_exchange *x, const struct http_reader *r, const struct forward_own *own)
 {
     if (x->failure)
         return x->failure;
     int e = exchange_begin(x, r->head.status, length_of(r), NULL, 0, has_date(r));
-    e = e < 0 ? e : copy_fields(r, add_to_exchange, x);
+    e = e < 0 ? e : copy_fields(r, own, add_to_exchange, x);
+    e = e == 0 && own ? own->add(own->fields, x) : e;
     e = e == 0 ? x->wire->end_head(x) : e;
     if (e != 0)
         exchange_drop_head(x);
@@ -98,9 +99,9 @@ static bool takes_body(struct http_exchange *x, struct http_reader *r, struct co
 bool forward_response_has_begun(const struct http_exchange *x) { return exchange_phase(x) != HTTP_UNSENT; }
 bool forward_response_is_free(const struct http_exchange *x) { return !exchange_is_busy(x); }
 
-int forward_response(struct http_exchange *x, struct http_reader *r, struct conn *c)
+int forward_response(struct http_exchange *x, struct http_reader *r, struct conn *c, const struct forward_own *own)
 {
-    int e = put_head(x, r);
+    int e = put_head(x, r, own);
     if (e < 0)
         return e;
     exchange_flush_later(x);
@@ -121,7 +122,7 @@ int forward_response_interim(struct http_exchange *x, const struct http_reader *
     if (!hears_interim(x, r->head.status))
         return 0;
     int e = http_interim_begin(x, r->head.status);
-    e = http_interim_end(x, e < 0 ? e : copy_fields(r, add_to_exchange, x));
+    e = http_interim_end(x, e < 0 ? e : copy_fields(r, NULL, add_to_exchange, x));
     x->continued |= e == 0 && r->head.status == 100;
     return e;
 }
@@ -154,7 +155,7 @@ int forward_response_switch(struct http_reader *w, const struct http_reader *r, 
     int e = buf_append(out, line, sizeof line - 1);
     e = e < 0 ? e : put_protocol(out, r, asked);
     e = e < 0 ? e : buf_append(out, connection, sizeof connection - 1);
-    e = e < 0 ? e : copy_fields(r, add_to_text, out);
+    e = e < 0 ? e : copy_fields(r, NULL, add_to_text, out);
     return e < 0 ? e : h1_end_head(out);
 }
 

@@ -15,10 +15,17 @@ bool forward_response_has_begun(const struct http_exchange *x);
 /* Is no task in the middle of a write? The functions that follow need that. */
 bool forward_response_is_free(const struct http_exchange *x);
 
-/* Writes the head that r has read on c, and the body too if it is small and has arrived. Returns 1: that was the whole
- * response; 0: the body is still to be forwarded; ERR_MALFORMED: a client might misread it; -ENOMEM; or why x's
- * response has failed. */
-int forward_response(struct http_exchange *x, struct http_reader *r, struct conn *c);
+/* The fields that the script has set, which go with the target's. */
+struct forward_own {
+    bool (*has)(const void *fields, struct http_text name);  /* then the target's of that name are left out */
+    int (*add)(const void *fields, struct http_exchange *x); /* 0 or -ENOMEM; having taken the head back it may jump */
+    const void *fields;
+};
+
+/* Writes the head that r has read on c, and the body too if it is small and has arrived. own: or NULL. Returns 1: that
+ * was the whole response; 0: the body is still to be forwarded; ERR_MALFORMED: a client might misread it; -ENOMEM; or
+ * why x's response has failed. */
+int forward_response(struct http_exchange *x, struct http_reader *r, struct conn *c, const struct forward_own *own);
 
 /* Writes an interim response (1xx), unless the client is HTTP/1.0 or has already received a 100 Continue, or the
  * response has begun or failed. Returns 0, or a failure as above. */

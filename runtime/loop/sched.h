@@ -183,8 +183,8 @@ void sched_finish(struct task *t);
  * without it, and where the others are deadlocked, its waits do not hide that. */
 void sched_attend(struct task *t);
 
-/* The loop ends without t, which may wake others meanwhile; or no longer does. Tasks that start in a scope of t are like
- * it: t waits for them. */
+/* The loop ends without t, which may wake others meanwhile; or no longer does. Tasks that start in a scope of t, which
+ * waits for them, are like it. */
 void sched_set_daemon(struct task *t, bool daemon);
 
 /* Both are ready: `first` and `second` come before all others. */

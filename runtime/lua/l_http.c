@@ -207,9 +207,7 @@ static int refuse(lua_State *L, struct http_exchange *x, const char *why, const 
     return luaL_error(L, why, name);
 }
 
-/* Adds the fields of the flat table at idx: name, value, name, value, ... All are strings, no numbers: only a refusal
- * may raise here. */
-static int add_fields(lua_State *L, int idx, struct http_exchange *x)
+int l_http_add_fields(lua_State *L, int idx, struct http_exchange *x)
 {
     for (int i = 1;; i += 2) {
         size_t name_length = 0, n = 0;
@@ -254,7 +252,7 @@ static int put_head(lua_State *L, struct http_exchange *x, int status, int64_t l
     if (r == EXCHANGE_BAD_VALUE)
         return luaL_error(L, "invalid value of header 'Content-Type'");
     if (r == 0 && lua_istable(L, fields))
-        r = add_fields(L, fields, x);
+        r = l_http_add_fields(L, fields, x);
     return exchange_end_head(x, r);
 }
 

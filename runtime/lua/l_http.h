@@ -14,6 +14,10 @@ extern const struct http_face l_http_face;
 /* The exchange at 1; raises unless its current request is the one whose serial number is argument 2. */
 struct http_exchange *l_http_current(lua_State *L);
 
+/* Adds the fields of the flat table at idx to the head that x has begun: name, value, name, value, ... All are strings.
+ * Returns 0 or -ENOMEM; for one that cannot be sent it takes the head back, and raises. */
+int l_http_add_fields(lua_State *L, int idx, struct http_exchange *x);
+
 /* The exchange at 1. */
 struct http_exchange *l_http_exchange(lua_State *L);
 

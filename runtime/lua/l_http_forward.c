@@ -10,6 +10,8 @@
 #include "lua/l_http.h"
 #include "lua/l_http_client.h"
 
+#include <strings.h>
+
 /* ---- requests ---- */
 
 static struct http_text check_text(lua_State *L, int idx)
@@ -72,8 +74,43 @@ static int l_path_climbs(lua_State *L)
 
 /* ---- responses ---- */
 
-/* http_forward_response(x, serial, reader, connection) -> true: all of the response, false: its head, and the body
- * is to follow by write() | nil, err, errno */
+/* Where the script's own fields are: a flat table, as res.fields is. */
+struct own_fields {
+    lua_State *L;
+    int idx;
+};
+
+static bool is_added(struct http_text name)
+{
+    return (name.length == 4 && strncasecmp(name.at, "vary", 4) == 0) ||
+           (name.length == 10 && strncasecmp(name.at, "set-cookie", 10) == 0);
+}
+
+static bool has_own(const void *fields, struct http_text name)
+{
+    const struct own_fields *own = fields;
+    lua_State *L = own->L;
+    bool found = false, more = !is_added(name);
+    for (int i = 1; more; i += 2) {
+        size_t n = 0;
+        lua_rawgeti(L, own->idx, i);
+        const char *each = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
+        found = each && n == name.length && strncasecmp(each, name.at, n) == 0;
+        more = each && !found;
+        lua_pop(L, 1);
+    }
+    return found;
+}
+
+static int add_own(const void *fields, struct http_exchange *x)
+{
+    const struct own_fields *own = fields;
+    return l_http_add_fields(own->L, own->idx, x);
+}
+
+/* http_forward_response(x, serial, reader, connection, fields | nil) -> true: all of the response, false: its head, and
+ * the body is to follow by write() | nil, err, errno. fields: the script's own, in place of the target's of those
+ * names; Vary and Set-Cookie are added. Raises for one that cannot be sent. */
 static int l_forward_response(lua_State *L)
 {
     struct http_exchange *x = l_http_current(L);
@@ -82,7 +119,9 @@ static int l_forward_response(lua_State *L)
     luaL_argcheck(L, c && c->kind == CONN_STREAM, 4, "connection expected");
     if (forward_response_has_begun(x) || !forward_response_is_free(x))
         return luaL_error(L, "response has already been sent");
-    int r = forward_response(x, reader, c);
+    struct own_fields fields = {L, 5};
+    struct forward_own own = {.has = has_own, .add = add_own, .fields = &fields};
+    int r = forward_response(x, reader, c, lua_istable(L, 5) ? &own : NULL);
     if (r < 0)
         return face_error(L, r);
     lua_pushboolean(L, r);

@@ -49,6 +49,89 @@ describe("http.proxy", function()
     assert.matches("^OPTIONS %* HTTP/1%.1\n", target.heads[3])
   end)
 
+  describe("adds the fields of middleware to a target's answer:", function()
+    -- What the client gets: the head's fields as name = values, joined by "|", and the body.
+    local function through(answer, middleware, request)
+      local target = peers.saying(answer)
+      local function wrapped(proxy) return middleware(http.router()):mount("/", proxy) end
+      local server = in_front_of(target.url, nil, wrapped)
+      local got = raw(server, request or GET)
+      local fields = {}
+      for name, value in got:match "^(.-)\r\n\r\n":gmatch "\r\n([^:]+): ([^\r]*)" do
+        name = name:lower()
+        fields[name] = fields[name] and fields[name] .. "|" .. value or value
+      end
+      return fields, got:match "\r\n\r\n(.*)$", server
+    end
+    local function using(...)
+      local all = { ... }
+      return function(app)
+        for _, fn in ipairs(all) do app:use(fn) end
+        return app
+      end
+    end
+
+    it("in place of its fields of the same name", function()
+      local fields, body = through(peers.ok("x", "x-frame-options: NEVER\r\nX-Frame-Options: twice\r\nX-Its: 1\r\n"),
+        using(http.secure_headers { ["X-Frame-Options"] = "DENY" }, http.cors { origins = { "http://a" } }),
+        "GET / HTTP/1.1\r\nHost: me\r\nOrigin: http://a\r\nConnection: close\r\n\r\n")
+      assert.same({ "DENY", "1", "http://a", "nosniff", "x" }, { fields["x-frame-options"], fields["x-its"],
+        fields["access-control-allow-origin"], fields["x-content-type-options"], body })
+    end)
+
+    it("beside its Vary and its cookies", function()
+      local fields = through(peers.ok("x", "Vary: Accept\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\n"),
+        using(function(_, res, next)
+          res:vary("Origin"):cookie("c", "3"):cookie("d", "4")
+          return next()
+        end))
+      assert.same({ "Accept|Origin", "a=1|b=2|c=3|d=4" }, { fields.vary, fields["set-cookie"] })
+    end)
+
+    it("those that are set as the head is made, too, which see its Cache-Control", function()
+      local two = "Cache-Control: no-store\r\ncache-control: x\r\n"
+      for theirs, ours in pairs { [""] = "private", [two] = "no-store, x" } do
+        local fields = through(peers.ok("x", theirs), using(http.sessions { keys = { ("k"):rep(32) } },
+          function(req, _, next)
+            req.session.user = "ada"
+            return next()
+          end))
+        assert.equal(ours, fields["cache-control"])
+        assert.matches("^__Host%-session=", fields["set-cookie"])
+      end
+    end)
+
+    it("and never what frames it, or belongs to it", function()
+      local own = "Content-Type: text/its\r\nDate: today\r\n"
+      local fields, body = through(peers.ok("x", own), using(function(_, res, next)
+        res.status, res.type, res.length = 404, "text/ours", 7
+        res:set("Date", "tomorrow")
+        return next()
+      end))
+      assert.same({ "text/its", "today", "1", "x" },
+        { fields["content-type"], fields.date, fields["content-length"], body })
+    end)
+
+    it("with all that the target sends, however many there are", function()
+      local many, count = {}, 60
+      for i = 1, count do many[i] = ("X-%d: its\r\n"):format(i) end
+      local fields = through(peers.ok("x", table.concat(many)), using(function(_, res, next)
+        for i = 2, count, 2 do res:set("x-" .. i, "ours") end
+        return next()
+      end))
+      for i = 1, count do assert.equal(i % 2 == 0 and "ours" or "its", fields["x-" .. i]) end
+    end)
+
+    it("but answers with 500 where one of them cannot be sent", function()
+      local _, body, server = through(peers.ok "x", using(function(_, res, next)
+        res:set("X-Split", "a\r\nB: c")
+        return next()
+      end))
+      assert.equal("Internal Server Error\n", body)
+      assert.matches("invalid value of header 'X-Split'", server.log[1], 1, true)
+    end)
+  end)
+
   it("keeps the target's connections", function()
     local target = peers.scripted(function(conn)
       while peers.request(conn) do conn:write(peers.ok "x") end

@@ -3,7 +3,7 @@
 "use strict";
 const WebSocket = require("ws");
 
-const lengths = [0, 1, 125, 126, 127, 4096, 65535, 65536, 300000];
+const lengths = process.env.LENGTHS.split(" ").map(Number);
 const compress = process.argv.includes("compress");
 const deflate = compress && { threshold: 0, serverNoContextTakeover: process.argv.includes("fresh") || undefined };
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 # support/websocket_peer.py - Python's websockets as the other end: `serve` echoes, `ask URL` sends and compares.
 import asyncio
+import os
 import sys
 
 import websockets
 
-LENGTHS = [0, 1, 125, 126, 127, 4096, 65535, 65536, 300000]
+LENGTHS = [int(length) for length in os.environ["LENGTHS"].split()]
 COMPRESSION = "deflate" if "compress" in sys.argv else None
 
 

@@ -5,6 +5,7 @@
 -- (its connection), `err`, `again` (may another target be asked?) and `blameless` (it was not the target's fault).
 
 local core = require "moonpark.core"
+local http_fields = require "moonpark.http.fields"
 local file_response = require "moonpark.http.file_response"
 local max_forwards = require "moonpark.http.max_forwards"
 local proxy_targets = require "moonpark.http.proxy_targets"
@@ -130,12 +131,23 @@ local function judge(self, run, status, whole, why, is_to_blame)
   elseif not whole and is_to_blame then self.set:failed(run, why) end
 end
 
+-- The fields that the script has set, which go with the target's. A function of res:before, such as that of
+-- http.sessions, finds the target's Cache-Control.
+local function own_fields(res, reader)
+  if res.preparing then
+    local theirs = not res:get "Cache-Control" and http_fields.joined(reader:fields(), "Cache-Control")
+    if theirs then res:set("Cache-Control", theirs) end
+    res:prepare()
+  end
+  return res.fields
+end
+
 -- The head that the target has sent, and what follows it; then the entry is released. `up`: a body that may still be
 -- on its way up, and then nothing can follow it.
 local function answer(self, req, res, run, status, up)
   local use = run.use
   local entry = use.entry
-  local whole, err = forward_response(req.x, req.serial, entry.reader, entry.conn)
+  local whole, err = forward_response(req.x, req.serial, entry.reader, entry.conn, own_fields(res, entry.reader))
   if whole == nil then
     drop(use)
     return failed(run, err, false)
