@@ -55,7 +55,8 @@ for _, peer in ipairs(peers) do
         end)
         local r = process.run(words_of(peer, "ask", "ws://" .. server.address .. "/", first, second), { env = ENV })
         local extension = way[2] and "permessage-deflate" or ""
-        assert.equal(2 * #LENGTHS .. " messages, 1 pong, 3333, chat, " .. extension, (r.out:gsub("%s+$", ""):gsub(",$", ", ")))
+        local told = ("%d messages, 1 pong, 3333, chat, %s"):format(2 * #LENGTHS, extension)
+        assert.equal(told, (r.out:gsub("%s+$", ""):gsub(",$", ", ")))
         assert.same({ 0, "" }, { r.status, r.err })
       end)
 

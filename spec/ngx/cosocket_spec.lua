@@ -58,7 +58,7 @@ describe("a cosocket", function()
 
   it("counts, bounds and queues in pools as ngx_lua's own", function() compare("pool_behaviours.lua", 58) end)
 
-  it("shakes hands, verifies and resumes as ngx_lua's own", function() compare("ssl_behaviours.lua", 113) end)
+  it("shakes hands, verifies and resumes as ngx_lua's own", function() compare("ssl_behaviours.lua", 110) end)
 
   it("of datagrams answers as ngx_lua's own", function() compare("udp_behaviours.lua", 74) end)
 end)
