@@ -47,6 +47,18 @@ describe("the prompt shows", function()
     assert.equal('{\n  a = "' .. ("x"):rep(80) .. '",\n  b = {}\n}', show { a = ("x"):rep(80), b = {} })
   end)
 
+  it("all of a module of moonpark's, with the parts that are loaded when they are used first", function()
+    local module = package.loaded["moonpark.http"]
+    package.loaded["moonpark.http"] = nil
+    local fresh = require "moonpark.http"
+    local text = show(fresh)
+    package.loaded["moonpark.http"] = module
+    assert.matches("\n  get = function: ", text, 1, true)
+    assert.matches("\n  sessions = <loaded when it is used>,", text, 1, true)
+    assert.is_nil(rawget(fresh, "sessions"))
+    assert.is_nil(text:find("...", 1, true))
+  end)
+
   it("so much of a huge table that it stays short", function()
     assert.matches("22,\n?%s*23,\n?%s*24,\n?%s*%.%.%.\n?%s*}$", show(range(100000)))
     local wide = {}

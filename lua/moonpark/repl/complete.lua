@@ -9,11 +9,15 @@ local M = {}
 local keywords = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local",
   "nil", "not", "or", "repeat", "return", "then", "true", "until", "while" }
 
-local function is_module(value)
+--- The name of the module that the value is, if it is one of moonpark's.
+---@param value any
+---@return string|nil
+function M.module_of(value)
   for name, module in pairs(package.loaded) do
     if rawequal(module, value) and type(name) == "string" and name:find "^moonpark" then return name end
   end
 end
+local module_of = M.module_of
 
 -- A field as indexing would find it, without running what a script has written.
 local function field(value, name)
@@ -21,7 +25,7 @@ local function field(value, name)
     if type(value) == "table" then
       local found = rawget(value, name)
       if found ~= nil then return found end
-      if is_module(value) then return value[name] end
+      if module_of(value) then return value[name] end
     end
     local meta = debug.getmetatable(value)
     local index = type(meta) == "table" and rawget(meta, "__index")
@@ -38,7 +42,7 @@ local function add_keys(names, t)
 end
 
 local function add_annotated(names, value)
-  local class = signatures.class(is_module(value) or "")
+  local class = signatures.class(module_of(value) or "")
   for name in pairs(class and class.members or {}) do names[name] = true end
 end
 

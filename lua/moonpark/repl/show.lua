@@ -90,7 +90,7 @@ local function entries(t, state)
   each_entry(t, state, function(text)
     if text then
       list[#list + 1] = text
-    elseif #list >= ENTRIES or state.left <= 0 then
+    elseif #list >= state.most or state.left <= 0 then
       list[#list + 1] = "..."
       return false
     else
@@ -108,6 +108,19 @@ local function braced(list)
   local line = "{ " .. table.concat(list, ", ") .. " }"
   if #line <= WIDTH and not line:find("\n", 1, true) then return line end
   return "{\n  " .. indented(table.concat(list, ",\n")) .. "\n}"
+end
+
+local unloaded = setmetatable({}, { __tostring = function() return "<loaded when it is used>" end })
+
+-- A module of moonpark's with the parts that are not loaded yet; nil: it is none, or nothing is missing.
+local function whole_module(t)
+  local name = require("moonpark.repl.complete").module_of(t)
+  local class = name and require("moonpark.signatures").class(name)
+  if not class then return nil end
+  local whole = {}
+  for key in pairs(class.members) do whole[key] = unloaded end
+  for key, value in next, t do whole[key] = value end
+  return whole
 end
 
 local function show_table(t, state)
@@ -151,11 +164,20 @@ local function show_object(object, class, state)
   return name .. " " .. show_table(fields, state)
 end
 
+local function show_module(whole, state)
+  state.depth, state.most = state.depth + 1, math.huge
+  local text = braced(entries(whole, state))
+  state.depth, state.most = state.depth - 1, ENTRIES
+  return text
+end
+
 function show(value, state)
   if type(value) == "string" then return quoted(value) end
   if type(value) ~= "table" or speaks(value) then return core_name(value) or named(value) end
   local class = class_of(value)
   if class then return show_object(value, class, state) end
+  local whole = state.depth == 0 and whole_module(value)
+  if whole then return show_module(whole, state) end
   return show_table(value, state)
 end
 
@@ -165,7 +187,7 @@ end
 function M.show(value)
   if type(value) == "string" then return value end
   if speaks(value) then return named(value, LONGEST) end
-  return show(value, { depth = 0, left = BUDGET, path = {} })
+  return show(value, { depth = 0, left = BUDGET, most = ENTRIES, path = {} })
 end
 
 --- Several results, between tabs as print does it.
