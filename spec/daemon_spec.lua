@@ -68,6 +68,26 @@ describe("a daemon", function()
     assert.same({ "child\tnil\tcanceled", "cleaned up\ttrue", "late\tnil\tcanceled", "over", "task\ttrue" }, lines)
   end)
 
+  it("that drops a scope, as a generator does, leaves tasks for which run waits", function()
+    local r = run [[
+      local generator
+      moonpark.run(function()
+        moonpark.go_daemon(function()
+          generator = coroutine.wrap(function()
+            moonpark.scope(function(scope)
+              scope:go(function() print("left", moonpark.sleep(0.02)) end)
+              coroutine.yield()
+            end)
+          end)
+          generator()
+        end)
+        moonpark.sleep(0.001)
+      end)
+      print "over"
+    ]]
+    assert.same({ 0, "left\ttrue\nover\n", "" }, { r.status, r.out, r.err })
+  end)
+
   it("may be a server, whose connections do not keep the program", function()
     local r = run [[
       local http, net = moonpark.http, moonpark.net

@@ -180,8 +180,8 @@ function M.log_to(on_error, name)
   end
 end
 
---- Why the last http.serve has not served, or false. The command says it where the main task returns as if all had
---- been well: the script has not looked.
+--- Why an http.serve of the main task has not served, or false. The command says it where the main task returned after
+--- it as if all had been well.
 ---@type string|false
 M.not_served = false
 

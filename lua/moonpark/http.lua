@@ -6,6 +6,7 @@
 --   app:get("/hello/:name", function(req, res) res:json { hello = req.params.name } end)
 --   assert(http.serve(app, { address = "127.0.0.1:8080" }))
 
+local core = require "moonpark.core"
 local failures = require "moonpark.failures"
 local task = require "moonpark.task"
 local worker = require "moonpark.worker"
@@ -114,9 +115,21 @@ local function supervise(count, grace)
   os.exit(status, true)
 end
 
+-- A script that waits for something else afterwards has looked.
+local function went_on()
+  local main = task.main()
+  local status = main and main:status()
+  if status == "parked" or status == "ready" then failures.not_served = false end
+end
+
 -- What http.serve returns.
 local function served(options, ok, err, errno)
-  failures.not_served = not ok and (options.address and ("%s: %s"):format(options.address, err) or err) or false
+  local failed = not ok and err ~= "canceled"
+  if not failed then failures.not_served = false
+  elseif core.current() and core.current() == task.main() then
+    failures.not_served = options.address and ("%s: %s"):format(options.address, err) or err
+    core.go(went_on)
+  end
   return ok, err, errno
 end
 

@@ -175,9 +175,6 @@ function M.go_daemon(fn, ...)
   return daemon
 end
 
---- For reports.
-function M.is_daemon(task) return daemons[task] == true end
-
 -- The others have ended, so the loop has: the daemons are cancelled, and it goes on until they have ended, too.
 local function end_daemons(state)
   while state == "ended" and next(daemons) do
@@ -344,6 +341,10 @@ local preludes = {}
 
 --- runs: while run_main does. Cheaper to look at than to ask the core for the running task.
 M.loop = { runs = false }
+
+--- The main task, while it runs.
+---@return moonpark.task|nil
+function M.main() return main end
 
 --- fn() is called in each main task, before what that runs.
 ---@param fn fun()

@@ -49,6 +49,9 @@ static bool born_canceled(const struct scope *parent)
     return parent->owner->canceled;
 }
 
+/* Its owner waits for the tasks in it, so where the loop does not wait for the owner, it does not for them. */
+static bool is_daemons(const struct scope *sc) { return sc && sc->owner->daemon && !sc->owner->attendant; }
+
 void sched_start(struct sched *s, struct task *t, struct scope *parent)
 {
     t->sched = s;
@@ -67,8 +70,8 @@ void sched_start(struct sched *s, struct task *t, struct scope *parent)
     if (parent) {
         list_push(&parent->children, &t->sibling);
         t->canceled = born_canceled(parent);
-        t->daemon = parent->owner->daemon && !parent->owner->attendant;
     }
+    t->daemon = is_daemons(parent);
     s->alive += !t->daemon;
     make_ready(t);
 }
@@ -353,6 +356,7 @@ static void pass_children_on(struct scope *sc)
     for (struct list *l; (l = list_pop(&sc->children));) {
         struct task *child = container_of(l, struct task, sibling);
         child->parent = heir;
+        sched_set_daemon(child, is_daemons(heir));
         if (heir)
             list_push(&heir->children, l);
         if (canceled)

@@ -185,9 +185,8 @@ static int gather(struct task *t, struct iovec *iov, int max)
 }
 
 /* Writes the strings and numbers behind the first argument. */
-static int write_all(lua_State *L, struct conn *c)
+static int write_all(lua_State *L, struct conn *c, struct task *t)
 {
-    struct task *t = face_task(L, face_ctx(L));
     size_t n, length = 0;
     for (int i = 2, top = lua_gettop(L); i <= top; i++) {
         luaL_checklstring(L, i, &n);
@@ -203,12 +202,13 @@ static int write_all(lua_State *L, struct conn *c)
 static int l_write(lua_State *L)
 {
     struct conn *c = l_conn_self(L);
+    struct task *t = face_task(L, face_ctx(L)); /* first: a finalizer, which is in no task, must not use the scratch */
     for (int i = 2, top = lua_gettop(L); i <= top; i++) {
         enum flaw flaw = lua_type(L, i) == LUA_TTABLE ? join_table(L, i) : FLAW_NONE;
         if (flaw != FLAW_NONE)
             return refuse(L, flaw);
     }
-    return write_all(L, c);
+    return write_all(L, c, t);
 }
 
 /* conn_write_table(conn, table) -> as write; nothing where the table cannot be written: the caller says it in words of
@@ -216,9 +216,10 @@ static int l_write(lua_State *L)
 static int l_write_table(lua_State *L)
 {
     struct conn *c = l_conn_self(L);
+    struct task *t = face_task(L, face_ctx(L));
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
-    return join_table(L, 2) == FLAW_NONE ? write_all(L, c) : 0;
+    return join_table(L, 2) == FLAW_NONE ? write_all(L, c, t) : 0;
 }
 
 static const luaL_Reg methods[] = {{"write", l_write}, {NULL, NULL}};

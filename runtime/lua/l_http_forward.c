@@ -86,17 +86,27 @@ static bool is_added(struct http_text name)
            (name.length == 10 && strncasecmp(name.at, "set-cookie", 10) == 0);
 }
 
+/* The fields of CORS say one thing together. */
+static bool is_same(struct http_text a, struct http_text b)
+{
+    static const char cors[] = "access-control-";
+    size_t n = sizeof cors - 1;
+    bool both = a.length > n && b.length > n && strncasecmp(a.at, cors, n) == 0 && strncasecmp(b.at, cors, n) == 0;
+    return both || (a.length == b.length && strncasecmp(a.at, b.at, a.length) == 0);
+}
+
 static bool has_own(const void *fields, struct http_text name)
 {
     const struct own_fields *own = fields;
     lua_State *L = own->L;
     bool found = false, more = !is_added(name);
     for (int i = 1; more; i += 2) {
-        size_t n = 0;
+        struct http_text each = {0};
         lua_rawgeti(L, own->idx, i);
-        const char *each = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
-        found = each && n == name.length && strncasecmp(each, name.at, n) == 0;
-        more = each && !found;
+        if (lua_type(L, -1) == LUA_TSTRING)
+            each.at = lua_tolstring(L, -1, &each.length);
+        found = each.at && is_same(each, name);
+        more = each.at && !found;
         lua_pop(L, 1);
     }
     return found;

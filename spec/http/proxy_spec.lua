@@ -79,6 +79,15 @@ describe("http.proxy", function()
         fields["access-control-allow-origin"], fields["x-content-type-options"], body })
     end)
 
+    it("those of CORS in place of all of CORS", function()
+      local fields = through(peers.ok("x", "Access-Control-Allow-Origin: http://b\r\n"
+        .. "Access-Control-Allow-Credentials: true\r\nAccess-Control-Expose-Headers: X-Secret\r\n"),
+        using(http.cors { origins = { "http://a" } }),
+        "GET / HTTP/1.1\r\nHost: me\r\nOrigin: http://a\r\nConnection: close\r\n\r\n")
+      assert.same({ "http://a" }, { fields["access-control-allow-origin"],
+        fields["access-control-allow-credentials"], fields["access-control-expose-headers"] })
+    end)
+
     it("beside its Vary and its cookies", function()
       local fields = through(peers.ok("x", "Vary: Accept\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\n"),
         using(function(_, res, next)
@@ -88,9 +97,10 @@ describe("http.proxy", function()
       assert.same({ "Accept|Origin", "a=1|b=2|c=3|d=4" }, { fields.vary, fields["set-cookie"] })
     end)
 
-    it("those that are set as the head is made, too, which see its Cache-Control", function()
-      local two = "Cache-Control: no-store\r\ncache-control: x\r\n"
-      for theirs, ours in pairs { [""] = "private", [two] = "no-store, x" } do
+    it("those that are set as the head is made, too; a session's keeps the answer out of shared caches", function()
+      local two = "Cache-Control: No-Store\r\ncache-control: x\r\n"
+      for theirs, ours in pairs { [""] = "private", ["Cache-Control: public\r\n"] = "private",
+        [two] = "private, no-store" } do
         local fields = through(peers.ok("x", theirs), using(http.sessions { keys = { ("k"):rep(32) } },
           function(req, _, next)
             req.session.user = "ada"

@@ -212,6 +212,24 @@ for _, transport in ipairs(support.transports) do
   end)
 end
 
+describe("a write of a table from a finalizer", function()
+  it("is refused, and leaves the bytes of others alone", function()
+    local a, b = net.pipe()
+    local other, peer = net.pipe()
+    local function try() pcall(other.write, other, { ("Z"):rep(3000) }) end
+    local pieces = {}
+    for i = 1, 50 do pieces[i] = "abcdefghij" end
+    for _ = 1, 5000 do
+      getmetatable(newproxy(true)).__gc = try
+      a:write { pieces }
+      assert.equal(("abcdefghij"):rep(50), b:read_exactly(500))
+    end
+    other:close()
+    assert.equal("", peer:read_all())
+    for _, conn in ipairs { a, b, peer } do conn:close() end
+  end)
+end)
+
 describe("an in-memory pair", function()
   it("holds as many bytes in each direction as it was made for", function()
     local a, b = net.pipe(10)

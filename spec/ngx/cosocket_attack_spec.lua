@@ -110,7 +110,7 @@ describe("a cosocket", function()
         local ok, err
         collect.within(function() ok, err = pcall(sock.send, sock, other) end, function() return ("x"):rep(100) end)
         assert.is_false(ok)
-        assert.matches(other.a and "non%-array table found" or "cannot wait here", err)
+        assert.matches("cannot wait here", err)
       end
       assert.equal(1, sock:send "x")
       assert.equal(1, sock:close())

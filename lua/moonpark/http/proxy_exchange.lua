@@ -131,13 +131,13 @@ local function judge(self, run, status, whole, why, is_to_blame)
   elseif not whole and is_to_blame then self.set:failed(run, why) end
 end
 
--- The fields that the script has set, which go with the target's. A function of res:before, such as that of
--- http.sessions, finds the target's Cache-Control.
+-- The fields that the script has set, which go with the target's. A session's "private" must not weaken the target.
 local function own_fields(res, reader)
-  if res.preparing then
-    local theirs = not res:get "Cache-Control" and http_fields.joined(reader:fields(), "Cache-Control")
-    if theirs then res:set("Cache-Control", theirs) end
-    res:prepare()
+  if res.preparing then res:prepare() end
+  local fields = res.fields
+  if fields and http_fields.get(fields, "Cache-Control") == "private" then
+    local theirs = http_fields.joined(reader:fields(), "Cache-Control")
+    if theirs and theirs:lower():find("no-store", 1, true) then res:set("Cache-Control", "private, no-store") end
   end
   return res.fields
 end

@@ -177,9 +177,12 @@ end
 ---@return moonpark.http.response self
 function Response:before(fn)
   if type(fn) ~= "function" then error(("function expected, got %s"):format(type(fn)), 2) end
-  local fns = rawget(self, "preparing") or {}
+  local fns = self.preparing -- of a table in front of the response the response's own, too
+  if not fns then
+    fns = {}
+    self.preparing = fns
+  end
   fns[#fns + 1] = fn
-  self.preparing = fns
   return self
 end
 

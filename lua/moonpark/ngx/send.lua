@@ -45,7 +45,10 @@ local function send_table(self, conn, data)
   if loop.runs then sent, err = write_pieces(self, conn, data)
   else sent, err = call(write_pieces, self, conn, data) end
   if sent then return sent end
-  if sent == false then sendable.check(data) end
+  if sent == false then
+    sendable.check(data)
+    error "send: the table was changed meanwhile"
+  end
   return nil, err
 end
 

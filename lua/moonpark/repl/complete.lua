@@ -170,6 +170,5 @@ function M.common(candidates)
 end
 
 M.walk = walk
-M.is_module = is_module
 
 return M

@@ -187,7 +187,7 @@ function M.of(value, lent)
     value = found
   end
   if type(value) == "function" then return of_function(value) end
-  local class = signatures.class(type(value) == "table" and complete.is_module(value) or M.class_of(value) or "")
+  local class = signatures.class(type(value) == "table" and complete.module_of(value) or M.class_of(value) or "")
   if class then return text_of_class(class) end
   return "a " .. type(value)
 end
