@@ -304,7 +304,7 @@ describe("the moonpark command", function()
       assert.equal(1, r.status)
       assert.matches(": boom\n", r.err)
       assert.matches('\nmoonpark: the main task failed: 1 task has not ended after 0%.05 s:\n' ..
-        '  task %d+ "stubborn", in %a+, started at %S+script%d+%.lua:2\n$', r.err)
+        '  task %d+ "stubborn", in %a+ at %S+script%d+%.lua:2, started at %S+script%d+%.lua:2\n$', r.err)
     end)
 
     it("an uncaught error of another task is told, the program goes on, and the status is 1", function()
@@ -530,9 +530,12 @@ describe("the moonpark command", function()
         moonpark.yield()
         raise "TERM"]]), path)
       assert.same({ 143, "" }, { r.status, r.out })
-      assert.matches('^moonpark: SIGTERM: 2 tasks have not ended after 0%.05 s:\n' ..
-        '  task 2 "stubborn", in %a+, started at %S+script%d+%.lua:3\n' ..
-        '  task 3, in sleep, started at %S+script%d+%.lua:4\n$', r.err)
+      assert.matches('moonpark: SIGTERM: 2 tasks have not ended after 0%.05 s:\n' ..
+        '  task 2 "stubborn", in %a+ at %S+script%d+%.lua:3, started at %S+script%d+%.lua:3\n' ..
+        '  task 3, in sleep at %S+script%d+%.lua:4, started at %S+script%d+%.lua:4\n$', r.err)
+      assert.matches('^moonpark: task 2 "stubborn", started at %S+script%d+%.lua:3, was cancelled %(SIGTERM%), ' ..
+        'and goes on: .-\nstack traceback:\n.-script%d+%.lua:3: in function', r.err)
+      assert.equal(1, count(r.err, "and goes on:"))
       assert.is_false(exists(path))
     end)
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- daemon_spec.lua - tasks for which moonpark.run does not wait, and tasks that run at once.
+-- daemon_spec.lua - tasks for which moonpark.run does not wait, those that do not end though they are cancelled, and
+-- tasks that run at once.
 
 local moonpark = require "moonpark"
 local process = require "support.process"
@@ -7,6 +8,32 @@ local process = require "support.process"
 local function run(script)
   return process.run { process.interpreter, "-e", 'local moonpark = require "moonpark"\n' .. script }
 end
+
+describe("a cancelled task", function()
+  it("that goes on as if nothing had been is named once, with where it is; one that ends is not", function()
+    local r = run [[
+      moonpark.run(function()
+        local other = moonpark.go(function()
+          for _ = 1, 1000 do moonpark.sleep(1e6) end
+          moonpark.shield(function() for _ = 1, 20000 do moonpark.sleep(0) end end)
+        end)
+        other:cancel()
+        local task = moonpark.go(function()
+          local function wait() moonpark.chan():recv() end -- line 9
+          for _ = 1, 50000 do wait() end
+          for _ = 1, 50000 do moonpark.yield() end
+        end)
+        task:cancel "enough"
+        task:join()
+        moonpark.timeout(0.001, function() for _ = 1, 30000 do moonpark.sleep(1e6) end end)
+      end)
+    ]]
+    local told = {}
+    for who in r.err:gmatch "moonpark: (task %d+[^,]*), [^\n]- goes on: " do told[#told + 1] = who end
+    assert.same({ "task 3", 'task 1 "main"' }, told)
+    assert.matches("was cancelled %(enough%).-:9: in function", r.err)
+  end)
+end)
 
 describe("a daemon", function()
   it("does not keep run alive: it is cancelled when the others have ended, and may clean up", function()

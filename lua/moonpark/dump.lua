@@ -126,8 +126,10 @@ function M.dump()
   return table.concat(lines, "\n\n") .. "\n"
 end
 
--- The line of a traceback for the innermost frame that is the script's own.
-local function first_line(info)
+--- The line of a traceback for the innermost frame that is the script's own.
+---@param info table an entry of core.tasks()
+---@return string "app.lua:7: in function <app.lua:3>", or "?"
+function M.first_line(info)
   local thread, level = info.parked or info.thread, 0
   local frame = debug.getinfo(thread, level, "S")
   while frame and (frame.what == "C" or core.is_own(frame.source:sub(2))) do
@@ -140,7 +142,7 @@ end
 local function waits(info, alive)
   local wait, object = task.wait_of(info)
   local on = object and (" on " .. object_of(object, alive)) or ""
-  return ("  %s waits in %s%s\n    at %s"):format(title(info), wait or "?", on, first_line(info))
+  return ("  %s waits in %s%s\n    at %s"):format(title(info), wait or "?", on, M.first_line(info))
 end
 
 --- Which task waits for what. Only meaningful when nothing outside can wake any task.

@@ -2,7 +2,7 @@
 -- ending.lua - the tasks that must end before the program can: cancelled until none is left, or the time is up.
 
 local core = require "moonpark.core"
-
+local dump = require "moonpark.dump"
 local task = require "moonpark.task"
 
 local M = {}
@@ -42,8 +42,10 @@ end
 
 local function describe(info)
   local name = task.name_of(info.task)
-  return ("  task %d%s, %s%s"):format(info.id, name and (" %q"):format(name) or "",
-    info.wait and "in " .. info.wait or info.state, info.site[1] and ", started at " .. info.site[1] or "")
+  local place = dump.first_line(info):match "^(.-:%d+)"
+  return ("  task %d%s, %s%s%s"):format(info.id, name and (" %q"):format(name) or "",
+    info.wait and "in " .. info.wait or info.state, place and " at " .. place or "",
+    info.site[1] and ", started at " .. info.site[1] or "")
 end
 
 --- A text about tasks that have not ended.

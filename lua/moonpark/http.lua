@@ -122,14 +122,18 @@ local function went_on()
   if status == "parked" or status == "ready" then failures.not_served = false end
 end
 
+-- The main task may look at it, or raise it. What another one returns often nobody sees.
+local function not_served(text)
+  if core.current() ~= task.main() then return failures.log("http.serve: " .. text, "error", "http") end
+  failures.not_served = text
+  core.go(went_on)
+end
+
 -- What http.serve returns.
 local function served(options, ok, err, errno)
   local failed = not ok and err ~= "canceled"
   if not failed then failures.not_served = false
-  elseif core.current() and core.current() == task.main() then
-    failures.not_served = options.address and ("%s: %s"):format(options.address, err) or err
-    core.go(went_on)
-  end
+  elseif core.current() then not_served(options.address and ("%s: %s"):format(options.address, err) or err) end
   return ok, err, errno
 end
 

@@ -107,6 +107,7 @@ int sched_park(struct task *t, const struct wait_kind *kind, void *object, int64
     w->since = s->now;
     w->result = 0;
     w->index = 0;
+    t->refused = 0;
     w->shielded = flags & WAIT_SHIELDED;
     w->outside = deadline > 0 || flags & WAIT_OUTSIDE;
     count_outside(t, w->outside);
@@ -152,7 +153,7 @@ void sched_wake_waiter(struct waiter *w, int result)
     sched_wake(w->task, result);
 }
 
-bool sched_canceled(struct task *t)
+static bool is_canceled(const struct task *t)
 {
     for (struct scope *sc = t->scope; sc; sc = sc->outer) {
         if (sc->canceled) {
@@ -163,6 +164,13 @@ bool sched_canceled(struct task *t)
             return false;
     }
     return t->canceled;
+}
+
+bool sched_canceled(struct task *t)
+{
+    bool canceled = is_canceled(t);
+    t->refused += canceled && t->state == TASK_RUNNING;
+    return canceled;
 }
 
 static void interrupt(struct task *t)

@@ -111,7 +111,9 @@ struct task {
     int values;               /* ready, with this many values on its own stack; or -1 */
     int held;                 /* the runner's: how many values its last wait yielded */
     uint32_t budget;          /* operations left before it must yield */
+    uint32_t refused;         /* waits in a row that its cancellation has refused */
     uint8_t state;
+    bool heedless;            /* the runner's: it was reported that it goes on though it is cancelled */
     bool canceled;            /* the whole task, by task:cancel() */
     bool failed;              /* ended by an error */
     bool awaited;             /* a task was waiting for it when it ended, and learns of it */

@@ -71,6 +71,7 @@ enum {
     FACE_HOOK_TLS,    /* function(choose, context, question, name, protocol): which certificate */
     FACE_TLS_CHOOSERS, /* ctx.choosers */
     FACE_HOOK_IDLE,   /* function(blocks): before the loop blocks, or at idle_timer's time */
+    FACE_HOOK_HEEDLESS, /* function(task, coroutine): it is cancelled, and goes on */
     FACE_NO_MEMORY,   /* a string that needs no allocation when it is needed */
     FACE_JSON,        /* the text of which the memory is used again */
     FACE_TURNS,       /* the runner's protected function, made before it is needed */

@@ -27,6 +27,7 @@
 
 enum { PHASE_IDLE, PHASE_PUSH, PHASE_ENDED };
 enum { TRIES = 3, REPORTED = 4096 }; /* bytes of an error, at most */
+enum { HEEDLESS = 10000 };           /* waits in a row that a cancellation refuses: no task that ends has so many */
 
 static struct ctx *of_loop(struct loop *l) { return container_of(l, struct ctx, loop); }
 
@@ -252,9 +253,26 @@ static void resume_in_hand(lua_State *L, struct ctx *cx, struct task *t)
     resume(L, cx, t, n);
 }
 
+/* A cancelled task that waits again and again, as if it slept: calls function(task, coroutine), once. */
+static void call_heedless_hook(struct ctx *cx, struct task *t)
+{
+    lua_State *L = cx->L;
+    t->heedless = true;
+    lua_rawgeti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_HEEDLESS);
+    l_task_push(L, t);
+    lua_pushthread(t->parked);
+    lua_xmove(t->parked, L, 1);
+    if (lua_isfunction(L, -3))
+        lua_call(L, 2, 0);
+    else
+        lua_pop(L, 3);
+}
+
 static void run_task(struct loop *l, struct task *t)
 {
     struct ctx *cx = of_loop(l);
+    if (t->refused >= HEEDLESS && !t->heedless)
+        call_heedless_hook(cx, t);
     if (t->values >= 0) {
         resume_in_hand(cx->L, cx, t);
         return;
@@ -496,6 +514,15 @@ static int l_on_ended(lua_State *L)
     return 0;
 }
 
+/* on_heedless(fn): fn(task, coroutine) on the loop's own stack, for a cancelled task that goes on */
+static int l_on_heedless(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_rawseti(L, lua_upvalueindex(FACE_UP_ANCHORS), FACE_HOOK_HEEDLESS);
+    return 0;
+}
+
 /* on_idle(fn): while watch_idle is on, fn(true) is called before the loop blocks, and fn(false) at its time */
 static int l_on_idle(lua_State *L)
 {
@@ -533,8 +560,8 @@ static int l_watch_idle(lua_State *L)
 static const luaL_Reg functions[] = {
     {"go_on", l_go_on},       {"is_running", l_is_running}, {"kill", l_kill},
     {"kill_all", l_kill_all}, {"limit", l_limit},           {"on_ended", l_on_ended},
-    {"on_idle", l_on_idle},   {"run", l_run},               {"stop", l_stop},
-    {"watch_idle", l_watch_idle}, {NULL, NULL},
+    {"on_heedless", l_on_heedless}, {"on_idle", l_on_idle}, {"run", l_run},
+    {"stop", l_stop},         {"watch_idle", l_watch_idle}, {NULL, NULL},
 };
 
 void l_run_open(lua_State *L)

@@ -307,6 +307,8 @@ describe("http.serve", function()
     assert.matches("^moonpark: %S+/it%.lua:%d+: address already in use\n", failed[3])
     assert.same({ 7, "mine: address already in use\n", "" }, run [[
       local _, err = serve(taken) io.write("mine: ", err, "\n") os.exit(7)]])
+    local told = run [[require("moonpark").go(serve, taken) require("moonpark").sleep(0.01) io.write "went on\n"]]
+    assert.same({ 0, "went on\n", refused }, told)
     assert.same({ 0, "went on\n", "" }, run [[
       serve(taken) require("moonpark").sleep(0.01) io.write "went on\n"]])
     assert.same({ 0, "nil\ttimeout\n", "" }, run 'print(require("moonpark").timeout(0.01, serve, "127.0.0.1:0"))')
