@@ -156,6 +156,32 @@ describe("http.serve", function()
       end)
     end)
 
+    it("calls what on_drain was given, which can still write to event streams, under " .. way, function()
+      with(way, [[
+        local streams = {}
+        app:get("/events", function(_, res)
+          local events = res:events()
+          streams[#streams + 1] = events
+          say "subscribed"
+          wait "never"
+        end)
+        moonpark.worker.on_drain(function(seconds)
+          for _, events in ipairs(streams) do events:send("goodbye") end
+          say(tostring(moonpark.worker.is_draining()), type(seconds))
+        end)
+        moonpark.worker.on_drain(function() error("mine", 0) end)
+        assert(http.serve(app, { address = "127.0.0.1:0", on_listen = tell }))]], function(child, _, address)
+        local asked = ask(address, "/events")
+        assert.equal("subscribed", child:line())
+        child:kill "TERM"
+        assert.matches("data: goodbye", select(2, asked:join()))
+        assert.equal("true number", child:line())
+        local status, _, err = child:wait()
+        assert.equal(0, status)
+        assert.matches("error while draining: mine", err, 1, true)
+      end)
+    end)
+
     it("drains all servers, then lets what called it finish, then cancels the other tasks under " .. way, function()
       with(way, [[
         moonpark.run(function()

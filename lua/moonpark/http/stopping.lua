@@ -13,6 +13,7 @@ local ending = require "moonpark.ending"
 local failures = require "moonpark.failures"
 local task = require "moonpark.task"
 local worker = require "moonpark.worker"
+local worker_drain = require "moonpark.worker.drain"
 
 local M = {}
 
@@ -45,6 +46,7 @@ local function leave(reason, seconds)
   local left = ending.cancel_others(reason, core.now() + seconds)
   if not left then
     under_way = false
+    worker_drain.went_on()
     return unwatch()
   end
   failures.log(ending.describe(reason, left, seconds))
@@ -58,7 +60,7 @@ local function drain(reason)
     tasks[#tasks + 1] = entry.task
     longest = math.max(longest, entry.grace)
   end
-  local deadline, shutdowns = core.now() + longest, {}
+  local deadline, shutdowns = core.now() + longest, worker_drain.call_functions(longest)
   for server, entry in pairs(served) do table.insert(shutdowns, task.go(server.shutdown, server, entry.grace)) end
   for _, each in ipairs(shutdowns) do each:await(math.max(0, deadline + LATE - core.now())) end
   for _, each in ipairs(tasks) do each:await(math.max(0, deadline - core.now())) end

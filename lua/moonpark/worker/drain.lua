@@ -27,7 +27,7 @@ function M.leave_with(fn) leave = fn end
 ---@return boolean
 function M.is_draining() return under_way end
 
---- fn(seconds) is called when this worker drains, in a task: it has that long.
+--- fn(seconds) is called when this worker drains, or a program without workers does, in a task: it has that long.
 ---@param fn fun(seconds: number)
 function M.on_drain(fn) functions[#functions + 1] = fn end
 
@@ -42,6 +42,19 @@ local function protected(fn, ...)
   local ok, err = xpcall(fn, failures.remember, ...)
   if not ok then failures.log("error while draining: " .. failures.traced(err), "error", "workers") end
 end
+
+--- Calls on_drain's functions for a program without workers, in which http.serve sees to the rest.
+---@param seconds number
+---@return moonpark.task[] those that run them
+function M.call_functions(seconds)
+  local tasks = {}
+  under_way = true
+  for i, fn in ipairs(functions) do tasks[i] = task.go(protected, task.timeout, seconds, fn, seconds) end
+  return tasks
+end
+
+--- That program goes on: it may drain again.
+function M.went_on() under_way = false end
 
 -- A function that is called that many times: then the supervisor hears that nothing more is accepted.
 local function countdown(count)
