@@ -19,7 +19,7 @@ describe("a cancelled task", function()
         end)
         other:cancel()
         local task = moonpark.go(function()
-          local function wait() moonpark.chan():recv() end -- line 9
+          local function wait() moonpark.chan():recv() end
           for _ = 1, 50000 do wait() end
           for _ = 1, 50000 do moonpark.yield() end
         end)

@@ -57,9 +57,9 @@ local function tell(what, seconds, traceback, err)
 end
 
 -- On the loop's own stack: a cancelled task has called what waits some thousand times since.
-core.on_heedless(function(task, thread)
-  local site, reason = task:site()[1], task:cancel_reason()
-  local who = tostring(task) .. (site and (", started at %s,"):format(site) or "")
+core.on_heedless(function(canceled, thread)
+  local site, reason = canceled:site()[1], canceled:cancel_reason()
+  local who = tostring(canceled) .. (site and (", started at %s,"):format(site) or "")
   local why = reason and (" (%s)"):format(reason) or ""
   warn(("%s was cancelled%s, and goes on: each wait of it returns nil, \"canceled\" at once, so it should end then\n%s")
     :format(who, why, debug.traceback(thread)))
