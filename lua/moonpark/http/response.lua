@@ -472,7 +472,10 @@ end
 ---@return integer bytes
 ---@return string|nil err "timeout", "canceled"; "closed": by the server, as its handler has failed; ...
 function Response:sent()
-  if rawget(self.request, "hijacked") then return rawget(self.request, "websocket") and 101 or 0, 0 end
+  local request = self.request
+  if rawget(request, "hijacked") then
+    return (rawget(request, "websocket") or rawget(request, "switched")) and 101 or 0, 0
+  end
   local status, bytes = self.x:sent(self.serial)
   return status, bytes, (self.x:failure(self.serial))
 end
