@@ -483,7 +483,7 @@ end
 Response.file = file_response.file
 Response.events = http_events.events
 
---- Makes the connection a WebSocket; see http/websocket_server.lua and docs/websocket.md.
+--- Makes the connection a WebSocket; see docs/websocket.md.
 ---@overload fun(self: moonpark.http.response, options: moonpark.websocket.server.options|nil,
 --- handler: fun(ws: moonpark.websocket)): true|nil, string?, integer?
 ---@param options? moonpark.websocket.server.options
