@@ -153,10 +153,10 @@ end
 
 --- Listens. ":port" means every local address; port 0 picks a free one, see listener:address().
 --- Where the host is a name it is looked up, in a task: its addresses are tried in turn until one can be listened on.
----@param address string "host:port", "[::1]:port", ":port", "unix:/path", "unix:@abstract"
 --- With tls, a context made by tls.server, every connection that is accepted speaks TLS; its first read or write
 --- shakes hands, or connection:handshake().
 --- In a worker the socket is the supervisor's, and all workers accept from it; with shared = false it is this one's.
+---@param address string "host:port", "[::1]:port", ":port", "unix:/path", "unix:@abstract"
 ---@param options? moonpark.net.listen.options
 ---@return moonpark.listener|nil
 ---@return string? err

@@ -111,7 +111,7 @@ local function joined(lines)
   local whole = {}
   for _, line in ipairs(lines) do
     local last = whole[#whole]
-    if last and last:find "^@" and (types.depth(last) > 0 or last:find "[:|]%s*$") then
+    if last and last:find "^@" and (types.depth(last) > 0 or last:find "[:|,]%s*$") then
       whole[#whole] = last .. " " .. line:match "^%s*(.*)$"
     else
       whole[#whole + 1] = line

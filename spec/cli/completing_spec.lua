@@ -147,7 +147,8 @@ help(a.read)
   it("knows objects by the names that the pages give them", function()
     for name, title in pairs { ["res:json"] = "http.response:json(", ["req:json"] = "http.request:json(",
       ["app:get"] = "http.router:get(", ["conn:read"] = "connection:read(", ["ws:send"] = "websocket:send(",
-      ["websocket:send"] = "websocket:send(", ["task:join"] = "task:join(", ["req.query"] = "http.request.query" } do
+      ["websocket:send"] = "websocket:send(", ["group:send"] = "websocket.group:send(",
+      ["task:join"] = "task:join(", ["req.query"] = "http.request.query" } do
       assert.equal(title, help.of(name, lend):sub(1, #title))
     end
     assert.matches("^http%.response\n", help.of("res", lend))

@@ -160,7 +160,8 @@ end
 local usual = {
   answer = { "moonpark.http.answer", "moonpark.http" }, app = { "moonpark.http.router", "moonpark.http" },
   ch = { "moonpark.channel", "moonpark" }, client = { "moonpark.http.client", "moonpark.http" },
-  conn = { "moonpark.connection", "moonpark.net" }, req = { "moonpark.http.request", "moonpark.http" },
+  conn = { "moonpark.connection", "moonpark.net" }, group = { "moonpark.websocket.group", "moonpark.http.group" },
+  req = { "moonpark.http.request", "moonpark.http" },
   res = { "moonpark.http.response", "moonpark.http" }, server = { "moonpark.http.server", "moonpark.http" },
   websocket = { "moonpark.websocket", "moonpark.http.websocket" },
   ws = { "moonpark.websocket", "moonpark.http.websocket" },
