@@ -138,7 +138,7 @@ local function served(options, ok, err, errno)
 end
 
 --- Serves until the server is shut down. Starts the loop where it does not run yet. The first SIGTERM or SIGINT shuts
---- it down, unless the script subscribes to that signal; then the program ends: see http/stopping.lua.
+--- it down, unless the script subscribes to that signal; then the program ends; see docs/http.md.
 ---@param handler moonpark.http.handler
 ---@param options moonpark.http.server.options
 ---@return true|nil

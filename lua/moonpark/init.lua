@@ -44,11 +44,15 @@ local limits = require "moonpark.limits"
 ---@field tls moonpark.tls
 ---@field url moonpark.url
 ---@field worker moonpark.worker
----@field every fun(seconds: number, fn: fun(), options?: moonpark.every.options): moonpark.task see every.lua
----@field once fun(fn: (fun(): any), options?: moonpark.once.options): (fun(): any), fun() see once.lua
----@field pool fun(n: integer, items: any, fn: function, options?: moonpark.pool.options): table|nil, table|string? see
---- pool.lua
----@field retry fun(options: moonpark.retry.options, fn: function, ...: any): any see retry.lua
+---@field every fun(seconds: number, fn: fun(), options?: moonpark.every.options): moonpark.task
+--- calls fn() every so many seconds
+---@field once fun(fn: (fun(): any), options?: moonpark.once.options): (fun(): any), fun()
+--- a value that is computed once, for all who ask meanwhile; and what forgets it
+---@field pool fun(n: integer, items: any, fn: function, options?: moonpark.pool.options): table|nil, table|string?
+--- calls fn for each item, n at a time
+---@field retry fun(options: moonpark.retry.options, fn: function, ...: any): any
+--- calls fn again if it fails
+---@field locals table<any, any> the calling task's values; a task that it starts has the same ones
 ---@field _VERSION string
 local M = {
   _VERSION = core.version,
@@ -160,7 +164,7 @@ local modules = { ["fs"] = true, ["http"] = true, ["log"] = true, ["net"] = true
 -- Functions in files of their names, loaded when they are asked for first.
 local functions = { ["every"] = true, ["once"] = true, ["pool"] = true, ["retry"] = true }
 
---- Runs main in several processes; see workers.lua.
+--- Runs main in several processes; see docs/workers.md.
 ---@param options moonpark.workers.run.options|integer|"auto" or the count
 ---@param main fun(...: any): any
 ---@return any ...

@@ -109,7 +109,7 @@ function M.application(environment)
   return router, config
 end
 
---- The program behind Lapis's test server: see lapis/spec.lua.
+--- The program behind Lapis's test server.
 function M.serve_tests() require("moonpark.lapis.test_server").run(M.application) end
 
 return M

@@ -31,7 +31,7 @@ local M = {}
 ---@field read_all fun(self, max?: integer): string|nil, string?, integer? up to the end; max 64 MiB
 ---@field lines fun(self, max?: integer): fun(): string|nil ends with the stream and at any failure
 ---@field read_unpack fun(self, format: string, max?: integer): integer|nil, any ... bytes taken, values; max 65536
----@field read_into moonpark.read_into bytes into memory of FFI; see read_into.lua
+---@field read_into moonpark.read_into bytes into memory of FFI
 ---@field read_buffered fun(self, max?: integer): string|nil, string?, integer? what is received; nil alone: nothing
 ---@field unread fun(self, bytes: string): true|nil, string?, integer? the next read finds them first
 ---@field is_busy fun(self, side: "r"|"w"): boolean a task is reading, or writing
@@ -44,7 +44,7 @@ local M = {}
 ---@field unpack fun(self, format: string, offset?: integer): integer|nil, any ... offset behind, values; nil, needed
 ---@field skip fun(self, n: integer): integer|nil, string?, integer?, integer? 4th: skipped before a failure
 ---@field write fun(self, ...: string|number|table): integer|nil, string?, integer?, integer? 4th: before a failure
----@field sendfile moonpark.sendfile a file or a part of it; see net/copy.lua
+---@field sendfile moonpark.sendfile a file or a part of it
 ---@field wait_readable fun(self): true|nil, string?, integer?
 ---@field wait_writable fun(self): true|nil, string?, integer?
 ---@field set_deadline fun(self, t: number|nil): true|nil, string? absolute seconds, on moonpark.now()'s clock
@@ -153,10 +153,10 @@ end
 
 --- Listens. ":port" means every local address; port 0 picks a free one, see listener:address().
 --- Where the host is a name it is looked up, in a task: its addresses are tried in turn until one can be listened on.
----@param address string "host:port", "[::1]:port", ":port", "unix:/path", "unix:@abstract"
 --- With tls, a context made by tls.server, every connection that is accepted speaks TLS; its first read or write
 --- shakes hands, or connection:handshake().
 --- In a worker the socket is the supervisor's, and all workers accept from it; with shared = false it is this one's.
+---@param address string "host:port", "[::1]:port", ":port", "unix:/path", "unix:@abstract"
 ---@param options? moonpark.net.listen.options
 ---@return moonpark.listener|nil
 ---@return string? err
@@ -276,7 +276,7 @@ end
 ---@package
 Conn.read_into = read_into
 
---- Goes on in TLS: see tls/conn.lua.
+--- Goes on in TLS; see docs/tls.md.
 ---@package
 ---@param self moonpark.connection
 ---@param options moonpark.start_tls.options|moonpark.tls_context

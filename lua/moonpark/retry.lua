@@ -20,7 +20,7 @@ local TRIES, FIRST, LONGEST, FACTOR = 5, 0.1, 10, 2
 ---@field total? number seconds for everything, fn's own time included; none
 ---@field timeout? number seconds for each call; none
 ---@field on? fun(err: any, tries: integer): boolean|number|nil is this failure worth another call? A number: yes, after
---- so many seconds at least
+--- so many seconds at least. Not called after the last call, nor for a cancellation
 
 local known = { tries = "positive", first = "seconds", max = "seconds", jitter = "boolean", total = "seconds",
   timeout = "seconds", on = "function",

@@ -14,6 +14,7 @@ local M = {}
 ---@field file string
 ---@field line integer of what it stands before
 ---@field hidden boolean|nil not for everybody
+---@field of_module boolean|nil of the module's table, not of the objects of a class of the same name
 ---@field owner string|nil the class, or the module
 ---@field name string|nil
 
@@ -47,12 +48,14 @@ function tags.param(block, rest)
   local name, mark, text = rest:match "^([%w_%.]+)(%??)%s*(.*)$"
   if not name then return end
   local kind, said = types.cut(text)
-  table.insert(block.params, { name = name, type = kind, optional = mark == "?", text = said })
+  block.last = { name = name, type = kind, optional = mark == "?", text = said }
+  table.insert(block.params, block.last)
 end
 
 tags["return"] = function(block, rest)
   local kind, said = types.cut(rest)
-  table.insert(block.returns, { type = kind, text = said })
+  block.last = { type = kind, text = said }
+  table.insert(block.returns, block.last)
 end
 
 function tags.alias(_, rest)
@@ -88,6 +91,19 @@ function tags.field(block, rest, file, line)
   block.class.members[name] = { text = { said ~= "" and said or nil }, params = {}, returns = {},
     type = kind .. mark, hidden = visibility ~= nil and visibility ~= "public",
     file = file, line = line, owner = block.class.name, name = name }
+  block.last = block.class.members[name].text
+end
+
+-- A line after a tag goes on with what the tag says; other lines are the block's.
+local function add_text(block, line)
+  local last = block.last
+  if not last then
+    table.insert(block.text, line)
+  elseif last.text then
+    last.text = last.text .. " " .. line
+  else
+    last[1] = last[1] and last[1] .. " " .. line or line
+  end
 end
 
 -- The comment lines of a block, each joined with what continues it inside of brackets.
@@ -95,7 +111,7 @@ local function joined(lines)
   local whole = {}
   for _, line in ipairs(lines) do
     local last = whole[#whole]
-    if last and last:find "^@" and (types.depth(last) > 0 or last:find ":%s*$") then
+    if last and last:find "^@" and (types.depth(last) > 0 or last:find "[:|,]%s*$") then
       whole[#whole] = last .. " " .. line:match "^%s*(.*)$"
     else
       whole[#whole + 1] = line
@@ -108,10 +124,11 @@ local function read_block(lines, file, number)
   local block = new_block()
   for _, line in ipairs(joined(lines)) do
     local tag, rest = line:match "^@(%w+)%s*(.*)$"
-    if tags[tag] then
-      tags[tag](block, rest, file, number)
-    elseif not tag then
-      table.insert(block.text, (line:gsub("^ ", "")))
+    if tag then
+      block.last = nil
+      if tags[tag] then tags[tag](block, rest, file, number) end
+    else
+      add_text(block, (line:gsub("^ ", "")))
     end
   end
   return block
@@ -126,7 +143,9 @@ local function enter(place, block, owner, name)
   block.file, block.line, block.owner, block.name = place.file, place.line, owner, name
   if owner and name then
     local members = class_called(owner, place.file).members
-    members[name] = members[name] and #members[name].text > #block.text and members[name] or block
+    local known = members[name]
+    local is_better = known and (#known.text > #block.text or block.hidden and not known.hidden)
+    members[name] = is_better and known or block
   end
 end
 
@@ -140,10 +159,12 @@ local function read_line(place, line, block)
   end
   local owner, sign, name = line:match "^function ([%a_][%w_]*)([%.:])([%a_][%w_]*)%s*%("
   if not owner then owner, sign, name = line:match "^%s*([%a_][%w_]*)(%.)([%a_][%w_]*)%s*=[^=]" end
-  local is_function = line:find "^function" or line:find "^local function" or line:find "=%s*function"
+  local is_function = line:find "^function" or line:find "^local function" or line:find "^return function"
+    or line:find "=%s*function"
   if not block and not (is_function and owner) then return end
   block = block or new_block()
   block.is_method = sign == ":"
+  block.of_module = owner == "M" and not place.locals.M
   enter(place, block, owner and owner_of(place, owner), name)
   if is_function then by_line[place.file .. ":" .. place.line] = block end
 end

@@ -20,9 +20,9 @@ local describe_deadlock                -- set by dump, which uses this file
 ---@field id fun(self): number a number that no other task of this process has
 ---@field status fun(self): "ready"|"running"|"parked"|"done"|"failed"
 ---@field is_canceled fun(self): boolean was it, or a scope that it has open, cancelled
----@field is_awaited fun(self): boolean a join was waiting for it when it ended
----@field results fun(self): true|nil, ... as join, once ended, else raises; the error stays unjoined
----@field site fun(self): string[] where it was started, "file.lua:3", innermost frame first
+---@field package is_awaited fun(self): boolean a join was waiting for it when it ended
+---@field package results fun(self): true|nil, ... as join, once ended, else raises; the error stays unjoined
+---@field package site fun(self): string[] where it was started, "file.lua:3", innermost frame first
 local Task = core.task_class
 
 ---@class moonpark.scope

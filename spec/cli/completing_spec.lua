@@ -1,12 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- completing_spec.lua - the prompt: completion with Tab, help, exit, and how values are shown.
 
+local annotations = require "moonpark.annotations"
 local complete = require "moonpark.repl.complete"
 local http = require "moonpark.http"
+local help = require "moonpark.repl.help"
 local lend = require "moonpark.repl.lend"
+local moonpark = require "moonpark"
+local members = require "moonpark.repl.members"
 local net = require "moonpark.net"
 local process = require "support.process"
 local show = require "moonpark.repl.show"
+local signatures = require "moonpark.signatures"
 local terminal = require "support.terminal"
 local testing = require "moonpark.testing"
 
@@ -50,6 +55,21 @@ describe("completion", function()
     _G.kept, _G.text = nil, nil
     conn:close()
     other:close()
+  end)
+
+  it("leaves out what is not for scripts", function()
+    _G.kept = { app = http.router(), task = moonpark.current() }
+    assert.equal("any delete get group handle head mount not_found options patch post put route use",
+      (candidates "kept.app:"))
+    assert.equal((candidates "kept.app:"), (candidates "kept.app."))
+    assert.equal("cancel cancel_reason id is_canceled join name status", (candidates "kept.task:"))
+    _G.kept = nil
+  end)
+
+  it("knows the modules of moonpark that scripts may require, loaded or not, and no others", function()
+    assert.equal(table.concat(annotations.modules, " "), (candidates 'require "moonpark'))
+    assert.equal("moonpark.systemd", (candidates 'require "moonpark.sys'))
+    assert.equal("coroutine", (candidates 'require "corou'))
   end)
 
   it("shows names that begin with _ when they are asked for", function()
@@ -98,6 +118,56 @@ help(a.read)
     assert.matches("\n  mount%(prefix: string", text)
     assert.matches("\nhttp%.router:get%(path: string", text)
     assert.matches("backlog%??: integer", text)
+  end)
+
+  it("shows of an object what is for everybody", function()
+    local text = help.of(moonpark.current(), lend)
+    local names = {}
+    for name in text:gmatch "\n  ([%w_]+)%(" do names[#names + 1] = name end
+    assert.equal("cancel cancel_reason id is_canceled join name status", table.concat(names, " "))
+    assert.equal(text, help.of("task", lend))
+  end)
+
+  it("calls a function of a module by its name there, and says what is written where it is made", function()
+    assert.matches("^http%.proxy%(target: ", help.of("http.proxy", lend))
+    assert.matches("^moonpark%.pool%(n: integer, .*\n  Calls fn%(item, index%) for each item",
+      help.of(moonpark.pool, lend))
+    assert.matches("^moonpark%.retry%(.*\n  Calls fn%(%.%.%.%) until it succeeds", help.of("moonpark.retry", lend))
+    assert.matches("^moonpark%.run%(", help.of(moonpark.run, lend))
+  end)
+
+  it("has the whole of an option's text, and nothing of parameters that are there for mistakes", function()
+    assert.matches("grace: number%?  for http%.serve: seconds .*; 0: it leaves those signals alone%.",
+      help.of(http.serve, lend))
+    local text = help.of(http.router().use, lend)
+    assert.matches("^http%.router:use%(fn: fun%(.*%)%) %-> moonpark%.http%.router\n", text)
+    assert.is_nil(text:find("extra", 1, true))
+  end)
+
+  it("knows objects by the names that the pages give them", function()
+    for name, title in pairs { ["res:json"] = "http.response:json(", ["req:json"] = "http.request:json(",
+      ["app:get"] = "http.router:get(", ["conn:read"] = "connection:read(", ["ws:send"] = "websocket:send(",
+      ["websocket:send"] = "websocket:send(", ["group:send"] = "websocket.group:send(",
+      ["task:join"] = "task:join(", ["req.query"] = "http.request.query" } do
+      assert.equal(title, help.of(name, lend):sub(1, #title))
+    end
+    assert.matches("^http%.response\n", help.of("res", lend))
+  end)
+
+  it("names no file of the sources", function()
+    for _, module in ipairs(annotations.modules) do
+      local class = package.loaded[module] and module
+      for name, entry in pairs(class and members.of(class, true) or {}) do
+        local text = help.of(module .. "." .. name, lend)
+        assert.is_nil(text:match "see [%w_/]+%.lua", module .. "." .. name)
+        assert.is_nil(table.concat(entry.text, " "):match "see [%w_/]+%.lua", module .. "." .. name)
+      end
+    end
+    for _, class in ipairs(signatures.names()) do
+      for name, entry in pairs(class:find "^moonpark%.[^.]+$" and members.of(class, false) or {}) do
+        assert.is_nil(table.concat(entry.text, " "):match "see [%w_/]+%.lua", class .. ":" .. name)
+      end
+    end
   end)
 
   it("says so of what it does not know", function()

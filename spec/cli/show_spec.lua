@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- show_spec.lua - values as the prompt of moonpark -i prints them.
 
-local show = require("moonpark.repl.show").show
+local show_of = require "moonpark.repl.show"
+local show, results = show_of.show, show_of.results
 
 local function range(n)
   local list = {}
@@ -77,6 +78,15 @@ describe("the prompt shows", function()
     assert.equal("<table whose __tostring failed>", show(setmetatable({}, { __tostring = error })))
     assert.equal("<table whose __tostring failed>", show(setmetatable({}, { __tostring = function() return {} end })))
     assert.is_true(#show(setmetatable({}, { __tostring = function() return ("x"):rep(1e6) end })) < 1000)
+  end)
+
+  it("several results without the nils at the end, if the first is a value", function()
+    assert.equal("1", results(1, nil, nil))
+    assert.equal("1\tnil\tx", results(1, nil, "x", nil))
+    assert.equal("false", results(false, nil))
+    assert.equal("nil\tclosed\tnil", results(nil, "closed", nil))
+    assert.equal("nil\tnil", results(nil, nil))
+    assert.equal("", results())
   end)
 
   it("a table without asking its __index, __pairs or __len", function()

@@ -175,6 +175,36 @@ describe("http.logger", function()
     assert.is_string(json.decode(lines[2]).failure)
   end)
 
+  for name, expected in pairs { name = "one", url = false } do
+    it("names a proxy's target by its " .. (expected and "name" or "address if it has none"), function()
+      local behind = support.start(function(_, res) res:send "hello" end)
+      local lines, app = {}, http.router()
+      app:use(http.logger { format = "json", write = function(line) lines[#lines + 1] = line end })
+      app:get("/", http.proxy { url = "http://" .. behind.address, [name] = expected or "http://" .. behind.address })
+      local server = support.start(app)
+      assert.equal("hello", server:ask("GET / HTTP/1.1").body)
+      server:stop()
+      behind:stop()
+      assert.equal(expected or behind.address, json.decode(lines[1]).upstream)
+    end)
+  end
+
+  it("writes 101 for a WebSocket, also for one that a proxy passes on", function()
+    local behind = support.start(function(_, res) res:websocket({}, function(ws) ws:receive() end) end)
+    for _, format in ipairs { "combined", "json" } do
+      local lines, app = {}, http.router()
+      app:use(http.logger { format = format, write = function(line) lines[#lines + 1] = line end })
+      app:get("/", http.proxy("http://" .. behind.address))
+      local server = support.start(app)
+      local ws = assert(http.websocket("ws://" .. server.address))
+      ws:close()
+      server:stop()
+      assert.equal(1, #lines)
+      assert.equal("101", lines[1]:match '" (%d+) %-' or lines[1]:match '"status":(%d+),')
+    end
+    behind:stop()
+  end)
+
   it("hides queries, or the values of some parameters, in every format, and in Referer", function()
     local head = "GET /a?token=s3cret&x=1&TOKEN=s3cret&%74oken=s3cret HTTP/1.1\n"
       .. "Referer: http://r.example/?token=s3cret#f"

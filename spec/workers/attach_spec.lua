@@ -35,7 +35,7 @@ for name, words in pairs { workers = { "--workers", "2" }, ["--attachable"] = { 
     it("runs lines in the live process, and shows results, output and errors here", function()
       local out, err = attached(program, "answer\nprint('seen', answer)\nanswer = answer + 1\nreturn answer, nil\n"
         .. "function twice(x)\nreturn 2 * x\nend\ntwice(4)\nmoonpark.sleep(0.001)\nnobody.x\nx x\n")
-      assert.equal("42\nseen\t42\n43\tnil\n8\ntrue\n", out)
+      assert.equal("42\nseen\t42\n43\n8\ntrue\n", out)
       assert.equal("stdin:1: attempt to index global 'nobody' (a nil value)\nstack traceback:\n"
         .. "\tstdin:1: in main chunk\nstdin:1: '=' expected near 'x'\n", err)
     end)
@@ -101,7 +101,8 @@ for name, words in pairs { workers = { "--workers", "2" }, ["--attachable"] = { 
         assert.equal("42\n", (attached(program, "answer\n", target)))
       end
       local r = process.run(process.moonpark("attach", "other"), { stdin = "", env = program.env })
-      assert.same({ 1, "", "moonpark: no program 'other' of this user takes prompts\n" }, { r.status, r.out, r.err })
+      assert.same({ 1, "", "moonpark: no program 'other' of this user takes prompts: a program must be started "
+        .. "with --attachable or --workers\n" }, { r.status, r.out, r.err })
       local path = ("unix:%s/run/%d.sock"):format(program.folder, program.child.pid)
       for _, message in ipairs { { op = "what", id = 1 }, { op = "line" }, { op = "line", id = "x" }, {},
         { op = "line", id = 1, text = {} }, { op = "complete", id = 2 }, { op = "cancel", id = 99 } } do
@@ -133,7 +134,15 @@ describe("moonpark attach", function()
   it("finds nothing where a program did not ask for it", function()
     local program = start()
     local r = process.run(process.moonpark "attach", { stdin = "", env = program.env })
-    assert.same({ 1, "moonpark: no supervisor of this user is running\n" }, { r.status, r.err })
+    assert.same({ 1, "moonpark: no supervisor of this user is running: a program must be started with "
+      .. "--attachable or --workers\n" }, { r.status, r.err })
+    r = process.run(process.moonpark("attach", tostring(program.child.pid)), { stdin = "", env = program.env })
+    assert.matches(("^moonpark: process %d has no control socket of this user %%(.*%%): a program must be started with "
+      .. "%%-%%-attachable or %%-%%-workers\n$"):format(program.child.pid), r.err)
+    program.child:kill "KILL"
+    program.child:wait()
+    r = process.run(process.moonpark("attach", tostring(program.child.pid)), { stdin = "", env = program.env })
+    assert.same({ 1, ("moonpark: no process %d is running\n"):format(program.child.pid) }, { r.status, r.err })
   end)
 
   it("is for the same user alone, and removes its socket", function()

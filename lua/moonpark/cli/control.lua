@@ -39,18 +39,28 @@ local function called(found, name)
   return list
 end
 
+local HOW = ": a program must be started with --attachable or --workers"
+
+-- The control socket of a process; or why it has none.
+local function socket_of(pid)
+  local path = ("%s/%s.sock"):format(control.folder(), pid)
+  if fs.stat(path) then return path end
+  if fs.stat "/proc/self" and not fs.stat("/proc/" .. pid) then return nil, ("no process %s is running"):format(pid) end
+  return nil, ("process %s has no control socket of this user (%s)%s"):format(pid, path, HOW)
+end
+
 -- The supervisor that is meant: by --pid, --control, its script's name, or the only one.
 local function choose(options, name)
   if name and name:find "^%d+$" then options = { pid = name } end
   if options.control then return options.control end
-  if options.pid then return ("%s/%s.sock"):format(control.folder(), options.pid) end
+  if options.pid then return socket_of(options.pid) end
   local found = find()
   if name and not options.pid then
     found = called(found, name)
-    if #found == 0 then return nil, ("no program '%s' of this user takes prompts"):format(name) end
+    if #found == 0 then return nil, ("no program '%s' of this user takes prompts%s"):format(name, HOW) end
   end
   if #found == 1 then return found[1].path end
-  if #found == 0 then return nil, "no supervisor of this user is running" end
+  if #found == 0 then return nil, "no supervisor of this user is running" .. HOW end
   local lines = { "several supervisors are running; which one, --pid says:" }
   for _, each in ipairs(found) do lines[#lines + 1] = ("  %d  %s"):format(each.state.pid, script_of(each.state)) end
   return nil, table.concat(lines, "\n")

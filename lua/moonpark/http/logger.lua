@@ -76,7 +76,8 @@ end
 
 --- Logs each request. "combined" and "common" are the formats of these names in Apache and nginx; "json" has a JSON
 --- object in each line, "pairs" key=value; both have the time that the request took. The status is the one that was
---- sent, or 0 if the client left before that, or the connection was taken over. failure: why the response was cut off.
+--- sent, 101 of a WebSocket, or 0 if the client left before that or your handler took the connection. failure: why the
+--- response was cut off.
 ---@param options? moonpark.http.logger.options
 ---@return fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
 function M.new(options)

@@ -96,7 +96,7 @@ local function ask_targets(self, req, res, run, plan)
       note(self, req, res, ("%s: %s; asking %s"):format(run.last, run.err, run.target.name))
     end
     run.asked = run.asked + 1
-    req.upstream = run.target.route.address -- for logs
+    req.upstream = run.target.logged
     if attempt(self, req, res, run, plan) then return end_attempt(self, run) end
     if not run.blameless then self.set:failed(run, run.err) end
     run.last = run.target.name

@@ -68,9 +68,11 @@ end
 ---------------------------------------------------------------------------------------------------
 -- answers. true: the client has its answer, or will get no other; false: see failed()
 
-local function relay(client, target, head)
+local function relay(res, client, target, head)
   target:set_timeout(nil)
-  if client:write(head) then net.relay(client, target) end
+  if not client:write(head) then return end
+  rawset(res.request, "switched", true) -- for logs, see res:sent()
+  net.relay(client, target)
 end
 
 -- The client's connection and the target's speak another protocol from here on, one of those that were asked for.
@@ -90,7 +92,7 @@ local function switch(self, req, res, run, asked)
     return true
   end
   upstream.give_away(use)
-  local done, wrong = pcall(relay, client, target, head)
+  local done, wrong = pcall(relay, res, client, target, head)
   client:close()
   target:close()
   if not done then error(wrong, 0) end

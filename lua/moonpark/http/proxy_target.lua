@@ -23,6 +23,7 @@ local SLOW_START_LEAST = 0.1 -- of the weight, right after the start
 ---@class moonpark.http.proxy.target
 ---@field name string
 ---@field url string
+---@field logged string in the access log: the name that it was given, or its address
 ---@field route table see http/proxies.lua
 ---@field authority string its own name, for checks
 ---@field prefix string the target's own path, without a "/" at its end
@@ -92,11 +93,11 @@ function M.new(given, options)
   if not route then return nil, authority end
   local host = options.host or authority
   if host == "preserve" then host = nil end
-  return { name = given.name or given.url, url = given.url, route = route, authority = authority, prefix = prefix,
-    host = host, weight = given.weight or 1, max_requests = given.max_requests or options.max_requests,
-    backup = given.backup == true, in_flight = 0, requests = 0, failures = 0, row = 0, ejections = 0, ejected_for = 0,
-    ejected_until = 0, trying = false, streak = 0, draining = false, removed = false, share = given.weight or 1,
-    current = 0 }
+  return { name = given.name or given.url, logged = given.name or route.address, url = given.url, route = route,
+    authority = authority, prefix = prefix, host = host, weight = given.weight or 1,
+    max_requests = given.max_requests or options.max_requests, backup = given.backup == true, in_flight = 0,
+    requests = 0, failures = 0, row = 0, ejections = 0, ejected_for = 0, ejected_until = 0, trying = false, streak = 0,
+    draining = false, removed = false, share = given.weight or 1, current = 0 }
 end
 
 ---------------------------------------------------------------------------------------------------

@@ -472,7 +472,10 @@ end
 ---@return integer bytes
 ---@return string|nil err "timeout", "canceled"; "closed": by the server, as its handler has failed; ...
 function Response:sent()
-  if rawget(self.request, "hijacked") then return rawget(self.request, "websocket") and 101 or 0, 0 end
+  local request = self.request
+  if rawget(request, "hijacked") then
+    return (rawget(request, "websocket") or rawget(request, "switched")) and 101 or 0, 0
+  end
   local status, bytes = self.x:sent(self.serial)
   return status, bytes, (self.x:failure(self.serial))
 end
@@ -480,7 +483,7 @@ end
 Response.file = file_response.file
 Response.events = http_events.events
 
---- Makes the connection a WebSocket; see http/websocket_server.lua and docs/websocket.md.
+--- Makes the connection a WebSocket; see docs/websocket.md.
 ---@overload fun(self: moonpark.http.response, options: moonpark.websocket.server.options|nil,
 --- handler: fun(ws: moonpark.websocket)): true|nil, string?, integer?
 ---@param options? moonpark.websocket.server.options

@@ -1,23 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- complete.lua - what may follow what is typed: names, fields, methods, and modules in require "...". Nothing is called
--- to find out, but for moonpark's modules, which are loaded.
+-- to find out, but for moonpark's modules, which are loaded. Of these only what is for everybody is offered.
 
-local signatures = require "moonpark.signatures"
+local shown = require "moonpark.repl.members"
 
 local M = {}
 
 local keywords = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local",
   "nil", "not", "or", "repeat", "return", "then", "true", "until", "while" }
 
---- The name of the module that the value is, if it is one of moonpark's.
----@param value any
----@return string|nil
-function M.module_of(value)
-  for name, module in pairs(package.loaded) do
-    if rawequal(module, value) and type(name) == "string" and name:find "^moonpark" then return name end
-  end
-end
-local module_of = M.module_of
+local module_of = shown.module_of
 
 -- A field as indexing would find it, without running what a script has written.
 local function field(value, name)
@@ -41,19 +33,21 @@ local function add_keys(names, t)
   end
 end
 
-local function add_annotated(names, value)
-  local class = signatures.class(module_of(value) or "")
-  for name in pairs(class and class.members or {}) do names[name] = true end
+-- Of moonpark's modules and objects what is for everybody. nil: it is neither.
+local function documented(value)
+  local module = type(value) == "table" and module_of(value) or nil
+  local class = module or shown.class_of(value)
+  local members = class and shown.of(class, module ~= nil)
+  return members and next(members) and members or nil
 end
 
 -- All names that a value may be asked for.
 local function names_in(value)
-  local names = {}
+  local names = documented(value)
+  if names then return names end
+  names = {}
   for _ = 1, 10 do
-    if type(value) == "table" then
-      add_keys(names, value)
-      add_annotated(names, value)
-    end
+    if type(value) == "table" then add_keys(names, value) end
     local meta = debug.getmetatable(value)
     local index = type(meta) == "table" and rawget(meta, "__index")
     if type(index) == "function" then add_keys(names, meta) end
@@ -110,16 +104,16 @@ local function open_string(text)
   if quote then return text:sub(from + 1), text:sub(1, from - 1) end
 end
 
+-- What is loaded, and moonpark's modules for scripts.
 local function modules(start)
   local names = {}
   for _, known in ipairs { package.loaded, package.preload } do
-    for name in pairs(known) do names[tostring(name)] = true end
+    for name in pairs(known) do
+      name = tostring(name)
+      if not name:find "^moonpark%f[%z.]" then names[name] = true end
+    end
   end
-  local moonpark = signatures.class "moonpark"
-  for name, entry in pairs(moonpark and moonpark.members or {}) do
-    if entry.type and entry.type:find "^moonpark%." then names["moonpark." .. name] = true end
-  end
-  names["moonpark.http"], names["moonpark.core"] = true, nil
+  for _, name in ipairs(shown.public()) do names[name] = true end
   local list = {}
   for name in pairs(names) do
     if name:sub(1, #start) == start then list[#list + 1] = name end

@@ -6,6 +6,7 @@ local signatures = require "moonpark.signatures"
 local classes = require "moonpark.check.classes"
 local complete = require "moonpark.repl.complete"
 local core = require "moonpark.core"
+local shown = require "moonpark.repl.members"
 
 local M = {}
 
@@ -21,23 +22,15 @@ A line is Lua; the results of an expression are printed. It may call what waits.
 
 Without require: ]]
 
-local of_core = { conn = "moonpark.connection", shared_dict = "moonpark.shared.dict" }
-
--- The class that an object of the core's is of: "conn_class" -> "moonpark.connection"
-local function class_of_core(name)
-  local kind = name:match "^(.*)_class$"
-  return kind and (of_core[kind] or "moonpark." .. kind)
-end
-
 local function short(class) return (class:gsub("^moonpark%.(.)", "%1")) end
 
--- "path: string[, max: integer]"
+-- "path: string[, max: integer]". A parameter that must be nil is there for mistakes alone.
 local function parameters(signature)
   local parts = {}
   for _, param in ipairs(signature.params) do
-    local kind = param.type:find "^{" and "table" or param.type
+    local kind = param.type:find "^{" and "table" or param.type:gsub("|%s+", "|")
     local text = kind == "any" and param.name or param.name .. ": " .. kind
-    parts[#parts + 1] = param.optional and "[" .. text .. "]" or text
+    if kind ~= "nil" then parts[#parts + 1] = param.optional and "[" .. text .. "]" or text end
   end
   return table.concat(parts, ", ")
 end
@@ -51,7 +44,8 @@ end
 
 local function add_named(lines, list)
   for _, one in ipairs(list) do
-    if one.text ~= "" then
+    local is_name = not one.name and not one.text:find "%s" -- of a result, "err"
+    if one.text ~= "" and one.type ~= "nil" and not is_name then
       lines[#lines + 1] = ("  %s %s"):format(one.name and one.name .. ":" or "->", one.text)
     end
   end
@@ -89,22 +83,28 @@ local function name_of(entry, class, name)
   return short(class) .. ((signature and signature.is_method or entry.is_method) and ":" or ".") .. name
 end
 
--- A class's members, a line each; with those that are there and whose annotation is at another place.
-local function text_of_class(class)
-  local lines, members, names = { short(class.name) }, {}, {}
-  for _, line in ipairs(class.text) do lines[#lines + 1] = "  " .. line end
-  for name, value in next, classes.methods(class.name) or classes.module(class.name) or {} do
-    members[name] = type(value) == "function" and signatures.of_function(value) or nil
+local ENOUGH = 40 -- characters of a line about a member: whole sentences, at least so many
+
+local function beginning(text)
+  local whole, said = table.concat(text, " "), ""
+  while #said < ENOUGH and #said < #whole do
+    said = said .. (whole:match("^.-%.%f[%s]", #said + 1) or whole:sub(#said + 1))
   end
-  for name, entry in pairs(class.members) do members[name] = entry end
+  return said
+end
+
+-- A class's members, a line each; with those that are there and whose annotation is at another place.
+local function text_of_class(class, as_module)
+  local lines, members, names = { short(class.name) }, shown.of(class.name, as_module), {}
+  for _, line in ipairs(class.text) do lines[#lines + 1] = "  " .. line end
   for name in pairs(members) do
-    if not name:find "^_" and not members[name].hidden then names[#names + 1] = name end
+    if not name:find "^_" then names[#names + 1] = name end
   end
   table.sort(names)
   for _, name in ipairs(names) do
     local entry = members[name]
-    local said = entry.text[1] and entry.text[1] ~= "" and "  -- " .. entry.text[1] or ""
-    lines[#lines + 1] = "  " .. heading(entry, name) .. said
+    local said = beginning(entry.text)
+    lines[#lines + 1] = "  " .. heading(entry, name) .. (said ~= "" and "  -- " .. said or "")
   end
   return table.concat(lines, "\n")
 end
@@ -118,7 +118,7 @@ local function places()
     end
   end
   for name, class in pairs(core) do
-    local kind = class_of_core(name)
+    local kind = shown.class_of_core(name)
     if kind then list[#list + 1] = { class = kind, held = class } end
   end
   for _, name in ipairs(signatures.names()) do
@@ -128,12 +128,23 @@ local function places()
   return list
 end
 
+-- What a module says of one of its functions, or what the function says of itself, if that is more.
+local function better(entry, own)
+  if not entry or not own then return entry or own end
+  if not signatures.signature(entry) then return own end
+  return signatures.signature(own) and #own.text >= #entry.text and own or entry
+end
+
+-- A function of a public module is called by its name there, wherever it is written.
 local function of_function(fn)
   for _, place in ipairs(places()) do
+    local public = shown.is_public(place.class)
     for name, value in next, place.held do
-      local entry = rawequal(value, fn) and signatures.member(place.class, name)
-      local own = entry and not signatures.signature(entry) and signatures.of_function(fn) or entry
-      if own then return text_of(own, name_of(own, place.class, name)) end
+      if rawequal(value, fn) and type(name) == "string" then
+        local entry = signatures.member(place.class, name)
+        local own = (entry or public) and better(entry, signatures.of_function(fn))
+        if own then return text_of(own, name_of(own, place.class, name)) end
+      end
     end
   end
   local entry = signatures.of_function(fn)
@@ -145,21 +156,25 @@ local function of_function(fn)
   return ("a function of %s:%d"):format(info.short_src, info.linedefined)
 end
 
---- The class that an object is of, by its methods; nil: none of moonpark's.
----@param value any
----@return string|nil
-function M.class_of(value)
-  local meta = debug.getmetatable(value)
-  if type(meta) ~= "table" then return nil end
-  for name, class in pairs(core) do
-    if class == rawget(meta, "__index") or class == meta then
-      local kind = class_of_core(name)
-      if kind and signatures.class(kind) then return kind end
-    end
+-- The names that the pages give to objects: their class, and the module that has it.
+local usual = {
+  answer = { "moonpark.http.answer", "moonpark.http" }, app = { "moonpark.http.router", "moonpark.http" },
+  ch = { "moonpark.channel", "moonpark" }, client = { "moonpark.http.client", "moonpark.http" },
+  conn = { "moonpark.connection", "moonpark.net" }, group = { "moonpark.websocket.group", "moonpark.http.group" },
+  req = { "moonpark.http.request", "moonpark.http" },
+  res = { "moonpark.http.response", "moonpark.http" }, server = { "moonpark.http.server", "moonpark.http" },
+  websocket = { "moonpark.websocket", "moonpark.http.websocket" },
+  ws = { "moonpark.websocket", "moonpark.http.websocket" },
+}
+
+local function class_called(name)
+  local called = usual[name]
+  if called then
+    require(called[2])
+    return signatures.class(called[1])
   end
-  for _, name in ipairs(signatures.names()) do
-    local methods = classes.methods(name)
-    if methods and (methods == meta or methods == rawget(meta, "__index")) then return name end
+  for _, class in ipairs { name, "moonpark." .. name, "moonpark.http." .. name } do
+    if signatures.class(class) then return signatures.class(class) end
   end
 end
 
@@ -167,13 +182,12 @@ local function of_name(text, lent)
   local value = complete.walk(text, lent)
   if value == nil and text:find "^moonpark%." then value = complete.walk(text:gsub("^moonpark%.", ""), lent) end
   if value ~= nil then return value end
-  local class, name = text:match "^(.-)[.:]?([^.:]+)$"
-  for _, owner in ipairs { class, "moonpark." .. class, "moonpark.http." .. class } do
-    local entry = name and signatures.member(owner, name)
-    if entry then return nil, text_of(entry, name_of(entry, owner, name)) end
-  end
-  local whole = signatures.class(text) or signatures.class("moonpark." .. text)
-  return nil, whole and text_of_class(whole) or ("nothing is known of '%s'"):format(text)
+  local owner, name = text:match "^(.-)[.:]?([^.:]+)$"
+  local class = name and class_called(owner)
+  local entry = class and shown.of(class.name, shown.is_public(class.name))[name]
+  if entry then return nil, text_of(entry, name_of(entry, class.name, name)) end
+  local whole = class_called(text)
+  return nil, whole and text_of_class(whole, shown.is_public(whole.name)) or ("nothing is known of '%s'"):format(text)
 end
 
 --- What is known of a value, or of a name.
@@ -187,8 +201,9 @@ function M.of(value, lent)
     value = found
   end
   if type(value) == "function" then return of_function(value) end
-  local class = signatures.class(type(value) == "table" and complete.module_of(value) or M.class_of(value) or "")
-  if class then return text_of_class(class) end
+  local module = type(value) == "table" and shown.module_of(value) or nil
+  local class = signatures.class(module or shown.class_of(value) or "")
+  if class then return text_of_class(class, module ~= nil) end
   return "a " .. type(value)
 end
 

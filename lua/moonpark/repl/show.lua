@@ -114,7 +114,7 @@ local unloaded = setmetatable({}, { __tostring = function() return "<loaded when
 
 -- A module of moonpark's with the parts that are not loaded yet; nil: it is none, or nothing is missing.
 local function whole_module(t)
-  local name = require("moonpark.repl.complete").module_of(t)
+  local name = require("moonpark.repl.members").module_of(t)
   local class = name and require("moonpark.signatures").class(name)
   if not class then return nil end
   local whole = {}
@@ -139,7 +139,7 @@ local function class_of(value)
   local meta = debug.getmetatable(value)
   if type(meta) ~= "table" then return nil end
   if kinds[meta] == nil then
-    local ok, class = pcall(require("moonpark.repl.help").class_of, value)
+    local ok, class = pcall(require("moonpark.repl.members").class_of, value)
     kinds[meta] = ok and class or false
   end
   return kinds[meta] or nil
@@ -190,11 +190,15 @@ function M.show(value)
   return show(value, { depth = 0, left = BUDGET, most = ENTRIES, path = {} })
 end
 
---- Several results, between tabs as print does it.
+--- Several results, between tabs as print does it. After a value the nils at the end are left out: the err and errno
+--- of what has succeeded.
 ---@return string
 function M.results(...)
-  local list = {}
-  for i = 1, select("#", ...) do list[i] = M.show((select(i, ...))) end
+  local list, n = {}, select("#", ...)
+  if (...) ~= nil then
+    while select(n, ...) == nil do n = n - 1 end
+  end
+  for i = 1, n do list[i] = M.show((select(i, ...))) end
   return table.concat(list, "\t")
 end
 
