@@ -276,6 +276,60 @@ describe("a handler", function()
     end
   end)
 
+  -- What a tail call raises, whose frame is gone: the place of the handler stands for the line.
+  local tail_calls = {
+    { [[return res:fail("bad")]], "status must be a whole number from 200 to 999, got bad" },
+    { [[return res:send {}]], "body must be a string or number, got table" },
+    { [[return res:send(404, "x")]], "send takes no status: set res.status = 404 before it" },
+    { [[return res:send(nil, "no luck")]], "send: nil, no luck" },
+    { [[return res:json(nil)]], "json: value expected, got nil" },
+    { [[return res:json(404, {})]], "json takes no status" },
+    { [[return res:json(print)]], "Cannot serialise function: type not supported" },
+    { [[return res:json_list()]], "json_list: list expected, got nil" },
+    { [[return res:html(nil)]], "" },
+    { [[return res:redirect(nil)]], "redirect: location expected, got nil" },
+    { [[return res:file(nil)]], "bad argument #1 to 'file' (path expected, got nil)" },
+    { [[return res:websocket { max = 1 }]], "unknown" },
+    { [[return res:events { heartbeet = 1 }]], "unknown" },
+    { [[return res:write(nil)]], "data must be a string or number, got nil" },
+    { [[return res:begin "x"]], "(number expected, got string)" },
+    { [[return res:set { A = "b" }]], "header name must be a string, got table" },
+    { [[return res:cookie("a", "b", 5)]], "cookie: a table of options expected, got number" },
+    { [[return res.json { a = 1 }]], "response expected, got table: use res:json(...)" },
+    { [[return req:body "x"]], "max must be a whole number of at least 0, got x" },
+    { [[return req.body()]], "request expected, got nil: use req:body(...)" },
+    { [[return req:multipart { max_part = -1 }]], "multipart: option 'max_part' must be a whole number" },
+    { [[return http.get()]], "http.get: URL expected, got nil" },
+    { [[res:send "x" return http.proxy "http://h:1"(req, res)]], "response has already been sent" },
+    { [[res:send "x" return res:send "y"]], "response has already been sent" },
+  }
+
+  local function tail_called(code)
+    return setfenv(assert(loadstring("\nreturn function(req, res, next) " .. code .. " end", "@script.lua")),
+      setmetatable({ http = http }, { __index = _G }))()
+  end
+
+  it("that ends with a call which raises is named by the place where it begins", function()
+    for _, case in ipairs(tail_calls) do
+      local server = support.start(http.router():any("/", tail_called(case[1])))
+      server:ask "GET / HTTP/1.1"
+      local log = server:take_log()
+      assert.matches("GET /: script.lua:2: in the handler that begins here: ", log, 1, true, case[1])
+      assert.matches(case[2], log, 1, true)
+      server:stop()
+    end
+  end)
+
+  it("that is the server's only one is named, too; so is what another function of the script has called", function()
+    local server = support.start(tail_called [[return res:fail "bad"]])
+    assert.equal(500, server:ask("GET / HTTP/1.1").status)
+    assert.matches("^error in the handler for GET /: script.lua:2: in the handler that begins here: status must be",
+      server:take_log())
+    server = support.start(tail_called [[local function help() return res:fail "bad" end local _ = help()]])
+    server:ask "GET / HTTP/1.1"
+    assert.matches("GET /: script.lua:2: status must be", server:take_log(), 1, true)
+  end)
+
   -- code, status, body, what is logged, once
   local warned = {
     { [[]], 200, "", "handler has not answered POST /: the client gets an empty 200; res:send() says so on purpose" },
@@ -356,6 +410,37 @@ describe("middleware", function()
     local status, _, log = asked "local _ = next"
     assert.equal(500, status)
     assert.matches("^script%.lua:%d+: middleware has neither answered GET / nor called next%(%)$", log)
+  end)
+
+  it("that passes next() something, as in Express, does not get to the handler", function()
+    for _, code in ipairs { "next 'no'", "next(false)", "next(nil, 'no')", "next(req, res)", "pcall(next, 'no')",
+      "if true then return next('no') end" } do
+      local ran = false
+      local fn = script("local req, res, next = ... " .. code, {})
+      local server = support.start(http.router():use(fn):get("/", function() ran = true end))
+      assert.equal(500, server:ask("GET / HTTP/1.1").status)
+      local log = server:take_log()
+      if code:find "^next" then
+        assert.matches("GET /: script.lua:1: next takes no argument: answer with res:fail(401)", log, 1, true)
+      end
+      assert.is_false(ran, code)
+    end
+  end)
+
+  it("that ends with a call which raises is named, not what it is around, nor what raises the error again", function()
+    local around = "function(_, _, next) local ok, err = pcall(next) if not ok then error(err, 0) end end"
+    for code, expected in pairs {
+      [ [[use(function(_, res) return res:fail "bad" end)]] ] = "script.lua:1: in the middleware that begins here: status",
+      [ [[use(function(_, _, next) return next "bad" end)]] ] = "script.lua:1: in the middleware that begins here: next ",
+      [("use(%s):use(function(_, res) return res:fail 'bad' end)"):format(around)] = "returned.lua:",
+      ["use(http.limit_concurrency { max = 1 }):use(function(_, res) return res:fail 'bad' end)"] = "script.lua:1: in the middl",
+    } do
+      local app = http.router()
+      script("app:" .. code, { app = app, http = http })()
+      local server = support.start(app:get("/", function() return "secret" end))
+      assert.equal(500, server:ask("GET / HTTP/1.1").status)
+      assert.matches(expected, server:take_log(), 1, true)
+    end
   end)
 
   it("may forget to return what next() has returned", function()

@@ -196,7 +196,7 @@ local function work(server, x)
     if serial then
       req = setmetatable({ x, serial, method, path, none, none, none, none, none, none, none }, Request)
       res = setmetatable({ x, serial, req, none, none, none }, Response)
-      local ok, err = xpcall(handler, failures.remember, req, res)
+      local ok, err = xpcall(handler, returned.remember, req, res)
       if not ok then failed(server, req, res, err) end
       if res[4] then settled = run_afterwards(server, x, req, res, ok) end
     else
