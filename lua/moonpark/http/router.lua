@@ -10,6 +10,7 @@ local chain = require("moonpark.http.middleware").chain
 local handlers = require "moonpark.http.handler"
 local misuse = require "moonpark.http.misuse"
 local of_handler = require("moonpark.http.returned").handler
+local router_misuse = require "moonpark.http.router_misuse"
 local url = require "moonpark.url"
 
 --- Each method adds a route and returns the router; see route().
@@ -47,6 +48,8 @@ local function check_path(path, level)
     local got = type(path) == "string" and "'" .. path .. "'" or path == nil and "nil" or "a " .. type(path)
     error("path must begin with '/', got " .. got, level + 1)
   end
+  local wrong = router_misuse.of_path(path)
+  if wrong then error(wrong, level + 1) end
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
 end
 
