@@ -372,6 +372,19 @@ describe("a handler", function()
     end
   end)
 
+  it("that answers what it has begun by res:write is told so, and its client sees a cut", function()
+    local begun = "script.lua:1: response has already begun"
+    for code, text in pairs { ["res:send 'y'"] = begun .. ": go on with res:write()", ["res:json {}"] = begun,
+      ["res:fail(404)"] = begun, ["res:redirect '/'"] = begun, ["res:begin()"] = begun, ["res:html 'y'"] = begun,
+      ["res:file '/etc/hostname'"] = begun, ["res:events()"] = begun } do
+      local server = support.start(script("local req, res = ... res:write 'x' " .. code, {}))
+      local got = server:raw "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+      assert.matches("\r\n\r\n1\r\nx\r\n$", got, nil, code)
+      assert.matches(text, server:take_log(), 1, true, code)
+      server:stop()
+    end
+  end)
+
   it("whose res.fail answers nothing still gives its client an answer", function()
     for _, code in ipairs { "error 'x'", "res:fail(500)", "res.status = 500 if true then return 1 end" } do
       local answer = asked("res.fail = function() end " .. code)
@@ -429,11 +442,13 @@ describe("middleware", function()
 
   it("that ends with a call which raises is named, not what it is around, nor what raises the error again", function()
     local around = "function(_, _, next) local ok, err = pcall(next) if not ok then error(err, 0) end end"
+    local begins = "script.lua:1: in the middleware that begins here: "
+    local fails = "use(function(_, res) return res:fail 'bad' end)"
     for code, expected in pairs {
-      [ [[use(function(_, res) return res:fail "bad" end)]] ] = "script.lua:1: in the middleware that begins here: status",
-      [ [[use(function(_, _, next) return next "bad" end)]] ] = "script.lua:1: in the middleware that begins here: next ",
-      [("use(%s):use(function(_, res) return res:fail 'bad' end)"):format(around)] = "returned.lua:",
-      ["use(http.limit_concurrency { max = 1 }):use(function(_, res) return res:fail 'bad' end)"] = "script.lua:1: in the middl",
+      [fails] = begins .. "status",
+      ["use(function(_, _, next) return next 'bad' end)"] = begins .. "next ",
+      [("use(%s):%s"):format(around, fails)] = "returned.lua:",
+      ["use(http.limit_concurrency { max = 1 }):" .. fails] = begins .. "status",
     } do
       local app = http.router()
       script("app:" .. code, { app = app, http = http })()

@@ -106,7 +106,9 @@ local function ask_targets(self, req, res, run, plan)
     run.several = has_several(self, run)
     proxy_targets.has_tried(run)
     end_attempt(self, run)
-    if not run.again or not may_go_on(self, run) then return refuse(self, req, res, run.err, run.last, not run.several) end
+    if not run.again or not may_go_on(self, run) then
+      return refuse(self, req, res, run.err, run.last, not run.several)
+    end
   end
 end
 
@@ -153,7 +155,9 @@ end
 
 -- What the target says could not be passed back: so it is not asked.
 local function check_unsent(res)
-  if res.x:phase(res.serial) ~= "unsent" then error("response has already been sent", 0) end
+  local phase = res.x:phase(res.serial)
+  if phase == "sent" then error("response has already been sent", 0) end
+  if phase ~= "unsent" then error("response has already begun", 0) end
 end
 
 --- Passes one request on. A path that leads up could leave the one that it was let through for, by whoever calls this.
