@@ -18,11 +18,15 @@ end
 describe("a call that cannot be meant", function()
   after_each(support.stop_all)
 
-  local near, far
+  local near, far, listener
 
-  before_each(function() near, far = net.pipe() end)
+  before_each(function()
+    near, far = net.pipe()
+    listener = assert(net.listen "127.0.0.1:0")
+  end)
 
   after_each(function()
+    listener:close()
     near:close()
     far:close()
   end)
@@ -30,6 +34,7 @@ describe("a call that cannot be meant", function()
   local function names()
     local app = http.router()
     return { http = http, app = app, client = http.client(), conn = near, h = function() end, NAN = 0 / 0,
+      listener = listener, task = moonpark.go(function() end), scope = moonpark.scope(function(scope) return scope end),
       group = http.group(), server = support.start(app:get("/", print)).server }
   end
 
@@ -125,6 +130,21 @@ describe("a call that cannot be meant", function()
     { [[server:shutdown "now"]], "number of seconds expected" },
     { [[group.send("x")]], "group expected, got string: use group:send(...)" },
     { [[conn.read(10)]], "connection expected, got number: methods take a colon, as in object:read(...)" },
+    { [[conn.lines()]], "connection expected, got nil: methods take a colon, as in object:lines(...)" },
+    { [[listener.serve(h)]], "listener expected, got function: methods take a colon, as in object:serve(...)" },
+    { [[listener.accepts()]], "listener expected, got nil: methods take a colon, as in object:accepts(...)" },
+    { [[task.join()]], "task expected, got nil: methods take a colon, as in task:join(...)" },
+    { [[task.join(5)]], "task expected, got number: methods take a colon, as in task:join(...)" },
+    { [[task.cancel()]], "task expected, got nil: methods take a colon, as in task:cancel(...)" },
+    { [[task.cancel("why")]], "task expected, got string: methods take a colon, as in task:cancel(...)" },
+    { [[task.name()]], "task expected, got nil: methods take a colon, as in task:name(...)" },
+    { [[task.cancel_reason()]], "task expected, got nil: methods take a colon, as in task:cancel_reason(...)" },
+    { [[task.status()]], "task expected, got no value: methods take a colon, as in object:status(...)" },
+    { [[scope.go(h)]], "scope expected, got function: methods take a colon, as in scope:go(...)" },
+    { [[scope.go(h, h)]], "scope expected, got function: methods take a colon, as in scope:go(...)" },
+    { [[scope.go()]], "scope expected, got nil: methods take a colon, as in scope:go(...)" },
+    { [[scope:go(5)]], "bad argument #1 to 'go' (function expected, got number)" },
+    { [[scope.cancel()]], "scope expected, got no value: methods take a colon, as in object:cancel(...)" },
     { [[conn.write("x")]], "connection expected, got string: methods take a colon, as in object:write(...)" },
   }
 
