@@ -510,6 +510,47 @@ end)
 describe("a server", function()
   after_each(support.stop_all)
 
+  -- What it logs of a router with the middleware m, the handler h, and what answers where there is no route.
+  local function said_of(code)
+    local app = http.router()
+    script(code, { app = app, http = http, m = function(_, _, next) return next() end, h = function() end,
+      last = function(_, res) res:fail(404) end })()
+    local server = support.start(app)
+    moonpark.yield()
+    local log = server:take_log()
+    server:stop()
+    return log
+  end
+
+  it("names middleware that is added after all routes", function()
+    local none = "middleware that is added after all routes "
+    local outside = none .. "is around none of them, only around 404, 405, 501 and OPTIONS"
+    for code, text in pairs {
+      ["app:get('/', h)\napp:use(m)"] = "script.lua:2: " .. outside,
+      ["app:get('/', h)\napp:use(m)\napp:use(http.cors())"] = ("script.lua:2: %s\nscript.lua:3: %s"):format(outside,
+        outside),
+      ["app:group('/x', function(g) g:get('', h)\ng:use(m) end)\napp:get('/', h)"] = "script.lua:2: " .. none
+        .. "of its group is around none of them",
+      ["app:group('/x'):get('', h)\napp:use(m)"] = "script.lua:2: " .. outside,
+      ["app:mount('/x', h)\napp:use(m)"] = "script.lua:2: " .. outside,
+      ["app:mount('/x', http.router():get('/', h):use(m))"] = "script.lua:1: " .. outside,
+    } do
+      assert.equal(text, said_of(code), code)
+    end
+  end)
+
+  it("says nothing of middleware that has a route, or is for requests without one", function()
+    for _, code in ipairs {
+      "app:use(m):get('/', h)", "app:get('/', h):use(m):get('/x', h)", "app:get('/', h):use(m):mount('/x', h)",
+      "app:get('/', h):use(m):group('/x'):get('', h)",
+      "app:get('/', h) local g = app:group '/x' app:use(m) g:get('', h)",
+      "app:use(m)", "app:get('/', h):use(last)", "app:get('/', h):use(m):not_found(h)",
+      "app:not_found(h):get('/', h):use(m)", "app:get('/', h) app:group('/x'):use(m):get('', h)",
+    } do
+      assert.equal("", said_of(code), code)
+    end
+  end)
+
   it("says that its router has no routes", function()
     local server = support.start(http.router())
     assert.equal(404, server:ask("GET / HTTP/1.1").status)

@@ -227,7 +227,7 @@ describe("a router", function()
     end)
 
     it("of a router is also around 404, 405, 501, 400 and OPTIONS", function()
-      app:get("/a", says "a"):use(note "log")
+      app:use(note "log"):get("/a", says "a")
       for _, head in ipairs { "GET /none", "POST /a", "BREW /a", "OPTIONS /a", "OPTIONS *", "GET /.." } do
         trace = {}
         ask(head)

@@ -1,8 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- router_misuse.lua - paths of routes as other frameworks write them. Taken to the letter they would match nothing, and
--- clients would get 404 without a word. What is percent-encoded is meant to the letter.
+-- router_misuse.lua - mistakes in routes that would be silent: paths as other frameworks write them, and middleware
+-- that comes too late.
+
+local misuse = require "moonpark.http.misuse"
 
 local M = {}
+
+---------------------------------------------------------------------------------------------------
+-- paths. Taken to the letter they would match nothing, and clients would get 404 without a word. What is
+-- percent-encoded is meant to the letter.
 
 local NAME = "([%a_][%w_]*)"
 
@@ -64,6 +70,60 @@ function M.of_path(path)
   if ours == path then return nil end
   return ('a parameter is a whole part of a path, ":name", or at its end "*name", and there are no patterns: "%s" for '
     .. '"%s"'):format(ours, path)
+end
+
+---------------------------------------------------------------------------------------------------
+-- middleware that no route is added after. shared.late: {{router =, place =}, ...}
+
+-- Without `next` it is what answers where there is no route, and is meant to come last.
+local function takes_next(fn)
+  local info = debug.getinfo(fn, "u")
+  return info.isvararg or info.nparams >= 3
+end
+
+--- Notes that a router, or a group, has got middleware.
+---@param router moonpark.http.router
+---@param fn function
+function M.note_middleware(router, fn)
+  if not router.has_routes or not router.parent and not takes_next(fn) then return end
+  table.insert(router.shared.late, { router = router, place = misuse.line() })
+end
+
+--- Notes that a router, or a group, has got a route: what was late until then is not.
+---@param router moonpark.http.router
+function M.note_route(router)
+  local late, of = router.shared.late, {}
+  while router do
+    router.has_routes, of[router] = true, true
+    router = router.parent
+  end
+  for i = #late, 1, -1 do
+    if of[late[i].router] then table.remove(late, i) end
+  end
+end
+
+local NONE = "middleware that is added after all routes is around none of them"
+
+local function add_late(texts, shared, seen)
+  if seen[shared] then return end
+  seen[shared] = true
+  for _, late in ipairs(shared.late) do
+    if late.router.parent then
+      texts[#texts + 1] = ("%s: %s"):format(late.place, NONE:gsub("routes", "routes of its group"))
+    elseif not shared.missing then
+      texts[#texts + 1] = ("%s: %s, only around 404, 405, 501 and OPTIONS"):format(late.place, NONE)
+    end
+  end
+  for _, mounted in ipairs(shared.mounted) do add_late(texts, mounted.shared, seen) end
+end
+
+--- What is to be said of a router, and of those that are mounted in it, when it begins to serve.
+---@param router moonpark.http.router
+---@return string[]
+function M.late(router)
+  local texts = {}
+  add_late(texts, router.shared, {})
+  return texts
 end
 
 return M
