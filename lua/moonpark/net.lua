@@ -260,6 +260,9 @@ local function check_self(self, listening, name)
   if ok and listens == listening then return end
   local wanted = listening and "listener" or "connection"
   local got = ok and (listens and "a listener" or "a connection") or type(self)
+  if type(self) ~= "userdata" then -- a dot for a colon
+    error(("%s expected, got %s: methods take a colon, as in object:%s(...)"):format(wanted, got, name), 3)
+  end
   error(("bad argument #1 to '%s' (%s expected, got %s)"):format(name, wanted, got), 3)
 end
 

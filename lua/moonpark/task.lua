@@ -50,6 +50,11 @@ local function check_seconds(seconds, position, name, level)
   end
 end
 
+-- A dot for a colon leaves the object out. What C checks itself says the same.
+local function not_self(what, self, name)
+  error(("%s expected, got %s: methods take a colon, as in %s:%s(...)"):format(what, type(self), what, name), 4)
+end
+
 ---------------------------------------------------------------------------------------------------
 -- tasks
 
@@ -64,9 +69,7 @@ end
 
 -- The arguments that await would refuse, at the line of join's caller.
 local function check_join(self, timeout)
-  if type(self) ~= "userdata" then
-    error(("bad argument #1 to 'join' (task expected, got %s)"):format(type(self)), 3)
-  end
+  if type(self) ~= "userdata" then not_self("task", self, "join") end
   if timeout ~= nil then check_seconds(timeout, 1, "join", 4) end
 end
 
@@ -94,9 +97,7 @@ function M.select(cases) return selected(select_one(cases)) end
 local cancel, id = Task.cancel, Task.id
 
 local function check_task(self, name)
-  if not pcall(id, self) then
-    error(("bad argument #1 to '%s' (task expected, got %s)"):format(name, type(self)), 3)
-  end
+  if not pcall(id, self) then not_self("task", self, name) end
 end
 
 --- Cancels the task: from now on every wait of it returns nil, "canceled".
@@ -246,12 +247,18 @@ end)
 
 local start_in = Scope.start
 
+-- The arguments that start would refuse, at the line of go's caller.
+local function check_go(self, fn)
+  if type(self) ~= "userdata" then not_self("scope", self, "go") end
+  error(("bad argument #1 to 'go' (function expected, got %s)"):format(type(fn)), 3)
+end
+
 --- Starts fn(...) as a task that ends before the scope does.
 ---@param fn function
 ---@param ... any
 ---@return moonpark.task
 function Scope:go(fn, ...)
-  check_function(fn, 1, "go")
+  if type(fn) ~= "function" or type(self) ~= "userdata" then check_go(self, fn) end
   return start_in(self, fn, ...)
 end
 

@@ -265,6 +265,14 @@ static struct http_exchange *writable(lua_State *L)
     return x;
 }
 
+/* A response has one head. */
+static int refuse_begun(lua_State *L, const struct http_exchange *x)
+{
+    if (exchange_phase(x) == HTTP_SENT)
+        return luaL_error(L, "response has already been sent");
+    return luaL_error(L, "response has already begun: go on with res:write()");
+}
+
 /* send(serial, status, body, content type | nil, fields | nil) -> true | nil, err, errno */
 static int l_send(lua_State *L)
 {
@@ -277,7 +285,7 @@ static int l_send(lua_State *L)
     if (x->failure)
         return l_http_failed(L, x);
     if (exchange_phase(x) != HTTP_UNSENT)
-        return luaL_error(L, "response has already been sent");
+        return refuse_begun(L, x);
     struct task *t = exchange_would_wait(x, n) ? face_task(L, face_ctx(L)) : NULL;
     if (t && sched_canceled(t))
         return face_error(L, ERR_CANCELED); /* before any of it is sent: another response may follow */
@@ -301,7 +309,7 @@ static int l_begin(lua_State *L)
     if (x->failure)
         return l_http_failed(L, x);
     if (exchange_phase(x) != HTTP_UNSENT)
-        return luaL_error(L, "response has already been sent");
+        return refuse_begun(L, x);
     exchange_flush_later(x);
     return face_result(L, put_head(L, x, status, length, 5, 6));
 }

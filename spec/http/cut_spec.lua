@@ -386,7 +386,7 @@ describe("a compressed stream", function()
     local decoder = decode.new "gzip"
     decoder:push(answer.body)
     assert.equal("first last", decoder:pull())
-    assert.matches("response has already been sent", wrong)
+    assert.matches("response has already begun", wrong)
   end)
 
   it("whose encoder fails is cut off, whatever its handler does", function()

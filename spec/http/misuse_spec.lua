@@ -18,11 +18,15 @@ end
 describe("a call that cannot be meant", function()
   after_each(support.stop_all)
 
-  local near, far
+  local near, far, listener
 
-  before_each(function() near, far = net.pipe() end)
+  before_each(function()
+    near, far = net.pipe()
+    listener = assert(net.listen "127.0.0.1:0")
+  end)
 
   after_each(function()
+    listener:close()
     near:close()
     far:close()
   end)
@@ -30,6 +34,7 @@ describe("a call that cannot be meant", function()
   local function names()
     local app = http.router()
     return { http = http, app = app, client = http.client(), conn = near, h = function() end, NAN = 0 / 0,
+      listener = listener, task = moonpark.go(function() end), scope = moonpark.scope(function(scope) return scope end),
       group = http.group(), server = support.start(app:get("/", print)).server }
   end
 
@@ -125,6 +130,21 @@ describe("a call that cannot be meant", function()
     { [[server:shutdown "now"]], "number of seconds expected" },
     { [[group.send("x")]], "group expected, got string: use group:send(...)" },
     { [[conn.read(10)]], "connection expected, got number: methods take a colon, as in object:read(...)" },
+    { [[conn.lines()]], "connection expected, got nil: methods take a colon, as in object:lines(...)" },
+    { [[listener.serve(h)]], "listener expected, got function: methods take a colon, as in object:serve(...)" },
+    { [[listener.accepts()]], "listener expected, got nil: methods take a colon, as in object:accepts(...)" },
+    { [[task.join()]], "task expected, got nil: methods take a colon, as in task:join(...)" },
+    { [[task.join(5)]], "task expected, got number: methods take a colon, as in task:join(...)" },
+    { [[task.cancel()]], "task expected, got nil: methods take a colon, as in task:cancel(...)" },
+    { [[task.cancel("why")]], "task expected, got string: methods take a colon, as in task:cancel(...)" },
+    { [[task.name()]], "task expected, got nil: methods take a colon, as in task:name(...)" },
+    { [[task.cancel_reason()]], "task expected, got nil: methods take a colon, as in task:cancel_reason(...)" },
+    { [[task.status()]], "task expected, got no value: methods take a colon, as in object:status(...)" },
+    { [[scope.go(h)]], "scope expected, got function: methods take a colon, as in scope:go(...)" },
+    { [[scope.go(h, h)]], "scope expected, got function: methods take a colon, as in scope:go(...)" },
+    { [[scope.go()]], "scope expected, got nil: methods take a colon, as in scope:go(...)" },
+    { [[scope:go(5)]], "bad argument #1 to 'go' (function expected, got number)" },
+    { [[scope.cancel()]], "scope expected, got no value: methods take a colon, as in object:cancel(...)" },
     { [[conn.write("x")]], "connection expected, got string: methods take a colon, as in object:write(...)" },
   }
 
@@ -276,6 +296,60 @@ describe("a handler", function()
     end
   end)
 
+  -- What a tail call raises, whose frame is gone: the place of the handler stands for the line.
+  local tail_calls = {
+    { [[return res:fail("bad")]], "status must be a whole number from 200 to 999, got bad" },
+    { [[return res:send {}]], "body must be a string or number, got table" },
+    { [[return res:send(404, "x")]], "send takes no status: set res.status = 404 before it" },
+    { [[return res:send(nil, "no luck")]], "send: nil, no luck" },
+    { [[return res:json(nil)]], "json: value expected, got nil" },
+    { [[return res:json(404, {})]], "json takes no status" },
+    { [[return res:json(print)]], "Cannot serialise function: type not supported" },
+    { [[return res:json_list()]], "json_list: list expected, got nil" },
+    { [[return res:html(nil)]], "" },
+    { [[return res:redirect(nil)]], "redirect: location expected, got nil" },
+    { [[return res:file(nil)]], "bad argument #1 to 'file' (path expected, got nil)" },
+    { [[return res:websocket { max = 1 }]], "unknown" },
+    { [[return res:events { heartbeet = 1 }]], "unknown" },
+    { [[return res:write(nil)]], "data must be a string or number, got nil" },
+    { [[return res:begin "x"]], "(number expected, got string)" },
+    { [[return res:set { A = "b" }]], "header name must be a string, got table" },
+    { [[return res:cookie("a", "b", 5)]], "cookie: a table of options expected, got number" },
+    { [[return res.json { a = 1 }]], "response expected, got table: use res:json(...)" },
+    { [[return req:body "x"]], "max must be a whole number of at least 0, got x" },
+    { [[return req.body()]], "request expected, got nil: use req:body(...)" },
+    { [[return req:multipart { max_part = -1 }]], "multipart: option 'max_part' must be a whole number" },
+    { [[return http.get()]], "http.get: URL expected, got nil" },
+    { [[res:send "x" return http.proxy "http://h:1"(req, res)]], "response has already been sent" },
+    { [[res:send "x" return res:send "y"]], "response has already been sent" },
+  }
+
+  local function tail_called(code)
+    return setfenv(assert(loadstring("\nreturn function(req, res, next) " .. code .. " end", "@script.lua")),
+      setmetatable({ http = http }, { __index = _G }))()
+  end
+
+  it("that ends with a call which raises is named by the place where it begins", function()
+    for _, case in ipairs(tail_calls) do
+      local server = support.start(http.router():any("/", tail_called(case[1])))
+      server:ask "GET / HTTP/1.1"
+      local log = server:take_log()
+      assert.matches("GET /: script.lua:2: in the handler that begins here: ", log, 1, true, case[1])
+      assert.matches(case[2], log, 1, true)
+      server:stop()
+    end
+  end)
+
+  it("that is the server's only one is named, too; so is what another function of the script has called", function()
+    local server = support.start(tail_called [[return res:fail "bad"]])
+    assert.equal(500, server:ask("GET / HTTP/1.1").status)
+    assert.matches("^error in the handler for GET /: script.lua:2: in the handler that begins here: status must be",
+      server:take_log())
+    server = support.start(tail_called [[local function help() return res:fail "bad" end local _ = help()]])
+    server:ask "GET / HTTP/1.1"
+    assert.matches("GET /: script.lua:2: status must be", server:take_log(), 1, true)
+  end)
+
   -- code, status, body, what is logged, once
   local warned = {
     { [[]], 200, "", "handler has not answered POST /: the client gets an empty 200; res:send() says so on purpose" },
@@ -315,6 +389,19 @@ describe("a handler", function()
       local answer, log = asked(code)
       assert.same({ 200, "x" }, { answer.status, answer.body }, code)
       assert.matches(text, log, 1, true)
+    end
+  end)
+
+  it("that answers what it has begun by res:write is told so, and its client sees a cut", function()
+    local begun = "script.lua:1: response has already begun"
+    for code, text in pairs { ["res:send 'y'"] = begun .. ": go on with res:write()", ["res:json {}"] = begun,
+      ["res:fail(404)"] = begun, ["res:redirect '/'"] = begun, ["res:begin()"] = begun, ["res:html 'y'"] = begun,
+      ["res:file '/etc/hostname'"] = begun, ["res:events()"] = begun } do
+      local server = support.start(script("local req, res = ... res:write 'x' " .. code, {}))
+      local got = server:raw "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+      assert.matches("\r\n\r\n1\r\nx\r\n$", got, nil, code)
+      assert.matches(text, server:take_log(), 1, true, code)
+      server:stop()
     end
   end)
 
@@ -358,6 +445,39 @@ describe("middleware", function()
     assert.matches("^script%.lua:%d+: middleware has neither answered GET / nor called next%(%)$", log)
   end)
 
+  it("that passes next() something, as in Express, does not get to the handler", function()
+    for _, code in ipairs { "next 'no'", "next(false)", "next(nil, 'no')", "next(req, res)", "pcall(next, 'no')",
+      "if true then return next('no') end" } do
+      local ran = false
+      local fn = script("local req, res, next = ... " .. code, {})
+      local server = support.start(http.router():use(fn):get("/", function() ran = true end))
+      assert.equal(500, server:ask("GET / HTTP/1.1").status)
+      local log = server:take_log()
+      if code:find "^next" then
+        assert.matches("GET /: script.lua:1: next takes no argument: answer with res:fail(401)", log, 1, true)
+      end
+      assert.is_false(ran, code)
+    end
+  end)
+
+  it("that ends with a call which raises is named, not what it is around, nor what raises the error again", function()
+    local around = "function(_, _, next) local ok, err = pcall(next) if not ok then error(err, 0) end end"
+    local begins = "script.lua:1: in the middleware that begins here: "
+    local fails = "use(function(_, res) return res:fail 'bad' end)"
+    for code, expected in pairs {
+      [fails] = begins .. "status",
+      ["use(function(_, _, next) return next 'bad' end)"] = begins .. "next ",
+      [("use(%s):%s"):format(around, fails)] = "returned.lua:",
+      ["use(http.limit_concurrency { max = 1 }):" .. fails] = begins .. "status",
+    } do
+      local app = http.router()
+      script("app:" .. code, { app = app, http = http })()
+      local server = support.start(app:get("/", function() return "secret" end))
+      assert.equal(500, server:ask("GET / HTTP/1.1").status)
+      assert.matches(expected, server:take_log(), 1, true)
+    end
+  end)
+
   it("may forget to return what next() has returned", function()
     assert.same({ 200, "inner", "" }, { asked "next()" })
     assert.same({ 200, "inner", "" }, { asked "if true then return next() end" })
@@ -389,6 +509,47 @@ end)
 
 describe("a server", function()
   after_each(support.stop_all)
+
+  -- What it logs of a router with the middleware m, the handler h, and what answers where there is no route.
+  local function said_of(code)
+    local app = http.router()
+    script(code, { app = app, http = http, m = function(_, _, next) return next() end, h = function() end,
+      last = function(_, res) res:fail(404) end })()
+    local server = support.start(app)
+    moonpark.yield()
+    local log = server:take_log()
+    server:stop()
+    return log
+  end
+
+  it("names middleware that is added after all routes", function()
+    local none = "middleware that is added after all routes "
+    local outside = none .. "is around none of them, only around 404, 405, 501 and OPTIONS"
+    for code, text in pairs {
+      ["app:get('/', h)\napp:use(m)"] = "script.lua:2: " .. outside,
+      ["app:get('/', h)\napp:use(m)\napp:use(http.cors())"] = ("script.lua:2: %s\nscript.lua:3: %s"):format(outside,
+        outside),
+      ["app:group('/x', function(g) g:get('', h)\ng:use(m) end)\napp:get('/', h)"] = "script.lua:2: " .. none
+        .. "of its group is around none of them",
+      ["app:group('/x'):get('', h)\napp:use(m)"] = "script.lua:2: " .. outside,
+      ["app:mount('/x', h)\napp:use(m)"] = "script.lua:2: " .. outside,
+      ["app:mount('/x', http.router():get('/', h):use(m))"] = "script.lua:1: " .. outside,
+    } do
+      assert.equal(text, said_of(code), code)
+    end
+  end)
+
+  it("says nothing of middleware that has a route, or is for requests without one", function()
+    for _, code in ipairs {
+      "app:use(m):get('/', h)", "app:get('/', h):use(m):get('/x', h)", "app:get('/', h):use(m):mount('/x', h)",
+      "app:get('/', h):use(m):group('/x'):get('', h)",
+      "app:get('/', h) local g = app:group '/x' app:use(m) g:get('', h)",
+      "app:use(m)", "app:get('/', h):use(last)", "app:get('/', h):use(m):not_found(h)",
+      "app:not_found(h):get('/', h):use(m)", "app:get('/', h) app:group('/x'):use(m):get('', h)",
+    } do
+      assert.equal("", said_of(code), code)
+    end
+  end)
 
   it("says that its router has no routes", function()
     local server = support.start(http.router())

@@ -364,6 +364,47 @@ describe("http.proxy", function()
     assert.same({ "GET /: connection refused", "GET /: malformed message", "GET /: eof", "GET /: timeout" }, reasons)
   end)
 
+  describe("without on_error, of what a target has not answered,", function()
+    it("logs one line in ten seconds, and counts the others", function()
+      local proxy = peers.proxy_to(support.NOBODY)
+      local server = peers.serve(proxy)
+      for _ = 1, 3 do assert.matches("^HTTP/1.1 502 ", raw(server, GET)) end
+      assert.same({ ("GET /: %s: connection refused"):format(support.NOBODY) }, server.log)
+      proxy.noted = proxy.noted - 9
+      raw(server, GET)
+      assert.equal(1, #server.log)
+      proxy.noted = proxy.noted - 1
+      raw(server, GET)
+      assert.equal(("GET /: %s: connection refused (3 more were left out before)"):format(support.NOBODY),
+        server.log[2])
+      proxy.noted = proxy.noted - 10
+      raw(server, GET)
+      assert.equal(server.log[1], server.log[3])
+    end)
+
+    it("names the last target of several, and says why there was none", function()
+      local server = peers.serve(peers.proxy_to { { url = support.NOBODY, name = "a" },
+        { url = support.NOBODY, name = "b" } })
+      raw(server, GET)
+      assert.same({ "GET /: b: connection refused" }, server.log)
+      local proxy = peers.proxy_to(support.NOBODY)
+      proxy:remove(support.NOBODY)
+      server = peers.serve(proxy)
+      assert.matches("^HTTP/1.1 503 ", raw(server, GET))
+      assert.same({ "GET /: no target can be asked" }, server.log)
+    end)
+
+    it("logs a timeout as well, and nothing if on_error does nothing", function()
+      local silent = peers.scripted(function(conn) conn:read_all() end)
+      local server = in_front_of(silent.url, { io_timeout = 0.02 })
+      assert.matches("^HTTP/1.1 504 ", raw(server, GET))
+      assert.same({ ("GET /: %s: timeout"):format(silent.url) }, server.log)
+      server = in_front_of(support.NOBODY, { on_error = function() end })
+      assert.matches("^HTTP/1.1 502 ", raw(server, GET))
+      assert.same({}, server.log)
+    end)
+  end)
+
   it("cuts the client's answer off where the target's was", function()
     local target = peers.saying "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
     local server = in_front_of(target.url)

@@ -227,7 +227,7 @@ describe("a router", function()
     end)
 
     it("of a router is also around 404, 405, 501, 400 and OPTIONS", function()
-      app:get("/a", says "a"):use(note "log")
+      app:use(note "log"):get("/a", says "a")
       for _, head in ipairs { "GET /none", "POST /a", "BREW /a", "OPTIONS /a", "OPTIONS *", "GET /.." } do
         trace = {}
         ask(head)
@@ -360,6 +360,46 @@ describe("a router", function()
       assert.equal("a parameter without a name in /a/:", add "/a/:")
       assert.equal("two parameters called 'x' in /:x/:x", add "/:x/:x")
       assert.equal("'*' must be the last part of /*a/b", add "/*a/b")
+    end)
+
+    -- path, what is meant
+    local foreign = {
+      { "/users/{id}", "/users/:id" }, { "/users/{id:[0-9]+}", "/users/:id" }, { "/users/{id}/x", "/users/:id/x" },
+      { "/f/{rest...}", "/f/*rest" }, { "/f/{*rest}", "/f/*rest" }, { "/f/{rest:path}", "/f/*rest" },
+      { "/users/<id>", "/users/:id" }, { "/users/<int:id>/x", "/users/:id/x" }, { "/f/<path:rest>", "/f/*rest" },
+      { "/users/(%d+)", "/users/:id" }, { "/users/%d+", "/users/:id" }, { "/users/([^/]+)", "/users/:id" },
+      { "/users/(.+)", "/users/:id" }, { "/users/(\\d+)", "/users/:id" }, { "/users/[0-9]+", "/users/:id" },
+      { "/users/[id]", "/users/:id" }, { "/f/[...rest]", "/f/*rest" }, { "/users/:id(\\d+)", "/users/:id" },
+      { "/f/:rest*", "/f/*rest" }, { "/:id.json", "/:id" }, { "/:from-:to", "/:from/:to" }, { "/user-:id", "/:id" },
+      { "/f/*.txt", "/f/*" }, { "/api*", "/api/*" }, { "/{}", "/:id" },
+    }
+
+    it("for parameters and patterns as other frameworks write them", function()
+      for _, case in ipairs(foreign) do
+        local wrong = misuse(function() app:get(case[1], print) end)
+        assert.matches("^a parameter is a whole part of a path", wrong, nil, case[1])
+        assert.matches(('patterns: "%s" for "%s"'):format(case[2], case[1]), wrong, 1, true)
+      end
+      assert.matches('"/u/:id" for "/u/{id}"', misuse(function() app:group "/u/{id}" end), 1, true)
+      assert.matches('"/u/:id" for "/u/{id}"', misuse(function() app:mount("/u/{id}", print) end), 1, true)
+    end)
+
+    it("for optional parameters", function()
+      for path, shorter in pairs { ["/u/:id?"] = "/u", ["/u[/:id]"] = "/u", ["/u(/:id)"] = "/u" } do
+        assert.equal(('there are no optional parameters: add two routes, "%s" and "/u/:id"'):format(shorter),
+          misuse(function() app:get(path, print) end))
+      end
+      assert.equal('there are no optional parameters: add two routes, "/" and "/:id"',
+        misuse(function() app:get("/:id?", print) end))
+    end)
+
+    it("not for what is meant to the letter", function()
+      for _, path in ipairs { "/%7Bid%7D", "/%3Cid%3E", "/Users(1)", "/a(b)", "/v1/x:batch", "/a.b-c_d~e", "/a/%2A",
+        "/:user-id/:user_name", "/a/*rest", "/a+b", "/it's", "/@me", "/a[1]", "/:x/*", "/ä/:ü", "/$a;b=c,d!" } do
+        app:get(path, says "x")
+      end
+      assert.equal("x", get "/Users(1)")
+      assert.equal("x", get "/%7bid%7d")
     end)
 
     it("for what is no handler or no method", function()

@@ -2,8 +2,8 @@
 -- limit_concurrency.lua - middleware: how many requests of one client, or in all, are handled at once.
 
 local client_address = require "moonpark.http.client_address"
-local failures = require "moonpark.failures"
 local options_of = require "moonpark.options"
+local remember = require("moonpark.http.returned").remember
 
 local M = {}
 
@@ -58,7 +58,7 @@ function M.new(options)
       return res:fail(status)
     end
     counts[key] = count + 1
-    return leave(counts, key, xpcall(next, failures.remember))
+    return leave(counts, key, xpcall(next, remember))
   end
 end
 

@@ -29,10 +29,18 @@ local function preceded(before, inner)
   end
 end
 
+-- In Express an argument of next() is an error, and the handler does not run. nil is none there, either.
+local function refuse_arguments()
+  error("next takes no argument: answer with res:fail(401), for one, or raise", 3)
+end
+
 local function wrapped(fn, inner)
   local outer = of_middleware(fn)
   return function(req, res)
-    return outer(req, res, function() return inner(req, res) end)
+    return outer(req, res, function(first, second) -- varargs would cost more
+      if first ~= nil or second ~= nil then refuse_arguments() end
+      return inner(req, res)
+    end)
   end
 end
 

@@ -22,7 +22,8 @@ local raise_outside = require "moonpark.outside"
 
 local M = {}
 
-local note, refuse, spoil, GAP = proxy_exchange.note, proxy_exchange.refuse, proxy_upload.spoil, proxy_upload.GAP
+local note, note_failure, refuse = proxy_exchange.note, proxy_exchange.note_failure, proxy_exchange.refuse
+local spoil, GAP = proxy_upload.spoil, proxy_upload.GAP
 local attempt, end_attempt, may_go_on = proxy_exchange.attempt, proxy_exchange.end_attempt, proxy_exchange.may_go_on
 
 local SMALL = 16384 -- bytes of a request's body that are sent with its head
@@ -35,6 +36,8 @@ local SMALL = 16384 -- bytes of a request's body that are sent with its head
 ---@field package forwarded integer
 ---@field package upgrade string|false the protocols that may pass
 ---@field package via string|false what the proxy is called there
+---@field package noted number|nil when a failure was last logged by default
+---@field package unnoted integer how many were not, since
 ---@overload fun(req: moonpark.http.request, res: moonpark.http.response)
 local Proxy = {}
 Proxy.__index = Proxy
@@ -79,9 +82,9 @@ end
 
 -- No target could be had: for the first time, or instead of the one that has failed.
 local function turn_away(self, req, res, run, err)
-  if run.err then return refuse(self, req, res, run.err, run.by) end
+  if run.err then return refuse(self, req, res, run.err, run.last, not run.several) end
   if err == "canceled" then return end
-  if self.on_error then note(self, req, res, err) end
+  note_failure(self, req, res, err)
   res:set("Retry-After", ("%d"):format(math.min(math.max(1, math.ceil(self.set:patience())), 3600)))
   return res:fail(503)
 end
@@ -100,10 +103,12 @@ local function ask_targets(self, req, res, run, plan)
     if attempt(self, req, res, run, plan) then return end_attempt(self, run) end
     if not run.blameless then self.set:failed(run, run.err) end
     run.last = run.target.name
-    run.by = has_several(self, run) and run.last or nil
+    run.several = has_several(self, run)
     proxy_targets.has_tried(run)
     end_attempt(self, run)
-    if not run.again or not may_go_on(self, run) then return refuse(self, req, res, run.err, run.by) end
+    if not run.again or not may_go_on(self, run) then
+      return refuse(self, req, res, run.err, run.last, not run.several)
+    end
   end
 end
 
@@ -150,7 +155,9 @@ end
 
 -- What the target says could not be passed back: so it is not asked.
 local function check_unsent(res)
-  if res.x:phase(res.serial) ~= "unsent" then error("response has already been sent", 0) end
+  local phase = res.x:phase(res.serial)
+  if phase == "sent" then error("response has already been sent", 0) end
+  if phase ~= "unsent" then error("response has already begun", 0) end
 end
 
 --- Passes one request on. A path that leads up could leave the one that it was let through for, by whoever calls this.

@@ -50,13 +50,35 @@ local function note(self, req, res, text)
   if write then write(("%s %s: %s"):format(req.method, req.raw_path, text)) end
 end
 
+local INTERVAL = 10 -- seconds between two such lines in the server's log
+
+--- Writes why a target has not answered. Without on_error that is a line in the server's log, the first of ten seconds:
+--- while a target is away, each request fails alike.
+---@param self moonpark.http.proxy
+---@param err string
+---@param target string|nil its name
+---@param is_alone? boolean on_error need not be told which target that was
+local function note_failure(self, req, res, err, target, is_alone)
+  local text = target and not (is_alone and self.on_error) and ("%s: %s"):format(target, err) or err
+  if self.on_error then return note(self, req, res, text) end
+  local now = core.now()
+  if self.noted and now - self.noted < INTERVAL then
+    self.unnoted = self.unnoted + 1
+    return
+  end
+  if self.unnoted > 0 then text = ("%s (%d more were left out before)"):format(text, self.unnoted) end
+  self.noted, self.unnoted = now, 0
+  note(self, req, res, text)
+end
+
 --- No target has answered, and the client was told nothing yet.
 ---@param self moonpark.http.proxy
 ---@param err string
----@param by string|nil the target's name, if there are several
-local function refuse(self, req, res, err, by)
+---@param target string the target's name
+---@param is_alone boolean there is no other
+local function refuse(self, req, res, err, target, is_alone)
   if err == "canceled" then return end -- the server knows why, and settles it
-  if self.on_error then note(self, req, res, by and ("%s: %s"):format(by, err) or err) end
+  note_failure(self, req, res, err, target, is_alone)
   return res:fail(statuses[err] or 502)
 end
 
@@ -188,7 +210,7 @@ local function head_of(self, req, res, run, held, upgrade)
   local head, asks, method = forward_request(req.x, req.serial, self.writer, req.raw_path, held, max_forwards.left(req),
     target.prefix, target.host, self.forwarded, upgrade, self.via)
   if head then return head, asks, method end
-  if asks == "malformed message" then res:fail(400) else refuse(self, req, res, asks) end
+  if asks == "malformed message" then res:fail(400) else refuse(self, req, res, asks, target.name, true) end
   return nil
 end
 
@@ -335,6 +357,7 @@ local function end_attempt(self, run)
   self.set:release(run)
 end
 
-M.note, M.refuse, M.may_go_on, M.attempt, M.end_attempt = note, refuse, may_go_on, attempt, end_attempt
+M.note, M.note_failure, M.refuse, M.may_go_on = note, note_failure, refuse, may_go_on
+M.attempt, M.end_attempt = attempt, end_attempt
 
 return M

@@ -54,7 +54,8 @@ end
 ---@field idle_timeout? number seconds that one is kept; 60
 ---@field upgrade? boolean|string|string[] the protocols that may follow a request; "websocket"
 ---@field via? string|false what the proxy is called in Via; "moonpark"
----@field on_error? fun(text: string) hears why a target could not answer, and what was cut off
+---@field on_error? fun(text: string) hears why a target could not answer, and what was cut off; by default the server's
+--- log, which gets a line in ten seconds of the former
 ---@field on_event? fun(text: string) hears what changes of the targets; by default on_error, or else stderr
 ---@field balance? "round_robin"|"least_connections"|"random_two"|"hash" "round_robin"
 ---@field hash? fun(req: moonpark.http.request): string|nil the key of "hash"; nil: none. The client's address
@@ -132,7 +133,7 @@ function M.of_proxy(options)
   return { forwarded = forwarded_modes[default(options.forwarded, "x")],
     connect_timeout = options.connect_timeout or 10, io_timeout = options.io_timeout or 60,
     upgrade = protocols_of(options.upgrade), via = default(options.via, "moonpark"),
-    on_error = options.on_error, tries = options.tries or 3, retry_timeout = options.retry_timeout or 30,
+    on_error = options.on_error, unnoted = 0, tries = options.tries or 3, retry_timeout = options.retry_timeout or 30,
     retried = retried, hash = options.balance == "hash" and (options.hash or by_address) or nil }
 end
 

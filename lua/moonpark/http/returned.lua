@@ -4,7 +4,12 @@
 -- A handler answers through `res`. If it returns without an answer, but with a text or a table, that is the answer.
 -- Every other value is a mistake, and raises: see docs/http.md. Nothing here asks the core about a request that was
 -- answered and whose handler returned nothing, or `true`, as res:send does.
+--
+-- What a handler calls last, as in `return res:fail("x")`, has taken its frame: an error then finds our own line as the
+-- caller's. blamed() puts the handler's place there.
 
+local core = require "moonpark.core"
+local failures = require "moonpark.failures"
 local place_of = require("moonpark.http.misuse").place_of
 
 local M = {}
@@ -71,12 +76,16 @@ function M.after(about, res, value, second, third)
 end
 local after = M.after
 
+local abouts = setmetatable({}, { __mode = "k" }) -- [what M.handler and M.middleware have made] = about
+
 --- A handler whose values are looked at.
 ---@param handler function|table what can be called
 ---@return fun(req: table, res: table): any
 function M.handler(handler)
   local about = { fn = handler, kind = "handler" }
-  return function(req, res) return after(about, res, handler(req, res)) end
+  local function called(req, res) return after(about, res, handler(req, res)) end
+  abouts[called] = about
+  return called
 end
 
 --- The same of middleware, as a chain calls it.
@@ -84,7 +93,42 @@ end
 ---@return fun(req: table, res: table, next: function): any
 function M.middleware(middleware)
   local about = { fn = middleware, kind = "middleware" }
-  return function(req, res, next) return after(about, res, middleware(req, res, next)) end
+  local function called(req, res, next) return after(about, res, middleware(req, res, next)) end
+  abouts[called] = about
+  return called
+end
+
+---------------------------------------------------------------------------------------------------
+-- errors whose position is a line of this file
+
+local HERE = debug.getinfo(1, "S").short_src .. ":"
+
+-- The handler that is called at that line. nil: some function of a script stands before it, and raises an error again
+-- that another handler had.
+local function about_at(line)
+  local level = 4 -- of what has raised it
+  local frame = debug.getinfo(level, "Slf")
+  while frame and (frame.what == "C" or core.is_own(frame.source:sub(2))) do
+    local about = frame.currentline == line and abouts[frame.func]
+    if about then return about end
+    level = level + 1
+    frame = debug.getinfo(level, "Slf")
+  end
+end
+
+-- The error, with the place of a handler for ours.
+local function blamed(err)
+  local line, text = err:match("^(%d+): (.*)$", #HERE + 1)
+  local about = line and about_at(tonumber(line))
+  local place = about and place_of(about.fn) or "?"
+  if place == "?" then return err end
+  return ("%s: in the %s that begins here: %s"):format(place, about.kind, text)
+end
+
+--- A message handler for xpcall around handlers: failures.remember, with the script's place in the error.
+function M.remember(err)
+  if type(err) == "string" and err:sub(1, #HERE) == HERE then err = blamed(err) end
+  return failures.remember(err)
 end
 
 ---------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ local chain = require("moonpark.http.middleware").chain
 local handlers = require "moonpark.http.handler"
 local misuse = require "moonpark.http.misuse"
 local of_handler = require("moonpark.http.returned").handler
+local router_misuse = require "moonpark.http.router_misuse"
 local url = require "moonpark.url"
 
 --- Each method adds a route and returns the router; see route().
@@ -35,7 +36,8 @@ local DEEPEST = 1000 -- segments of a route's path
 ---@return moonpark.http.router
 local function new()
   -- what a router and its groups share
-  local shared = { exact = {}, routes = {}, tree = core.http_router(), chains = {}, methods = {} }
+  local shared = { exact = {}, routes = {}, tree = core.http_router(), chains = {}, methods = {}, late = {},
+    mounted = {} }
   return setmetatable({ shared = shared, middleware = {}, prefix = "" }, Router)
 end
 
@@ -47,6 +49,8 @@ local function check_path(path, level)
     local got = type(path) == "string" and "'" .. path .. "'" or path == nil and "nil" or "a " .. type(path)
     error("path must begin with '/', got " .. got, level + 1)
   end
+  local wrong = router_misuse.of_path(path)
+  if wrong then error(wrong, level + 1) end
   if path:find("[?#%c%s]") then error(("a path without query and blanks expected, got %q"):format(path), level + 1) end
 end
 
@@ -162,6 +166,7 @@ local function add(self, method, path, handler, level)
   route.id = id
   shared.routes[id] = route
   shared.methods[method] = true
+  router_misuse.note_route(self)
   if #names == 0 then add_exact(shared.exact, path, method, route) end
 end
 
@@ -212,7 +217,9 @@ end
 ---@return moonpark.http.router self
 function Router:use(fn, extra)
   check_middleware(fn, extra, 2)
-  self.middleware[#self.middleware + 1] = handlers.function_of(fn)
+  fn = handlers.function_of(fn)
+  self.middleware[#self.middleware + 1] = fn
+  router_misuse.note_middleware(self, fn)
   if not self.parent then self.shared.chains = {} end
   return self
 end
@@ -261,6 +268,7 @@ end
 function Router:mount(prefix, handler)
   check_path(prefix, 2)
   if rawequal(handler, self) then error("a router cannot be mounted in itself", 2) end
+  if getmetatable(handler) == Router then table.insert(self.shared.mounted, handler) end
   handler = checked(handler, 2)
   prefix = prefix:gsub("/+$", "")
   local whole = self.prefix .. prefix
@@ -421,6 +429,6 @@ local function is_router(value) return getmetatable(value) == Router end
 
 misuse.guard(Router, "router", "app", "shared")
 Router.handle = Router.__call -- unguarded: servers call it for each request
-misuse.check_names(Router, "routers", { "shared", "middleware", "prefix", "parent" })
+misuse.check_names(Router, "routers", { "shared", "middleware", "prefix", "parent", "has_routes" })
 
 return { new = new, is_empty = is_empty, is_router = is_router }

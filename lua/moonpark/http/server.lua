@@ -11,6 +11,7 @@ local handlers = require "moonpark.http.handler"
 local http_router = require "moonpark.http.router"
 local misuse = require "moonpark.http.misuse"
 local returned = require "moonpark.http.returned"
+local router_misuse = require "moonpark.http.router_misuse"
 local server_misuse = require "moonpark.http.server_misuse"
 local file_response = require "moonpark.http.file_response"
 local check_options = require("moonpark.options").check
@@ -196,7 +197,7 @@ local function work(server, x)
     if serial then
       req = setmetatable({ x, serial, method, path, none, none, none, none, none, none, none }, Request)
       res = setmetatable({ x, serial, req, none, none, none }, Response)
-      local ok, err = xpcall(handler, failures.remember, req, res)
+      local ok, err = xpcall(handler, returned.remember, req, res)
       if not ok then failed(server, req, res, err) end
       if res[4] then settled = run_afterwards(server, x, req, res, ok) end
     else
@@ -315,14 +316,18 @@ local function ended(server, ok, ...)
   error((...), 0)
 end
 
+local function check_router(server, router)
+  if http_router.is_empty(router) then server.log "the router has no routes: every request gets 404" end
+  for _, text in ipairs(router_misuse.late(router)) do server.log(text) end
+end
+
 --- Serves until it is shut down. If its task is cancelled, it closes everything.
 ---@return true|nil
 ---@return string? err
 ---@return integer? errno
 function Server:run()
   if self.scope then error("server is already running", 2) end
-  local router = self.router
-  if router and http_router.is_empty(router) then self.log "the router has no routes: every request gets 404" end
+  if self.router then check_router(self, self.router) end
   return ended(self, pcall(run, self))
 end
 
