@@ -77,6 +77,27 @@ local wrong = {
   { 'local t = moonpark.go(print) t:joi()', "1:32: a task has no method 'joi' (did you mean 'join'?)" },
   { 'moonpark.go(5)', "1:13: moonpark.go: 'fn' must be a function, not a number" },
   { 'moonpark.sleep "soon"', "1:16: moonpark.sleep: 'seconds' must be a number, not a string" },
+  { 'app:get("/", function(_, res) res.status(404) end)',
+    "1:35: 'status' is a field, not a method: res.status = 404 sets it" },
+  { 'app:get("/", function(_, res) res.status = 200 res:status(404) end)',
+    "1:52: 'status' is a field, not a method: res.status = 404 sets it" },
+  { 'app:get("/", function(_, res) res:type "text/html" end)',
+    "1:35: 'type' is a field, not a method: res.type = \"text/html\" sets it" },
+  { 'app:get("/", function(req, res) res:send(req:path()) end)',
+    "1:46: 'path' is a field, not a method: use req.path" },
+  { 'app:get("/", function(q, res) res:send(q.method()) end)',
+    "1:42: 'method' is a field, not a method: use q.method" },
+  { 'app:get("/", function(q, res) res:send(q.params "id") end)',
+    "1:42: 'params' is a field, not a method: use q.params" },
+  { 'local t = moonpark.go(print) t:wait()', "1:32: a task has no method 'wait' (did you mean 'join'?)" },
+  { 'local s = moonpark.go(print) s:awaitt()', "1:32: a task has no method 'awaitt'" },
+  { 'app:use("/x", function() end)',
+    "1:9: router:use: 'fn' must be a function, not a string: app:group and app:mount work below a path" },
+  { 'app:use(print, function() end)', "1:16: router:use: use takes one function: call it once for each" },
+  { 'app:route("GET", "/", print, function() end)', "1:30: router:route: a route has one handler: add middleware with "
+    .. "app:use before it, or to a group" },
+  { 'app:use(http.sessions { secret = "x" })', "1:25: http.sessions: unknown option 'secret'; 'keys' is needed" },
+  { 'app:use(http.sessions { kyes = "x" })', "1:25: http.sessions: unknown option 'kyes'; did you mean 'keys'?" },
   { 'fs.raed "x"', "1:4: moonpark.fs has no 'raed' (did you mean 'read'?)" },
   { 'fs.write("x", "y", { atomc = true })', "1:22: fs.write: unknown option 'atomc'; did you mean 'atomic'?" },
   { 'process.run({ "ls" }, { evn = {} })', "1:25: process.run: unknown option 'evn'; did you mean 'env'?" },
@@ -120,6 +141,11 @@ local right = {
   'while true do work() end function work() moonpark.sleep(1) end',
   'while moonpark.now() < 5 do work() end function work() end',
   'while true do moonpark.go(print) break end',
+  'app:get("/", function(_, res) res:after(function() print(1) end) res:before(function() end) res:send "x" end)',
+  'app:use(function(_, res, next) res:after(function() now = now - 1 end) return next() end) now = 1',
+  'app:get("/", function(req) error("no " .. req.path) end) app:get("/a", function() error "x" end)',
+  'app:get("/", function(req, res) req.user = function() return "x" end res:send(req.user()) end)',
+  'print(moonpark.go(print):site()[1], moonpark.shared.dict("x"):keys()[1])',
   'app:get("/", function(req, res) req.session = {} res:send(req.session.id) end)',
 }
 
@@ -168,7 +194,7 @@ net.listen(8080)
       process.interpreter, process.root))
     assert.same({ 0, "", "" }, { r.status, r.out, r.err })
     local paths = {}
-    local list = process.run(("cd '%s' && find $PWD/spec/http $PWD/spec/net -name '*_spec.lua'"):format(process.root))
+    local list = process.run(("cd '%s' && find $PWD/spec -name '*_spec.lua'"):format(process.root))
     for path in list.out:gmatch "[^\n]+" do paths[#paths + 1] = path end
     assert.is_true(#paths > 50)
     local lines = {}
