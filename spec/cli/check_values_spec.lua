@@ -114,6 +114,30 @@ local wrong = {
     "1:28: warning: this loop never waits: no other task runs until it ends" },
 }
 
+local ENDLESS = "warning: this loop does not end when its task is canceled: the wait returns nil at once, and the loop "
+  .. "runs without a pause: use '%s'"
+
+-- {a loop, the place of the wait, what to write instead}
+local endless = {
+  { "while true do work() moonpark.sleep(10) end", "1:31", "while moonpark.sleep(10) do" },
+  { "while true do if work() then moonpark.sleep(1) end end", "1:39", "if not moonpark.sleep(1) then return end" },
+  { "while true do for _ = 1, 2 do if work() then break end end moonpark.yield() end", "1:69",
+    "while moonpark.yield() do" },
+  { "repeat moonpark.sleep(0.5) until false", "1:17", "until not moonpark.sleep(0.5)" },
+  { "while true do while true do moonpark.sleep(1) end end", "1:38", "while moonpark.sleep(1) do" },
+  { "while true do local pause = work() moonpark.sleep(pause) end", "1:45",
+    "if not moonpark.sleep(...) then return end" },
+  { "local ch = moonpark.chan() while true do ch:recv() end", "1:45", "if not ch:recv(...) then return end" },
+  { "local c = assert(net.dial 'x:1') while true do c:read_line() end", "1:50",
+    "if not c:read_line(...) then return end" },
+  { "app:get('/', function(_, res) local e = res:events() while true do e:send { data = 1 } end end)", "1:70",
+    "if not e:send(...) then return end" },
+  { "app:get('/', function(_, res) res:websocket(function(ws) while true do ws:send 'x' end end) end)", "1:75",
+    "if not ws:send(...) then return end" },
+}
+
+local LOST = "warning: the task's error is lost: look at what join returns, or use a scope"
+
 -- Lines that are right, or of which nothing is certain.
 local right = {
   'app:get("/:id", function(req, res) res:json { id = req.params.id } end)',
@@ -146,6 +170,19 @@ local right = {
   'app:get("/", function(req) error("no " .. req.path) end) app:get("/a", function() error "x" end)',
   'app:get("/", function(req, res) req.user = function() return "x" end res:send(req.user()) end)',
   'print(moonpark.go(print):site()[1], moonpark.shared.dict("x"):keys()[1])',
+  'while moonpark.sleep(1) do work() end function work() end',
+  'while true do if not moonpark.sleep(1) then break end end while true do assert(moonpark.sleep(1)) end',
+  'while true do moonpark.sleep(1) if work() then return end end function work() end',
+  'while true do moonpark.sleep(1) if work() then os.exit(1) end end function work() end',
+  'while true do moonpark.sleep(1) work(error("x")) end function work() end',
+  'while work() do moonpark.sleep(1) end repeat moonpark.sleep(1) until work() function work() end',
+  'for x in coroutine.wrap(function() while true do moonpark.sleep(1) coroutine.yield(1) end end) do print(x) end',
+  'while true do local ok = moonpark.sleep(1) work(ok) end function work() end',
+  'while true do moonpark.go(function() moonpark.sleep(1) end) work() end function work() end',
+  'local t = moonpark.go(print) local ok = t:join() print(ok) if not t:join() then print(1) end assert(t:join())',
+  'local t = moonpark.go(print) t:cancel() t:join()',
+  'moonpark.scope(function(scope) local t = scope:go(print) t:join() scope:go(print):join() end)',
+  'local function f(t) t:join() end f(moonpark.go(print))',
   'app:get("/", function(req, res) req.session = {} res:send(req.session.id) end)',
 }
 
@@ -157,6 +194,20 @@ describe("moonpark check of values", function()
   for _, text in ipairs(right) do
     it("says nothing of: " .. text, function() assert.equal("", found(text)) end)
   end
+
+  for _, case in ipairs(endless) do
+    it("finds that a cancellation does not end: " .. case[1], function()
+      local text = case[1] .. (case[1]:find "work" and " function work() end" or "")
+      assert.equal(case[2] .. ": " .. ENDLESS:format(case[3]), found(text))
+      assert.equal("", found(text, "a_spec.lua"))
+    end)
+  end
+
+  it("finds joins that lose a task's error", function()
+    assert.equal("1:32: " .. LOST, found "local t = moonpark.go(print) t:join()")
+    assert.equal("1:20: " .. LOST, found "moonpark.go(print):join(1)")
+    assert.equal("", found("local t = moonpark.go(print) t:join()", "a_spec.lua"))
+  end)
 
   it("reads long chains, deep nesting, every statement and operator", function()
     assert.equal("", found(("app" .. (':get("/%d", print)'):rep(200)):gsub("%%d", "x") .. "\n"))

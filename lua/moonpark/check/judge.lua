@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- judge.lua - walks a script's tree and has each node judged: names, arguments, handlers, loops.
+-- judge.lua - walks a script's tree and has each node judged: names, arguments, handlers, loops, waits.
 
 local arguments = require "moonpark.check.arguments"
 local handlers = require "moonpark.check.handlers"
 local members = require "moonpark.check.members"
 local tree = require "moonpark.check.tree"
 local values = require "moonpark.check.values"
+local waits = require "moonpark.check.waits"
 
 local M = {}
 
@@ -15,6 +16,8 @@ local M = {}
 ---@field functions table<string, true> those of them that may hold functions
 ---@field added table<string, true> what it adds to modules: "moonpark.net.name"
 ---@field is_spec boolean
+---@field of_specs boolean a spec, or what specs share
+---@field canceled table<moonpark.check.var, true> locals whose tasks the script cancels
 
 local plain = { string = true, number = true, ["true"] = true, ["false"] = true, ["nil"] = true, table = true }
 
@@ -53,14 +56,17 @@ end
 ---@param add fun(place: {line: integer, column: integer}, text: string)
 function M.judge(root, path, add)
   local is_spec = path:find "_spec%.lua$" ~= nil
-  local state = { add = add, named = {}, functions = {}, added = {}, is_spec = is_spec }
+  local state = { add = add, named = {}, functions = {}, added = {}, is_spec = is_spec,
+    of_specs = is_spec or ("/" .. path):find("/spec/", 1, true) ~= nil }
   values.follow(root)
   collect_names(root, state)
+  waits.collect(root, state)
   tree.walk(root, function(node, parent)
     if is_spec and is_misuse(node, parent) then return false end
     members.judge(state, node, parent)
     arguments.judge(state, node)
     handlers.judge(state, node)
+    waits.judge(state, node, parent)
   end)
 end
 
