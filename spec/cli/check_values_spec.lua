@@ -96,6 +96,8 @@ local wrong = {
   { 'app:use(print, function() end)', "1:16: router:use: use takes one function: call it once for each" },
   { 'app:route("GET", "/", print, function() end)', "1:30: router:route: a route has one handler: add middleware with "
     .. "app:use before it, or to a group" },
+  { 'app:get("/", print, function() end)',
+    "1:21: router:get: a route has one handler: add middleware with app:use before it, or to a group" },
   { 'app:use(http.sessions { secret = "x" })', "1:25: http.sessions: unknown option 'secret'; 'keys' is needed" },
   { 'app:use(http.sessions { kyes = "x" })', "1:25: http.sessions: unknown option 'kyes'; did you mean 'keys'?" },
   { 'fs.raed "x"', "1:4: moonpark.fs has no 'raed' (did you mean 'read'?)" },

@@ -125,6 +125,14 @@ local function check_none(state, name, param, node)
   state.add(node, ("%s: %s"):format(name, param.text or ("'%s' must not be given"):format(param.name)))
 end
 
+-- app:get("/", first, second): its annotation ends before; that of route() says what is wrong.
+local function check_second_handler(state, name, node)
+  if node.tag ~= "function" or not name:find "^router:%l+$" then return end
+  local route = classes.class_field("moonpark.http.router", "route")
+  local last = route and route.signature and route.signature.params[4]
+  if last then check_none(state, name, last, node) end
+end
+
 -- -> true: it is wrong
 local function check_type(state, name, param, node)
   check_maker(state, name, param, node)
@@ -158,6 +166,7 @@ function M.judge(state, node)
     if node[i].tag == "table" then
       check_options(state, known_options(fn.fn, i - first + 1 + has_self, param), fn.name, node[i], param)
     end
+    if not param then check_second_handler(state, fn.name, node[i]) end
     -- Those after a wrong one are only in another place.
     if param and param.name ~= "..." and check_type(state, fn.name, param, node[i]) then return end
   end
