@@ -74,6 +74,7 @@ local function run_program(words)
     io.stdout:write(actions[program.action]())
     return OK
   elseif not program.script and #program.steps == 0 and not program.interactive then
+    if words[1] then report.say "a script is missing: its name follows the options" end
     io.stderr:write(options.help())
     return USAGE
   end
@@ -87,7 +88,7 @@ local function run_program(words)
   if not chunks then
     report.say(err)
     local is_missing = program.script == 1 and err:find("cannot open the script", 1, true)
-    local meant = is_missing and words_of.command_meant(words[1])
+    local meant = is_missing and words_of.command_meant(words[1], words[2])
     if meant then report.say(meant) end
     worker.last_words(err)
     return FAILED

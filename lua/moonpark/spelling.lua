@@ -38,4 +38,17 @@ function M.nearest(word, words)
   return best
 end
 
+--- Is it one slip of the fingers away? Two would be another word: "session" is no "version".
+---@param name string
+---@param other string
+---@return boolean
+function M.is_slip(name, other)
+  if math.abs(#name - #other) > 1 or #name < 3 then return false end
+  local at = 1
+  while at <= #name and name:byte(at) == other:byte(at) do at = at + 1 end
+  local rest, its = name:sub(at), other:sub(at)
+  if rest:sub(1, 2) == its:sub(1, 2):reverse() and rest:sub(3) == its:sub(3) then return true end
+  return #name > 3 and (rest:sub(2) == its:sub(2) or rest == its:sub(2) or rest:sub(2) == its)
+end
+
 return M

@@ -77,6 +77,29 @@ local wrong = {
   { 'local t = moonpark.go(print) t:joi()', "1:32: a task has no method 'joi' (did you mean 'join'?)" },
   { 'moonpark.go(5)', "1:13: moonpark.go: 'fn' must be a function, not a number" },
   { 'moonpark.sleep "soon"', "1:16: moonpark.sleep: 'seconds' must be a number, not a string" },
+  { 'app:get("/", function(_, res) res.status(404) end)',
+    "1:35: 'status' is a field, not a method: res.status = 404 sets it" },
+  { 'app:get("/", function(_, res) res.status = 200 res:status(404) end)',
+    "1:52: 'status' is a field, not a method: res.status = 404 sets it" },
+  { 'app:get("/", function(_, res) res:type "text/html" end)',
+    "1:35: 'type' is a field, not a method: res.type = \"text/html\" sets it" },
+  { 'app:get("/", function(req, res) res:send(req:path()) end)',
+    "1:46: 'path' is a field, not a method: use req.path" },
+  { 'app:get("/", function(q, res) res:send(q.method()) end)',
+    "1:42: 'method' is a field, not a method: use q.method" },
+  { 'app:get("/", function(q, res) res:send(q.params "id") end)',
+    "1:42: 'params' is a field, not a method: use q.params" },
+  { 'local t = moonpark.go(print) t:wait()', "1:32: a task has no method 'wait' (did you mean 'join'?)" },
+  { 'local s = moonpark.go(print) s:awaitt()', "1:32: a task has no method 'awaitt'" },
+  { 'app:use("/x", function() end)',
+    "1:9: router:use: 'fn' must be a function, not a string: app:group and app:mount work below a path" },
+  { 'app:use(print, function() end)', "1:16: router:use: use takes one function: call it once for each" },
+  { 'app:route("GET", "/", print, function() end)', "1:30: router:route: a route has one handler: add middleware with "
+    .. "app:use before it, or to a group" },
+  { 'app:get("/", print, function() end)',
+    "1:21: router:get: a route has one handler: add middleware with app:use before it, or to a group" },
+  { 'app:use(http.sessions { secret = "x" })', "1:25: http.sessions: unknown option 'secret'; 'keys' is needed" },
+  { 'app:use(http.sessions { kyes = "x" })', "1:25: http.sessions: unknown option 'kyes'; did you mean 'keys'?" },
   { 'fs.raed "x"', "1:4: moonpark.fs has no 'raed' (did you mean 'read'?)" },
   { 'fs.write("x", "y", { atomc = true })', "1:22: fs.write: unknown option 'atomc'; did you mean 'atomic'?" },
   { 'process.run({ "ls" }, { evn = {} })', "1:25: process.run: unknown option 'evn'; did you mean 'env'?" },
@@ -92,6 +115,30 @@ local wrong = {
   { 'local e = moonpark.event() repeat until e:is_set()',
     "1:28: warning: this loop never waits: no other task runs until it ends" },
 }
+
+local ENDLESS = "warning: this loop does not end when its task is canceled: the wait returns nil at once, and the loop "
+  .. "runs without a pause: use '%s'"
+
+-- {a loop, the place of the wait, what to write instead}
+local endless = {
+  { "while true do work() moonpark.sleep(10) end", "1:31", "while moonpark.sleep(10) do" },
+  { "while true do if work() then moonpark.sleep(1) end end", "1:39", "if not moonpark.sleep(1) then return end" },
+  { "while true do for _ = 1, 2 do if work() then break end end moonpark.yield() end", "1:69",
+    "while moonpark.yield() do" },
+  { "repeat moonpark.sleep(0.5) until false", "1:17", "until not moonpark.sleep(0.5)" },
+  { "while true do while true do moonpark.sleep(1) end end", "1:38", "while moonpark.sleep(1) do" },
+  { "while true do local pause = work() moonpark.sleep(pause) end", "1:45",
+    "if not moonpark.sleep(...) then return end" },
+  { "local ch = moonpark.chan() while true do ch:recv() end", "1:45", "if not ch:recv(...) then return end" },
+  { "local c = assert(net.dial 'x:1') while true do c:read_line() end", "1:50",
+    "if not c:read_line(...) then return end" },
+  { "app:get('/', function(_, res) local e = res:events() while true do e:send { data = 1 } end end)", "1:70",
+    "if not e:send(...) then return end" },
+  { "app:get('/', function(_, res) res:websocket(function(ws) while true do ws:send 'x' end end) end)", "1:75",
+    "if not ws:send(...) then return end" },
+}
+
+local LOST = "warning: the task's error is lost: look at what join returns, or use a scope"
 
 -- Lines that are right, or of which nothing is certain.
 local right = {
@@ -120,6 +167,24 @@ local right = {
   'while true do work() end function work() moonpark.sleep(1) end',
   'while moonpark.now() < 5 do work() end function work() end',
   'while true do moonpark.go(print) break end',
+  'app:get("/", function(_, res) res:after(function() print(1) end) res:before(function() end) res:send "x" end)',
+  'app:use(function(_, res, next) res:after(function() now = now - 1 end) return next() end) now = 1',
+  'app:get("/", function(req) error("no " .. req.path) end) app:get("/a", function() error "x" end)',
+  'app:get("/", function(req, res) req.user = function() return "x" end res:send(req.user()) end)',
+  'print(moonpark.go(print):site()[1], moonpark.shared.dict("x"):keys()[1])',
+  'while moonpark.sleep(1) do work() end function work() end',
+  'while true do if not moonpark.sleep(1) then break end end while true do assert(moonpark.sleep(1)) end',
+  'while true do moonpark.sleep(1) if work() then return end end function work() end',
+  'while true do moonpark.sleep(1) if work() then os.exit(1) end end function work() end',
+  'while true do moonpark.sleep(1) work(error("x")) end function work() end',
+  'while work() do moonpark.sleep(1) end repeat moonpark.sleep(1) until work() function work() end',
+  'for x in coroutine.wrap(function() while true do moonpark.sleep(1) coroutine.yield(1) end end) do print(x) end',
+  'while true do local ok = moonpark.sleep(1) work(ok) end function work() end',
+  'while true do moonpark.go(function() moonpark.sleep(1) end) work() end function work() end',
+  'local t = moonpark.go(print) local ok = t:join() print(ok) if not t:join() then print(1) end assert(t:join())',
+  'local t = moonpark.go(print) t:cancel() t:join()',
+  'moonpark.scope(function(scope) local t = scope:go(print) t:join() scope:go(print):join() end)',
+  'local function f(t) t:join() end f(moonpark.go(print))',
   'app:get("/", function(req, res) req.session = {} res:send(req.session.id) end)',
 }
 
@@ -131,6 +196,20 @@ describe("moonpark check of values", function()
   for _, text in ipairs(right) do
     it("says nothing of: " .. text, function() assert.equal("", found(text)) end)
   end
+
+  for _, case in ipairs(endless) do
+    it("finds that a cancellation does not end: " .. case[1], function()
+      local text = case[1] .. (case[1]:find "work" and " function work() end" or "")
+      assert.equal(case[2] .. ": " .. ENDLESS:format(case[3]), found(text))
+      assert.equal("", found(text, "a_spec.lua"))
+    end)
+  end
+
+  it("finds joins that lose a task's error", function()
+    assert.equal("1:32: " .. LOST, found "local t = moonpark.go(print) t:join()")
+    assert.equal("1:20: " .. LOST, found "moonpark.go(print):join(1)")
+    assert.equal("", found("local t = moonpark.go(print) t:join()", "a_spec.lua"))
+  end)
 
   it("reads long chains, deep nesting, every statement and operator", function()
     assert.equal("", found(("app" .. (':get("/%d", print)'):rep(200)):gsub("%%d", "x") .. "\n"))
@@ -168,7 +247,7 @@ net.listen(8080)
       process.interpreter, process.root))
     assert.same({ 0, "", "" }, { r.status, r.out, r.err })
     local paths = {}
-    local list = process.run(("cd '%s' && find $PWD/spec/http $PWD/spec/net -name '*_spec.lua'"):format(process.root))
+    local list = process.run(("cd '%s' && find $PWD/spec -name '*_spec.lua'"):format(process.root))
     for path in list.out:gmatch "[^\n]+" do paths[#paths + 1] = path end
     assert.is_true(#paths > 50)
     local lines = {}

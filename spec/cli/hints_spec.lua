@@ -2,6 +2,7 @@
 -- hints_spec.lua - what the command says in addition, where it can tell what was meant or what is missing.
 
 local programs = require "support.process"
+local testing = require "moonpark.testing"
 
 describe("the command", function()
   after_each(programs.stop_all)
@@ -11,6 +12,39 @@ describe("the command", function()
     assert.equal("moonpark: cannot open the script: chekc: No such file or directory\n"
       .. "moonpark: did you mean the command 'check'?\n", r.err)
     assert.not_matches("did you mean", programs.run(programs.moonpark("xyzzy")).err)
+  end)
+
+  it("says what does it here, if the word is a command elsewhere", function()
+    local hints = { help = "'moonpark --help' prints the help", version = "'moonpark --version' prints the version",
+      test = "specs are run by busted: busted --lua=luajit --helper=moonpark.testing",
+      repl = "'moonpark -i' starts a prompt", run = "a script is run by its name alone: moonpark x.lua" }
+    for word, hint in pairs(hints) do
+      local r = programs.run(programs.moonpark(word, "x.lua"), { cwd = testing.tempdir() })
+      assert.equal(1, r.status)
+      assert.equal(("moonpark: cannot open the script: %s: No such file or directory\nmoonpark: %s\n"):format(word,
+        hint), r.err)
+    end
+  end)
+
+  it("says that a script is missing behind options", function()
+    local r = programs.run(programs.moonpark("--limit", "5"))
+    assert.same({ 2, "" }, { r.status, r.out })
+    assert.matches("^moonpark: a script is missing: its name follows the options\nusage: moonpark ", r.err)
+  end)
+
+  it("says that a port is a part of the address", function()
+    local hints = { [{ "--port", "80" }] = "the option is --address :80",
+      [{ "--port=80" }] = "the option is --address :80",
+      [{ "-p", "80" }] = "the option is --address :80", [{ "--host", "x" }] = "the option is --address host:port" }
+    for words, hint in pairs(hints) do
+      for _, command in ipairs { "serve", "lapis" } do
+        local r = programs.run(programs.moonpark(command, unpack(words)))
+        assert.equal(2, r.status)
+        assert.equal(("moonpark: unknown option '%s'\nmoonpark: %s\nmoonpark: try 'moonpark %s --help'\n"):format(
+          words[1], hint, command), r.err)
+      end
+    end
+    assert.not_matches("address", programs.run(programs.moonpark("check", "--port", "80")).err)
   end)
 
   it("says what an address may have been meant to be", function()

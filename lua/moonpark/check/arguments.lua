@@ -4,6 +4,8 @@
 local classes = require "moonpark.check.classes"
 local option = require "moonpark.options"
 local options_of = require "moonpark.check.options"
+local signatures = require "moonpark.signatures"
+local spelling = require "moonpark.spelling"
 local types = require "moonpark.signatures.types"
 local values = require "moonpark.check.values"
 
@@ -31,13 +33,41 @@ local function known_options(fn, position, param)
   return known
 end
 
-local function check_options(state, known, name, node)
+-- An option that has to be given and is not, or nil; a table whose keys are not all known has it perhaps.
+local function needed(param, node)
+  local class = param and types.alternatives(param.type)[1]
+  local members, given, found = class and class:find "options$" and classes.members(class), {}, nil
+  for _, key in ipairs(node.keys) do
+    if not key then return nil end
+    given[key.text] = true
+  end
+  for name in pairs(members or {}) do
+    local entry = signatures.member(class, name)
+    local is_optional = not entry or not entry.type or entry.type:find "%?$" ~= nil
+    for _, kind in ipairs(entry and entry.type and types.alternatives(entry.type) or {}) do
+      if kind == "nil" then is_optional = true end
+    end
+    if not is_optional and not given[name] and (not found or name < found) then found = name end
+  end
+  return found
+end
+
+-- An unknown option is perhaps the one that is needed, under another name; unless it is a slip of the fingers.
+local function with_needed(wrong, param, node)
+  local unknown, meant = wrong:match "^unknown option '(.-)'", wrong:match "did you mean '(.-)'"
+  if not unknown or meant and spelling.is_slip(unknown, meant) then return wrong end
+  local name = needed(param, node)
+  if not name then return wrong end
+  return ("%s; '%s' is needed"):format(wrong:match "^[^;]*", name)
+end
+
+local function check_options(state, known, name, node, param)
   if not known then return end
   for i, key in ipairs(node.keys) do
     local value = key and literal(node[i])
     if key and value == nil and known[key.text] == nil then value = true end -- the name is wrong, whatever it is
     local ok, wrong = pcall(option.complaint, { [key and key.text or 1] = value }, known)
-    if key and ok and wrong then state.add(key, ("%s: %s"):format(name, wrong)) end
+    if key and ok and wrong then state.add(key, ("%s: %s"):format(name, with_needed(wrong, param, node))) end
   end
 end
 
@@ -87,10 +117,28 @@ local function check_maker(state, name, param, node)
   state.add(node, ("%s: %s makes what is expected here: use %s()"):format(name, fn.name, fn.name))
 end
 
+-- What is said besides of a literal of that type: what was meant is done otherwise.
+local advice = { ["router:use"] = { string = ": app:group and app:mount work below a path" } }
+
+-- A parameter that must not be given: its text says why.
+local function check_none(state, name, param, node)
+  state.add(node, ("%s: %s"):format(name, param.text or ("'%s' must not be given"):format(param.name)))
+end
+
+-- app:get("/", first, second): its annotation ends before; that of route() says what is wrong.
+local function check_second_handler(state, name, node)
+  if node.tag ~= "function" or not name:find "^router:%l+$" then return end
+  local route = classes.class_field("moonpark.http.router", "route")
+  local last = route and route.signature and route.signature.params[4]
+  if last then check_none(state, name, last, node) end
+end
+
+-- -> true: it is wrong
 local function check_type(state, name, param, node)
   check_maker(state, name, param, node)
   local given = words[node.tag]
   if not given or param.type == "any" then return end
+  if param.type == "nil" then return check_none(state, name, param, node) end
   local taken = {}
   for _, kind in ipairs(types.alternatives(param.type)) do
     local one = taken_by(kind)
@@ -98,8 +146,10 @@ local function check_type(state, name, param, node)
     taken[one] = true
   end
   if fits(given, node, taken, param.name) then return end
-  local hint = given == "number" and param.name == "address" and (' (":%s"?)'):format(node.value) or ""
+  local hint = given == "number" and param.name == "address" and (' (":%s"?)'):format(node.value)
+    or advice[name] and advice[name][given] or ""
   state.add(node, ("%s: '%s' must be %s, not %s%s"):format(name, param.name, expected(taken), texts[given], hint))
+  return true
 end
 
 --- Judges a call.
@@ -114,9 +164,11 @@ function M.judge(state, node)
   for i = first, #node do
     local param = params[i - first + 1]
     if node[i].tag == "table" then
-      check_options(state, known_options(fn.fn, i - first + 1 + has_self, param), fn.name, node[i])
+      check_options(state, known_options(fn.fn, i - first + 1 + has_self, param), fn.name, node[i], param)
     end
-    if param and param.name ~= "..." then check_type(state, fn.name, param, node[i]) end
+    if not param then check_second_handler(state, fn.name, node[i]) end
+    -- Those after a wrong one are only in another place.
+    if param and param.name ~= "..." and check_type(state, fn.name, param, node[i]) then return end
   end
 end
 

@@ -158,7 +158,7 @@ function M.judge(tokens, path, add)
   end
   facades.judge(tokens, add)
   local root = uses_moonpark(tokens) and tree.read(tokens)
-  if root then judge.judge(root, not state.waits, function(place, text) add(place.line, text, place.column) end) end
+  if root then judge.judge(root, path, function(place, text) add(place.line, text, place.column) end) end
 end
 
 return M

@@ -10,13 +10,30 @@ local M = {}
 
 local internal = { ["moonpark.core"] = true } -- it differs from build to build
 
+-- What is loaded when it is used first, and has classes of its own.
+local parts = { ["moonpark.http"] = "moonpark.http.websocket_server" }
+
 --- The module, or nil if there is none of that name.
 ---@param name string
 ---@return table|nil
 function M.module(name)
   if internal[name] or not (name == "moonpark" or name:find "^moonpark%.") then return nil end
   local ok, module = pcall(require, name)
+  if parts[name] then pcall(require, parts[name]) end
   return ok and type(module) == "table" and module or nil
+end
+
+--- What may be suggested of a module.
+---@param name string
+---@return table<string, true>
+function M.shown(name)
+  local found = {}
+  for member, value in pairs(M.module(name) or {}) do
+    local entry = signatures.member(name, member)
+    if not entry and type(value) == "function" then entry = signatures.of_function(value) end
+    if not (entry and entry.hidden) then found[member] = true end
+  end
+  return found
 end
 
 -- The guards of http/misuse.lua stand in front of methods.
@@ -110,6 +127,9 @@ function M.members(name)
   return cache[name] or nil
 end
 
+local plain = { string = true, number = true, integer = true, boolean = true, ["true"] = true, ["false"] = true,
+  ["nil"] = true }
+
 --- "a router", for messages.
 ---@param name string
 ---@return string
@@ -118,6 +138,43 @@ function M.title(name)
   if class and not class.table and class.parents[1] then return M.title(class.parents[1]) end -- one of several
   local last = name:match "[^.]+$":gsub("_", " ")
   return (last:find "^[aeiou]" and "an " or "a ") .. last
+end
+
+-- A module of the same name as a class has functions that are no methods.
+local function is_public(name, member, methods)
+  if name:find "^_" then return false end
+  local entry = signatures.member(name, member)
+  local value = methods and rawget(methods, member)
+  if not entry and type(value) == "function" then entry = signatures.of_function(value) end
+  if not entry or entry.hidden then return false end
+  local signature = signatures.signature(entry)
+  return entry.is_method or entry.type ~= nil or signature ~= nil and signature.is_method
+end
+
+--- The members of a class that are documented: those that may be suggested.
+---@param name string
+---@return table<string, true>
+function M.documented(name)
+  local class, found = signatures.class(name), {}
+  local methods = class and methods_of(class)
+  for member in pairs(M.members(name) or {}) do
+    if is_public(name, member, methods) then found[member] = true end
+  end
+  return found
+end
+
+--- Is a member a field whose value cannot be called?
+---@param class string
+---@param name string
+---@return boolean
+function M.is_plain(class, name)
+  local entry = signatures.member(class, name)
+  if not entry or not entry.type then return false end
+  for _, kind in ipairs(types.alternatives(entry.type)) do
+    local is_table = kind:find "^table" or kind:find "^[{]" or kind:find "%[%]$" or kind:find '^"'
+    if types.signature(kind) or not is_table and not plain[kind] then return false end
+  end
+  return true
 end
 
 ---------------------------------------------------------------------------------------------------

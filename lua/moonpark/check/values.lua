@@ -113,16 +113,32 @@ local function pass(fn, signature)
   end
 end
 
+local function takes_function(param)
+  for _, kind in ipairs(types.alternatives(param.type)) do
+    if kind == "function" or types.signature(kind) then return true end
+  end
+  return false
+end
+
+-- Options in front of a function may be left out: res:websocket(fn).
+local function is_left_out(params, argument)
+  return argument and #params == 2 and params[1].optional and not takes_function(params[1])
+    and takes_function(params[2]) and M.written(argument) ~= nil
+end
+
 local function callbacks(node)
   local fn, first = M.called(node)
   if not fn or not fn.signature then return end
-  for i, param in ipairs(fn.signature.params) do
-    local argument = node[first + i - 1]
+  local params = fn.signature.params
+  local left_out = is_left_out(params, node[first]) and 1 or 0
+  for i = 1 + left_out, #params do
+    local param, argument = params[i], node[first + i - 1 - left_out]
     local written = argument and M.written(argument)
     for _, kind in ipairs(written and types.alternatives(param.type) or {}) do
       local signature = types.signature(kind)
       if signature then
-        written.is_handler = written.is_handler or kind
+        -- what answers is called so; others stand before or after it: res:after(fn)
+        if param.name == "handler" then written.is_handler = written.is_handler or kind end
         pass(written, signature)
       end
     end

@@ -73,9 +73,10 @@ M.commands = {
     usage = [[
 Reports syntax errors, undefined globals, globals assigned in functions,
 functions, methods and options that moonpark does not have, methods called with
-'.', values of a wrong type, HTTP handlers that answer nothing, loops that never
-wait, and calls that block the whole loop. '-' is standard input. Lines that end
-with the comment "moonpark: ignore" are skipped.
+'.', fields that are called, values of a wrong type, HTTP handlers that answer
+nothing, loops that never wait or that a cancellation does not end, joins that
+lose a task's error, and calls that block the whole loop. '-' is standard input.
+Lines that end with the comment "moonpark: ignore" are skipped.
 
 exit status: 0 if nothing was found, 1 if something was found, 2 for wrong
 usage or a file that cannot be read.

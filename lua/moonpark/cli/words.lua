@@ -204,14 +204,40 @@ function M.command(words)
   end
 end
 
+-- What other programs have commands for.
+local elsewhere = {
+  help = "'moonpark --help' prints the help", version = "'moonpark --version' prints the version",
+  test = "specs are run by busted: busted --lua=luajit --helper=moonpark.testing",
+  run = "a script is run by its name alone: moonpark %s", repl = "'moonpark -i' starts a prompt",
+}
+elsewhere.start, elsewhere.exec, elsewhere.shell = elsewhere.run, elsewhere.run, elsewhere.repl
+
 --- The command that may be meant by the name of a script that is not there, as a hint; or nil.
 ---@param word string
+---@param behind? string the word after it
 ---@return string|nil
-function M.command_meant(word)
+function M.command_meant(word, behind)
+  if elsewhere[word] then return (elsewhere[word]:gsub("%%s", function() return behind or "script.lua" end)) end
   local names = {}
   for i, command in ipairs(options.commands) do names[i] = command.name end
   local meant = spelling.nearest(word, names)
   return meant and ("did you mean the command '%s'?"):format(meant)
+end
+
+-- What other servers' commands call their addresses.
+local ports, hosts = { ["--port"] = true, ["-p"] = true }, { ["--host"] = true, ["--listen"] = true, ["--bind"] = true }
+
+-- A hint for such an option, or nil: the port is a part of the address.
+local function address_meant(command, word, value)
+  local name, own = word:match "^(%-%-?[%w-]+)=?(.*)$"
+  if not ports[name] and not hosts[name] then return nil end
+  for _, option in ipairs(command.options or {}) do
+    if option.names[1] == "--address" then
+      local port = own ~= "" and own or value
+      port = port and port:match "^%d+$" or "8080"
+      return ports[name] and ("the option is --address :%s"):format(port) or "the option is --address host:port"
+    end
+  end
 end
 
 -- The command's option at words[i] goes into `given`, by its name without "--". -> the index after it | nil, what is
@@ -232,7 +258,8 @@ local function read_own_option(command, given, words, i)
       return i + 1
     end
   end
-  return unknown(words[i], command.options and names)
+  local _, wrong, help = unknown(words[i], command.options and names)
+  return nil, wrong, address_meant(command, words[i], words[i + 1]) or help
 end
 
 --- The words of `moonpark NAME ...`: its arguments and, under `options`, its options; or that help is wanted.

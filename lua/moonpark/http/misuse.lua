@@ -6,6 +6,7 @@
 -- count levels still name the script's line.
 
 local failures = require "moonpark.failures"
+local field_hint = require "moonpark.field_hint"
 local spelling = require "moonpark.spelling"
 
 local M = {}
@@ -107,16 +108,6 @@ end
 ---------------------------------------------------------------------------------------------------
 -- names that there are not
 
--- Is it one slip of the fingers away? Two would be another word: "session" is no "version".
-local function is_slip(name, other)
-  if math.abs(#name - #other) > 1 or #name < 3 then return false end
-  local at = 1
-  while at <= #name and name:byte(at) == other:byte(at) do at = at + 1 end
-  local rest, its = name:sub(at), other:sub(at)
-  if rest:sub(1, 2) == its:sub(1, 2):reverse() and rest:sub(3) == its:sub(3) then return true end
-  return #name > 3 and (rest:sub(2) == its:sub(2) or rest == its:sub(2) or rest:sub(2) == its)
-end
-
 --- The name that was meant, or nil.
 ---@param name any
 ---@param names string[]
@@ -126,9 +117,9 @@ function M.meant(name, names, foreign)
   if type(name) ~= "string" then return nil end
   if foreign and foreign[name] then return foreign[name] end
   local near = spelling.nearest(name, names)
-  if near and is_slip(name:lower(), near:lower()) then return near end
+  if near and spelling.is_slip(name:lower(), near:lower()) then return near end
   for _, other in ipairs(names) do
-    if is_slip(name, other) then return other end
+    if spelling.is_slip(name, other) then return other end
   end
 end
 
@@ -189,16 +180,10 @@ end
 ---------------------------------------------------------------------------------------------------
 -- errors that LuaJIT words
 
-local hints = {
-  status = "res.status = 404 sets it", type = "res.type = \"text/html\" sets it",
-}
-
 -- What makes of an error of LuaJIT's one that names what is wrong; nil: it does so already.
 local function hint_of(text, methods, fields)
   local name = text:match "attempt to call %l+ '([%w_]+)' %(an? %l+ value%)"
-  if name and fields[name] then
-    return ("'%s' is a field, not a method%s"):format(name, hints[name] and ": " .. hints[name] or "")
-  end
+  if name and fields[name] then return field_hint.text(name) end
   name = text:match "field '([%w_]+)' %(a function value%)" or text:match "attempt to index %l+ '([%w_]+)' %(a function"
   local owner = name and methods[name]
   return owner and ("'%s' is a method: call it, as in %s:%s()"):format(name, owner, name) or nil

@@ -175,7 +175,7 @@ end
 ---@param method string "GET", ...; "*" for any
 ---@param path string
 ---@param handler moonpark.http.handler
----@param extra? nil a second handler is a mistake
+---@param extra? nil a route has one handler: add middleware with app:use before it, or to a group
 ---@return moonpark.http.router self
 function Router:route(method, path, handler, extra)
   check_method(method, 2)
@@ -194,7 +194,7 @@ end
 --- Adds a route for every method that has none of its own at that path.
 ---@param path string
 ---@param handler moonpark.http.handler
----@param extra? nil a second handler is a mistake
+---@param extra? nil a route has one handler: add middleware with app:use before it, or to a group
 ---@return moonpark.http.router self
 function Router:any(path, handler, extra) return self:route("*", path, handler, extra) end
 
@@ -213,7 +213,7 @@ end
 --- Adds middleware: fn(req, res, next) around the handlers of the routes that are added after it. Middleware of a
 --- router, not that of a group, also wraps responses without a route: 404, 405, 501 and OPTIONS.
 ---@param fn fun(req: moonpark.http.request, res: moonpark.http.response, next: fun(): any)
----@param extra? nil a second function is a mistake
+---@param extra? nil use takes one function: call it once for each
 ---@return moonpark.http.router self
 function Router:use(fn, extra)
   check_middleware(fn, extra, 2)
