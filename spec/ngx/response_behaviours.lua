@@ -36,6 +36,8 @@ cases.type_charset = sets("Content-Type", "text/html; charset=utf-8")
 cases.cookies = sets("Set-Cookie", { "a=1", "b=2" })
 cases.null = sets("X-A", ngx.null)
 
+function cases.initial() say("get", get "Content-Type", get "content_type", ngx.status, ngx.var.status) end
+
 function cases.cleared()
   ngx.header["X-A"] = "1"
   ngx.header["x-a"] = ""
@@ -71,15 +73,17 @@ function cases.get_headers()
   ngx.header["X_B"] = "b"
   ngx.header["x-c"] = "c"
   local found = ngx.resp.get_headers()
-  found.connection = nil
   say("all", found)
   say("any case", found["X-C"], found.x_c, found.X_A, found.none, getmetatable(found) ~= nil)
   local raw = ngx.resp.get_headers(0, true)
   say("raw", raw["X-A"], raw["X-B"], raw["x-c"], raw["X-C"], getmetatable(raw))
-  local few, err = ngx.resp.get_headers(1)
-  local n = 0
-  for _ in pairs(few) do n = n + 1 end
-  say("limit", n, err)
+end
+
+function cases.get_few()
+  ngx.header["X-A"] = { "1", "2" }
+  local few, err = ngx.resp.get_headers(2)
+  say("two", few, err)
+  ngx.header.content_type = "a/b"
 end
 
 function cases.late()
@@ -113,7 +117,7 @@ function cases.wrong()
   try("second function", ngx.print, "a", print)
   try("userdata", ngx.say, io.stdout)
   try("userdata in a table", ngx.say, { io.stdout })
-  try("thread", ngx.say, coroutine.create(print))
+  try("thread", ngx.say, coroutine.create(function() end))
   pcall(ngx.say, "before ", { x = 1 }, " after")
   say("end", ngx.headers_sent)
 end
@@ -162,16 +166,16 @@ end
 
 -- exits
 for i, code in ipairs { 0, 200, 201, 204, 206, 400, 401, 403, 404, 405, 413, 418, 421, 429, 444, 451, 500, 501, 502, 503,
-  504, 507, 599, 403.9, 304, 407, -5 } do
-  cases["exit_" .. i] = function() ngx.exit(code) end -- 27
-  cases["status_exit_" .. i] = function() -- 27
+  504, 507, 599, 403.9, 304, 407 } do
+  cases["exit_" .. i] = function() ngx.exit(code) end -- 26
+  cases["status_exit_" .. i] = function() -- 26
     ngx.status = 403
     ngx.exit(code)
   end
-  cases["said_exit_" .. i] = function() -- 27
+  cases["said_exit_" .. i] = function() -- 26
     ngx.status = 202
     ngx.say "said"
-    ngx.exit(code)
+    if code ~= 204 then ngx.exit(code) end -- nginx then drops what was said
   end
 end
 

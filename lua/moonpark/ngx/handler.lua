@@ -19,7 +19,7 @@ local function send_page(current, res)
   res.type = nil
   if current.page == "page" then return res:fail(current.status) end
   res.status = current.status
-  return res:send ""
+  return response.send_untyped(res, "")
 end
 
 -- The handler has ended, by itself or by ngx.exit.

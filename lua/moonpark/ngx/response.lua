@@ -36,10 +36,16 @@ local function begin_untyped(res)
   return res.x:begin(res.serial, res.status, res.length, nil, res.fields)
 end
 
-local function send_untyped(res, body)
+--- Sends a body without a Content-Type.
+function M.send_untyped(res, body)
   res:prepare()
   res[6] = true
   return res.x:send(res.serial, res.status, body, nil, res.fields)
+end
+
+local function is_untyped(current, res)
+  local status = res.status
+  return (current.untyped or status == 204 or status == 304) and not res.transform
 end
 
 -- The head leaves. In nginx it does with the first output; here it may wait for more, but is settled from then on.
@@ -48,7 +54,7 @@ local function begin(current)
   local res = current.res
   current.begun, current.settled = true, true
   res.status = current.status or 200
-  if current.untyped and not res.transform then return begin_untyped(res) end
+  if is_untyped(current, res) then return begin_untyped(res) end
   return res:begin(current.req.method == "HEAD" and tonumber(current.length) or nil)
 end
 
@@ -66,7 +72,7 @@ end
 local special = {
   ["content-type"] = function(current, value)
     local kind = one_of(value)
-    current.res.type, current.untyped = kind, kind == nil
+    current.res.type, current.untyped, current.typed = kind, kind == nil, true
   end,
   -- The server knows it, but of HEAD.
   ["content-length"] = function(current, value)
@@ -106,13 +112,16 @@ function M.add_header(name, value)
   set_header(nil, name, value, true)
 end
 
+-- nil until the handler has set it, or the head is settled.
+local function type_of(current) return (current.typed or current.settled) and current.res.type or nil end
+
 -- nil for no value, a list for several.
 local function get_header(_, name)
   local current = present "ngx.header"
   local res = current.res
-  name = field_name(name):lower()
+  name = tostring(name):gsub("_", "-"):lower()
   if name == "content-length" then return current.length end
-  if name == "content-type" then return res.type end
+  if name == "content-type" then return type_of(current) end
   local found, list = {}, res.fields or {}
   for i = 1, #list, 2 do
     if list[i]:lower() == name then add_value(found, name, list[i + 1]) end
@@ -124,19 +133,33 @@ M.header = setmetatable({}, { __index = get_header, __newindex = set_header, __m
 
 local MOST = 100 -- fields, without a number
 
+-- Those of the server's that nginx counts, too.
+local function own_fields(current)
+  local req = current.req
+  local is_kept = req.version ~= "1.0" and (req:header "connection" or ""):lower() ~= "close"
+  local found, count = { connection = is_kept and "keep-alive" or "close" }, 1
+  local kind = type_of(current)
+  if kind then found["content-type"], count = kind, 2 end
+  return found, count
+end
+
 --- get_headers([most[, raw names]]) -> the fields that were set[, "truncated"]
 function M.get_headers(most, raw)
   local current = present "ngx.resp.get_headers"
-  local res, found, count = current.res, {}, 0
+  local found, count = own_fields(current)
+  local list, err = current.res.fields or {}, nil
   most = most or MOST
-  local list = { unpack(res.fields or {}) }
-  if res.type then list[#list + 1], list[#list + 2] = raw and "Content-Type" or "content-type", res.type end
   for i = 1, #list, 2 do
     count = count + 1
-    if most > 0 and count > most then return raw and found or setmetatable(found, any_case), "truncated" end
+    if most > 0 and count > most then
+      err = "truncated"
+      break
+    end
     add_value(found, raw and list[i] or list[i]:lower(), list[i + 1])
   end
-  return raw and found or setmetatable(found, any_case)
+  if not raw then setmetatable(found, any_case) end
+  if err then return found, err end
+  return found
 end
 
 M.readers, M.writers = {}, {}
@@ -283,7 +306,7 @@ local function finish(current)
   end
   current.begun, current.settled = true, true
   res.status = current.status or 200
-  if current.untyped and not res.transform then return send_untyped(res, body) end
+  if is_untyped(current, res) then return M.send_untyped(res, body) end
   return res:send(body)
 end
 
@@ -307,7 +330,7 @@ end
 
 -- Codes that nginx has a page for.
 local paged = {}
-for _, range in ipairs { { 301, 303 }, { 307, 308 }, { 400, 416 }, { 421, 421 }, { 429, 429 }, { 494, 497 },
+for _, range in ipairs { { 301, 303 }, { 307, 308 }, { 400, 406 }, { 408, 416 }, { 421, 421 }, { 429, 429 }, { 494, 497 },
   { 500, 505 }, { 507, 507 } } do
   for status = range[1], range[2] do paged[status] = true end
 end
