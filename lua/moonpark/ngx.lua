@@ -193,6 +193,8 @@ local M = {
   preload = modules.preload,
 }
 
+M.preload.ngx = function() return ngx end
+
 --- With `global`, ngx is a global; else modules of lua-resty see it.
 ---@package
 ---@param options moonpark.compat.install.options

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- request_behaviours.lua - what ngx.req and ngx.var say of a request: each function is a handler, found by the request's
--- path. request_spec.lua runs this script inside nginx, with ngx_lua, and on the façade, and compares the answers.
+-- request_behaviours.lua - what ngx.req and ngx.var say of a request: each function is a handler, found by its path.
+-- request_spec.lua runs this script inside nginx, with ngx_lua, and on the façade, and compares the answers.
 
 local function header(name) return ngx.req.get_headers()[name] end
 
@@ -109,6 +109,26 @@ function cases.init_body()
   say("is", ngx.req.get_body_data(), ngx.var.content_length, header "content-length")
 end
 
+function cases.init_wrong()
+  ngx.req.read_body()
+  try("negative", ngx.req.init_body, -1)
+  try("text", ngx.req.init_body, "x")
+  try("none", ngx.req.init_body)
+end
+
+function cases.set_method()
+  for _, method in ipairs { ngx.HTTP_PUT, 0, 999, 2 ^ 20, "GET", "8", true } do
+    try("set", ngx.req.set_method, method)
+    say("is", ngx.req.get_method(), ngx.var.request_method)
+  end
+  try("nil", ngx.req.set_method, nil)
+end
+
+function cases.wrong_args()
+  for _, args in ipairs { true, ngx.null, print } do try("set", ngx.req.set_uri_args, args) end
+  say("is", ngx.var.args)
+end
+
 function cases.init_first()
   try("init", ngx.req.init_body, 10)
   say("done")
@@ -117,7 +137,8 @@ end
 function cases.path() say("path", ngx.var.uri, ngx.var.request_uri, ngx.var.args, ngx.var.request, ngx.var.host) end
 
 function cases.cookies()
-  vars("http_cookie", "cookie_a", "cookie_A", "cookie_b", "cookie_q", "cookie_none", "cookie_e", "cookie_sp", "HTTP_COOKIE")
+  vars("http_cookie", "cookie_a", "cookie_A", "cookie_b", "cookie_q", "cookie_none", "cookie_e", "cookie_sp",
+    "HTTP_COOKIE")
   say("headers", header "cookie")
   ngx.req.set_header("Cookie", "a=new; d=2")
   vars("http_cookie", "cookie_a", "cookie_d", "cookie_b")
@@ -153,8 +174,8 @@ function cases.modules()
   end
   say("add_header", names)
   local base = require "resty.core.base"
-  for _, name in ipairs { "FFI_OK", "FFI_NO_REQ_CTX", "FFI_BAD_CONTEXT", "FFI_ERROR", "FFI_AGAIN", "FFI_BUSY", "FFI_DONE",
-    "FFI_DECLINED" } do
+  for _, name in ipairs { "FFI_OK", "FFI_NO_REQ_CTX", "FFI_BAD_CONTEXT", "FFI_ERROR", "FFI_AGAIN", "FFI_BUSY",
+    "FFI_DONE", "FFI_DECLINED" } do
     say(name, base[name])
   end
   local buf = base.get_string_buf(10)

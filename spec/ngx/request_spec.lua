@@ -64,15 +64,18 @@ local requests = {
   { "/repeated", fields = { "X-Own: 1", "X-Own: 2", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-For: 2.2.2.2",
     "Accept: a", "Accept: b", "Via: v", "Via: w", "Content-Type: t/u" } },
   { "/host", host = "Some.Example:8080" },
-  { "/vars", fields = { "Authorization: Basic dXNlcjpwYXNz" } }, { "/vars", fields = { "Authorization: Basic dXNlcg" } },
+  { "/vars", fields = { "Authorization: Basic dXNlcjpwYXNz" } },
+  { "/vars", fields = { "Authorization: Basic dXNlcg" } },
   { "/vars", fields = { "Authorization: Bearer x" } }, { "/vars", fields = { "Authorization: Basic !!" } },
   { "/vars", method = "POST", body = "x" },
+  { "/read_body", method = "POST", fields = { "Transfer-Encoding: chunked", "", "3\r\na=1\r\n0\r\n" } },
 }
 
 for _, path in ipairs { "/", "/a/b", "//a///b", "/a/./b", "/a/../b", "/a/b/..", "/a/b/.", "/a/%2e%2E/b", "/%2e/a",
   "/a%2fb", "/a%2F..%2Fb", "/a/...", "/a/.b", "/a/..b", "/..", "/../a", "/a/../../b", "/%00", "/a%", "/a%zz", "/a%4",
   "/a%20b?c=%zz", "/a+b", "/a%25b", "/a?b/../c", "/%C3%A9", "http://localhost/p?q", "http://other.example/p//x/../y?q",
-  "http://localhost", "http://localhost?q", "/a/%2e", "/a/..;/b", "/a//../b", "/a%3fb", "/a/%2e%2e%2fb", "//" } do
+  "http://localhost", "http://localhost?q", "/a/%2e", "/a/..;/b", "/a//../b", "/a%3fb", "/a/%2e%2e%2fb", "//", "/a%23b", "/%7e", "/a/%", "/a//", "/a/b/../../", "/a/b/../..",
+  "/a/.%2e/b", "/./" } do
   requests[#requests + 1] = { path, name = "path " .. path }
 end
 

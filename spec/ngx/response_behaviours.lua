@@ -165,14 +165,14 @@ function cases.status_204()
 end
 
 -- exits
-for i, code in ipairs { 0, 200, 201, 204, 206, 400, 401, 403, 404, 405, 413, 418, 421, 429, 444, 451, 500, 501, 502, 503,
-  504, 507, 599, 403.9, 304, 407 } do
-  cases["exit_" .. i] = function() ngx.exit(code) end -- 26
-  cases["status_exit_" .. i] = function() -- 26
+for i, code in ipairs { 0, 200, 201, 204, 206, 400, 401, 403, 404, 405, 413, 418, 421, 429, 444, 451, 500, 501, 502,
+  503, 504, 507, 599, 403.9, 304, 407, 408, 499, -5, 100 } do
+  cases["exit_" .. i] = function() ngx.exit(code) end -- 30
+  cases["status_exit_" .. i] = function() -- 30
     ngx.status = 403
     ngx.exit(code)
   end
-  cases["said_exit_" .. i] = function() -- 26
+  cases["said_exit_" .. i] = function() -- 30
     ngx.status = 202
     ngx.say "said"
     if code ~= 204 then ngx.exit(code) end -- nginx then drops what was said

@@ -53,7 +53,8 @@ local function essence(text, request, is_page)
   for name, value in head:gmatch "\n([^:]+): ?([^\r]*)" do
     local lower = name:lower()
     local hidden = own[lower] or lower == "content-length" and request.method ~= "HEAD"
-    if not hidden and not (is_page and lower == "content-type") then
+    if is_page and lower == "content-type" then value = value:match "^text/" or value end
+    if not hidden then
       lines[#lines + 1] = lower .. ": " .. value:gsub("^http://localhost/", "/")
     end
   end

@@ -44,7 +44,6 @@ end
 
 ---@type table<string, fun(name: string): any>
 M.preload = {
-  ["ngx"] = function() return require("moonpark.ngx").ngx end,
   ["ngx.re"] = constant(re.module),
   ["ngx.resp"] = constant { version = resty_core.version, add_header = response.add_header },
   ["ngx.req"] = constant { version = resty_core.version, add_header = request.req.add_header },

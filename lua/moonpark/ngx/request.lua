@@ -40,8 +40,9 @@ M.req = req
 function req.get_method() return present("ngx.req.get_method").method or context.current().req.method end
 
 function req.set_method(number)
+  if type(number) ~= "number" then words.misuse "bad method number" end
   local name = method_names[number]
-  if not name then words.misuse "bad argument #1 to 'set_method' (unsupported HTTP method)" end
+  if not name then words.misuse("unsupported HTTP method: " .. number) end
   present("ngx.req.set_method").method = name
 end
 
@@ -114,8 +115,11 @@ function req.get_uri_args(most, into)
 end
 
 function req.set_uri_args(args)
-  local current = present "ngx.req.set_uri_args"
-  current.args, current.no_args = type(args) == "table" and escape.encode_args(args) or tostring(args), nil
+  local current, kind = present "ngx.req.set_uri_args", type(args)
+  if kind ~= "string" and kind ~= "number" and kind ~= "table" then
+    words.misuse(("bad argument #1 to 'set_uri_args' (string, number, or table expected, but got %s)"):format(kind))
+  end
+  current.args, current.no_args = kind == "table" and escape.encode_args(args) or tostring(args), nil
 end
 
 --- set_uri(path[, jump]): there are no locations to jump to.
@@ -185,7 +189,17 @@ function req.set_body_data(data)
   replace_body(read_already "ngx.req.set_body_data", data)
 end
 
-function req.init_body() read_already("ngx.req.init_body").parts = {} end
+--- init_body([bytes of a buffer])
+function req.init_body(size)
+  if size ~= nil then
+    local number = words.integer(size)
+    if not number then
+      words.misuse(("bad argument #1 to 'init_body' (number expected, got %s)"):format(type(size)))
+    end
+    if number <= 0 then words.misuse(("bad size argument: %d"):format(number)) end
+  end
+  read_already("ngx.req.init_body").parts = {}
+end
 
 -- The pieces of the body that init_body has begun.
 local function begun_parts(current)

@@ -227,7 +227,7 @@ function add(out, value, complaint)
   end
   if kind == "table" then return add_list(out, value) end
   local is_null = kind == "userdata" and value == require("cjson").null
-  if not is_null and kind ~= "number" and kind ~= "boolean" and kind ~= "nil" then return nil, complaint:format(kind) end
+  if not (is_null or kind == "number" or kind == "boolean" or kind == "nil") then return nil, complaint:format(kind) end
   local text = is_null and "null" or tostring(value)
   out[#out + 1] = text
   return #text
@@ -330,8 +330,8 @@ end
 
 -- Codes that nginx has a page for.
 local paged = {}
-for _, range in ipairs { { 301, 303 }, { 307, 308 }, { 400, 406 }, { 408, 416 }, { 421, 421 }, { 429, 429 }, { 494, 497 },
-  { 500, 505 }, { 507, 507 } } do
+for _, range in ipairs { { 301, 303 }, { 307, 308 }, { 400, 406 }, { 408, 416 }, { 421, 421 }, { 429, 429 },
+  { 494, 497 }, { 500, 505 }, { 507, 507 } } do
   for status = range[1], range[2] do paged[status] = true end
 end
 
@@ -342,8 +342,14 @@ local function settle_exit(current, status)
   elseif status >= constants.HTTP_OK then current.status = current.status or status end
 end
 
---- exit(status): from 200 on it is the response's, with a page for those from 300 on if nothing was said; a status that
---- was set stays, unless this is one of those.
+-- Codes with which nginx closes the connection, whatever was said.
+local function closes(status)
+  return status < 0 or status == constants.HTTP_CLOSE or status == 499 or status == constants.HTTP_REQUEST_TIMEOUT
+    or status > 0 and status < constants.HTTP_OK
+end
+
+--- exit(status): from 200 on it is the response's, with a page for those from 300 on if nothing was said. A status that
+--- was set before stays, unless this one is 204 or has a page.
 function M.exit(status)
   local current = present "ngx.exit"
   if type(status) ~= "number" then
@@ -353,7 +359,7 @@ function M.exit(status)
   if status == constants.AGAIN or status == constants.DONE then
     words.misuse "bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE"
   end
-  if status == constants.ERROR or status == constants.HTTP_CLOSE then current.cut = true end
+  current.cut = closes(status)
   if not current.settled then settle_exit(current, status) end
   leave(current)
 end
