@@ -29,17 +29,20 @@ end
 ---------------------------------------------------------------------------------------------------
 -- fields and the status
 
--- What has no Content-Type of its own would be given one.
-local function begin_untyped(res)
+-- The response's own functions would give a Content-Type to what has none.
+local function prepare(res)
   res:prepare()
-  res[6] = true
+  if rawget(res, 1) then res[6] = true end
+end
+
+local function begin_untyped(res)
+  prepare(res)
   return res.x:begin(res.serial, res.status, res.length, nil, res.fields)
 end
 
 --- Sends a body without a Content-Type.
 function M.send_untyped(res, body)
-  res:prepare()
-  res[6] = true
+  prepare(res)
   return res.x:send(res.serial, res.status, body, nil, res.fields)
 end
 
