@@ -255,5 +255,19 @@ function cases.right_length()
   ngx.print "abc"
 end
 
+-- the log: what raises, and what is not written
+function cases.log()
+  for _, level in ipairs { 99, -1, "x", true, ngx.null } do try("level", ngx.log, level, "x") end
+  try("nil", ngx.log, nil, "x")
+  try("nothing", ngx.log)
+  try("text", ngx.log, "8", "x")
+  try("fraction", ngx.log, 8.5, "x")
+  for _, value in ipairs { print, io.stdout, {}, { 1, 2 } } do
+    try("value", ngx.log, ngx.ERR, value)
+    try("second value", ngx.log, ngx.ERR, "a", value)
+    try("not written", ngx.log, ngx.DEBUG, value)
+  end
+end
+
 local case = cases[ngx.var.uri:match "^/([a-z0-9_]+)"]
 case()
