@@ -69,7 +69,9 @@ end
 function cases.headers()
   local most = ngx.req.get_headers()
   say("any case", most["X-Own"], most.x_own, most.X_OWN, most["x-two"], most.none)
-  for _, limit in ipairs { 1, 2 } do
+  raises("text", ngx.req.get_headers, "1")
+  raises("table", ngx.req.get_headers, {})
+  for _, limit in ipairs { 1, 2, true } do
     local found, err = ngx.req.get_headers(limit)
     local n = 0
     for _ in pairs(found) do n = n + 1 end

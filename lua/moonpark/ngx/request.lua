@@ -67,11 +67,24 @@ end
 
 local any_case, add = M.any_case, M.add_value
 
+--- How many fields at most; 0: all.
+---@param most any
+---@param name string
+---@return number
+function M.limit(most, name)
+  if most == nil or most == false then return MOST end
+  if most == true then return 1 end
+  if type(most) ~= "number" then
+    words.misuse(("bad argument #1 to '%s' (number expected, got %s)"):format(name, type(most)))
+  end
+  return most
+end
+
 --- get_headers([most[, raw names]]) -> fields[, "truncated"]
 function req.get_headers(most, raw)
   local current = present "ngx.req.get_headers"
   local changed, found, count = current.changed or {}, {}, 0
-  most = most or MOST
+  most = M.limit(most, "get_headers")
   for name, value in current.req:each_header() do
     if changed[name] == nil then
       count = count + 1

@@ -48,7 +48,7 @@ end
 
 local function is_untyped(current, res)
   local status = res.status
-  return (current.untyped or status == 204 or status == 304) and not res.transform
+  return status == 204 or (current.untyped or status == 304) and not res.transform
 end
 
 -- The head leaves. In nginx it does with the first output; here it may wait for more, but is settled from then on.
@@ -134,8 +134,6 @@ end
 
 M.header = setmetatable({}, { __index = get_header, __newindex = set_header, __metatable = false })
 
-local MOST = 100 -- fields, without a number
-
 -- Those of the server's that nginx counts, too.
 local function own_fields(current)
   local req = current.req
@@ -151,7 +149,7 @@ function M.get_headers(most, raw)
   local current = present "ngx.resp.get_headers"
   local found, count = own_fields(current)
   local list, err = current.res.fields or {}, nil
-  most = most or MOST
+  most = request.limit(most, "get_headers")
   for i = 1, #list, 2 do
     count = count + 1
     if most > 0 and count > most then
