@@ -23,6 +23,7 @@ local thread = require "moonpark.ngx.thread"
 local time = require "moonpark.ngx.time"
 local timer = require "moonpark.ngx.timer"
 local udp = require "moonpark.ngx.udp"
+local variables = require "moonpark.ngx.variables"
 local words = require "moonpark.ngx.words"
 local worker = require "moonpark.worker"
 require "moonpark.ngx.receive"
@@ -101,6 +102,7 @@ function readers.ctx()
 end
 
 function writers.ctx(value)
+  if type(value) ~= "table" then words.misuse("ctx should be a table while getting a " .. type(value)) end
   local current = context.current() or context.open "timer"
   current.ctx = value
 end
@@ -110,7 +112,7 @@ for _, part in ipairs { response.readers, response.writers } do
   for name, fn in pairs(part) do into[name] = fn end
 end
 
-ngx.req, ngx.var, ngx.header = request.req, request.var, response.header
+ngx.req, ngx.var, ngx.header = request.req, variables.var, response.header
 ngx.resp = { get_headers = response.get_headers }
 for _, name in ipairs { "say", "print", "flush", "send_headers", "eof", "exit", "redirect", "on_abort" } do
   ngx[name] = response[name]
@@ -190,6 +192,8 @@ local M = {
   ngx = ngx, declare = shared.declare, configure = configure, trust = ssl.trust, missing = missing,
   preload = modules.preload,
 }
+
+M.preload.ngx = function() return ngx end
 
 --- With `global`, ngx is a global; else modules of lua-resty see it.
 ---@package

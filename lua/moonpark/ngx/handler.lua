@@ -4,6 +4,7 @@
 local context = require "moonpark.ngx.context"
 local core = require "moonpark.core"
 local failures = require "moonpark.failures"
+local ngx_path = require "moonpark.ngx.path"
 local response = require "moonpark.ngx.response"
 local task = require "moonpark.task"
 local thread = require "moonpark.ngx.thread"
@@ -12,13 +13,19 @@ local M = {}
 
 local finish, EXIT = response.finish, response.EXIT
 
+-- A page of the server's, or none: it is text, whatever the handler has said of what it did not send.
+local function send_page(current, res)
+  current.begun, current.ended = true, true
+  res.type = nil
+  if current.page == "page" then return res:fail(current.status) end
+  res.status = current.status
+  return response.send_untyped(res, "")
+end
+
 -- The handler has ended, by itself or by ngx.exit.
 local function conclude(current, res)
-  if current.cut then return current.begun and res:abort() or res:fail(500) end
-  if current.page and not current.begun then
-    current.begun, current.ended = true, true
-    return res:fail(current.status)
-  end
+  if current.cut then return res.x:abort(res.serial) end
+  if current.page and not current.begun then return send_page(current, res) end
   return finish(current)
 end
 
@@ -55,6 +62,7 @@ function M.new(fn, default_type)
     error(("bad argument #1 to 'ngx' (function expected, got %s)"):format(type(fn)), 2)
   end
   return function(req, res)
+    if ngx_path.is_doubtful(req.raw_path) and not ngx_path.normalized(req.raw_path) then return res:fail(400) end
     local current = context.open "content"
     current.req, current.res, current.began = req, res, core.time()
     if res.type == nil then res.type = default_type or "text/plain" end

@@ -30,26 +30,48 @@ local function place()
   return frame and ("%s:%d"):format(frame.short_src, frame.currentline) or "?"
 end
 
+local printed = { string = true, number = true, boolean = true, ["nil"] = true }
+
+-- What is wrong with a value that cannot be logged, or nil. ngx.null can.
+local function complaint(value)
+  local kind = type(value)
+  if printed[kind] or kind == "userdata" and value == require("cjson").null then return nil end
+  if kind ~= "table" then return ("string, number, boolean, or nil expected, got %s"):format(kind) end
+  local meta = getmetatable(value)
+  if type(meta) == "table" and meta.__tostring then return nil end
+  return "expected table to have __tostring metamethod"
+end
+
 --- What print and log write of values.
 ---@return string
 function M.joined(...)
   local parts = {}
   for i = 1, select("#", ...) do
     local value = (select(i, ...))
-    if type(value) == "table" and not (getmetatable(value) or {}).__tostring then
-      words.misuse(("bad argument #%d to 'log' (expected table to have __tostring metamethod)"):format(i + 1))
-    end
-    parts[i] = tostring(value)
+    local wrong = complaint(value)
+    if wrong then words.misuse(("bad argument #%d to 'log' (%s)"):format(i + 1, wrong)) end
+    parts[i] = type(value) == "userdata" and "null" or tostring(value)
   end
   return table.concat(parts)
 end
 
---- log(level, ...)
-function M.log(level, ...)
-  if type(level) ~= "number" or not names[level] then words.misuse "bad argument #1 to 'log' (bad log level)" end
+local function level_of(...)
+  local level = words.integer((...))
+  if not level then
+    local got = select("#", ...) == 0 and "no value" or type((...))
+    words.misuse(("bad argument #1 to 'log' (number expected, got %s)"):format(got))
+  end
+  if not names[level] then words.misuse(("bad argument #1 to 'log' (bad log level: %d)"):format(level)) end
+  return level
+end
+
+local function log(level, ...)
   if level > wanted then return end
   failures.log(("[%s] %s: %s"):format(names[level], place(), M.joined(...)), ours[level], "ngx")
 end
+
+--- log(level, ...)
+function M.log(...) log(level_of(...), select(2, ...)) end
 
 --- The level that is written, and its change: of the module ngx.errlog.
 function M.get_sys_filter_level() return wanted end

@@ -6,6 +6,9 @@ local crypto = require "moonpark.ngx.crypto"
 local digest = require "moonpark.ngx.digest"
 local log = require "moonpark.ngx.log"
 local re = require "moonpark.ngx.re"
+local request = require "moonpark.ngx.request"
+local response = require "moonpark.ngx.response"
+local resty_core = require "moonpark.ngx.resty_core"
 local semaphore = require "moonpark.ngx.semaphore"
 local worker = require "moonpark.worker"
 
@@ -42,6 +45,8 @@ end
 ---@type table<string, fun(name: string): any>
 M.preload = {
   ["ngx.re"] = constant(re.module),
+  ["ngx.resp"] = constant { version = resty_core.version, add_header = response.add_header },
+  ["ngx.req"] = constant { version = resty_core.version, add_header = request.req.add_header },
   ["ngx.base64"] = constant { encode_base64url = crypto.encode_base64url, decode_base64url = crypto.decode_base64url },
   ["ngx.semaphore"] = constant(semaphore),
   ["ngx.process"] = constant(process),
@@ -50,7 +55,7 @@ M.preload = {
   ["nginx.string"] = constant(resty_string),
   ["resty.openssl.ssl"] = function() return require("moonpark.ngx.openssl").ssl end,
   ["resty.upload"] = function() return require "moonpark.ngx.upload" end,
-  ["resty.core"] = constant { version = "0.1.25" },
+  ["resty.core"] = constant { version = resty_core.version },
 }
 
 -- Where lua-resty-string is installed, its own are taken: they call libcrypto, which is there.
@@ -60,7 +65,7 @@ end
 
 for _, name in ipairs { "base", "base64", "coroutine", "ctx", "exit", "hash", "misc", "ndk", "param", "phase", "regex",
   "request", "response", "shdict", "socket", "socket_tcp", "time", "uri", "utils", "var", "worker" } do
-  M.preload["resty.core." .. name] = constant { version = "0.1.25" }
+  M.preload["resty.core." .. name] = constant(resty_core[name] or { version = resty_core.version })
 end
 
 for _, name in ipairs { "balancer", "ssl", "ocsp", "pipe", "ssl.clienthello", "ssl.session" } do
