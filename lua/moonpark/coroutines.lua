@@ -12,20 +12,20 @@ local parked, pass = core.parked, core.pass
 
 -- Tail calls throughout: then errors raised here and in pass name the script's line.
 
-local function relay(co, ok, first, ...)
-  if first == parked and ok then
-    return relay(co, resume(co, pass(first, ...)))
+local function relay(co, ok, ...)
+  if (...) == parked and ok then
+    return relay(co, resume(co, pass(...)))
   end
-  return ok, first, ...
+  return ok, ...
 end
 
 -- coroutine.wrap itself would prefix an error with the position of its caller, which is this file.
-local function relay_wrapped(co, ok, first, ...)
-  if not ok then error(first, 2) end
-  if first == parked then
-    return relay_wrapped(co, resume(co, pass(first, ...)))
+local function relay_wrapped(co, ok, ...)
+  if not ok then error((...), 2) end
+  if (...) == parked then
+    return relay_wrapped(co, resume(co, pass(...)))
   end
-  return first, ...
+  return ...
 end
 
 local M = {}
