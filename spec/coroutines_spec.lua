@@ -252,6 +252,13 @@ describe("a wait across a C call", function()
 end)
 
 describe("a plain coroutine.yield in a task", function()
+  it("raises at the call, and the task goes on if it catches that", function()
+    assert.matches("^coroutine.yield called in a task, outside any generator: use moonpark.yield%(%)$",
+      raised_at(function() coroutine.yield(1) end))
+    assert.is_true((moonpark.yield()))
+    assert.equal(7, coroutine.wrap(function() return coroutine.yield(7) end)())
+  end)
+
   it("ends the task with an error that says what to call instead", function()
     local ok, err, trace = moonpark.go(function() coroutine.yield(1) end):join()
     assert.is_nil(ok)

@@ -52,7 +52,7 @@ M.create = create
 --- Replaces the standard functions. A library that saved those before keeps them, and a wait in a generator
 --- that it resumes is reported as an error.
 function M.install()
-  coroutine.resume, coroutine.wrap = M.resume, M.wrap
+  coroutine.resume, coroutine.wrap, coroutine.yield = M.resume, M.wrap, core.yield_generator
 end
 
 return M

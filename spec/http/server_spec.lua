@@ -58,6 +58,13 @@ describe("a coroutine.yield outside of any generator", function()
     return (r.out:gsub("/[^ ]*script.lua:%d+", "SCRIPT"))
   end
 
+  it("raises there: a pcall catches it, and otherwise that request fails", function()
+    local text = "SCRIPT: coroutine.yield called in a task, outside any generator: use moonpark.yield()\n"
+    assert.equal("/caught\t200\tfalse\nlog\terror in the handler for GET /plain: " .. text
+      .. "/plain\t500\tInternal Server Error\n\n/in/generator\t200\tgenerated\ntrue\n",
+      run("/caught", "/plain", "/in/generator"))
+  end)
+
   it("by a copy that was saved before moonpark was loaded ends the connection, and not the server", function()
     local text = "log\terror in a worker: coroutine.yield called in a task, outside any generator: use moonpark.yield()\n"
     assert.equal(text .. "/saved\tnil\tnil\n" .. text .. "/saved/after\t200\tsent\n"
