@@ -190,6 +190,28 @@ describe("a generator outside of any task", function()
   end)
 end)
 
+describe("what a generator yields and returns", function()
+  local cases = { { 0, function() end }, { 1, function() return nil end }, { 3, function() return nil, 1, nil end } }
+
+  it("comes as many values as there are, none among them", function()
+    for _, wait in ipairs { function() end, moonpark.yield } do
+      for _, case in ipairs(cases) do
+        local function body()
+          wait()
+          coroutine.yield(case[2]())
+          wait()
+          return case[2]()
+        end
+        local co, wrapped = coroutine.create(body), coroutine.wrap(body)
+        for _ = 1, 2 do
+          assert.equal(1 + case[1], select("#", coroutine.resume(co)))
+          assert.equal(case[1], select("#", wrapped()))
+        end
+      end
+    end
+  end)
+end)
+
 describe("a wait across a C call", function()
   it("raises, and leaves the task able to wait", function()
     local function sort() table.sort({ 3, 1, 2 }, function(a, b) moonpark.sleep(0) return a < b end) end
@@ -230,6 +252,13 @@ describe("a wait across a C call", function()
 end)
 
 describe("a plain coroutine.yield in a task", function()
+  it("raises at the call, and the task goes on if it catches that", function()
+    assert.matches("^coroutine.yield called in a task, outside any generator: use moonpark.yield%(%)$",
+      raised_at(function() coroutine.yield(1) end))
+    assert.is_true((moonpark.yield()))
+    assert.equal(7, coroutine.wrap(function() return coroutine.yield(7) end)())
+  end)
+
   it("ends the task with an error that says what to call instead", function()
     local ok, err, trace = moonpark.go(function() coroutine.yield(1) end):join()
     assert.is_nil(ok)

@@ -12,20 +12,20 @@ local parked, pass = core.parked, core.pass
 
 -- Tail calls throughout: then errors raised here and in pass name the script's line.
 
-local function relay(co, ok, first, ...)
-  if first == parked and ok then
-    return relay(co, resume(co, pass(first, ...)))
+local function relay(co, ok, ...)
+  if (...) == parked and ok then
+    return relay(co, resume(co, pass(...)))
   end
-  return ok, first, ...
+  return ok, ...
 end
 
 -- coroutine.wrap itself would prefix an error with the position of its caller, which is this file.
-local function relay_wrapped(co, ok, first, ...)
-  if not ok then error(first, 2) end
-  if first == parked then
-    return relay_wrapped(co, resume(co, pass(first, ...)))
+local function relay_wrapped(co, ok, ...)
+  if not ok then error((...), 2) end
+  if (...) == parked then
+    return relay_wrapped(co, resume(co, pass(...)))
   end
-  return first, ...
+  return ...
 end
 
 local M = {}
@@ -52,7 +52,7 @@ M.create = create
 --- Replaces the standard functions. A library that saved those before keeps them, and a wait in a generator
 --- that it resumes is reported as an error.
 function M.install()
-  coroutine.resume, coroutine.wrap = M.resume, M.wrap
+  coroutine.resume, coroutine.wrap, coroutine.yield = M.resume, M.wrap, core.yield_generator
 end
 
 return M

@@ -346,6 +346,15 @@ static int l_yield(lua_State *L)
     return yield_now(L, face_task(L, face_ctx(L)));
 }
 
+/* yield_generator(...): what a patched coroutine.yield is. Nobody resumes a task with what it yields. */
+static int l_yield_generator(lua_State *L)
+{
+    struct task *t = face_running(face_ctx(L));
+    if (t && t->L == L)
+        return luaL_error(L, "coroutine.yield called in a task, outside any generator: use moonpark.yield()");
+    return lua_yield(L, lua_gettop(L));
+}
+
 /* Raises at the line of our caller's caller; the caller is coroutines.lua. */
 static int refuse_pass(lua_State *L, const char *why)
 {
@@ -567,7 +576,7 @@ static const luaL_Reg scope_methods[] = {
 static const luaL_Reg functions[] = {
     {"current", l_current}, {"go", l_go}, {"go_daemon", l_go_daemon}, {"go_inside", l_go_inside},
     {"go_now", l_go_now}, {"pass", l_pass}, {"recall", l_recall}, {"scope_open", l_scope_open}, {"sleep", l_sleep},
-    {"yield", l_yield}, {NULL, NULL},
+    {"yield", l_yield}, {"yield_generator", l_yield_generator}, {NULL, NULL},
 };
 
 void l_task_open(lua_State *L)

@@ -5,6 +5,7 @@ local core = require "moonpark.core"
 local moonpark = require "moonpark"
 local failures = require "moonpark.failures"
 local http = require "support.http"
+local process = require "support.process"
 local wire = require "support.http_wire"
 local support = require "support.net"
 
@@ -12,6 +13,64 @@ local GET, get, post, plain = wire.GET, wire.get, wire.post, wire.plain
 local serving, status_of, is_closed = wire.serving, wire.status_of, wire.is_closed
 
 after_each(http.stop_all)
+
+describe("a coroutine.yield outside of any generator", function()
+  -- Asks for paths, each on a connection of its own, of a server whose handlers yield.
+  local SCRIPT = [[
+    local saved = coroutine.yield
+    local moonpark = require "moonpark"
+    local http = require "moonpark.http"
+    local router = http.router()
+    router:get("/saved", function() saved() end)
+    router:get("/saved/after", function(_, res)
+      res:after(function() saved() end)
+      res:send "sent"
+    end)
+    router:get("/caught", function(_, res) res:send(tostring(pcall(function() coroutine.yield(1) end))) end)
+    router:get("/plain", function() coroutine.yield() end)
+    router:get("/in/generator", function(_, res)
+      res:send(coroutine.wrap(function() coroutine.yield "generated" end)())
+    end)
+    local function ask(address, path)
+      local conn = assert(moonpark.net.dial(address))
+      conn:write("GET ", path, " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+      local answer = conn:read_all(10000) or ""
+      conn:close()
+      print(path, answer:match "^HTTP/1.1 (%d+)", answer:match "\r\n\r\n(.*)$")
+    end
+    moonpark.run(function()
+      local server = assert(http.server(router, { address = "127.0.0.1:0",
+        on_error = function(text) print("log", text:match "^[^\n]*") end }))
+      local serving = moonpark.go(server.run, server)
+      for i = 1, #arg do ask(server:address(), arg[i]) end
+      server:shutdown(5)
+      print((serving:join()))
+    end)
+  ]]
+
+  local function run(...)
+    local path = require("moonpark.testing").tempdir() .. "/script.lua"
+    local file = assert(io.open(path, "w"))
+    file:write(SCRIPT)
+    file:close()
+    local r = process.run { process.interpreter, path, ... }
+    assert.same({ 0, "" }, { r.status, r.err })
+    return (r.out:gsub("/[^ ]*script.lua:%d+", "SCRIPT"))
+  end
+
+  it("raises there: a pcall catches it, and otherwise that request fails", function()
+    local text = "SCRIPT: coroutine.yield called in a task, outside any generator: use moonpark.yield()\n"
+    assert.equal("/caught\t200\tfalse\nlog\terror in the handler for GET /plain: " .. text
+      .. "/plain\t500\tInternal Server Error\n\n/in/generator\t200\tgenerated\ntrue\n",
+      run("/caught", "/plain", "/in/generator"))
+  end)
+
+  it("by a copy that was saved before moonpark was loaded ends the connection, and not the server", function()
+    local text = "log\terror in a worker: coroutine.yield called in a task, outside any generator: use moonpark.yield()\n"
+    assert.equal(text .. "/saved\tnil\tnil\n" .. text .. "/saved/after\t200\tsent\n"
+      .. "/in/generator\t200\tgenerated\ntrue\n", run("/saved", "/saved/after", "/in/generator"))
+  end)
+end)
 
 describe("an error in a handler", function()
   local function logs(handler, pattern)

@@ -6,8 +6,11 @@
 local how, folder, port = arg[1], arg[2], tonumber(arg[3])
 if how == "façade" then require("moonpark.compat").install { "socket", "ssl" } end
 
+local ffi = require "ffi"
 local socket = require "socket"
 local ssl = require "ssl"
+
+ffi.cdef "int shutdown(int, int);"
 
 local function shown(value)
   if type(value) == "table" and not getmetatable(value) then
@@ -175,6 +178,31 @@ do
   say("server:keys", far:exportkeyingmaterial("EXPORTER-spec", 16) == near:exportkeyingmaterial("EXPORTER-spec", 16))
   near:close()
   say("server:end", far:receive())
+  far:close()
+end
+-- A stream that ends without close_notify: somebody may have cut it.
+for _, protocol in ipairs { "tlsv1_2", "tlsv1_3" } do
+  for _, pattern in ipairs { "*l", "*a", 100 } do
+    local name = ("cut:%s:%s"):format(protocol, pattern)
+    local near, far = both(name, host {}, { protocol = protocol })
+    far:send "half of a line"
+    ffi.C.shutdown(far:getfd(), 1)
+    say(name .. ":receive", near:receive(pattern))
+    say(name .. ":want", near:want())
+    if how == "façade" then assert(select(2, near:receive(pattern)) == "unexpected eof while reading") end -- LuaSec hangs
+    near:close()
+    far:close()
+  end
+end
+for _, mode in ipairs { "client", "server" } do -- in the handshake
+  local listener = assert(socket.bind("127.0.0.1", 0))
+  local near = assert(socket.connect("127.0.0.1", (select(2, listener:getsockname()))))
+  local far = assert(listener:accept())
+  listener:close()
+  local wrapped = assert(ssl.wrap(near, host { mode = mode, protocol = "any" }))
+  far:shutdown "send"
+  say("cut:handshake:" .. mode, wrapped:dohandshake())
+  wrapped:close()
   far:close()
 end
 do

@@ -75,6 +75,14 @@ describe("LuaSec's façade", function()
     ]]):format(port)))
   end)
 
+  it("does not take a body that was cut for a whole one", function()
+    if not has "ssl.https" then return pending "LuaSec is not installed (lua-sec)" end
+    local _, port = start_echo()
+    assert.equal("nil\tunexpected eof while reading\tnil\tnil\n", run_script(([[
+      print(require("ssl.https").request("https://127.0.0.1:%s/cut"))
+    ]]):format(port)))
+  end)
+
   it("lets other tasks run while a handshake or a read waits, and ends both when the task is cancelled", function()
     if not has "ssl" then return pending "LuaSec is not installed (lua-sec)" end
     local _, port = start_echo()

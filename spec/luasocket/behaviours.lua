@@ -50,8 +50,9 @@ calls("client", client, { { "receive", "*l", "pre" }, { "receive", 2 }, { "recei
 -- parts, and their last index
 calls("peer", peer, { { "send", "hello", 2, 3 }, { "send", "hello", -2 }, { "send", "hello", 3, 100 },
   { "send", "hello", 4, 2 }, { "send", "hello", 0 }, { "send", "hello", -100, 2 }, { "send", "" }, { "send", 5 },
-  { "send", nil, n = 2 }, { "send", {} } })
-calls("client", client, { { "receive", 40 } })
+  { "send", nil, n = 2 }, { "send", {} }, { "send", "hello", "2", "3" }, { "send", "hello", 1.9, "-1.5" },
+  { "send", "hello", {} }, { "send", "hello", "x" }, { "send", "hello", 1, {} }, { "send", "hello", nil, 3 } })
+calls("client", client, { { "receive", 40 }, { "receive", 9 } })
 
 -- the end
 calls("peer", peer, { { "send", "tail" }, { "close" } })
@@ -98,6 +99,16 @@ local _, writable = socket.select(nil, { later }, 5)
 say("writable", #writable, writable[later])
 calls("later", later, { { "connect", "127.0.0.1", port }, { "connect", "127.0.0.1", port }, { "getpeername" } })
 later:close()
+local function refused_later(list)
+  local refused = socket.tcp()
+  refused:settimeout(0)
+  local ok, err = refused:connect("127.0.0.1", 1)
+  say("refused:connect", ok, err)
+  if err == "timeout" then say("refused:writable", #select(2, socket.select(nil, { refused }, 5))) end
+  calls("refused", refused, list)
+end
+refused_later { { "getoption", "error" }, { "getoption", "error" }, { "close" }, { "getoption", "error" } }
+refused_later { { "connect", "127.0.0.1", 1 }, { "getoption", "error" }, { "close" } }
 server:settimeout(0)
 repeat until not server:accept()
 calls("server", server, { { "accept" }, { "close" }, { "accept" } })
@@ -110,6 +121,10 @@ try("getaddrinfo", function()
   local list = socket.dns.getaddrinfo "127.0.0.1"
   return #list, list[1].family, list[1].addr
 end)
+for _, name in ipairs { "", " ", "a b", "127.0.0.1.", "1.2.3", "1.2.3.400", "::1", ("a"):rep(300), "a..b", "." } do
+  try("toip of '" .. name:sub(1, 9) .. "'", function() return (select(2, socket.dns.toip(name))) end)
+  try("getaddrinfo of '" .. name:sub(1, 9) .. "'", socket.dns.getaddrinfo, name)
+end
 try("gethostname", function() return type(socket.dns.gethostname()) end)
 
 -- select
@@ -132,7 +147,30 @@ try("select of an object with one", function()
   return #w, w[1] == other, err
 end)
 try("select of a string", socket.select, "x")
-for _, one in ipairs { c, d, listener } do one:close() end
+try("select with a time in text", socket.select, {}, {}, "0")
+try("select with a time that is none", socket.select, {}, {}, "x")
+c:receive(1)
+d:send "1\n2\n"
+local e = assert(socket.connect("127.0.0.1", (select(2, listener:getsockname()))))
+local f = assert(listener:accept())
+f:send "x\ny\n"
+socket.select({ c }, nil, 5)
+socket.select({ e }, nil, 5)
+e:receive()
+readable = socket.select({ c, e, c, e }, nil, 5)
+say("what is buffered comes first", #readable, readable[1] == e, readable[2] == e, readable[c], readable[e])
+c:receive()
+readable = socket.select({ c, e, c }, nil, 5)
+say("both buffered", #readable, readable[1] == c, readable[2] == e, readable[3] == c, readable[c], readable[e])
+c:receive()
+e:receive()
+_, writable = socket.select({ c }, { c, e, c }, 5)
+say("twice", #writable, writable[1] == c, writable[2] == e, writable[3] == c, writable[c], writable[e])
+f:send "x"
+socket.select({ e }, nil, 5)
+readable = socket.select({ e, c, e }, nil, 5)
+say("twice to be read", #readable, readable[e])
+for _, one in ipairs { c, d, e, f, listener } do one:close() end
 
 -- datagrams
 local u = socket.udp()
@@ -148,7 +186,10 @@ calls("v", v, { { "sendto", "hello", "127.0.0.1", uport }, { "sendto", "x", "127
 local data, host, vport = u:receivefrom()
 say("receivefrom", data, host, type(vport))
 calls("u", u, { { "sendto", "a longer one", host, vport } })
-calls("v", v, { { "receive", 3 }, { "setpeername", "127.0.0.1", uport } })
+calls("v", v, { { "receive", 3 } })
+for _ = 1, 3 do u:sendto("abc", host, vport) end
+calls("v", v, { { "receive", 1.5 }, { "receive", "2" }, { "receivefrom", 1.9 }, { "receive", "x" } })
+calls("v", v, { { "setpeername", "127.0.0.1", uport } })
 say("connected", v)
 calls("v", v, { { "getpeername" }, { "send", "again" }, { "sendto", "x", "127.0.0.1", uport }, { "receivefrom" } })
 say("receivefrom", (u:receivefrom()))

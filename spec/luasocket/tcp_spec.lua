@@ -41,6 +41,13 @@ describe("a LuaSocket socket", function()
 
     it("answers in the same way outside of the loop, where nobody else can connect for it: " .. name, function()
       local inside, outside = run("façade", name), run("outside", name)
+      local function drop_refused(lines) -- there, connect itself waits
+        for i = #lines, 1, -1 do
+          if lines[i]:find "^refused:" then table.remove(lines, i) end
+        end
+      end
+      drop_refused(inside)
+      drop_refused(outside)
       for i, line in ipairs(inside) do
         if line == "later:connect: true | nil | timeout" then line = "later:connect: true | 1" end
         assert.equal(line, outside[i])

@@ -218,6 +218,16 @@ describe("a request", function()
         ngx.say "child"
       end)
       ngx.say "parent"
+    elseif path == "/threads-killed" then
+      local child = ngx.thread.spawn(function()
+        ngx.thread.wait(ngx.thread.spawn(function()
+          ngx.sleep(0.01)
+          ngx.say "grandchild"
+        end))
+        ngx.say "never"
+      end)
+      ngx.thread.kill(child)
+      ngx.say "parent"
     elseif path == "/threads-exit" then
       ngx.thread.spawn(function()
         ngx.sleep(0.01)
@@ -243,7 +253,7 @@ describe("a request", function()
     { "/output" }, { "/body", "-d", "a=1&b=two%20words" }, { "/exit-after" }, { "/exit-zero" },
     { "/empty", only = true }, { "/eof" }, { "/late" }, { "/exit", only = true },
     { "/redirect", only = true }, { "/error", only = true },
-    { "/threads" }, { "/threads-exit" }, { "/exit-in-thread" },
+    { "/threads" }, { "/threads-killed" }, { "/threads-exit" }, { "/exit-in-thread" },
   }
 
   -- Status, the fields that the handler has set, and the body; `only`: without the page, which is the server's own.

@@ -95,6 +95,9 @@ say("dfa gsub", re.gsub("ab ab", "(a)(b)", "[$0][$1]", "d"))
 say("inside", re.match("\195\169", ".", "u", { pos = 2 }), re.find("\195\169", ".", "u", { pos = 2 }))
 say("bad utf", re.match("\195", ".", "u"), re.find("a\255", ".", "u"))
 say("bad utf gsub", re.gsub("a\255", ".", "x", "u"))
+local ended = re.gmatch("b", "b")
+say("gmatch's end", select("#", ended()), select("#", ended()), select("#", ended()))
+say("gmatch of nothing", select("#", re.gmatch("b", "a")()))
 say("bad utf gmatch", re.gmatch("a\255", ".", "u")())
 
 -- replacements that are no text

@@ -125,6 +125,42 @@ while s:count() >= 0 do ngx.sleep(0) end -- ours shares its turns: it may take o
 say("cnt", s:count()) T.kill(t) ngx.sleep(0.001)
 say("after kill", s:count()) s:post(1)
 say("c", s:count(), s:wait(0))
+-- a permit that was posted for one that is killed before it runs is not lost
+s = S.new(0)
+t = T.spawn(function() say("never", s:wait(1)) end)
+s:post()
+T.kill(t)
+ngx.sleep(0.01)
+say("killed after post", s:count(), s:wait(0))
+t = T.spawn(function() say("never", s:wait(1)) end)
+a = T.spawn(function() say("in its place", s:wait(1)) end)
+s:post()
+T.kill(t)
+T.wait(a)
+say("after it", s:count())
+t = T.spawn(function() say("waited", s:wait(1)) end)
+say("posted", s:post(2), s:count(), s:wait(0))
+T.wait(t)
+say("then", s:count(), s:wait(0))
+-- the parent is killed while it waits: the other goes on
+local grandchild
+t = T.spawn(function()
+  grandchild = T.spawn(function() ngx.sleep(0.01) say "grandchild" end)
+  say("never", T.wait(grandchild))
+end)
+T.kill(t)
+ngx.sleep(0.03)
+t = T.spawn(function()
+  grandchild = T.spawn(function() ngx.sleep(0.01) say "one of two" end)
+  say("never", T.wait(grandchild, T.spawn(function() ngx.sleep(0.01) end)))
+end)
+T.kill(t)
+ngx.sleep(0.03)
+for i = 1, 5 do
+  a, b = T.spawn(function() return "a" end), T.spawn(function() return "b" end)
+  say("two that have ended", i, T.wait(b, a))
+  T.wait(a)
+end
 -- timers
 for _, d in ipairs{ -1, "x", "0", true, {} } do
 try("at "..tostring(d):sub(1,4), ngx.timer.at, d, function() end)

@@ -185,7 +185,7 @@ local none = false -- a constant would make the tables copies of a template, whi
 
 local function work(server, x)
   local handler, me = server.handler, core.current()
-  server.workers[me] = true
+  server.workers[me] = x
   task.name_by(me, function() return x:describe() end)
   file_response.logs[x] = server.log
   if server.tls then http_request.secure(x) end
@@ -224,6 +224,16 @@ local function worker(server)
   local ok, err = xpcall(work, failures.remember, server, x)
   x:quit()
   if not ok then server.log("error in a worker: " .. failures.traced(err)) end
+end
+
+-- A worker that could not even clean up: its handler has yielded by a coroutine.yield that was saved before moonpark was
+-- loaded. Its connection ends, the server does not -> was it a worker?
+local function take_failure(server, ended)
+  local x = server.workers[ended]
+  if not x then return false end
+  x:quit()
+  server.log("error in a worker: " .. failures.describe(ended))
+  return true
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -302,6 +312,7 @@ end
 local function run(server)
   return task.scope(function(scope)
     server.scope, server.upgraded.scope = scope, scope
+    task.take_failures(scope, function(ended_task) return take_failure(server, ended_task) end)
     local kept, ok, err, errno = pcall(keep, server, scope)
     close(server)
     if not kept then error(ok, 0) end

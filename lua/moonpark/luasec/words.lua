@@ -33,9 +33,10 @@ function M.of_handshake(err, errno, raw)
   return M.of_bytes(err, errno)
 end
 
---- Of a read or a write.
+--- Of a read or a write. A stream that ends without close_notify may have been cut: that is no "closed".
 function M.of_bytes(err, errno)
-  if err == "eof" or err == "unexpected eof" then return "closed" end
+  if err == "eof" then return "closed" end
+  if err == "unexpected eof" then return "unexpected eof while reading" end
   if errno then return require("moonpark.luasocket.words").of(err, errno) end
   return openssl(err) or err
 end

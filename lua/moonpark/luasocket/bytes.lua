@@ -99,10 +99,18 @@ function methods:receive(pattern, prefix)
   return call(receive, self, pattern, prefix)
 end
 
+-- Numbers may be text, and lose their fraction.
+local function place(value, position, default)
+  if value == nil then return default end
+  local n = type(value) ~= "boolean" and tonumber(value)
+  if not n then misuse(("bad argument #%d to '?' (number expected, got %s)"):format(position, type(value))) end
+  return n < 0 and math.ceil(n) or math.floor(n)
+end
+
 -- The part of data from i to j as string.sub counts, where i is at least 1.
 local function part_of(data, i, j)
   local size = #data
-  i, j = i or 1, j or -1
+  i, j = place(i, 3, 1), place(j, 4, -1)
   if i < 0 then i = size + i + 1 end
   if j < 0 then j = size + j + 1 end
   if i < 1 then i = 1 end
@@ -133,7 +141,7 @@ function methods:send(data, i, j)
     misuse(("bad argument #2 to '?' (string expected, got %s)"):format(kind))
   end
   local before = 0
-  if i or j then data, before = part_of(data, i, j) end
+  if i ~= nil or j ~= nil then data, before = part_of(data, i, j) end
   if loop.runs then return send(self, data, before) end
   return call(send, self, data, before)
 end

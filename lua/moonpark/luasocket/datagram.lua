@@ -151,7 +151,7 @@ local function check_size(size)
   if size == nil then return M.DATAGRAM end
   local n = tonumber(size)
   if not n then misuse(("bad argument #2 to '?' (number expected, got %s)"):format(type(size))) end
-  return n
+  return math.floor(n)
 end
 
 function methods:receive(size)

@@ -57,10 +57,10 @@ local function by_name(host)
   return host, { name = host, alias = {}, ip = hosts }
 end
 
-local function is_ipv4(host) return host:find "^%d+%.%d+%.%d+%.%d+$" ~= nil end
-
 local function known(host)
-  if is_ipv4(host) then return by_address(host) end
+  if host == "" then return nil, "Unknown server error" end
+  local address = endpoint.ipv4(host)
+  if address then return by_address(address) end
   return by_name(host)
 end
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- endpoint.lua - hosts, ports and paths as LuaSocket takes and gives them, and addresses as moonpark does.
 
+local ffi = require "ffi"
 local resolve = require "moonpark.net.resolve"
 local words = require "moonpark.luasocket.words"
 
@@ -10,6 +11,17 @@ local ANY = { inet4 = "0.0.0.0", inet6 = "::" }
 local UNKNOWN = "host or service not provided, or not known"
 local OTHER_FAMILY = "Address family for hostname not supported"
 local LONGEST_PATH = 107
+
+ffi.cdef "int moonpark_luasocket_aton(const char *, void *) __asm__(\"inet_aton\");"
+
+--- An IPv4 address as inet_aton takes it, "127.1" too, in four numbers; nil: it is none.
+---@param host string
+---@return string|nil
+function M.ipv4(host)
+  local bytes = ffi.new "unsigned char[4]"
+  if not host:find "^%d[%xxX.]*$" or ffi.C.moonpark_luasocket_aton(host, bytes) == 0 then return nil end
+  return ("%d.%d.%d.%d"):format(bytes[0], bytes[1], bytes[2], bytes[3])
+end
 
 local function is_numeric4(host) return host:find "^%d+%.%d+%.%d+%.%d+$" ~= nil end
 
@@ -55,7 +67,9 @@ function M.is_numeric(host) return is_numeric4(host) or host:find(":", 1, true) 
 function M.hosts(host, family)
   if host == "*" then return { ANY[family] or ANY.inet4 } end
   local found
+  host = M.ipv4(host) or host
   if M.is_numeric(host) then
+    if is_numeric4(host) and not M.ipv4(host) then return nil, UNKNOWN end -- "1.2.3.400"
     if not fits(host, family) then return nil, OTHER_FAMILY end
     found = { host }
   else

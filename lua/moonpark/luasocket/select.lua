@@ -56,13 +56,12 @@ local function look(entries)
   for i, entry in ipairs(entries) do
     fds[i - 1].fd = entry.fd or -1
     fds[i - 1].events = entry.mode == "r" and POLLIN or POLLOUT
-    if is_dirty(entry) or entry.connecting and entry.mode == "w" and entry.connecting.done then
-      ready[entry], any = true, true
-    end
+    if is_dirty(entry) then ready[entry], any = "buffered", true
+    elseif entry.connecting and entry.mode == "w" and entry.connecting.done then ready[entry], any = true, true end
   end
   if ffi.C.moonpark_luasocket_poll(fds, #entries, 0) > 0 then
     for i, entry in ipairs(entries) do
-      if fds[i - 1].revents ~= 0 then ready[entry], any = true, true end
+      if fds[i - 1].revents ~= 0 then ready[entry], any = ready[entry] or true, true end
     end
   end
   return ready, any
@@ -129,15 +128,25 @@ local function wait(entries, timeout)
   return core.sleep(0.01) -- another task waits for one of them
 end
 
--- The result: sockets by number, and numbers by socket.
+local function by_descriptor(a, b) return (a.fd or math.huge) < (b.fd or math.huge) end
+
+local function append(list, socket)
+  list[#list + 1] = socket
+  list[socket] = #list
+end
+
+-- The result: sockets by number, and numbers by socket. First those that have something in their buffers, as often as
+-- they are listed; then the others, each once, in the order of their descriptors.
 local function lists_of(entries, ready)
-  local lists = { r = {}, w = {} }
+  local lists, others = { r = {}, w = {} }, {}
   for _, entry in ipairs(entries) do
+    if ready[entry] == "buffered" then append(lists[entry.mode], entry.socket)
+    elseif ready[entry] then others[#others + 1] = entry end
+  end
+  table.sort(others, by_descriptor)
+  for _, entry in ipairs(others) do
     local list = lists[entry.mode]
-    if ready[entry] and not list[entry.socket] then
-      list[#list + 1] = entry.socket
-      list[entry.socket] = #list
-    end
+    if not list[entry.socket] then append(list, entry.socket) end
   end
   return lists.r, lists.w
 end
@@ -172,14 +181,15 @@ end
 --- See LuaSocket's manual. Negative or no timeout: for ever.
 ---@param readers table|nil
 ---@param writers table|nil
----@param timeout number|nil seconds
+---@param timeout number|string|nil seconds
 ---@return table readable
 ---@return table writable
 ---@return string? err "timeout"
 function M.select(readers, writers, timeout)
   check_list(readers, 1)
   check_list(writers, 2)
-  if timeout ~= nil and type(timeout) ~= "number" then
+  local seconds = tonumber(timeout)
+  if timeout ~= nil and not seconds then
     misuse(("bad argument #3 to '?' (number expected, got %s)"):format(type(timeout)))
   end
   local entries = {}
@@ -188,8 +198,8 @@ function M.select(readers, writers, timeout)
   if (readers and #readers or 0) > M.SETSIZE or (writers and #writers or 0) > M.SETSIZE then
     misuse("too many sockets")
   end
-  if timeout and timeout < 0 then timeout = nil end
-  return waiting.call(select_now, entries, timeout)
+  if seconds and seconds < 0 then seconds = nil end
+  return waiting.call(select_now, entries, seconds)
 end
 
 return M

@@ -154,9 +154,10 @@ end
 function methods:getoption(name)
   local dialling = self.connecting or self.failed
   if name == "error" and dialling and dialling.done and not dialling.ok then
-    self.connecting, self.failed = nil, nil
+    self.connecting, self.failed, self.refused = nil, nil, true
     return dialling.err
   end
+  if name == "error" and self.refused and not self.closed and not inner(self) then return nil end
   return options.get(self.kind, fd_of(self), name)
 end
 
@@ -228,6 +229,7 @@ local function outcome(self)
   self.connecting = nil
   self.told = false
   if dialling.ok then return 1 end
+  self.refused = true
   return nil, dialling.err
 end
 

@@ -111,7 +111,8 @@ function M.gmatch(subject, regex, options)
     local n, why = exec(pattern, subject, offset, again)
     if not n or n == 0 then
       offset = nil
-      return nil, why
+      if why then return nil, why end
+      return nil
     end
     local from, to = span(pattern, 0)
     again, offset = true, to > from and to or to + width(subject, to, pattern.utf)

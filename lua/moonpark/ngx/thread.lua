@@ -64,6 +64,20 @@ function M.spawn(fn, ...)
   return thread
 end
 
+-- What a wait for that light thread returns, after it. If the waiting one was killed meanwhile, the other goes on, and the
+-- request waits for it.
+local function waited(thread, ...)
+  settled[thread] = has_ended(thread) or nil
+  M.leave_if_killed()
+  return joined(...)
+end
+
+local function selected(cases, number, ...)
+  if number then return waited(cases[number][1], ...) end
+  M.leave_if_killed()
+  return nil, (...)
+end
+
 --- wait(thread, ...) -> true, results | false, error: of the first that ends
 function M.wait(...)
   local count, cases, present = select("#", ...), {}, core.current() or false
@@ -72,20 +86,12 @@ function M.wait(...)
     local thread = (select(i, ...))
     check(thread)
     if parents[thread] ~= present then words.misuse "only the parent coroutine can wait on the thread" end
+    if not settled[thread] and has_ended(thread) then return waited(thread, thread:join()) end
     if not settled[thread] then cases[#cases + 1] = { thread } end
   end
   if #cases == 0 then return nil, GONE end
-  if #cases == 1 then
-    local thread = cases[1][1]
-    settled[thread] = true
-    return joined(thread:join())
-  end
-  local function took(number, ...)
-    if not number then return nil, (...) end
-    settled[cases[number][1]] = true
-    return joined(...)
-  end
-  return took(task.select(cases))
+  if #cases == 1 then return waited(cases[1][1], cases[1][1]:join()) end
+  return selected(cases, task.select(cases))
 end
 
 local function end_thread(thread)
@@ -105,10 +111,15 @@ function M.kill(thread)
   return 1
 end
 
---- After a wait that failed: a light thread that was killed runs no further.
-function M.leave_if_killed()
+--- Was the calling light thread killed?
+function M.is_killed()
   local current = core.current()
-  if current and killed[current] then error(M.EXIT, 0) end
+  return current ~= nil and killed[current] == true
+end
+
+--- After a wait: a light thread that was killed runs no further.
+function M.leave_if_killed()
+  if M.is_killed() then error(M.EXIT, 0) end
 end
 
 -- coroutine.status takes light threads, too.
