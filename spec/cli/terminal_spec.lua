@@ -132,6 +132,7 @@ for _, editor in ipairs { "readline", "edit", "off" } do
       process.until_taken(pid, INT)
       child:write "\3"
       child:expect "stdin:1: interrupted"
+      child:expect "> " -- what is typed before is dropped
       assert.equal(0, leave())
     end)
 
