@@ -58,6 +58,25 @@ for _, case in ipairs { { "protocol", "zz" }, { "cafile", "/nowhere" }, { "key",
   local made, err = ssl.newcontext(settings { [case[1]] = case[2] })
   say("wrong:" .. case[1], made, (err:gsub("^(error .*) %(.*%)$", "%1")))
 end
+for _, kind in ipairs { "algorithms", "capabilities", "curves", "options", "protocols" } do
+  say("config:" .. kind, ssl.config[kind])
+end
+local curves = {}
+for name in pairs(ssl.config.curves) do curves[#curves + 1] = name end
+table.sort(curves)
+for _, name in ipairs(curves) do
+  local made, err = ssl.newcontext(settings { curve = name })
+  say("curve:" .. name, made, err and err:gsub("^(error .*) %(.*%)$", "%1"))
+end
+for _, name in ipairs { "secp256r1", "P-224", "P-256:P-384", "auto", "" } do
+  say("curve:" .. name, ssl.newcontext(settings { curve = name }))
+end
+for _, list in ipairs { "secp256r1", "P-256:P-384", "X25519:brainpoolP256r1" } do
+  say("curveslist:" .. list, ssl.newcontext(settings { curveslist = list }))
+end
+for name in pairs(ssl.config.options) do assert(ssl.newcontext(settings { options = name })) end
+say("mode:x", ssl.newcontext(settings { mode = "x" }))
+say("mode:x:wrap", ssl.wrap(assert(socket.connect("127.0.0.1", port)), settings { mode = "x" }))
 for _, protocol in ipairs { "sslv3", "sslv23", "tlsv1_2", "tlsv1_3" } do
   say("protocol:" .. protocol, ssl.newcontext(settings { protocol = protocol }))
 end
@@ -193,6 +212,15 @@ for _, protocol in ipairs { "tlsv1_2", "tlsv1_3" } do
     near:close()
     far:close()
   end
+end
+do
+  local near, far = both("cut:ignored", host {}, { options = "ignore_unexpected_eof" })
+  far:send "whole"
+  ffi.C.shutdown(far:getfd(), 1)
+  say("cut:ignored", near:receive "*a")
+  say("cut:ignored:again", near:receive "*a")
+  near:close()
+  far:close()
 end
 for _, mode in ipairs { "client", "server" } do -- in the handshake
   local listener = assert(socket.bind("127.0.0.1", 0))

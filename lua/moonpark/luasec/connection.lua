@@ -31,9 +31,10 @@ local Connection = { __index = methods, title = "SSL{connection}" }
 function Connection:__tostring() return ("SSL connection: %p%s"):format(self, self.closed and " (closed)" or "") end
 Connection.__close = function(self) self:close() end
 
---- create(context) -> connection without a descriptor
+--- create(context) -> connection without a descriptor | nil, "invalid mode"
 function M.create(ctx)
   if getmetatable(ctx) ~= context.class then misuse "bad argument #1 to 'create' (SSL:Context expected)" end
+  if ctx.mode == "invalid" then return nil, "invalid mode" end
   return setmetatable({ context = ctx, wanted = "nothing" }, Connection)
 end
 
@@ -181,6 +182,10 @@ function methods:receive(pattern, prefix)
   if not self.shaken then return nil, "closed", "" end
   local bytes, err, partial = self.sock:receive(pattern, prefix)
   if bytes then return bytes, nil, nil end
+  if err == "unexpected eof" and self.context.ignores_cuts then -- as OpenSSL has it for sockets
+    if type(pattern) == "string" and pattern:find "^%*a" and partial ~= (prefix or "") then return partial, nil, nil end
+    err = "eof"
+  end
   return nil, failed(self, err, "read"), partial
 end
 

@@ -66,9 +66,11 @@ function M.setmode(ctx, mode)
   if not setup then return false, err end
   setup:verify "none" -- each connection says what it verifies
   ctx.setup, ctx.mode, ctx.raw = setup, mode, ffi.cast("void *", setup:raw())
+  if mode ~= "server" and mode ~= "client" then ctx.mode = "invalid" end
   ssl.SSL_CTX_set_cipher_list(ctx.raw, "DEFAULT") -- OpenSSL's own, as LuaSec's
   ssl.SSL_CTX_ctrl(ctx.raw, MIN_VERSION, ctx.versions[1], nil)
   ssl.SSL_CTX_ctrl(ctx.raw, MAX_VERSION, ctx.versions[2], nil)
+  if ctx.mode == "invalid" then return ("invalid mode (%s)"):format(mode) end -- LuaSec's slip: only `create` refuses it
   return true
 end
 
@@ -160,7 +162,11 @@ local options = { all = 0x80000850ULL, no_sslv2 = 0ULL, no_sslv3 = 0x02000000ULL
   msie_sslv2_rsa_padding = 0ULL, netscape_ca_dn_bug = 0ULL, netscape_challenge_bug = 0ULL,
   netscape_demo_cipher_change_bug = 0ULL, netscape_reuse_cipher_change_bug = 0ULL, pkcs1_check_1 = 0ULL,
   pkcs1_check_2 = 0ULL, ssleay_080_client_dh_bug = 0ULL, sslref2_reuse_cert_type_bug = 0ULL,
-  tls_block_padding_bug = 0ULL, tls_d5_bug = 0ULL }
+  tls_block_padding_bug = 0ULL, tls_d5_bug = 0ULL, no_extended_master_secret = 0x1ULL, cleanse_plaintext = 0x2ULL,
+  enable_ktls = 0ULL, -- the kernel has no part in it here
+  ignore_unexpected_eof = 0x80ULL, allow_client_renegotiation = 0x100ULL, disable_tlsext_ca_names = 0x200ULL,
+  cisco_anyconnect = 0x8000ULL, no_dtlsv1 = 0x04000000ULL, no_dtlsv1_2 = 0x08000000ULL, no_dtls_mask = 0x0C000000ULL,
+  no_ssl_mask = 0x3E000000ULL }
 M.options = options
 
 function M.setoptions(ctx, ...)
@@ -169,6 +175,7 @@ function M.setoptions(ctx, ...)
     local name = select(i, ...)
     if not options[name] then return false, ("invalid option (%s)"):format(tostring(name)) end
     flags = bit.bor(flags, options[name])
+    ctx.ignores_cuts = ctx.ignores_cuts or name == "ignore_unexpected_eof"
   end
   ssl.SSL_CTX_set_options(ctx.raw, flags)
   return true
@@ -200,10 +207,24 @@ local function set_groups(ctx, list)
   return ok
 end
 
+-- [name] = true: the library's curves by their short names, and three by another one
+local curves = { ["P-256"] = true, ["P-384"] = true, ["P-521"] = true }
+M.curves = curves
+do
+  local n = tonumber(crypto.EC_get_builtin_curves(nil, 0))
+  local list = ffi.new("struct moonpark_luasec_curve[?]", n)
+  crypto.EC_get_builtin_curves(list, n)
+  for i = 0, n - 1 do
+    local name = crypto.OBJ_nid2sn(list[i].nid)
+    if name ~= nil then curves[ffi.string(name)] = true end
+  end
+end
+
 function M.setcurve(ctx, name)
   check(ctx, 2, name, "string", "setcurve")
+  if not curves[name] then return false, ("elliptic curve '%s' not supported"):format(name) end
   if set_groups(ctx, name) then return true end
-  return false, ("elliptic curve '%s' not supported"):format(name)
+  return false, "error setting elliptic curve ((null))"
 end
 
 function M.setcurveslist(ctx, list)

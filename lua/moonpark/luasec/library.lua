@@ -34,6 +34,8 @@ ffi.cdef [[
   void *PEM_read_bio_Parameters(void *, void *);
   void EVP_PKEY_free(void *);
   int OBJ_sn2nid(const char *);
+  struct moonpark_luasec_curve { int nid; const char *comment; };
+  size_t EC_get_builtin_curves(struct moonpark_luasec_curve *, size_t);
 
   void *SSL_get0_param(void *);
   int SSL_CTX_dane_enable(void *);

@@ -123,7 +123,8 @@ function M.wrap(socket, ctx)
     ctx, err = M.newcontext(ctx)
     if not ctx then return nil, err end
   end
-  local conn = core.create(ctx)
+  local conn, wrong = core.create(ctx)
+  if not conn then return nil, wrong end
   core.setfd(conn, socket:getfd())
   socket:setfd(core.SOCKET_INVALID)
   return conn
