@@ -270,8 +270,8 @@ end
 --- fail; gave_up: the task was cancelled, and nothing else went wrong.
 function M.log_failures(scope, log) loggers[scope] = log end
 
---- take(task) is called when a task of that scope has failed, on the loop's own stack. If it returns true, the scope goes
---- on as if the task had ended well.
+--- take(task) is called when a task of that scope has failed, on the loop's own stack. If it returns true, the scope
+--- goes on as if the task had ended well.
 function M.take_failures(scope, take) takers[scope] = take end
 
 -- The scope raises one error, and what else has failed is reported: a task after the body had, or the body after one of

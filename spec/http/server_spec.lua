@@ -66,7 +66,8 @@ describe("a coroutine.yield outside of any generator", function()
   end)
 
   it("by a copy that was saved before moonpark was loaded ends the connection, and not the server", function()
-    local text = "log\terror in a worker: coroutine.yield called in a task, outside any generator: use moonpark.yield()\n"
+    local text = "log\terror in a worker: coroutine.yield called in a task, outside any generator: "
+      .. "use moonpark.yield()\n"
     assert.equal(text .. "/saved\tnil\tnil\n" .. text .. "/saved/after\t200\tsent\n"
       .. "/in/generator\t200\tgenerated\ntrue\n", run("/saved", "/saved/after", "/in/generator"))
   end)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- echo.lua FOLDER - a TLS server that says what it is told, to a line "bye"; writes its port. A
--- request, which is all that may begin with a "G", gets an answer; one for /cut gets a part of it, without close_notify.
+-- echo.lua FOLDER - a TLS server that says what it is told, to a line "bye"; writes its port. A request, which is all
+-- that may begin with a "G", gets an answer; one for /cut gets a part of it, without close_notify.
 
 local ffi = require "ffi"
 local moonpark = require "moonpark"

@@ -226,8 +226,8 @@ local function worker(server)
   if not ok then server.log("error in a worker: " .. failures.traced(err)) end
 end
 
--- A worker that could not even clean up: its handler has yielded by a coroutine.yield that was saved before moonpark was
--- loaded. Its connection ends, the server does not -> was it a worker?
+-- A worker that could not even clean up: its handler has yielded by a coroutine.yield that was saved before moonpark
+-- was loaded. Its connection ends, the server does not -> was it a worker?
 local function take_failure(server, ended)
   local x = server.workers[ended]
   if not x then return false end

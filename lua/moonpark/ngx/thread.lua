@@ -64,8 +64,8 @@ function M.spawn(fn, ...)
   return thread
 end
 
--- What a wait for that light thread returns, after it. If the waiting one was killed meanwhile, the other goes on, and the
--- request waits for it.
+-- What a wait for that light thread returns, after it. If the waiting one was killed meanwhile, the other goes on, and
+-- the request waits for it.
 local function waited(thread, ...)
   settled[thread] = has_ended(thread) or nil
   M.leave_if_killed()
