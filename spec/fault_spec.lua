@@ -132,7 +132,6 @@ describe("a plain coroutine.yield", function()
     for _, fn in ipairs {
       function() coroutine.yield() end,
       function() coroutine.yield(1, 2, 3) end,
-      function() pcall(coroutine.yield) end,
       function() moonpark.scope(function() coroutine.yield() end) end,
       function() moonpark.shield(function() coroutine.yield() end) end,
     } do
@@ -140,6 +139,12 @@ describe("a plain coroutine.yield", function()
       assert.is_nil(ok)
       assert.matches("use moonpark.yield%(%)", err)
     end
+  end))
+
+  it("raises where it was called, so that pcall takes it", lives_on(function()
+    local ok, caught, err = moonpark.go(function() return pcall(coroutine.yield, 1) end):join()
+    assert.same({ true, false }, { ok, caught })
+    assert.matches("use moonpark.yield%(%)", err)
   end))
 
   it("of moonpark's own token is no park", lives_on(function()

@@ -346,11 +346,12 @@ static int l_yield(lua_State *L)
     return yield_now(L, face_task(L, face_ctx(L)));
 }
 
-/* yield_generator(...): what a patched coroutine.yield is. Nobody resumes a task with what it yields. */
+/* yield_generator(...): what a patched coroutine.yield is. Nobody resumes a task with what it yields, unless it passes
+ * on the park of a generator, as libraries with a resume of their own do. */
 static int l_yield_generator(lua_State *L)
 {
     struct task *t = face_running(face_ctx(L));
-    if (t && t->L == L)
+    if (t && t->L == L && t->state == TASK_RUNNING)
         return luaL_error(L, "coroutine.yield called in a task, outside any generator: use moonpark.yield()");
     return lua_yield(L, lua_gettop(L));
 }

@@ -228,11 +228,11 @@ end
 
 -- A worker that could not even clean up: its handler has yielded by a coroutine.yield that was saved before moonpark
 -- was loaded. Its connection ends, the server does not -> was it a worker?
-local function take_failure(server, ended)
-  local x = server.workers[ended]
+local function take_failure(workers, log, ended)
+  local x = workers[ended]
   if not x then return false end
   x:quit()
-  server.log("error in a worker: " .. failures.describe(ended))
+  log("error in a worker: " .. failures.describe(ended))
   return true
 end
 
@@ -312,7 +312,8 @@ end
 local function run(server)
   return task.scope(function(scope)
     server.scope, server.upgraded.scope = scope, scope
-    task.take_failures(scope, function(ended_task) return take_failure(server, ended_task) end)
+    local workers, log = server.workers, server.log -- not the server: what is kept for the scope goes late
+    task.take_failures(scope, function(ended_task) return take_failure(workers, log, ended_task) end)
     local kept, ok, err, errno = pcall(keep, server, scope)
     close(server)
     if not kept then error(ok, 0) end
