@@ -12,7 +12,6 @@ local names = setmetatable({}, weak)   -- [task] = name
 local reasons = setmetatable({}, weak) -- [task] = why it was cancelled
 local waits = setmetatable({}, weak)   -- [task] = what it waits for, if the core does not know
 local loggers = setmetatable({}, weak) -- [scope] = fn(connection, task) for failures of handlers
-local takers = setmetatable({}, weak)  -- [scope] = fn(task), see take_failures
 local main                             -- the running main task
 local describe_deadlock                -- set by dump, which uses this file
 
@@ -227,11 +226,8 @@ core.on_ended(function(task, scope, connection)
   local _, err = task:results()
   local gave_up = task:is_canceled() and failures.is_cancellation(err)
   local log = connection and scope and loggers[scope] -- its scope may have been dropped with a generator
-  local take = scope and takers[scope]
   if log then
     log(connection, task, gave_up)
-  elseif take and take(task) then
-    return
   elseif gave_up then
     return
   elseif task == main then
@@ -269,10 +265,6 @@ end
 --- For code that hands connections to tasks of this scope: log(connection, task, gave_up) is called when they
 --- fail; gave_up: the task was cancelled, and nothing else went wrong.
 function M.log_failures(scope, log) loggers[scope] = log end
-
---- take(task) is called when a task of that scope has failed, on the loop's own stack. If it returns true, the scope
---- goes on as if the task had ended well.
-function M.take_failures(scope, take) takers[scope] = take end
 
 -- The scope raises one error, and what else has failed is reported: a task after the body had, or the body after one of
 -- its tasks had. What only passes the other's error on has been heard.

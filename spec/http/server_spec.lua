@@ -17,15 +17,9 @@ after_each(http.stop_all)
 describe("a coroutine.yield outside of any generator", function()
   -- Asks for paths, each on a connection of its own, of a server whose handlers yield.
   local SCRIPT = [[
-    local saved = coroutine.yield
     local moonpark = require "moonpark"
     local http = require "moonpark.http"
     local router = http.router()
-    router:get("/saved", function() saved() end)
-    router:get("/saved/after", function(_, res)
-      res:after(function() saved() end)
-      res:send "sent"
-    end)
     router:get("/caught", function(_, res) res:send(tostring(pcall(function() coroutine.yield(1) end))) end)
     router:get("/plain", function() coroutine.yield() end)
     router:get("/in/generator", function(_, res)
@@ -63,13 +57,6 @@ describe("a coroutine.yield outside of any generator", function()
     assert.equal("/caught\t200\tfalse\nlog\terror in the handler for GET /plain: " .. text
       .. "/plain\t500\tInternal Server Error\n\n/in/generator\t200\tgenerated\ntrue\n",
       run("/caught", "/plain", "/in/generator"))
-  end)
-
-  it("by a copy that was saved before moonpark was loaded ends the connection, and not the server", function()
-    local text = "log\terror in a worker: coroutine.yield called in a task, outside any generator: "
-      .. "use moonpark.yield()\n"
-    assert.equal(text .. "/saved\tnil\tnil\n" .. text .. "/saved/after\t200\tsent\n"
-      .. "/in/generator\t200\tgenerated\ntrue\n", run("/saved", "/saved/after", "/in/generator"))
   end)
 end)
 

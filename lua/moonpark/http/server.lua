@@ -185,7 +185,7 @@ local none = false -- a constant would make the tables copies of a template, whi
 
 local function work(server, x)
   local handler, me = server.handler, core.current()
-  server.workers[me] = x
+  server.workers[me] = true
   task.name_by(me, function() return x:describe() end)
   file_response.logs[x] = server.log
   if server.tls then http_request.secure(x) end
@@ -224,16 +224,6 @@ local function worker(server)
   local ok, err = xpcall(work, failures.remember, server, x)
   x:quit()
   if not ok then server.log("error in a worker: " .. failures.traced(err)) end
-end
-
--- A worker that could not even clean up: its handler has yielded by a coroutine.yield that was saved before moonpark
--- was loaded. Its connection ends, the server does not -> was it a worker?
-local function take_failure(workers, log, ended)
-  local x = workers[ended]
-  if not x then return false end
-  x:quit()
-  log("error in a worker: " .. failures.describe(ended))
-  return true
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -312,8 +302,6 @@ end
 local function run(server)
   return task.scope(function(scope)
     server.scope, server.upgraded.scope = scope, scope
-    local workers, log = server.workers, server.log -- not the server: what is kept for the scope goes late
-    task.take_failures(scope, function(ended_task) return take_failure(workers, log, ended_task) end)
     local kept, ok, err, errno = pcall(keep, server, scope)
     close(server)
     if not kept then error(ok, 0) end
@@ -339,7 +327,7 @@ end
 ---@return integer? errno
 function Server:run()
   if self.scope then error("server is already running", 2) end
-  if self.router then check_router(self, self.router) end
+  if self.router then pcall(check_router, self, self.router) end -- without memory there is no warning
   return ended(self, pcall(run, self))
 end
 
