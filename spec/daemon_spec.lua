@@ -35,6 +35,23 @@ describe("a cancelled task", function()
   end)
 end)
 
+describe("the report of a cancelled task that goes on", function()
+  it("may fail, and the task has its turn all the same", function()
+    local r = run [[
+      require("moonpark.core").on_heedless(function() error "no memory, for one" end)
+      moonpark.run(function()
+        local task = moonpark.go(function()
+          for _ = 1, 20000 do moonpark.sleep(1e6) end
+          return "ended"
+        end)
+        task:cancel()
+        print(task:join())
+      end)
+    ]]
+    assert.same({ 0, "true\tended\n", "" }, { r.status, r.out, r.err })
+  end)
+end)
+
 describe("a daemon", function()
   it("does not keep run alive: it is cancelled when the others have ended, and may clean up", function()
     local r = run [[

@@ -253,7 +253,8 @@ static void resume_in_hand(lua_State *L, struct ctx *cx, struct task *t)
     resume(L, cx, t, n);
 }
 
-/* A cancelled task that waits again and again, as if it slept: calls function(task, coroutine), once. */
+/* A cancelled task that waits again and again, as if it slept: calls function(task, coroutine), once. An error there
+ * must not come between the task and its turn. */
 static void call_heedless_hook(struct ctx *cx, struct task *t)
 {
     lua_State *L = cx->L;
@@ -262,10 +263,10 @@ static void call_heedless_hook(struct ctx *cx, struct task *t)
     l_task_push(L, t);
     lua_pushthread(t->parked);
     lua_xmove(t->parked, L, 1);
-    if (lua_isfunction(L, -3))
-        lua_call(L, 2, 0);
-    else
+    if (!lua_isfunction(L, -3))
         lua_pop(L, 3);
+    else if (lua_pcall(L, 2, 0, 0) != 0)
+        lua_pop(L, 1);
 }
 
 static void run_task(struct loop *l, struct task *t)
